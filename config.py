@@ -1,0 +1,185 @@
+"""Every setting, the variable it is read from, and what stops the start."""
+
+import os
+import socket
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+NEW_SECRET = "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+WELL_KNOWN_SECRETS = ("change", "default", "example", "insecure", "password", "secret", "your-")
+"""Words that only a copied example holds; 48 random characters hold one by chance once in 10⁹."""
+SECRET_BYTES = 32
+"""RFC 7518, 3.2: a key for HS256 is no shorter than the hash."""
+REDIS_OPTIONS = {
+    "socket_connect_timeout": 0.25,
+    "socket_timeout": 0.25,
+    "retry": Retry(NoBackoff(), 0),
+}
+"""A frozen Redis costs a quarter of a second once, not the library's five seconds four times."""
+
+
+class ConfigError(RuntimeError):
+    """The settings cannot be used; each line says what is wrong and shows a value that works."""
+
+
+def env(name: str, default: str = "") -> str:
+    """Return the variable without surrounding spaces; an empty one counts as unset."""
+    return os.environ.get(name, "").strip() or default
+
+
+def number(name: str, default: int) -> int:
+    """Return the variable as a whole number, 0 or more."""
+    text = env(name, str(default))
+    if not (text.isascii() and text.isdigit()):
+        raise ConfigError(f"{name} must be a whole number, such as {name}={default}")
+    return int(text)
+
+
+def database_url(*names: str) -> str:
+    """Return the first of the variables that is set, for psycopg2 whatever its scheme says.
+
+    SQLAlchemy 2.1 reads `postgresql://` as psycopg 3; platforms hand out that or `postgres://`.
+    """
+    url = next(filter(None, map(env, names)), "")
+    scheme, separator, rest = url.partition("://")
+    if scheme in {"postgres", "postgresql"}:
+        return f"postgresql+psycopg2{separator}{rest}"
+    return url
+
+
+def listed(name: str) -> list[str]:
+    """Return the comma-separated variable as a list."""
+    return [part.strip() for part in env(name).split(",") if part.strip()]
+
+
+def limit_storage() -> str:
+    """Return where the limits are counted: Redis, or this process's memory."""
+    return env("RATELIMIT_STORAGE_URI") or env("REDIS_URL") or "memory://"
+
+
+def workers() -> int:
+    """Return how many worker processes serve: one where limits are counted in memory."""
+    return number("WEB_CONCURRENCY", 1 if limit_storage().startswith("memory") else 2)
+
+
+class Config:
+    """What every environment has in common."""
+
+    ENVIRONMENT = env("ENVIRONMENT", "production")
+    SECRET_KEY = env("SECRET_KEY")
+    VAULT_KEYS = env("VAULT_KEYS")
+    INSTANCE = env("INSTANCE", socket.gethostname())
+    TRUSTED_PROXIES = number("TRUSTED_PROXIES", 0)
+    TRUSTED_HOSTS = listed("TRUSTED_HOSTS") or None
+    CORS_ORIGINS = listed("CORS_ORIGINS")
+    WORKERS = workers()
+
+    AUDIT_LOG_FILE = env("AUDIT_LOG_FILE", "client_creation.log")
+    LOG_FORMAT = env("LOG_FORMAT", "json")
+    LOG_LEVEL = env("LOG_LEVEL", "INFO").upper()
+    SLOW_QUERY_MS = number("SLOW_QUERY_MS", 200)
+
+    MAX_CONTENT_LENGTH = 256 * 1024
+    MAX_FORM_MEMORY_SIZE = 64 * 1024
+    MAX_FORM_PARTS = 20
+    PROPAGATE_EXCEPTIONS = False
+
+    THREADS = number("THREADS", 16)
+    SQLALCHEMY_DATABASE_URI = database_url("DATABASE_URL")
+    DATABASE_MIGRATION_URL = database_url("DATABASE_MIGRATION_URL", "DATABASE_URL")
+    SQLALCHEMY_ENGINE_OPTIONS = {
+        # One connection a thread; what is over is for the moment in which a thread changes hands.
+        "pool_size": number("DB_POOL_SIZE", THREADS),
+        "max_overflow": number("DB_POOL_OVERFLOW", 2),
+        "pool_timeout": 3,
+        "pool_pre_ping": True,
+        "pool_recycle": 900,
+        # Parameters of a failed statement would stand in the log.
+        "hide_parameters": True,
+        "connect_args": {
+            "connect_timeout": 3,
+            "application_name": "pipelabs",
+            "options": "-c statement_timeout=5000 -c lock_timeout=3000"
+            " -c idle_in_transaction_session_timeout=15000 -c timezone=UTC",
+            "tcp_user_timeout": 5000,
+            "keepalives_idle": 30,
+            "keepalives_interval": 10,
+            "keepalives_count": 3,
+        },
+    }
+
+    RATELIMIT_STORAGE_URI = limit_storage()
+    RATELIMIT_STORAGE_OPTIONS = {} if RATELIMIT_STORAGE_URI.startswith("memory") else REDIS_OPTIONS
+    RATELIMIT_STRATEGY = "moving-window"
+    RATELIMIT_IN_MEMORY_FALLBACK_ENABLED = True
+    RATELIMIT_HEADERS_ENABLED = False
+    RATELIMIT_CREATE = env("RATELIMIT_CREATE", "20/minute")
+    RATELIMIT_GENERAL = env("RATELIMIT_GENERAL", "100/minute")
+
+    JWT_ALGORITHM = "HS256"
+    JWT_DECODE_ALGORITHMS = ["HS256"]
+    JWT_ENCODE_ISSUER = JWT_DECODE_ISSUER = "pipelabs"
+    JWT_ENCODE_AUDIENCE = JWT_DECODE_AUDIENCE = "pipelabs-admin"
+    JWT_ACCESS_TOKEN_EXPIRES = timedelta(minutes=15)
+    JWT_REFRESH_TOKEN_EXPIRES = timedelta(hours=12)
+    JWT_DECODE_LEEWAY = 10
+    JWT_TOKEN_LOCATION = ["headers"]
+
+
+class Development(Config):
+    """A developer's own machine: tokens last a day's work, logs are text."""
+
+    ENVIRONMENT = env("ENVIRONMENT", "development")
+    LOG_FORMAT = env("LOG_FORMAT", "text")
+    JWT_ACCESS_TOKEN_EXPIRES = timedelta(hours=12)
+
+
+class Production(Config):
+    """What `wsgi.py` serves."""
+
+
+def check(settings: Mapping[str, Any]) -> None:
+    """Raise `ConfigError` naming every setting that must not be started with."""
+    storage = str(settings["RATELIMIT_STORAGE_URI"])
+    refusals = [
+        _secret_key(settings["SECRET_KEY"]),
+        _database_url(settings["SQLALCHEMY_DATABASE_URI"]),
+        "CORS_ORIGINS must list exact origins, such as CORS_ORIGINS=https://console.example.com"
+        if "*" in settings["CORS_ORIGINS"]
+        else "",
+        memory_limits(storage, settings["WORKERS"]),
+    ]
+    if found := list(filter(None, refusals)):
+        raise ConfigError("\n".join(found))
+
+
+def memory_limits(storage: str, count: int) -> str:
+    """Return why `count` workers cannot count limits in `storage`, or nothing if they can."""
+    if count > 1 and storage.startswith("memory"):
+        return (
+            f"{count} workers would each count their own limits: set"
+            " REDIS_URL=redis://127.0.0.1:6379/0, or WEB_CONCURRENCY=1"
+        )
+    return ""
+
+
+def _secret_key(value: str) -> str:
+    example = f"set SECRET_KEY to the output of: {NEW_SECRET}"
+    if not value:
+        return f"SECRET_KEY is not set: {example}"
+    if len(value.encode()) < SECRET_BYTES:
+        return f"SECRET_KEY is shorter than {SECRET_BYTES} bytes: {example}"
+    if len(set(value)) < 10 or any(word in value.lower() for word in WELL_KNOWN_SECRETS):
+        return f"SECRET_KEY is a well-known or repeated value: {example}"
+    return ""
+
+
+def _database_url(value: str) -> str:
+    if value.startswith("postgresql+psycopg2://"):
+        return ""
+    problem = "is not a PostgreSQL address" if value else "is not set"
+    return f"DATABASE_URL {problem}: DATABASE_URL=postgresql://USER:PASSWORD@HOST:5432/pipelabs"

@@ -1,0 +1,1 @@
+"""Tools of the checkout: real servers for `make run`, tests and benchmarks."""

@@ -1,0 +1,149 @@
+"""`make run`: servers, settings, migrations, the first owner, and gunicorn, until Ctrl-C."""
+
+import http.client
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import closing, suppress
+from pathlib import Path
+
+from dev import postgres, redis, settings
+from dev.errors import CannotStart, Stopped
+from dev.launcher import Launcher
+from dev.listening import HOST, is_free
+from dev.processes import Program, Running
+from dev.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[1]
+PATIENCE = 60.0
+"""Seconds that gunicorn may need until it answers."""
+CLIENT = {
+    "name": "Client Name",
+    # all its letters are upper case under EIP-55, whose own example it is
+    "wallet_address": "0x52908400098527886E0F7030069857D2E4169EE7",
+    "email": "email@example.com",
+    "tier": "Premium",
+    "notes": "High volume trader",
+}
+WELCOME = """
+Pipe Labs is ready at {address} (Ctrl-C stops it).
+
+  e-mail    {email}
+  password  {password}
+
+Create a client:
+
+curl -X POST "{address}/api/admin/quick-client" \
+-H "Content-Type: application/json" -H "Authorization: Bearer {token}" -d '{client}'
+"""
+CHANGED = (
+    "\nPipe Labs is ready at {address} (Ctrl-C stops it). {email} has another password by now."
+)
+
+
+def main() -> int:
+    """Serve until a signal; return 0 then, and raise `CannotStart` if it ends otherwise."""
+    folder = ROOT / ".local"
+    folder.mkdir(exist_ok=True)
+    # root's PostgreSQL runs as somebody who has to get to its data in there
+    folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
+    found = settings.load(ROOT / ".env")
+    try:
+        with Launcher(folder) as launcher:
+            _run(launcher, folder, found)
+    except Stopped:
+        with suppress(OSError):  # the terminal may be gone
+            print("\nStopped.")
+    return 0
+
+
+def _run(launcher: Launcher, folder: Path, found: Settings) -> None:
+    if not is_free(found.port):
+        raise CannotStart(f"Port {found.port} is taken: stop what listens there, or set PORT.")
+    variables = found.finish(_start_servers(launcher, folder, found))
+    variables["PORT"] = str(found.port)
+    variables.setdefault("ENVIRONMENT", "local")
+    if not variables.get("REDIS_URL"):
+        print("No Redis: one worker, limits in its memory (apt or brew can install Redis).")
+        variables["WEB_CONCURRENCY"] = "1"
+    environment = os.environ | variables
+    email, password = (variables[f"FIRST_OWNER_{part}"] for part in ("EMAIL", "PASSWORD"))
+    _flask(launcher, environment, "db", "upgrade")
+    seed = ("seed", "admin", email, "--role", "owner", "--password-stdin")
+    _flask(launcher, environment, *seed, given=password)
+    argv = [sys.executable, "-m", "gunicorn", "wsgi:app"]
+    gunicorn = launcher.start(Program(argv, env=environment, cwd=ROOT))
+    _wait_until_ready(gunicorn, found.port)
+    _welcome(found.port, email, password)
+    status = launcher.wait(gunicorn)
+    raise CannotStart(f"gunicorn ended with status {status}.")
+
+
+def _start_servers(launcher: Launcher, folder: Path, found: Settings) -> dict[str, str]:
+    """Start those whose address nobody has set, and return the addresses."""
+    started: dict[str, str | None] = {}
+    if "DATABASE_URL" not in found.given:
+        print("Starting PostgreSQL …", flush=True)
+        service, owner = postgres.start(launcher, folder, durable=True)
+        started |= {"DATABASE_URL": service, "DATABASE_MIGRATION_URL": owner}
+    if "REDIS_URL" not in found.given:
+        started["REDIS_URL"] = redis.start(launcher, folder, durable=True)
+    return {name: url for name, url in started.items() if url}
+
+
+def _flask(
+    launcher: Launcher, environment: Mapping[str, str], *words: str, given: str = ""
+) -> None:
+    """Run a command of the application; show what it said only if it fails."""
+    print(f"flask {' '.join(words[:2])} …", flush=True)
+    argv = [sys.executable, "-m", "flask", "--app", "wsgi", *words]
+    with tempfile.TemporaryFile("w+") as said:
+        program = Program(argv, env=environment, cwd=ROOT, given=given, output=said.fileno())
+        status = launcher.wait(launcher.start(program))
+        said.seek(0)
+        if status:
+            raise CannotStart(f"flask {' '.join(words)} failed:\n{said.read()}")
+
+
+def _wait_until_ready(gunicorn: Running, port: int) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while gunicorn.process.poll() is None and time.monotonic() < deadline:
+        with suppress(OSError, http.client.HTTPException):
+            if _call(port, "GET", "/health")[0] == 200:
+                return
+        time.sleep(0.05)
+    raise CannotStart("gunicorn does not answer; what it said is above.")
+
+
+def _welcome(port: int, email: str, password: str) -> None:
+    """Sign the first owner in, and show how to create a client."""
+    address = f"http://{HOST}:{port}"
+    body = {"email": email, "password": password}
+    status, answer = _call(port, "POST", "/api/auth/login", body)
+    if status != 200:
+        print(CHANGED.format(address=address, email=email), flush=True)
+        return
+    token = json.loads(answer)["access_token"]
+    client = json.dumps(CLIENT)
+    print(
+        WELCOME.format(address=address, email=email, password=password, token=token, client=client),
+        flush=True,
+    )
+
+
+def _call(
+    port: int, method: str, path: str, body: Mapping[str, str] | None = None
+) -> tuple[int, bytes]:
+    # http.client, for it heeds no proxy settings
+    with closing(http.client.HTTPConnection(HOST, port, timeout=10)) as connection:
+        content = json.dumps(body) if body else None
+        connection.request(method, path, content, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        return response.status, response.read()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,36 @@
+"""How gunicorn serves Pipe Labs; every figure can be set by the variable beside it."""
+
+import os
+import sys
+from typing import Any
+
+from config import limit_storage, memory_limits
+from config import workers as wanted_workers
+
+bind = f"{os.environ.get('HOST') or '127.0.0.1'}:{os.environ.get('PORT') or '8000'}"
+workers = wanted_workers()
+worker_class = "gthread"
+# A slow client holds a thread and nothing else, so there are more of them than cores.
+threads = int(os.environ.get("THREADS") or 16)
+# Where the heartbeat files are: in memory, because a slow disk would look like a dead worker.
+worker_tmp_dir = next(filter(os.path.isdir, ["/dev/shm"]), None)  # noqa: S108 - gunicorn makes its own file there
+# Workers share the pages of what the master has loaded. It opens no connection that they would
+# share too: the engine and the Redis client connect at the first request.
+preload_app = True
+
+timeout = 30
+graceful_timeout = 25
+keepalive = 5
+limit_request_line = 4094
+limit_request_fields = 64
+limit_request_field_size = 8190
+# Only a proxy that TRUSTED_PROXIES counts is believed, and that is decided in the application.
+forwarded_allow_ips = ""
+# From gunicorn 25 on, a socket in the home folder that a second instance would take over.
+control_socket_disable = True
+
+
+def on_starting(server: Any) -> None:
+    """Refuse workers that would each count limits of their own, however they were asked for."""
+    if refusal := memory_limits(limit_storage(), server.cfg.workers):
+        sys.exit(f"Pipe Labs cannot start.\n{refusal}")

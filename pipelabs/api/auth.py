@@ -1,0 +1,44 @@
+"""Signing in and out over HTTP, and who one is."""
+
+from flask import g
+from flask.typing import ResponseReturnValue
+
+from pipelabs.audit import Event
+from pipelabs.models import Permission
+from pipelabs.schemas.admins import Me, SignedIn, SignIn
+from pipelabs.schemas.clients import Answer
+from pipelabs.services import admins
+from pipelabs.web import limits, reply
+from pipelabs.web.auth import needs, public, tokens
+from pipelabs.web.blueprints import StrictBlueprint
+
+bp = StrictBlueprint("auth", __name__, url_prefix="/auth")
+
+
+@bp.post("/login")
+@public(refused=Event.ADMIN_SIGN_IN_REFUSED)
+@bp.arguments(SignIn)
+@bp.response(200, SignedIn)
+def login(data: dict[str, str]) -> ResponseReturnValue:
+    """Open a session with an e-mail address and a password."""
+    signed_in = admins.sign_in(data["email"], data["password"], g.actor)
+    return reply(**tokens(signed_in), admin=signed_in.admin)
+
+
+@bp.post("/logout")
+@needs(Permission.SELF_WRITE)
+@bp.response(200, Answer)
+def logout() -> ResponseReturnValue:
+    """End this session; its tokens are refused everywhere from here on."""
+    admins.sign_out(g.actor)
+    return reply("Signed out")
+
+
+@bp.get("/me")
+@needs(Permission.SELF_READ)
+@bp.response(200, Me)
+def me() -> ResponseReturnValue:
+    """Show who is signed in, what the role allows, and what is left of each budget."""
+    actor = g.actor
+    admin = {"id": actor.admin_id, "email": actor.name, "role": actor.role}
+    return reply(admin=admin, permissions=sorted(actor.role.permissions), quota=limits.quota())

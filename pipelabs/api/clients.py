@@ -1,0 +1,45 @@
+"""Clients over HTTP."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from flask import g, url_for
+from flask.typing import ResponseReturnValue
+
+from pipelabs.audit import Event
+from pipelabs.extensions import limit_creates
+from pipelabs.models import Permission
+from pipelabs.schemas.clients import ClientCreated, ClientIn, ClientShown
+from pipelabs.services import clients
+from pipelabs.web import reply
+from pipelabs.web.auth import needs
+from pipelabs.web.blueprints import StrictBlueprint
+
+bp = StrictBlueprint("clients", __name__, url_prefix="/admin")
+
+
+@bp.post("/quick-client")
+@needs(Permission.CLIENTS_WRITE, refused=Event.CLIENT_CREATE_REFUSED)
+@limit_creates
+@bp.arguments(ClientIn)
+@bp.response(201, ClientCreated)
+def quick_client(data: Mapping[str, Any]) -> ResponseReturnValue:
+    """Create a client in one call."""
+    client, ms = clients.create_client(data, g.actor)
+    return reply(
+        "Client created successfully",
+        status=201,
+        location=url_for("api.clients.show", client_id=client.id),
+        client=client,
+        metadata={"created_by": g.actor.name, "processing_time_ms": ms},
+    )
+
+
+@bp.get("/clients/<uuid:client_id>")
+@needs(Permission.CLIENTS_READ)
+@bp.response(200, ClientShown)
+def show(client_id: UUID) -> ResponseReturnValue:
+    """Show one client; the ETag is its version."""
+    client = clients.get_client(client_id)
+    return reply(client=client, etag=str(client.version))

@@ -1,0 +1,41 @@
+"""The two probes: is the process there, and can it do its work."""
+
+from flask import g
+from flask.typing import ResponseReturnValue
+
+from pipelabs.errors import PipeLabsError
+from pipelabs.web import health
+from pipelabs.web.auth import identify, public
+from pipelabs.web.blueprints import StrictBlueprint
+
+bp = StrictBlueprint("health", __name__)
+
+
+@bp.get("/health")
+@public()
+def alive() -> ResponseReturnValue:
+    """Say that the process answers; asks nothing of anybody."""
+    return {"status": "ok"}
+
+
+@bp.get("/ready")
+@public()
+def ready() -> ResponseReturnValue:
+    """Say whether calls would be served.
+
+    503 without PostgreSQL or with migrations missing; `degraded` without Redis, vault keys or a
+    writable audit file. The state of each part is told to admins alone.
+    """
+    report = health.check()
+    body: dict[str, object] = {"status": report.status}
+    if report.is_ready and _is_admin():
+        body["parts"] = report.parts
+    return body, 200 if report.is_ready else 503, {} if report.is_ready else {"Retry-After": "5"}
+
+
+def _is_admin() -> bool:
+    try:
+        identify(g.actor)
+    except PipeLabsError:
+        return False
+    return True

@@ -1,0 +1,216 @@
+"""Who did what: events, actors, and the rows that prove it."""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from time import perf_counter
+from typing import Any, cast
+from uuid import UUID, uuid4
+
+from flask import Flask, current_app
+from sqlalchemy import case, event, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session as AnySession
+
+from pipelabs import audit_file
+from pipelabs.crypto import current_audit_key
+from pipelabs.errors import Unavailable
+from pipelabs.extensions import UnitSession, db, unit_of_work
+from pipelabs.models import AuditEvent, AuditFold, Outcome, Role, now
+
+FOLD_AFTER = 20
+"""Refusals of one caller in a minute that get a row each; the rest are counted."""
+PENDING = "pipelabs.audit_rows"
+"""Where a session keeps the rows whose lines are written once it has committed."""
+
+
+class Event(StrEnum):
+    """What was done, in the past tense; names are for ever once released."""
+
+    ADMIN_CREATED = "admin.created"
+    ADMIN_PASSWORD_RESET = "admin.password_reset"  # noqa: S105 - the name of an event
+    ADMIN_SIGNED_IN = "admin.signed_in"
+    ADMIN_SIGNED_OUT = "admin.signed_out"
+    ADMIN_SIGN_IN_REFUSED = "admin.sign_in_refused"
+    CLIENT_CREATED = "client.created"
+    CLIENT_CREATE_REFUSED = "client.create_refused"
+    REQUEST_REFUSED = "request.refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts and from where; `name` is an e-mail address, `cli:<unix user>`, or nobody's."""
+
+    request_id: str
+    address: str | None = None
+    name: str | None = None
+    admin_id: UUID | None = None
+    session_id: UUID | None = None
+    role: Role | None = None
+    has_folded: bool = False
+    started: float = field(default_factory=perf_counter)
+
+    @property
+    def caller(self) -> str:
+        """Return whose budget and whose floods these are; never empty."""
+        return f"admin:{self.admin_id}" if self.admin_id else f"ip:{self.address or 'unknown'}"
+
+    def elapsed_ms(self) -> float:
+        """Return milliseconds since the request came in, to one decimal."""
+        return round((perf_counter() - self.started) * 1000, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """How an attempt was turned away: the answer's status, and what it was about."""
+
+    event: Event
+    outcome: Outcome
+    http: int
+    facts: Mapping[str, str]
+
+    @property
+    def folds(self) -> bool:
+        """Return whether a flood of these is counted in place of filling the table."""
+        return self.outcome in {Outcome.RATE_LIMITED, Outcome.UNAUTHORIZED}
+
+
+def record(
+    happened: Event,
+    actor: Actor,
+    *,
+    client_id: UUID | None = None,
+    ms: float | None = None,
+    facts: Mapping[str, str] | None = None,
+) -> None:
+    """Add the row of a thing done to the running transaction; its line follows the commit.
+
+    `ms` is the figure the caller is told, if any. Raise `Unavailable` (`audit_unavailable`) if the
+    row cannot be written: no audit row, no act.
+    """
+    http = None
+    if actor.address:
+        http = 201 if happened is Event.CLIENT_CREATED else 200
+    elapsed = actor.elapsed_ms() if ms is None else ms
+    row = _row(happened, actor, Outcome.SUCCESS, http, elapsed)
+    _add(row | {"client_id": client_id, "details": _details(facts or {}, actor)})
+
+
+def refuse(refusal: Refusal, actor: Actor) -> None:
+    """Write the row and the line of an attempt that was turned away, in a transaction of its own.
+
+    After `FOLD_AFTER` refusals of a foldable kind, or of any kind by a stranger, a minute's
+    further ones are counted, and the caller's next row says how many: `folded=N`.
+    """
+    with unit_of_work():
+        if (refusal.folds or not actor.admin_id) and _count_refusal(actor) > FOLD_AFTER:
+            return
+        row = _row(refusal.event, actor, refusal.outcome, refusal.http, actor.elapsed_ms())
+        _add(row | {"client_id": None, "details": _details(refusal.facts, actor)})
+
+
+def mac(row: Mapping[str, Any], secret: bytes) -> bytes:
+    """Return the HMAC-SHA256 over all of a row but its id, xid and the MAC itself.
+
+    The bytes are JSON with sorted keys: one row, one text, whatever order the columns come in.
+    """
+    signed = {name: value for name, value in row.items() if name not in {"id", "xid", "mac"}}
+    text = json.dumps(signed, sort_keys=True, separators=(",", ":"), default=_plain)
+    return hmac.digest(secret, text.encode(), hashlib.sha256)
+
+
+def init_app(app: Flask) -> None:
+    """Open the console and the file that lines are written to."""
+    audit_file.init_app(app)
+
+
+def _row(
+    happened: Event, actor: Actor, outcome: Outcome, http: int | None, ms: float
+) -> dict[str, Any]:
+    return {
+        "uid": uuid4(),
+        "at": now(),
+        "instance": current_app.config["INSTANCE"],
+        "admin_id": actor.admin_id,
+        "actor": actor.name,
+        "address": actor.address,
+        "request_id": actor.request_id,
+        "status": outcome,
+        "event": happened.value,
+        "http": http,
+        "ms": ms,
+    }
+
+
+def _add(row: dict[str, Any]) -> None:
+    """Sign and insert a row; keep it for the line that follows the commit."""
+    key = current_audit_key()
+    row["mac_key"] = key.version
+    row["mac"] = mac(row, key.secret)
+    try:
+        row["id"] = db.session.execute(insert(AuditEvent).returning(AuditEvent.id), row).scalar()
+    except DBAPIError as error:
+        raise Unavailable(
+            "The audit trail cannot be written, so nothing was done.", code="audit_unavailable"
+        ) from error
+    db.session.info.setdefault(PENDING, []).append(row)
+
+
+def _details(facts: Mapping[str, str], actor: Actor) -> dict[str, str]:
+    """Return the facts as PostgreSQL can store them, and how many refusals had no row."""
+    details = {key: _storable(value) for key, value in facts.items()}
+    if (actor.has_folded or not actor.admin_id) and (folded := _take_folded(actor)):
+        details["folded"] = str(folded)
+    return details
+
+
+def _storable(text: str) -> str:
+    """Return the text without NUL and lone surrogates, which jsonb cannot hold."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
+
+
+def _count_refusal(actor: Actor) -> int:
+    """Count one refusal of this caller and return how many it had in the running minute."""
+    is_over = AuditFold.window_at < func.now() - func.make_interval(0, 0, 0, 0, 0, 1)
+    is_folded = AuditFold.refusals >= FOLD_AFTER
+    statement = upsert(AuditFold).values(
+        caller=actor.caller, window_at=func.now(), refusals=1, folded=0
+    )
+    statement = statement.on_conflict_do_update(
+        index_elements=[AuditFold.caller],
+        set_={
+            "window_at": case((is_over, func.now()), else_=AuditFold.window_at),
+            "refusals": case((is_over, 1), else_=AuditFold.refusals + 1),
+            "folded": AuditFold.folded + case((~is_over & is_folded, 1), else_=0),
+        },
+    )
+    return int(db.session.execute(statement.returning(AuditFold.refusals)).scalar_one())
+
+
+def _take_folded(actor: Actor) -> int:
+    """Return how many refusals of this caller have no row, and set the count back."""
+    mine = AuditFold.caller == actor.caller
+    waiting = select(AuditFold.folded).where(mine, AuditFold.folded > 0).with_for_update()
+    if folded := db.session.scalar(waiting):
+        db.session.execute(update(AuditFold).where(mine).values(folded=0))
+    return folded or 0
+
+
+def _plain(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+@event.listens_for(UnitSession, "after_commit")
+def _write_lines(session: AnySession) -> None:
+    for row in cast(list[dict[str, Any]], session.info.pop(PENDING, [])):
+        audit_file.write(row)
+
+
+@event.listens_for(UnitSession, "after_rollback")
+def _forget_lines(session: AnySession) -> None:
+    session.info.pop(PENDING, None)

@@ -1,0 +1,96 @@
+"""The libraries that live as long as the process, and the one place that commits."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from flask import Flask, current_app, g, request
+from flask_jwt_extended import JWTManager
+from flask_limiter import ApplicationLimit, Limiter
+from flask_migrate import Migrate
+from flask_sqlalchemy import SQLAlchemy
+from flask_sqlalchemy.session import Session as FlaskSession
+
+from pipelabs.models import Base
+
+LIMITED_PATH = "/api/admin"
+"""Every call below it spends one of the general budget."""
+
+
+class UnitSession(FlaskSession):
+    """A session that is one unit of work; the audit trail listens to its end."""
+
+
+def limit_key() -> str:
+    """Return whose budget is spent: the admin over all tokens, workers and instances.
+
+    Never empty and never raising: Flask-Limiter skips a limit with an empty key, and takes any
+    exception here for a dead store.
+    """
+    return str(g.actor.caller)
+
+
+def create_limit() -> str:
+    """Return the budget of client creation."""
+    return str(current_app.config["RATELIMIT_CREATE"])
+
+
+def _general_limit() -> str:
+    return str(current_app.config["RATELIMIT_GENERAL"])
+
+
+def _is_unlimited() -> bool:
+    return request.method == "OPTIONS" or not is_below(request.path, LIMITED_PATH)
+
+
+def is_below(path: str, prefix: str) -> bool:
+    """Return whether `path` is `prefix` or something under it."""
+    return path == prefix or path.startswith(f"{prefix}/")
+
+
+# Unknown paths and methods have no endpoint; without a name for them they would spend nothing.
+limiter = Limiter(
+    limit_key,
+    application_limits=[
+        ApplicationLimit(limit_provider=_general_limit, scope="general", exempt_when=_is_unlimited)
+    ],
+    request_identifier=lambda: request.endpoint or "unknown",
+)
+limit_creates = limiter.shared_limit(create_limit, scope="create", override_defaults=False)
+"""Decorates every way to create a client: they spend one budget together."""
+
+db = SQLAlchemy(metadata=Base.metadata, session_options={"class_": UnitSession})
+jwt = JWTManager()
+MIGRATIONS = str(Path(__file__).parents[1] / "migrations")
+migrate = Migrate(directory=MIGRATIONS, render_as_batch=False)
+
+
+def finish(*, commit: bool) -> None:
+    """End the running unit of work; a commit that fails is rolled back and raised."""
+    if not commit:
+        db.session.rollback()
+        return
+    try:
+        db.session.commit()
+    except BaseException:
+        db.session.rollback()
+        raise
+
+
+@contextmanager
+def unit_of_work() -> Iterator[None]:
+    """Commit what the block did, or none of it."""
+    try:
+        yield
+    except BaseException:
+        finish(commit=False)
+        raise
+    finish(commit=True)
+
+
+def init_app(app: Flask) -> None:
+    """Bind the libraries to the application; the limiter counts whom `web` has named."""
+    db.init_app(app)
+    migrate.init_app(app, db)
+    jwt.init_app(app)
+    limiter.init_app(app)

@@ -1,0 +1,21 @@
+"""The tables; importing this package makes all of them known to the metadata."""
+
+from pipelabs.models.admins import Admin, Permission, Role, Session
+from pipelabs.models.audit import AuditEvent, AuditFold, Outcome
+from pipelabs.models.base import Base, now
+from pipelabs.models.clients import Client, Status, Tier
+
+__all__ = [
+    "Admin",
+    "AuditEvent",
+    "AuditFold",
+    "Base",
+    "Client",
+    "Outcome",
+    "Permission",
+    "Role",
+    "Session",
+    "Status",
+    "Tier",
+    "now",
+]

@@ -1,0 +1,83 @@
+"""The audit trail: who did what, when and from where."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import BigInteger, Identity, Index, LargeBinary, Numeric, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql.base import ischema_names
+from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.types import UserDefinedType
+
+from pipelabs.models.base import Base, now
+
+
+class Outcome(StrEnum):
+    """How an attempt ended: the `status` of an audit line."""
+
+    SUCCESS = "SUCCESS"
+    INVALID = "INVALID"
+    DUPLICATE = "DUPLICATE"
+    RATE_LIMITED = "RATE_LIMITED"
+    UNAUTHORIZED = "UNAUTHORIZED"
+    FORBIDDEN = "FORBIDDEN"
+    ERROR = "ERROR"
+
+
+class XID8(UserDefinedType[int]):
+    """PostgreSQL's 64-bit transaction id, which never wraps."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: object) -> str:
+        """Return the type's name in DDL."""
+        return "xid8"
+
+
+# Otherwise a comparison of models and tables does not know what it reads.
+ischema_names["xid8"] = XID8
+
+
+class AuditEvent(Base):
+    """One attempt and its outcome; rows are added, never changed (a trigger refuses both).
+
+    `client_id` and `admin_id` are no foreign keys: evidence stands without the rows it names.
+    """
+
+    __tablename__ = "audit_events"
+    __table_args__ = (
+        Index("ix_audit_events_admin_id_id", "admin_id", text("id DESC")),
+        Index("ix_audit_events_client_id_id", "client_id", text("id DESC")),
+        Index("ix_audit_events_request_id", "request_id"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    uid: Mapped[UUID] = mapped_column(default=uuid4, unique=True)
+    at: Mapped[datetime] = mapped_column(default=now)
+    instance: Mapped[str]
+    admin_id: Mapped[UUID | None]
+    actor: Mapped[str | None]
+    address: Mapped[str | None]
+    request_id: Mapped[str]
+    status: Mapped[Outcome]
+    event: Mapped[str]
+    client_id: Mapped[UUID | None]
+    http: Mapped[int | None]
+    ms: Mapped[float | None] = mapped_column(Numeric(12, 1, asdecimal=False))
+    details: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
+    mac_key: Mapped[str]
+    mac: Mapped[bytes] = mapped_column(LargeBinary)
+    xid: Mapped[int] = mapped_column(XID8, server_default=text("pg_current_xact_id()"))
+
+
+class AuditFold(Base):
+    """How many refusals a caller had in this minute, and how many of them have no row yet."""
+
+    __tablename__ = "audit_folds"
+
+    caller: Mapped[str] = mapped_column(primary_key=True)
+    window_at: Mapped[datetime]
+    refusals: Mapped[int]
+    folded: Mapped[int]

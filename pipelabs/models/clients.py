@@ -1,0 +1,66 @@
+"""Clients: whom the desk makes markets for."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import CheckConstraint
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from pipelabs.models.base import Base, Identified, now
+from pipelabs.wallets import Chain
+
+NAME_LENGTH = 255
+NOTES_LENGTH = 1_000
+EMAIL_LENGTH = 254
+"""The longest address that SMTP can carry (RFC 5321, 4.5.3.1.3, less the angle brackets)."""
+SETTINGS_BYTES = 16 * 1024
+
+
+class Tier(StrEnum):
+    """What a client pays for."""
+
+    BASIC = "Basic"
+    STANDARD = "Standard"
+    PREMIUM = "Premium"
+    ENTERPRISE = "Enterprise"
+
+
+class Status(StrEnum):
+    """Where a client stands with the desk."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    SUSPENDED = "suspended"
+    OFFBOARDED = "offboarded"
+
+
+class Client(Identified, Base):
+    """A customer of Pipe Labs, known by one wallet."""
+
+    __tablename__ = "clients"
+    __table_args__ = (
+        CheckConstraint(f"char_length(name) BETWEEN 1 AND {NAME_LENGTH}", name="name_length"),
+        CheckConstraint("char_length(wallet_address) BETWEEN 1 AND 128", name="wallet_length"),
+        CheckConstraint(
+            "chain <> 'evm' OR wallet_address ~ '^0x[0-9a-fA-F]{40}$'", name="wallet_evm"
+        ),
+        CheckConstraint("email = lower(email)", name="email_folded"),
+        CheckConstraint(f"char_length(email) <= {EMAIL_LENGTH}", name="email_length"),
+        CheckConstraint(f"char_length(notes) <= {NOTES_LENGTH}", name="notes_length"),
+        CheckConstraint("jsonb_typeof(settings) = 'object'", name="settings_object"),
+        CheckConstraint(f"octet_length(settings::text) <= {SETTINGS_BYTES}", name="settings_size"),
+        CheckConstraint("version >= 1", name="version_positive"),
+    )
+
+    name: Mapped[str]
+    wallet_address: Mapped[str] = mapped_column(unique=True)
+    chain: Mapped[Chain]
+    email: Mapped[str | None] = mapped_column(unique=True)
+    tier: Mapped[Tier] = mapped_column(default=Tier.STANDARD)
+    status: Mapped[Status] = mapped_column(default=Status.ACTIVE)
+    notes: Mapped[str] = mapped_column(default="")
+    settings: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
+    version: Mapped[int] = mapped_column(default=1)
+    updated_at: Mapped[datetime] = mapped_column(default=now)

@@ -1,0 +1,1 @@
+"""The only judges of input, and the shape of output."""

@@ -1,0 +1,217 @@
+"""The kinds of input: each judges one value, and answers it clean or with a sentence."""
+
+import html
+import re
+import unicodedata
+from collections.abc import Mapping
+from enum import StrEnum
+from functools import cache
+from typing import Any
+
+import bleach
+from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
+from marshmallow import Schema, ValidationError, fields, pre_load
+
+from pipelabs import wallets
+from pipelabs.models.clients import EMAIL_LENGTH
+
+REFUSED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+JOINERS = frozenset("\u200c\u200d")
+"""Format characters that spell words (Persian, Indic) and emoji; allowed between visible ones."""
+BLANKS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+"""Letters and symbols by category that show nothing."""
+# A desk's own hosts are named desk.local or x.test; the library offers no other way to take them.
+SPECIAL_USE_DOMAIN_NAMES.clear()
+MARKUP = re.compile(r"<[!?/a-zA-Z][^>]{0,60}>?")
+
+
+class MarkupSentence(str):
+    """A sentence about markup; it gives the whole answer a code of its own."""
+
+    __slots__ = ()
+    code = "markup_not_allowed"
+
+
+class Input(Schema):
+    """Base of what callers send: no unknown members; null for an optional one is absence."""
+
+    error_messages = {"unknown": "There is no such field."}  # noqa: RUF012 - marshmallow's own form
+
+    @pre_load
+    def drop_nulls(self, data: Mapping[str, Any], **_: object) -> dict[str, Any]:
+        """Leave out the optional fields that are null."""
+        optional = {name for name, field in self.fields.items() if not field.required}
+        return {
+            key: value for key, value in data.items() if value is not None or key not in optional
+        }
+
+
+class PlainText(fields.String):
+    """Text as typed, NFC, trimmed; one line with single spaces unless `lines` is set."""
+
+    default_error_messages = {  # noqa: RUF012 - marshmallow's own form
+        "required": "This field is required.",
+        "null": "This field is required.",
+        "invalid": "Must be text.",
+        "length": "Must have {least} to {most} characters; this has {count}.",
+        "blank": "Must not be empty.",
+    }
+
+    def __init__(self, *, least: int = 0, most: int, lines: bool = False, **rest: Any) -> None:
+        """`least` and `most` count code points of the cleaned text."""
+        super().__init__(**rest)
+        self.least = least
+        self.most = most
+        self.lines = lines
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> str:
+        if not isinstance(value, str):
+            raise self.make_error("invalid")
+        if len(value) > self.most * 4 + 100:
+            # Whatever it is, cleaning cannot make it fit.
+            raise self.make_error("length", least=self.least, most=self.most, count=len(value))
+        text = self._cleaned(value)
+        if self.least and not any(map(is_visible, text)):
+            raise self.make_error("blank")
+        if not self.least <= len(text) <= self.most:
+            raise self.make_error("length", least=self.least, most=self.most, count=len(text))
+        refuse_markup(text)
+        return text
+
+    def _cleaned(self, value: str) -> str:
+        text = value.replace("\r\n", "\n") if self.lines else value
+        refuse_characters(text, allowed="\n" if self.lines else "")
+        text = unicodedata.normalize("NFC", text)
+        if self.lines:
+            return text.strip()
+        return " ".join(text.split())
+
+
+class WalletAddress(fields.Field[wallets.Wallet]):
+    """An address of any chain the desk knows, in any spelling; loads as a `Wallet`."""
+
+    default_error_messages = PlainText.default_error_messages
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> wallets.Wallet:
+        if not isinstance(value, str):
+            raise self.make_error("invalid")
+        refuse_characters(value)
+        try:
+            return wallets.recognise(value)
+        except wallets.WalletError as error:
+            raise ValidationError(str(error)) from None
+
+
+class EmailAddress(fields.Field[str]):
+    """An ASCII e-mail address by its syntax alone, folded to lower case."""
+
+    default_error_messages = PlainText.default_error_messages | {
+        "email": "This is not an e-mail address.",
+        "ascii": "Only ASCII addresses are taken; write the domain in its xn-- form.",
+        "long": f"An e-mail address has at most {EMAIL_LENGTH} characters.",
+    }
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> str:
+        if not isinstance(value, str):
+            raise self.make_error("invalid")
+        text = value.strip(" ")
+        refuse_characters(text)
+        if not text.isascii():
+            raise self.make_error("ascii")
+        if len(text) > EMAIL_LENGTH:
+            raise self.make_error("long")
+        try:
+            found = validate_email(text, check_deliverability=False, allow_smtputf8=False)
+        except EmailNotValidError:
+            raise self.make_error("email") from None
+        return str(found.ascii_email).lower()
+
+
+class Choice(fields.Field[StrEnum]):
+    """One of a closed list, matched without case; anything else is told the choices."""
+
+    default_error_messages = PlainText.default_error_messages
+
+    def __init__(self, choices: type[StrEnum], **rest: Any) -> None:
+        """`choices` are stored and answered by value."""
+        super().__init__(**rest)
+        self.choices = {choice.value.casefold(): choice for choice in choices}
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **rest: Any) -> Any:
+        return value and str(value)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> StrEnum:
+        if not isinstance(value, str):
+            raise self.make_error("invalid")
+        if choice := self.choices.get(value.strip(" ").casefold()):
+            return choice
+        names = ", ".join(choice.value for choice in self.choices.values())
+        raise ValidationError(f"Must be one of: {names}.")
+
+
+class Password(fields.String):
+    """A password to be compared: as typed, and short enough to be hashed."""
+
+    default_error_messages = PlainText.default_error_messages
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> str:
+        if not isinstance(value, str):
+            raise self.make_error("invalid")
+        if not 1 <= len(value) <= 128:
+            raise self.make_error("length", least=1, most=128, count=len(value))
+        refuse_characters(value)
+        return value
+
+
+class When(fields.AwareDateTime):
+    """A time in UTC, ISO 8601 in milliseconds with `Z`."""
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **rest: Any) -> str | None:
+        return value and f"{value:%Y-%m-%dT%H:%M:%S}.{value.microsecond // 1000:03d}Z"
+
+
+def is_visible(character: str) -> bool:
+    """Return whether a reader sees the character: a letter, number, sign or symbol."""
+    return unicodedata.category(character)[0] in "LNPS" and character not in BLANKS
+
+
+def refuse_characters(text: str, allowed: str = "") -> None:
+    """Raise a `ValidationError` naming the first character that no text may hold.
+
+    NUL, controls, overrides of direction, private, unassigned and lone surrogate characters; a
+    joiner is fine between visible characters. Done first: bleach drops NUL without a word.
+    """
+    if text.isascii() and text.isprintable():
+        return
+    for place, character in enumerate(text):
+        if character in allowed or unicodedata.category(character) not in REFUSED_CATEGORIES:
+            continue
+        between = text[place - 1 : place] + text[place + 1 : place + 2]
+        if character in JOINERS and len(between) == 2 and not between.isspace():
+            continue
+        name = unicodedata.name(character, "a control or unassigned character")
+        raise ValidationError(
+            f"Character {place + 1} is not allowed: U+{ord(character):04X}, {name}."
+        )
+
+
+def refuse_markup(text: str) -> None:
+    """Raise a `ValidationError` quoting the tag, comment or doctype that bleach would remove.
+
+    bleach detects and never rewrites: what it answers is escaped HTML, not what was typed. An
+    ampersand starts no tag, so it is out of the way before the comparison.
+    """
+    if "<" not in text:
+        return
+    plain = text.replace("&", "+")
+    if html.unescape(_cleaner().clean(plain)) == plain:
+        return
+    found = MARKUP.search(text)
+    quoted = found.group() if found else "<"
+    raise ValidationError([MarkupSentence(f"HTML is not taken here; found {quoted}")])
+
+
+@cache
+def _cleaner() -> bleach.Cleaner:
+    """Return the one cleaner, which allows nothing; replace it here (nh3) and nowhere else."""
+    return bleach.Cleaner(tags=frozenset(), attributes={}, strip=True, strip_comments=True)

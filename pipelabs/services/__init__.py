@@ -1,0 +1,1 @@
+"""The rules and the queries: functions that flush and never commit."""

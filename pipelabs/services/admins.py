@@ -1,0 +1,128 @@
+"""The rules of admins: making them, signing them in and out."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import NamedTuple
+from uuid import UUID, uuid4
+
+from sqlalchemy import select, update
+
+from pipelabs import audit, passwords
+from pipelabs.audit import Actor, Event
+from pipelabs.errors import InvalidInput, Unauthenticated
+from pipelabs.extensions import db
+from pipelabs.models import Admin, AuditFold, Role, Session, now
+
+SESSION_LIFE = timedelta(hours=12)
+"""NIST SP 800-63B-4: reauthentication at least every 12 hours at AAL2."""
+
+
+class SignedIn(NamedTuple):
+    """A new session and whose it is."""
+
+    admin: Admin
+    session: Session
+
+
+class Claims(NamedTuple):
+    """What an access token says; nothing of it counts until the primary has confirmed it."""
+
+    admin_id: UUID
+    session_id: UUID
+    token_version: int
+
+
+def ensure_admin(email: str, role: Role, password: str, actor: Actor) -> bool:
+    """Create the admin unless the e-mail address is there; return whether it was created.
+
+    Raise `InvalidInput` for a password that is too short or too common.
+    """
+    if db.session.scalar(select(Admin.id).where(Admin.email == email)):
+        return False
+    refuse_weak(password, email)
+    db.session.add(Admin(email=email, role=role, password_hash=passwords.hash_password(password)))
+    db.session.flush()
+    audit.record(Event.ADMIN_CREATED, actor, facts={"email": email, "role": role})
+    return True
+
+
+def reset_password(email: str, password: str, actor: Actor) -> bool:
+    """Set a new password and end every session; return False if there is no such admin."""
+    admin = db.session.scalar(select(Admin).where(Admin.email == email).with_for_update())
+    if not admin:
+        return False
+    refuse_weak(password, email)
+    admin.password_hash = passwords.hash_password(password)
+    admin.token_version += 1
+    mine = (Session.admin_id == admin.id, Session.revoked_at.is_(None))
+    db.session.execute(update(Session).where(*mine).values(revoked_at=now()))
+    audit.record(Event.ADMIN_PASSWORD_RESET, actor, facts={"email": email})
+    return True
+
+
+def refuse_weak(password: str, email: str) -> None:
+    """Raise `InvalidInput` with the reason why this password cannot be taken."""
+    if reason := passwords.weakness(password, email):
+        raise InvalidInput(reason, fields={"password": [reason]})
+
+
+def sign_in(email: str, password: str, actor: Actor) -> SignedIn:
+    """Open a session; raise the same `Unauthenticated` whatever was wrong, after the same time."""
+    admin = db.session.scalar(select(Admin).where(Admin.email == email))
+    is_right = passwords.is_right(password, admin.password_hash if admin else None)
+    if not admin or not is_right or admin.is_disabled:
+        raise Unauthenticated(
+            "E-mail address or password is wrong.",
+            code="wrong_credentials",
+            facts={"claimed_email": email},
+        )
+    session = Session(
+        id=uuid4(),
+        admin_id=admin.id,
+        address=actor.address or "",
+        refresh_jti=uuid4(),
+        expires_at=now() + SESSION_LIFE,
+    )
+    db.session.add(session)
+    db.session.flush()
+    who = replace(actor, name=admin.email, admin_id=admin.id)
+    audit.record(Event.ADMIN_SIGNED_IN, who, facts={"session": str(session.id)})
+    return SignedIn(admin, session)
+
+
+def sign_out(actor: Actor) -> None:
+    """End the session that the actor's token belongs to; its tokens are refused from here on."""
+    mine = Session.id == actor.session_id
+    db.session.execute(update(Session).where(mine).values(revoked_at=now()))
+    audit.record(Event.ADMIN_SIGNED_OUT, actor, facts={"session": str(actor.session_id)})
+
+
+def confirm(claims: Claims, stranger: Actor) -> Actor:
+    """Return the stranger as the admin whom the claims name, with today's role.
+
+    Raise `Unauthenticated` if the session ended, or the admin is disabled or has a new password.
+    One indexed read of the primary; it also tells whether refusals of this admin were folded.
+    """
+    row = db.session.execute(
+        select(Admin.email, Admin.role, AuditFold.folded)
+        .join(Session, Session.admin_id == Admin.id)
+        .outerjoin(AuditFold, AuditFold.caller == f"admin:{claims.admin_id}")
+        .where(
+            Session.id == claims.session_id,
+            Session.revoked_at.is_(None),
+            Session.expires_at > now(),
+            Admin.id == claims.admin_id,
+            Admin.token_version == claims.token_version,
+            Admin.is_disabled.is_(False),
+        )
+    ).one_or_none()
+    if not row:
+        raise Unauthenticated("This session has ended; sign in again.", code="token_revoked")
+    return replace(
+        stranger,
+        name=row.email,
+        admin_id=claims.admin_id,
+        session_id=claims.session_id,
+        role=row.role,
+        has_folded=bool(row.folded),
+    )

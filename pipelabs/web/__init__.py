@@ -1,0 +1,118 @@
+"""The start and the end of every request, and the envelope of every success."""
+
+import logging
+import re
+import secrets
+from typing import Any
+
+from flask import Flask, Response, current_app, g, request
+from flask_cors import CORS
+from sqlalchemy.exc import DBAPIError
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from pipelabs.errors import TooLarge
+from pipelabs.extensions import finish
+from pipelabs.web import auth, errors, headers, limits
+
+logger = logging.getLogger("pipelabs.request")
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
+EXPOSED = [
+    "X-Request-ID",
+    "Location",
+    "ETag",
+    "Retry-After",
+    "RateLimit",
+    "RateLimit-Policy",
+    "X-RateLimit-Limit",
+    "X-RateLimit-Remaining",
+    "X-RateLimit-Reset",
+]
+
+
+def reply(
+    message: str | None = None,
+    *,
+    location: str | None = None,
+    etag: str | None = None,
+    status: int = 200,
+    **members: Any,
+) -> tuple[dict[str, Any], int, dict[str, str]]:
+    """Return a success in the specification's envelope: body, status, header fields."""
+    body = {"success": True, "request_id": g.request_id, **members}
+    if message is not None:
+        body["message"] = message
+    fields = {"Location": location, "ETag": etag and f'"{etag}"'}
+    return body, status, {name: value for name, value in fields.items() if value}
+
+
+def init_app(app: Flask) -> None:
+    """Wrap every request; registered before the limiter, which counts whom this has named."""
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
+    if hops := app.config["TRUSTED_PROXIES"]:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
+    app.before_request(_start)
+    app.after_request(_end)
+    errors.init_app(app)
+    CORS(
+        app,
+        resources={r"/api/.*": {"origins": app.config["CORS_ORIGINS"]}},
+        methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match"],
+        expose_headers=EXPOSED,
+        supports_credentials=False,
+        max_age=600,
+    )
+
+
+def _start() -> Response | None:
+    """Name the request and the caller before anything is read or counted."""
+    g.request_id = _request_id()
+    g.actor = auth.stranger(request, g.request_id)
+    if request.method == "OPTIONS":
+        return _options()
+    if (request.content_length or 0) > current_app.config["MAX_CONTENT_LENGTH"]:
+        raise TooLarge("The body is larger than this address takes.")
+    if auth.is_guarded():
+        g.actor = auth.identify(g.actor)
+    return None
+
+
+def _end(response: Response) -> Response:
+    """Commit what succeeded, roll back what did not; the answer leaves after the commit."""
+    is_write = request.method not in errors.SAFE_METHODS
+    try:
+        finish(commit=is_write and response.status_code < 400)
+    except (DBAPIError, *errors.DATABASE_ERRORS) as error:
+        # Typed handlers are not called from here, and the hooks would run again.
+        response = errors.respond(errors.from_database(error))
+    response.headers["X-Request-ID"] = g.request_id
+    limits.add_headers(response)
+    headers.add_headers(response)
+    logger.info("%s %s %s", request.method, request.path, response.status_code, extra=_facts())
+    if response.headers.get("ETag"):
+        response.make_conditional(request)
+    return response
+
+
+def _request_id() -> str:
+    """Return the caller's id for this request if it is harmless, else one of ours."""
+    claimed = request.headers.get("X-Request-ID", "")
+    return claimed if REQUEST_ID.fullmatch(claimed) else secrets.token_hex(4)
+
+
+def _options() -> Response:
+    """Answer what a browser asks before a call: what exists is not told, only what may be sent."""
+    response = current_app.response_class(status=204)
+    if request.url_rule:
+        response.headers["Allow"] = ", ".join(sorted(request.url_rule.methods or ()))
+    return response
+
+
+def _facts() -> dict[str, Any]:
+    """Return what the log says of a request: the route, not the path, is what to group by."""
+    return {
+        "route": str(request.url_rule),
+        "ms": g.actor.elapsed_ms(),
+        "admin": g.actor.admin_id and str(g.actor.admin_id),
+        "ip": g.actor.address,
+    }

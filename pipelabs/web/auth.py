@@ -1,0 +1,143 @@
+"""Who calls, and whether they may: bearer tokens confirmed by the primary database."""
+
+import re
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+from uuid import UUID
+
+import jwt
+from flask import Request, current_app, g, request
+from flask_jwt_extended import create_access_token, create_refresh_token, decode_token
+from flask_jwt_extended.exceptions import JWTExtendedException
+
+from pipelabs.audit import Actor, Event
+from pipelabs.errors import Forbidden, Unauthenticated
+from pipelabs.extensions import LIMITED_PATH, is_below
+from pipelabs.models import Permission
+from pipelabs.services import admins
+
+P = ParamSpec("P")
+R = TypeVar("R")
+BEARER = re.compile(r"[Bb]earer ([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)", re.ASCII)
+HEADER = {"alg": "HS256", "typ": "JWT"}
+"""The only header we sign; any other (kid, jku, crit, b64) is somebody else's token."""
+
+
+def needs(
+    permission: Permission, refused: Event = Event.REQUEST_REFUSED
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let the view run for admins whose role has the permission.
+
+    `refused` is the audit event of an attempt that is turned away, whatever for.
+    """
+
+    def decorate(view: Callable[P, R]) -> Callable[P, R]:
+        @wraps(view)
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+            if permission not in g.actor.role.permissions:
+                raise Forbidden(
+                    f"The role {g.actor.role} may not do this.",
+                    facts={"permission": permission, "role": g.actor.role},
+                )
+            return view(*args, **kwargs)
+
+        guarded.permission = permission  # type: ignore[attr-defined]  # read by is_guarded
+        guarded.refused = refused  # type: ignore[attr-defined]  # read by refused_event
+        return guarded
+
+    return decorate
+
+
+def public(refused: Event = Event.REQUEST_REFUSED) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Say that the view asks for nobody; without this or `needs`, nobody gets in."""
+
+    def decorate(view: Callable[P, R]) -> Callable[P, R]:
+        view.permission = None  # type: ignore[attr-defined]  # read by is_guarded
+        view.refused = refused  # type: ignore[attr-defined]  # read by refused_event
+        return view
+
+    return decorate
+
+
+def current_view() -> Callable[..., Any] | None:
+    """Return the view that this request goes to, if its path and method lead to one."""
+    return current_app.view_functions.get(request.endpoint or "")
+
+
+def refused_event() -> Event:
+    """Return the audit event for turning the running request away."""
+    event: Event = getattr(current_view(), "refused", Event.REQUEST_REFUSED)
+    return event
+
+
+def is_guarded() -> bool:
+    """Return whether the request needs somebody signed in.
+
+    All of /api/admin does, unknown paths included, and every view that is not public.
+    """
+    view = current_view()
+    if is_below(request.path, LIMITED_PATH):
+        return True
+    return view is not None and getattr(view, "permission", Permission) is not None
+
+
+def identify(stranger: Actor) -> Actor:
+    """Return the admin whose bearer token this request carries; raise `Unauthenticated`."""
+    header = request.headers.get("Authorization")
+    if header is None:
+        raise Unauthenticated("Sign in first: send Authorization: Bearer <access token>.")
+    return admins.confirm(_claims(header), stranger)
+
+
+def tokens(signed_in: admins.SignedIn) -> dict[str, Any]:
+    """Return the tokens of a new session, and the access token's life in seconds."""
+    admin, session = signed_in
+    subject = str(admin.id)
+    claims = {"sid": str(session.id), "tv": admin.token_version}
+    life = current_app.config["JWT_ACCESS_TOKEN_EXPIRES"]
+    return {
+        "access_token": create_access_token(subject, additional_claims=claims),
+        "refresh_token": create_refresh_token(
+            subject, additional_claims=claims | {"rid": str(session.refresh_jti)}
+        ),
+        "expires_in": int(life.total_seconds()),
+    }
+
+
+def _claims(header: str) -> admins.Claims:
+    """Return what the token says, or raise `Unauthenticated`: nothing odd about it is forgiven."""
+    if not (found := BEARER.fullmatch(header)):
+        raise Unauthenticated("The Authorization header is not one bearer token.", code=INVALID)
+    try:
+        if jwt.get_unverified_header(found[1]) != HEADER:
+            raise Unauthenticated("This token is not ours.", code=INVALID)
+        return _checked(decode_token(found[1]))
+    except jwt.ExpiredSignatureError:
+        raise Unauthenticated("The token has expired; sign in again.", code=EXPIRED) from None
+    except (jwt.PyJWTError, JWTExtendedException, ValueError, TypeError, KeyError):
+        raise Unauthenticated("The token is not valid.", code=INVALID) from None
+
+
+def _checked(claims: dict[str, Any]) -> admins.Claims:
+    """Return the claims in their own types; raise `ValueError` or `KeyError` for any other shape.
+
+    The library demands neither `exp` nor the claims that are ours.
+    """
+    life = current_app.config["JWT_ACCESS_TOKEN_EXPIRES"].total_seconds()
+    times = (claims["iat"], claims["exp"])
+    if claims["type"] != "access" or not all(type(time) is int for time in times):
+        raise ValueError("not an access token")
+    if not 0 < times[1] - times[0] <= life or type(claims["tv"]) is not int:
+        raise ValueError("a life that we never give")
+    UUID(claims["jti"])
+    return admins.Claims(UUID(claims["sub"]), UUID(claims["sid"]), claims["tv"])
+
+
+INVALID = "token_invalid"
+EXPIRED = "token_expired"
+
+
+def stranger(incoming: Request, request_id: str) -> Actor:
+    """Return who calls as long as nobody has proved to be anybody."""
+    return Actor(request_id=request_id, address=incoming.remote_addr or "unknown")

@@ -1,0 +1,126 @@
+"""The one file that speaks HTTP about errors: exception → envelope, and its audit row."""
+
+import logging
+from http import HTTPStatus
+
+from flask import Flask, Response, g, jsonify, request
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from werkzeug.exceptions import HTTPException
+
+from pipelabs import audit
+from pipelabs.audit import Refusal
+from pipelabs.errors import Duplicate, PipeLabsError, Unavailable
+from pipelabs.extensions import finish
+from pipelabs.models import Base, Outcome
+from pipelabs.web import limits
+from pipelabs.web.auth import refused_event
+
+logger = logging.getLogger("pipelabs")
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+RETRY_AFTER_S = 5
+AWAY = "database_unavailable"
+"""The code of errors that no row can tell of, because the table is what is missing."""
+DATABASE_ERRORS = (InterfaceError, OperationalError, PoolTimeout)
+BUSY_STATES = frozenset({"57014", "55P03", "40P01", "40001"})
+"""Statement time-out, lock time-out, deadlock, serialisation: the database is there, and busy."""
+OUTCOMES = {
+    401: Outcome.UNAUTHORIZED,
+    403: Outcome.FORBIDDEN,
+    429: Outcome.RATE_LIMITED,
+}
+SENTENCES = {
+    400: ("bad_request", "The request cannot be read."),
+    404: ("not_found", "There is nothing at this address."),
+    405: ("method_not_allowed", "This address does not take this method."),
+    413: ("too_large", "The body is larger than this address takes."),
+    429: ("rate_limited", "Too many requests; wait as long as Retry-After says."),
+}
+"""What werkzeug and the limiter raise, in our words."""
+
+
+def respond(error: PipeLabsError) -> Response:
+    """Undo what was begun, note a refused write in the audit trail, and answer the envelope."""
+    finish(commit=False)
+    if request.method not in SAFE_METHODS and error.code != AWAY:
+        try:
+            audit.refuse(_refusal(error), g.actor)
+        except (PipeLabsError, *DATABASE_ERRORS):
+            logger.exception("a refusal has no audit row")
+    return answer(error)
+
+
+def answer(error: PipeLabsError) -> Response:
+    """Return the JSON envelope of an error, with the header fields its status asks for."""
+    response = jsonify(
+        success=False, message=error.message, request_id=g.request_id, error=error.body()
+    )
+    response.status_code = error.status
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="pipelabs"'
+    if error.status == HTTPStatus.TOO_MANY_REQUESTS:
+        response.headers["Retry-After"] = str(limits.retry_after_s())
+    if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    return response
+
+
+def from_database(error: Exception) -> PipeLabsError:
+    """Return what a caller may know of a database that is away, busy, or refused a value."""
+    if isinstance(error, IntegrityError):
+        return integrity(error)
+    logger.error("database: %s", error, exc_info=error)
+    if getattr(getattr(error, "orig", None), "pgcode", None) in BUSY_STATES:
+        return Unavailable("The database is busy; try again.", code="database_busy")
+    return Unavailable("The database is away for the moment; try again.", code=AWAY)
+
+
+def integrity(error: IntegrityError) -> PipeLabsError:
+    """Return `Duplicate` for a unique constraint, blaming the columns that its name ends in."""
+    violated = getattr(error.orig, "diag", None)
+    table, name = (violated.table_name, violated.constraint_name) if violated else (None, None)
+    if not name or not name.startswith(f"uq_{table}_") or table not in Base.metadata.tables:
+        raise error
+    field = name.removeprefix(f"uq_{table}_")
+    return Duplicate("Already exists", fields={field: ["This value is already taken."]})
+
+
+def _respond_to_http(error: HTTPException) -> Response:
+    """Answer what werkzeug, Flask or the limiter raised; a 500's cause is in the log alone."""
+    status = error.code or 500
+    default = ("internal", "Something went wrong here; quote the request id.")
+    code, message = SENTENCES.get(status, default if status >= 500 else SENTENCES[400])
+    ours = PipeLabsError(message, code=code)
+    ours.status = status
+    response = respond(ours)
+    if allow := dict(error.get_headers()).get("Allow"):
+        response.headers["Allow"] = allow
+    return response
+
+
+def _respond_to_database(error: Exception) -> Response:
+    return respond(from_database(error))
+
+
+def _refusal(error: PipeLabsError) -> Refusal:
+    facts = {"code": error.code, "method": request.method, "path": request.path[:200]}
+    if error.fields:
+        facts["fields"] = ",".join(sorted(name[:64] for name in error.fields)[:20])
+    return Refusal(refused_event(), _outcome(error), error.status, facts | error.facts)
+
+
+def _outcome(error: PipeLabsError) -> Outcome:
+    if isinstance(error, Duplicate):
+        return Outcome.DUPLICATE
+    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return Outcome.ERROR
+    return OUTCOMES.get(error.status, Outcome.INVALID)
+
+
+def init_app(app: Flask) -> None:
+    """Register the handlers: ours, the database's, and all that HTTP has."""
+    app.register_error_handler(PipeLabsError, respond)
+    app.register_error_handler(IntegrityError, _respond_to_database)
+    for kind in DATABASE_ERRORS:
+        app.register_error_handler(kind, _respond_to_database)
+    app.register_error_handler(HTTPException, _respond_to_http)

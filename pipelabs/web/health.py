@@ -1,0 +1,55 @@
+"""The state of every part this process needs, asked anew each time."""
+
+from typing import NamedTuple
+
+from alembic.script import ScriptDirectory
+from flask import current_app
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from pipelabs import audit_file
+from pipelabs.extensions import MIGRATIONS, db, limiter
+
+OK, AWAY, MISSING = "ok", "away", "missing"
+
+
+class Report(NamedTuple):
+    """Whether calls would be served, and the state of each part by name."""
+
+    is_ready: bool
+    parts: dict[str, str]
+
+    @property
+    def status(self) -> str:
+        """Return `ready`, `degraded` or `unavailable`."""
+        if not self.is_ready:
+            return "unavailable"
+        return "ready" if set(self.parts.values()) == {OK} else "degraded"
+
+
+def check() -> Report:
+    """Return the state of all parts; without PostgreSQL, newly migrated, nothing is served."""
+    parts = _database()
+    is_ready = set(parts.values()) == {OK}
+    parts["redis"] = _redis()
+    parts["vault"] = OK if current_app.config["VAULT_KEYS"] else MISSING
+    parts["audit_file"] = OK if audit_file.file_handler().is_writable() else "not writable"
+    return Report(is_ready, parts)
+
+
+def _database() -> dict[str, str]:
+    try:
+        db.session.execute(text("SET LOCAL statement_timeout = 1000"))
+        revision = db.session.scalar(text("SELECT version_num FROM alembic_version"))
+    except (DBAPIError, PoolTimeout):
+        db.session.rollback()
+        return {"postgresql": AWAY}
+    newest = ScriptDirectory(MIGRATIONS).get_current_head()
+    return {"postgresql": OK, "migrations": OK if revision == newest else MISSING}
+
+
+def _redis() -> str:
+    if current_app.config["RATELIMIT_STORAGE_URI"].startswith("memory"):
+        return MISSING
+    return OK if limiter.storage.check() else AWAY

@@ -1,0 +1,120 @@
+"""The strict JSON parser: one UTF-8 object, or a sentence that says what is wrong with it."""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, Never
+
+from flask import Request
+from marshmallow import ValidationError
+from webargs.flaskparser import FlaskParser
+
+from pipelabs.errors import InvalidInput, UnsupportedMedia
+from pipelabs.schemas.fields import MarkupSentence
+
+DEEPEST = 32
+MOST_MEMBERS = 64
+"""More than any form has; keeps the list of unknown members an answer and not a flood."""
+
+
+def load(request: Request) -> dict[str, Any]:
+    """Return the request's body as an object.
+
+    Raise `UnsupportedMedia` unless it is declared as uncompressed UTF-8 `application/json`, and
+    `InvalidInput` for anything but one object without duplicate members, NaN, Infinity, numbers
+    out of range, or more than 32 levels.
+    """
+    _refuse_other_media(request)
+    try:
+        text = request.get_data(cache=True).decode("utf-8")
+        _refuse_depth(text)
+        found = json.loads(
+            text,
+            object_pairs_hook=_object,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+        )
+    except UnicodeDecodeError:
+        raise InvalidInput("The body is not UTF-8.", code="invalid_json") from None
+    except (ValueError, RecursionError):
+        # The parser's own words would tell offsets and quote what was sent.
+        raise InvalidInput("The body is not well-formed JSON.", code="invalid_json") from None
+    if not isinstance(found, dict):
+        raise InvalidInput("The body must be one JSON object.", code="invalid_json")
+    return found
+
+
+class StrictParser(FlaskParser):
+    """Feeds `blueprint.arguments` from `load`, and answers wrong fields in our own envelope."""
+
+    DEFAULT_VALIDATION_STATUS = 400
+
+    def load_json(self, req: Request, schema: object) -> dict[str, Any]:
+        """Return the strict body in place of webargs' lenient one."""
+        return load(req)
+
+    def handle_error(
+        self,
+        error: ValidationError,
+        req: Request,
+        schema: object,
+        *,
+        error_status_code: int | None,
+        error_headers: Mapping[str, str] | None,
+    ) -> Never:
+        """Raise `InvalidInput` with every wrong field at once."""
+        fields: dict[str, list[str]] = error.messages_dict["json"]
+        sentences = [sentence for found in fields.values() for sentence in found]
+        codes = {sentence.code for sentence in sentences if isinstance(sentence, MarkupSentence)}
+        names = ", ".join(name[:64] for name in list(fields)[:10])
+        raise InvalidInput(
+            f"Invalid input: {names}", code=next(iter(codes), None), fields=fields
+        ) from None
+
+
+def _refuse_other_media(request: Request) -> None:
+    charset = request.mimetype_params.get("charset", "utf-8").lower()
+    if request.mimetype != "application/json" or charset not in {"utf-8", "utf8"}:
+        raise UnsupportedMedia("Send UTF-8 JSON with Content-Type: application/json.")
+    if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        raise UnsupportedMedia("Send the body uncompressed, without Content-Encoding.")
+
+
+def _refuse_depth(text: str) -> None:
+    """Raise `InvalidInput` before the parser goes deeper than `DEEPEST`.
+
+    A text with fewer opening brackets than that need not be read; those in strings do not count.
+    """
+    if text.count("[") + text.count("{") <= DEEPEST:
+        return
+    depth = 0
+    in_string = is_escaped = False
+    for character in text:
+        if in_string:
+            in_string = is_escaped or character != '"'
+            is_escaped = character == "\\" and not is_escaped
+            continue
+        in_string = character == '"'
+        depth += (character in "[{") - (character in "]}")
+        if depth > DEEPEST:
+            raise InvalidInput(f"The body is nested deeper than {DEEPEST}.", code="invalid_json")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise InvalidInput("The body names a member twice.", code="invalid_json")
+    if len(found) > MOST_MEMBERS:
+        raise InvalidInput(f"More than {MOST_MEMBERS} members in one object.", code="invalid_json")
+    return found
+
+
+def _refuse_constant(name: str) -> Never:
+    raise InvalidInput(f"{name} is not JSON.", code="invalid_json")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise InvalidInput("A number is out of range.", code="invalid_json")
+    return value

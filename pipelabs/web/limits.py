@@ -1,0 +1,83 @@
+"""The budgets as callers see them: header fields, and what is left."""
+
+import time
+from typing import NamedTuple
+
+from flask import Response, current_app, g
+from limits import RateLimitItem, parse
+from redis.exceptions import RedisError
+
+from pipelabs.extensions import limiter
+
+LONGEST_WAIT_S = 60
+BUDGETS = {"create": "RATELIMIT_CREATE", "general": "RATELIMIT_GENERAL"}
+"""Name of a budget in headers and answers → its setting; the tightest first."""
+
+
+class Budget(NamedTuple):
+    """What is left of one budget, and in how many seconds its oldest use is forgotten."""
+
+    name: str
+    item: RateLimitItem
+    remaining: int
+    wait_s: int
+
+    def as_dict(self) -> dict[str, int]:
+        """Return the budget as JSON shows it."""
+        return {
+            "limit": self.item.amount,
+            "remaining": self.remaining,
+            "window_s": self.item.get_expiry(),
+            "reset_s": self.wait_s if self.remaining < self.item.amount else 0,
+        }
+
+
+def add_headers(response: Response) -> None:
+    """Add the draft's `RateLimit` fields for every budget that this request took from.
+
+    `X-RateLimit-*`, which custom knows, tell of the tightest. A store that has just gone away
+    leaves all of them out.
+    """
+    try:
+        budgets = [_budget(name) for name in _spent()]
+    except RedisError:
+        return
+    if not budgets:
+        return
+    response.headers["RateLimit-Policy"] = ", ".join(
+        f'"{one.name}";q={one.item.amount};w={one.item.get_expiry()}' for one in budgets
+    )
+    response.headers["RateLimit"] = ", ".join(
+        f'"{one.name}";r={one.remaining};t={one.wait_s}' for one in budgets
+    )
+    tightest = min(budgets, key=lambda one: one.remaining)
+    response.headers["X-RateLimit-Limit"] = str(tightest.item.amount)
+    response.headers["X-RateLimit-Remaining"] = str(tightest.remaining)
+    response.headers["X-RateLimit-Reset"] = str(int(time.time()) + tightest.wait_s)
+
+
+def retry_after_s() -> int:
+    """Return in how many seconds the refused request would be served, 1 to 60."""
+    try:
+        waits = [_budget(one.request_args[-1]).wait_s for one in limiter.current_limits]
+    except RedisError:
+        return LONGEST_WAIT_S
+    return min(max(waits, default=LONGEST_WAIT_S), LONGEST_WAIT_S)
+
+
+def quota() -> dict[str, dict[str, int]]:
+    """Return what is left of each of the actor's budgets; asking spends nothing."""
+    return {name: _budget(name).as_dict() for name in BUDGETS}
+
+
+def _spent() -> list[str]:
+    """Return the budgets this request took from; the limiter itself remembers the last alone."""
+    last = {one.request_args[-1] for one in limiter.current_limits}
+    return [name for name in BUDGETS if name in last or (last and name == "general")]
+
+
+def _budget(name: str) -> Budget:
+    item = parse(current_app.config[BUDGETS[name]])
+    reset_time, remaining = limiter.limiter.get_window_stats(item, g.actor.caller, name)
+    # One second more than the whole ones: after it the oldest use is forgotten for certain.
+    return Budget(name, item, remaining, max(1, int(reset_time - time.time()) + 1))

@@ -1,0 +1,138 @@
+"""The application on a real PostgreSQL and Redis; each test is rolled back."""
+
+import os
+from pathlib import Path
+
+import pytest
+import redis
+from flask_jwt_extended import create_access_token
+from flask_migrate import downgrade, upgrade
+from sqlalchemy import create_engine, make_url, select, text
+from sqlalchemy.orm import Session as AnySession
+
+import config
+from pipelabs import create_app
+from pipelabs.extensions import db
+from pipelabs.models import Role
+from tests.make import make_admin, make_session
+
+if "DATABASE_MIGRATION_URL" not in os.environ:
+    pytest.exit("The tests need servers: make unit T=tests, or make test", returncode=2)
+
+
+@pytest.fixture(scope="session")
+def urls(worker_id):
+    """Return this worker's own database, empty, by service role and by owner, and its Redis."""
+    name = f"test_{worker_id}"
+    owner = make_url(config.database_url("DATABASE_MIGRATION_URL"))
+    server = create_engine(owner, isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        # What a run that died left behind would fail one test of the next.
+        connection.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    server.dispose()
+    number = int(worker_id.removeprefix("gw")) + 1 if worker_id != "master" else 0
+    return {
+        "service": make_url(config.database_url("DATABASE_URL")).set(database=name),
+        "owner": owner.set(database=name),
+        "redis": os.environ["REDIS_URL"].rsplit("/", 1)[0] + f"/{number}",
+    }
+
+
+@pytest.fixture(scope="session")
+def app(urls, tmp_path_factory):
+    class Testing(config.Config):
+        ENVIRONMENT = "test"
+        TESTING = True
+        SECRET_KEY = os.urandom(32).hex()
+        VAULT_KEYS = ""
+        CORS_ORIGINS = ["https://console.example.com"]  # noqa: RUF012 - a setting, never changed
+        SQLALCHEMY_DATABASE_URI = urls["service"].render_as_string(hide_password=False)
+        DATABASE_MIGRATION_URL = urls["owner"].render_as_string(hide_password=False)
+        RATELIMIT_STORAGE_URI = urls["redis"]
+        RATELIMIT_STORAGE_OPTIONS = config.REDIS_OPTIONS
+        AUDIT_LOG_FILE = str(tmp_path_factory.mktemp("audit") / "client_creation.log")
+        LOG_FORMAT = "text"
+
+    app = create_app(Testing)
+    with app.app_context():
+        upgrade()
+        downgrade(revision="base")
+        upgrade()
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+@pytest.fixture(autouse=True)
+def rolled_back(request):
+    """Run each test in one outer transaction; what it commits is a savepoint of that."""
+    if "app" not in request.fixturenames or request.node.get_closest_marker("own_database"):
+        yield
+        return
+    app = request.getfixturevalue("app")
+    redis.Redis.from_url(app.config["RATELIMIT_STORAGE_URI"]).flushdb()
+    with app.app_context():
+        engine = db.engine
+        connection = engine.connect()
+        outer = connection.begin()
+        # Sessions of every application context of this test join the one connection.
+        db._app_engines[app][None] = connection  # type: ignore[assignment]  # serves as one
+        db.session.configure(join_transaction_mode="create_savepoint")
+    yield
+    with app.app_context():
+        db.session.remove()
+        outer.rollback()
+        connection.close()
+        db._app_engines[app][None] = engine
+        db.session.configure(join_transaction_mode="conditional_savepoint")
+
+
+@pytest.fixture
+def client(app):
+    return app.test_client()
+
+
+@pytest.fixture
+def rows(app):
+    """Return a reader of a table that sees what another request would see."""
+
+    def read(model, **matching):
+        with app.app_context(), AnySession(db.engine, expire_on_commit=False) as session:
+            return list(session.scalars(select(model).filter_by(**matching)))
+
+    return read
+
+
+@pytest.fixture
+def sign_in(app):
+    """Return a maker of bearer headers for new admins of a role."""
+
+    def header(role: Role, **changes):
+        with app.app_context():
+            admin = make_admin(role=role, **changes)
+            session = make_session(admin)
+            claims = {"sid": str(session.id), "tv": admin.token_version}
+            token = create_access_token(str(admin.id), additional_claims=claims)
+            db.session.commit()
+        return {"Authorization": f"Bearer {token}"}
+
+    return header
+
+
+@pytest.fixture
+def viewer(sign_in):
+    return sign_in(Role.VIEWER, email="viewer@desk.local")
+
+
+@pytest.fixture
+def operator(sign_in):
+    return sign_in(Role.OPERATOR, email="operator@desk.local")
+
+
+@pytest.fixture
+def lines(app):
+    """Return a reader of the audit file's lines that this test has added."""
+    path = Path(app.config["AUDIT_LOG_FILE"])
+    before = len(path.read_text().splitlines()) if path.exists() else 0
+    return lambda: path.read_text(encoding="utf-8").splitlines()[before:]

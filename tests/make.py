@@ -1,0 +1,70 @@
+"""Rows and bodies that are valid unless a test changes them."""
+
+import os
+from dataclasses import replace
+from datetime import timedelta
+from uuid import uuid4
+
+from pipelabs import passwords
+from pipelabs.audit import Actor
+from pipelabs.extensions import db
+from pipelabs.models import Admin, Role, Session, now
+from pipelabs.wallets import Chain, Wallet
+
+PASSWORD = "a-Long-quiet-evening-42"
+WALLET = "0x52908400098527886E0F7030069857D2E4169EE7"
+QUICK_CLIENT = "/api/admin/quick-client"
+
+
+def make_body(**changes):
+    return {
+        "name": "Client Name",
+        "wallet_address": WALLET,
+        "email": "email@example.com",
+        "tier": "Premium",
+        "notes": "High volume trader",
+    } | changes
+
+
+def make_wallet():
+    return f"0x{os.urandom(20).hex()}"
+
+
+def make_data(**changes):
+    """What `ClientIn` loads."""
+    wallet = Wallet(Chain.EVM, WALLET)
+    return make_body(wallet_address=wallet) | changes
+
+
+def make_actor(**changes):
+    actor = Actor("abc12345", "192.0.2.7", "admin@example.com", uuid4(), role=Role.OPERATOR)
+    return replace(actor, **changes)
+
+
+def make_admin(password=PASSWORD, **changes):
+    admin = Admin(
+        **{
+            "email": "owner@desk.local",
+            "role": Role.OWNER,
+            "password_hash": passwords.hash_password(password),
+        }
+        | changes
+    )
+    db.session.add(admin)
+    db.session.flush()
+    return admin
+
+
+def make_session(admin, **changes):
+    session = Session(
+        **{
+            "admin_id": admin.id,
+            "address": "192.0.2.7",
+            "refresh_jti": uuid4(),
+            "expires_at": now() + timedelta(hours=12),
+        }
+        | changes
+    )
+    db.session.add(session)
+    db.session.flush()
+    return session
