@@ -12,19 +12,16 @@ from typing import Any, cast
 from uuid import UUID, uuid4
 
 from flask import Flask, current_app
-from sqlalchemy import case, event, func, insert, select, update
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import event, insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session as AnySession
 
-from pipelabs import audit_file
+from pipelabs import audit_file, audit_folds
 from pipelabs.crypto import current_audit_key
 from pipelabs.errors import Unavailable
 from pipelabs.extensions import UnitSession, db, unit_of_work
-from pipelabs.models import AuditEvent, AuditFold, Outcome, Role, now
+from pipelabs.models import AuditEvent, Outcome, Role, now
 
-FOLD_AFTER = 20
-"""Refusals of one caller in a minute that get a row each; the rest are counted."""
 PENDING = "pipelabs.audit_rows"
 """Where a session keeps the rows whose lines are written once it has committed."""
 
@@ -104,11 +101,11 @@ def record(
 def refuse(refusal: Refusal, actor: Actor) -> None:
     """Write the row and the line of an attempt that was turned away, in a transaction of its own.
 
-    After `FOLD_AFTER` refusals of a foldable kind, or of any kind by a stranger, a minute's
-    further ones are counted, and the caller's next row says how many: `folded=N`.
+    In a flood of a foldable kind, or of any kind by a stranger, the later ones are counted, and
+    the caller's next row says how many had none: `folded=N`.
     """
     with unit_of_work():
-        if (refusal.folds or not actor.admin_id) and _count_refusal(actor) > FOLD_AFTER:
+        if (refusal.folds or not actor.admin_id) and audit_folds.count(actor.caller):
             return
         row = _row(refusal.event, actor, refusal.outcome, refusal.http, actor.elapsed_ms())
         _add(row | {"client_id": None, "details": _details(refusal.facts, actor)})
@@ -164,7 +161,7 @@ def _add(row: dict[str, Any]) -> None:
 def _details(facts: Mapping[str, str], actor: Actor) -> dict[str, str]:
     """Return the facts as PostgreSQL can store them, and how many refusals had no row."""
     details = {key: _storable(value) for key, value in facts.items()}
-    if (actor.has_folded or not actor.admin_id) and (folded := _take_folded(actor)):
+    if (actor.has_folded or not actor.admin_id) and (folded := audit_folds.take(actor.caller)):
         details["folded"] = str(folded)
     return details
 
@@ -172,33 +169,6 @@ def _details(facts: Mapping[str, str], actor: Actor) -> dict[str, str]:
 def _storable(text: str) -> str:
     """Return the text without NUL and lone surrogates, which jsonb cannot hold."""
     return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
-
-
-def _count_refusal(actor: Actor) -> int:
-    """Count one refusal of this caller and return how many it had in the running minute."""
-    is_over = AuditFold.window_at < func.now() - func.make_interval(0, 0, 0, 0, 0, 1)
-    is_folded = AuditFold.refusals >= FOLD_AFTER
-    statement = upsert(AuditFold).values(
-        caller=actor.caller, window_at=func.now(), refusals=1, folded=0
-    )
-    statement = statement.on_conflict_do_update(
-        index_elements=[AuditFold.caller],
-        set_={
-            "window_at": case((is_over, func.now()), else_=AuditFold.window_at),
-            "refusals": case((is_over, 1), else_=AuditFold.refusals + 1),
-            "folded": AuditFold.folded + case((~is_over & is_folded, 1), else_=0),
-        },
-    )
-    return int(db.session.execute(statement.returning(AuditFold.refusals)).scalar_one())
-
-
-def _take_folded(actor: Actor) -> int:
-    """Return how many refusals of this caller have no row, and set the count back."""
-    mine = AuditFold.caller == actor.caller
-    waiting = select(AuditFold.folded).where(mine, AuditFold.folded > 0).with_for_update()
-    if folded := db.session.scalar(waiting):
-        db.session.execute(update(AuditFold).where(mine).values(folded=0))
-    return folded or 0
 
 
 def _plain(value: object) -> str:

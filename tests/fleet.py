@@ -1,0 +1,176 @@
+"""Real gunicorns on a database of their own, as production runs them."""
+
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+
+from sqlalchemy import NullPool, create_engine, make_url, text
+
+import config
+from dev import programs
+from tests.make import PASSWORD
+
+ROOT = Path(__file__).parents[1]
+RAISED = {"RATELIMIT_CREATE": "1000000/minute", "RATELIMIT_GENERAL": "1000000/minute"}
+OWNER = "owner@desk.local"
+
+
+class Fleet:
+    """Instances that share one PostgreSQL and one Redis."""
+
+    def __init__(self, environment, ports):
+        self.environment = environment
+        self.ports = ports
+
+    def call(self, method, path, body=None, token=None, instance=0):
+        """Return status, headers and body of one call."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        sent = None if body is None else json.dumps(body)
+        if sent:
+            headers["Content-Type"] = "application/json"
+        connection = HTTPConnection("127.0.0.1", self.ports[instance], timeout=30)
+        connection.request(method, path, sent, headers)
+        response = connection.getresponse()
+        answer = response.status, response.headers, json.loads(response.read() or b"null")
+        connection.close()
+        return answer
+
+    def create_together(self, bodies, token):
+        """Send all bodies to quick-client at once, spread over the instances."""
+        with ThreadPoolExecutor(len(bodies)) as pool:
+            jobs = [
+                pool.submit(
+                    self.call, "POST", "/api/admin/quick-client", body, token, n % len(self.ports)
+                )
+                for n, body in enumerate(bodies)
+            ]
+            return [job.result() for job in jobs]
+
+    def sign_in(self, email=OWNER):
+        """Return the access token of an owner, who is made on first use."""
+        self.flask("seed", "admin", email, "--role", "owner", "--password-stdin", given=PASSWORD)
+        body = {"email": email, "password": PASSWORD}
+        return self.call("POST", "/api/auth/login", body)[2]["access_token"]
+
+    def flask(self, *words, given=""):
+        """Run a flask command in the fleet's environment."""
+        run(["-m", "flask", "--app", "wsgi", *words], self.environment, given=given)
+
+    def query(self, statement):
+        """Return all rows of a statement, read by the owner."""
+        url = config.database_url("DATABASE_MIGRATION_URL")
+        engine = create_engine(
+            make_url(url).set(database=self.environment["DATABASE_NAME"]), poolclass=NullPool
+        )
+        with engine.connect() as connection:
+            return connection.execute(text(statement)).all()
+
+
+@contextmanager
+def fleet(name, folder, instances=2, redis_url=None, **settings):
+    """Run gunicorns with two workers each until the block ends."""
+    environment = os.environ | {
+        **_own_database(name),
+        "REDIS_URL": redis_url or os.environ["REDIS_URL"].rsplit("/", 1)[0] + "/15",
+        "SECRET_KEY": secrets.token_urlsafe(48),
+        "AUDIT_LOG_FILE": str(folder / "client_creation.log"),
+        "WEB_CONCURRENCY": "2",
+        "LOG_LEVEL": "WARNING",
+        **settings,
+    }
+    run(["-m", "flask", "--app", "wsgi", "db", "upgrade"], environment)
+    ports = [free_port() for _ in range(instances)]
+    with ExitStack() as stack, (folder / "output.log").open("w") as log:
+        for port in ports:
+            stack.enter_context(_gunicorn(environment | {"PORT": str(port)}, log))
+        running = Fleet(environment, ports)
+        for instance in range(instances):
+            wait_for(lambda n=instance: running.call("GET", "/health", instance=n)[0] == 200)
+        yield running
+
+
+@contextmanager
+def own_redis(folder):
+    """Run a Redis that a test may kill; yield its URL and its process."""
+    port = free_port()
+    command = [programs.redis(), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+    process = subprocess.Popen([*map(str, command)], cwd=folder, stdout=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: is_listening(port))
+        yield f"redis://127.0.0.1:{port}/0", process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def run(words, environment, given=""):
+    """Run a Python command to its end in the checkout."""
+    subprocess.run(
+        [sys.executable, *words],
+        cwd=ROOT,
+        env=environment,
+        input=given,
+        text=True,
+        check=True,
+        capture_output=True,
+    )
+
+
+def free_port():
+    """Return a port of the loopback address that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def is_listening(port):
+    """Return whether somebody takes connections on the port."""
+    with socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+
+
+def wait_for(is_so, seconds=20):
+    """Wait until it is so; a refused connection counts as not yet."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            if is_so():
+                return
+        except OSError:
+            pass
+        time.sleep(0.05)
+    raise TimeoutError
+
+
+@contextmanager
+def _gunicorn(environment, log):
+    command = [sys.executable, "-m", "gunicorn", "wsgi:app"]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _own_database(name):
+    """Make an empty database and return the variables that lead to it."""
+    owner = make_url(config.database_url("DATABASE_MIGRATION_URL"))
+    engine = create_engine(owner, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+        connection.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    service = make_url(config.database_url("DATABASE_URL"))
+    return {
+        "DATABASE_NAME": name,
+        "DATABASE_URL": service.set(database=name).render_as_string(hide_password=False),
+        "DATABASE_MIGRATION_URL": owner.set(database=name).render_as_string(hide_password=False),
+    }
