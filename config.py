@@ -69,7 +69,6 @@ def workers() -> int:
 class Config:
     """What every environment has in common."""
 
-    ENVIRONMENT = env("ENVIRONMENT", "production")
     SECRET_KEY = env("SECRET_KEY")
     VAULT_KEYS = env("VAULT_KEYS")
     INSTANCE = env("INSTANCE", socket.gethostname())
@@ -133,7 +132,6 @@ class Config:
 class Development(Config):
     """A developer's own machine: tokens last a day's work, logs are text."""
 
-    ENVIRONMENT = env("ENVIRONMENT", "development")
     LOG_FORMAT = env("LOG_FORMAT", "text")
     JWT_ACCESS_TOKEN_EXPIRES = timedelta(hours=12)
 

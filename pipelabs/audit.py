@@ -12,18 +12,18 @@ from typing import Any, cast
 from uuid import UUID, uuid4
 
 from flask import Flask, current_app
-from sqlalchemy import event, insert
+from sqlalchemy import Table, insert
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session as AnySession
 
-from pipelabs import audit_file, audit_folds
+from pipelabs import audit_file, audit_folds, audit_lines
 from pipelabs.crypto import current_audit_key
 from pipelabs.errors import Unavailable
-from pipelabs.extensions import UnitSession, db, unit_of_work
+from pipelabs.extensions import db, unit_of_work
 from pipelabs.models import AuditEvent, Outcome, Role, now
 
-PENDING = "pipelabs.audit_rows"
-"""Where a session keeps the rows whose lines are written once it has committed."""
+TABLE = cast(Table, AuditEvent.__table__)
+INSERT = insert(TABLE).returning(TABLE.c.id)
+"""Built once: every write has one."""
 
 
 class Event(StrEnum):
@@ -150,12 +150,12 @@ def _add(row: dict[str, Any]) -> None:
     row["mac_key"] = key.version
     row["mac"] = mac(row, key.secret)
     try:
-        row["id"] = db.session.execute(insert(AuditEvent).returning(AuditEvent.id), row).scalar()
+        row["id"] = db.session.execute(INSERT, row).scalar()
     except DBAPIError as error:
         raise Unavailable(
             "The audit trail cannot be written, so nothing was done.", code="audit_unavailable"
         ) from error
-    db.session.info.setdefault(PENDING, []).append(row)
+    audit_lines.keep(row)
 
 
 def _details(facts: Mapping[str, str], actor: Actor) -> dict[str, str]:
@@ -173,14 +173,3 @@ def _storable(text: str) -> str:
 
 def _plain(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
-
-
-@event.listens_for(UnitSession, "after_commit")
-def _write_lines(session: AnySession) -> None:
-    for row in cast(list[dict[str, Any]], session.info.pop(PENDING, [])):
-        audit_file.write(row)
-
-
-@event.listens_for(UnitSession, "after_rollback")
-def _forget_lines(session: AnySession) -> None:
-    session.info.pop(PENDING, None)

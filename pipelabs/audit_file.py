@@ -93,7 +93,9 @@ class AuditFileHandler(WatchedFileHandler):
     def is_writable(self) -> bool:
         """Return whether a line written now would get there."""
         path = Path(self.baseFilename)
-        return not self.is_failing and os.access(path if path.exists() else path.parent, os.W_OK)
+        target = path if path.exists() else path.parent
+        is_right_kind = path.is_file() or not path.exists()
+        return not self.is_failing and is_right_kind and os.access(target, os.W_OK)
 
     def _open(self) -> TextIOWrapper:
         # Only the built-in takes an opener, and only an opener gives the file its mode from birth.

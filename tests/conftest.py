@@ -42,7 +42,6 @@ def urls(worker_id):
 @pytest.fixture(scope="session")
 def app(urls, tmp_path_factory):
     class Testing(config.Config):
-        ENVIRONMENT = "test"
         TESTING = True
         SECRET_KEY = os.urandom(32).hex()
         VAULT_KEYS = ""

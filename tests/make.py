@@ -3,6 +3,7 @@
 import os
 from dataclasses import replace
 from datetime import timedelta
+from functools import cache
 from uuid import uuid4
 
 from pipelabs import passwords
@@ -41,12 +42,17 @@ def make_actor(**changes):
     return replace(actor, **changes)
 
 
+@cache
+def hash_of(password):
+    return passwords.hash_password(password)
+
+
 def make_admin(password=PASSWORD, **changes):
     admin = Admin(
         **{
             "email": "owner@desk.local",
             "role": Role.OWNER,
-            "password_hash": passwords.hash_password(password),
+            "password_hash": hash_of(password),
         }
         | changes
     )

@@ -358,6 +358,6 @@ def test_the_heavy_libraries_wait_for_the_first_address():
     code = "import sys, pipelabs.wallets; print({'bip_utils', 'eth_utils'} & set(sys.modules))"
 
     command = [sys.executable, "-c", code]
-    run = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603  our own
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
 
     assert run.stdout == "set()\n"

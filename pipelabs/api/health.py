@@ -28,7 +28,7 @@ def ready() -> ResponseReturnValue:
     """
     report = health.check()
     body: dict[str, object] = {"status": report.status}
-    if report.is_ready and _is_admin():
+    if not report.is_away and _is_admin():
         body["parts"] = report.parts
     return body, 200 if report.is_ready else 503, {} if report.is_ready else {"Retry-After": "5"}
 

@@ -1,10 +1,10 @@
 """The rules of clients."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from uuid import UUID, uuid4
 
-from sqlalchemy import CompoundSelect, Select, literal, select, union_all
+from sqlalchemy import CompoundSelect, Table, bindparam, literal, select, union_all
 from sqlalchemy.dialects.postgresql import insert
 
 from pipelabs import audit
@@ -17,6 +17,8 @@ TAKEN = {
     "wallet_address": "A client with this wallet address already exists.",
     "email": "A client with this e-mail address already exists.",
 }
+TABLE = cast(Table, Client.__table__)
+COLUMNS = [column.key for column in TABLE.columns]
 
 
 class Created(NamedTuple):
@@ -78,28 +80,35 @@ def _insert_unless_taken(client: Client) -> dict[str, str]:
     One statement answers both questions. It sees what was committed before it began, so the loser
     of a race finds its insert refused and nobody to blame: it asks once more, and then sees.
     """
-    columns = Client.__table__.columns.keys()
-    values = {name: getattr(client, name) for name in columns}
-    inserted = (
-        insert(Client).values(values).on_conflict_do_nothing().returning(Client.id).cte("inserted")
-    )
-    new = select(literal("id").label("field"), inserted.c.id)
-    rows = db.session.execute(union_all(new, _holders(client))).all()
-    found = {field: str(holder) for field, holder in rows}
-    if "id" in found:
-        return {}
-    return found or {
-        field: str(holder) for field, holder in db.session.execute(_holders(client)).all()
-    }
+    values = {name: getattr(client, name) for name in COLUMNS}
+    found: dict[str, str] = {}
+    while not found:
+        found = {field: str(row_id) for field, row_id in db.session.execute(INSERT, values)}
+    return {} if "id" in found else found
 
 
-def _holders(client: Client) -> Select[str, UUID] | CompoundSelect[str, UUID]:
-    """Return the query for who holds this wallet and this e-mail, one row a field taken."""
-    wallet = select(literal("wallet_address").label("field"), Client.id).where(
-        Client.wallet_address == client.wallet_address
+def _holders() -> CompoundSelect[str, UUID]:
+    """Return the query for who holds a wallet and an e-mail, one row a field taken.
+
+    Both are bound: `email = NULL` matches nobody, where a literal None would become IS NULL.
+    """
+    return union_all(
+        *(
+            select(literal(field).label("field"), TABLE.c.id).where(
+                TABLE.c[field] == bindparam(field)
+            )
+            for field in TAKEN
+        )
     )
-    if client.email is None:
-        # email = NULL matches nobody in SQL, but SQLAlchemy would write IS NULL: everybody.
-        return wallet
-    email = select(literal("email").label("field"), Client.id).where(Client.email == client.email)
-    return union_all(wallet, email)
+
+
+def _insert() -> CompoundSelect[str, UUID]:
+    """Return the statement that inserts unless taken, and answers the new id or the holders."""
+    values: dict[str, Any] = {name: bindparam(name) for name in COLUMNS}
+    inserted = insert(TABLE).values(values).on_conflict_do_nothing().returning(TABLE.c.id)
+    new = inserted.cte("inserted")
+    return union_all(select(literal("id").label("field"), new.c.id), *_holders().selects)
+
+
+INSERT = _insert()
+"""Built once: building costs more than sending."""

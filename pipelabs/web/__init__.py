@@ -50,9 +50,9 @@ def init_app(app: Flask) -> None:
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
     if hops := app.config["TRUSTED_PROXIES"]:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
-    app.before_request(_start)
-    app.after_request(_end)
-    errors.init_app(app)
+    # A redirect to the path with single slashes would be built from the caller's Host.
+    app.url_map.merge_slashes = False
+    # Before `_end`, so that it comes after it: an answer that `_end` replaces has the fields too.
     CORS(
         app,
         resources={r"/api/.*": {"origins": app.config["CORS_ORIGINS"]}},
@@ -60,8 +60,12 @@ def init_app(app: Flask) -> None:
         allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match"],
         expose_headers=EXPOSED,
         supports_credentials=False,
+        always_send=False,
         max_age=600,
     )
+    app.before_request(_start)
+    app.after_request(_end)
+    errors.init_app(app)
 
 
 def _start() -> Response | None:

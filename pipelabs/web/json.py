@@ -9,7 +9,7 @@ from flask import Request
 from marshmallow import ValidationError
 from webargs.flaskparser import FlaskParser
 
-from pipelabs.errors import InvalidInput, UnsupportedMedia
+from pipelabs.errors import InvalidInput, TooLarge, UnsupportedMedia
 from pipelabs.schemas.fields import MarkupSentence
 
 DEEPEST = 32
@@ -26,7 +26,7 @@ def load(request: Request) -> dict[str, Any]:
     """
     _refuse_other_media(request)
     try:
-        text = request.get_data(cache=True).decode("utf-8")
+        text = _body(request).decode("utf-8")
         _refuse_depth(text)
         found = json.loads(
             text,
@@ -78,6 +78,18 @@ def _refuse_other_media(request: Request) -> None:
         raise UnsupportedMedia("Send UTF-8 JSON with Content-Type: application/json.")
     if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
         raise UnsupportedMedia("Send the body uncompressed, without Content-Encoding.")
+
+
+def _body(request: Request) -> bytes:
+    """Return the body; raise `TooLarge` for one of undeclared length that fills the limit.
+
+    Werkzeug cuts such a one without a word, and what is left could be another body.
+    """
+    body = request.get_data()
+    most = request.max_content_length or math.inf
+    if request.content_length is None and len(body) >= most:
+        raise TooLarge("The body is larger than this address takes.")
+    return body
 
 
 def _refuse_depth(text: str) -> None:

@@ -57,17 +57,23 @@ def add_headers(response: Response) -> None:
 
 
 def retry_after_s() -> int:
-    """Return in how many seconds the refused request would be served, 1 to 60."""
+    """Return in how many seconds every budget that is used up has room again, 1 to 60."""
     try:
-        waits = [_budget(one.request_args[-1]).wait_s for one in limiter.current_limits]
+        waits = [one.wait_s for one in map(_budget, _spent()) if not one.remaining]
     except RedisError:
         return LONGEST_WAIT_S
-    return min(max(waits, default=LONGEST_WAIT_S), LONGEST_WAIT_S)
+    return min(max(waits, default=1), LONGEST_WAIT_S)
 
 
 def quota() -> dict[str, dict[str, int]]:
-    """Return what is left of each of the actor's budgets; asking spends nothing."""
-    return {name: _budget(name).as_dict() for name in BUDGETS}
+    """Return what is left of each of the actor's budgets; asking spends nothing.
+
+    Nothing is known for as long as it takes to notice that the store has gone away.
+    """
+    try:
+        return {name: _budget(name).as_dict() for name in BUDGETS}
+    except RedisError:
+        return {}
 
 
 def _spent() -> list[str]:
