@@ -14,8 +14,8 @@ COMPILE := pip compile -q --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --custom-compile-command "make lock"
 INSTALL := install -q --require-hashes --only-binary :all:
 
-# Used without being imported: the server, the driver, and what `flask db` and `flask run` load.
-UNIMPORTED := alembic|gunicorn|psycopg2-binary|python-dotenv|types-bleach
+# Used without being imported: a server, a driver, what libraries and the log's settings load.
+UNIMPORTED := alembic|eth-hash|gunicorn|psycopg2-binary|python-dotenv|python-json-logger|types-bleach
 DEPTRY := --requirements-files .venv/declared.txt --requirements-files-dev .venv/declared-dev.txt \
 	--extend-exclude '\.local' --per-rule-ignores 'DEP002=$(UNIMPORTED)' --no-ansi
 
@@ -49,8 +49,10 @@ unit: $(STAMP) ## run some tests: make unit T=tests/api/test_clients.py
 migration: $(STAMP) ## write a migration from the models: make migration M="client telegram"
 	@[ -n "$$M" ] || { echo 'Say what changes: make migration M="client telegram"' >&2; exit 1; }
 	@SECRET_KEY=$$($(PY) -c 'import secrets; print(secrets.token_urlsafe(48))'); \
-	export SECRET_KEY; exec $(PY) -m dev.servers -- sh -c \
-	  '$(BIN)/flask --app wsgi db upgrade && $(BIN)/flask --app wsgi db migrate -m "$$M"'
+	next=$$(printf %04d $$(($$(ls migrations/versions/*.py | wc -l) + 1))); \
+	export SECRET_KEY next; $(PY) -m dev.servers -- sh -c '$(BIN)/flask --app wsgi db upgrade && \
+	  $(BIN)/flask --app wsgi db migrate --rev-id "$$next" -m "$$M"'
+	@$(BIN)/ruff format -q migrations
 
 lock: $(STAMP) ## resolve what setup.cfg declares into both requirements files, with hashes
 	$(BIN)/uv $(COMPILE) setup.cfg -o requirements.txt
@@ -72,6 +74,6 @@ $(STAMP):
 	rm -rf .venv; "$$found" -m venv .venv; \
 	sed -n '/^uv==/,/[^\\]$$/p' requirements-dev.txt >.venv/uv.txt; \
 	$(PIP) $(INSTALL) --no-deps -r .venv/uv.txt && \
-	$(BIN)/uv pip $(INSTALL) --python $(PY) -r requirements-dev.txt || \
+	$(BIN)/uv pip $(INSTALL) --compile-bytecode --python $(PY) -r requirements-dev.txt || \
 	$(PIP) $(INSTALL) -r requirements-dev.txt; \
 	touch $@

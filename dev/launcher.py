@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Self
@@ -62,11 +62,15 @@ class Launcher:
         os.close(self._lock)
 
     def start(self, program: Program) -> Running:
-        """Start a program; raise `OSError` if there is no such one."""
+        """Start a program, but not before the watchdog knows of it."""
         with self._undisturbed():
-            running = Running(program, popen(program))
+            process, key = popen(program)
+            running = Running(program, process)
             self._started.append(running)
             self._tell_watchdog()
+            with suppress(BrokenPipeError):  # somebody has killed it
+                os.write(key, b"\n")
+            os.close(key)
         return running
 
     def wait(self, running: Running) -> int:
@@ -95,7 +99,7 @@ class Launcher:
 
     @contextmanager
     def _undisturbed(self) -> Iterator[None]:
-        """Put a signal off, so that no program is started without the watchdog knowing."""
+        """Put a signal off until the list of programs is right again."""
         self._busy = True
         try:
             yield

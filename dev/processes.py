@@ -1,5 +1,6 @@
 """A program: how it is started, signalled and stopped."""
 
+import fcntl
 import os
 import pwd
 import signal
@@ -9,6 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+GATE = 'read -r _ <&{0} && exec "$@" {0}<&-'
+"""Becomes the program once it is told to."""
 GRACE = 10.0
 """Seconds between asking a program to stop and killing it."""
 
@@ -72,11 +75,15 @@ def in_foreground() -> bool:
     return False
 
 
-def popen(program: Program) -> subprocess.Popen[bytes]:
-    """Start a program; raise `OSError` if there is no such one."""
+def popen(program: Program) -> tuple[subprocess.Popen[bytes], int]:
+    """Start a program that waits for a line on the returned descriptor, and ends if it closes."""
     account = program.account
+    gate, key = os.pipe()
+    low = fcntl.fcntl(gate, fcntl.F_DUPFD_CLOEXEC, 3)
+    os.close(gate)
     process = subprocess.Popen(
-        program.argv,
+        # shells know descriptors of one digit
+        ["/bin/sh", "-c", GATE.format(low), "sh", *program.argv] if low < 10 else program.argv,
         stdin=None if program.given is None else subprocess.PIPE,
         stdout=program.output,
         stderr=None if program.output is None else subprocess.STDOUT,
@@ -86,8 +93,10 @@ def popen(program: Program) -> subprocess.Popen[bytes]:
         group=account.pw_gid if account else None,
         extra_groups=[] if account else None,
         start_new_session=not program.in_foreground,
+        pass_fds=[low],
     )
+    os.close(low)
     if process.stdin and program.given is not None:
         with suppress(BrokenPipeError), process.stdin as pipe:
             pipe.write(program.given.encode())
-    return process
+    return process, key

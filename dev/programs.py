@@ -1,7 +1,6 @@
 """Find the PostgreSQL and Redis programs: in their wheels, else on this machine."""
 
 import hashlib
-import importlib.util
 import os
 import pwd
 import re
@@ -9,6 +8,8 @@ import shutil
 import stat
 import subprocess
 from contextlib import suppress
+from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 from dev.errors import CannotStart
@@ -95,7 +96,7 @@ def private_folder(stands_for: Path) -> Path:
 
 def _package(name: str) -> Path | None:
     # importing them would warn, and make users and folders
-    spec = importlib.util.find_spec(name)
+    spec = find_spec(name)
     places = spec.submodule_search_locations if spec else None
     return Path(places[0]) if places else None
 
@@ -123,8 +124,7 @@ def _version(folder: Path, account: pwd.struct_passwd | None) -> int:
 
 def _copy(package: Path) -> Path:
     """Return a copy of the wheel's programs that `nobody` can enter, made once a version."""
-    facts = (package / "pginstall" / "bin" / "postgres").stat()
-    target = private_folder(package) / f"programs-{facts.st_size}-{facts.st_mtime_ns}"
+    target = private_folder(package) / f"programs-{metadata.version(package.name)}"
     if not target.exists():
         fresh = target.with_name(f"{target.name}.{os.getpid()}")
         shutil.rmtree(fresh, ignore_errors=True)

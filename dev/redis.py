@@ -16,18 +16,20 @@ def start(launcher: Launcher, folder: Path, *, durable: bool) -> str | None:
     if executable is None:
         return None
     password = secrets.token_urlsafe(24)
+    data = folder.resolve() / "redis"
+    data.mkdir(0o700, exist_ok=True)
 
     def program(port: int, log: int) -> Program:
-        config = _config(port, password, folder, durable=durable)
-        return Program([executable, "-"], given=config, output=log, cwd=folder)
+        config = _config(port, password, data, durable=durable)
+        return Program([executable, "-"], given=config, output=log, cwd=data)
 
     port = serve(launcher, "redis", folder, program, lambda port: _answers(port, password))
     return f"redis://:{password}@{HOST}:{port}/0"
 
 
-def _config(port: int, password: str, folder: Path, *, durable: bool) -> str:
+def _config(port: int, password: str, data: Path, *, durable: bool) -> str:
     """Return what Redis reads from its input: there no process list shows the password."""
-    quoted = str(folder).replace("\\", "\\\\").replace('"', '\\"')
+    quoted = str(data).replace("\\", "\\\\").replace('"', '\\"')
     return f"""
 bind {HOST}
 port {port}

@@ -64,16 +64,13 @@ def _run(launcher: Launcher, folder: Path, found: Settings) -> None:
     if not is_free(found.port):
         raise CannotStart(f"Port {found.port} is taken: stop what listens there, or set PORT.")
     variables = found.finish(_start_servers(launcher, folder, found))
-    variables["PORT"] = str(found.port)
-    variables.setdefault("ENVIRONMENT", "local")
+    variables |= {"HOST": HOST, "PORT": str(found.port)}
     if not variables.get("REDIS_URL"):
         print("No Redis: one worker, limits in its memory (apt or brew can install Redis).")
         variables["WEB_CONCURRENCY"] = "1"
     environment = os.environ | variables
     email, password = (variables[f"FIRST_OWNER_{part}"] for part in ("EMAIL", "PASSWORD"))
-    _flask(launcher, environment, "db", "upgrade")
-    seed = ("seed", "admin", email, "--role", "owner", "--password-stdin")
-    _flask(launcher, environment, *seed, given=password)
+    _prepare(launcher, environment, email, password)
     argv = [sys.executable, "-m", "gunicorn", "wsgi:app"]
     gunicorn = launcher.start(Program(argv, env=environment, cwd=ROOT))
     _wait_until_ready(gunicorn, found.port)
@@ -94,18 +91,16 @@ def _start_servers(launcher: Launcher, folder: Path, found: Settings) -> dict[st
     return {name: url for name, url in started.items() if url}
 
 
-def _flask(
-    launcher: Launcher, environment: Mapping[str, str], *words: str, given: str = ""
-) -> None:
-    """Run a command of the application; show what it said only if it fails."""
-    print(f"flask {' '.join(words[:2])} …", flush=True)
-    argv = [sys.executable, "-m", "flask", "--app", "wsgi", *words]
+def _prepare(launcher: Launcher, environment: Mapping[str, str], email: str, password: str) -> None:
+    """Migrate and seed; show what that said only if it fails."""
+    print("Migrating, and seeding the first owner …", flush=True)
+    argv = [sys.executable, "-m", "dev.prepare", email]
     with tempfile.TemporaryFile("w+") as said:
-        program = Program(argv, env=environment, cwd=ROOT, given=given, output=said.fileno())
+        program = Program(argv, env=environment, cwd=ROOT, given=password, output=said.fileno())
         status = launcher.wait(launcher.start(program))
         said.seek(0)
         if status:
-            raise CannotStart(f"flask {' '.join(words)} failed:\n{said.read()}")
+            raise CannotStart(f"Migrating or seeding failed:\n{said.read()}")
 
 
 def _wait_until_ready(gunicorn: Running, port: int) -> None:

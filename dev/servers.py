@@ -66,10 +66,7 @@ def main(words: Sequence[str]) -> int:
             stop_group=not foreground,
             in_foreground=foreground,
         )
-        try:
-            status = launcher.hand_over(command)
-        except OSError as error:
-            raise CannotStart(f"{asked.command[0]}: {error.strerror}") from error
+        status = launcher.hand_over(command)
     return status if status >= 0 else 128 - status
 
 

@@ -40,7 +40,7 @@ def folder() -> Iterator[Path]:
 
 
 def launch(*command: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(  # noqa: S603 - the commands are ours
+    return subprocess.Popen(
         [sys.executable, "-m", "dev.servers", "--", *command],
         cwd=ROOT,
         stdout=subprocess.PIPE,
