@@ -6,6 +6,7 @@ from typing import Any
 
 from config import limit_storage, memory_limits
 from config import workers as wanted_workers
+from pipelabs.wallets import recognise
 
 bind = f"{os.environ.get('HOST') or '127.0.0.1'}:{os.environ.get('PORT') or '8000'}"
 workers = wanted_workers()
@@ -34,3 +35,11 @@ def on_starting(server: Any) -> None:
     """Refuse workers that would each count limits of their own, however they were asked for."""
     if refusal := memory_limits(limit_storage(), server.cfg.workers):
         sys.exit(f"Pipe Labs cannot start.\n{refusal}")
+
+
+def when_ready(_server: Any) -> None:
+    """Recognise one EVM address before the workers fork, so that no caller waits for the import.
+
+    The other chains' library stays away until somebody needs it: it is twice as heavy.
+    """
+    recognise("0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed")
