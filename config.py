@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from limits import parse
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -22,8 +23,15 @@ REDIS_OPTIONS = {
 """A frozen Redis costs a quarter of a second once, not the library's five seconds four times."""
 
 
-class ConfigError(RuntimeError):
-    """The settings cannot be used; each line says what is wrong and shows a value that works."""
+class ConfigError(SystemExit):
+    """The settings cannot be used; each line says what is wrong and shows a value that works.
+
+    Uncaught it ends the process with these sentences in place of a traceback.
+    """
+
+    def __init__(self, sentences: str) -> None:
+        super().__init__(sentences)
+        self.code = f"Pipe Labs cannot start.\n{sentences}"
 
 
 def env(name: str, default: str = "") -> str:
@@ -147,9 +155,11 @@ def check(settings: Mapping[str, Any]) -> None:
         _secret_key(settings["SECRET_KEY"]),
         _database_url(settings["SQLALCHEMY_DATABASE_URI"]),
         "CORS_ORIGINS must list exact origins, such as CORS_ORIGINS=https://console.example.com"
-        if "*" in settings["CORS_ORIGINS"]
+        if any("*" in origin for origin in settings["CORS_ORIGINS"])
         else "",
         memory_limits(storage, settings["WORKERS"]),
+        _limit("RATELIMIT_CREATE", settings["RATELIMIT_CREATE"], "20/minute"),
+        _limit("RATELIMIT_GENERAL", settings["RATELIMIT_GENERAL"], "100/minute"),
     ]
     if found := list(filter(None, refusals)):
         raise ConfigError("\n".join(found))
@@ -173,6 +183,15 @@ def _secret_key(value: str) -> str:
         return f"SECRET_KEY is shorter than {SECRET_BYTES} bytes: {example}"
     if len(set(value)) < 10 or any(word in value.lower() for word in WELL_KNOWN_SECRETS):
         return f"SECRET_KEY is a well-known or repeated value: {example}"
+    return ""
+
+
+def _limit(name: str, value: str, example: str) -> str:
+    """Return why the limit cannot be read: Flask-Limiter would log that and limit nothing."""
+    try:
+        parse(value)
+    except ValueError:
+        return f"{name} is not one limit: {name}={example}"
     return ""
 
 

@@ -1,10 +1,9 @@
 """How gunicorn serves Pipe Labs; every figure can be set by the variable beside it."""
 
 import os
-import sys
 from typing import Any
 
-from config import limit_storage, memory_limits
+from config import ConfigError, limit_storage, memory_limits
 from config import workers as wanted_workers
 from pipelabs.wallets import recognise
 
@@ -34,7 +33,7 @@ control_socket_disable = True
 def on_starting(server: Any) -> None:
     """Refuse workers that would each count limits of their own, however they were asked for."""
     if refusal := memory_limits(limit_storage(), server.cfg.workers):
-        sys.exit(f"Pipe Labs cannot start.\n{refusal}")
+        raise ConfigError(refusal)
 
 
 def when_ready(_server: Any) -> None:

@@ -6,6 +6,5 @@ from pipelabs.crypto import MalformedRing
 
 try:
     app = create_app("config.Production")
-except (ConfigError, MalformedRing) as error:
-    # A sentence for the operator in place of a traceback.
-    raise SystemExit(f"Pipe Labs cannot start.\n{error}") from None
+except MalformedRing as error:
+    raise ConfigError(str(error)) from None

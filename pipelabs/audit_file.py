@@ -71,7 +71,7 @@ class AuditFileHandler(WatchedFileHandler):
     def __init__(self, path: str) -> None:
         """Open lazily, so that a file that cannot be written does not stop the start."""
         super().__init__(path, encoding="utf-8", delay=True)
-        self.is_failing = False
+        self.is_failing = self._was_failing = False
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Take attempts to create a client alone."""
@@ -79,7 +79,7 @@ class AuditFileHandler(WatchedFileHandler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line; a failure is remembered, told by `/ready`, and refuses nothing."""
-        self.is_failing = False
+        self._was_failing, self.is_failing = self.is_failing, False
         try:
             super().emit(record)
         except OSError:
@@ -88,7 +88,8 @@ class AuditFileHandler(WatchedFileHandler):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
         """Remember the failure and say so once in the log of the application."""
         self.is_failing = True
-        logging.getLogger("pipelabs").error("audit file not written: %s", sys.exc_info()[1])
+        if not self._was_failing:
+            logging.getLogger("pipelabs").error("audit file not written: %s", sys.exc_info()[1])
 
     def is_writable(self) -> bool:
         """Return whether a line written now would get there."""

@@ -2,10 +2,12 @@
 
 import logging
 import logging.config
+import re
 import time
 from typing import Any
 
 from flask import Flask, g, has_request_context
+from pythonjsonlogger.json import JsonFormatter
 from sqlalchemy import Engine, Pool, QueuePool, event
 
 from pipelabs.extensions import db
@@ -13,6 +15,25 @@ from pipelabs.extensions import db
 logger = logging.getLogger("pipelabs.database")
 SHORT_EVERY_S = 10
 """A pool that stays short says so this often, not at every request."""
+
+
+TOLD_BY_POSTGRESQL = re.compile(
+    r"^(DETAIL|LINE \d+):.*?(?=^(?:\[SQL|\(Background|Traceback|The above|During handling)|\Z)",
+    re.MULTILINE | re.DOTALL,
+)
+"""What it adds to an error: the failing row, or the statement with its values."""
+
+
+class Discreet(logging.Formatter):
+    """Leaves the values that PostgreSQL quotes out of tracebacks."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's own name
+        """Return the traceback with the place of a quotation, not what was quoted."""
+        return TOLD_BY_POSTGRESQL.sub(r"\1: (left out)\n", super().formatException(ei))
+
+
+class DiscreetJson(Discreet, JsonFormatter):
+    """JSON lines with the same discretion."""
 
 
 class RequestFilter(logging.Filter):
@@ -40,10 +61,13 @@ def _settings(style: str, level: str) -> dict[str, Any]:
         "filters": {"request": {"()": RequestFilter}},
         "formatters": {
             "json": {
-                "()": "pythonjsonlogger.json.JsonFormatter",
+                "()": DiscreetJson,
                 "format": "%(asctime)s %(levelname)s %(name)s %(message)s %(request_id)s",
             },
-            "text": {"format": "%(levelname)-7s %(name)s [%(request_id)s] %(message)s"},
+            "text": {
+                "()": Discreet,
+                "format": "%(levelname)-7s %(name)s [%(request_id)s] %(message)s",
+            },
         },
         "handlers": {
             "stdout": {

@@ -3,6 +3,7 @@
 import os
 import unicodedata
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from threading import BoundedSemaphore
 
@@ -42,14 +43,24 @@ def weakness(password: str, email: str) -> str:
         return f"A password has {SHORTEST} to {LONGEST} characters."
     folded = normal.casefold()
     core = folded.strip("0123456789!@#$%^&*()_-+=.,?/ ")
-    if folded in _common() or core in _common():
+    if folded in _common() or core in _common() or _is_counting(folded):
         return "This password is on the lists that attackers try first."
     words = (*PRODUCT_WORDS, email.partition("@")[0].casefold())
     if any(len(word) > 3 and word in folded and len(core) < len(word) + 6 for word in words):
         return "This password is little more than the product's name or the e-mail address."
-    if any(folded == (folded[:size] * len(folded))[: len(folded)] for size in range(1, 5)):
+    if any(_is_repeating(folded, size) for size in range(1, len(folded) // 2 + 1)):
         return "This password repeats a few characters."
     return ""
+
+
+def _is_counting(text: str) -> bool:
+    """Return whether each character is the next, or the one before; after 9 comes 0."""
+    steps = {ord(after) - ord(before) for before, after in pairwise(text)}
+    return steps <= {1, -9} or steps <= {-1, 9}
+
+
+def _is_repeating(text: str, size: int) -> bool:
+    return text == (text[:size] * len(text))[: len(text)]
 
 
 def _normal(password: str) -> str:

@@ -69,7 +69,7 @@ def from_database(error: Exception) -> PipeLabsError:
     """Return what a caller may know of a database that is away, busy, or refused a value."""
     if isinstance(error, IntegrityError):
         return integrity(error)
-    logger.error("database: %s", error, exc_info=error)
+    logger.error("the database does not do its work", exc_info=error)
     if getattr(getattr(error, "orig", None), "pgcode", None) in BUSY_STATES:
         return Unavailable("The database is busy; try again.", code="database_busy")
     return Unavailable("The database is away for the moment; try again.", code=AWAY)
