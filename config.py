@@ -1,6 +1,7 @@
 """Every setting, the variable it is read from, and what stops the start."""
 
 import os
+import re
 import socket
 from collections.abc import Mapping
 from datetime import timedelta
@@ -15,6 +16,7 @@ WELL_KNOWN_SECRETS = ("change", "default", "example", "insecure", "password", "s
 """Words that only a copied example holds; 48 random characters hold one by chance once in 10⁹."""
 SECRET_BYTES = 32
 """RFC 7518, 3.2: a key for HS256 is no shorter than the hash."""
+ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]+)?", re.ASCII)
 REDIS_OPTIONS = {
     "socket_connect_timeout": 0.25,
     "socket_timeout": 0.25,
@@ -39,10 +41,10 @@ def env(name: str, default: str = "") -> str:
     return os.environ.get(name, "").strip() or default
 
 
-def number(name: str, default: int) -> int:
-    """Return the variable as a whole number, 0 or more."""
+def number(name: str, default: int, least: int = 0) -> int:
+    """Return the variable as a whole number that is not below `least`."""
     text = env(name, str(default))
-    if not (text.isascii() and text.isdigit()):
+    if not (text.isascii() and text.isdigit() and len(text) <= 9 and int(text) >= least):
         raise ConfigError(f"{name} must be a whole number, such as {name}={default}")
     return int(text)
 
@@ -71,7 +73,7 @@ def limit_storage() -> str:
 
 def workers() -> int:
     """Return how many worker processes serve: one where limits are counted in memory."""
-    return number("WEB_CONCURRENCY", 1 if limit_storage().startswith("memory") else 2)
+    return number("WEB_CONCURRENCY", 1 if limit_storage().startswith("memory") else 2, least=1)
 
 
 class Config:
@@ -95,12 +97,12 @@ class Config:
     MAX_FORM_PARTS = 20
     PROPAGATE_EXCEPTIONS = False
 
-    THREADS = number("THREADS", 16)
+    THREADS = number("THREADS", 16, least=1)
     SQLALCHEMY_DATABASE_URI = database_url("DATABASE_URL")
     DATABASE_MIGRATION_URL = database_url("DATABASE_MIGRATION_URL", "DATABASE_URL")
     SQLALCHEMY_ENGINE_OPTIONS = {
         # One connection a thread; what is over is for the moment in which a thread changes hands.
-        "pool_size": number("DB_POOL_SIZE", THREADS),
+        "pool_size": number("DB_POOL_SIZE", THREADS, least=1),
         "max_overflow": number("DB_POOL_OVERFLOW", 2),
         "pool_timeout": 3,
         "pool_pre_ping": True,
@@ -154,9 +156,9 @@ def check(settings: Mapping[str, Any]) -> None:
     refusals = [
         _secret_key(settings["SECRET_KEY"]),
         _database_url(settings["SQLALCHEMY_DATABASE_URI"]),
-        "CORS_ORIGINS must list exact origins, such as CORS_ORIGINS=https://console.example.com"
-        if any("*" in origin for origin in settings["CORS_ORIGINS"])
-        else "",
+        _origins(settings["CORS_ORIGINS"]),
+        _choice("LOG_LEVEL", settings["LOG_LEVEL"], ("INFO", "DEBUG", "WARNING", "ERROR")),
+        _choice("LOG_FORMAT", settings["LOG_FORMAT"], ("json", "text")),
         memory_limits(storage, settings["WORKERS"]),
         _limit("RATELIMIT_CREATE", settings["RATELIMIT_CREATE"], "20/minute"),
         _limit("RATELIMIT_GENERAL", settings["RATELIMIT_GENERAL"], "100/minute"),
@@ -184,6 +186,19 @@ def _secret_key(value: str) -> str:
     if len(set(value)) < 10 or any(word in value.lower() for word in WELL_KNOWN_SECRETS):
         return f"SECRET_KEY is a well-known or repeated value: {example}"
     return ""
+
+
+def _origins(values: list[str]) -> str:
+    """Return what is wrong with the origins: Flask-Cors takes anything odd for a pattern."""
+    if all(ORIGIN.fullmatch(value) for value in values):
+        return ""
+    return "CORS_ORIGINS must list exact origins, such as CORS_ORIGINS=https://console.example.com"
+
+
+def _choice(name: str, value: str, choices: tuple[str, ...]) -> str:
+    if value in choices:
+        return ""
+    return f"{name} must be one of {', '.join(choices)}, such as {name}={choices[0]}"
 
 
 def _limit(name: str, value: str, example: str) -> str:

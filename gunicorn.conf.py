@@ -3,15 +3,14 @@
 import os
 from typing import Any
 
-from config import ConfigError, limit_storage, memory_limits
-from config import workers as wanted_workers
+from config import Config, ConfigError, memory_limits
 from pipelabs.wallets import recognise
 
 bind = f"{os.environ.get('HOST') or '127.0.0.1'}:{os.environ.get('PORT') or '8000'}"
-workers = wanted_workers()
+workers = Config.WORKERS
 worker_class = "gthread"
 # A slow client holds a thread and nothing else, so there are more of them than cores.
-threads = int(os.environ.get("THREADS") or 16)
+threads = Config.THREADS
 # Where the heartbeat files are: in memory, because a slow disk would look like a dead worker.
 worker_tmp_dir = next(filter(os.path.isdir, ["/dev/shm"]), None)  # noqa: S108 - gunicorn makes its own file there
 # Workers share the pages of what the master has loaded. It opens no connection that they would
@@ -32,7 +31,7 @@ control_socket_disable = True
 
 def on_starting(server: Any) -> None:
     """Refuse workers that would each count limits of their own, however they were asked for."""
-    if refusal := memory_limits(limit_storage(), server.cfg.workers):
+    if refusal := memory_limits(Config.RATELIMIT_STORAGE_URI, server.cfg.workers):
         raise ConfigError(refusal)
 
 

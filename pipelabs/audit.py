@@ -55,7 +55,9 @@ class Actor:
     @property
     def caller(self) -> str:
         """Return whose budget and whose floods these are; never empty."""
-        return f"admin:{self.admin_id}" if self.admin_id else f"ip:{self.address or 'unknown'}"
+        if self.admin_id:
+            return f"admin:{self.admin_id}"
+        return f"ip:{self.address}" if self.address else self.name or "nobody"
 
     def elapsed_ms(self) -> float:
         """Return milliseconds since the request came in, to one decimal."""

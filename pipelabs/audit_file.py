@@ -59,7 +59,7 @@ def line(row: dict[str, Any]) -> str:
         "ms": row["ms"],
         "id": row["id"],
     }
-    facts = known | dict(sorted(row["details"].items()))
+    facts = known | {key: row["details"][key] for key in sorted(row["details"].keys() - known)}
     details = " ".join(f"{encode(key)}={encode(value)}" for key, value in facts.items())
     fields = (row["status"], row["request_id"], row["actor"], row["client_id"])
     return " | ".join([at, *map(encode, fields), details])

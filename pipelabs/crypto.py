@@ -11,6 +11,8 @@ from flask import Flask, current_app
 
 KEY_BYTES = 32
 """AES-256 and HMAC-SHA256 keys alike."""
+HIGHEST_VERSION = 65_535
+"""A sealed secret names its key in two bytes."""
 NEW_RING = (
     "python3 -c 'import base64, os; print(\"1:\" + base64.b64encode(os.urandom(32)).decode())'"
 )
@@ -42,8 +44,8 @@ def parse_ring(text: str) -> dict[int, bytes]:
     ring: dict[int, bytes] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         version, _, encoded = part.partition(":")
-        if not (version.isascii() and version.isdigit() and len(version) <= 5):
-            raise MalformedRing("each key is written VERSION:BASE64, with a whole number first")
+        if not (version.isascii() and version.isdigit() and int(version[:6]) <= HIGHEST_VERSION):
+            raise MalformedRing("each key is written VERSION:BASE64, VERSION up to 65535")
         if int(version) in ring:
             raise MalformedRing(f"version {int(version)} is named twice")
         ring[int(version)] = _decoded(encoded, int(version))

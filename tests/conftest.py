@@ -1,7 +1,9 @@
 """The application on a real PostgreSQL and Redis; each test is rolled back."""
 
+import logging
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import redis
@@ -101,6 +103,29 @@ def empty(app):
 
 
 @pytest.fixture
+def variant(app):
+    """Return a maker of the same application with other settings.
+
+    It joins this test's transaction, unless the change is to the database.
+    """
+    handlers = logging.root.handlers[:]
+    made = []
+
+    def make(**changes):
+        other = create_app(SimpleNamespace(**{**app.config, **changes}))
+        if not any(name.startswith("SQLALCHEMY") for name in changes):
+            db._app_engines[other][None] = db._app_engines[app][None]
+        made.append(other)
+        return other
+
+    yield make
+    for other in made:
+        if (engine := db._app_engines[other][None]) is not db._app_engines[app][None]:
+            engine.dispose()
+    logging.root.handlers[:] = handlers
+
+
+@pytest.fixture
 def client(app):
     return app.test_client()
 
@@ -147,4 +172,4 @@ def lines(app):
     """Return a reader of the audit file's lines that this test has added."""
     path = Path(app.config["AUDIT_LOG_FILE"])
     before = len(path.read_text().splitlines()) if path.exists() else 0
-    return lambda: path.read_text(encoding="utf-8").splitlines()[before:]
+    return lambda: path.read_text(encoding="utf-8").splitlines()[before:] if path.exists() else []

@@ -1,7 +1,6 @@
 import os
 import pwd
 from datetime import timedelta
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -25,12 +24,6 @@ NOBODY = {"email": "nobody@desk.local", "password": PASSWORD}
 @pytest.fixture
 def owner(urls):
     return create_engine(urls["owner"], isolation_level="AUTOCOMMIT", poolclass=NullPool)
-
-
-@pytest.fixture
-def lines(app, lines):
-    Path(app.config["AUDIT_LOG_FILE"]).touch()
-    return lines
 
 
 @pytest.fixture

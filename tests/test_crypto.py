@@ -53,7 +53,7 @@ def test_a_ring_is_read_with_the_writing_key_first(text, ring):
     assert list(parse_ring(text).items()) == list(ring.items())
 
 
-FORM = "each key is written VERSION:BASE64, with a whole number first"
+FORM = "each key is written VERSION:BASE64, VERSION up to 65535"
 
 
 @pytest.mark.parametrize(

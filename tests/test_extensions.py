@@ -105,8 +105,8 @@ def test_a_path_is_below_another_by_whole_parts(path, found):
         ({}, "admin:{admin_id}"),
         ({"address": None}, "admin:{admin_id}"),
         ({"admin_id": None}, "ip:192.0.2.7"),
-        ({"admin_id": None, "address": None}, "ip:unknown"),
-        ({"admin_id": None, "address": ""}, "ip:unknown"),
+        ({"admin_id": None, "address": None, "name": "cli:root"}, "cli:root"),
+        ({"admin_id": None, "address": "", "name": None}, "nobody"),
     ],
     ids=range(5),
 )

@@ -7,7 +7,6 @@ import pytest
 from pythonjsonlogger.json import JsonFormatter
 from sqlalchemy import text
 
-from pipelabs import create_app
 from pipelabs.extensions import db
 from tests.make import make_admin
 
@@ -24,25 +23,9 @@ REQUEST = {
 
 
 @pytest.fixture
-def elsewhere(app):
-    handlers = logging.root.handlers[:]
-    made = []
-
-    def make(**changes):
-        made.append(create_app(SimpleNamespace(**{**app.config, **changes})))
-        return made[-1]
-
-    yield make
-    for other in made:
-        with other.app_context():
-            db.engine.dispose()
-    logging.root.handlers[:] = handlers
-
-
-@pytest.fixture
-def written(elsewhere):
+def written(variant):
     lines = io.StringIO()
-    other = elsewhere(LOG_FORMAT="json", LOG_LEVEL="INFO")
+    other = variant(LOG_FORMAT="json", LOG_LEVEL="INFO")
     [handler] = [one for one in logging.root.handlers if isinstance(one.formatter, JsonFormatter)]
     assert isinstance(handler, logging.StreamHandler)
     handler.setStream(lines)
@@ -52,15 +35,15 @@ def written(elsewhere):
 
 
 @pytest.fixture
-def slow(elsewhere, caplog):
-    other = elsewhere(SLOW_QUERY_MS=40)
+def slow(variant, caplog):
+    other = variant(SLOW_QUERY_MS=40, SQLALCHEMY_ENGINE_OPTIONS={})
     logging.root.addHandler(caplog.handler)
     return other
 
 
 @pytest.fixture
-def small(elsewhere, caplog):
-    other = elsewhere(SQLALCHEMY_ENGINE_OPTIONS={"pool_size": 2, "max_overflow": 1})
+def small(variant, caplog):
+    other = variant(SQLALCHEMY_ENGINE_OPTIONS={"pool_size": 2, "max_overflow": 1})
     logging.root.addHandler(caplog.handler)
     return other
 
@@ -124,8 +107,8 @@ def test_a_line_break_in_a_path_begins_no_line(written):
     assert line["message"] == 'GET /a\n{"levelname": "INFO"} 404'
 
 
-def test_text_lines_are_for_people(elsewhere):
-    elsewhere(LOG_FORMAT="text")
+def test_text_lines_are_for_people(variant):
+    variant(LOG_FORMAT="text")
     [handler] = [one for one in logging.root.handlers if one.get_name() == "stdout"]
     record = logging.makeLogRecord({"name": "pipelabs", "levelname": "INFO", "msg": "Hello"})
 

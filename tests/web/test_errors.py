@@ -2,15 +2,12 @@ import io
 import json
 import socket
 import time
-from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.exc import IntegrityError
 from werkzeug.exceptions import BadRequest, Gone, HTTPVersionNotSupported, ServiceUnavailable
 
-from pipelabs import create_app
 from pipelabs.errors import Duplicate, Forbidden, InvalidInput, NotFound, Unavailable
 from pipelabs.extensions import db, finish
 from pipelabs.models import AuditEvent, Client, Session
@@ -39,23 +36,8 @@ def owner(app):
 
 
 @pytest.fixture
-def lines(app, lines):
-    Path(app.config["AUDIT_LOG_FILE"]).touch()
-    return lines
-
-
-@pytest.fixture
-def elsewhere(app):
-    made = []
-
-    def make(**changes):
-        made.append(create_app(SimpleNamespace(**{**app.config, **changes})))
-        return made[-1].test_client()
-
-    yield make
-    for other in made:
-        with other.app_context():
-            db.engine.dispose()
+def elsewhere(variant):
+    return lambda **changes: variant(**changes).test_client()
 
 
 @pytest.fixture

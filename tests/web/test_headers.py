@@ -1,9 +1,5 @@
-from types import SimpleNamespace
-
 import pytest
 
-from pipelabs import create_app
-from pipelabs.extensions import db
 from pipelabs.models import AuditEvent, Client
 from tests.make import QUICK_CLIENT, make_body
 
@@ -23,11 +19,9 @@ def made(client, operator):
 
 
 @pytest.fixture
-def behind_proxy(app):
-    """Return a client of the same service behind one proxy, on this test's transaction."""
-    other = create_app(SimpleNamespace(**{**app.config, "TRUSTED_PROXIES": 1}))
-    db._app_engines[other][None] = db._app_engines[app][None]
-    return other.test_client()
+def behind_proxy(variant):
+    """Return a client of the same service behind one proxy."""
+    return variant(TRUSTED_PROXIES=1).test_client()
 
 
 def cors(response):

@@ -1,11 +1,8 @@
 import io
 import re
-from types import SimpleNamespace
 
 import pytest
 
-from pipelabs import create_app
-from pipelabs.extensions import db
 from pipelabs.models import AuditEvent, Client
 from tests.make import QUICK_CLIENT, make_body
 
@@ -14,12 +11,9 @@ JSON = {"Content-Type": "application/json"}
 
 
 @pytest.fixture
-def strict_about_hosts(app):
+def strict_about_hosts(variant):
     """Return a client of the same service that answers under one name alone."""
-    names = {"TRUSTED_HOSTS": ["desk.example.com"]}
-    other = create_app(SimpleNamespace(**{**app.config, **names}))
-    db._app_engines[other][None] = db._app_engines[app][None]
-    return other.test_client()
+    return variant(TRUSTED_HOSTS=["desk.example.com"]).test_client()
 
 
 class Unread(io.RawIOBase):
