@@ -9,7 +9,7 @@ import pytest
 import redis
 from flask_jwt_extended import create_access_token
 from flask_migrate import downgrade, upgrade
-from sqlalchemy import NullPool, create_engine, make_url, select, text
+from sqlalchemy import NullPool, create_engine, inspect, make_url, select, text
 from sqlalchemy.orm import Session as AnySession
 
 import config
@@ -136,7 +136,8 @@ def rows(app):
 
     def read(model, **matching):
         with app.app_context(), AnySession(db.engine, expire_on_commit=False) as session:
-            return list(session.scalars(select(model).filter_by(**matching)))
+            order = getattr(model, "created_at", None) or inspect(model).primary_key[0]
+            return list(session.scalars(select(model).filter_by(**matching).order_by(order)))
 
     return read
 

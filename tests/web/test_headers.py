@@ -269,3 +269,10 @@ def test_a_condition_on_nothing_is_still_not_found(client, operator):
     response = client.get(path, headers=operator | {"If-None-Match": "*"})
 
     assert response.status_code == 404
+
+
+def test_what_a_proxy_hands_on_as_address_is_one_or_unknown(behind_proxy, rows):
+    behind_proxy.post(QUICK_CLIENT, headers={"X-Forwarded-For": "<script>"})
+
+    [row] = rows(AuditEvent)
+    assert row.address == "unknown"
