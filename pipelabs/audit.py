@@ -31,6 +31,8 @@ class Event(StrEnum):
 
     ADMIN_CREATED = "admin.created"
     ADMIN_PASSWORD_RESET = "admin.password_reset"  # noqa: S105 - the name of an event
+    ADMIN_SESSION_RENEWED = "admin.session_renewed"
+    ADMIN_SESSION_RENEWAL_REFUSED = "admin.session_renewal_refused"
     ADMIN_SIGNED_IN = "admin.signed_in"
     ADMIN_SIGNED_OUT = "admin.signed_out"
     ADMIN_SIGN_IN_REFUSED = "admin.sign_in_refused"

@@ -1,6 +1,7 @@
 """Every kind of error that a caller can cause; each knows its status and its stable code."""
 
 from collections.abc import Mapping, Sequence
+from uuid import UUID
 
 Fields = Mapping[str, Sequence[str]]
 """Field → sentences, marshmallow's own shape; JSON answers and forms share it."""
@@ -77,6 +78,27 @@ class Duplicate(PipeLabsError):
     def body(self) -> dict[str, object]:
         """Return the `error` member, with the ids of the rows that are in the way."""
         return super().body() | {"existing": self.existing}
+
+
+class Throttled(PipeLabsError):
+    """Too many attempts to sign in; after `wait_s` seconds, maybe many, the next is looked at."""
+
+    status = 429
+    code = "throttled"
+
+    def __init__(self, message: str, *, wait_s: int) -> None:
+        super().__init__(message)
+        self.wait_s = wait_s
+
+
+class SessionReplayed(Unauthenticated):
+    """A refresh token was used twice, so one of its users is a thief: `session_id` has to end."""
+
+    code = "token_replayed"
+
+    def __init__(self, message: str, *, session_id: UUID) -> None:
+        super().__init__(message, facts={"session": str(session_id)})
+        self.session_id = session_id
 
 
 class TooLarge(PipeLabsError):

@@ -67,7 +67,7 @@ def test_every_route_asks_for_a_permission_or_says_that_it_is_public(app):
 def test_only_these_routes_are_public(app):
     public = {rule.rule for rule, view in views(app) if view.permission is None}
 
-    assert public == {"/health", "/ready", "/api/auth/login"}
+    assert public == {"/health", "/ready", "/api/auth/login", "/api/auth/refresh"}
 
 
 def test_every_permission_is_asked_for_by_a_route_and_given_to_the_owner(app):

@@ -4,12 +4,13 @@ from flask import g
 from flask.typing import ResponseReturnValue
 
 from pipelabs.audit import Event
+from pipelabs.extensions import unit_of_work
 from pipelabs.models import Permission
 from pipelabs.schemas.admins import Me, SignedIn, SignIn
 from pipelabs.schemas.clients import Answer
-from pipelabs.services import admins
+from pipelabs.services import admins, throttles
 from pipelabs.web import limits, reply
-from pipelabs.web.auth import needs, public, tokens
+from pipelabs.web.auth import needs, public, renewed, tokens
 from pipelabs.web.blueprints import StrictBlueprint
 
 bp = StrictBlueprint("auth", __name__, url_prefix="/auth")
@@ -21,7 +22,20 @@ bp = StrictBlueprint("auth", __name__, url_prefix="/auth")
 @bp.response(200, SignedIn)
 def login(data: dict[str, str]) -> ResponseReturnValue:
     """Open a session with an e-mail address and a password."""
+    with unit_of_work():
+        refusal = throttles.reserve(data["email"], g.actor.address)
+    if refusal:
+        raise refusal
     signed_in = admins.sign_in(data["email"], data["password"], g.actor)
+    return reply(**tokens(signed_in), admin=signed_in.admin)
+
+
+@bp.post("/refresh")
+@public(refused=Event.ADMIN_SESSION_RENEWAL_REFUSED)
+@bp.response(200, SignedIn)
+def refresh() -> ResponseReturnValue:
+    """Renew a session: the refresh token as bearer, for a new pair; it counts once."""
+    signed_in = renewed(g.actor)
     return reply(**tokens(signed_in), admin=signed_in.admin)
 
 
@@ -32,6 +46,15 @@ def logout() -> ResponseReturnValue:
     """End this session; its tokens are refused everywhere from here on."""
     admins.sign_out(g.actor)
     return reply("Signed out")
+
+
+@bp.post("/logout-all")
+@needs(Permission.SELF_WRITE)
+@bp.response(200, Answer)
+def logout_all() -> ResponseReturnValue:
+    """End every session of this admin, this one included."""
+    admins.sign_out_everywhere(g.actor)
+    return reply("Signed out everywhere")
 
 
 @bp.get("/me")

@@ -1,6 +1,6 @@
 """The tables; importing this package makes all of them known to the metadata."""
 
-from pipelabs.models.admins import Admin, Permission, Role, Session
+from pipelabs.models.admins import Admin, Permission, Role, Session, SignInThrottle
 from pipelabs.models.audit import AuditEvent, AuditFold, Outcome
 from pipelabs.models.base import Base, now
 from pipelabs.models.clients import Client, Status, Tier
@@ -15,6 +15,7 @@ __all__ = [
     "Permission",
     "Role",
     "Session",
+    "SignInThrottle",
     "Status",
     "Tier",
     "now",

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
-from pipelabs.models.base import Base, Identified
+from pipelabs.models.base import Base, Identified, now
 
 
 class Permission(StrEnum):
@@ -54,6 +54,16 @@ class Admin(Identified, Base):
     token_version: Mapped[int] = mapped_column(default=1)
 
 
+class SignInThrottle(Base):
+    """How often signing in was tried for an account or from an address in one window."""
+
+    __tablename__ = "sign_in_throttles"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    window_at: Mapped[datetime]
+    tries: Mapped[int]
+
+
 class Session(Identified, Base):
     """One sign-in of one admin; its tokens live no longer than the row says."""
 
@@ -61,6 +71,8 @@ class Session(Identified, Base):
 
     admin_id: Mapped[UUID] = mapped_column(ForeignKey("admins.id"), index=True)
     address: Mapped[str]
+    # The id of the one refresh token that still counts; an older one is a replay.
     refresh_jti: Mapped[UUID]
+    renewed_at: Mapped[datetime] = mapped_column(default=now)
     expires_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None]

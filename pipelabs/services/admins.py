@@ -5,16 +5,19 @@ from datetime import timedelta
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import ColumnElement, bindparam, select, update
 
 from pipelabs import audit, passwords
 from pipelabs.audit import Actor, Event
-from pipelabs.errors import InvalidInput, Unauthenticated
+from pipelabs.errors import InvalidInput, SessionReplayed, Unauthenticated
 from pipelabs.extensions import db
 from pipelabs.models import Admin, AuditFold, Role, Session, now
+from pipelabs.services import throttles
 
 SESSION_LIFE = timedelta(hours=12)
 """NIST SP 800-63B-4: reauthentication at least every 12 hours at AAL2."""
+IDLE = timedelta(minutes=30)
+"""NIST SP 800-63B-4: and after 30 minutes of inactivity; here, without a renewal."""
 SIGNED_IN = (
     select(Admin.email, Admin.role, AuditFold.folded)
     .join(Session, Session.admin_id == Admin.id)
@@ -68,8 +71,7 @@ def reset_password(email: str, password: str, actor: Actor) -> bool:
     refuse_weak(password, email)
     admin.password_hash = passwords.hash_password(password)
     admin.token_version += 1
-    mine = (Session.admin_id == admin.id, Session.revoked_at.is_(None))
-    db.session.execute(update(Session).where(*mine).values(revoked_at=now()))
+    end_sessions(Session.admin_id == admin.id)
     audit.record(Event.ADMIN_PASSWORD_RESET, actor, facts={"email": email})
     return True
 
@@ -99,17 +101,52 @@ def sign_in(email: str, password: str, actor: Actor) -> SignedIn:
     )
     db.session.add(session)
     db.session.flush()
+    throttles.release(email, actor.address)
     # Nobody has asked yet whether refusals of this admin were folded; the row looks.
     who = replace(actor, name=admin.email, admin_id=admin.id, has_folded=True)
     audit.record(Event.ADMIN_SIGNED_IN, who, facts={"session": str(session.id)})
     return SignedIn(admin, session)
 
 
+def renew(claims: Claims, refresh_jti: UUID, stranger: Actor) -> SignedIn:
+    """Give the session a new refresh token; the one that was shown counts no more.
+
+    Raise `SessionReplayed` if it had been shown before, `Unauthenticated` if the session is over.
+    """
+    actor = confirm(claims, stranger)
+    session = db.session.get_one(Session, claims.session_id, with_for_update=True)
+    if session.refresh_jti != refresh_jti:
+        raise SessionReplayed(
+            "This refresh token was used before; sign in again.", session_id=session.id
+        )
+    if session.renewed_at < now() - IDLE:
+        raise Unauthenticated("This session was idle too long; sign in again.", code="session_idle")
+    session.refresh_jti, session.renewed_at = uuid4(), now()
+    audit.record(Event.ADMIN_SESSION_RENEWED, actor, facts={"session": str(session.id)})
+    return SignedIn(db.session.get_one(Admin, session.admin_id), session)
+
+
 def sign_out(actor: Actor) -> None:
     """End the session that the actor's token belongs to; its tokens are refused from here on."""
-    mine = Session.id == actor.session_id
-    db.session.execute(update(Session).where(mine).values(revoked_at=now()))
+    end_sessions(Session.id == actor.session_id)
     audit.record(Event.ADMIN_SIGNED_OUT, actor, facts={"session": str(actor.session_id)})
+
+
+def sign_out_everywhere(actor: Actor) -> None:
+    """End every session of the actor, this one included."""
+    end_sessions(Session.admin_id == actor.admin_id)
+    audit.record(Event.ADMIN_SIGNED_OUT, actor, facts={"session": "all"})
+
+
+def end_session(session_id: UUID) -> None:
+    """End one session, whoever asks: its refresh token was shown twice."""
+    end_sessions(Session.id == session_id)
+
+
+def end_sessions(which: ColumnElement[bool]) -> None:
+    """End the living sessions among these."""
+    living = Session.revoked_at.is_(None)
+    db.session.execute(update(Session).where(which, living).values(revoked_at=now()))
 
 
 def confirm(claims: Claims, stranger: Actor) -> Actor:

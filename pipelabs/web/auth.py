@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from functools import wraps
 from ipaddress import ip_address
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 from uuid import UUID
 
 import jwt
@@ -25,6 +25,13 @@ HEADER = {"alg": "HS256", "typ": "JWT"}
 CLAIMS = ["aud", "exp", "iat", "iss", "jti", "nbf", "sid", "sub", "tv", "type"]
 INVALID = "token_invalid"
 EXPIRED = "token_expired"
+
+
+class _Token(NamedTuple):
+    """Whose token it is, and its own id, which for a refresh token must be the session's."""
+
+    admin: admins.Claims
+    refresh_jti: UUID
 
 
 def needs(
@@ -90,7 +97,13 @@ def identify(stranger: Actor) -> Actor:
     header = request.headers.get("Authorization")
     if header is None:
         raise Unauthenticated("Sign in first: send Authorization: Bearer <access token>.")
-    return admins.confirm(_claims(header), stranger)
+    return admins.confirm(_claims(header, "access").admin, stranger)
+
+
+def renewed(stranger: Actor) -> admins.SignedIn:
+    """Return the session whose refresh token this request carries as its bearer, renewed."""
+    claims = _claims(request.headers.get("Authorization", ""), "refresh")
+    return admins.renew(claims.admin, claims.refresh_jti, stranger)
 
 
 def tokens(signed_in: admins.SignedIn) -> dict[str, Any]:
@@ -101,21 +114,22 @@ def tokens(signed_in: admins.SignedIn) -> dict[str, Any]:
     life = current_app.config["JWT_ACCESS_TOKEN_EXPIRES"]
     return {
         "access_token": create_access_token(subject, additional_claims=claims),
+        # The library takes our id in place of its own: the session knows the one that counts.
         "refresh_token": create_refresh_token(
-            subject, additional_claims=claims | {"rid": str(session.refresh_jti)}
+            subject, additional_claims=claims | {"jti": str(session.refresh_jti)}
         ),
         "expires_in": int(life.total_seconds()),
     }
 
 
-def _claims(header: str) -> admins.Claims:
+def _claims(header: str, kind: str) -> _Token:
     """Return what the token says, or raise `Unauthenticated`: nothing odd about it is forgiven."""
     if not (found := BEARER.fullmatch(header)):
         raise Unauthenticated("The Authorization header is not one bearer token.", code=INVALID)
     try:
         if jwt.get_unverified_header(found[1]) != HEADER:
             raise Unauthenticated("This token is not ours.", code=INVALID)
-        return _checked(_verified(found[1]))
+        return _checked(_verified(found[1]), kind)
     except jwt.ExpiredSignatureError:
         raise Unauthenticated("The token has expired; sign in again.", code=EXPIRED) from None
     except (jwt.PyJWTError, ValueError, TypeError, AttributeError):
@@ -139,16 +153,16 @@ def _verified(token: str) -> dict[str, Any]:
     )
 
 
-def _checked(claims: dict[str, Any]) -> admins.Claims:
+def _checked(claims: dict[str, Any], kind: str) -> _Token:
     """Return the claims in their own types; raise `ValueError` or its like for any other shape."""
-    life = current_app.config["JWT_ACCESS_TOKEN_EXPIRES"].total_seconds()
+    life = current_app.config[f"JWT_{kind.upper()}_TOKEN_EXPIRES"].total_seconds()
     times = (claims["iat"], claims["exp"])
-    if claims["type"] != "access" or not all(type(time) is int for time in times):
-        raise ValueError("not an access token")
+    if claims["type"] != kind or not all(type(time) is int for time in times):
+        raise ValueError("another kind of token")
     if not 0 < times[1] - times[0] <= life or type(claims["tv"]) is not int:
         raise ValueError("a life that we never give")
-    UUID(claims["jti"])
-    return admins.Claims(UUID(claims["sub"]), UUID(claims["sid"]), claims["tv"])
+    who = admins.Claims(UUID(claims["sub"]), UUID(claims["sid"]), claims["tv"])
+    return _Token(who, UUID(claims["jti"]))
 
 
 def stranger(incoming: Request, request_id: str) -> Actor:

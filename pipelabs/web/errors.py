@@ -10,9 +10,10 @@ from werkzeug.exceptions import HTTPException
 
 from pipelabs import audit
 from pipelabs.audit import Refusal
-from pipelabs.errors import Duplicate, PipeLabsError, Unavailable
-from pipelabs.extensions import finish
+from pipelabs.errors import Duplicate, PipeLabsError, SessionReplayed, Throttled, Unavailable
+from pipelabs.extensions import finish, unit_of_work
 from pipelabs.models import Base, Outcome
+from pipelabs.services import admins
 from pipelabs.web import limits
 from pipelabs.web.auth import refused_event
 
@@ -42,6 +43,9 @@ SENTENCES = {
 def respond(error: PipeLabsError) -> Response:
     """Undo what was begun, note a refused write in the audit trail, and answer the envelope."""
     finish(commit=False)
+    if isinstance(error, SessionReplayed):
+        with unit_of_work():
+            admins.end_session(error.session_id)
     if request.method not in SAFE_METHODS and error.code != AWAY:
         try:
             audit.refuse(_refusal(error), g.actor)
@@ -59,7 +63,8 @@ def answer(error: PipeLabsError) -> Response:
     if error.status == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = 'Bearer realm="pipelabs"'
     if error.status == HTTPStatus.TOO_MANY_REQUESTS:
-        response.headers["Retry-After"] = str(limits.retry_after_s())
+        wait_s = error.wait_s if isinstance(error, Throttled) else limits.retry_after_s()
+        response.headers["Retry-After"] = str(wait_s)
     if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
         response.headers["Retry-After"] = str(RETRY_AFTER_S)
     return response
