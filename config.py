@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from limits import parse
+from limits import parse_many
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 NEW_SECRET = "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
 WELL_KNOWN_SECRETS = ("change", "default", "example", "insecure", "password", "secret", "your-")
@@ -155,7 +157,10 @@ def check(settings: Mapping[str, Any]) -> None:
     storage = str(settings["RATELIMIT_STORAGE_URI"])
     refusals = [
         _secret_key(settings["SECRET_KEY"]),
-        _database_url(settings["SQLALCHEMY_DATABASE_URI"]),
+        _database_url("DATABASE_URL", settings["SQLALCHEMY_DATABASE_URI"]),
+        _database_url("DATABASE_MIGRATION_URL", settings["DATABASE_MIGRATION_URL"])
+        if settings["DATABASE_MIGRATION_URL"] != settings["SQLALCHEMY_DATABASE_URI"]
+        else "",
         _origins(settings["CORS_ORIGINS"]),
         _choice("LOG_LEVEL", settings["LOG_LEVEL"], ("INFO", "DEBUG", "WARNING", "ERROR")),
         _choice("LOG_FORMAT", settings["LOG_FORMAT"], ("json", "text")),
@@ -204,14 +209,18 @@ def _choice(name: str, value: str, choices: tuple[str, ...]) -> str:
 def _limit(name: str, value: str, example: str) -> str:
     """Return why the limit cannot be read: Flask-Limiter would log that and limit nothing."""
     try:
-        parse(value)
+        [limit] = parse_many(value)
+        is_limit = limit.amount > 0 and limit.get_expiry() > 0
     except ValueError:
-        return f"{name} is not one limit: {name}={example}"
-    return ""
+        is_limit = False
+    return "" if is_limit else f"{name} is not one limit: {name}={example}"
 
 
-def _database_url(value: str) -> str:
-    if value.startswith("postgresql+psycopg2://"):
-        return ""
+def _database_url(name: str, value: str) -> str:
+    try:
+        if make_url(value).drivername == "postgresql+psycopg2":
+            return ""
+    except (ArgumentError, ValueError):
+        pass
     problem = "is not a PostgreSQL address" if value else "is not set"
-    return f"DATABASE_URL {problem}: DATABASE_URL=postgresql://USER:PASSWORD@HOST:5432/pipelabs"
+    return f"{name} {problem}: {name}=postgresql://USER:PASSWORD@HOST:5432/pipelabs"

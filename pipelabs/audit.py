@@ -38,6 +38,7 @@ class Event(StrEnum):
     ADMIN_SIGN_IN_REFUSED = "admin.sign_in_refused"
     CLIENT_CREATED = "client.created"
     CLIENT_CREATE_REFUSED = "client.create_refused"
+    CLIENT_CREATE_REPLAYED = "client.create_replayed"
     REQUEST_REFUSED = "request.refused"
 
 
@@ -67,8 +68,8 @@ class Actor:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """How an attempt was turned away: the answer's status, and what it was about."""
+class Attempt:
+    """How an attempt ended that did nothing: the answer's status, and what it was about."""
 
     event: Event
     outcome: Outcome
@@ -102,7 +103,13 @@ def record(
     _add(row | {"client_id": client_id, "details": _details(facts or {}, actor)})
 
 
-def refuse(refusal: Refusal, actor: Actor) -> None:
+def replay(attempt: Attempt, actor: Actor, client_id: UUID | None) -> None:
+    """Write the row and the line of a request that was answered from memory, on its own."""
+    with unit_of_work():
+        _add_attempt(attempt, actor, client_id)
+
+
+def refuse(refusal: Attempt, actor: Actor) -> None:
     """Write the row and the line of an attempt that was turned away, in a transaction of its own.
 
     In a flood of a foldable kind, or of any kind by a stranger, the later ones are counted, and
@@ -111,8 +118,7 @@ def refuse(refusal: Refusal, actor: Actor) -> None:
     with unit_of_work():
         if (refusal.folds or not actor.admin_id) and audit_folds.count(actor.caller):
             return
-        row = _row(refusal.event, actor, refusal.outcome, refusal.http, actor.elapsed_ms())
-        _add(row | {"client_id": None, "details": _details(refusal.facts, actor)})
+        _add_attempt(refusal, actor, None)
 
 
 def mac(row: Mapping[str, Any], secret: bytes) -> bytes:
@@ -146,6 +152,11 @@ def _row(
         "http": http,
         "ms": ms,
     }
+
+
+def _add_attempt(attempt: Attempt, actor: Actor, client_id: UUID | None) -> None:
+    row = _row(attempt.event, actor, attempt.outcome, attempt.http, actor.elapsed_ms())
+    _add(row | {"client_id": client_id, "details": _details(attempt.facts, actor)})
 
 
 def _add(row: dict[str, Any]) -> None:

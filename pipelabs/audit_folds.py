@@ -1,6 +1,6 @@
 """Floods of refusals: the first of a minute have a row each, the rest are counted."""
 
-from sqlalchemy import case, func, select, update
+from sqlalchemy import case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pipelabs.extensions import db
@@ -24,6 +24,12 @@ def count(caller: str) -> bool:
         },
     )
     return db.session.execute(statement.returning(AuditFold.refusals)).scalar_one() > FOLD_AFTER
+
+
+def purge() -> None:
+    """Drop the counts that are long over and told: every address that ever called has one."""
+    is_over = AuditFold.window_at < func.now() - func.make_interval(0, 0, 0, 0, 1)
+    db.session.execute(delete(AuditFold).where(is_over, AuditFold.folded == 0))
 
 
 def take(caller: str) -> int:

@@ -9,11 +9,13 @@ import click
 from flask import Flask
 from flask.cli import AppGroup
 from marshmallow import ValidationError
+from sqlalchemy.exc import OperationalError
 
 from pipelabs.audit import Actor
 from pipelabs.errors import PipeLabsError
 from pipelabs.extensions import unit_of_work
 from pipelabs.models import Role
+from pipelabs.schemas.characters import refuse_characters
 from pipelabs.schemas.fields import EmailAddress
 from pipelabs.services import admins
 
@@ -39,6 +41,8 @@ def seed_admin(email: str, role: str, password_stdin: bool, reset_password: bool
             said = _seed(email, Role(role), password, is_reset=reset_password)
     except (PipeLabsError, ValidationError) as error:
         raise click.ClickException(_sentence(error)) from None
+    except OperationalError as error:
+        raise click.ClickException(f"PostgreSQL: {error.orig}") from None
     click.echo(f"{email}: {said}")
 
 
@@ -60,8 +64,12 @@ def _seed(email: str, role: Role, password: str, *, is_reset: bool) -> str:
 def _password(*, from_stdin: bool) -> str:
     """Return the password; never from the command line, which the machine's users can read."""
     if from_stdin:
-        return sys.stdin.readline().rstrip("\r\n")
-    return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
+        typed = sys.stdin.readline().rstrip("\r\n")
+    else:
+        typed = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    # What the sign-in would not take must not be set either.
+    refuse_characters(typed)
+    return str(typed)
 
 
 def _sentence(error: PipeLabsError | ValidationError) -> str:

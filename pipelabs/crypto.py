@@ -49,6 +49,8 @@ def parse_ring(text: str) -> dict[int, bytes]:
         if int(version) in ring:
             raise MalformedRing(f"version {int(version)} is named twice")
         ring[int(version)] = _decoded(encoded, int(version))
+    if text.strip() and not ring:
+        raise MalformedRing("there is no key in it")
     return ring
 
 

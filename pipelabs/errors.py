@@ -80,6 +80,20 @@ class Duplicate(PipeLabsError):
         return super().body() | {"existing": self.existing}
 
 
+class InProgress(PipeLabsError):
+    """The first request with this idempotency key is not done yet; trying again is right."""
+
+    status = 409
+    code = "idempotency_in_progress"
+
+
+class KeyReused(PipeLabsError):
+    """An idempotency key came with another body than the first time."""
+
+    status = 422
+    code = "idempotency_key_reused"
+
+
 class Throttled(PipeLabsError):
     """Too many attempts to sign in; after `wait_s` seconds, maybe many, the next is looked at."""
 

@@ -490,3 +490,26 @@ def test_a_user_without_a_name_is_a_number(app, rows, monkeypatch):
 
     assert [row.actor for row in rows(AuditEvent)] == ["cli:54321"]
     assert len(rows(Admin)) == 1
+
+
+def test_a_refusal_that_cannot_be_counted_is_answered_all_the_same(client, owner, urls):
+    role = urls["service"].username
+    with owner.connect() as connection:
+        connection.execute(text(f"REVOKE ALL ON audit_folds FROM {role}"))
+
+        response = client.post(QUICK_CLIENT, json=make_body())
+        connection.execute(text(f"GRANT ALL ON audit_folds TO {role}"))
+
+    assert (response.status_code, response.json["error"]["code"]) == (401, "unauthenticated")
+
+
+def test_counts_that_are_long_over_are_dropped_at_a_sign_in(client, operator, app, rows):
+    with app.app_context():
+        old = db.func.now() - db.func.make_interval(0, 0, 0, 0, 2)
+        for caller, folded in (("ip:192.0.2.1", 0), ("ip:192.0.2.2", 3)):
+            db.session.add(AuditFold(caller=caller, window_at=old, refusals=9, folded=folded))
+        db.session.commit()
+
+    client.post(LOGIN, json={"email": "operator@desk.local", "password": PASSWORD})
+
+    assert [row.caller for row in rows(AuditFold)] == ["ip:192.0.2.2"]

@@ -104,7 +104,7 @@ def test_a_line_break_in_a_path_begins_no_line(written):
 
     [line] = written.lines()
 
-    assert line["message"] == 'GET /a\n{"levelname": "INFO"} 404'
+    assert line["message"] == "GET /a%0A%7B%22levelname%22%3A%20%22INFO%22%7D 404"
 
 
 def test_text_lines_are_for_people(variant):

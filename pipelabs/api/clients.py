@@ -15,6 +15,7 @@ from pipelabs.services import clients
 from pipelabs.web import reply
 from pipelabs.web.auth import needs
 from pipelabs.web.blueprints import StrictBlueprint
+from pipelabs.web.idempotency import idempotent
 
 bp = StrictBlueprint("clients", __name__, url_prefix="/admin")
 
@@ -23,6 +24,7 @@ bp = StrictBlueprint("clients", __name__, url_prefix="/admin")
 @needs(Permission.CLIENTS_WRITE, refused=Event.CLIENT_CREATE_REFUSED)
 @limit_creates
 @bp.arguments(ClientIn)
+@idempotent(replayed=Event.CLIENT_CREATE_REPLAYED)
 @bp.response(201, ClientCreated)
 def quick_client(data: Mapping[str, Any]) -> ResponseReturnValue:
     """Create a client in one call."""

@@ -24,11 +24,11 @@ def ready() -> ResponseReturnValue:
     """Say whether calls would be served.
 
     503 without PostgreSQL or with migrations missing; `degraded` without Redis, vault keys or a
-    writable audit file. The state of each part is told to admins alone.
+    writable audit file. The state of each part is told to admins alone, whom 503 cannot know.
     """
     report = health.check()
     body: dict[str, object] = {"status": report.status}
-    if not report.is_away and _is_admin():
+    if report.is_ready and _is_admin():
         body["parts"] = report.parts
     return body, 200 if report.is_ready else 503, {} if report.is_ready else {"Retry-After": "5"}
 

@@ -4,6 +4,7 @@ from pipelabs.models.admins import Admin, Permission, Role, Session, SignInThrot
 from pipelabs.models.audit import AuditEvent, AuditFold, Outcome
 from pipelabs.models.base import Base, now
 from pipelabs.models.clients import Client, Status, Tier
+from pipelabs.models.idempotency import IdempotencyRecord
 
 __all__ = [
     "Admin",
@@ -11,6 +12,7 @@ __all__ = [
     "AuditFold",
     "Base",
     "Client",
+    "IdempotencyRecord",
     "Outcome",
     "Permission",
     "Role",

@@ -2,11 +2,11 @@
 
 import html
 import re
+import threading
 import unicodedata
 from collections.abc import Mapping
 from datetime import UTC
 from enum import StrEnum
-from functools import cache
 from typing import Any
 
 import bleach
@@ -20,6 +20,7 @@ from pipelabs.schemas.characters import is_visible, refuse_characters
 # A desk's own hosts are named desk.local or x.test; the library offers no other way to take them.
 SPECIAL_USE_DOMAIN_NAMES.clear()
 MARKUP = re.compile(r"<[!?/a-zA-Z][^>]{0,60}>?")
+_own = threading.local()
 UNFINISHED = re.compile(r"<[a-zA-Z][a-zA-Z0-9]*[\s/]+[a-zA-Z-]{2,}\s*=[^>]*\Z")
 """A tag with an attribute that never ends; bleach takes some of these for text."""
 
@@ -158,8 +159,10 @@ class Password(fields.String):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> str:
         if not isinstance(value, str):
             raise self.make_error("invalid")
-        if not 1 <= len(value) <= 128:
-            raise self.make_error("length", least=1, most=128, count=len(value))
+        # Counted as it is hashed; what is far too long is not worth the work.
+        count = len(value if len(value) > 1_000 else unicodedata.normalize("NFKC", value))
+        if not 1 <= count <= 128:
+            raise self.make_error("length", least=1, most=128, count=count)
         refuse_characters(value)
         return value
 
@@ -188,7 +191,14 @@ def refuse_markup(text: str) -> None:
     raise ValidationError([MarkupSentence(f"HTML is not taken here; found {quoted}")])
 
 
-@cache
 def _cleaner() -> bleach.Cleaner:
-    """Return the one cleaner, which allows nothing; replace it here (nh3) and nowhere else."""
-    return bleach.Cleaner(tags=frozenset(), attributes={}, strip=True, strip_comments=True)
+    """Return this thread's cleaner, which allows nothing: bleach's parser holds state.
+
+    Replace it here (nh3) and nowhere else.
+    """
+    if not hasattr(_own, "cleaner"):
+        _own.cleaner = bleach.Cleaner(
+            tags=frozenset(), attributes={}, strip=True, strip_comments=True
+        )
+    cleaner: bleach.Cleaner = _own.cleaner
+    return cleaner

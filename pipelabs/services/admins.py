@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import ColumnElement, bindparam, select, update
 
-from pipelabs import audit, passwords
+from pipelabs import audit, audit_folds, passwords
 from pipelabs.audit import Actor, Event
 from pipelabs.errors import InvalidInput, SessionReplayed, Unauthenticated
 from pipelabs.extensions import db
@@ -102,6 +102,7 @@ def sign_in(email: str, password: str, actor: Actor) -> SignedIn:
     db.session.add(session)
     db.session.flush()
     throttles.release(email, actor.address)
+    audit_folds.purge()
     # Nobody has asked yet whether refusals of this admin were folded; the row looks.
     who = replace(actor, name=admin.email, admin_id=admin.id, has_folded=True)
     audit.record(Event.ADMIN_SIGNED_IN, who, facts={"session": str(session.id)})

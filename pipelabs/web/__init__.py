@@ -4,6 +4,7 @@ import logging
 import re
 import secrets
 from typing import Any
+from urllib.parse import quote
 
 from flask import Flask, Response, current_app, g, request
 from flask_cors import CORS
@@ -20,6 +21,7 @@ EXPOSED = [
     "X-Request-ID",
     "Location",
     "ETag",
+    "Idempotent-Replayed",
     "Retry-After",
     "RateLimit",
     "RateLimit-Policy",
@@ -92,9 +94,11 @@ def _end(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.request_id
     limits.add_headers(response)
     headers.add_headers(response)
-    logger.info("%s %s %s", request.method, request.path, response.status_code, extra=_facts())
     if response.headers.get("ETag"):
         response.make_conditional(request)
+    # Quoted, so that a line break in a path begins no line of a log that is text.
+    path = quote(request.path)
+    logger.info("%s %s %s", request.method, path, response.status_code, extra=_facts())
     return response
 
 

@@ -4,17 +4,23 @@ import logging
 from http import HTTPStatus
 
 from flask import Flask, Response, g, jsonify, request
-from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import (
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    SQLAlchemyError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
 from pipelabs import audit
-from pipelabs.audit import Refusal
+from pipelabs.audit import Attempt
 from pipelabs.errors import Duplicate, PipeLabsError, SessionReplayed, Throttled, Unavailable
 from pipelabs.extensions import finish, unit_of_work
 from pipelabs.models import Base, Outcome
 from pipelabs.services import admins
-from pipelabs.web import limits
+from pipelabs.web import idempotency, limits
 from pipelabs.web.auth import refused_event
 
 logger = logging.getLogger("pipelabs")
@@ -22,9 +28,9 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 RETRY_AFTER_S = 5
 AWAY = "database_unavailable"
 """The code of errors that no row can tell of, because the table is what is missing."""
-DATABASE_ERRORS = (InterfaceError, OperationalError, PoolTimeout)
-BUSY_STATES = frozenset({"57014", "55P03", "40P01", "40001"})
-"""Statement time-out, lock time-out, deadlock, serialisation: the database is there, and busy."""
+DATABASE_ERRORS = (InterfaceError, InternalError, OperationalError, PoolTimeout)
+BUSY_STATES = frozenset({"57014", "55P03", "40P01", "40001", "53100", "53300"})
+"""Statement time-out, lock time-out, deadlock, serialisation, disk full, too many connections."""
 OUTCOMES = {
     401: Outcome.UNAUTHORIZED,
     403: Outcome.FORBIDDEN,
@@ -41,17 +47,25 @@ SENTENCES = {
 
 
 def respond(error: PipeLabsError) -> Response:
-    """Undo what was begun, note a refused write in the audit trail, and answer the envelope."""
+    """Undo what was begun, keep what must outlive the refusal, and answer the envelope."""
     finish(commit=False)
-    if isinstance(error, SessionReplayed):
-        with unit_of_work():
-            admins.end_session(error.session_id)
+    response = answer(error)
     if request.method not in SAFE_METHODS and error.code != AWAY:
         try:
-            audit.refuse(_refusal(error), g.actor)
-        except (PipeLabsError, *DATABASE_ERRORS):
+            _outlive(error, response)
+        except (PipeLabsError, SQLAlchemyError):
+            finish(commit=False)
             logger.exception("a refusal has no audit row")
-    return answer(error)
+    return response
+
+
+def _outlive(error: PipeLabsError, response: Response) -> None:
+    """Store what the roll-back would take along: an ended session, a kept 409, the audit row."""
+    with unit_of_work():
+        if isinstance(error, SessionReplayed):
+            admins.end_session(error.session_id)
+        idempotency.keep_conflict(response)
+    audit.refuse(_refusal(error), g.actor)
 
 
 def answer(error: PipeLabsError) -> Response:
@@ -75,7 +89,8 @@ def from_database(error: Exception) -> PipeLabsError:
     if isinstance(error, IntegrityError):
         return integrity(error)
     logger.error("the database does not do its work", exc_info=error)
-    if getattr(getattr(error, "orig", None), "pgcode", None) in BUSY_STATES:
+    state = getattr(getattr(error, "orig", None), "pgcode", None)
+    if isinstance(error, PoolTimeout) or state in BUSY_STATES:
         return Unavailable("The database is busy; try again.", code="database_busy")
     return Unavailable("The database is away for the moment; try again.", code=AWAY)
 
@@ -107,11 +122,11 @@ def _respond_to_database(error: Exception) -> Response:
     return respond(from_database(error))
 
 
-def _refusal(error: PipeLabsError) -> Refusal:
+def _refusal(error: PipeLabsError) -> Attempt:
     facts = {"code": error.code, "method": request.method, "path": request.path[:200]}
     if error.fields:
         facts["fields"] = ",".join(sorted(name[:64] for name in error.fields)[:20])
-    return Refusal(refused_event(), _outcome(error), error.status, facts | error.facts)
+    return Attempt(refused_event(), _outcome(error), error.status, facts | error.facts)
 
 
 def _outcome(error: PipeLabsError) -> Outcome:

@@ -21,11 +21,6 @@ class Report(NamedTuple):
     parts: dict[str, str]
 
     @property
-    def is_away(self) -> bool:
-        """Return whether PostgreSQL cannot even be asked who calls."""
-        return self.parts["postgresql"] == AWAY
-
-    @property
     def status(self) -> str:
         """Return `ready`, `degraded` or `unavailable`."""
         if not self.is_ready:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Never
 
 from flask import Request
+from gunicorn.http.errors import ParseException
 from marshmallow import ValidationError
 from webargs.flaskparser import FlaskParser
 
@@ -85,7 +86,10 @@ def _body(request: Request) -> bytes:
 
     Werkzeug cuts such a one without a word, and what is left could be another body.
     """
-    body = request.get_data()
+    try:
+        body = request.get_data()
+    except (ParseException, OSError):
+        raise InvalidInput("The body is not well framed.", code="invalid_json") from None
     most = request.max_content_length or math.inf
     if request.content_length is None and len(body) >= most:
         raise TooLarge("The body is larger than this address takes.")

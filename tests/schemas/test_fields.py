@@ -1,4 +1,6 @@
+import sys
 import unicodedata
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from html.parser import HTMLParser
 
@@ -8,7 +10,15 @@ from hypothesis import strategies as st
 from marshmallow import ValidationError
 
 from pipelabs.models import Tier
-from pipelabs.schemas.fields import Choice, EmailAddress, Password, PlainText, WalletAddress, When
+from pipelabs.schemas.fields import (
+    Choice,
+    EmailAddress,
+    Password,
+    PlainText,
+    WalletAddress,
+    When,
+    refuse_markup,
+)
 from pipelabs.wallets import Chain, Wallet
 from tests.make import WALLET
 
@@ -512,3 +522,23 @@ def test_a_pasted_key_is_not_repeated():
     key = "ab" * 32
 
     assert key not in refusal(WALLET_ADDRESS, key)
+
+
+def is_refused(text):
+    try:
+        refuse_markup(text)
+    except ValidationError:
+        return True
+    return False
+
+
+def test_markup_is_told_from_text_by_many_threads_at_once():
+    texts = ["a <3 b", "<b>x</b>"] * 400
+    switching = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+
+    with ThreadPoolExecutor(16) as pool:
+        found = list(pool.map(is_refused, texts))
+    sys.setswitchinterval(switching)
+
+    assert found == [False, True] * 400

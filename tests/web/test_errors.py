@@ -229,7 +229,7 @@ def test_a_postgresql_that_says_nothing_is_not_waited_for(elsewhere, silent_port
     assert time.monotonic() - started < 5
 
 
-def test_an_empty_pool_is_told_like_a_database_that_is_away(elsewhere):
+def test_an_empty_pool_is_told_as_a_busy_database(elsewhere):
     one = {"pool_size": 1, "max_overflow": 0, "pool_timeout": 0.1}
     client = elsewhere(SQLALCHEMY_ENGINE_OPTIONS=one)
     with client.application.app_context():
@@ -238,7 +238,7 @@ def test_an_empty_pool_is_told_like_a_database_that_is_away(elsewhere):
     response = client.post(LOGIN, json=LOGIN_BODY)
 
     taken.close()
-    assert told(response) == (503, "database_unavailable")
+    assert told(response) == (503, "database_busy")
     assert response.headers["Retry-After"] == "5"
 
 

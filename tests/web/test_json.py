@@ -1,8 +1,10 @@
+import io
 import json
 import time
 
 import pytest
 from flask import Flask, request
+from gunicorn.http.errors import InvalidChunkSize
 
 from pipelabs.errors import InvalidInput, UnsupportedMedia
 from pipelabs.models import Client
@@ -279,3 +281,31 @@ def test_the_caller_is_told_in_the_envelope_and_nothing_is_stored(
         "error": {"code": "invalid_json", "fields": {}},
     }
     assert rows(Client) == []
+
+
+class Broken(io.RawIOBase):
+    """A chunked body whose framing gunicorn cannot read."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [InvalidChunkSize(b"zz"), OSError("no more data")], ids=str)
+def test_a_body_that_is_badly_framed_is_refused(app, error):
+    sent = {
+        "wsgi.input": Broken(error),
+        "wsgi.input_terminated": True,
+        "CONTENT_TYPE": "application/json",
+    }
+
+    with (
+        app.test_request_context(method="POST", environ_overrides=sent),
+        pytest.raises(InvalidInput, match="not well framed"),
+    ):
+        load(request)
