@@ -88,7 +88,7 @@ def _body(request: Request) -> bytes:
     """
     try:
         body = request.get_data()
-    except (ParseException, OSError):
+    except ParseException:
         raise InvalidInput("The body is not well framed.", code="invalid_json") from None
     most = request.max_content_length or math.inf
     if request.content_length is None and len(body) >= most:

@@ -296,10 +296,9 @@ class Broken(io.RawIOBase):
         raise self.error
 
 
-@pytest.mark.parametrize("error", [InvalidChunkSize(b"zz"), OSError("no more data")], ids=str)
-def test_a_body_that_is_badly_framed_is_refused(app, error):
+def test_a_body_that_is_badly_framed_is_refused(app):
     sent = {
-        "wsgi.input": Broken(error),
+        "wsgi.input": Broken(InvalidChunkSize(b"zz")),
         "wsgi.input_terminated": True,
         "CONTENT_TYPE": "application/json",
     }
