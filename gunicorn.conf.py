@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 from config import Config, ConfigError, memory_limits
+from pipelabs import healing
 from pipelabs.wallets import recognise
 
 bind = f"{os.environ.get('HOST') or '127.0.0.1'}:{os.environ.get('PORT') or '8000'}"
@@ -41,3 +42,8 @@ def when_ready(_server: Any) -> None:
     The other chains' library stays away until somebody needs it: it is twice as heavy.
     """
     recognise("0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed")
+
+
+def post_worker_init(worker: Any) -> None:
+    """Look after the audit file from inside the service, at its start and each minute."""
+    healing.start(worker.wsgi)

@@ -1,68 +1,28 @@
-"""The audit line of six fields, and the file and console that it is written to."""
+"""The file and the console that audit lines are written to."""
 
+import errno
+import fcntl
+import gzip
 import logging
 import os
+import re
 import sys
-import unicodedata
-from io import TextIOWrapper
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from datetime import datetime
+from io import FileIO
 from logging.handlers import WatchedFileHandler
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO, cast
 
 from flask import Flask
 
+from pipelabs.audit_line import line
+
 logger = logging.getLogger("pipelabs.audit")
-VALUE_LENGTH = 1_024
-"""Characters of a value that a line shows; the row has the whole."""
-CUT_MARK = "\\…"
-"""No escape looks like it, so a cut value is never taken for a whole one."""
 FILED = "client.create"
 """Events that begin so are attempts to create a client, and go to the file too."""
-ESCAPES = {
-    ord("\\"): "\\\\",
-    ord("|"): "\\x7c",
-    ord(" "): "\\x20",
-    ord("="): "\\x3d",
-    ord("\r"): "\\r",
-    ord("\n"): "\\n",
-    ord("\t"): "\\t",
-}
-ESCAPED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-
-
-def encode(value: object) -> str:
-    """Return a value that can neither end its field nor its line, and can be read back.
-
-    Nothing is `-`; a text that is itself `-` is escaped, so that the two differ.
-    """
-    if value is None:
-        return "-"
-    text = str(value)
-    if text == "-":
-        return "\\x2d"
-    if text.isalnum() and text.isascii() and len(text) <= VALUE_LENGTH:
-        return text
-    shown = "".join(map(_escaped, text[:VALUE_LENGTH]))
-    return shown + CUT_MARK if len(text) > VALUE_LENGTH else shown
-
-
-def line(row: dict[str, Any]) -> str:
-    """Return the line of an audit row: `timestamp | status | request_id | admin | client_id | …`.
-
-    The details are sorted, because the database does not keep the order in which they came.
-    """
-    at = row["at"].strftime("%Y-%m-%dT%H:%M:%S.") + f"{row['at'].microsecond // 1000:03d}Z"
-    known = {
-        "event": row["event"],
-        "http": row["http"],
-        "ip": row["address"],
-        "ms": row["ms"],
-        "id": row["id"],
-    }
-    facts = known | {key: row["details"][key] for key in sorted(row["details"].keys() - known)}
-    details = " ".join(f"{encode(key)}={encode(value)}" for key, value in facts.items())
-    fields = (row["status"], row["request_id"], row["actor"], row["client_id"])
-    return " | ".join([at, *map(encode, fields), details])
+ID = re.compile(r" \| event=\S+ http=\S+ ip=\S+ ms=\S+ id=([0-9]+)")
 
 
 class AuditFileHandler(WatchedFileHandler):
@@ -81,9 +41,37 @@ class AuditFileHandler(WatchedFileHandler):
         """Write one line; a failure is remembered, told by `/ready`, and refuses nothing."""
         self._was_failing, self.is_failing = self.is_failing, False
         try:
-            super().emit(record)
+            self.append([self.format(record)])
         except OSError:
             self.handleError(record)
+
+    def append(self, lines: Iterable[str]) -> None:
+        """Append whole lines, or none of them: raise `OSError` if the disk is full."""
+        text = "".join(f"{one}\n" for one in lines).encode()
+        with self._locked() as file:
+            size = os.fstat(file).st_size
+            if os.write(file, text) < len(text):
+                os.ftruncate(file, size)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def replace(self, lines: Iterable[str]) -> None:
+        """Put these lines in the file's place at once; who is writing goes on in the new one."""
+        fresh = Path(f"{self.baseFilename}.new")
+        with self._locked():
+            with self._create(fresh) as file:
+                file.writelines(f"{one}\n".encode() for one in lines)
+            fresh.replace(self.baseFilename)
+
+    def ids_since(self, moment: datetime | None) -> set[int] | None:
+        """Return the ids of the lines in the file and in what it was rotated to.
+
+        What was last written before `moment` is not read. None if there is no file at all.
+        """
+        path = Path(self.baseFilename)
+        files = [one for one in path.parent.glob(f"{path.name}*") if not one.name.endswith(".new")]
+        oldest = moment.timestamp() if moment else 0
+        recent = [one for one in files if one.stat().st_mtime >= oldest]
+        return {found for file in recent for found in _ids(file)} if files else None
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
         """Remember the failure and say so once in the log of the application."""
@@ -96,16 +84,45 @@ class AuditFileHandler(WatchedFileHandler):
         path = Path(self.baseFilename)
         target = path if path.exists() else path.parent
         is_right_kind = path.is_file() or not path.exists()
-        return not self.is_failing and is_right_kind and os.access(target, os.W_OK)
+        has_room = path.parent.exists() and os.statvfs(path.parent).f_bavail > 0
+        return not self.is_failing and is_right_kind and has_room and os.access(target, os.W_OK)
 
-    def _open(self) -> TextIOWrapper:
+    @contextmanager
+    def _locked(self) -> Iterator[int]:
+        """Keep other writers, of this and of other processes, away from the file of this moment."""
+        with self.lock or nullcontext():
+            file = self._current()
+            fcntl.flock(file, fcntl.LOCK_EX)
+            while not self._is_in_place(file):
+                # Replaced while this one waited for it; reopening lets the old one go.
+                file = self._current()
+                fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                yield file
+            finally:
+                fcntl.flock(file, fcntl.LOCK_UN)
+
+    def _current(self) -> int:
+        """Return the open file that stands at the path now, made if there is none."""
+        self.reopenIfNeeded()
+        if self.stream is None:
+            self.stream = self._open()  # type: ignore[assignment]  # bytes, with no buffer
+            self._statstream()
+        return cast(FileIO, self.stream).fileno()
+
+    def _is_in_place(self, file: int) -> bool:
+        try:
+            return os.path.samestat(os.fstat(file), Path(self.baseFilename).stat())
+        except FileNotFoundError:
+            return False
+
+    def _open(self) -> FileIO:  # type: ignore[override]  # a line is one write, with no buffer
+        return self._create(Path(self.baseFilename), "ab")
+
+    @staticmethod
+    def _create(path: Path, mode: Literal["ab", "wb"] = "wb") -> FileIO:
         # Only the built-in takes an opener, and only an opener gives the file its mode from birth.
-        return open(
-            self.baseFilename,
-            "a",
-            encoding="utf-8",
-            opener=lambda name, flags: os.open(name, flags, 0o640),
-        )
+        return open(path, mode, buffering=0, opener=lambda name, flags: os.open(name, flags, 0o640))
 
 
 class ConsoleHandler(logging.StreamHandler[TextIO]):
@@ -138,10 +155,8 @@ def init_app(app: Flask) -> None:
     logger.addHandler(AuditFileHandler(app.config["AUDIT_LOG_FILE"]))
 
 
-def _escaped(character: str) -> str:
-    if escape := ESCAPES.get(ord(character)):
-        return escape
-    if unicodedata.category(character) not in ESCAPED_CATEGORIES:
-        return character
-    code = ord(character)
-    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+def _ids(file: Path) -> Iterator[int]:
+    with gzip.open(file, "rt") if file.suffix == ".gz" else file.open() as lines:
+        for one in lines:
+            if found := ID.search(one):
+                yield int(found[1])

@@ -4,9 +4,10 @@ import os
 import pwd
 import secrets
 import sys
+import time
 
 import click
-from flask import Flask
+from flask import Flask, current_app
 from flask.cli import AppGroup
 from marshmallow import ValidationError
 from sqlalchemy.exc import OperationalError
@@ -17,9 +18,10 @@ from pipelabs.extensions import unit_of_work
 from pipelabs.models import Role
 from pipelabs.schemas.characters import refuse_characters
 from pipelabs.schemas.fields import EmailAddress
-from pipelabs.services import admins
+from pipelabs.services import admins, audit
 
 seed = AppGroup("seed", help="Put in place what a new installation needs.")
+audit_group = AppGroup("audit", help="Look after the audit trail's file.")
 
 
 @seed.command("admin")
@@ -46,9 +48,27 @@ def seed_admin(email: str, role: str, password_stdin: bool, reset_password: bool
     click.echo(f"{email}: {said}")
 
 
+@audit_group.command("reconcile")
+def audit_reconcile() -> None:
+    """Append the lines that this instance's audit file lacks."""
+    # What was committed a moment ago may still be on its way into the file.
+    time.sleep(audit.SETTLE.total_seconds())
+    with unit_of_work():
+        click.echo(f"{audit.reconcile(current_app.config['INSTANCE'])} lines appended")
+
+
+@audit_group.command("rebuild")
+def audit_rebuild() -> None:
+    """Write this instance's audit file anew from the table."""
+    time.sleep(audit.SETTLE.total_seconds())
+    with unit_of_work():
+        click.echo(f"{audit.rebuild(current_app.config['INSTANCE'])} lines written")
+
+
 def init_app(app: Flask) -> None:
     """Register the commands."""
     app.cli.add_command(seed)
+    app.cli.add_command(audit_group)
 
 
 def _seed(email: str, role: Role, password: str, *, is_reset: bool) -> str:

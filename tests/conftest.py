@@ -2,6 +2,7 @@
 
 import logging
 import os
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -174,3 +175,18 @@ def lines(app):
     path = Path(app.config["AUDIT_LOG_FILE"])
     before = len(path.read_text().splitlines()) if path.exists() else 0
     return lambda: path.read_text(encoding="utf-8").splitlines()[before:] if path.exists() else []
+
+
+@pytest.fixture
+def until_final(app):
+    """Return a wait until every audit row is older than all that runs, in any test's database."""
+    older = text("SELECT bool_and(xid < pg_snapshot_xmin(pg_current_snapshot())) FROM audit_events")
+
+    def wait():
+        deadline = time.monotonic() + 30
+        with app.app_context():
+            while not db.session.scalar(older) and time.monotonic() < deadline:
+                db.session.rollback()
+                time.sleep(0.02)
+
+    return wait

@@ -12,7 +12,7 @@ from flask import Flask
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelabs import audit_file
+from pipelabs import audit_file, audit_line
 from pipelabs.models import Outcome
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,7 +37,7 @@ ROWS = st.fixed_dictionaries(
 )
 WRITERS = """
 import os, sys
-from pipelabs import audit_file
+from pipelabs import audit_file, audit_line
 from tests.test_audit_file import make_row
 
 audit_file.logger.setLevel("INFO")
@@ -100,7 +100,7 @@ def file(tmp_path, monkeypatch):
 @settings(max_examples=2_000 if "CI" in os.environ else 200, deadline=None)
 @given(ROWS)
 def test_a_line_is_one_line_of_six_fields_that_can_be_read_back(row):
-    line = audit_file.line(row)
+    line = audit_line.line(row)
 
     assert line.splitlines() == [line]
     _, *fields, details = line.split(" | ")
@@ -115,7 +115,7 @@ def test_a_line_is_one_line_of_six_fields_that_can_be_read_back(row):
 
 
 def test_a_line_is_exactly_as_decided():
-    assert audit_file.line(make_row()) == (
+    assert audit_line.line(make_row()) == (
         "2026-03-01T12:30:05.007Z | SUCCESS | abc12345 | operator@desk.local |"
         " 00000000-0000-0000-0000-000000000007 |"
         " event=client.created http=201 ip=192.0.2.7 ms=4.2 id=11"
@@ -126,7 +126,7 @@ def test_a_line_is_exactly_as_decided():
 def test_absent_values_are_a_dash_and_a_dash_is_not():
     absent = {"actor": None, "client_id": None, "http": None, "address": None, "ms": None}
 
-    line = audit_file.line(make_row(**absent, details={"name": "-"}))
+    line = audit_line.line(make_row(**absent, details={"name": "-"}))
 
     assert line.endswith(" | - | - | event=client.created http=- ip=- ms=- id=11 name=\\x2d")
 
@@ -134,7 +134,7 @@ def test_absent_values_are_a_dash_and_a_dash_is_not():
 def test_facts_stand_in_the_order_of_their_keys():
     details = {"wallet_address": "0x", "email": "a@b.example", "name": "A", "folded": "3"}
 
-    line = audit_file.line(make_row(details=details))
+    line = audit_line.line(make_row(details=details))
 
     assert line.endswith("id=11 email=a@b.example folded=3 name=A wallet_address=0x")
 
@@ -144,7 +144,7 @@ def test_facts_stand_in_the_order_of_their_keys():
     [(0, "05.000Z"), (999, "05.000Z"), (1_000, "05.001Z"), (999_999, "05.999Z")],
 )
 def test_a_time_has_milliseconds_and_is_never_rounded_up(microsecond, shown):
-    line = audit_file.line(make_row(at=datetime(2026, 3, 1, 12, 30, 5, microsecond, UTC)))
+    line = audit_line.line(make_row(at=datetime(2026, 3, 1, 12, 30, 5, microsecond, UTC)))
 
     assert line.startswith(f"2026-03-01T12:30:{shown} | ")
 
@@ -167,20 +167,20 @@ def test_a_time_has_milliseconds_and_is_never_rounded_up(microsecond, shown):
     ],
 )
 def test_values_are_escaped_exactly_as_decided(value, shown):
-    assert audit_file.encode(value) == shown
+    assert audit_line.encode(value) == shown
 
 
 @pytest.mark.parametrize("character", ["a", "|", "木", "\u202e"])
 def test_a_value_over_1024_characters_is_cut_with_a_mark(character):
-    whole = audit_file.encode(character * 1_024)
-    cut = audit_file.encode(character * 1_025)
+    whole = audit_line.encode(character * 1_024)
+    cut = audit_line.encode(character * 1_025)
 
     assert decode(whole) == character * 1_024
-    assert cut == whole + audit_file.CUT_MARK
+    assert cut == whole + audit_line.CUT_MARK
 
 
 def test_a_value_that_ends_in_the_mark_is_not_taken_for_a_cut_one():
-    assert decode(audit_file.encode(f"name{audit_file.CUT_MARK}")) == f"name{audit_file.CUT_MARK}"
+    assert decode(audit_line.encode(f"name{audit_line.CUT_MARK}")) == f"name{audit_line.CUT_MARK}"
 
 
 def test_a_new_file_is_read_by_its_owner_and_group_alone(file):
@@ -218,7 +218,7 @@ def test_a_file_that_logrotate_moved_away_is_made_anew(file, tmp_path):
 def test_the_console_has_every_line_and_the_file_has_client_creation(file, capsys, event, is_filed):
     audit_file.write(make_row(event=event))
 
-    line = audit_file.line(make_row(event=event)) + "\n"
+    line = audit_line.line(make_row(event=event)) + "\n"
     assert capsys.readouterr().err == line
     assert (file.read_text() if file.exists() else "") == (line if is_filed else "")
 
@@ -234,7 +234,7 @@ def test_a_file_that_cannot_be_written_refuses_nothing_and_is_told(file, capsys)
 
     audit_file.write(make_row())
 
-    assert audit_file.line(make_row()) in capsys.readouterr().err
+    assert audit_line.line(make_row()) in capsys.readouterr().err
     assert audit_file.file_handler().is_writable() is False
 
 

@@ -51,6 +51,7 @@ class AuditEvent(Base):
         Index("ix_audit_events_admin_id_id", "admin_id", text("id DESC")),
         Index("ix_audit_events_client_id_id", "client_id", text("id DESC")),
         Index("ix_audit_events_request_id", "request_id"),
+        Index("ix_audit_events_xid", "xid"),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
@@ -81,3 +82,13 @@ class AuditFold(Base):
     window_at: Mapped[datetime]
     refusals: Mapped[int]
     folded: Mapped[int]
+
+
+class AuditFileMark(Base):
+    """Up to which transaction an instance's file is known to have every line."""
+
+    __tablename__ = "audit_file_marks"
+
+    instance: Mapped[str] = mapped_column(primary_key=True)
+    xid: Mapped[str] = mapped_column(XID8)
+    marked_at: Mapped[datetime] = mapped_column(default=now)
