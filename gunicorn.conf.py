@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from config import Config, ConfigError, memory_limits
-from pipelabs import healing
+from pipelabs import deadlines, healing
 from pipelabs.wallets import recognise
 
 bind = f"{os.environ.get('HOST') or '127.0.0.1'}:{os.environ.get('PORT') or '8000'}"
@@ -45,5 +45,6 @@ def when_ready(_server: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Look after the audit file from inside the service, at its start and each minute."""
+    """Keep PostgreSQL to its time, and look after the audit file at the start and each minute."""
+    deadlines.keep()
     healing.start(worker.wsgi)
