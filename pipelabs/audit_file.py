@@ -13,7 +13,7 @@ from datetime import datetime
 from io import FileIO
 from logging.handlers import WatchedFileHandler
 from pathlib import Path
-from typing import Any, Literal, TextIO, cast
+from typing import Any, TextIO, cast
 
 from flask import Flask
 
@@ -58,8 +58,13 @@ class AuditFileHandler(WatchedFileHandler):
         """Put these lines in the file's place at once; who is writing goes on in the new one."""
         fresh = Path(f"{self.baseFilename}.new")
         with self._locked():
-            with self._create(fresh) as file:
-                file.writelines(f"{one}\n".encode() for one in lines)
+            try:
+                # Buffered: a short write raises here, where a raw one would be taken for whole.
+                with open(fresh, "wb", opener=_private) as file:
+                    file.writelines(f"{one}\n".encode() for one in lines)
+            except OSError:
+                fresh.unlink(missing_ok=True)
+                raise
             fresh.replace(self.baseFilename)
 
     def ids_since(self, moment: datetime | None) -> set[int] | None:
@@ -117,12 +122,7 @@ class AuditFileHandler(WatchedFileHandler):
             return False
 
     def _open(self) -> FileIO:  # type: ignore[override]  # a line is one write, with no buffer
-        return self._create(Path(self.baseFilename), "ab")
-
-    @staticmethod
-    def _create(path: Path, mode: Literal["ab", "wb"] = "wb") -> FileIO:
-        # Only the built-in takes an opener, and only an opener gives the file its mode from birth.
-        return open(path, mode, buffering=0, opener=lambda name, flags: os.open(name, flags, 0o640))
+        return open(self.baseFilename, "ab", buffering=0, opener=_private)
 
 
 class ConsoleHandler(logging.StreamHandler[TextIO]):
@@ -153,6 +153,11 @@ def init_app(app: Flask) -> None:
         handler.close()
     logger.addHandler(ConsoleHandler())
     logger.addHandler(AuditFileHandler(app.config["AUDIT_LOG_FILE"]))
+
+
+def _private(path: str, flags: int) -> int:
+    """Open a file that has its mode from birth; `Path.open` takes no opener."""
+    return os.open(path, flags, 0o640)
 
 
 def _ids(file: Path) -> Iterator[int]:

@@ -1,7 +1,9 @@
+import fcntl
 import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -290,3 +292,52 @@ def test_four_processes_tear_no_line_of_each_other(tmp_path):
         f"{writer}.{line}" for writer in range(4) for line in range(500)
     )
     assert {len(fields[5]) for fields in lines} == {len(fields[5]) for fields in lines[:11]}
+
+
+def test_half_a_line_is_cut_back(file, monkeypatch):
+    audit_file.write(make_row())
+    whole, write = file.read_bytes(), os.write
+    monkeypatch.setattr(os, "write", lambda to, text: write(to, text[: len(text) // 2]))
+
+    audit_file.write(make_row())
+
+    assert file.read_bytes() == whole
+    assert audit_file.file_handler().is_writable() is False
+
+
+@pytest.mark.parametrize("is_there", [True, False], ids=["replaced", "moved"])
+def test_a_line_that_waited_goes_to_the_file_of_then(file, is_there):
+    audit_file.write(make_row())
+    with file.open() as locked, ThreadPoolExecutor(1) as pool:
+        fcntl.flock(locked, fcntl.LOCK_EX)
+        writing = pool.submit(audit_file.write, make_row(request_id="waited00"))
+        with suppress(TimeoutError):
+            writing.result(0.3)
+        file.rename(f"{file}.1")
+        if is_there:
+            file.touch()
+        fcntl.flock(locked, fcntl.LOCK_UN)
+        writing.result(5)
+
+    assert [line.split(" | ")[2] for line in file.read_text().splitlines()] == ["waited00"]
+
+
+def test_a_file_that_cannot_be_written_anew_stays_as_it_is(file):
+    def full():
+        yield "the first"
+        raise OSError("No space left on device")
+
+    audit_file.write(make_row())
+    before = file.read_text()
+
+    with pytest.raises(OSError, match="No space"):
+        audit_file.file_handler().replace(full())
+
+    assert file.read_text() == before
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_lines_that_are_none_have_no_id(file):
+    file.write_text("something else\n")
+
+    assert audit_file.file_handler().ids_since(None) == set()

@@ -59,6 +59,7 @@ FORM = "each key is written VERSION:BASE64, VERSION up to 65535"
     ("text", "sentence"),
     [
         (encoded(ONE), FORM),
+        (" , ", "there is no key in it"),
         (f":{encoded(ONE)}", FORM),
         (f"one:{encoded(ONE)}", FORM),
         (f"-1:{encoded(ONE)}", FORM),
@@ -85,7 +86,7 @@ FORM = "each key is written VERSION:BASE64, VERSION up to 65535"
             "the key of version 1 is an example, not a random key",
         ),
     ],
-    ids=range(20),
+    ids=range(21),
 )
 def test_a_malformed_ring_is_refused_without_a_word_of_it(text, sentence):
     with pytest.raises(MalformedRing) as refused:
