@@ -8,12 +8,16 @@ from flask.cli import ScriptInfo
 from wsgi import app
 
 
-def main(email: str) -> None:
-    """Run `flask db upgrade` and `flask seed admin`, whose password is the standard input."""
-    seed = ["seed", "admin", email, "--role", "owner", "--password-stdin"]
+def main(email: str, *demo: str) -> None:
+    """Run `flask db upgrade` and `flask seed admin`, whose password is the standard input.
+
+    With the word `demo`, an empty database gets the clients of the demo too.
+    """
+    owner = ["seed", "admin", email, "--role", "owner", "--password-stdin"]
+    wanted = [["seed", *demo, "--first-run"]] if demo else []
     info = ScriptInfo(create_app=lambda: app)
     try:
-        for words in (["db", "upgrade"], seed):
+        for words in (["db", "upgrade"], owner, *wanted):
             app.cli.main(words, "flask", standalone_mode=False, obj=info)
     except click.ClickException as error:
         sys.exit(error.format_message())

@@ -3,10 +3,11 @@
 import http.client
 import json
 import os
+import re
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -33,12 +34,13 @@ Pipe Labs is ready at {address} (Ctrl-C stops it).
 
   e-mail    {email}
   password  {password}
-
+{demo}
 Create a client:
 
 curl -X POST "{address}/api/admin/quick-client" \
 -H "Content-Type: application/json" -H "Authorization: Bearer {token}" -d '{client}'
 """
+DEMO = "  clients   {count} demo clients (DEMO=0 for none)\n"
 CHANGED = (
     "\nPipe Labs is ready at {address} (Ctrl-C stops it). {email} has another password by now."
 )
@@ -63,6 +65,7 @@ def main() -> int:
 def _run(launcher: Launcher, folder: Path, found: Settings) -> None:
     if not is_free(found.port):
         raise CannotStart(f"Port {found.port} is taken: stop what listens there, or set PORT.")
+    words = ["demo"] if found.has_demo else []
     variables = found.finish(_start_servers(launcher, folder, found))
     variables |= {"HOST": HOST, "PORT": str(found.port)}
     if not variables.get("REDIS_URL"):
@@ -70,11 +73,11 @@ def _run(launcher: Launcher, folder: Path, found: Settings) -> None:
         variables["WEB_CONCURRENCY"] = "1"
     environment = os.environ | variables
     email, password = (variables[f"FIRST_OWNER_{part}"] for part in ("EMAIL", "PASSWORD"))
-    _prepare(launcher, environment, email, password)
+    count = _prepare(launcher, environment, [email, *words], password)
     argv = [sys.executable, "-m", "gunicorn", "wsgi:app"]
     gunicorn = launcher.start(Program(argv, env=environment, cwd=ROOT))
     _wait_until_ready(gunicorn, found.port)
-    _welcome(found.port, email, password)
+    _welcome(found.port, email, password, count)
     status = launcher.wait(gunicorn)
     raise CannotStart(f"gunicorn ended with status {status}.")
 
@@ -91,16 +94,21 @@ def _start_servers(launcher: Launcher, folder: Path, found: Settings) -> dict[st
     return {name: url for name, url in started.items() if url}
 
 
-def _prepare(launcher: Launcher, environment: Mapping[str, str], email: str, password: str) -> None:
-    """Migrate and seed; show what that said only if it fails."""
+def _prepare(
+    launcher: Launcher, environment: Mapping[str, str], words: Sequence[str], password: str
+) -> int:
+    """Migrate and seed, and return how many demo clients that made; show the rest if it fails."""
     print("Migrating, and seeding the first owner …", flush=True)
-    argv = [sys.executable, "-m", "dev.prepare", email]
+    argv = [sys.executable, "-m", "dev.prepare", *words]
     with tempfile.TemporaryFile("w+") as said:
         program = Program(argv, env=environment, cwd=ROOT, given=password, output=said.fileno())
         status = launcher.wait(launcher.start(program))
         said.seek(0)
-        if status:
-            raise CannotStart(f"Migrating or seeding failed:\n{said.read()}")
+        text = said.read()
+    if status:
+        raise CannotStart(f"Migrating or seeding failed:\n{text}")
+    seeded = re.search(r"^(\d+) clients created", text, re.MULTILINE)
+    return int(seeded[1]) if seeded else 0
 
 
 def _wait_until_ready(gunicorn: Running, port: int) -> None:
@@ -113,8 +121,8 @@ def _wait_until_ready(gunicorn: Running, port: int) -> None:
     raise CannotStart("gunicorn does not answer; what it said is above.")
 
 
-def _welcome(port: int, email: str, password: str) -> None:
-    """Sign the first owner in, and show how to create a client."""
+def _welcome(port: int, email: str, password: str, count: int) -> None:
+    """Sign the first owner in, tell of new demo clients, and show how to create a client."""
     address = f"http://{HOST}:{port}"
     body = {"email": email, "password": password}
     status, answer = _call(port, "POST", "/api/auth/login", body)
@@ -122,11 +130,9 @@ def _welcome(port: int, email: str, password: str) -> None:
         print(CHANGED.format(address=address, email=email), flush=True)
         return
     token = json.loads(answer)["access_token"]
-    client = json.dumps(CLIENT)
-    print(
-        WELCOME.format(address=address, email=email, password=password, token=token, client=client),
-        flush=True,
-    )
+    shown = {"email": email, "password": password, "token": token, "client": json.dumps(CLIENT)}
+    demo = DEMO.format(count=count) if count else ""
+    print(WELCOME.format(address=address, demo=demo, **shown), flush=True)
 
 
 def _call(

@@ -39,6 +39,17 @@ class Settings:
             raise CannotStart(f"PORT={text} is not a port: set a number such as PORT=8000.")
         return int(text)
 
+    @property
+    def has_demo(self) -> bool:
+        """Whether an empty database gets demo clients; never one that a person has named.
+
+        Raise `CannotStart` if DEMO says neither.
+        """
+        text = self.given.get("DEMO", "1")
+        if text not in {"0", "1"}:
+            raise CannotStart(f"DEMO={text} is neither: set DEMO=0 for no demo clients, or DEMO=1.")
+        return text == "1" and "DATABASE_URL" not in self.given
+
     def finish(self, started: dict[str, str]) -> dict[str, str]:
         """Write `.env` with the addresses of the servers started, and return all variables."""
         address = f"http://127.0.0.1:{self.port}"

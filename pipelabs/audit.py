@@ -39,6 +39,7 @@ class Event(StrEnum):
     CLIENT_CREATED = "client.created"
     CLIENT_CREATE_REFUSED = "client.create_refused"
     CLIENT_CREATE_REPLAYED = "client.create_replayed"
+    CLIENT_STATUS_CHANGED = "client.status_changed"
     REQUEST_REFUSED = "request.refused"
 
 

@@ -80,6 +80,13 @@ class Duplicate(PipeLabsError):
         return super().body() | {"existing": self.existing}
 
 
+class IllegalMove(PipeLabsError):
+    """The thing cannot get from where it stands to where it is sent."""
+
+    status = 409
+    code = "illegal_move"
+
+
 class InProgress(PipeLabsError):
     """The first request with this idempotency key is not done yet; trying again is right."""
 

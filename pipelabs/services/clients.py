@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from pipelabs import audit
 from pipelabs.audit import Actor, Event
-from pipelabs.errors import Duplicate, NotFound
+from pipelabs.errors import Duplicate, IllegalMove, NotFound
 from pipelabs.extensions import db
 from pipelabs.models import Client, Status, now
 
@@ -19,6 +19,13 @@ TAKEN = {
 }
 TABLE = cast(Table, Client.__table__)
 COLUMNS = [column.key for column in TABLE.columns]
+MOVES = {
+    Status.ACTIVE: {Status.PAUSED, Status.SUSPENDED, Status.OFFBOARDED},
+    Status.PAUSED: {Status.ACTIVE, Status.SUSPENDED, Status.OFFBOARDED},
+    Status.SUSPENDED: {Status.ACTIVE, Status.OFFBOARDED},
+    Status.OFFBOARDED: set[Status](),
+}
+"""From where a client may go where; a suspended one comes back active, an offboarded one never."""
 
 
 class Created(NamedTuple):
@@ -53,6 +60,21 @@ def get_client(client_id: UUID) -> Client:
     if client := db.session.get(Client, client_id):
         return client
     raise NotFound("There is no such client.")
+
+
+def change_status(client: Client, status: Status, actor: Actor) -> Client:
+    """Move the client to another status and record who did it; raise `IllegalMove` if it may not.
+
+    The row is locked and read anew, so of two moves at once the second starts where the first ends.
+    """
+    stored = db.session.get_one(Client, client.id, with_for_update=True, populate_existing=True)
+    facts = {"from": stored.status.value, "to": status.value}
+    if status not in MOVES[stored.status]:
+        sentence = f"A client that is {stored.status} cannot become {status}."
+        raise IllegalMove(sentence, fields={"status": [sentence]}, facts=facts)
+    stored.status, stored.version, stored.updated_at = status, stored.version + 1, now()
+    audit.record(Event.CLIENT_STATUS_CHANGED, actor, client_id=stored.id, facts=facts)
+    return stored
 
 
 def _new_client(data: Mapping[str, Any]) -> Client:

@@ -7,16 +7,28 @@ from uuid import UUID
 import pytest
 from sqlalchemy import event, text, update
 
-from pipelabs.errors import Duplicate, NotFound
+from pipelabs.errors import Duplicate, IllegalMove, NotFound
 from pipelabs.extensions import db, unit_of_work
 from pipelabs.models import AuditEvent, Client, Status, Tier
-from pipelabs.services.clients import create_client, get_client
+from pipelabs.services.clients import change_status, create_client, get_client
 from pipelabs.wallets import Chain, Wallet
 from tests.make import WALLET, make_actor, make_data
 
 OTHER = Wallet(Chain.BITCOIN, "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa")
 THIRD = Wallet(Chain.TRON, "TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t")
 RACERS = 8
+ACTIVE, PAUSED, SUSPENDED, OFFBOARDED = Status
+LEGAL = {
+    (ACTIVE, PAUSED),
+    (ACTIVE, SUSPENDED),
+    (ACTIVE, OFFBOARDED),
+    (PAUSED, ACTIVE),
+    (PAUSED, SUSPENDED),
+    (PAUSED, OFFBOARDED),
+    (SUSPENDED, ACTIVE),
+    (SUSPENDED, OFFBOARDED),
+}
+MOVES = [(one, other) for one in Status for other in Status]
 WAITERS = text(
     "SELECT count(*) FROM pg_locks WHERE NOT granted AND transactionid = pg_current_xact_id()::xid"
 )
@@ -30,6 +42,22 @@ def context(app):
 
 def make(**changes):
     return create_client(make_data(**changes), make_actor()).client
+
+
+def stand(status):
+    """Return a client who stands there by now."""
+    client = make()
+    return client if status == ACTIVE else change_status(client, status, make_actor())
+
+
+def try_to_move(app, client, status):
+    """Return the client that a thread of its own has moved, or the error that it got."""
+    with app.app_context():
+        try:
+            with unit_of_work():
+                return change_status(client, status, make_actor())
+        except IllegalMove as error:
+            return error
 
 
 def attempt(app, **changes):
@@ -171,6 +199,65 @@ def test_a_duplicate_costs_one_statement_too(context):
         make()
 
     assert len([one for one in statements if "clients" in one]) == 1
+
+
+@pytest.mark.parametrize(("was", "becomes"), [move for move in MOVES if move in LEGAL])
+def test_a_legal_move_is_stored_and_recorded(context, rows, was, becomes):
+    client = stand(was)
+    with unit_of_work():
+        changed = change_status(client, becomes, make_actor())
+
+    [row] = rows(Client)
+    *_, noted = rows(AuditEvent)
+    assert row.status == changed.status == becomes
+    assert (noted.event, noted.client_id) == ("client.status_changed", client.id)
+    assert noted.details == {"from": was.value, "to": becomes.value}
+
+
+@pytest.mark.parametrize(("was", "becomes"), [move for move in MOVES if move not in LEGAL])
+def test_an_illegal_move_is_a_conflict_and_changes_nothing(context, rows, was, becomes):
+    with unit_of_work():
+        client = stand(was)
+    before = [(row.status, row.version, row.updated_at) for row in rows(Client)]
+    noted = len(rows(AuditEvent))
+
+    with pytest.raises(IllegalMove, match=f"is {was} cannot become {becomes}") as caught:
+        change_status(client, becomes, make_actor())
+
+    assert (caught.value.status, caught.value.code) == (409, "illegal_move")
+    assert caught.value.facts == {"from": was.value, "to": becomes.value}
+    assert set(caught.value.fields) == {"status"}
+    assert [(row.status, row.version, row.updated_at) for row in rows(Client)] == before
+    assert len(rows(AuditEvent)) == noted
+
+
+def test_a_move_raises_the_version_by_one_and_the_time(context, rows):
+    client = make()
+    time.sleep(0.002)
+
+    with unit_of_work():
+        change_status(client, PAUSED, make_actor())
+
+    [row] = rows(Client)
+    assert row.version == 2
+    assert row.created_at < row.updated_at
+
+
+@pytest.mark.own_database
+def test_of_two_moves_at_once_the_second_starts_where_the_first_ends(app, rows):
+    with app.app_context(), ThreadPoolExecutor() as pool:
+        with unit_of_work():
+            client = make()
+        change_status(client, OFFBOARDED, make_actor())
+        racer = pool.submit(try_to_move, app, client, PAUSED)
+        wait_for_a_loser()
+        db.session.commit()
+
+        loser = racer.result()
+
+    assert isinstance(loser, IllegalMove)
+    assert loser.facts == {"from": "offboarded", "to": "paused"}
+    assert [(row.status, row.version) for row in rows(Client)] == [(OFFBOARDED, 2)]
 
 
 @pytest.mark.own_database
