@@ -11,6 +11,7 @@ from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session as FlaskSession
 
+from pipelabs import windows
 from pipelabs.models import Base
 
 LIMITED_PATH = "/api/admin"
@@ -93,4 +94,5 @@ def init_app(app: Flask) -> None:
     db.init_app(app)
     migrate.init_app(app, db)
     jwt.init_app(app)
+    windows.register()
     limiter.init_app(app)
