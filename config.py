@@ -43,10 +43,10 @@ def env(name: str, default: str = "") -> str:
     return os.environ.get(name, "").strip() or default
 
 
-def number(name: str, default: int, least: int = 0) -> int:
-    """Return the variable as a whole number that is not below `least`."""
+def number(name: str, default: int, least: int = 0, most: int = 999_999_999) -> int:
+    """Return the variable as a whole number from `least` to `most`."""
     text = env(name, str(default))
-    if not (text.isascii() and text.isdigit() and len(text) <= 9 and int(text) >= least):
+    if not (text.isascii() and text.isdigit() and len(text) <= 9 and least <= int(text) <= most):
         raise ConfigError(f"{name} must be a whole number, such as {name}={default}")
     return int(text)
 
@@ -88,6 +88,7 @@ class Config:
     TRUSTED_HOSTS = listed("TRUSTED_HOSTS") or None
     CORS_ORIGINS = listed("CORS_ORIGINS")
     WORKERS = workers()
+    DRAIN_S = number("DRAIN_S", 3, most=20)
 
     AUDIT_LOG_FILE = env("AUDIT_LOG_FILE", "client_creation.log")
     LOG_FORMAT = env("LOG_FORMAT", "json")

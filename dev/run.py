@@ -67,7 +67,8 @@ def _run(launcher: Launcher, folder: Path, found: Settings) -> None:
         raise CannotStart(f"Port {found.port} is taken: stop what listens there, or set PORT.")
     words = ["demo"] if found.has_demo else []
     variables = found.finish(_start_servers(launcher, folder, found))
-    variables |= {"HOST": HOST, "PORT": str(found.port)}
+    # No balancer has to notice that this instance stops.
+    variables |= {"HOST": HOST, "PORT": str(found.port), "DRAIN_S": "0"}
     if not variables.get("REDIS_URL"):
         print("No Redis: one worker, limits in its memory (apt or brew can install Redis).")
         variables["WEB_CONCURRENCY"] = "1"

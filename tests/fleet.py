@@ -26,9 +26,10 @@ OWNER = "owner@desk.local"
 class Fleet:
     """Instances that share one PostgreSQL and one Redis."""
 
-    def __init__(self, environment, ports):
+    def __init__(self, environment, ports, masters):
         self.environment = environment
         self.ports = ports
+        self.masters = masters
 
     def call(self, method, path, body=None, token=None, instance=0):
         """Return status, headers and body of one call."""
@@ -84,14 +85,16 @@ def fleet(name, folder, instances=2, redis_url=None, **settings):
         "AUDIT_LOG_FILE": str(folder / "client_creation.log"),
         "WEB_CONCURRENCY": "2",
         "LOG_LEVEL": "WARNING",
+        "DRAIN_S": "0",
         **settings,
     }
     run(["-m", "flask", "--app", "wsgi", "db", "upgrade"], environment)
     ports = [free_port() for _ in range(instances)]
     with ExitStack() as stack, (folder / "output.log").open("w") as log:
-        for port in ports:
-            stack.enter_context(_gunicorn(environment | {"PORT": str(port)}, log))
-        running = Fleet(environment, ports)
+        masters = [
+            stack.enter_context(_gunicorn(environment | {"PORT": str(port)}, log)) for port in ports
+        ]
+        running = Fleet(environment, ports, masters)
         for instance in range(instances):
             wait_for(lambda n=instance: running.call("GET", "/health", instance=n)[0] == 200)
         yield running
@@ -155,7 +158,7 @@ def _gunicorn(environment, log):
     command = [sys.executable, "-m", "gunicorn", "wsgi:app"]
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
     try:
-        yield
+        yield process
     finally:
         process.terminate()
         process.wait(30)

@@ -23,8 +23,9 @@ def alive() -> ResponseReturnValue:
 def ready() -> ResponseReturnValue:
     """Say whether calls would be served.
 
-    503 without PostgreSQL or with migrations missing; `degraded` without Redis, vault keys or a
-    writable audit file. The state of each part is told to admins alone, whom 503 cannot know.
+    503 without PostgreSQL, with migrations missing or once told to stop; `degraded` without Redis,
+    vault keys or a writable audit file. The state of each part is told to admins alone, whom 503
+    cannot know.
     """
     report = health.check()
     body: dict[str, object] = {"status": report.status}

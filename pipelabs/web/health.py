@@ -8,10 +8,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from pipelabs import audit_file
+from pipelabs import audit_file, draining
 from pipelabs.extensions import MIGRATIONS, db, limiter
 
-OK, AWAY, MISSING = "ok", "away", "missing"
+OK, AWAY, MISSING, STOPPING = "ok", "away", "missing", "stopping"
 
 
 class Report(NamedTuple):
@@ -29,7 +29,12 @@ class Report(NamedTuple):
 
 
 def check() -> Report:
-    """Return the state of all parts; without PostgreSQL, newly migrated, nothing is served."""
+    """Return the state of all parts; without PostgreSQL, newly migrated, nothing is served.
+
+    An instance that was told to stop still serves, but wants no more calls.
+    """
+    if draining.is_draining():
+        return Report(is_ready=False, parts={"instance": STOPPING})
     parts = _database()
     is_ready = set(parts.values()) == {OK}
     parts["redis"] = _redis()
