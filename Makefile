@@ -19,7 +19,7 @@ UNIMPORTED := alembic|eth-hash|gunicorn|psycopg2-binary|python-dotenv|python-jso
 DEPTRY := --requirements-files .venv/declared.txt --requirements-files-dev .venv/declared-dev.txt \
 	--extend-exclude '\.local' --per-rule-ignores 'DEP002=$(UNIMPORTED)' --no-ansi
 
-.PHONY: help run test fmt lint unit migration lock hooks
+.PHONY: help run test fmt lint unit migration lock vendor hooks
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -57,6 +57,9 @@ migration: $(STAMP) ## write a migration from the models: make migration M="clie
 lock: $(STAMP) ## resolve what setup.cfg declares into both requirements files, with hashes
 	$(BIN)/uv $(COMPILE) setup.cfg -o requirements.txt
 	$(BIN)/uv $(COMPILE) --extra dev -c requirements.txt setup.cfg -o requirements-dev.txt
+
+vendor: $(STAMP) ## fetch the browser's files anew at the versions pinned in dev/vendor.py (needs npm)
+	$(PY) -m dev.vendor
 
 hooks: ## let git call make lint before each commit
 	@hook=$$(git rev-parse --git-path hooks/pre-commit) && mkdir -p "$$(dirname "$$hook")" && \
