@@ -14,7 +14,7 @@ def create_app(config: str | object = "config.Development") -> Flask:
 
     Raise `ConfigError` naming every setting that must not be started with.
     """
-    app = Flask(__name__, static_folder=None)
+    app = Flask(__name__)
     app.config.from_object(config)
     settings.check(app.config)
     for part in PARTS:

@@ -3,14 +3,17 @@
 from flask import Flask
 from flask_smorest import Blueprint
 
-from pipelabs.api import auth, clients, health
+from pipelabs.api import auth, clients, docs, health
+from pipelabs.web import document
 
 api = Blueprint("api", __name__, url_prefix="/api")
-for noun in (auth, clients):
+NOUNS = (auth, clients, docs)
+for noun in NOUNS:
     api.register_blueprint(noun.bp)
 
 
 def init_app(app: Flask) -> None:
-    """Register the API, and the two probes that platforms look for at the top."""
+    """Register the API and its document, and the two probes that platforms look for at the top."""
     app.register_blueprint(api)
+    document.build(app, api, {noun.bp.name: str(noun.__doc__) for noun in NOUNS})
     app.register_blueprint(health.bp)

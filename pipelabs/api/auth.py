@@ -4,6 +4,7 @@ from flask import g
 from flask.typing import ResponseReturnValue
 
 from pipelabs.audit import Event
+from pipelabs.errors import Throttled, Unauthenticated
 from pipelabs.extensions import unit_of_work
 from pipelabs.models import Permission
 from pipelabs.schemas.admins import Me, SignedIn, SignIn
@@ -12,6 +13,7 @@ from pipelabs.services import admins, throttles
 from pipelabs.web import limits, reply
 from pipelabs.web.auth import needs, public, renewed, tokens
 from pipelabs.web.blueprints import StrictBlueprint
+from pipelabs.web.refusals import raises
 
 bp = StrictBlueprint("auth", __name__, url_prefix="/auth")
 
@@ -20,8 +22,16 @@ bp = StrictBlueprint("auth", __name__, url_prefix="/auth")
 @public(refused=Event.ADMIN_SIGN_IN_REFUSED)
 @bp.arguments(SignIn)
 @bp.response(200, SignedIn)
+@raises(
+    Unauthenticated("E-mail address or password is wrong.", code="wrong_credentials"),
+    Throttled("Too many attempts to sign in; wait as long as Retry-After says.", wait_s=60),
+)
 def login(data: dict[str, str]) -> ResponseReturnValue:
-    """Open a session with an e-mail address and a password."""
+    """Open a session with an e-mail address and a password.
+
+    After 5 misses in a minute or 20 in an hour the account has to wait, after 30 in a minute the
+    address does; it is never locked for good.
+    """
     with unit_of_work():
         refusal = throttles.reserve(data["email"], g.actor.address)
     if refusal:
@@ -33,8 +43,16 @@ def login(data: dict[str, str]) -> ResponseReturnValue:
 @bp.post("/refresh")
 @public(refused=Event.ADMIN_SESSION_RENEWAL_REFUSED)
 @bp.response(200, SignedIn)
+@bp.doc(security=[{"refresh_token": []}])
+@raises(
+    Unauthenticated("The Authorization header is not one bearer token.", code="token_invalid"),
+    Unauthenticated("This refresh token was used before; sign in again.", code="token_replayed"),
+)
 def refresh() -> ResponseReturnValue:
-    """Renew a session: the refresh token as bearer, for a new pair; it counts once."""
+    """Renew a session: the refresh token as bearer, for a new pair; it counts once.
+
+    A refresh token that is used twice ends the session: one of its two users is a thief.
+    """
     signed_in = renewed(g.actor)
     return reply(**tokens(signed_in), admin=signed_in.admin)
 

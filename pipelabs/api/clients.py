@@ -8,6 +8,7 @@ from flask import g, url_for
 from flask.typing import ResponseReturnValue
 
 from pipelabs.audit import Event
+from pipelabs.errors import Duplicate
 from pipelabs.extensions import limit_creates
 from pipelabs.models import Permission
 from pipelabs.schemas.clients import ClientCreated, ClientIn, ClientShown
@@ -16,8 +17,15 @@ from pipelabs.web import reply
 from pipelabs.web.auth import needs
 from pipelabs.web.blueprints import StrictBlueprint
 from pipelabs.web.idempotency import idempotent
+from pipelabs.web.refusals import raises
 
 bp = StrictBlueprint("clients", __name__, url_prefix="/admin")
+TAKEN = Duplicate(
+    "Client already exists",
+    fields={"wallet_address": [clients.TAKEN["wallet_address"]]},
+    existing={"wallet_address": "31113ba9-d54f-4b34-8877-19e7dc1b7084"},
+)
+"""An example for the document."""
 
 
 @bp.post("/quick-client")
@@ -26,8 +34,13 @@ bp = StrictBlueprint("clients", __name__, url_prefix="/admin")
 @bp.arguments(ClientIn)
 @idempotent(replayed=Event.CLIENT_CREATE_REPLAYED)
 @bp.response(201, ClientCreated)
+@raises(TAKEN)
 def quick_client(data: Mapping[str, Any]) -> ResponseReturnValue:
-    """Create a client in one call."""
+    """Create a client in one call.
+
+    `name` and `wallet_address` are required. A wallet and an e-mail address belong to one client
+    each: 409 says in `error.existing` whose they are.
+    """
     client, ms = clients.create_client(data, g.actor)
     return reply(
         "Client created successfully",
@@ -40,7 +53,7 @@ def quick_client(data: Mapping[str, Any]) -> ResponseReturnValue:
 
 @bp.get("/clients/<uuid:client_id>")
 @needs(Permission.CLIENTS_READ)
-@bp.response(200, ClientShown)
+@bp.response(200, ClientShown, headers={"ETag": "ETag"})
 def show(client_id: UUID) -> ResponseReturnValue:
     """Show one client; the ETag is its version."""
     client = clients.get_client(client_id)

@@ -7,27 +7,30 @@ from pipelabs.schemas.clients import Answer
 from pipelabs.schemas.fields import Choice, EmailAddress, Input, Password
 
 
+EMAIL = {"label": "Email", "example": "operator@desk.local"}
+
+
 class SignIn(Input):
     """Who says to be there, and the proof."""
 
-    email = EmailAddress(required=True, metadata={"label": "Email"})
-    password = Password(required=True, metadata={"label": "Password"})
+    email = EmailAddress(required=True, metadata=EMAIL)
+    password = Password(required=True, metadata={"label": "Password", "example": "a long quiet evening"})
 
 
 class AdminOut(Schema):
     """An admin without anything secret."""
 
     id = fields.UUID()
-    email = fields.String()
+    email = fields.String(metadata=EMAIL)
     role = Choice(Role)
 
 
 class SignedIn(Answer):
     """The tokens of a new session; `expires_in` is the access token's life in seconds."""
 
-    access_token = fields.String()
-    refresh_token = fields.String()
-    expires_in = fields.Integer()
+    access_token = fields.String(metadata={"example": "eyJhbGciOiJIUzI1NiIs…"})
+    refresh_token = fields.String(metadata={"example": "eyJhbGciOiJIUzI1NiIs…"})
+    expires_in = fields.Integer(metadata={"example": 900})
     admin = fields.Nested(AdminOut)
 
 
@@ -40,9 +43,19 @@ class BudgetLeft(Schema):
     reset_s = fields.Integer()
 
 
+QUOTA = {
+    "create": {"limit": 20, "remaining": 19, "window_s": 60, "reset_s": 17},
+    "general": {"limit": 100, "remaining": 99, "window_s": 60, "reset_s": 17},
+}
+
+
 class Me(Answer):
     """Who is signed in, what the role allows, and what is left of each budget."""
 
     admin = fields.Nested(AdminOut)
-    permissions = fields.List(fields.String())
-    quota = fields.Dict(keys=fields.String(), values=fields.Nested(BudgetLeft))
+    permissions = fields.List(
+        fields.String(), metadata={"example": ["clients.read", "self.read", "self.write"]}
+    )
+    quota = fields.Dict(
+        keys=fields.String(), values=fields.Nested(BudgetLeft), metadata={"example": QUOTA}
+    )

@@ -7,24 +7,35 @@ from pipelabs.schemas.fields import Choice, EmailAddress, Input, PlainText, Wall
 from pipelabs.wallets import Chain
 
 
+NAME = {"label": "Name", "example": "Client Name"}
+WALLET = {
+    "label": "Wallet address",
+    "description": "On EVM, Solana, Bitcoin or Tron; the chain is told from the address.",
+    "example": "0x52908400098527886E0F7030069857D2E4169EE7",
+}
+EMAIL = {"label": "Email", "example": "email@example.com"}
+TIER = {"label": "Tier", "example": "Premium"}
+NOTES = {"label": "Notes", "example": "High volume trader"}
+
+
 class ClientIn(Input):
     """What an admin sends to create a client."""
 
-    name = PlainText(required=True, least=1, most=NAME_LENGTH, metadata={"label": "Name"})
-    wallet_address = WalletAddress(required=True, metadata={"label": "Wallet address"})
-    email = EmailAddress(load_default=None, metadata={"label": "Email"})
-    tier = Choice(Tier, load_default=Tier.STANDARD, metadata={"label": "Tier"})
-    notes = PlainText(load_default="", most=NOTES_LENGTH, lines=True, metadata={"label": "Notes"})
+    name = PlainText(required=True, least=1, most=NAME_LENGTH, metadata=NAME)
+    wallet_address = WalletAddress(required=True, metadata=WALLET)
+    email = EmailAddress(load_default=None, metadata=EMAIL)
+    tier = Choice(Tier, load_default=Tier.STANDARD, metadata=TIER)
+    notes = PlainText(load_default="", most=NOTES_LENGTH, lines=True, metadata=NOTES)
 
 
 class ClientSummary(Schema):
     """A client as the specification answers a creation."""
 
     id = fields.UUID()
-    name = fields.String()
-    wallet_address = fields.String()
-    email = fields.String()
-    tier = Choice(Tier)
+    name = fields.String(metadata=NAME)
+    wallet_address = fields.String(metadata=WALLET)
+    email = fields.String(allow_none=True, metadata=EMAIL)
+    tier = Choice(Tier, metadata=TIER)
     status = Choice(Status)
     created_at = When()
 
@@ -33,25 +44,25 @@ class ClientOut(ClientSummary):
     """A client with all that is known of it."""
 
     chain = Choice(Chain)
-    notes = fields.String()
-    settings = fields.Dict()
-    version = fields.Integer()
+    notes = fields.String(metadata=NOTES)
+    settings = fields.Dict(metadata={"example": {}})
+    version = fields.Integer(metadata={"example": 1})
     updated_at = When()
 
 
 class CreationMetadata(Schema):
     """Who created it, and how long it took from the first byte to the insert's answer."""
 
-    created_by = fields.String()
-    processing_time_ms = fields.Float()
+    created_by = fields.String(metadata={"example": "operator@desk.local"})
+    processing_time_ms = fields.Float(metadata={"example": 4.2})
 
 
 class Answer(Schema):
     """The envelope of every success."""
 
-    success = fields.Boolean()
-    message = fields.String()
-    request_id = fields.String()
+    success = fields.Boolean(metadata={"description": "Always true.", "example": True})
+    message = fields.String(metadata={"may_lack": True, "example": "Done"})
+    request_id = fields.String(metadata={"example": "eb766d15"})
 
 
 class ClientCreated(Answer):

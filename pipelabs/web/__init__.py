@@ -13,22 +13,10 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from pipelabs.errors import TooLarge
 from pipelabs.extensions import finish
-from pipelabs.web import auth, errors, headers, limits
+from pipelabs.web import assets, auth, errors, headers, limits
 
 logger = logging.getLogger("pipelabs.request")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
-EXPOSED = [
-    "X-Request-ID",
-    "Location",
-    "ETag",
-    "Idempotent-Replayed",
-    "Retry-After",
-    "RateLimit",
-    "RateLimit-Policy",
-    "X-RateLimit-Limit",
-    "X-RateLimit-Remaining",
-    "X-RateLimit-Reset",
-]
 
 
 def reply(
@@ -60,7 +48,7 @@ def init_app(app: Flask) -> None:
         resources={r"/api/.*": {"origins": app.config["CORS_ORIGINS"]}},
         methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match"],
-        expose_headers=EXPOSED,
+        expose_headers=list(headers.TOLD),
         supports_credentials=False,
         always_send=False,
         max_age=600,
@@ -68,6 +56,7 @@ def init_app(app: Flask) -> None:
     app.before_request(_start)
     app.after_request(_end)
     errors.init_app(app)
+    assets.init_app(app)
 
 
 def _start() -> Response | None:

@@ -68,11 +68,19 @@ def _outlive(error: PipeLabsError, response: Response) -> None:
     audit.refuse(_refusal(error), g.actor)
 
 
+def envelope(error: PipeLabsError, request_id: str) -> dict[str, object]:
+    """Return the one shape that every error has as JSON."""
+    return {
+        "success": False,
+        "message": error.message,
+        "request_id": request_id,
+        "error": error.body(),
+    }
+
+
 def answer(error: PipeLabsError) -> Response:
     """Return the JSON envelope of an error, with the header fields its status asks for."""
-    response = jsonify(
-        success=False, message=error.message, request_id=g.request_id, error=error.body()
-    )
+    response = jsonify(envelope(error, g.request_id))
     response.status_code = error.status
     if error.status == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = 'Bearer realm="pipelabs"'
@@ -105,14 +113,18 @@ def integrity(error: IntegrityError) -> PipeLabsError:
     return Duplicate("Already exists", fields={field: ["This value is already taken."]})
 
 
-def _respond_to_http(error: HTTPException) -> Response:
-    """Answer what werkzeug, Flask or the limiter raised; a 500's cause is in the log alone."""
-    status = error.code or 500
+def from_http(status: int) -> PipeLabsError:
+    """Return our error for a status that werkzeug, Flask or the limiter answers with."""
     default = ("internal", "Something went wrong here; quote the request id.")
     code, message = SENTENCES.get(status, default if status >= 500 else SENTENCES[400])
-    ours = PipeLabsError(message, code=code)
-    ours.status = status
-    response = respond(ours)
+    error = PipeLabsError(message, code=code)
+    error.status = status
+    return error
+
+
+def _respond_to_http(error: HTTPException) -> Response:
+    """Answer what werkzeug, Flask or the limiter raised; a 500's cause is in the log alone."""
+    response = respond(from_http(error.code or 500))
     if allow := dict(error.get_headers()).get("Allow"):
         response.headers["Allow"] = allow
     return response

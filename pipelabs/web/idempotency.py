@@ -44,6 +44,7 @@ def idempotent(replayed: Event) -> Callable[[Callable[P, Response]], Callable[P,
             _keep(claim, response)
             return response
 
+        answered.is_idempotent = True  # type: ignore[attr-defined]  # read by the document
         return answered
 
     return decorate

@@ -64,13 +64,15 @@ class StrictParser(FlaskParser):
         error_headers: Mapping[str, str] | None,
     ) -> Never:
         """Raise `InvalidInput` with every wrong field at once."""
-        fields: dict[str, list[str]] = error.messages_dict["json"]
-        sentences = [sentence for found in fields.values() for sentence in found]
-        codes = {sentence.code for sentence in sentences if isinstance(sentence, MarkupSentence)}
-        names = ", ".join(name[:64] for name in list(fields)[:10])
-        raise InvalidInput(
-            f"Invalid input: {names}", code=next(iter(codes), None), fields=fields
-        ) from None
+        raise wrong_fields(error.messages_dict["json"]) from None
+
+
+def wrong_fields(fields: Mapping[str, list[str]]) -> InvalidInput:
+    """Return the refusal of a body that has these fields wrong, and markup's code if it has any."""
+    sentences = [sentence for found in fields.values() for sentence in found]
+    codes = {sentence.code for sentence in sentences if isinstance(sentence, MarkupSentence)}
+    names = ", ".join(name[:64] for name in list(fields)[:10])
+    return InvalidInput(f"Invalid input: {names}", code=next(iter(codes), None), fields=fields)
 
 
 def _refuse_other_media(request: Request) -> None:

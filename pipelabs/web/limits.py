@@ -1,13 +1,14 @@
 """The budgets as callers see them: header fields, and what is left."""
 
 import time
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from flask import Response, current_app, g
 from limits import RateLimitItem, parse
 from redis.exceptions import RedisError
 
-from pipelabs.extensions import limiter
+from pipelabs.extensions import LIMITED_PATH, is_below, limiter
 
 LONGEST_WAIT_S = 60
 BUDGETS = {"create": "RATELIMIT_CREATE", "general": "RATELIMIT_GENERAL"}
@@ -74,6 +75,20 @@ def quota() -> dict[str, dict[str, int]]:
         return {name: _budget(name).as_dict() for name in BUDGETS}
     except RedisError:
         return {}
+
+
+def spent_by(view: Callable[..., Any], path: str) -> list[str]:
+    """Return the budgets that each call of the view at this path takes from; the tightest first."""
+    name = f"{view.__module__}.{view.__qualname__}"
+    scopes = {limit.scope for limit in limiter.limit_manager.decorated_limits(name)}
+    general = {"general"} if is_below(path, LIMITED_PATH) else set()
+    return [budget for budget in BUDGETS if budget in scopes | general]
+
+
+def wording(name: str) -> str:
+    """Return a budget in words: how much it holds, in which time."""
+    item = parse(current_app.config[BUDGETS[name]])
+    return f"{item.amount} in {item.get_expiry()} s"
 
 
 def _spent() -> list[str]:

@@ -1,0 +1,25 @@
+"""The document of this API, for programs and for people."""
+
+from flask import Response, render_template
+
+from pipelabs.web import document
+from pipelabs.web.auth import public
+from pipelabs.web.blueprints import StrictBlueprint
+
+bp = StrictBlueprint("docs", __name__)
+
+
+@bp.get("/openapi.json")
+@public()
+@bp.response(200, {"type": "object"}, description="An OpenAPI 3.1 document.")
+def show() -> Response:
+    """Show this document."""
+    return Response(document.built(), mimetype="application/json")
+
+
+@bp.get("/docs")
+@public()
+@bp.response(200, {"type": "string"}, content_type="text/html", description="A page.")
+def index() -> Response:
+    """Show this document as a page on which every call can be tried."""
+    return Response(render_template("api/docs.html"), mimetype="text/html")

@@ -1,0 +1,123 @@
+"""The OpenAPI document: built once, from the schemas and the decorators of the views."""
+
+import json
+from typing import Any
+
+from flask import Flask, current_app, render_template
+from flask_smorest import Api, Blueprint
+from marshmallow import fields
+
+from pipelabs.schemas.fields import Choice, EmailAddress, Input, Password, PlainText, WalletAddress
+from pipelabs.web import limits
+from pipelabs.web.headers import TOLD
+from pipelabs.web.operations import Operations
+
+VERSION = "0.1.0"
+CHALLENGE = {"WWW-Authenticate": ("The kind of token that is wanted.", 'Bearer realm="pipelabs"')}
+TOKENS = {
+    "access_token": "What signing in answers as `access_token`; it lives 15 minutes.",
+    "refresh_token": "What signing in answers as `refresh_token`; for renewal alone, and once.",
+}
+EXTENSION = "pipelabs.document"
+
+
+class Document(Api):
+    """flask-smorest's collector of operations, without its routes and its handling of errors."""
+
+    DEFAULT_ERROR_RESPONSE_NAME = None
+
+    def _register_error_handlers(self) -> None:
+        """Leave errors to `web/errors.py`: a handler of the library's would take its place."""
+
+    def _register_doc_blueprint(self) -> None:
+        """Leave the pages to `api/docs.py`."""
+
+
+def build(app: Flask, root: Blueprint, nouns: dict[str, str]) -> None:
+    """Keep the document of all that is registered under `root`; `nouns` are its tags, explained."""
+    with app.app_context():
+        document = Document(app, spec_kwargs=_facts(nouns))
+        _describe_fields(document)
+        root.register_views_in_doc(document, app, document.spec, name=root.name, parameters=None)
+        _finish(document)
+        text = json.dumps(document.spec.to_dict(), ensure_ascii=False)
+    app.extensions[EXTENSION] = text.encode()
+
+
+def built() -> bytes:
+    """Return the document as it is sent."""
+    document: bytes = current_app.extensions[EXTENSION]
+    return document
+
+
+def _facts(nouns: dict[str, str]) -> dict[str, Any]:
+    life = current_app.config["JWT_ACCESS_TOKEN_EXPIRES"]
+    guide = render_template(
+        "api/guide.txt",
+        create=limits.wording("create"),
+        general=limits.wording("general"),
+        minutes=int(life.total_seconds() // 60),
+    )
+    return {
+        "title": "Pipe Labs API",
+        "version": VERSION,
+        "openapi_version": "3.1.0",
+        "flask_plugin": Operations(),
+        "info": {"description": guide},
+        "servers": [{"url": "/"}],
+        "security": [{"access_token": []}],
+        "tags": [{"name": name, "description": text} for name, text in nouns.items()],
+    }
+
+
+def _describe_fields(document: Document) -> None:
+    """Teach the library our kinds of field, and name the header fields and tokens."""
+    for kind in (WalletAddress, Choice):
+        document.register_field(kind, "string", None)
+    document.register_field(EmailAddress, "string", "email")
+    document.register_field(Password, "string", "password")
+    document.ma_plugin.converter.add_attribute_function(_of_field)
+    components = document.spec.components
+    for name, (description, example) in (TOLD | CHALLENGE).items():
+        schema = {"type": "integer" if example.isdigit() else "string"}
+        value = int(example) if example.isdigit() else example
+        components.header(name, {"description": description, "schema": schema, "example": value})
+    for name, description in TOKENS.items():
+        components.security_scheme(
+            name,
+            {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": description},
+        )
+
+
+def _of_field(_: object, field: fields.Field[Any], ret: dict[str, Any]) -> dict[str, Any]:
+    """Return what our kinds of field add; null stands for absence where `Input` takes it so."""
+    found: dict[str, Any] = {}
+    if isinstance(field.parent, Input) and not field.required and "null" not in ret["type"]:
+        found["type"] = [ret["type"], "null"]
+    match field:
+        case PlainText():
+            found |= {"minLength": field.least, "maxLength": field.most}
+        case Choice():
+            has_null = "null" in found.get("type", ret["type"])
+            choices = [choice.value for choice in field.choices.values()]
+            found["enum"] = [*choices, None] if has_null else choices
+    return found
+
+
+def _finish(document: Document) -> None:
+    """Say of each schema what it is for; an answer has all its members, and may get more."""
+    converter, schemas = document.ma_plugin.converter, document.spec.components.schemas
+    for key, name in converter.refs.items():
+        kind, schema = key[0], schemas[name]
+        schema["description"] = str(kind.__doc__).partition("\n")[0]
+        for shape in schema["properties"].values():
+            if "example" in shape:
+                shape["examples"] = [shape.pop("example")]
+        if issubclass(kind, Input):
+            continue
+        schema.pop("additionalProperties")
+        schema["required"] = [
+            field.data_key or field_name
+            for field_name, field in kind().fields.items()
+            if not field.metadata.get("may_lack")
+        ]

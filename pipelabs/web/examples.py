@@ -1,0 +1,33 @@
+"""Example bodies, made of the examples that the fields of a schema carry."""
+
+from typing import Any
+
+from marshmallow import Schema, fields
+
+from pipelabs.schemas.fields import Choice, When
+
+REQUEST_ID = "eb766d15"
+ID = "31113ba9-d54f-4b34-8877-19e7dc1b7084"
+MOMENT = "2026-11-22T22:46:00.012Z"
+
+
+def body_of(schema: Schema) -> dict[str, Any]:
+    """Return a body in which each field has its example; one without any is left out."""
+    found = {field.data_key or name: example_of(field) for name, field in schema.fields.items()}
+    return {name: example for name, example in found.items() if example is not None}
+
+
+def example_of(field: fields.Field[Any]) -> Any:
+    """Return the field's own example, or one that its kind gives; nothing if there is neither."""
+    if "example" in field.metadata:
+        return field.metadata["example"]
+    match field:
+        case fields.Nested():
+            return body_of(field.schema)
+        case fields.UUID():
+            return ID
+        case When():
+            return MOMENT
+        case Choice():
+            return next(iter(field.choices.values())).value
+    return None

@@ -1,0 +1,125 @@
+"""What the document says of one operation, read off its view: errors, limits, fields, examples."""
+
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
+
+from flask import current_app
+from flask_smorest.spec.plugins import FlaskPlugin
+from marshmallow import Schema
+from werkzeug.routing import Rule
+
+from pipelabs.errors import PipeLabsError
+from pipelabs.models import Role
+from pipelabs.schemas.errors import Refused
+from pipelabs.web import idempotency, limits
+from pipelabs.web.errors import envelope
+from pipelabs.web.examples import ID, REQUEST_ID, body_of
+from pipelabs.web.refusals import View, errors_of, is_restricted
+
+BUDGET_FIELDS = (
+    "RateLimit",
+    "RateLimit-Policy",
+    "X-RateLimit-Limit",
+    "X-RateLimit-Remaining",
+    "X-RateLimit-Reset",
+)
+UNCOUNTED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}
+"""What is answered before anything is counted."""
+KEY_PARAMETER = {
+    "in": "header",
+    "name": idempotency.HEADER,
+    "description": "Any text of yours, new for each creation. For 24 hours the same key with the"
+    " same body gets the first answer again, so a call whose answer was lost can be repeated.",
+    "schema": {"type": "string", "pattern": f"^({idempotency.KEY.pattern})$"},
+    "example": "onboarding-4711",
+}
+Operation = dict[str, Any]
+
+
+class Operations(FlaskPlugin):
+    """flask-smorest's reader of routes; it also completes what each operation says."""
+
+    def path_helper(
+        self, rule: Rule, operations: Mapping[str, Operation], parameters: list[Any], **rest: Any
+    ) -> str:
+        """Return the path, with its operations completed and its parameters explained."""
+        view = current_app.view_functions[rule.endpoint]
+        for method, operation in operations.items():
+            _complete(operation, view, rule, method)
+        path: str = super().path_helper(rule, operations, parameters, **rest)
+        for parameter in parameters:
+            noun = parameter["name"].removesuffix("_id")
+            parameter |= {"description": f"The id of the {noun}.", "example": ID}
+        return path
+
+
+def _complete(operation: Operation, view: View, rule: Rule, method: str) -> None:
+    schema = _add_examples(operation)
+    operation["operationId"] = rule.endpoint.removeprefix("api.").replace(".", "_")
+    operation["tags"] = [rule.endpoint.split(".")[-2]]
+    texts = (operation.get("description"), _terms(view, rule))
+    operation["description"] = "\n\n".join(filter(None, texts))
+    if getattr(view, "permission", None) is None:
+        operation.setdefault("security", [])
+    if getattr(view, "is_idempotent", False):
+        operation.setdefault("parameters", []).append(KEY_PARAMETER)
+    responses = operation["responses"]
+    errors = sorted(errors_of(view, rule, method, schema), key=attrgetter("status"))
+    for status, found in groupby(errors, attrgetter("status")):
+        responses[status] = _refusal(status, list(found))
+    for status, response in responses.items():
+        fields = _fields(int(status), view, rule)
+        response["headers"] = response.get("headers", {}) | {name: name for name in fields}
+
+
+def _add_examples(operation: Operation) -> Schema | None:
+    """Give the bodies of request and success their examples; return the request's schema."""
+    [success] = [one for status, one in operation["responses"].items() if int(status) < 300]
+    request: Operation = operation.get("requestBody", {"content": {}})
+    found = None
+    for is_request, body in ((False, success), (True, request)):
+        for media in body.get("content", {}).values():
+            schema = media["schema"]() if isinstance(media["schema"], type) else media["schema"]
+            if isinstance(schema, Schema):
+                media["example"] = body_of(schema)
+                found = schema if is_request else found
+    return found
+
+
+def _terms(view: View, rule: Rule) -> str:
+    """Return in words who may call, and what a call spends."""
+    permission = getattr(view, "permission", None)
+    who = "Anybody may call this."
+    if permission is not None:
+        roles = ", ".join(role for role in Role if permission in role.permissions)
+        who = f"For {roles}." if is_restricted(view) else "For every admin who is signed in."
+    spent = [f"`{name}` ({limits.wording(name)})" for name in limits.spent_by(view, rule.rule)]
+    return f"{who} A call spends one of {' and one of '.join(spent)}." if spent else who
+
+
+def _refusal(status: int, errors: list[PipeLabsError]) -> Operation:
+    examples = {
+        error.code: {"summary": error.message, "value": envelope(error, REQUEST_ID)}
+        for error in errors
+    }
+    codes = ", ".join(f"`{code}`" for code in examples)
+    content = {"application/json": {"schema": Refused, "examples": examples}}
+    return {"description": f"{HTTPStatus(status).phrase}: {codes}", "content": content}
+
+
+def _fields(status: int, view: View, rule: Rule) -> Iterator[str]:
+    """Yield the header fields that an answer with this status carries."""
+    yield "X-Request-ID"
+    if limits.spent_by(view, rule.rule) and status not in UNCOUNTED:
+        yield from BUDGET_FIELDS
+    if getattr(view, "is_idempotent", False) and (status < 300 or status == HTTPStatus.CONFLICT):
+        yield "Idempotent-Replayed"
+    if status == HTTPStatus.CREATED:
+        yield "Location"
+    if status == HTTPStatus.UNAUTHORIZED:
+        yield "WWW-Authenticate"
+    if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}:
+        yield "Retry-After"
