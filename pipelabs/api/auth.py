@@ -8,7 +8,7 @@ from pipelabs.errors import Throttled, Unauthenticated
 from pipelabs.extensions import unit_of_work
 from pipelabs.models import Permission
 from pipelabs.schemas.admins import Me, SignedIn, SignIn
-from pipelabs.schemas.clients import Answer
+from pipelabs.schemas.clients import Done
 from pipelabs.services import admins, throttles
 from pipelabs.web import limits, reply
 from pipelabs.web.auth import needs, public, renewed, tokens
@@ -59,7 +59,7 @@ def refresh() -> ResponseReturnValue:
 
 @bp.post("/logout")
 @needs(Permission.SELF_WRITE)
-@bp.response(200, Answer)
+@bp.response(200, Done)
 def logout() -> ResponseReturnValue:
     """End this session; its tokens are refused everywhere from here on."""
     admins.sign_out(g.actor)
@@ -68,7 +68,7 @@ def logout() -> ResponseReturnValue:
 
 @bp.post("/logout-all")
 @needs(Permission.SELF_WRITE)
-@bp.response(200, Answer)
+@bp.response(200, Done)
 def logout_all() -> ResponseReturnValue:
     """End every session of this admin, this one included."""
     admins.sign_out_everywhere(g.actor)

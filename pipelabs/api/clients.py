@@ -16,6 +16,7 @@ from pipelabs.services import clients
 from pipelabs.web import reply
 from pipelabs.web.auth import needs
 from pipelabs.web.blueprints import StrictBlueprint
+from pipelabs.web.examples import ID
 from pipelabs.web.idempotency import idempotent
 from pipelabs.web.refusals import raises
 
@@ -23,7 +24,7 @@ bp = StrictBlueprint("clients", __name__, url_prefix="/admin")
 TAKEN = Duplicate(
     "Client already exists",
     fields={"wallet_address": [clients.TAKEN["wallet_address"]]},
-    existing={"wallet_address": "31113ba9-d54f-4b34-8877-19e7dc1b7084"},
+    existing={"wallet_address": ID},
 )
 """An example for the document."""
 

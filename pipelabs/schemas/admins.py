@@ -6,7 +6,6 @@ from pipelabs.models.admins import Role
 from pipelabs.schemas.clients import Answer
 from pipelabs.schemas.fields import Choice, EmailAddress, Input, Password
 
-
 EMAIL = {"label": "Email", "example": "operator@desk.local"}
 
 
@@ -14,7 +13,9 @@ class SignIn(Input):
     """Who says to be there, and the proof."""
 
     email = EmailAddress(required=True, metadata=EMAIL)
-    password = Password(required=True, metadata={"label": "Password", "example": "a long quiet evening"})
+    password = Password(
+        required=True, metadata={"label": "Password", "example": "a long quiet evening"}
+    )
 
 
 class AdminOut(Schema):

@@ -6,7 +6,8 @@ from pipelabs.models.clients import NAME_LENGTH, NOTES_LENGTH, Status, Tier
 from pipelabs.schemas.fields import Choice, EmailAddress, Input, PlainText, WalletAddress, When
 from pipelabs.wallets import Chain
 
-
+REQUEST_ID = "eb766d15"
+"""An example."""
 NAME = {"label": "Name", "example": "Client Name"}
 WALLET = {
     "label": "Wallet address",
@@ -29,7 +30,7 @@ class ClientIn(Input):
 
 
 class ClientSummary(Schema):
-    """A client as the specification answers a creation."""
+    """A client as the answer to its creation shows it."""
 
     id = fields.UUID()
     name = fields.String(metadata=NAME)
@@ -61,13 +62,22 @@ class Answer(Schema):
     """The envelope of every success."""
 
     success = fields.Boolean(metadata={"description": "Always true.", "example": True})
-    message = fields.String(metadata={"may_lack": True, "example": "Done"})
-    request_id = fields.String(metadata={"example": "eb766d15"})
+    message = fields.String(metadata={"may_lack": True, "description": "For a person."})
+    request_id = fields.String(
+        metadata={"description": "Stands in the log; quote it.", "example": REQUEST_ID}
+    )
+
+
+class Done(Answer):
+    """The answer to an act that shows nothing."""
+
+    message = fields.String(metadata={"example": "Signed out"})
 
 
 class ClientCreated(Answer):
-    """The specification's answer to quick-client."""
+    """A new client, and how it came about."""
 
+    message = fields.String(metadata={"example": "Client created successfully"})
     client = fields.Nested(ClientSummary)
     metadata = fields.Nested(CreationMetadata)
 

@@ -1,4 +1,4 @@
-"""Files for browsers: served to anybody, and kept by caches only under an address that names them."""
+"""Files for browsers, whose addresses change when they do, so that caches may keep them."""
 
 import hashlib
 from functools import cache

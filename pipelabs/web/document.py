@@ -1,12 +1,14 @@
 """The OpenAPI document: built once, from the schemas and the decorators of the views."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 from flask import Flask, current_app, render_template
 from flask_smorest import Api, Blueprint
 from marshmallow import fields
 
+from pipelabs.schemas.errors import Refused
 from pipelabs.schemas.fields import Choice, EmailAddress, Input, Password, PlainText, WalletAddress
 from pipelabs.web import limits
 from pipelabs.web.headers import TOLD
@@ -15,7 +17,7 @@ from pipelabs.web.operations import Operations
 VERSION = "0.1.0"
 CHALLENGE = {"WWW-Authenticate": ("The kind of token that is wanted.", 'Bearer realm="pipelabs"')}
 TOKENS = {
-    "access_token": "What signing in answers as `access_token`; it lives 15 minutes.",
+    "access_token": "What signing in answers as `access_token`; it lives {minutes} minutes.",
     "refresh_token": "What signing in answers as `refresh_token`; for renewal alone, and once.",
 }
 EXTENSION = "pipelabs.document"
@@ -25,12 +27,16 @@ class Document(Api):
     """flask-smorest's collector of operations, without its routes and its handling of errors."""
 
     DEFAULT_ERROR_RESPONSE_NAME = None
+    ERROR_SCHEMA = Refused
 
     def _register_error_handlers(self) -> None:
         """Leave errors to `web/errors.py`: a handler of the library's would take its place."""
 
     def _register_doc_blueprint(self) -> None:
         """Leave the pages to `api/docs.py`."""
+
+    def _register_pagination_header(self) -> None:
+        """Leave out what nothing refers to."""
 
 
 def build(app: Flask, root: Blueprint, nouns: dict[str, str]) -> None:
@@ -51,13 +57,8 @@ def built() -> bytes:
 
 
 def _facts(nouns: dict[str, str]) -> dict[str, Any]:
-    life = current_app.config["JWT_ACCESS_TOKEN_EXPIRES"]
-    guide = render_template(
-        "api/guide.txt",
-        create=limits.wording("create"),
-        general=limits.wording("general"),
-        minutes=int(life.total_seconds() // 60),
-    )
+    budgets = {name: limits.wording(name) for name in limits.BUDGETS}
+    guide = render_template("api/guide.txt", minutes=_minutes(), **budgets)
     return {
         "title": "Pipe Labs API",
         "version": VERSION,
@@ -68,6 +69,11 @@ def _facts(nouns: dict[str, str]) -> dict[str, Any]:
         "security": [{"access_token": []}],
         "tags": [{"name": name, "description": text} for name, text in nouns.items()],
     }
+
+
+def _minutes() -> int:
+    life: timedelta = current_app.config["JWT_ACCESS_TOKEN_EXPIRES"]
+    return life // timedelta(minutes=1)
 
 
 def _describe_fields(document: Document) -> None:
@@ -83,10 +89,9 @@ def _describe_fields(document: Document) -> None:
         value = int(example) if example.isdigit() else example
         components.header(name, {"description": description, "schema": schema, "example": value})
     for name, description in TOKENS.items():
-        components.security_scheme(
-            name,
-            {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": description},
-        )
+        scheme = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+        text = description.format(minutes=_minutes())
+        components.security_scheme(name, scheme | {"description": text})
 
 
 def _of_field(_: object, field: fields.Field[Any], ret: dict[str, Any]) -> dict[str, Any]:

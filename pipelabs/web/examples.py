@@ -6,15 +6,17 @@ from marshmallow import Schema, fields
 
 from pipelabs.schemas.fields import Choice, When
 
-REQUEST_ID = "eb766d15"
 ID = "31113ba9-d54f-4b34-8877-19e7dc1b7084"
 MOMENT = "2026-11-22T22:46:00.012Z"
 
 
 def body_of(schema: Schema) -> dict[str, Any]:
-    """Return a body in which each field has its example; one without any is left out."""
-    found = {field.data_key or name: example_of(field) for name, field in schema.fields.items()}
-    return {name: example for name, example in found.items() if example is not None}
+    """Return a body in which each field has its example; one that may lack is left out."""
+    return {
+        field.data_key or name: example_of(field)
+        for name, field in schema.fields.items()
+        if not field.metadata.get("may_lack")
+    }
 
 
 def example_of(field: fields.Field[Any]) -> Any:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from flask import Response, current_app, g
+from flask_limiter.util import get_qualified_name
 from limits import RateLimitItem, parse
 from redis.exceptions import RedisError
 
@@ -79,8 +80,8 @@ def quota() -> dict[str, dict[str, int]]:
 
 def spent_by(view: Callable[..., Any], path: str) -> list[str]:
     """Return the budgets that each call of the view at this path takes from; the tightest first."""
-    name = f"{view.__module__}.{view.__qualname__}"
-    scopes = {limit.scope for limit in limiter.limit_manager.decorated_limits(name)}
+    own = limiter.limit_manager.decorated_limits(get_qualified_name(view))
+    scopes = {limit.scope for limit in own}
     general = {"general"} if is_below(path, LIMITED_PATH) else set()
     return [budget for budget in BUDGETS if budget in scopes | general]
 

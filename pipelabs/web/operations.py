@@ -1,5 +1,6 @@
 """What the document says of one operation, read off its view: errors, limits, fields, examples."""
 
+import re
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from itertools import groupby
@@ -13,10 +14,11 @@ from werkzeug.routing import Rule
 
 from pipelabs.errors import PipeLabsError
 from pipelabs.models import Role
+from pipelabs.schemas.clients import REQUEST_ID
 from pipelabs.schemas.errors import Refused
 from pipelabs.web import idempotency, limits
 from pipelabs.web.errors import envelope
-from pipelabs.web.examples import ID, REQUEST_ID, body_of
+from pipelabs.web.examples import ID, body_of
 from pipelabs.web.refusals import View, errors_of, is_restricted
 
 BUDGET_FIELDS = (
@@ -36,6 +38,15 @@ KEY_PARAMETER = {
     "schema": {"type": "string", "pattern": f"^({idempotency.KEY.pattern})$"},
     "example": "onboarding-4711",
 }
+VERSION_PARAMETER = {
+    "in": "header",
+    "name": "If-None-Match",
+    "description": "The `ETag` of an earlier answer: 304 without a body if nothing has changed.",
+    "schema": {"type": "string"},
+    "example": '"0"',
+}
+BREAK = re.compile(r"(?<!\n)\n(?!\n)")
+"""A line's end inside a paragraph."""
 Operation = dict[str, Any]
 
 
@@ -60,19 +71,32 @@ def _complete(operation: Operation, view: View, rule: Rule, method: str) -> None
     schema = _add_examples(operation)
     operation["operationId"] = rule.endpoint.removeprefix("api.").replace(".", "_")
     operation["tags"] = [rule.endpoint.split(".")[-2]]
-    texts = (operation.get("description"), _terms(view, rule))
-    operation["description"] = "\n\n".join(filter(None, texts))
+    # Lines of a docstring are not lines of a page, which would break where they do.
+    text = BREAK.sub(" ", operation.get("description", ""))
+    operation["description"] = f"{text}\n\n{_terms(view, rule)}".strip()
     if getattr(view, "permission", None) is None:
         operation.setdefault("security", [])
-    if getattr(view, "is_idempotent", False):
-        operation.setdefault("parameters", []).append(KEY_PARAMETER)
-    responses = operation["responses"]
+    responses = {int(status): found for status, found in operation["responses"].items()}
     errors = sorted(errors_of(view, rule, method, schema), key=attrgetter("status"))
     for status, found in groupby(errors, attrgetter("status")):
         responses[status] = _refusal(status, list(found))
+    _add_request_fields(operation, view, responses)
     for status, response in responses.items():
-        fields = _fields(int(status), view, rule)
-        response["headers"] = response.get("headers", {}) | {name: name for name in fields}
+        names = _fields(status, view, rule)
+        response["headers"] = response.get("headers", {}) | {name: name for name in names}
+    operation["responses"] = {str(status): responses[status] for status in sorted(responses)}
+
+
+def _add_request_fields(operation: Operation, view: View, responses: dict[int, Operation]) -> None:
+    """Add the header fields that the view reads, and what `If-None-Match` can lead to."""
+    if getattr(view, "is_idempotent", False):
+        operation.setdefault("parameters", []).append(KEY_PARAMETER)
+    if "ETag" in responses.get(HTTPStatus.OK, {}).get("headers", {}):
+        operation.setdefault("parameters", []).append(VERSION_PARAMETER)
+        responses[HTTPStatus.NOT_MODIFIED] = {
+            "description": "The version named in `If-None-Match` is still the one.",
+            "headers": {"ETag": "ETag"},
+        }
 
 
 def _add_examples(operation: Operation) -> Schema | None:
@@ -92,7 +116,7 @@ def _add_examples(operation: Operation) -> Schema | None:
 def _terms(view: View, rule: Rule) -> str:
     """Return in words who may call, and what a call spends."""
     permission = getattr(view, "permission", None)
-    who = "Anybody may call this."
+    who = "Asks for no access token."
     if permission is not None:
         roles = ", ".join(role for role in Role if permission in role.permissions)
         who = f"For {roles}." if is_restricted(view) else "For every admin who is signed in."
