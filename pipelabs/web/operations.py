@@ -30,20 +30,21 @@ BUDGET_FIELDS = (
 )
 UNCOUNTED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}
 """What is answered before anything is counted."""
+# Neither has an example of its own: the page would send it, and the second creation be a replay.
 KEY_PARAMETER = {
     "in": "header",
     "name": idempotency.HEADER,
-    "description": "Any text of yours, new for each creation. For 24 hours the same key with the"
-    " same body gets the first answer again, so a call whose answer was lost can be repeated.",
+    "description": "Any text of yours, such as `onboarding-4711`, new for each creation. For 24"
+    " hours the same key with the same body gets the first answer again, so a call whose answer"
+    " was lost can be repeated.",
     "schema": {"type": "string", "pattern": f"^({idempotency.KEY.pattern})$"},
-    "example": "onboarding-4711",
 }
 VERSION_PARAMETER = {
     "in": "header",
     "name": "If-None-Match",
-    "description": "The `ETag` of an earlier answer: 304 without a body if nothing has changed.",
+    "description": 'The `ETag` of an earlier answer, such as `"1"`: 304 without a body if nothing'
+    " has changed.",
     "schema": {"type": "string"},
-    "example": '"0"',
 }
 BREAK = re.compile(r"(?<!\n)\n(?!\n)")
 """A line's end inside a paragraph."""
