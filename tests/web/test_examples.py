@@ -1,0 +1,30 @@
+import pytest
+from marshmallow import Schema, fields
+
+from pipelabs.models import Status
+from pipelabs.schemas.fields import Choice, When
+from pipelabs.web.examples import ID, MOMENT, body_of, example_of
+
+
+@pytest.mark.parametrize(
+    ("field", "example"),
+    [
+        (fields.String(metadata={"example": "as told"}), "as told"),
+        (fields.Boolean(metadata={"example": False}), False),
+        (Choice(Status), "active"),
+        (fields.UUID(), ID),
+        (When(), MOMENT),
+        (fields.String(), None),
+    ],
+)
+def test_a_field_gives_its_own_example_or_its_kinds(field, example):
+    assert example_of(field) == example
+
+
+def test_a_body_has_all_that_is_always_there():
+    inner = Schema.from_dict({"id": fields.UUID(data_key="key")})
+    outer = Schema.from_dict(
+        {"one": fields.Nested(inner), "rest": fields.String(metadata={"may_lack": True})}
+    )
+
+    assert body_of(outer()) == {"one": {"key": ID}}
