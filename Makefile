@@ -19,7 +19,7 @@ UNIMPORTED := alembic|eth-hash|gunicorn|psycopg2-binary|python-dotenv|python-jso
 DEPTRY := --requirements-files .venv/declared.txt --requirements-files-dev .venv/declared-dev.txt \
 	--extend-exclude '\.local' --per-rule-ignores 'DEP002=$(UNIMPORTED)' --no-ansi
 
-.PHONY: help run test fmt lint unit migration lock vendor hooks
+.PHONY: help run test bench fmt lint unit migration lock vendor hooks
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -30,6 +30,9 @@ run: $(STAMP) ## start everything on http://127.0.0.1:8000 (PORT=…); Ctrl-C st
 test: $(STAMP) lint ## run every check and test, as CI does
 	exec $(PY) -m dev.servers -- \
 	  $(PY) -m pytest -n 2 --cov --cov-report=term:skip-covered --cov-fail-under=95
+
+bench: $(STAMP) ## measure a create beside the framework's and the database's ceilings (QUICK=1: a smoke check)
+	@exec $(PY) -m dev.bench
 
 fmt: $(STAMP) ## format the code and repair what can be repaired
 	$(BIN)/ruff format .

@@ -2,9 +2,11 @@
 
 import os
 import signal
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Self
@@ -79,6 +81,19 @@ class Launcher:
         with self._undisturbed():
             self._tell_watchdog()
         return status
+
+    def run(self, program: Program) -> tuple[int, str]:
+        """Run a program to its end, and return its exit status and what it said."""
+        with tempfile.TemporaryFile("w+") as said:
+            status = self.wait(self.start(replace(program, output=said.fileno())))
+            said.seek(0)
+            return status, said.read()
+
+    def stop(self, running: Running) -> None:
+        """Stop a program before its time."""
+        with self._undisturbed():
+            running.stop()
+            self._tell_watchdog()
 
     def hand_over(self, program: Program) -> int:
         """Run a program that gets our signals in our place, and return its exit status."""

@@ -28,6 +28,14 @@ def is_free(port: int) -> bool:
         return True
 
 
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with closing(socket.socket()) as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
 def serve(
     launcher: Launcher,
     name: str,
@@ -61,10 +69,7 @@ def _choose(note: Path) -> int:
     last = int(note.read_text() or 0) if note.exists() else 0
     if last and is_free(last):
         return last
-    with closing(socket.socket()) as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-    return port
+    return free_port()
 
 
 def _ready(running: Running, port: int, answers: Callable[[int], bool]) -> bool:

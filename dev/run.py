@@ -1,26 +1,21 @@
 """`make run`: servers, settings, migrations, the first owner, and gunicorn, until Ctrl-C."""
 
-import http.client
 import json
 import os
 import re
 import sys
-import tempfile
-import time
 from collections.abc import Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 
-from dev import postgres, redis, settings
+from dev import gunicorn, postgres, redis, settings
 from dev.errors import CannotStart, Stopped
+from dev.gunicorn import ROOT
 from dev.launcher import Launcher
 from dev.listening import HOST, is_free
-from dev.processes import Program, Running
+from dev.processes import Program
 from dev.settings import Settings
 
-ROOT = Path(__file__).resolve().parents[1]
-PATIENCE = 60.0
-"""Seconds that gunicorn may need until it answers."""
 CLIENT = {
     "name": "Client Name",
     # all its letters are upper case under EIP-55, whose own example it is
@@ -75,11 +70,11 @@ def _run(launcher: Launcher, folder: Path, found: Settings) -> None:
     environment = os.environ | variables
     email, password = (variables[f"FIRST_OWNER_{part}"] for part in ("EMAIL", "PASSWORD"))
     count = _prepare(launcher, environment, [email, *words], password)
-    argv = [sys.executable, "-m", "gunicorn", "wsgi:app"]
-    gunicorn = launcher.start(Program(argv, env=environment, cwd=ROOT))
-    _wait_until_ready(gunicorn, found.port)
+    serving = gunicorn.start(launcher, environment)
+    if not gunicorn.is_ready(serving, found.port):
+        raise CannotStart("gunicorn does not answer; what it said is above.")
     _welcome(found.port, email, password, count)
-    status = launcher.wait(gunicorn)
+    status = launcher.wait(serving)
     raise CannotStart(f"gunicorn ended with status {status}.")
 
 
@@ -101,32 +96,18 @@ def _prepare(
     """Migrate and seed, and return how many demo clients that made; show the rest if it fails."""
     print("Migrating, and seeding the first owner …", flush=True)
     argv = [sys.executable, "-m", "dev.prepare", *words]
-    with tempfile.TemporaryFile("w+") as said:
-        program = Program(argv, env=environment, cwd=ROOT, given=password, output=said.fileno())
-        status = launcher.wait(launcher.start(program))
-        said.seek(0)
-        text = said.read()
+    status, text = launcher.run(Program(argv, env=environment, cwd=ROOT, given=password))
     if status:
         raise CannotStart(f"Migrating or seeding failed:\n{text}")
     seeded = re.search(r"^(\d+) clients created", text, re.MULTILINE)
     return int(seeded[1]) if seeded else 0
 
 
-def _wait_until_ready(gunicorn: Running, port: int) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while gunicorn.process.poll() is None and time.monotonic() < deadline:
-        with suppress(OSError, http.client.HTTPException):
-            if _call(port, "GET", "/health")[0] == 200:
-                return
-        time.sleep(0.05)
-    raise CannotStart("gunicorn does not answer; what it said is above.")
-
-
 def _welcome(port: int, email: str, password: str, count: int) -> None:
     """Sign the first owner in, tell of new demo clients, and show how to create a client."""
     address = f"http://{HOST}:{port}"
     body = {"email": email, "password": password}
-    status, answer = _call(port, "POST", "/api/auth/login", body)
+    status, answer = gunicorn.call(port, "POST", "/api/auth/login", body)
     if status != 200:
         print(CHANGED.format(address=address, email=email), flush=True)
         return
@@ -134,17 +115,6 @@ def _welcome(port: int, email: str, password: str, count: int) -> None:
     shown = {"email": email, "password": password, "token": token, "client": json.dumps(CLIENT)}
     demo = DEMO.format(count=count) if count else ""
     print(WELCOME.format(address=address, demo=demo, **shown), flush=True)
-
-
-def _call(
-    port: int, method: str, path: str, body: Mapping[str, str] | None = None
-) -> tuple[int, bytes]:
-    # http.client, for it heeds no proxy settings
-    with closing(http.client.HTTPConnection(HOST, port, timeout=10)) as connection:
-        content = json.dumps(body) if body else None
-        connection.request(method, path, content, {"Content-Type": "application/json"})
-        response = connection.getresponse()
-        return response.status, response.read()
 
 
 if __name__ == "__main__":

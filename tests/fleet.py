@@ -16,6 +16,7 @@ from sqlalchemy import NullPool, create_engine, make_url, text
 
 import config
 from dev import programs
+from dev.listening import free_port
 from tests.make import PASSWORD
 
 ROOT = Path(__file__).parents[1]
@@ -125,13 +126,6 @@ def run(words, environment, given=""):
         check=True,
         capture_output=True,
     )
-
-
-def free_port():
-    """Return a port of the loopback address that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def is_listening(port):

@@ -1,0 +1,36 @@
+"""The least that Flask can do, and how gunicorn serves it: the framework's ceiling."""
+
+import runpy
+from collections.abc import Mapping
+
+from flask import Flask
+from gunicorn.config import Config
+
+app = Flask(__name__, static_folder=None)
+
+
+@app.get("/health")
+def health() -> Mapping[str, str]:
+    """Say that it is there."""
+    return {"status": "ok"}
+
+
+@app.post("/api/admin/quick-client")
+def hello() -> tuple[Mapping[str, str], int]:
+    """Answer as a create does, and do nothing."""
+    return {"message": "hello"}, 201
+
+
+def settings() -> str:
+    """Return `gunicorn.conf.py` as a file without its hooks, which are about our application."""
+    found = runpy.run_path("gunicorn.conf.py")
+    plain = {
+        name: value
+        for name, value in found.items()
+        if name in Config().settings and name != "bind" and isinstance(value, bool | int | str)
+    }
+    return "".join(f"{name} = {value!r}\n" for name, value in plain.items())
+
+
+if __name__ == "__main__":
+    print(settings(), end="")

@@ -1,0 +1,134 @@
+"""Load on a server: wrk's, a steady pace of our own, and pgbench's."""
+
+import re
+import secrets
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from math import ceil
+from pathlib import Path
+
+from dev.launcher import Launcher
+from dev.listening import HOST
+from dev.processes import Program
+
+SCRIPT = Path(__file__).with_name("create.lua")
+PATH = "/api/admin/quick-client"
+PACERS = 16
+"""Connections of the steady pace: at 100 a second one is late if an answer takes 160 ms."""
+
+
+class WrongAnswer(SystemExit):
+    """A sentence for the terminal: figures of a server that answers wrongly mean nothing."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """How many answers came in how many seconds, how fast, and what they said of themselves."""
+
+    requests: int
+    seconds: float
+    p50_ms: float
+    p99_ms: float
+    own_ms: Sequence[float] = ()
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Return the smallest value that this share of them does not exceed."""
+    return sorted(values)[max(ceil(len(values) * share) - 1, 0)]
+
+
+def wrk(
+    launcher: Launcher, program: str, port: int, seconds: int, variables: Mapping[str, str]
+) -> Loaded:
+    """Create clients as fast as the answers come; `variables` are `create.lua`'s.
+
+    Their `CONNECTIONS` is how many at once. Raise `WrongAnswer` unless all are 201.
+    """
+    seed = {"SEED": str(secrets.randbelow(2**52))}  # what a Lua number holds exactly
+    connections = f"-c{variables['CONNECTIONS']}"
+    argv = [program, "-t1", connections, f"-d{seconds}s", "--timeout", "10s"]
+    argv += ["-s", str(SCRIPT), f"http://{HOST}:{port}{PATH}"]
+    status, text = launcher.run(Program(argv, env={**variables, **seed}))
+    if status:
+        raise WrongAnswer(f"wrk ended with status {status}:\n{text[-2000:]}")
+    return read_wrk(text)
+
+
+def read_wrk(text: str) -> Loaded:
+    """Return what `create.lua` wrote; raise `WrongAnswer` if an answer was wrong or missing."""
+    wrong = re.findall(r"^wrong (\d+) (.*)$", text, re.MULTILINE)
+    found = re.search(r"^done (.+)$", text, re.MULTILINE)
+    if not found:
+        raise WrongAnswer(f"wrk did not come to its end:\n{text[-2000:]}")
+    facts = {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", found[1])}
+    refuse_wrong(
+        Counter({"201": facts["requests"] - len(wrong)}) + Counter(status for status, _ in wrong),
+        facts["errors"],
+        wrong[0][1] if wrong else "",
+    )
+    own = [float(ms) for ms in re.findall(r"^own ([\d.]+)$", text, re.MULTILINE)]
+    p50_ms, p99_ms = facts["p50"] / 1000, facts["p99"] / 1000
+    return Loaded(facts["requests"], facts["us"] / 1e6, p50_ms, p99_ms, own)
+
+
+def refuse_wrong(statuses: Mapping[str, int], errors: int, example: str) -> None:
+    """Raise `WrongAnswer` with the counts unless there are answers and all of them are 201."""
+    if set(statuses) == {"201"} and not errors:
+        return
+    counts = ", ".join(f"{status}: {count}" for status, count in sorted(statuses.items()))
+    raise WrongAnswer(
+        f"Answers by status: {counts or 'none'}; connections that failed: {errors}."
+        f"\n{example[:500]}"
+    )
+
+
+def paced(port: int, token: str, rate: int, seconds: int) -> Loaded:
+    """Create `rate` clients each second, whether the answers come or not.
+
+    Latency counts from the moment at which a request was due, so one slow answer is not hidden by
+    the requests that wait behind it.
+    """
+    total, over = rate * seconds, threading.Event()
+    start = time.monotonic() + 0.2
+    due = [start + n / rate for n in range(total)]
+    with ThreadPoolExecutor(PACERS) as pool:
+        jobs = [
+            pool.submit(_pace, port, token, due[first::PACERS], over.wait)
+            for first in range(PACERS)
+        ]
+        try:
+            answers = [answer for job in jobs for answer in job.result()]
+        finally:
+            over.set()  # else a Ctrl-C would wait for the last request
+    refuse_wrong(Counter(str(status) for status, _ in answers), 0, "")
+    times = [ms for _, ms in answers]
+    took = time.monotonic() - start
+    return Loaded(len(times), took, percentile(times, 0.5), percentile(times, 0.99))
+
+
+def _pace(
+    port: int, token: str, due: Sequence[float], wait: Callable[[float], bool]
+) -> list[tuple[int, float]]:
+    """Return the status of each answer, and the milliseconds since its request was due."""
+    answers = []
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+    with closing(HTTPConnection(HOST, port, timeout=10)) as connection:
+        for moment in due:
+            if wait(max(0.0, moment - time.monotonic())):
+                break
+            digits = secrets.token_hex(20)
+            body = (
+                f'{{"name": "Client Name", "wallet_address": "0x{digits}",'
+                f' "email": "{digits}@example.com", "tier": "Premium", "notes": "High volume"}}'
+            )
+            connection.request("POST", PATH, body, headers)
+            response = connection.getresponse()
+            response.read()
+            answers.append((response.status, (time.monotonic() - moment) * 1000))
+    return answers

@@ -1,0 +1,71 @@
+"""Print what two creates really send to PostgreSQL, and a token: the application's own words.
+
+Run in the application's environment, the first owner's password on the standard input.
+"""
+
+import json
+import secrets
+import sys
+from typing import Any
+
+from flask.testing import FlaskClient
+from psycopg2.extensions import cursor
+
+import config
+from dev.bench.load import PATH
+from pipelabs import create_app
+
+
+class Recorder(cursor):
+    """A cursor that keeps what it sends, values included."""
+
+    def execute(self, query: Any, vars: Any = None) -> None:  # noqa: A002 - the library's name
+        """Send a statement and keep it; a transaction's first follows psycopg2's own BEGIN."""
+        super().execute(query, vars)
+        if not self.connection.autocommit and "BEGIN" not in SENT:
+            SENT.append("BEGIN")
+        SENT.append((self.query or b"").decode())
+
+
+SENT: list[str] = []
+
+
+OPTIONS: dict[str, Any] = config.Production.SQLALCHEMY_ENGINE_OPTIONS
+
+
+class Recorded(config.Production):
+    """Production, with cursors that keep what they send."""
+
+    SQLALCHEMY_ENGINE_OPTIONS = OPTIONS | {
+        "connect_args": OPTIONS["connect_args"] | {"cursor_factory": Recorder}
+    }
+
+
+def main(email: str, password: str) -> None:
+    """Print the token of a new session and the statements of two creates, as one JSON line."""
+    client = create_app(Recorded).test_client()
+    body = {"email": email, "password": password}
+    token = json.loads(client.post("/api/auth/login", json=body).text)["access_token"]
+    _create(client, token)  # the first one also asks what SQLAlchemy asks of a new connection
+    both = [_create(client, token) for _ in range(2)]
+    print(json.dumps({"token": token, "statements": both}))
+
+
+def _create(client: FlaskClient, token: str) -> list[str]:
+    SENT.clear()
+    digits = secrets.token_hex(20)
+    body = {
+        "name": "Client Name",
+        "wallet_address": f"0x{digits}",
+        "email": f"{digits}@example.com",
+        "tier": "Premium",
+        "notes": "High volume trader",
+    }
+    response = client.post(PATH, json=body, headers={"Authorization": f"Bearer {token}"})
+    if response.status_code != 201:
+        sys.exit(f"A create was answered {response.status_code}: {response.text}")
+    return [*SENT, "COMMIT"]
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.stdin.read().strip())

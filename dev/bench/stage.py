@@ -1,0 +1,165 @@
+"""All that a bench runs on: the servers, the bare view, and one application a round."""
+
+import base64
+import os
+import secrets
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg2
+import redis
+from sqlalchemy import make_url
+
+from dev import gunicorn, programs, servers
+from dev.bench import statements, usage
+from dev.bench.load import PATH, WrongAnswer
+from dev.errors import CannotStart
+from dev.gunicorn import ROOT
+from dev.launcher import Launcher
+from dev.listening import HOST, free_port
+from dev.processes import Program
+
+OWNER = "owner@desk.local"
+LIMIT = "5000/second"
+"""Above what gunicorn can answer; a longer window would have Redis count through a longer list."""
+NO_WRK = "wrk is not there: install it with `apt install wrk` or `brew install wrk`."
+NO_PGBENCH = (
+    "pgbench is not there, so the database's ceiling is left out: it comes with PostgreSQL."
+)
+
+
+@dataclass(frozen=True)
+class Serving:
+    """A gunicorn: its port, its master process, and after how many seconds it answered what."""
+
+    port: int
+    pid: int
+    health_s: float
+    create_s: float
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Running servers, and what is needed to load them."""
+
+    launcher: Launcher
+    folder: Path
+    environment: Mapping[str, str]
+    token: str
+    wrk: str
+    pgbench: str | None
+    versions: Mapping[str, str]
+    stores: Mapping[str, int]
+
+    @property
+    def script(self) -> Path:
+        """What pgbench runs."""
+        return self.folder / "create.sql"
+
+    @contextmanager
+    def application(self) -> Iterator[Serving]:
+        """Serve the application, as production does, until the block ends."""
+        with self._serving("wsgi:app") as running:
+            yield running
+
+    @contextmanager
+    def bare(self) -> Iterator[Serving]:
+        """Serve the bare view, with the same settings, until the block ends."""
+        file = self.folder / "bare.conf.py"
+        file.write_text(said(self.launcher, self.environment, ["-m", "dev.bench.bare"]))
+        with self._serving("-c", str(file), "dev.bench.bare:app") as running:
+            yield running
+
+    @contextmanager
+    def _serving(self, *words: str) -> Iterator[Serving]:
+        port = free_port()
+        words = (*words, "--bind", f"{HOST}:{port}")
+        with (self.folder / f"{port}.log").open("w") as log:
+            begun = time.monotonic()
+            running = gunicorn.start(self.launcher, self.environment, words, log.fileno())
+        try:
+            if not gunicorn.is_ready(running, port):
+                end = Path(log.name).read_text(errors="replace")[-2000:]
+                raise CannotStart(f"gunicorn does not answer; the end of its log:\n{end}")
+            health_s = time.monotonic() - begun
+            body = {"name": "Client Name", "wallet_address": f"0x{secrets.token_hex(20)}"}
+            status, text = gunicorn.call(port, "POST", PATH, body, self.token)
+            if status != 201:
+                raise WrongAnswer(f"The first create was answered {status}: {text!r}")
+            yield Serving(port, running.process.pid, health_s, time.monotonic() - begun)
+        finally:
+            self.launcher.stop(running)
+
+
+@contextmanager
+def set_up() -> Iterator[Stage]:
+    """Start the servers, and end them with the block; raise `CannotStart`."""
+    if not (wrk := shutil.which("wrk")):
+        raise CannotStart(NO_WRK)
+    folder = servers.throwaway_folder()
+    with Launcher(folder, remove=True) as launcher:
+        started = servers.start(launcher, folder, durable=True)
+        if started.redis_url is None:
+            raise CannotStart(programs.NO_REDIS)
+        environment = _environment(folder) | started.environment()
+        token, script = _prepare(launcher, environment)
+        versions, stores = _stores(started)
+        stage = Stage(
+            launcher, folder, environment, token, wrk, statements.program(), versions, stores
+        )
+        stage.script.write_text(script)
+        yield stage
+
+
+def said(
+    launcher: Launcher, environment: Mapping[str, str], words: list[str], given: str = ""
+) -> str:
+    """Return what a Python command says; raise `CannotStart` with it if it fails."""
+    program = Program([sys.executable, *words], env=environment, cwd=ROOT, given=given)
+    status, text = launcher.run(program)
+    if status:
+        raise CannotStart(f"{' '.join(words)} failed:\n{text[-2000:]}")
+    return text
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """Return production's variables, whatever else this shell has set."""
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "SECRET_KEY": secrets.token_urlsafe(48),
+        "VAULT_KEYS": f"1:{base64.b64encode(secrets.token_bytes(32)).decode()}",
+        "CORS_ORIGINS": "https://console.example.com",
+        "WEB_CONCURRENCY": "2",
+        "INSTANCE": "bench",
+        "AUDIT_LOG_FILE": str(folder / "client_creation.log"),
+        "RATELIMIT_CREATE": LIMIT,
+        "RATELIMIT_GENERAL": LIMIT,
+    }
+
+
+def _prepare(launcher: Launcher, environment: Mapping[str, str]) -> tuple[str, str]:
+    """Migrate, make an owner, and return a token and the script of what a create sends."""
+    password = secrets.token_urlsafe(18)
+    said(launcher, environment, ["-m", "dev.prepare", OWNER], password)
+    # an instance of its own: else the application would write lines for pgbench's audit rows
+    apart = {**environment, "INSTANCE": "pgbench"}
+    return statements.read(said(launcher, apart, ["-m", "dev.bench.record", OWNER], password))
+
+
+def _stores(started: servers.Servers) -> tuple[dict[str, str], dict[str, int]]:
+    """Return the versions of PostgreSQL and Redis, and their processes."""
+    url = make_url(started.migration_url).set(drivername="postgresql")
+    with closing(psycopg2.connect(url.render_as_string(hide_password=False))) as connection:
+        backend = connection.info.backend_pid
+        version = connection.info.parameter_status("server_version") or ""
+        postgres = usage.parent(backend)
+    with redis.Redis.from_url(str(started.redis_url)) as client:
+        facts = client.info("server")
+    versions = {"postgresql": version, "redis": str(facts["redis_version"])}
+    return versions, {"postgresql": postgres, "redis": int(facts["process_id"])}

@@ -1,0 +1,99 @@
+"""pgbench with the very statements of a create: the database's ceiling."""
+
+import json
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from sqlalchemy import make_url
+
+from dev import programs
+from dev.bench.load import Loaded, WrongAnswer, percentile
+from dev.launcher import Launcher
+from dev.processes import Program
+
+KINDS = {
+    r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}": ":{0}a-:{0}b-4:{0}c-8:{0}c-:{0}a:{0}b",
+    # decimal digits are hexadecimal ones too
+    r"0x[0-9a-fA-F]{40}": "0x:{0}a:{0}d:{0}e:{0}f:{0}g",
+    r"[0-9a-f]+@example\.com": ":{0}a:{0}d:{0}e@example.com",
+}
+"""What must be new each time, and its form: pgbench puts a number for each `:name`."""
+DIGITS = {"a": 8, "b": 4, "c": 3, "d": 8, "e": 8, "f": 8, "g": 8}
+VALUE = re.compile("|".join(f"(?:{kind})" for kind in KINDS))
+
+
+def program() -> str | None:
+    """Return pgbench, of the server's own version if it came along."""
+    beside = programs.postgres(programs.unprivileged())[0] / "pgbench"
+    return str(beside) if beside.exists() else shutil.which("pgbench")
+
+
+def script(first: Sequence[str], second: Sequence[str]) -> str:
+    """Return pgbench's script of a request, from the statements that two requests sent.
+
+    Ids, wallets and e-mail addresses that the two do not share become random ones; the rest,
+    which nothing is unique on, stays as the first request sent it. Raise `WrongAnswer` if the two
+    differ in more than their values.
+    """
+    if len(first) != len(second):
+        raise WrongAnswer("Two creates sent different numbers of statements.")
+    seen = {value: None for text in first for value in _values(text)}
+    kept = {value for text in second for value in _values(text)}
+    forms = {value: _form(value, f"v{n}") for n, value in enumerate(seen) if value not in kept}
+    draws = [
+        f"\\set v{n}{letter} random({10 ** (digits - 1)}, {10**digits - 1})"
+        for n, value in enumerate(seen)
+        if value in forms
+        for letter, digits in DIGITS.items()
+    ]
+    # a line that begins with a backslash would be pgbench's own
+    texts = [VALUE.sub(lambda m: forms.get(m[0], m[0]), " ".join(t.split("\n"))) for t in first]
+    return "\n".join([*draws, *(f"{text};" for text in texts)]) + "\n"
+
+
+def run(
+    launcher: Launcher, pgbench: str, url: str, file: Path, numbers: Mapping[str, int]
+) -> Loaded:
+    """Run the script on so many `connections` for so many `seconds`; raise `WrongAnswer`."""
+    address = make_url(url)
+    environment = {
+        "PGHOST": address.host or "",
+        "PGPORT": str(address.port),
+        "PGUSER": address.username or "",
+        "PGPASSWORD": str(address.password),
+        "PGDATABASE": address.database or "",
+    }
+    for log in file.parent.glob("pgbench_log.*"):
+        log.unlink()
+    argv = [pgbench, "-n", "-f", str(file), "-c", str(numbers["connections"])]
+    argv += ["-T", str(numbers["seconds"]), "--log"]
+    status, text = launcher.run(Program(argv, env=environment, cwd=file.parent))
+    found = re.search(r"^tps = ([\d.]+)", text, re.MULTILINE)
+    if status or not found or "failed transactions: 0 " not in text:
+        raise WrongAnswer(f"pgbench failed:\n{text[-2000:]}")
+    times = [
+        int(line.split()[2]) / 1000
+        for log in file.parent.glob("pgbench_log.*")
+        for line in log.read_text().splitlines()
+    ]
+    seconds = len(times) / float(found[1])
+    return Loaded(len(times), seconds, percentile(times, 0.5), percentile(times, 0.99))
+
+
+def read(recorded: str) -> tuple[str, str]:
+    """Return the token and the script from what `dev.bench.record` printed last."""
+    facts = json.loads(recorded.splitlines()[-1])
+    return facts["token"], script(*facts["statements"])
+
+
+def _values(text: str) -> list[str]:
+    return [found[0] for found in VALUE.finditer(text)]
+
+
+def _form(value: str, name: str) -> str:
+    for kind, form in KINDS.items():
+        if re.fullmatch(kind, value):
+            return form.format(name)
+    raise ValueError(value)
