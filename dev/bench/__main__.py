@@ -32,6 +32,7 @@ def main() -> None:
         for number in range(1, count + 1):
             print(f"Round {number} of {count} …", flush=True)
             rounds.append(play(stage, bare, seconds))
+        stage.refuse_gaps()
         found = report.results(rounds, stage.versions, seconds)
     print(f"\n{report.table(found)}")
     if not is_quick:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import psycopg2
 import redis
-from sqlalchemy import make_url
 
 from dev import gunicorn, programs, servers
 from dev.bench import statements, usage
@@ -27,6 +26,11 @@ from dev.processes import Program
 OWNER = "owner@desk.local"
 LIMIT = "5000/second"
 """Above what gunicorn can answer; a longer window would have Redis count through a longer list."""
+COUNTS = """
+SELECT count(clients.id), count(*) FROM audit_events
+LEFT JOIN clients ON clients.id = audit_events.client_id
+WHERE event = 'client.created' AND instance = 'bench'
+"""
 NO_WRK = "wrk is not there: install it with `apt install wrk` or `brew install wrk`."
 NO_PGBENCH = (
     "pgbench is not there, so the database's ceiling is left out: it comes with PostgreSQL."
@@ -60,6 +64,17 @@ class Stage:
     def script(self) -> Path:
         """What pgbench runs."""
         return self.folder / "create.sql"
+
+    def refuse_gaps(self) -> None:
+        """Raise `WrongAnswer` unless each client that the application made has its row and line."""
+        with closing(psycopg2.connect(self.environment["DATABASE_MIGRATION_URL"])) as connection:
+            cursor = connection.cursor()
+            cursor.execute(COUNTS)
+            clients, rows = cursor.fetchone() or (0, 0)
+        with Path(self.environment["AUDIT_LOG_FILE"]).open() as file:
+            lines = sum(" | SUCCESS | " in line for line in file)
+        if not clients == rows == lines:
+            raise WrongAnswer(f"{clients} clients, {rows} audit rows and {lines} audit lines.")
 
     @contextmanager
     def application(self) -> Iterator[Serving]:
@@ -148,14 +163,14 @@ def _prepare(launcher: Launcher, environment: Mapping[str, str]) -> tuple[str, s
     password = secrets.token_urlsafe(18)
     said(launcher, environment, ["-m", "dev.prepare", OWNER], password)
     # an instance of its own: else the application would write lines for pgbench's audit rows
-    apart = {**environment, "INSTANCE": "pgbench"}
+    log = environment["AUDIT_LOG_FILE"] + ".pgbench"
+    apart = {**environment, "INSTANCE": "pgbench", "AUDIT_LOG_FILE": log}
     return statements.read(said(launcher, apart, ["-m", "dev.bench.record", OWNER], password))
 
 
 def _stores(started: servers.Servers) -> tuple[dict[str, str], dict[str, int]]:
     """Return the versions of PostgreSQL and Redis, and their processes."""
-    url = make_url(started.migration_url).set(drivername="postgresql")
-    with closing(psycopg2.connect(url.render_as_string(hide_password=False))) as connection:
+    with closing(psycopg2.connect(started.migration_url)) as connection:
         backend = connection.info.backend_pid
         version = connection.info.parameter_status("server_version") or ""
         postgres = usage.parent(backend)

@@ -42,11 +42,10 @@ def script(first: Sequence[str], second: Sequence[str]) -> str:
     seen = {value: None for text in first for value in _values(text)}
     kept = {value for text in second for value in _values(text)}
     forms = {value: _form(value, f"v{n}") for n, value in enumerate(seen) if value not in kept}
+    drawn = sorted(set(re.findall(r":(v\d+)([a-g])", " ".join(forms.values()))))
     draws = [
-        f"\\set v{n}{letter} random({10 ** (digits - 1)}, {10**digits - 1})"
-        for n, value in enumerate(seen)
-        if value in forms
-        for letter, digits in DIGITS.items()
+        f"\\set {name}{letter} random({10 ** (DIGITS[letter] - 1)}, {10 ** DIGITS[letter] - 1})"
+        for name, letter in drawn
     ]
     # a line that begins with a backslash would be pgbench's own
     texts = [VALUE.sub(lambda m: forms.get(m[0], m[0]), " ".join(t.split("\n"))) for t in first]
