@@ -151,6 +151,7 @@ def _environment(folder: Path) -> dict[str, str]:
         "VAULT_KEYS": f"1:{base64.b64encode(secrets.token_bytes(32)).decode()}",
         "CORS_ORIGINS": "https://console.example.com",
         "WEB_CONCURRENCY": "2",
+        "DRAIN_S": "0",
         "INSTANCE": "bench",
         "AUDIT_LOG_FILE": str(folder / "client_creation.log"),
         "RATELIMIT_CREATE": LIMIT,

@@ -1,0 +1,172 @@
+import json
+import os
+
+import pytest
+
+from dev.bench import bare, report, stage, statements, usage
+from dev.bench.load import WrongAnswer, percentile, read_wrk, refuse_wrong
+from dev.bench.rounds import BARE, CREATE, KEYED, PGBENCH, SINGLE, START, STEADY
+from dev.errors import CannotStart
+
+DONE = "Running 8s test\ndone requests=40 us=8000000 p50=2500 p99=9000 errors=0\n"
+ID, WALLET = "31113ba9-d54f-4b34-8877-19e7dc1b7084", f"0x{'aB' * 20}"
+
+
+def make_round(create=100.0, bare_view=1000.0, **changes):
+    load = {"requests_s": create, "p50_ms": 1.0, "p99_ms": 12.0, "application_us": 1100.0}
+    return {
+        BARE: load | {"requests_s": bare_view, "application_us": 275.0},
+        CREATE: load,
+        KEYED: load,
+        PGBENCH: {"requests_s": 4 * create, "p50_ms": 1.0, "p99_ms": 2.0},
+        SINGLE: load | {"own_p50_ms": 1.9, "own_p99_ms": 8.1},
+        STEADY: load,
+        START: {"health_s": 0.7, "create_s": 0.8, "worker_mib": 70.0},
+    } | changes
+
+
+def make_process(proc, pid, parent, times, name="gunicorn"):
+    folder = proc / str(pid)
+    folder.mkdir()
+    before = "0 " * 9
+    (folder / "stat").write_text(f"{pid} ({name}) S {parent} {before}{times} 20 0\n")
+
+
+def test_what_wrk_says_becomes_figures():
+    loaded = read_wrk(f"own 1.9\nown 2\n{DONE}")
+
+    assert (loaded.requests, loaded.seconds) == (40, 8.0)
+    assert (loaded.p50_ms, loaded.p99_ms) == (2.5, 9.0)
+    assert loaded.own_ms == [1.9, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        (f'wrong 429 {{"success": false}}\n{DONE}', "201: 39, 429: 1; .*failed: 0\\.\n.*false"),
+        (DONE.replace("errors=0", "errors=3"), "201: 40; .*failed: 3"),
+        (DONE.replace("requests=40", "requests=0"), "by status: none"),
+        ("unable to connect\n", "unable to connect"),
+    ],
+)
+def test_an_answer_that_is_wrong_or_missing_ends_the_bench(said, sentence):
+    with pytest.raises(WrongAnswer, match=sentence):
+        read_wrk(said)
+
+
+def test_only_created_clients_count():
+    refuse_wrong({"201": 7}, 0, "")
+
+    with pytest.raises(WrongAnswer, match="200: 7"):
+        refuse_wrong({"200": 7}, 0, "")
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.0, 1), (0.5, 50), (0.99, 99), (1.0, 100)])
+def test_a_percentile_is_one_of_the_values(share, expected):
+    assert percentile(range(100, 0, -1), share) == expected
+
+
+def test_the_time_of_a_server_is_that_of_its_whole_family(tmp_path):
+    make_process(tmp_path, 10, parent=1, times="1 2 3 4")
+    make_process(tmp_path, 11, parent=10, times="100 0 0 0", name="a (b) c")
+    make_process(tmp_path, 12, parent=11, times="0 1000 0 0")
+    make_process(tmp_path, 13, parent=1, times="9 9 9 9")
+    (tmp_path / "14").mkdir()  # ended while we looked
+
+    seconds = usage.cpu_seconds(10, tmp_path)
+
+    assert usage.family(10, tmp_path) == [10, 11, 12]
+    assert seconds == 1110 / os.sysconf("SC_CLK_TCK")
+
+
+def test_memory_is_the_share_of_a_process(tmp_path):
+    (tmp_path / "10").mkdir()
+    (tmp_path / "10" / "smaps_rollup").write_text("00-ff r--p [rollup]\nRss: 9 kB\nPss: 2048 kB\n")
+
+    assert usage.proportional_mib(10, tmp_path) == 2.0
+
+
+def test_what_two_creates_do_not_share_is_new_each_time():
+    other = f"0x{'c' * 40}"
+    first = ["BEGIN", f"SELECT '{ID}'::uuid,\n '{WALLET}', '12:30'", f"INSERT '{WALLET}'"]
+    second = ["BEGIN", f"SELECT '{ID}'::uuid,\n '{other}', '12:31'", f"INSERT '{other}'"]
+
+    *draws, begin, select, insert = statements.script(first, second).splitlines()
+
+    assert len(draws) == 5
+    assert draws[0] == "\\set v1a random(10000000, 99999999)"
+    assert begin == "BEGIN;"
+    assert select == f"SELECT '{ID}'::uuid,  '0x:v1a:v1d:v1e:v1f:v1g', '12:30';"
+    assert insert == "INSERT '0x:v1a:v1d:v1e:v1f:v1g';"
+
+
+def test_creates_that_differ_in_more_than_values_are_no_script():
+    with pytest.raises(WrongAnswer, match="different numbers"):
+        statements.script(["BEGIN"], ["BEGIN", "SELECT 1"])
+
+
+def test_a_ratio_is_the_median_of_the_rounds_ratios():
+    fast, slow = make_round(create=300.0, bare_view=1000.0), make_round(100.0, 500.0)
+
+    found = report.results([fast, slow, make_round(200.0, 800.0)], {"redis": "7"}, 8)
+
+    assert found["ratios"]["requests/s, of the bare view's"] == {
+        "is": 0.25,
+        "goal": 0.25,
+        "verdict": "met",
+    }
+    assert found["medians"][CREATE]["requests_s"] == 200.0
+    assert found["rounds"] == 3
+
+
+def test_each_goal_is_met_or_missed():
+    ratios = report.results([make_round()], {}, 8)["ratios"]
+
+    verdicts = [facts["verdict"] for facts in ratios.values() if "goal" in facts]
+    assert verdicts == ["missed", "met", "met", "missed", "met", "met", "met"]
+
+
+def test_the_table_has_every_load_and_every_ratio():
+    found = report.results([make_round()], {}, 8)
+
+    lines = report.table(found).splitlines()
+
+    assert [row for row in found["medians"] if any(line.startswith(row) for line in lines)] == [
+        row for row in found["medians"] if row != START
+    ]
+    assert next(line.split() for line in lines if "p99 at a steady" in line)[-4:] == [
+        "12",
+        "≤",
+        "12",
+        "met",
+    ]
+
+
+def test_without_pgbench_its_row_and_its_ratio_are_left_out():
+    without = {row: figures for row, figures in make_round().items() if row != PGBENCH}
+
+    assert "pgbench" not in report.text(report.results([without], {}, 8))
+
+
+def test_results_name_no_machine_and_no_folder():
+    text = report.text(report.results([make_round()], {}, 8))
+
+    assert os.uname().nodename not in text
+    assert "/home" not in text
+    assert json.loads(text)["machine"]["cores"] >= 1
+
+
+def test_the_bare_view_is_served_as_production_is_but_without_its_hooks():
+    settings = bare.settings()
+
+    assert "worker_class = 'gthread'\n" in settings
+    assert "preload_app = True\n" in settings
+    assert "bind" not in settings
+    assert "function" not in settings
+
+
+def test_without_wrk_it_says_how_to_get_it(monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda _: None)
+
+    with pytest.raises(CannotStart, match=r"apt install wrk.*brew install wrk"), stage.set_up():
+        pass
