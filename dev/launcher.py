@@ -63,13 +63,15 @@ class Launcher:
             signal.signal(signum, handler)
         os.close(self._lock)
 
-    def start(self, program: Program) -> Running:
-        """Start a program, but not before the watchdog knows of it."""
+    def start(self, program: Program, *, as_heir: bool = False) -> Running:
+        """Start a program, but not before the watchdog knows of it; an heir gets our signals."""
         with self._undisturbed():
             process, key = popen(program)
             running = Running(program, process)
             self._started.append(running)
             self._tell_watchdog()
+            if as_heir:  # before it runs, for it may speak at once and be answered by a signal
+                self._heir = running
             with suppress(BrokenPipeError):  # somebody has killed it
                 os.write(key, b"\n")
             os.close(key)
@@ -97,8 +99,7 @@ class Launcher:
 
     def hand_over(self, program: Program) -> int:
         """Run a program that gets our signals in our place, and return its exit status."""
-        self._heir = self.start(program)
-        status = self.wait(self._heir)
+        status = self.wait(self.start(program, as_heir=True))
         self._heir = None
         return status
 
