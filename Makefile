@@ -19,7 +19,7 @@ UNIMPORTED := alembic|eth-hash|gunicorn|psycopg2-binary|python-dotenv|python-jso
 DEPTRY := --requirements-files .venv/declared.txt --requirements-files-dev .venv/declared-dev.txt \
 	--extend-exclude '\.local' --per-rule-ignores 'DEP002=$(UNIMPORTED)' --no-ansi
 
-.PHONY: help run test bench fmt lint unit migration lock vendor hooks
+.PHONY: help run test bench chaos fmt lint unit migration lock vendor hooks
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -29,7 +29,11 @@ run: $(STAMP) ## start everything on http://127.0.0.1:8000 (PORT=…); Ctrl-C st
 
 test: $(STAMP) lint ## run every check and test, as CI does
 	exec $(PY) -m dev.servers -- \
-	  $(PY) -m pytest -n 2 --cov --cov-report=term:skip-covered --cov-fail-under=95
+	  $(PY) -m pytest -n 2 --dist loadgroup -m "not slow" \
+	  --cov --cov-report=term:skip-covered --cov-fail-under=100
+
+chaos: $(STAMP) ## run the long tests whole: kill -9 under load, 10,000 hostile bodies, …
+	exec $(PY) -m dev.servers --durable -- $(PY) -m pytest -m slow -v
 
 bench: $(STAMP) ## measure a create beside the framework's and the database's ceilings (QUICK=1: a smoke check)
 	@exec $(PY) -m dev.bench
@@ -47,7 +51,7 @@ lint: $(STAMP) ## check format, style, types, layers and dependencies
 	$(BIN)/deptry . $(DEPTRY)
 
 unit: $(STAMP) ## run some tests: make unit T=tests/api/test_clients.py
-	@exec $(PY) -m dev.servers -- $(PY) -m pytest $(T)
+	@exec $(PY) -m dev.servers -- $(PY) -m pytest -m "not slow" $(T)
 
 migration: $(STAMP) ## write a migration from the models: make migration M="client telegram"
 	@[ -n "$$M" ] || { echo 'Say what changes: make migration M="client telegram"' >&2; exit 1; }

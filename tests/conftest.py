@@ -23,6 +23,14 @@ if "DATABASE_MIGRATION_URL" not in os.environ:
     pytest.exit("The tests need servers: make unit T=tests, or make test", returncode=2)
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Show the figures that tests have recorded."""
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        if report.when == "call" and report.user_properties:
+            figures = ", ".join(f"{name} {figure}" for name, figure in report.user_properties)
+            terminalreporter.write_line(f"{report.nodeid.partition('::')[2]}: {figures}")
+
+
 @pytest.fixture(scope="session")
 def urls(worker_id):
     """Return this worker's own database, empty, by service role and by owner, and its Redis."""

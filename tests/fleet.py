@@ -32,9 +32,11 @@ class Fleet:
         self.ports = ports
         self.masters = masters
 
-    def call(self, method, path, body=None, token=None, instance=0):
-        """Return status, headers and body of one call."""
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+    def call(self, method, path, body=None, token=None, instance=0, **fields):
+        """Return status, headers and body of one call; `fields` are further header fields."""
+        headers = {name.replace("_", "-"): value for name, value in fields.items()}
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
         sent = None if body is None else json.dumps(body)
         if sent:
             headers["Content-Type"] = "application/json"
@@ -56,9 +58,9 @@ class Fleet:
             ]
             return [job.result() for job in jobs]
 
-    def sign_in(self, email=OWNER):
-        """Return the access token of an owner, who is made on first use."""
-        self.flask("seed", "admin", email, "--role", "owner", "--password-stdin", given=PASSWORD)
+    def sign_in(self, email=OWNER, role="owner"):
+        """Return the access token of an admin, who is made on first use."""
+        self.flask("seed", "admin", email, "--role", role, "--password-stdin", given=PASSWORD)
         body = {"email": email, "password": PASSWORD}
         return self.call("POST", "/api/auth/login", body)[2]["access_token"]
 
@@ -66,21 +68,30 @@ class Fleet:
         """Run a flask command in the fleet's environment."""
         run(["-m", "flask", "--app", "wsgi", *words], self.environment, given=given)
 
-    def query(self, statement):
+    def query(self, statement, **values):
         """Return all rows of a statement, read by the owner."""
-        url = config.database_url("DATABASE_MIGRATION_URL")
-        engine = create_engine(
-            make_url(url).set(database=self.environment["DATABASE_NAME"]), poolclass=NullPool
-        )
-        with engine.connect() as connection:
-            return connection.execute(text(statement)).all()
+        with self.owner() as connection:
+            return connection.execute(text(statement), values).all()
+
+    def owner(self):
+        """Return a connection of the owner's, who commits each statement."""
+        url = make_url(self.environment["DATABASE_MIGRATION_URL"])
+        url = url.set(drivername="postgresql+psycopg2")
+        return create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool).connect()
+
+    def lines(self):
+        """Return the lines of the audit file."""
+        return Path(self.environment["AUDIT_LOG_FILE"]).read_text(encoding="utf-8").splitlines()
 
 
 @contextmanager
 def fleet(name, folder, instances=2, redis_url=None, **settings):
-    """Run gunicorns with two workers each until the block ends."""
+    """Run gunicorns with two workers each until the block ends.
+
+    They have a database of their own, unless `settings` say which one.
+    """
     environment = os.environ | {
-        **_own_database(name),
+        **({} if "DATABASE_URL" in settings else _own_database(name)),
         "REDIS_URL": redis_url or os.environ["REDIS_URL"].rsplit("/", 1)[0] + "/15",
         "SECRET_KEY": secrets.token_urlsafe(48),
         "AUDIT_LOG_FILE": str(folder / "client_creation.log"),
@@ -102,9 +113,9 @@ def fleet(name, folder, instances=2, redis_url=None, **settings):
 
 
 @contextmanager
-def own_redis(folder):
+def own_redis(folder, port=None):
     """Run a Redis that a test may kill; yield its URL and its process."""
-    port = free_port()
+    port = port or free_port()
     command = [programs.redis(), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
     process = subprocess.Popen([*map(str, command)], cwd=folder, stdout=subprocess.DEVNULL)
     try:
@@ -167,7 +178,6 @@ def _own_database(name):
         connection.execute(text(f"CREATE DATABASE {name}"))
     service = make_url(config.database_url("DATABASE_URL"))
     return {
-        "DATABASE_NAME": name,
         "DATABASE_URL": service.set(database=name).render_as_string(hide_password=False),
         "DATABASE_MIGRATION_URL": owner.set(database=name).render_as_string(hide_password=False),
     }
