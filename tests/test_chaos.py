@@ -24,6 +24,12 @@ WRITERS = 8
 BETWEEN_KILLS = 100
 BACK_S = 15
 """Detects a service that hangs; a restarted PostgreSQL takes a second or two."""
+MEANWHILE: dict[str, set[str | int]] = {
+    "worker": {"no answer"},
+    "postgres": {503},
+    "redis": set(),
+}
+"""What those are told who are not acknowledged."""
 CREATED = (
     "SELECT client_id::text FROM audit_events WHERE status='SUCCESS' AND event='client.created'"
 )
