@@ -39,20 +39,24 @@ class AuditFileHandler(WatchedFileHandler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line; a failure is remembered, told by `/ready`, and refuses nothing."""
-        self._was_failing, self.is_failing = self.is_failing, False
+        self._was_failing = self.is_failing
         try:
             self.append([self.format(record)])
         except OSError:
             self.handleError(record)
 
     def append(self, lines: Iterable[str]) -> None:
-        """Append whole lines, or none of them: raise `OSError` if the disk is full."""
+        """Append whole lines, or none of them: raise `OSError` if the disk is full.
+
+        No line at all finds out whether the file can be written again.
+        """
         text = "".join(f"{one}\n" for one in lines).encode()
         with self._locked() as file:
             size = os.fstat(file).st_size
             if os.write(file, text) < len(text):
                 os.ftruncate(file, size)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.is_failing = False
 
     def replace(self, lines: Iterable[str]) -> None:
         """Put these lines in the file's place at once; who is writing goes on in the new one."""

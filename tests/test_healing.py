@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelabs import healing
+from pipelabs import audit_file, healing
+from pipelabs.extensions import unit_of_work
 from pipelabs.services import audit
 from tests.make import QUICK_CLIENT, make_body
 
@@ -46,6 +47,33 @@ def test_a_fault_is_said_and_ends_nothing(app, file, caplog):
     path.rmdir()
 
     assert "the audit file was not reconciled: IsADirectoryError" in caplog.text
+
+
+@pytest.mark.own_database
+def test_a_file_that_lacks_nothing_is_not_spoken_of(app, file, caplog):
+    path, line = file
+    path.write_text(f"{line}\n")
+
+    healing.heal(app)
+
+    assert path.read_text().splitlines() == [line]
+    assert caplog.text == ""
+
+
+@pytest.mark.own_database
+def test_a_process_that_writes_nothing_itself_learns_that_the_file_is_well(app, file, client):
+    path, _ = file
+    path.unlink()
+    path.mkdir()
+    client.post(QUICK_CLIENT, json={})
+    path.rmdir()
+    with app.app_context(), unit_of_work():
+        before = audit_file.file_handler().is_writable()
+        audit.reconcile(app.config["INSTANCE"])
+
+    healing.heal(app)
+
+    assert (before, audit_file.file_handler().is_writable()) == (False, True)
 
 
 @pytest.mark.own_database
