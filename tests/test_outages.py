@@ -1,0 +1,114 @@
+"""What is away is told soon, refuses only what needs it, and is back by itself."""
+
+import base64
+import collections
+import os
+import shutil
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.fleet import RAISED, fleet, wait_for
+from tests.make import QUICK_CLIENT, make_body, make_wallet
+from tests.victims import Redis, own_postgres
+
+pytestmark = pytest.mark.xdist_group("fleet")
+VAULT_KEYS = f"1:{base64.b64encode(os.urandom(32)).decode()}"
+SOON_S = 2
+
+
+@pytest.fixture(scope="module")
+def breakable(tmp_path_factory):
+    """Yield an instance that is ready, and the servers behind it, which may be killed."""
+    folder = tmp_path_factory.mktemp("breakable")
+    with ExitStack() as stack:
+        postgres = stack.enter_context(own_postgres())
+        redis = Redis(stack, folder)
+        settings = RAISED | postgres.settings | {"VAULT_KEYS": VAULT_KEYS}
+        running = stack.enter_context(
+            fleet("", folder, instances=1, redis_url=redis.url, **settings)
+        )
+        yield running, postgres, redis
+
+
+def test_what_an_unwritable_file_missed_is_appended_once_and_in_order(breakable):
+    running, _, _ = breakable
+    token, file = running.sign_in(), Path(running.environment["AUDIT_LOG_FILE"])
+    running.call("POST", QUICK_CLIENT, {}, token)
+    earlier = running.lines()
+    kept = file.rename(f"{file}.kept")
+    file.mkdir()
+    bodies = [make_body(wallet_address=make_wallet(), email=None) for _ in range(10)]
+
+    answers = [running.call("POST", QUICK_CLIENT, body, token) for body in bodies]
+    during = running.call("GET", "/ready")
+    shutil.rmtree(file)
+    kept.rename(file)
+    running.flask("audit", "reconcile")
+    running.flask("audit", "reconcile")
+
+    statuses = collections.Counter(status for status, _, _ in answers)
+    assert statuses == {201: 10}
+    assert (during[0], during[2]) == (200, {"status": "degraded"})
+    created = [answer["client"]["id"] for _, _, answer in answers]
+    assert running.lines()[: len(earlier)] == earlier
+    assert [line.split(" | ")[4] for line in running.lines()[len(earlier) :]] == created
+
+
+def timed(running, method, path, *sent):
+    """Return the status, the body and the seconds of a call."""
+    started = time.monotonic()
+    status, _, answer = running.call(method, path, *sent)
+    return status, answer, time.monotonic() - started
+
+
+@pytest.mark.parametrize(
+    ("name", "ready", "create"), [("postgres", 503, 503), ("redis", 200, 201), ("file", 200, 201)]
+)
+def test_each_server_that_is_down_is_told_soon_and_health_is_well(
+    breakable, name, ready, create, record_property
+):
+    running, postgres, redis = breakable
+    token, file = running.sign_in(), Path(running.environment["AUDIT_LOG_FILE"])
+    down = {"postgres": postgres.kill, "redis": redis.kill, "file": lambda: hide(file)}
+    up = {"postgres": postgres.start, "redis": redis.start, "file": lambda: restore(file)}
+    wait_for(lambda: is_well(running, token))
+
+    down[name]()
+    body = make_body(wallet_address=make_wallet(), email=None)
+    answers = [
+        timed(running, "GET", "/ready"),
+        timed(running, "POST", QUICK_CLIENT, body, token),
+        timed(running, "GET", "/health"),
+        timed(running, "GET", "/health"),
+    ]
+    up[name]()
+
+    seconds = [took for _, _, took in answers]
+    record_property("ms", [round(took * 1000, 1) for took in seconds])
+    assert [status for status, _, _ in answers] == [ready, create, 200, 200]
+    assert answers[0][1] == {"status": "unavailable" if ready == 503 else "degraded"}
+    assert max(seconds) < SOON_S
+    assert min(seconds[2:]) < 0.5
+
+
+def is_well(running, token):
+    """Return whether both workers say so; each learns from its next line that a file is well."""
+    return all(
+        running.call("POST", QUICK_CLIENT, {}, token)[0] == 400
+        and running.call("GET", "/ready")[2] == {"status": "ready"}
+        for _ in range(9)
+    )
+
+
+def hide(file):
+    """Put a folder in the file's place, which not even root can write to."""
+    file.rename(f"{file}.kept")
+    file.mkdir()
+
+
+def restore(file):
+    file.rmdir()
+    Path(f"{file}.kept").rename(file)
