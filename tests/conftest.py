@@ -25,8 +25,8 @@ if "DATABASE_MIGRATION_URL" not in os.environ:
 
 def pytest_terminal_summary(terminalreporter):
     """Show the figures that tests have recorded."""
-    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
-        if report.when == "call" and report.user_properties:
+    for report in [one for kind in terminalreporter.stats.values() for one in kind]:
+        if getattr(report, "when", None) == "teardown" and report.user_properties:
             figures = ", ".join(f"{name} {figure}" for name, figure in report.user_properties)
             terminalreporter.write_line(f"{report.nodeid.partition('::')[2]}: {figures}")
 

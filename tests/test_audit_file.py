@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from pipelabs import audit_file, audit_line
 from pipelabs.models import Outcome
+from tests.sizes import sized
 
 ROOT = Path(__file__).resolve().parents[1]
 ESCAPE = re.compile(r"\\(?:([\\rnt])|x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8}))")
@@ -99,9 +100,12 @@ def file(tmp_path, monkeypatch):
         audit_file.file_handler().close()
 
 
-@settings(max_examples=2_000 if "CI" in os.environ else 200, deadline=None)
-@given(ROWS)
-def test_a_line_is_one_line_of_six_fields_that_can_be_read_back(row):
+@sized(200, 10_000)
+def test_a_line_is_one_line_of_six_fields_that_can_be_read_back(size):
+    settings(max_examples=size, deadline=None)(given(ROWS)(reads_back))()
+
+
+def reads_back(row):
     line = audit_line.line(row)
 
     assert line.splitlines() == [line]

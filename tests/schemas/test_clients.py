@@ -2,12 +2,26 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from marshmallow import ValidationError
 
 from pipelabs.models import Client, Status, Tier
 from pipelabs.schemas.clients import ClientIn, ClientOut, ClientSummary
 from pipelabs.wallets import Chain, Wallet
 from tests.make import WALLET, make_body
+from tests.sizes import sized
+
+FIELDS = ["name", "wallet_address", "email", "tier", "notes"]
+TEXTS = st.text(st.characters(exclude_categories=()))
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | TEXTS
+VALUES = st.recursive(
+    LEAVES, lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner), max_leaves=8
+)
+BODIES = st.dictionaries(st.sampled_from(FIELDS) | TEXTS, VALUES) | st.fixed_dictionaries(
+    {"name": TEXTS, "wallet_address": st.just(WALLET)},
+    optional={"email": st.emails() | TEXTS, "tier": st.sampled_from(Tier) | TEXTS, "notes": TEXTS},
+)
 
 SUMMARY = {
     "id": "00000000-0000-0000-0000-000000000007",
@@ -124,3 +138,18 @@ def test_a_client_is_shown_with_all_its_fields(acme):
         "version": 3,
         "updated_at": "2026-02-03T04:05:06.000Z",
     }
+
+
+@sized(300, 10_000)
+def test_any_body_is_loaded_whole_or_refused_with_a_sentence_for_a_field(size):
+    settings(max_examples=size, deadline=None, database=None)(given(BODIES)(loads_or_refuses))()
+
+
+def loads_or_refuses(body):
+    refused = ClientIn().validate(body)
+    if refused:
+        assert all(isinstance(one, str) for sentences in refused.values() for one in sentences)
+        return
+    found = ClientIn().load(body)
+    assert set(body) <= set(found) == set(FIELDS)
+    assert found["wallet_address"].address == WALLET

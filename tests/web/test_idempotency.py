@@ -2,10 +2,11 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import NullPool, create_engine, insert, text
 
 from pipelabs.extensions import db
 from pipelabs.models import Admin, AuditEvent, Client, IdempotencyRecord, now
+from tests.fleet import wait_for
 from tests.make import QUICK_CLIENT, make_body, make_wallet
 
 
@@ -139,21 +140,46 @@ def test_sixteen_at_once_with_one_key_are_one_client(app, operator, rows):
     assert others <= {"idempotency_in_progress"}
 
 
-@pytest.mark.own_database
-def test_a_twin_that_takes_too_long_is_not_waited_for(app, operator, rows):
+@pytest.fixture
+def twin(app, operator):
+    """Claim the key in a transaction that does not end while the test runs."""
     with app.app_context(), db.engine.connect() as first:
+        admin_id = db.session.query(Admin).one().id
         first.execute(
             insert(IdempotencyRecord),
-            {"admin_id": admin_of(), "method": "POST", "path": QUICK_CLIENT, "key": "first-try"}
+            {"admin_id": admin_id, "method": "POST", "path": QUICK_CLIENT, "key": "first-try"}
             | {"fingerprint": b"", "headers": {}, "body": b"", "created_at": now()},
         )
-        with ThreadPoolExecutor(1) as pool:
-            response = pool.submit(create, app.test_client(), operator).result()
+        db.session.rollback()
+        yield
+        first.rollback()
+
+
+@pytest.mark.own_database
+def test_a_twin_that_takes_too_long_is_not_waited_for(app, operator, rows, twin):
+    with ThreadPoolExecutor(1) as pool:
+        response = pool.submit(create, app.test_client(), operator).result()
 
     assert response.status_code == 409
     assert response.json["error"]["code"] == "idempotency_in_progress"
     assert rows(Client) == []
 
 
-def admin_of():
-    return db.session.query(Admin).one().id
+@pytest.mark.own_database
+def test_who_loses_the_database_while_waiting_for_a_twin_is_told(app, urls, operator, rows, twin):
+    waiting = text(
+        "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_stat_activity USING (pid)"
+        " WHERE NOT granted AND datname = current_database()"
+    )
+    with (
+        ThreadPoolExecutor(1) as pool,
+        create_engine(
+            urls["owner"], isolation_level="AUTOCOMMIT", poolclass=NullPool
+        ).connect() as owner,
+    ):
+        answer = pool.submit(create, app.test_client(), operator)
+        wait_for(lambda: owner.execute(waiting).all())
+        response = answer.result()
+
+    assert (response.status_code, response.json["error"]["code"]) == (503, "database_unavailable")
+    assert rows(Client) == []
