@@ -100,6 +100,7 @@ def test_without_a_hash_no_password_fits():
     assert is_right(PASSWORD, None) is False
 
 
+@pytest.mark.slow
 def test_an_unknown_account_takes_as_long_as_a_wrong_password():
     known = hash_password("another-long-evening")
 

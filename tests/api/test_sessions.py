@@ -130,3 +130,31 @@ def test_an_account_that_is_not_there_waits_the_same(client):
 
 def test_signing_in_rightly_is_not_throttled(client, owner):
     assert [sign_in(client).status_code for _ in range(7)] == [200] * 7
+
+
+def test_the_sixth_miss_waits_whatever_address_it_claims_and_alone(app, client, owner):
+    with app.app_context():
+        make_admin(email="other@desk.local")
+        db.session.commit()
+
+    def sign_in_from(number, password, email=EMAIL):
+        claimed = {"X-Forwarded-For": f"198.51.100.{number}", "X-Real-IP": f"198.51.100.{number}"}
+        body = {"email": email, "password": password}
+        return client.post(LOGIN, json=body, headers=claimed).status_code
+
+    misses = [sign_in_from(number, "wrong-password-1") for number in range(6)]
+
+    assert misses == [401] * 5 + [429]
+    assert sign_in_from(7, PASSWORD) == 429
+    assert sign_in_from(8, PASSWORD, "other@desk.local") == 200
+
+
+def test_of_a_hundred_accounts_tried_from_one_address_thirty_are_looked_at(client):
+    body = {"password": "wrong-password-1"}
+
+    tries = [
+        client.post(LOGIN, json=body | {"email": f"a{n}@desk.local"}).status_code
+        for n in range(100)
+    ]
+
+    assert tries == [401] * 30 + [429] * 70
