@@ -33,7 +33,7 @@ test: $(STAMP) lint ## run every check and test, as CI does
 	  --cov --cov-report=term:skip-covered --cov-fail-under=100
 
 chaos: $(STAMP) ## run the long tests whole: kill -9 under load, 10,000 hostile bodies, …
-	exec $(PY) -m dev.servers --durable -- $(PY) -m pytest -m slow -v
+	exec $(PY) -m dev.servers --durable -- $(PY) -m pytest -n 2 --dist loadgroup -m slow
 
 bench: $(STAMP) ## measure a create beside the framework's and the database's ceilings (QUICK=1: a smoke check)
 	@exec $(PY) -m dev.bench
