@@ -77,6 +77,8 @@ def test_each_server_that_is_down_is_told_soon_and_health_is_well(
     wait_for(lambda: is_well(running, token))
 
     down[name]()
+    # What a killed PostgreSQL leaves running takes a moment to see that it is alone.
+    wait_for(lambda: running.call("GET", "/ready")[0] == ready, seconds=SOON_S)
     body = make_body(wallet_address=make_wallet(), email=None)
     answers = [
         timed(running, "GET", "/ready"),
