@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from pipelabs import audit_file, audit_folds, audit_lines
 from pipelabs.crypto import current_audit_key
 from pipelabs.errors import Unavailable
-from pipelabs.extensions import db, unit_of_work
+from pipelabs.extensions import run, unit_of_work
 from pipelabs.models import AuditEvent, Outcome, Role, now
 
 TABLE = cast(Table, AuditEvent.__table__)
@@ -166,7 +166,7 @@ def _add(row: dict[str, Any]) -> None:
     row["mac_key"] = key.version
     row["mac"] = mac(row, key.secret)
     try:
-        row["id"] = db.session.execute(INSERT, row).scalar()
+        row["id"] = run(INSERT, row).scalar()
     except DBAPIError as error:
         raise Unavailable(
             "The audit trail cannot be written, so nothing was done.", code="audit_unavailable"

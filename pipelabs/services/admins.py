@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, bindparam, select, update
 from pipelabs import audit, audit_folds, passwords
 from pipelabs.audit import Actor, Event
 from pipelabs.errors import InvalidInput, SessionReplayed, Unauthenticated
-from pipelabs.extensions import db
+from pipelabs.extensions import db, run
 from pipelabs.models import Admin, AuditFold, Role, Session, now
 from pipelabs.services import throttles
 
@@ -157,7 +157,7 @@ def confirm(claims: Claims, stranger: Actor) -> Actor:
     One indexed read of the primary; it also tells whether refusals of this admin were folded.
     """
     facts = claims._asdict() | {"caller": f"admin:{claims.admin_id}", "moment": now()}
-    row = db.session.execute(SIGNED_IN, facts).one_or_none()
+    row = run(SIGNED_IN, facts).one_or_none()
     if not row:
         raise Unauthenticated("This session has ended; sign in again.", code="token_revoked")
     return replace(

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from pipelabs import audit
 from pipelabs.audit import Actor, Event
 from pipelabs.errors import Duplicate, IllegalMove, NotFound
-from pipelabs.extensions import db
+from pipelabs.extensions import db, run
 from pipelabs.models import Client, Status, now
 
 TAKEN = {
@@ -105,7 +105,7 @@ def _insert_unless_taken(client: Client) -> dict[str, str]:
     values = {name: getattr(client, name) for name in COLUMNS}
     found: dict[str, str] = {}
     while not found:
-        found = {field: str(row_id) for field, row_id in db.session.execute(INSERT, values)}
+        found = {field: str(row_id) for field, row_id in run(INSERT, values)}
     return {} if "id" in found else found
 
 

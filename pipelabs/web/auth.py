@@ -1,8 +1,9 @@
 """Who calls, and whether they may: bearer tokens confirmed by the primary database."""
 
 import re
+import time
 from collections.abc import Callable
-from functools import wraps
+from functools import lru_cache, wraps
 from ipaddress import ip_address
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 from uuid import UUID
@@ -25,13 +26,16 @@ HEADER = {"alg": "HS256", "typ": "JWT"}
 CLAIMS = ["aud", "exp", "iat", "iss", "jti", "nbf", "sid", "sub", "tv", "type"]
 INVALID = "token_invalid"
 EXPIRED = "token_expired"
+MOST_KNOWN = 1024
+"""Tokens whose signature a worker need not check again: more than are in use at once."""
 
 
 class _Token(NamedTuple):
-    """Whose token it is, and its own id, which for a refresh token must be the session's."""
+    """Whose token it is, its own id, which for a refresh token must be the session's, its end."""
 
     admin: admins.Claims
     refresh_jti: UUID
+    expires_at: int
 
 
 def needs(
@@ -127,16 +131,28 @@ def _claims(header: str, kind: str) -> _Token:
     if not (found := BEARER.fullmatch(header)):
         raise Unauthenticated("The Authorization header is not one bearer token.", code=INVALID)
     try:
-        if jwt.get_unverified_header(found[1]) != HEADER:
-            raise Unauthenticated("This token is not ours.", code=INVALID)
-        return _checked(_verified(found[1]), kind)
+        token = _known(found[1], kind, current_app.config["SECRET_KEY"])
+        if token.expires_at <= time.time() - current_app.config["JWT_DECODE_LEEWAY"]:
+            raise jwt.ExpiredSignatureError
     except jwt.ExpiredSignatureError:
         raise Unauthenticated("The token has expired; sign in again.", code=EXPIRED) from None
     except (jwt.PyJWTError, ValueError, TypeError, AttributeError):
         raise Unauthenticated("The token is not valid.", code=INVALID) from None
+    return token
 
 
-def _verified(token: str) -> dict[str, Any]:
+@lru_cache(MOST_KNOWN)
+def _known(token: str, kind: str, secret: str) -> _Token:
+    """Return what a good token says; what it says stays the same, so it is read once.
+
+    What raises is not kept. Whether it has expired and whether its session lives is asked anew.
+    """
+    if jwt.get_unverified_header(token) != HEADER:
+        raise Unauthenticated("This token is not ours.", code=INVALID)
+    return _checked(_verified(token, secret), kind)
+
+
+def _verified(token: str, secret: str) -> dict[str, Any]:
     """Return the claims of a token that we have signed and that has every one of them.
 
     flask-jwt-extended's own reader fills in what is missing.
@@ -144,7 +160,7 @@ def _verified(token: str) -> dict[str, Any]:
     settings = current_app.config
     return jwt.decode(
         token,
-        settings["SECRET_KEY"],
+        secret,
         algorithms=settings["JWT_DECODE_ALGORITHMS"],
         audience=settings["JWT_DECODE_AUDIENCE"],
         issuer=settings["JWT_DECODE_ISSUER"],
@@ -162,7 +178,7 @@ def _checked(claims: dict[str, Any], kind: str) -> _Token:
     if not 0 < times[1] - times[0] <= life or type(claims["tv"]) is not int:
         raise ValueError("a life that we never give")
     who = admins.Claims(UUID(claims["sub"]), UUID(claims["sid"]), claims["tv"])
-    return _Token(who, UUID(claims["jti"]))
+    return _Token(who, UUID(claims["jti"]), times[1])
 
 
 def stranger(incoming: Request, request_id: str) -> Actor:

@@ -7,9 +7,11 @@ from uuid import UUID
 
 import jwt
 import pytest
+import time_machine
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from pipelabs.models import AuditEvent, Client, Role
+from pipelabs.web import auth
 from tests.make import QUICK_CLIENT, make_body
 
 ME = "/api/auth/me"
@@ -367,3 +369,28 @@ def test_a_stranger_learns_nothing_of_the_body(client, rows):
     assert [refused_with(answer) for answer in answers] == ["unauthenticated"] * 3
     assert {answer.json["message"] for answer in answers} == {answers[0].json["message"]}
     assert rows(Client) == []
+
+
+def test_a_token_that_was_good_expires_all_the_same(app, client, sign_in):
+    header = sign_in(Role.OPERATOR)
+    life = app.config["JWT_ACCESS_TOKEN_EXPIRES"].total_seconds()
+    earlier = client.get(ME, headers=header)
+
+    with time_machine.travel(time.time() + life + app.config["JWT_DECODE_LEEWAY"] + 1):
+        later = client.get(ME, headers=header)
+
+    assert earlier.status_code == 200
+    assert (later.status_code, refused_with(later)) == (401, "token_expired")
+
+
+def test_a_token_is_read_once_and_its_session_is_asked_for_each_time(client, sign_in):
+    header = sign_in(Role.OPERATOR)
+    auth._known.cache_clear()
+
+    statuses = [client.get(ME, headers=header).status_code for _ in range(3)]
+    read = auth._known.cache_info()
+    client.post("/api/auth/logout", headers=header)
+
+    assert statuses == [200] * 3
+    assert (read.hits, read.misses) == (2, 1)
+    assert refused_with(client.get(ME, headers=header)) == "token_revoked"
