@@ -75,8 +75,9 @@ def test_what_is_no_file_of_ours_is_not_there(client, path):
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
-def test_files_are_only_read(client, method):
-    response = client.open(f"/static/{SCRIPT}", method=method)
+@pytest.mark.parametrize("name", [SCRIPT, "nothing.js", "../config.py", "%00"])
+def test_files_are_only_read(client, method, name):
+    response = client.open(f"/static/{name}", method=method)
 
     assert response.status_code == 405
 
