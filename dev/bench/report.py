@@ -55,6 +55,7 @@ RATIOS = (
     Ratio("memory a worker, proportional, MiB", lambda r: r[START]["worker_mib"], 75),
     Ratio("first answer after the start, s", lambda r: r[START]["health_s"], 1.5),
     Ratio("first create after the start, s", lambda r: r[START]["create_s"]),
+    Ratio("cores busy with other work meanwhile", lambda r: r[START]["cores_elsewhere"]),
     Ratio(
         "requests/s with a key, of those without",
         lambda r: r[KEYED]["requests_s"] / r[CREATE]["requests_s"],

@@ -1,5 +1,7 @@
 """One round: every load once, on an application that has just started."""
 
+import os
+import time
 from collections.abc import Callable, Mapping
 
 from dev.bench import load, statements, usage
@@ -21,6 +23,7 @@ Round = Mapping[str, Mapping[str, float]]
 
 def play(stage: Stage, bare: Serving, seconds: int) -> Round:
     """Return the figures of one round in which each load takes so many seconds."""
+    begun, before = time.monotonic(), _elsewhere()
     with stage.application() as app:
         _wrk(stage, app, 1)  # the first requests open connections and compile statements
         rows = {
@@ -40,8 +43,14 @@ def play(stage: Stage, bare: Serving, seconds: int) -> Round:
             "health_s": app.health_s,
             "create_s": app.create_s,
             "worker_mib": max(map(usage.proportional_mib, workers)),
+            "cores_elsewhere": (_elsewhere() - before) / (time.monotonic() - begun),
         }
     return rows
+
+
+def _elsewhere() -> float:
+    """Return the processor time of all that is not ours; what we have started are children."""
+    return usage.machine_seconds() - usage.cpu_seconds(os.getpid())
 
 
 def _row(stage: Stage, server: Serving | None, run: Callable[[], Loaded]) -> Mapping[str, float]:

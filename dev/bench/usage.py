@@ -21,6 +21,14 @@ def cpu_seconds(pid: int, proc: Path = PROC) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
+def machine_seconds(proc: Path = PROC) -> float:
+    """Return the processor time that anything on this machine has used, guests included once."""
+    user, nice, system, _idle, _waiting, *interrupts = map(
+        int, (proc / "stat").read_text().split("\n", 1)[0].split()[1:8]
+    )
+    return (user + nice + system + sum(interrupts)) / os.sysconf("SC_CLK_TCK")
+
+
 def family(pid: int, proc: Path = PROC) -> list[int]:
     """Return a process and all its descendants that live, parents first."""
     children = defaultdict(list)

@@ -21,7 +21,7 @@ def make_round(create=100.0, bare_view=1000.0, **changes):
         PGBENCH: {"requests_s": 4 * create, "p50_ms": 1.0, "p99_ms": 2.0},
         SINGLE: load | {"own_p50_ms": 1.9, "own_p99_ms": 8.1},
         STEADY: load,
-        START: {"health_s": 0.7, "create_s": 0.8, "worker_mib": 70.0},
+        START: {"health_s": 0.7, "create_s": 0.8, "worker_mib": 70.0, "cores_elsewhere": 0.1},
     } | changes
 
 
@@ -77,6 +77,12 @@ def test_the_time_of_a_server_is_that_of_its_whole_family(tmp_path):
 
     assert usage.family(10, tmp_path) == [10, 11, 12]
     assert seconds == 1110 / os.sysconf("SC_CLK_TCK")
+
+
+def test_the_time_of_a_machine_leaves_out_what_it_idled(tmp_path):
+    (tmp_path / "stat").write_text("cpu  100 20 30 9000 800 4 5 0 7 0\ncpu0 1 1 1 1 1 1 1 0 0 0\n")
+
+    assert usage.machine_seconds(tmp_path) == 159 / os.sysconf("SC_CLK_TCK")
 
 
 def test_memory_is_the_share_of_a_process(tmp_path):
