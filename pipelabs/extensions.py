@@ -11,6 +11,7 @@ from flask_limiter import ApplicationLimit, Limiter
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session as FlaskSession
+from redis.exceptions import RedisError
 from sqlalchemy import CursorResult, Executable
 
 from pipelabs import windows
@@ -51,8 +52,26 @@ def is_below(path: str, prefix: str) -> bool:
     return path == prefix or path.startswith(f"{prefix}/")
 
 
+class FallingLimiter(Limiter):
+    """Counts in memory for every call that waits while the store goes away.
+
+    The library does so for the first one alone: it takes what the others are told for errors.
+    """
+
+    def _check_request_limit(
+        self,
+        callable_name: str | None = None,
+        in_middleware: bool = True,  # noqa: FBT001, FBT002 - the library's own signature
+    ) -> None:
+        try:
+            super()._check_request_limit(callable_name, in_middleware)
+        except RedisError:
+            self.context.seen_limits.clear()
+            super()._check_request_limit(callable_name, in_middleware)
+
+
 # Unknown paths and methods have no endpoint; without a name for them they would spend nothing.
-limiter = Limiter(
+limiter = FallingLimiter(
     limit_key,
     application_limits=[
         ApplicationLimit(limit_provider=_general_limit, scope="general", exempt_when=_is_unlimited)

@@ -1,8 +1,10 @@
+import collections
 import re
 import signal
 import socket
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from types import SimpleNamespace
 
@@ -374,6 +376,18 @@ def test_redis_going_between_two_calls_costs_no_call(served, own_redis, operator
     after = creates(served, operator, 4)
 
     assert before + after == [201, 201, 201, 201, 429]
+
+
+@pytest.mark.own_database
+def test_every_call_that_waits_while_redis_goes_is_counted_in_memory(served, own_redis, operator):
+    clients = [served.application.test_client() for _ in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda client: create(client, operator), clients))
+        own_redis.freeze()
+        answers = list(pool.map(lambda client: create(client, operator), clients))
+
+    statuses = collections.Counter(answer.status_code for answer in answers)
+    assert statuses == {201: 3, 429: 5}
 
 
 def test_without_redis_a_refusal_still_says_how_long_to_wait(served, own_redis, operator):
