@@ -29,11 +29,11 @@ run: $(STAMP) ## start everything on http://127.0.0.1:8000 (PORT=…); Ctrl-C st
 
 test: $(STAMP) lint ## run every check and test, as CI does
 	exec $(PY) -m dev.servers -- \
-	  $(PY) -m pytest -n 2 --dist loadgroup -m "not slow" \
+	  $(PY) -m pytest -n 2 --dist loadscope -m "not slow" \
 	  --cov --cov-report=term:skip-covered --cov-fail-under=100
 
 chaos: $(STAMP) ## run the long tests whole: kill -9 under load, 10,000 hostile bodies, …
-	exec $(PY) -m dev.servers --durable -- $(PY) -m pytest -n 2 --dist loadgroup -m slow
+	exec $(PY) -m dev.servers --durable -- $(PY) -m pytest -n 2 --dist loadscope -m slow
 
 bench: $(STAMP) ## measure a create beside the framework's and the database's ceilings (QUICK=1: a smoke check)
 	@exec $(PY) -m dev.bench

@@ -19,7 +19,6 @@ from tests.make import QUICK_CLIENT, make_body, make_wallet
 from tests.sizes import sized
 from tests.victims import Redis, Worker, children, own_postgres
 
-pytestmark = pytest.mark.xdist_group("fleet")
 WRITERS = 8
 BETWEEN_KILLS = 100
 BACK_S = 15

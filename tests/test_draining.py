@@ -10,7 +10,6 @@ from pipelabs import draining
 from tests.fleet import RAISED, fleet, wait_for
 from tests.make import QUICK_CLIENT, make_body, make_wallet
 
-pytestmark = pytest.mark.xdist_group("fleet")
 CALLERS = 4
 EVERY_S = CALLERS / 20
 """Twenty creates a second, all callers together."""

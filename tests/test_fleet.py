@@ -7,7 +7,6 @@ import pytest
 from tests.fleet import RAISED, fleet, own_redis
 from tests.make import make_body, make_wallet
 
-pytestmark = pytest.mark.xdist_group("fleet")
 RACERS = 64
 RACES = 20
 

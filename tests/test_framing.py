@@ -10,7 +10,6 @@ import pytest
 from tests.fleet import RAISED, fleet
 from tests.make import QUICK_CLIENT, make_body, make_wallet
 
-pytestmark = pytest.mark.xdist_group("fleet")
 ANSWER = re.compile(rb"^HTTP/1\.[01] (?!100)\d{3} ", re.MULTILINE)
 CHUNKED = "Transfer-Encoding: chunked"
 SLOW_CLIENTS = 12

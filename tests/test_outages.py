@@ -14,7 +14,6 @@ from tests.fleet import RAISED, fleet, wait_for
 from tests.make import QUICK_CLIENT, make_body, make_wallet
 from tests.victims import Redis, own_postgres
 
-pytestmark = pytest.mark.xdist_group("fleet")
 VAULT_KEYS = f"1:{base64.b64encode(os.urandom(32)).decode()}"
 SOON_S = 2
 

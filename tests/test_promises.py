@@ -12,7 +12,6 @@ from tests.fleet import RAISED, fleet
 from tests.make import QUICK_CLIENT, make_body, make_wallet
 from tests.sizes import sized
 
-pytestmark = pytest.mark.xdist_group("fleet")
 OUTCOMES = {
     201: "SUCCESS",
     400: "INVALID",
