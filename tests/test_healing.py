@@ -1,7 +1,8 @@
 import logging
-import time
+import threading
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -79,13 +80,19 @@ def test_a_process_that_writes_nothing_itself_learns_that_the_file_is_well(app, 
 @pytest.mark.own_database
 def test_it_begins_at_once_and_does_not_keep_the_process(app, file, monkeypatch):
     path, line = file
-    monkeypatch.setattr(healing, "EVERY_S", 3600)
+    slept, is_asleep = [], threading.Event()
+
+    def sleep(seconds):
+        slept.append(seconds)
+        is_asleep.set()
+        threading.Event().wait()
+
+    monkeypatch.setattr(healing, "time", SimpleNamespace(sleep=sleep))
 
     thread = healing.start(app)
 
-    deadline = time.monotonic() + 5
-    while line not in path.read_text() and time.monotonic() < deadline:
-        time.sleep(0.01)
+    assert is_asleep.wait(5)
+    assert slept == [60]
     assert path.read_text().splitlines() == [line]
     assert thread.daemon
 
