@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -40,12 +40,11 @@ class Fleet:
         sent = None if body is None else json.dumps(body)
         if sent:
             headers["Content-Type"] = "application/json"
-        connection = HTTPConnection("127.0.0.1", self.ports[instance], timeout=30)
-        connection.request(method, path, sent, headers)
-        response = connection.getresponse()
-        answer = response.status, response.headers, json.loads(response.read() or b"null")
-        connection.close()
-        return answer
+        # A killed worker leaves a response that was begun: it holds the socket too.
+        with closing(HTTPConnection("127.0.0.1", self.ports[instance], timeout=30)) as connection:
+            connection.request(method, path, sent, headers)
+            with connection.getresponse() as response:
+                return response.status, response.headers, json.loads(response.read() or b"null")
 
     def create_together(self, bodies, token):
         """Send all bodies to quick-client at once, spread over the instances."""
