@@ -13,9 +13,9 @@ def is_draining() -> bool:
     return bool(_flag[0])
 
 
-def begin(*, is_over: bool = False) -> None:
-    """Let every process of this instance know; `is_over` takes it back."""
-    _flag[0] = not is_over
+def begin() -> None:
+    """Let every process of this instance know."""
+    _flag[0] = True
 
 
 def on_term(stop: Callable[[], None], after_s: float) -> None:

@@ -90,7 +90,8 @@ migrate = Migrate(directory=MIGRATIONS, render_as_batch=False)
 def run(statement: Executable, values: Mapping[str, Any]) -> CursorResult[*tuple[Any, ...]]:
     """Run a statement that knows nothing of objects in the running transaction.
 
-    The way of a session costs twice as much: it looks for objects in what comes back.
+    The way of a session costs twice as much: it looks for objects in what comes back. Objects
+    that wait in the session are not flushed first.
     """
     return db.session.connection().execute(statement, values)
 

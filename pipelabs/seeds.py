@@ -159,28 +159,27 @@ def _evm(digest: bytes) -> str:
 
 
 def _solana(digest: bytes) -> str:
-    from bip_utils import Base58Encoder  # noqa: PLC0415  weight
+    from bip_utils import Base58Encoder  # noqa: PLC0415 - weight: the demo alone needs it
 
     return str(Base58Encoder.Encode(digest))
 
 
-def _segwit(digest: bytes) -> str:
-    from bip_utils import SegwitBech32Encoder  # noqa: PLC0415  weight
+def _segwit(version: int, size: int) -> Callable[[bytes], str]:
+    """Return the writer of Bitcoin addresses that are a witness version before a program."""
 
-    return str(SegwitBech32Encoder.Encode("bc", 0, digest[:20]))
+    def write(digest: bytes) -> str:
+        from bip_utils import SegwitBech32Encoder  # noqa: PLC0415 - weight: the demo alone needs it
 
+        return str(SegwitBech32Encoder.Encode("bc", version, digest[:size]))
 
-def _taproot(digest: bytes) -> str:
-    from bip_utils import SegwitBech32Encoder  # noqa: PLC0415  weight
-
-    return str(SegwitBech32Encoder.Encode("bc", 1, digest))
+    return write
 
 
 def _base58check(version: int) -> Callable[[bytes], str]:
     """Return the writer of addresses that are a version byte before a hash of 20 bytes."""
 
     def write(digest: bytes) -> str:
-        from bip_utils import Base58Encoder  # noqa: PLC0415  weight
+        from bip_utils import Base58Encoder  # noqa: PLC0415 - weight: the demo alone needs it
 
         return str(Base58Encoder.CheckEncode(bytes([version]) + digest[:20]))
 
@@ -190,8 +189,8 @@ def _base58check(version: int) -> Callable[[bytes], str]:
 ADDRESSES: list[Callable[[bytes], str]] = (
     52 * [_evm]
     + 22 * [_solana]
-    + 9 * [_segwit]
-    + 3 * [_taproot]
+    + 9 * [_segwit(0, 20)]
+    + 3 * [_segwit(1, 32)]  # Taproot
     + 2 * [_base58check(0x00)]  # Bitcoin's oldest kind, 1…
     + 2 * [_base58check(0x05)]  # pay to script hash, 3…
     + 10 * [_base58check(0x41)]  # Tron, T…

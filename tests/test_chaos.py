@@ -7,17 +7,17 @@ import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
-from tests.fleet import RAISED, fleet, wait_for
+from tests.fleet import wait_for
 from tests.make import QUICK_CLIENT, make_body, make_wallet
 from tests.sizes import sized
-from tests.victims import Redis, Worker, children, own_postgres
+from tests.victims import Worker, children, own_desk
 
 WRITERS = 8
 BETWEEN_KILLS = 100
@@ -82,14 +82,7 @@ class Load:
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory):
     """Run an instance on a PostgreSQL and a Redis that may be killed; yield all by their names."""
-    folder = tmp_path_factory.mktemp("chaos")
-    with ExitStack() as stack:
-        postgres = stack.enter_context(own_postgres())
-        redis = Redis(stack, folder)
-        settings = RAISED | postgres.settings
-        running = stack.enter_context(
-            fleet("chaos", folder, instances=1, redis_url=redis.url, **settings)
-        )
+    with own_desk(tmp_path_factory.mktemp("chaos")) as (running, postgres, redis):
         worker = Worker(running.masters[0])
         yield {"fleet": running, "postgres": postgres, "redis": redis, "worker": worker}
 

@@ -5,14 +5,13 @@ import collections
 import os
 import shutil
 import time
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.fleet import RAISED, fleet, wait_for
+from tests.fleet import wait_for
 from tests.make import QUICK_CLIENT, make_body, make_wallet
-from tests.victims import Redis, own_postgres
+from tests.victims import own_desk
 
 VAULT_KEYS = f"1:{base64.b64encode(os.urandom(32)).decode()}"
 SOON_S = 2
@@ -21,15 +20,8 @@ SOON_S = 2
 @pytest.fixture(scope="module")
 def breakable(tmp_path_factory):
     """Yield an instance that is ready, and the servers behind it, which may be killed."""
-    folder = tmp_path_factory.mktemp("breakable")
-    with ExitStack() as stack:
-        postgres = stack.enter_context(own_postgres())
-        redis = Redis(stack, folder)
-        settings = RAISED | postgres.settings | {"VAULT_KEYS": VAULT_KEYS}
-        running = stack.enter_context(
-            fleet("", folder, instances=1, redis_url=redis.url, **settings)
-        )
-        yield running, postgres, redis
+    with own_desk(tmp_path_factory.mktemp("breakable"), VAULT_KEYS=VAULT_KEYS) as desk:
+        yield desk
 
 
 def test_what_an_unwritable_file_missed_is_appended_once_and_in_order(breakable):

@@ -4,13 +4,13 @@ import os
 import signal
 import subprocess
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from dev import postgres, servers
 from dev.errors import CannotStart
 from dev.launcher import Launcher
-from tests.fleet import own_redis
+from tests.fleet import RAISED, fleet, own_redis
 
 
 class Postgres:
@@ -88,3 +88,16 @@ def own_postgres():
     folder = servers.throwaway_folder()
     with Launcher(folder, remove=True) as launcher:
         yield Postgres(launcher, folder)
+
+
+@contextmanager
+def own_desk(folder, **settings):
+    """Run an instance on servers of its own; yield it, its PostgreSQL and its Redis."""
+    with ExitStack() as stack:
+        postgres = stack.enter_context(own_postgres())
+        redis = Redis(stack, folder)
+        settings = RAISED | postgres.settings | settings
+        running = stack.enter_context(
+            fleet("desk", folder, instances=1, redis_url=redis.url, **settings)
+        )
+        yield running, postgres, redis

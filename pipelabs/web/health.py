@@ -11,7 +11,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from pipelabs import audit_file, draining
 from pipelabs.extensions import MIGRATIONS, db, limiter
 
-OK, AWAY, MISSING, STOPPING = "ok", "away", "missing", "stopping"
+OK, AWAY, MISSING = "ok", "away", "missing"
 
 
 class Report(NamedTuple):
@@ -34,7 +34,7 @@ def check() -> Report:
     An instance that was told to stop still serves, but wants no more calls.
     """
     if draining.is_draining():
-        return Report(is_ready=False, parts={"instance": STOPPING})
+        return Report(is_ready=False, parts={})
     parts = _database()
     is_ready = set(parts.values()) == {OK}
     parts["redis"] = _redis()
