@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import count
 from typing import Any
 
-from sqlalchemy import String, cast, func, select, text
+from sqlalchemy import ColumnElement, Select, String, TextClause, cast, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from pipelabs import audit_file
@@ -15,6 +16,8 @@ from pipelabs.models import AuditEvent, AuditFileMark, now
 SETTLE = timedelta(seconds=5)
 """After so long a worker that is alive has written the line of its commit."""
 LOCK = text("SELECT pg_try_advisory_xact_lock(hashtext(:name))")
+BATCH = 1000
+TABLE = AuditEvent.__table__
 FILED = AuditEvent.event.startswith(audit_file.FILED, autoescape=True)
 
 
@@ -34,40 +37,48 @@ def reconcile(instance: str) -> int:
     mark = db.session.get(AuditFileMark, instance)
     present = audit_file.file_handler().ids_since(mark.marked_at - SETTLE if mark else None)
     since = mark.xid if mark and present is not None else "0"
-    rows = list(_rows(instance, since, str(horizon)))
     settled = now() - SETTLE
-    young = [row["xid"] for row in rows if row["at"] > settled]
-    missing = [row for row in rows if row["at"] <= settled and row["id"] not in (present or set())]
-    if missing:
-        audit_file.file_handler().append(map(line, missing))
-    _mark(instance, min(young, key=int, default=str(horizon)))
+    oldest_young, missing = str(horizon), []
+    span = (_xid("since", since) <= TABLE.c.xid, TABLE.c.xid < _xid("before", str(horizon)))
+    for row in _rows(_about(instance, TABLE.c.id, TABLE.c.xid, TABLE.c.at).where(*span)):
+        if row["at"] > settled:
+            oldest_young = min(oldest_young, row["xid"], key=int)
+        elif row["id"] not in (present or ()):
+            missing.append(row["id"])
+    for first in range(0, len(missing), BATCH):
+        wanted = TABLE.c.id.in_(missing[first : first + BATCH])
+        audit_file.file_handler().append(map(line, _rows(_about(instance).where(wanted))))
+    _mark(instance, oldest_young)
     return len(missing)
 
 
 def rebuild(instance: str) -> int:
     """Write this instance's file anew from the table, in the order of ids; return its length."""
-    rows = sorted(_rows(instance, "0", None), key=lambda row: row["id"])
-    settled = [row for row in rows if row["at"] <= now() - SETTLE]
-    audit_file.file_handler().replace(map(line, settled))
-    return len(settled)
+    settled = _about(instance).where(now() - SETTLE >= TABLE.c.at)
+    written = count()
+    rows = _rows(settled.order_by(None).order_by(TABLE.c.id))
+    audit_file.file_handler().replace(line(row) for row, _ in zip(rows, written, strict=False))
+    return next(written)
 
 
-def _rows(instance: str, since: str, before: str | None) -> Iterator[dict[str, Any]]:
-    """Yield the rows that the file is about, from one transaction on to another."""
-    xid = AuditEvent.xid
-    wanted = select(*AuditEvent.__table__.columns).where(
-        AuditEvent.instance == instance, FILED, xid >= text("CAST(:since AS xid8)")
-    )
-    if before is not None:
-        wanted = wanted.where(xid < text("CAST(:before AS xid8)"))
-    found = db.session.execute(
-        wanted.order_by(xid, AuditEvent.id), {"since": since, "before": before}
-    )
+def _about(instance: str, *columns: ColumnElement[Any]) -> Select[Any]:
+    """Return the query for what an instance's file is about, in the order of transactions."""
+    wanted = select(*columns or TABLE.columns).where(TABLE.c.instance == instance, FILED)
+    return wanted.order_by(TABLE.c.xid, TABLE.c.id)
+
+
+def _rows(wanted: Select[Any]) -> Iterator[dict[str, Any]]:
+    """Yield the rows; a batch of them is in memory at a time, however long the table is."""
+    found = db.session.execute(wanted.execution_options(yield_per=BATCH))
     yield from (dict(row) for row in found.mappings())
 
 
+def _xid(name: str, value: str) -> TextClause:
+    return text(f"CAST(:{name} AS xid8)").bindparams(**{name: value})
+
+
 def _mark(instance: str, xid: str) -> None:
-    values = {"xid": text("CAST(:xid AS xid8)").bindparams(xid=xid), "marked_at": now()}
+    values = {"xid": _xid("xid", xid), "marked_at": now()}
     statement = insert(AuditFileMark).values(instance=instance, **values)
     db.session.execute(
         statement.on_conflict_do_update(index_elements=[AuditFileMark.instance], set_=values)
