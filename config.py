@@ -19,6 +19,8 @@ WELL_KNOWN_SECRETS = ("change", "default", "example", "insecure", "password", "s
 SECRET_BYTES = 32
 """RFC 7518, 3.2: a key for HS256 is no shorter than the hash."""
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]+)?", re.ASCII)
+ENVIRONMENTS = (LOCAL := "local", "staging", "production")
+"""What the console's banner says; on `local` alone its cookies go without TLS."""
 REDIS_OPTIONS = {
     "socket_connect_timeout": 0.25,
     "socket_timeout": 0.25,
@@ -84,6 +86,7 @@ class Config:
     SECRET_KEY = env("SECRET_KEY")
     VAULT_KEYS = env("VAULT_KEYS")
     INSTANCE = env("INSTANCE", socket.gethostname())
+    ENVIRONMENT = env("ENVIRONMENT", "production").lower()
     TRUSTED_PROXIES = number("TRUSTED_PROXIES", 0)
     TRUSTED_HOSTS = listed("TRUSTED_HOSTS") or None
     CORS_ORIGINS = listed("CORS_ORIGINS")
@@ -91,8 +94,7 @@ class Config:
     DRAIN_S = number("DRAIN_S", 3, most=20)
 
     AUDIT_LOG_FILE = env("AUDIT_LOG_FILE", "client_creation.log")
-    LOG_FORMAT = env("LOG_FORMAT", "json")
-    LOG_LEVEL = env("LOG_LEVEL", "INFO").upper()
+    LOG_FORMAT, LOG_LEVEL = env("LOG_FORMAT", "json"), env("LOG_LEVEL", "INFO").upper()
     SLOW_QUERY_MS = number("SLOW_QUERY_MS", 200)
 
     MAX_CONTENT_LENGTH = 256 * 1024
@@ -131,13 +133,14 @@ class Config:
     RATELIMIT_HEADERS_ENABLED = False
     RATELIMIT_CREATE = env("RATELIMIT_CREATE", "20/minute")
     RATELIMIT_GENERAL = env("RATELIMIT_GENERAL", "100/minute")
+    RATELIMIT_CONSOLE = env("RATELIMIT_CONSOLE", "300/minute")
 
     JWT_ALGORITHM = "HS256"
     JWT_DECODE_ALGORITHMS = ["HS256"]
     JWT_ENCODE_ISSUER = JWT_DECODE_ISSUER = "pipelabs"
     JWT_ENCODE_AUDIENCE = JWT_DECODE_AUDIENCE = "pipelabs-admin"
     JWT_ACCESS_TOKEN_EXPIRES = timedelta(minutes=15)
-    JWT_REFRESH_TOKEN_EXPIRES = timedelta(hours=12)
+    JWT_REFRESH_TOKEN_EXPIRES = JWT_CONSOLE_TOKEN_EXPIRES = timedelta(hours=12)
     JWT_DECODE_LEEWAY = 10
     JWT_TOKEN_LOCATION = ["headers"]
 
@@ -166,8 +169,8 @@ def check(settings: Mapping[str, Any]) -> None:
         _choice("LOG_LEVEL", settings["LOG_LEVEL"], ("INFO", "DEBUG", "WARNING", "ERROR")),
         _choice("LOG_FORMAT", settings["LOG_FORMAT"], ("json", "text")),
         memory_limits(storage, settings["WORKERS"]),
-        _limit("RATELIMIT_CREATE", settings["RATELIMIT_CREATE"], "20/minute"),
-        _limit("RATELIMIT_GENERAL", settings["RATELIMIT_GENERAL"], "100/minute"),
+        *(_limit(f"RATELIMIT_{one}", settings) for one in ("CREATE", "GENERAL", "CONSOLE")),
+        _choice("ENVIRONMENT", settings["ENVIRONMENT"], ENVIRONMENTS),
     ]
     if found := list(filter(None, refusals)):
         raise ConfigError("\n".join(found))
@@ -207,14 +210,14 @@ def _choice(name: str, value: str, choices: tuple[str, ...]) -> str:
     return f"{name} must be one of {', '.join(choices)}, such as {name}={choices[0]}"
 
 
-def _limit(name: str, value: str, example: str) -> str:
+def _limit(name: str, settings: Mapping[str, Any]) -> str:
     """Return why the limit cannot be read: Flask-Limiter would log that and limit nothing."""
     try:
-        [limit] = parse_many(value)
+        [limit] = parse_many(settings[name])
         is_limit = limit.amount > 0 and limit.get_expiry() > 0
     except ValueError:
         is_limit = False
-    return "" if is_limit else f"{name} is not one limit: {name}={example}"
+    return "" if is_limit else f"{name} is not one limit: {name}=20/minute"
 
 
 def _database_url(name: str, value: str) -> str:

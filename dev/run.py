@@ -29,6 +29,7 @@ Pipe Labs is ready at {address} (Ctrl-C stops it).
 
   e-mail    {email}
   password  {password}
+  console   {address}/admin
 {demo}
 Create a client:
 
@@ -63,7 +64,7 @@ def _run(launcher: Launcher, folder: Path, found: Settings) -> None:
     words = ["demo"] if found.has_demo else []
     variables = found.finish(_start_servers(launcher, folder, found))
     # No balancer has to notice that this instance stops.
-    variables |= {"HOST": HOST, "PORT": str(found.port), "DRAIN_S": "0"}
+    variables |= {"HOST": HOST, "PORT": str(found.port), "DRAIN_S": "0", "ENVIRONMENT": "local"}
     if not variables.get("REDIS_URL"):
         print("No Redis: one worker, limits in its memory (apt or brew can install Redis).")
         variables["WEB_CONCURRENCY"] = "1"

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import tarfile
@@ -24,8 +25,20 @@ PINNED = {
             "NOTICE",
         ),
     ),
+    "htmx.org": ("2.0.11", ("dist/htmx.min.js", "LICENSE")),
+    "lucide-static": ("1.62.0", ("LICENSE",)),
 }
 """Package → its version, and which of its files are served or must go along with them."""
+SPRITE = "sprite.svg"
+ICONS = {
+    "lucide-static": """
+        arrow-down arrow-up check chevron-left chevron-right circle-check copy download info
+        key-round layout-dashboard log-out menu monitor moon pencil plus scroll-text search shield
+        sun triangle-alert user-cog user-round users waypoints
+    """,
+}
+"""Package → which of its icons go into one file of symbols."""
+DRAWING = re.compile(r"<svg[^>]*>(.*)</svg>", re.DOTALL)
 
 
 def main() -> None:
@@ -51,13 +64,32 @@ def _fetch(package: str) -> Iterator[dict[str, str]]:
             target = VENDOR / package / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source / name, target)
-            yield {
-                "package": package,
-                "version": about["version"],
-                "file": f"{package}/{name}",
-                "sha384": sha384(target),
-                "licence": about["license"],
-            }
+            yield _entry(target, about)
+        if names := ICONS.get(package):
+            target = VENDOR / package / SPRITE
+            target.write_text(_sprite(source / "icons", names.split()))
+            yield _entry(target, about)
+
+
+def _entry(file: Path, about: dict[str, str]) -> dict[str, str]:
+    """Return what the manifest says of a file."""
+    return {
+        "package": about["name"],
+        "version": about["version"],
+        "file": str(file.relative_to(VENDOR)),
+        "sha384": sha384(file),
+        "licence": about["license"],
+    }
+
+
+def _sprite(folder: Path, names: list[str]) -> str:
+    """Return one drawing with a symbol for each icon; what they have in common stands once."""
+    symbols = [
+        f'<symbol id="{name}" viewBox="0 0 24 24">{" ".join(found[1].split())}</symbol>'
+        for name in names
+        if (found := DRAWING.search((folder / f"{name}.svg").read_text()))
+    ]
+    return "\n".join(['<svg xmlns="http://www.w3.org/2000/svg">', *symbols, "</svg>", ""])
 
 
 def _unpacked(wanted: str, folder: Path) -> Path:

@@ -3,9 +3,9 @@
 from flask import Flask
 
 import config as settings
-from pipelabs import api, audit, cli, crypto, extensions, logs, web
+from pipelabs import admin, api, audit, cli, crypto, extensions, logs, web
 
-PARTS = (crypto, audit, web, extensions, logs, api, cli)
+PARTS = (crypto, audit, web, extensions, logs, api, admin, cli)
 """In start-up order: `web` names the caller before the limiter in `extensions` counts it."""
 
 

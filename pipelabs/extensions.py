@@ -19,6 +19,8 @@ from pipelabs.models import Base
 
 LIMITED_PATH = "/api/admin"
 """Every call below it spends one of the general budget."""
+CONSOLE_PATH = "/admin"
+"""Every page below it spends one of the console's budget."""
 
 
 class UnitSession(FlaskSession):
@@ -43,8 +45,16 @@ def _general_limit() -> str:
     return str(current_app.config["RATELIMIT_GENERAL"])
 
 
+def _console_limit() -> str:
+    return str(current_app.config["RATELIMIT_CONSOLE"])
+
+
 def _is_unlimited() -> bool:
     return request.method == "OPTIONS" or not is_below(request.path, LIMITED_PATH)
+
+
+def _is_no_page() -> bool:
+    return request.method == "OPTIONS" or not is_below(request.path, CONSOLE_PATH)
 
 
 def is_below(path: str, prefix: str) -> bool:
@@ -74,7 +84,8 @@ class FallingLimiter(Limiter):
 limiter = FallingLimiter(
     limit_key,
     application_limits=[
-        ApplicationLimit(limit_provider=_general_limit, scope="general", exempt_when=_is_unlimited)
+        ApplicationLimit(limit_provider=_general_limit, scope="general", exempt_when=_is_unlimited),
+        ApplicationLimit(limit_provider=_console_limit, scope="console", exempt_when=_is_no_page),
     ],
     request_identifier=lambda: request.endpoint or "unknown",
 )

@@ -17,7 +17,8 @@ import config
 from pipelabs import create_app
 from pipelabs.extensions import db
 from pipelabs.models import Base, Role
-from tests.make import make_admin, make_session
+from tests.browsing import Browser
+from tests.make import PASSWORD, make_admin, make_session
 
 if "DATABASE_MIGRATION_URL" not in os.environ:
     pytest.exit("The tests need servers: make unit T=tests, or make test", returncode=2)
@@ -165,6 +166,27 @@ def sign_in(app):
         return {"Authorization": f"Bearer {token}"}
 
     return header
+
+
+@pytest.fixture
+def console(app):
+    """Return a maker of browsers that are signed in as a new admin of a role."""
+
+    def browser(role: Role, **changes):
+        with app.app_context():
+            make_admin(role=role, **changes)
+            db.session.commit()
+        browser = Browser(app)
+        browser.post("/admin/login", email=changes["email"], password=PASSWORD)
+        return browser
+
+    return browser
+
+
+@pytest.fixture
+def desk(console):
+    """A browser signed in as an operator."""
+    return console(Role.OPERATOR, email="desk@desk.local")
 
 
 @pytest.fixture

@@ -114,7 +114,8 @@ def test_a_setting_that_must_not_be_started_with_is_refused(settings, changes, s
 
 
 @pytest.mark.parametrize(
-    ("name", "example"), [("RATELIMIT_CREATE", "20/minute"), ("RATELIMIT_GENERAL", "100/minute")]
+    ("name", "example"),
+    [(f"RATELIMIT_{one}", "20/minute") for one in ("CREATE", "GENERAL", "CONSOLE")],
 )
 @pytest.mark.parametrize("value", ["20", "20 per minte", "many/minute"])
 def test_a_limit_that_would_limit_nothing_is_refused(settings, name, example, value):

@@ -47,6 +47,7 @@ class BudgetLeft(Schema):
 QUOTA = {
     "create": {"limit": 20, "remaining": 19, "window_s": 60, "reset_s": 17},
     "general": {"limit": 100, "remaining": 99, "window_s": 60, "reset_s": 17},
+    "console": {"limit": 300, "remaining": 300, "window_s": 60, "reset_s": 0},
 }
 
 

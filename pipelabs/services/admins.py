@@ -18,6 +18,7 @@ SESSION_LIFE = timedelta(hours=12)
 """NIST SP 800-63B-4: reauthentication at least every 12 hours at AAL2."""
 IDLE = timedelta(minutes=30)
 """NIST SP 800-63B-4: and after 30 minutes of inactivity; here, without a renewal."""
+TOUCH_EVERY = timedelta(minutes=1)
 SIGNED_IN = (
     select(Admin.email, Admin.role, AuditFold.folded)
     .join(Session, Session.admin_id == Admin.id)
@@ -125,6 +126,25 @@ def renew(claims: Claims, refresh_jti: UUID, stranger: Actor) -> SignedIn:
     session.refresh_jti, session.renewed_at = uuid4(), now()
     audit.record(Event.ADMIN_SESSION_RENEWED, actor, facts={"session": str(session.id)})
     return SignedIn(db.session.get_one(Admin, session.admin_id), session)
+
+
+def visit(claims: Claims, stranger: Actor) -> Actor:
+    """Return the admin whose browser this is, and keep its session from falling idle.
+
+    Written at most once a minute; raise `Unauthenticated` as `confirm` does, and after `IDLE`.
+    """
+    actor = confirm(claims, stranger)
+    renewed_at = db.session.scalar(
+        select(Session.renewed_at).where(Session.id == claims.session_id)
+    )
+    idle = now() - (renewed_at or now())
+    if idle > IDLE:
+        raise Unauthenticated("This session was idle too long; sign in again.", code="session_idle")
+    if idle > TOUCH_EVERY:
+        db.session.execute(
+            update(Session).where(Session.id == claims.session_id).values(renewed_at=now())
+        )
+    return actor
 
 
 def sign_out(actor: Actor) -> None:

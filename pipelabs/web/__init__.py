@@ -12,8 +12,8 @@ from sqlalchemy.exc import DBAPIError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from pipelabs.errors import TooLarge
-from pipelabs.extensions import finish
-from pipelabs.web import assets, auth, errors, headers, limits
+from pipelabs.extensions import CONSOLE_PATH, finish, is_below
+from pipelabs.web import assets, auth, console, errors, headers, limits, pages
 
 logger = logging.getLogger("pipelabs.request")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
@@ -57,6 +57,8 @@ def init_app(app: Flask) -> None:
     app.after_request(_end)
     errors.init_app(app)
     assets.init_app(app)
+    console.init_app(app)
+    pages.init_app(app)
 
 
 def _start() -> Response | None:
@@ -67,8 +69,11 @@ def _start() -> Response | None:
         return _options()
     if (request.content_length or 0) > current_app.config["MAX_CONTENT_LENGTH"]:
         raise TooLarge("The body is larger than this address takes.")
+    is_page = is_below(request.path, CONSOLE_PATH)
     if auth.is_guarded():
-        g.actor = auth.identify(g.actor)
+        g.actor = console.identify(g.actor) if is_page else auth.identify(g.actor)
+    if is_page and request.method not in errors.SAFE_METHODS:
+        console.refuse_forgery()
     return None
 
 

@@ -14,7 +14,7 @@ from flask_jwt_extended import create_access_token, create_refresh_token
 
 from pipelabs.audit import Actor, Event
 from pipelabs.errors import Forbidden, Unauthenticated
-from pipelabs.extensions import LIMITED_PATH, is_below
+from pipelabs.extensions import CONSOLE_PATH, LIMITED_PATH, is_below
 from pipelabs.models import Permission
 from pipelabs.services import admins
 
@@ -30,7 +30,7 @@ MOST_KNOWN = 1024
 """Tokens whose signature a worker need not check again: more than are in use at once."""
 
 
-class _Token(NamedTuple):
+class Token(NamedTuple):
     """Whose token it is, its own id, which for a refresh token must be the session's, its end."""
 
     admin: admins.Claims
@@ -88,12 +88,11 @@ def refused_event() -> Event:
 def is_guarded() -> bool:
     """Return whether the request needs somebody signed in.
 
-    All of /api/admin does, unknown paths included, and every view that is not public.
+    All of /api/admin and of /admin does, unknown paths included, and every view but public ones.
     """
-    view = current_view()
-    if is_below(request.path, LIMITED_PATH):
-        return True
-    return view is not None and getattr(view, "permission", Permission) is not None
+    if view := current_view():
+        return getattr(view, "permission", Permission) is not None
+    return is_below(request.path, LIMITED_PATH) or is_below(request.path, CONSOLE_PATH)
 
 
 def identify(stranger: Actor) -> Actor:
@@ -101,12 +100,12 @@ def identify(stranger: Actor) -> Actor:
     header = request.headers.get("Authorization")
     if header is None:
         raise Unauthenticated("Sign in first: send Authorization: Bearer <access token>.")
-    return admins.confirm(_claims(header, "access").admin, stranger)
+    return admins.confirm(_bearer(header, "access").admin, stranger)
 
 
 def renewed(stranger: Actor) -> admins.SignedIn:
     """Return the session whose refresh token this request carries as its bearer, renewed."""
-    claims = _claims(request.headers.get("Authorization", ""), "refresh")
+    claims = _bearer(request.headers.get("Authorization", ""), "refresh")
     return admins.renew(claims.admin, claims.refresh_jti, stranger)
 
 
@@ -126,12 +125,10 @@ def tokens(signed_in: admins.SignedIn) -> dict[str, Any]:
     }
 
 
-def _claims(header: str, kind: str) -> _Token:
+def claims_of(text: str, kind: str) -> Token:
     """Return what the token says, or raise `Unauthenticated`: nothing odd about it is forgiven."""
-    if not (found := BEARER.fullmatch(header)):
-        raise Unauthenticated("The Authorization header is not one bearer token.", code=INVALID)
     try:
-        token = _known(found[1], kind, current_app.config["SECRET_KEY"])
+        token = _known(text, kind, current_app.config["SECRET_KEY"])
         if token.expires_at <= time.time() - current_app.config["JWT_DECODE_LEEWAY"]:
             raise jwt.ExpiredSignatureError
     except jwt.ExpiredSignatureError:
@@ -141,8 +138,14 @@ def _claims(header: str, kind: str) -> _Token:
     return token
 
 
+def _bearer(header: str, kind: str) -> Token:
+    if not (found := BEARER.fullmatch(header)):
+        raise Unauthenticated("The Authorization header is not one bearer token.", code=INVALID)
+    return claims_of(found[1], kind)
+
+
 @lru_cache(MOST_KNOWN)
-def _known(token: str, kind: str, secret: str) -> _Token:
+def _known(token: str, kind: str, secret: str) -> Token:
     """Return what a good token says; what it says stays the same, so it is read once.
 
     What raises is not kept. Whether it has expired and whether its session lives is asked anew.
@@ -169,7 +172,7 @@ def _verified(token: str, secret: str) -> dict[str, Any]:
     )
 
 
-def _checked(claims: dict[str, Any], kind: str) -> _Token:
+def _checked(claims: dict[str, Any], kind: str) -> Token:
     """Return the claims in their own types; raise `ValueError` or its like for any other shape."""
     life = current_app.config[f"JWT_{kind.upper()}_TOKEN_EXPIRES"].total_seconds()
     times = (claims["iat"], claims["exp"])
@@ -178,7 +181,7 @@ def _checked(claims: dict[str, Any], kind: str) -> _Token:
     if not 0 < times[1] - times[0] <= life or type(claims["tv"]) is not int:
         raise ValueError("a life that we never give")
     who = admins.Claims(UUID(claims["sub"]), UUID(claims["sid"]), claims["tv"])
-    return _Token(who, UUID(claims["jti"]), times[1])
+    return Token(who, UUID(claims["jti"]), times[1])
 
 
 def stranger(incoming: Request, request_id: str) -> Actor:

@@ -20,7 +20,7 @@ from pipelabs.errors import Duplicate, PipeLabsError, SessionReplayed, Throttled
 from pipelabs.extensions import finish, unit_of_work
 from pipelabs.models import Base, Outcome
 from pipelabs.services import admins
-from pipelabs.web import idempotency, limits
+from pipelabs.web import idempotency, limits, pages
 from pipelabs.web.auth import refused_event
 
 logger = logging.getLogger("pipelabs")
@@ -79,10 +79,13 @@ def envelope(error: PipeLabsError, request_id: str) -> dict[str, object]:
 
 
 def answer(error: PipeLabsError) -> Response:
-    """Return the JSON envelope of an error, with the header fields its status asks for."""
-    response = jsonify(envelope(error, g.request_id))
-    response.status_code = error.status
-    if error.status == HTTPStatus.UNAUTHORIZED:
+    """Return an error as the JSON envelope or as a page, with the fields its status asks for."""
+    if pages.is_page():
+        response = pages.answer(error)
+    else:
+        response = jsonify(envelope(error, g.request_id))
+        response.status_code = error.status
+    if response.status_code == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = 'Bearer realm="pipelabs"'
     if error.status == HTTPStatus.TOO_MANY_REQUESTS:
         wait_s = error.wait_s if isinstance(error, Throttled) else limits.retry_after_s()

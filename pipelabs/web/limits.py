@@ -4,15 +4,19 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from flask import Response, current_app, g
+from flask import Response, current_app, g, request
 from flask_limiter.util import get_qualified_name
 from limits import RateLimitItem, parse
 from redis.exceptions import RedisError
 
-from pipelabs.extensions import LIMITED_PATH, is_below, limiter
+from pipelabs.extensions import CONSOLE_PATH, LIMITED_PATH, is_below, limiter
 
 LONGEST_WAIT_S = 60
-BUDGETS = {"create": "RATELIMIT_CREATE", "general": "RATELIMIT_GENERAL"}
+BUDGETS = {
+    "create": "RATELIMIT_CREATE",
+    "general": "RATELIMIT_GENERAL",
+    "console": "RATELIMIT_CONSOLE",
+}
 """Name of a budget in headers and answers → its setting; the tightest first."""
 
 
@@ -82,8 +86,7 @@ def spent_by(view: Callable[..., Any], path: str) -> list[str]:
     """Return the budgets that each call of the view at this path takes from; the tightest first."""
     own = limiter.limit_manager.decorated_limits(get_qualified_name(view))
     scopes = {limit.scope for limit in own}
-    general = {"general"} if is_below(path, LIMITED_PATH) else set()
-    return [budget for budget in BUDGETS if budget in scopes | general]
+    return [budget for budget in BUDGETS if budget in scopes | _by_path(path)]
 
 
 def wording(name: str) -> str:
@@ -95,7 +98,13 @@ def wording(name: str) -> str:
 def _spent() -> list[str]:
     """Return the budgets this request took from; the limiter itself remembers the last alone."""
     last = {one.request_args[-1] for one in limiter.current_limits}
-    return [name for name in BUDGETS if name in last or (last and name == "general")]
+    return [name for name in BUDGETS if name in last | _by_path(request.path)] if last else []
+
+
+def _by_path(path: str) -> set[str]:
+    """Return the budget that a path spends from, whatever the view."""
+    paths = {"general": LIMITED_PATH, "console": CONSOLE_PATH}
+    return {name for name, prefix in paths.items() if is_below(path, prefix)}
 
 
 def _budget(name: str) -> Budget:

@@ -263,6 +263,7 @@ def test_me_counts_nothing(client, operator):
     assert answers[0].json["quota"] == {
         "create": {"limit": 20, "remaining": 20, "window_s": 60, "reset_s": 0},
         "general": {"limit": 100, "remaining": 100, "window_s": 60, "reset_s": 0},
+        "console": {"limit": 300, "remaining": 300, "window_s": 60, "reset_s": 0},
     }
     assert answers[2].json["quota"] == answers[0].json["quota"]
     assert "RateLimit" not in answers[0].headers

@@ -1,0 +1,26 @@
+"""Entrance two: pages under /admin for the people of the desk; one nested blueprint a noun."""
+
+from flask import Blueprint, Flask, redirect, url_for
+from flask.typing import ResponseReturnValue
+
+from pipelabs.admin import auth, dashboard, palette
+from pipelabs.admin.sections import SECTIONS
+from pipelabs.web.auth import public
+
+admin = Blueprint("admin", __name__, url_prefix="/admin")
+NOUNS = (auth, dashboard, palette)
+for noun in NOUNS:
+    admin.register_blueprint(noun.bp)
+
+
+@public()
+def home() -> ResponseReturnValue:
+    """Send whoever asks for the bare host to the console."""
+    return redirect(url_for("admin.dashboard.index"), 303)
+
+
+def init_app(app: Flask) -> None:
+    """Register the console and its menu."""
+    app.register_blueprint(admin)
+    app.add_url_rule("/", "home", home)
+    app.jinja_env.globals["sections"] = SECTIONS

@@ -1,0 +1,74 @@
+"""Signing in and out in a browser, and how its pages look."""
+
+from flask import Blueprint, flash, g, make_response, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from pipelabs.audit import Event
+from pipelabs.errors import Unauthenticated
+from pipelabs.extensions import unit_of_work
+from pipelabs.models import Permission
+from pipelabs.schemas.admins import SignIn
+from pipelabs.services import admins, throttles
+from pipelabs.web import console, pages
+from pipelabs.web.auth import needs, public
+from pipelabs.web.forms import Form, posted
+
+bp = Blueprint("auth", __name__)
+YEAR_S = 365 * 24 * 3600
+
+
+@bp.get("/login")
+@public()
+def login() -> ResponseReturnValue:
+    """Show the sign-in form, or the page asked for to whoever is signed in."""
+    target = console.own_page(request.args.get("next", ""))
+    try:
+        console.identify(g.actor)
+    except Unauthenticated:
+        return render_template("admin/auth/login.html", form=Form(SignIn), target=target)
+    return redirect(target, 303)
+
+
+@bp.post("/login")
+@public(refused=Event.ADMIN_SIGN_IN_REFUSED)
+def sign_in() -> ResponseReturnValue:
+    """Open a session and go where one was going."""
+    target = console.own_page(request.args.get("next", ""))
+    form = posted(SignIn, "admin/auth/login.html", target=target)
+    data = form.load()
+    with unit_of_work():
+        refusal = throttles.reserve(data["email"], g.actor.address)
+    if refusal:
+        raise refusal
+    signed_in = admins.sign_in(data["email"], data["password"], g.actor)
+    return console.keep(make_response(redirect(target, 303)), signed_in)
+
+
+@bp.post("/logout")
+@needs(Permission.SELF_WRITE)
+def logout() -> ResponseReturnValue:
+    """End this session."""
+    admins.sign_out(g.actor)
+    flash("You are signed out.", "success")
+    return console.forget(make_response(redirect(url_for("admin.auth.login"), 303)))
+
+
+@bp.post("/theme")
+@needs(Permission.SELF_READ)
+def theme() -> ResponseReturnValue:
+    """Remember how this browser wants its pages: light, dark, or as the system has it."""
+    back = console.own_page(request.form.get("back", ""))
+    response = make_response(redirect(back, 303))
+    chosen = request.form.get("theme", "")
+    if chosen not in pages.THEMES:
+        response.delete_cookie(pages.THEME_COOKIE)
+        return response
+    response.set_cookie(
+        pages.THEME_COOKIE,
+        chosen,
+        max_age=YEAR_S,
+        httponly=True,
+        samesite="Strict",
+        secure=request.is_secure,
+    )
+    return response

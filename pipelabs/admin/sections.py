@@ -1,0 +1,29 @@
+"""The menu, and what else the palette offers."""
+
+from typing import NamedTuple
+
+from pipelabs.models import Permission
+
+
+class Section(NamedTuple):
+    """A line of the menu; hidden from whoever lacks the permission."""
+
+    noun: str
+    label: str
+    icon: str
+    permission: Permission
+
+
+class Action(NamedTuple):
+    """A page on which something is done, that the palette leads to at once."""
+
+    endpoint: str
+    label: str
+    icon: str
+    permission: Permission
+
+
+SECTIONS = (Section("dashboard", "Overview", "layout-dashboard", Permission.SELF_READ),)
+"""The menu, in its order; each noun's first page is its `index`."""
+ACTIONS: tuple[Action, ...] = ()
+"""Endpoints below `admin`, without parameters."""

@@ -1,0 +1,25 @@
+// What the console adds where there is JavaScript; every page works without it.
+import "./palette.js";
+
+const COPIED_MS = 1500;
+
+function dress(root) {
+  for (const button of root.querySelectorAll("[data-copy]")) button.hidden = false;
+  for (const time of root.querySelectorAll("time.when")) {
+    time.title = `${new Date(time.dateTime).toLocaleString()} (your time)`;
+  }
+}
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  await navigator.clipboard.writeText(button.dataset.copy);
+  button.dataset.done = "";
+  setTimeout(() => delete button.dataset.done, COPIED_MS);
+});
+document.addEventListener("htmx:load", (event) => dress(event.detail.elt));
+
+// On a narrow screen the menu starts closed; without JavaScript it stays open.
+const menu = document.querySelector(".menu");
+if (menu && matchMedia("(max-width: 900px)").matches) menu.open = false;
+dress(document);

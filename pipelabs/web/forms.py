@@ -1,0 +1,116 @@
+"""Forms: a schema as HTML, and what came of sending it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flask import g, request
+from marshmallow import Schema, ValidationError, fields
+from werkzeug.datastructures import MultiDict
+
+from pipelabs.errors import Fields, PipeLabsError
+from pipelabs.schemas.fields import Choice, Password, PlainText
+from pipelabs.web.console import CSRF_FIELD
+from pipelabs.web.json import wrong_fields
+
+
+@dataclass(frozen=True, slots=True)
+class FormField:
+    """One field as a template draws it; label, hint and widget come from the schema."""
+
+    name: str
+    label: str
+    hint: str
+    widget: str
+    value: str
+    is_required: bool
+    choices: tuple[str, ...]
+    most: int | None
+    autocomplete: str
+    errors: tuple[str, ...]
+
+
+class Form:
+    """A schema as a form, with what was typed and what was wrong with it."""
+
+    def __init__(self, schema: type[Schema], values: Mapping[str, Any] | None = None) -> None:
+        """`values` are shown until something is sent: a row's, by field."""
+        self.schema = schema()
+        self.values = {name: _text(value) for name, value in (values or {}).items()}
+        self.errors: Fields = {}
+        self.existing: Mapping[str, str] = {}
+
+    def load(self) -> Any:
+        """Return the clean data; raise `InvalidInput` naming every wrong field.
+
+        A field left empty counts as absent, for that is all that a browser can say.
+        """
+        sent = {name: value for name, value in self.values.items() if value != ""}
+        try:
+            return self.schema.load(sent)
+        except ValidationError as error:
+            raise wrong_fields(error.messages_dict) from None
+
+    def take(self, error: PipeLabsError) -> None:
+        """Keep what was wrong, to be shown beside the fields."""
+        self.errors = error.fields
+        self.existing = getattr(error, "existing", {})
+
+    def __iter__(self) -> Iterator[FormField]:
+        """Yield the fields in the order of the schema."""
+        return map(self.__getitem__, self.schema.load_fields)
+
+    def __getitem__(self, name: str) -> FormField:
+        """Return one field."""
+        field = self.schema.load_fields[name]
+        about = field.metadata
+        default = field.load_default if isinstance(field.load_default, str) else ""
+        return FormField(
+            name=name,
+            label=about.get("label", name.replace("_", " ").capitalize()),
+            hint=about.get("description", ""),
+            widget=about.get("widget") or _widget(field),
+            value=self.values.get(name, default),
+            is_required=field.required,
+            choices=tuple(one.value for one in field.choices.values())
+            if isinstance(field, Choice)
+            else (),
+            most=field.most if isinstance(field, PlainText) else None,
+            autocomplete=about.get("autocomplete", "off"),
+            errors=tuple(self.errors.get(name, ())),
+        )
+
+
+def posted(schema: type[Schema], template: str, **context: Any) -> Form:
+    """Return the form that was sent; any error from here on shows `template` with it again."""
+    form = Form(schema, _once(request.form))
+    g.refused_form = (template, form, context)
+    return form
+
+
+def query(schema: type[Schema]) -> Any:
+    """Return the clean query string; empty parameters count as absent."""
+    return Form(schema, _once(request.args)).load()
+
+
+def _once(sent: MultiDict[str, str]) -> dict[str, str]:
+    """Return each field's text; raise `InvalidInput` for one that was sent twice."""
+    twice = {name: ["Sent more than once."] for name, found in sent.lists() if len(found) > 1}
+    if twice:
+        raise wrong_fields(twice)
+    return {name: value for name, value in sent.items() if name != CSRF_FIELD}
+
+
+def _widget(field: fields.Field[Any]) -> str:
+    match field:
+        case Choice():
+            return "select"
+        case Password():
+            return "password"
+        case PlainText(lines=True):
+            return "textarea"
+    return "text"
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)

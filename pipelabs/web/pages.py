@@ -1,0 +1,116 @@
+"""What every page has: who looks at it, its filters, and errors as pages."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import (
+    Flask,
+    Response,
+    current_app,
+    g,
+    has_request_context,
+    make_response,
+    redirect,
+    render_template,
+    request,
+)
+from jinja2 import StrictUndefined
+
+from pipelabs.errors import PipeLabsError
+from pipelabs.extensions import CONSOLE_PATH, is_below
+from pipelabs.models import Permission
+from pipelabs.web import console
+
+THEMES = ("light", "dark")
+THEME_COOKIE = "pl_theme"
+TITLES = {
+    400: "This cannot be done",
+    401: "Sign in first",
+    403: "This is not for you",
+    404: "There is nothing here",
+    405: "This is no way in",
+    409: "Something is in the way",
+    412: "Somebody was quicker",
+    413: "This is too large",
+    429: "Too many requests",
+    500: "Something went wrong",
+    503: "Not available right now",
+}
+
+
+def is_page() -> bool:
+    """Return whether this request is a browser's, whose errors are pages."""
+    return request.path == "/" or is_below(request.path, CONSOLE_PATH)
+
+
+def answer(error: PipeLabsError) -> Response:
+    """Return the page of an error: its form with the sentences beside the fields, if it has one.
+
+    Who is not signed in is sent to do so, and comes back to where he was.
+    """
+    if shown := g.pop("refused_form", None):
+        template, form, context = shown
+        form.take(error)
+        return make_response(
+            render_template(template, form=form, error=error, **context), error.status
+        )
+    if error.status == 401:
+        return _to_sign_in()
+    title = TITLES.get(error.status, TITLES[400])
+    return make_response(render_template("error.html", title=title, error=error), error.status)
+
+
+def _to_sign_in() -> Response:
+    """Send the browser to the sign-in page; htmx would put that page into a corner of this one."""
+    address = console.sign_in_address()
+    if request.headers.get("HX-Request"):
+        return console.forget(Response(status=401, headers={"HX-Redirect": address}))
+    return console.forget(make_response(redirect(address, 303)))
+
+
+def when(moment: datetime) -> str:
+    """Return a time in UTC as a person reads it: `2026-11-24 09:05`."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}"
+
+
+def machine_time(moment: datetime) -> str:
+    """Return a time as a `time` element carries it."""
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def short_address(address: str) -> str:
+    """Return an address with its middle left out: `0x5290…9EE7`."""
+    return address if len(address) <= 13 else f"{address[:6]}…{address[-4:]}"
+
+
+def figure(number: float) -> str:
+    """Return a number with its thousands set apart."""
+    return f"{number:,}"
+
+
+def can(permission: str) -> bool:
+    """Return whether whoever looks at the page has the permission."""
+    role = g.actor.role
+    return role is not None and Permission(permission) in role.permissions
+
+
+def init_app(app: Flask) -> None:
+    """Give templates what every page needs."""
+    app.jinja_env.undefined = StrictUndefined
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    for filter_ in (when, machine_time, short_address, figure):
+        app.jinja_env.filters[filter_.__name__] = filter_
+    app.context_processor(_context)
+
+
+def _context() -> dict[str, Any]:
+    if not has_request_context():  # the API's document is made of a template too
+        return {}
+    theme = request.cookies.get(THEME_COOKIE)
+    return {
+        "actor": g.get("actor"),
+        "can": can,
+        "csrf_token": console.csrf_token,
+        "environment": current_app.config["ENVIRONMENT"],
+        "theme": theme if theme in THEMES else "",
+    }
