@@ -57,7 +57,9 @@ def answer(error: PipeLabsError) -> Response:
     if error.status == 401:
         return _to_sign_in()
     title = TITLES.get(error.status, TITLES[400])
-    return make_response(render_template("error.html", title=title, error=error), error.status)
+    who = "signed_in" if g.actor.role else "stranger"
+    page = render_template(f"errors/{who}.html", title=title, error=error)
+    return make_response(page, error.status)
 
 
 def _to_sign_in() -> Response:
