@@ -7,7 +7,7 @@ import os
 from contextlib import ExitStack
 from pathlib import Path
 
-from dev.bench import report, usage
+from dev.bench import pages, report, usage
 from dev.bench.rounds import play
 from dev.bench.stage import NO_PGBENCH, set_up
 from dev.errors import CannotStart
@@ -33,7 +33,9 @@ def main() -> None:
             print(f"Round {number} of {count} …", flush=True)
             rounds.append(play(stage, bare, seconds))
         stage.refuse_gaps()
-        found = report.results(rounds, stage.versions, seconds)
+        print("The console's pages …", flush=True)
+        shown = pages.play(stage, bare, share=0.01 if is_quick else 1)
+        found = report.results(rounds, shown, stage.versions, seconds)
     print(f"\n{report.table(found)}")
     if not is_quick:
         RESULTS.write_text(report.text(found))

@@ -3,9 +3,12 @@
 import runpy
 from collections.abc import Mapping
 
-from flask import Flask
+from flask import Flask, render_template_string
 from gunicorn.config import Config
 
+PAGE = """<!doctype html><title>Rows</title><table>{% for row in rows %}
+<tr><td>{{ row }}</td><td>Client {{ row }}</td><td>c{{ row }}@example.com</td></tr>
+{% endfor %}</table>"""
 app = Flask(__name__, static_folder=None)
 
 
@@ -19,6 +22,12 @@ def health() -> Mapping[str, str]:
 def hello() -> tuple[Mapping[str, str], int]:
     """Answer as a create does, and do nothing."""
     return {"message": "hello"}, 201
+
+
+@app.get("/admin/")
+def page() -> str:
+    """Show a table of 50 rows, as a list of the console does, of nothing."""
+    return render_template_string(PAGE, rows=range(50))
 
 
 def settings() -> str:

@@ -22,6 +22,7 @@ HEADINGS = {
     "own_p50_ms": "own p50 ms",
     "own_p99_ms": "own p99 ms",
 }
+PAGE_MS = 60
 LEGEND = "µs: processor time of a request. own: its processing_time_ms."
 
 
@@ -71,7 +72,9 @@ RATIOS = (
 )
 
 
-def results(rounds: Sequence[Round], versions: Mapping[str, str], seconds: int) -> dict[str, Any]:
+def results(
+    rounds: Sequence[Round], pages: Mapping[str, float], versions: Mapping[str, str], seconds: int
+) -> dict[str, Any]:
     """Return what is kept of a bench: no name of a machine, and always in the same order.
 
     A ratio is the median of the rounds' ratios, for the machine's speed drifts between rounds.
@@ -98,6 +101,7 @@ def results(rounds: Sequence[Round], versions: Mapping[str, str], seconds: int) 
         "seconds_a_load": seconds,
         "ratios": ratios,
         "medians": rows,
+        "pages_ms": {name: _short(ms) for name, ms in pages.items()},
     }
 
 
@@ -118,7 +122,11 @@ def table(found: Mapping[str, Any]) -> str:
         )
         for name, facts in found["ratios"].items()
     ]
-    return f"{_columns(lines)}\n{LEGEND}\n\n{_columns(ratios)}"
+    pages = [("pages over a large book", "ms", "goal", "")] + [
+        (name, _shown(ms), f"≤ {PAGE_MS}", "met" if ms <= PAGE_MS else "missed")
+        for name, ms in found["pages_ms"].items()
+    ]
+    return f"{_columns(lines)}\n{LEGEND}\n\n{_columns(ratios)}\n\n{_columns(pages)}"
 
 
 def text(found: Mapping[str, Any]) -> str:

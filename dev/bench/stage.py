@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg2
@@ -55,6 +55,7 @@ class Stage:
     folder: Path
     environment: Mapping[str, str]
     token: str
+    password: str = field(repr=False)
     wrk: str
     pgbench: str | None
     versions: Mapping[str, str]
@@ -122,10 +123,19 @@ def set_up() -> Iterator[Stage]:
         if started.redis_url is None:
             raise CannotStart(programs.NO_REDIS)
         environment = _environment(folder) | started.environment()
-        token, script = _prepare(launcher, environment)
+        password = secrets.token_urlsafe(18)
+        token, script = _prepare(launcher, environment, password)
         versions, stores = _stores(started)
         stage = Stage(
-            launcher, folder, environment, token, wrk, statements.program(), versions, stores
+            launcher,
+            folder,
+            environment,
+            token,
+            password,
+            wrk,
+            statements.program(),
+            versions,
+            stores,
         )
         stage.script.write_text(script)
         yield stage
@@ -156,12 +166,12 @@ def _environment(folder: Path) -> dict[str, str]:
         "AUDIT_LOG_FILE": str(folder / "client_creation.log"),
         "RATELIMIT_CREATE": LIMIT,
         "RATELIMIT_GENERAL": LIMIT,
+        "RATELIMIT_CONSOLE": LIMIT,
     }
 
 
-def _prepare(launcher: Launcher, environment: Mapping[str, str]) -> tuple[str, str]:
+def _prepare(launcher: Launcher, environment: Mapping[str, str], password: str) -> tuple[str, str]:
     """Migrate, make an owner, and return a token and the script of what a create sends."""
-    password = secrets.token_urlsafe(18)
     said(launcher, environment, ["-m", "dev.prepare", OWNER], password)
     # an instance of its own: else the application would write lines for pgbench's audit rows
     log = environment["AUDIT_LOG_FILE"] + ".pgbench"

@@ -114,7 +114,9 @@ def test_creates_that_differ_in_more_than_values_are_no_script():
 def test_a_ratio_is_the_median_of_the_rounds_ratios():
     fast, slow = make_round(create=300.0, bare_view=1000.0), make_round(100.0, 500.0)
 
-    found = report.results([fast, slow, make_round(200.0, 800.0)], {"redis": "7"}, 8)
+    found = report.results(
+        [fast, slow, make_round(200.0, 800.0)], {"overview": 20.0}, {"redis": "7"}, 8
+    )
 
     assert found["ratios"]["requests/s, of the bare view's"] == {
         "is": 0.25,
@@ -126,14 +128,14 @@ def test_a_ratio_is_the_median_of_the_rounds_ratios():
 
 
 def test_each_goal_is_met_or_missed():
-    ratios = report.results([make_round()], {}, 8)["ratios"]
+    ratios = report.results([make_round()], {"overview": 20.0}, {}, 8)["ratios"]
 
     verdicts = [facts["verdict"] for facts in ratios.values() if "goal" in facts]
     assert verdicts == ["missed", "met", "met", "missed", "met", "met", "met"]
 
 
 def test_the_table_has_every_load_and_every_ratio():
-    found = report.results([make_round()], {}, 8)
+    found = report.results([make_round()], {"overview": 20.0}, {}, 8)
 
     lines = report.table(found).splitlines()
 
@@ -151,11 +153,11 @@ def test_the_table_has_every_load_and_every_ratio():
 def test_without_pgbench_its_row_and_its_ratio_are_left_out():
     without = {row: figures for row, figures in make_round().items() if row != PGBENCH}
 
-    assert "pgbench" not in report.text(report.results([without], {}, 8))
+    assert "pgbench" not in report.text(report.results([without], {"overview": 20.0}, {}, 8))
 
 
 def test_results_name_no_machine_and_no_folder():
-    text = report.text(report.results([make_round()], {}, 8))
+    text = report.text(report.results([make_round()], {"overview": 20.0}, {}, 8))
 
     assert os.uname().nodename not in text
     assert "/home" not in text

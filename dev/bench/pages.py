@@ -1,0 +1,111 @@
+"""The console's pages over a large book: how long each takes, beside a bare template's."""
+
+import re
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from http.client import HTTPConnection
+from statistics import median
+from urllib.parse import urlencode
+
+import psycopg2
+
+from dev.bench.load import WrongAnswer
+from dev.bench.stage import OWNER, Serving, Stage
+from dev.listening import HOST
+
+CLIENTS, EVENTS = 100_000, 1_000_000
+TIMES = 21
+"""Calls of a page, of which the median counts; the first of them warm the caches."""
+BARE = "bare template page"
+PATHS = {
+    "overview": "/admin/",
+    "clients": "/admin/clients",
+    "clients, searched": "/admin/clients?q=client+99",
+    "clients, by name, deep": "/admin/clients?sort=name&cursor=%3Es%3Aclient%2050000~{cursor}",
+    "client": "/admin/clients/{client}",
+    "audit": "/admin/audit",
+    "audit, one status": "/admin/audit?status=ERROR",
+    "account": "/admin/account",
+}
+FILL_CLIENTS = """
+INSERT INTO clients (id, created_at, updated_at, name, wallet_address, chain, email, tier, status,
+                     notes, settings, version)
+SELECT gen_random_uuid(), moment, moment, 'Client ' || n, '0x' || lpad(to_hex(n), 40, '0'), 'evm',
+       'c' || n || '@example.com', (ARRAY['Basic', 'Standard', 'Premium', 'Enterprise'])[n % 4 + 1],
+       (ARRAY['active', 'active', 'paused', 'suspended'])[n % 4 + 1], '', '{}', 1
+FROM generate_series(1, %(count)s) n, LATERAL (SELECT now() - n * interval '90 s') made (moment)
+"""
+FILL_EVENTS = """
+INSERT INTO audit_events (uid, at, instance, admin_id, actor, address, request_id, status, event,
+                          http, ms, details, mac_key, mac)
+SELECT gen_random_uuid(), now() - (%(count)s - n) * interval '6 s', 'filled', admins.id,
+       admins.email, '192.0.2.' || n % 200, lpad(to_hex(n), 8, '0'), status,
+       CASE WHEN status = 'SUCCESS' THEN 'client.created' ELSE 'client.create_refused' END,
+       201, n % 50,
+       CASE WHEN status = 'SUCCESS' THEN '{}' ELSE '{"code": "invalid_input"}' END::jsonb,
+       's00000000', '\\x00'
+FROM generate_series(1, %(count)s) n, (SELECT id, email FROM admins LIMIT 1) admins,
+     LATERAL (SELECT CASE WHEN n % 5000 = 0 THEN 'ERROR' WHEN n % 20 = 0 THEN 'INVALID'
+                          WHEN n % 33 = 0 THEN 'DUPLICATE' ELSE 'SUCCESS' END) outcome (status)
+"""
+CSRF = re.compile(r'name="csrf_token" value="([^"]+)"')
+
+Pages = Mapping[str, float]
+"""Page → median milliseconds, seen from the other end of a loopback connection."""
+
+
+def play(stage: Stage, bare: Serving, share: float = 1) -> Pages:
+    """Fill the tables with a share of the large book, and return what each page takes."""
+    known = _fill(stage, share)
+    with stage.application() as app, closing(HTTPConnection(HOST, app.port, timeout=30)) as console:
+        cookie = _sign_in(console, stage.password)
+        found = {
+            name: _median(console, path.format(**known), cookie) for name, path in PATHS.items()
+        }
+    with closing(HTTPConnection(HOST, bare.port, timeout=30)) as connection:
+        return {BARE: _median(connection, "/admin/", ""), **found}
+
+
+def _fill(stage: Stage, share: float) -> dict[str, str]:
+    """Add rows as the tables' owner, and return what addresses are made of."""
+    with closing(psycopg2.connect(stage.environment["DATABASE_MIGRATION_URL"])) as connection:
+        connection.autocommit = True
+        cursor = connection.cursor()
+        cursor.execute(FILL_CLIENTS, {"count": int(CLIENTS * share)})
+        cursor.execute(FILL_EVENTS, {"count": int(EVENTS * share)})
+        cursor.execute("VACUUM ANALYZE clients, audit_events")
+        cursor.execute("SELECT id FROM clients WHERE name = 'Client 7'")
+        [client] = cursor.fetchone() or [""]
+        return {"client": client, "cursor": f"uuid%3A{client}"}
+
+
+def _sign_in(connection: HTTPConnection, password: str) -> str:
+    """Return the cookies of a new session."""
+    form, visit = _answer(connection, "GET", "/admin/login", {})
+    [token] = CSRF.findall(form)
+    fields = {"csrf_token": token, "email": OWNER, "password": password}
+    headers = {"Cookie": visit, "Content-Type": "application/x-www-form-urlencoded"}
+    return _answer(connection, "POST", "/admin/login", headers, urlencode(fields))[1]
+
+
+def _median(connection: HTTPConnection, path: str, cookie: str) -> float:
+    times = []
+    for _ in range(TIMES):
+        begun = time.perf_counter()
+        _answer(connection, "GET", path, {"Cookie": cookie})
+        times.append((time.perf_counter() - begun) * 1000)
+    return median(times)
+
+
+def _answer(
+    connection: HTTPConnection, method: str, path: str, headers: Mapping[str, str], body: str = ""
+) -> tuple[str, str]:
+    """Return the page and the cookies of an answer; raise `WrongAnswer` if it is an error."""
+    connection.request(method, path, body, dict(headers))
+    response = connection.getresponse()
+    text = response.read().decode()
+    if response.status not in {200, 303} or (method == "GET" and response.status == 303):
+        raise WrongAnswer(f"{method} {path} was answered {response.status}: {text[:300]}")
+    cookies = [one.partition(";")[0] for one in response.headers.get_all("Set-Cookie", [])]
+    return text, "; ".join(cookies)
