@@ -46,6 +46,12 @@ class Input(Schema):
         }
 
 
+class Query(Schema):
+    """Base of what callers send in a query string: no unknown parameters."""
+
+    error_messages = {"unknown": "There is no such parameter."}  # noqa: RUF012 - see `Input`
+
+
 class PlainText(fields.String):
     """Text as typed, NFC, trimmed; one line with single spaces unless `lines` is set."""
 

@@ -7,11 +7,12 @@ from typing import Any, Never
 
 from flask import Request
 from gunicorn.http.errors import ParseException
-from marshmallow import ValidationError
+from marshmallow import RAISE, ValidationError
 from webargs.flaskparser import FlaskParser
 
 from pipelabs.errors import InvalidInput, TooLarge, UnsupportedMedia
 from pipelabs.schemas.fields import MarkupSentence
+from pipelabs.web import query
 
 DEEPEST = 32
 MOST_MEMBERS = 64
@@ -49,10 +50,15 @@ class StrictParser(FlaskParser):
     """Feeds `blueprint.arguments` from `load`, and answers wrong fields in our own envelope."""
 
     DEFAULT_VALIDATION_STATUS = 400
+    DEFAULT_UNKNOWN_BY_LOCATION = {"json": None, "query": RAISE}  # noqa: RUF012 - webargs' own form
 
     def load_json(self, req: Request, schema: object) -> dict[str, Any]:
         """Return the strict body in place of webargs' lenient one."""
         return load(req)
+
+    def load_querystring(self, req: Request, schema: object) -> dict[str, str]:
+        """Return the strict query string in place of webargs' lenient one."""
+        return query.load(req)
 
     def handle_error(
         self,
@@ -64,7 +70,8 @@ class StrictParser(FlaskParser):
         error_headers: Mapping[str, str] | None,
     ) -> Never:
         """Raise `InvalidInput` with every wrong field at once."""
-        raise wrong_fields(error.messages_dict["json"]) from None
+        [fields] = error.messages_dict.values()
+        raise wrong_fields(fields) from None
 
 
 def wrong_fields(fields: Mapping[str, list[str]]) -> InvalidInput:

@@ -69,7 +69,9 @@ class Operations(FlaskPlugin):
 
 
 def _complete(operation: Operation, view: View, rule: Rule, method: str) -> None:
-    schema = _add_examples(operation)
+    schemas = {one["in"]: one["schema"] for one in operation.get("parameters", [])}
+    if body := _add_examples(operation):
+        schemas["json"] = body
     operation["operationId"] = rule.endpoint.removeprefix("api.").replace(".", "_")
     operation["tags"] = [rule.endpoint.split(".")[-2]]
     # Lines of a docstring are not lines of a page, which would break where they do.
@@ -78,7 +80,7 @@ def _complete(operation: Operation, view: View, rule: Rule, method: str) -> None
     if getattr(view, "permission", None) is None:
         operation.setdefault("security", [])
     responses = {int(status): found for status, found in operation["responses"].items()}
-    errors = sorted(errors_of(view, rule, method, schema), key=attrgetter("status"))
+    errors = sorted(errors_of(view, rule, method, schemas), key=attrgetter("status"))
     for status, found in groupby(errors, attrgetter("status")):
         responses[status] = _refusal(status, list(found))
     _add_request_fields(operation, view, responses)

@@ -1,6 +1,6 @@
 """Which errors each view can answer, told by the decorators it already has."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from werkzeug.routing import Rule
@@ -35,6 +35,9 @@ IDEMPOTENCY_ERRORS = (
     KeyReused("This Idempotency-Key was used for another body."),
 )
 
+UNKNOWN = {"colour": "red"}
+"""What no schema has."""
+
 
 def raises(*errors: PipeLabsError) -> Callable[[V], V]:
     """Note examples of what the view's own service raises; the rest is told by its decorators."""
@@ -46,11 +49,12 @@ def raises(*errors: PipeLabsError) -> Callable[[V], V]:
     return decorate
 
 
-def errors_of(view: View, rule: Rule, method: str, schema: Any) -> Iterator[PipeLabsError]:
-    """Yield an example of every error that this operation can answer; `schema` is its body's."""
+def errors_of(
+    view: View, rule: Rule, method: str, schemas: Mapping[str, Any]
+) -> Iterator[PipeLabsError]:
+    """Yield an example of every error that this operation can answer; `schemas` are by location."""
     needs_somebody = getattr(view, "permission", None) is not None
-    if schema:
-        yield from _of_body(schema)
+    yield from _of_input(schemas)
     if needs_somebody:
         yield UNAUTHENTICATED
     if is_restricted(view):
@@ -73,9 +77,15 @@ def is_restricted(view: View) -> bool:
     return permission is not None and not all(permission in role.permissions for role in Role)
 
 
-def _of_body(schema: Any) -> Iterator[PipeLabsError]:
-    """Yield what a body is refused for; the wrong fields are those of an empty object."""
-    yield wrong_fields(schema.validate({}))
-    yield InvalidInput("The body is not well-formed JSON.", code="invalid_json")
-    yield from_http(413)
-    yield UNSUPPORTED
+def _of_input(schemas: Mapping[str, Any]) -> Iterator[PipeLabsError]:
+    """Yield what is refused of a query string and a body.
+
+    The wrong fields of a body are those of an empty object, or one that no schema has.
+    """
+    if "query" in schemas:
+        yield wrong_fields(schemas["query"].validate(UNKNOWN))
+    if "json" in schemas:
+        yield wrong_fields(schemas["json"].validate({}) or schemas["json"].validate(UNKNOWN))
+        yield InvalidInput("The body is not well-formed JSON.", code="invalid_json")
+        yield from_http(413)
+        yield UNSUPPORTED
