@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CheckConstraint
+from sqlalchemy import CheckConstraint, Index, literal_column
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -16,6 +16,10 @@ NOTES_LENGTH = 1_000
 EMAIL_LENGTH = 254
 """The longest address that SMTP can carry (RFC 5321, 4.5.3.1.3, less the angle brackets)."""
 SETTINGS_BYTES = 16 * 1024
+SEARCHED = "lower((((name || '\n') || wallet_address) || '\n') || COALESCE(email, ''))"
+"""Where a search looks, a line each; spelled as PostgreSQL tells it, so that it can be compared."""
+FOLDED_NAME = "lower(name)"
+"""By what a list is sorted by name."""
 
 
 class Tier(StrEnum):
@@ -36,6 +40,17 @@ class Status(StrEnum):
     OFFBOARDED = "offboarded"
 
 
+class ClientSort(StrEnum):
+    """What a list of clients can be sorted by; a minus is descending."""
+
+    CREATED_AT = "created_at"
+    CREATED_AT_DOWN = "-created_at"
+    NAME = "name"
+    NAME_DOWN = "-name"
+    UPDATED_AT = "updated_at"
+    UPDATED_AT_DOWN = "-updated_at"
+
+
 class Client(Identified, Base):
     """A customer of Pipe Labs, known by one wallet."""
 
@@ -52,6 +67,15 @@ class Client(Identified, Base):
         CheckConstraint("jsonb_typeof(settings) = 'object'", name="settings_object"),
         CheckConstraint(f"octet_length(settings::text) <= {SETTINGS_BYTES}", name="settings_size"),
         CheckConstraint("version >= 1", name="version_positive"),
+        Index("ix_clients_created_at_id", "created_at", "id"),
+        Index("ix_clients_folded_name_id", literal_column(FOLDED_NAME), "id"),
+        Index(
+            "ix_clients_searched",
+            literal_column(SEARCHED).label("searched"),
+            postgresql_using="gin",
+            postgresql_ops={"searched": "gin_trgm_ops"},
+        ),
+        Index("ix_clients_updated_at_id", "updated_at", "id"),
     )
 
     name: Mapped[str]
