@@ -40,6 +40,10 @@ class Event(StrEnum):
     CLIENT_CREATE_REFUSED = "client.create_refused"
     CLIENT_CREATE_REPLAYED = "client.create_replayed"
     CLIENT_STATUS_CHANGED = "client.status_changed"
+    CLIENT_STATUS_CHANGE_REFUSED = "client.status_change_refused"
+    CLIENT_STATUS_CHANGE_REPLAYED = "client.status_change_replayed"
+    CLIENT_UPDATED = "client.updated"
+    CLIENT_UPDATE_REFUSED = "client.update_refused"
     REQUEST_REFUSED = "request.refused"
 
 

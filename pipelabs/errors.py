@@ -87,6 +87,13 @@ class IllegalMove(PipeLabsError):
     code = "illegal_move"
 
 
+class Stale(PipeLabsError):
+    """The thing has changed since the version that the caller has seen."""
+
+    status = 412
+    code = "stale_version"
+
+
 class InProgress(PipeLabsError):
     """The first request with this idempotency key is not done yet; trying again is right."""
 

@@ -104,7 +104,7 @@ def ensure_client(demo: DemoClient, actor: Actor) -> bool:
     except Duplicate:
         return False
     if demo.status != client.status:
-        clients.change_status(client, demo.status, actor)
+        clients.change_status(client.id, demo.status, actor)
     return True
 
 

@@ -88,15 +88,23 @@ def test_a_whole_day_of_answers_has_the_documented_shapes(app, document, service
     made = [called("POST", QUICK_CLIENT, json=make_body(), headers=keyed) for _ in range(2)]
     taken = called("POST", QUICK_CLIENT, json=make_body(name="Another"), headers=bearer)
     shown = called("GET", made[0].location, "/api/admin/clients/{client_id}", headers=bearer)
+    one = "/api/admin/clients/{client_id}"
+    patched = called("PATCH", made[0].location, one, json={"name": "A"}, headers=bearer)
+    where = f"{made[0].location}/status"
+    moved = called("POST", where, f"{one}/status", json={"status": "paused"}, headers=bearer)
+    listed = called("GET", "/api/admin/clients?q=a", "/api/admin/clients", headers=bearer)
     called("GET", "/api/auth/me", headers=bearer)
     refresh = {"Authorization": f"Bearer {tokens['refresh_token']}"}
     called("POST", "/api/auth/refresh", headers=refresh)
     ended = [called("POST", "/api/auth/logout", headers=bearer) for _ in range(2)]
 
-    assert [one.status_code for one in (*made, taken, shown, *ended)] == [
+    assert [one.status_code for one in (*made, taken, shown, patched, moved, listed, *ended)] == [
         201,
         201,
         409,
+        200,
+        200,
+        200,
         200,
         200,
         401,

@@ -8,12 +8,20 @@ from flask import g, url_for
 from flask.typing import ResponseReturnValue
 
 from pipelabs.audit import Event
-from pipelabs.errors import Duplicate
+from pipelabs.errors import Duplicate, IllegalMove, Stale
 from pipelabs.extensions import limit_creates
 from pipelabs.models import Permission
-from pipelabs.schemas.clients import ClientCreated, ClientIn, ClientShown
-from pipelabs.services import clients
-from pipelabs.web import reply
+from pipelabs.schemas.clients import (
+    ClientCreated,
+    ClientIn,
+    ClientPatch,
+    ClientShown,
+    ClientsListed,
+    ClientsQuery,
+    StatusIn,
+)
+from pipelabs.services import client_lists, clients
+from pipelabs.web import expected_version, reply
 from pipelabs.web.auth import needs
 from pipelabs.web.blueprints import StrictBlueprint
 from pipelabs.web.examples import ID
@@ -26,7 +34,16 @@ TAKEN = Duplicate(
     fields={"wallet_address": [clients.TAKEN["wallet_address"]]},
     existing={"wallet_address": ID},
 )
-"""An example for the document."""
+EMAIL_TAKEN = Duplicate(
+    "Client already exists",
+    fields={"email": [clients.TAKEN["email"]]},
+    existing={"email": ID},
+)
+STALE = Stale("The client has changed: it is at version 4, not 3.")
+OVER = IllegalMove("An offboarded client stays as it is.")
+NO_WAY = "A client that is offboarded cannot become paused."
+ILLEGAL = IllegalMove(NO_WAY, fields={"status": [NO_WAY]})
+"""Examples for the document."""
 
 
 @bp.post("/quick-client")
@@ -52,10 +69,56 @@ def quick_client(data: Mapping[str, Any]) -> ResponseReturnValue:
     )
 
 
+@bp.get("/clients")
+@needs(Permission.CLIENTS_READ)
+@bp.arguments(ClientsQuery, location="query")
+@bp.response(200, ClientsListed)
+def index(query: Mapping[str, Any]) -> ResponseReturnValue:
+    """List clients, a page at a time.
+
+    `total` is exact up to 10,000; above, `is_capped` is true. Follow `page.next` with the same
+    filters and the same sort.
+    """
+    page = client_lists.list_clients(query, query["sort"], query["size"], query.get("cursor"))
+    return reply(clients=page.rows, page=page)
+
+
 @bp.get("/clients/<uuid:client_id>")
 @needs(Permission.CLIENTS_READ)
 @bp.response(200, ClientShown, headers={"ETag": "ETag"})
 def show(client_id: UUID) -> ResponseReturnValue:
     """Show one client; the ETag is its version."""
     client = clients.get_client(client_id)
+    return reply(client=client, etag=str(client.version))
+
+
+@bp.patch("/clients/<uuid:client_id>")
+@needs(Permission.CLIENTS_WRITE, refused=Event.CLIENT_UPDATE_REFUSED)
+@bp.arguments(ClientPatch)
+@bp.response(200, ClientShown, headers={"ETag": "ETag"})
+@raises(EMAIL_TAKEN, OVER, STALE)
+def update(data: Mapping[str, Any], client_id: UUID) -> ResponseReturnValue:
+    """Change some fields of a client.
+
+    What is left out stays; null empties `email` and `notes`. The wallet never changes: for
+    another wallet create another client.
+    """
+    client = clients.update_client(client_id, data, g.actor, version=expected_version())
+    return reply(client=client, etag=str(client.version))
+
+
+@bp.post("/clients/<uuid:client_id>/status")
+@needs(Permission.CLIENTS_WRITE, refused=Event.CLIENT_STATUS_CHANGE_REFUSED)
+@bp.arguments(StatusIn)
+@idempotent(replayed=Event.CLIENT_STATUS_CHANGE_REPLAYED)
+@bp.response(200, ClientShown, headers={"ETag": "ETag"})
+@raises(ILLEGAL, STALE)
+def change_status(data: Mapping[str, Any], client_id: UUID) -> ResponseReturnValue:
+    """Move a client to another status.
+
+    An active client can be paused and come back; either can be suspended; a suspended one comes
+    back active. Offboarding is for ever.
+    """
+    version = expected_version()
+    client = clients.change_status(client_id, data["status"], g.actor, version=version)
     return reply(client=client, etag=str(client.version))

@@ -1,9 +1,21 @@
 """Clients as callers send and see them; labels and hints feed the form."""
 
-from marshmallow import Schema, fields
+from collections.abc import Mapping
+from typing import Any
 
-from pipelabs.models.clients import NAME_LENGTH, NOTES_LENGTH, Status, Tier
-from pipelabs.schemas.fields import Choice, EmailAddress, Input, PlainText, WalletAddress, When
+from marshmallow import Schema, fields, post_load
+
+from pipelabs.models.clients import NAME_LENGTH, NOTES_LENGTH, ClientSort, Status, Tier
+from pipelabs.schemas.fields import (
+    Body,
+    Choice,
+    EmailAddress,
+    Input,
+    PlainText,
+    WalletAddress,
+    When,
+)
+from pipelabs.schemas.paging import ListQuery, PageOut, SearchText
 from pipelabs.wallets import Chain
 
 REQUEST_ID = "eb766d15"
@@ -27,6 +39,46 @@ class ClientIn(Input):
     email = EmailAddress(load_default=None, metadata=EMAIL)
     tier = Choice(Tier, load_default=Tier.STANDARD, metadata=TIER)
     notes = PlainText(load_default="", most=NOTES_LENGTH, lines=True, metadata=NOTES)
+
+
+class ClientPatch(Body):
+    """What an admin sends to change a client; what is left out stays, null empties.
+
+    A wallet never changes: the audit trail names a client by it.
+    """
+
+    name = PlainText(least=1, most=NAME_LENGTH, metadata=NAME)
+    email = EmailAddress(allow_none=True, metadata=EMAIL)
+    tier = Choice(Tier, metadata=TIER)
+    notes = PlainText(allow_none=True, most=NOTES_LENGTH, lines=True, metadata=NOTES)
+
+    @post_load
+    def empty_notes(self, data: Mapping[str, Any], **_: object) -> dict[str, Any]:
+        """Store no notes as an empty text."""
+        return {**data, "notes": data["notes"] or ""} if "notes" in data else dict(data)
+
+
+class StatusIn(Input):
+    """Where an admin moves a client."""
+
+    status = Choice(Status, required=True, metadata={"label": "Status", "example": "paused"})
+
+
+class ClientsQuery(ListQuery):
+    """Which clients are wanted, in which order."""
+
+    q = SearchText(
+        load_default="",
+        metadata={"description": "A part of the name, the wallet or the e-mail address."},
+    )
+    tier = Choice(Tier)
+    status = Choice(Status)
+    chain = Choice(Chain)
+    sort = Choice(
+        ClientSort,
+        load_default=ClientSort.CREATED_AT_DOWN,
+        metadata={"description": "A minus is descending."},
+    )
 
 
 class ClientSummary(Schema):
@@ -86,3 +138,10 @@ class ClientShown(Answer):
     """One client."""
 
     client = fields.Nested(ClientOut)
+
+
+class ClientsListed(Answer):
+    """A page of clients."""
+
+    clients = fields.List(fields.Nested(ClientOut))
+    page = fields.Nested(PageOut)

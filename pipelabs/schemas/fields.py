@@ -32,10 +32,14 @@ class MarkupSentence(str):
     code = "markup_not_allowed"
 
 
-class Input(Schema):
-    """Base of what callers send: no unknown members; null for an optional one is absence."""
+class Body(Schema):
+    """Base of what callers send in a body: no unknown members."""
 
     error_messages = {"unknown": "There is no such field."}  # noqa: RUF012 - marshmallow's own form
+
+
+class Input(Body):
+    """A body in which null for an optional member is absence."""
 
     @pre_load
     def drop_nulls(self, data: Mapping[str, Any], **_: object) -> dict[str, Any]:
@@ -49,7 +53,7 @@ class Input(Schema):
 class Query(Schema):
     """Base of what callers send in a query string: no unknown parameters."""
 
-    error_messages = {"unknown": "There is no such parameter."}  # noqa: RUF012 - see `Input`
+    error_messages = {"unknown": "There is no such parameter."}  # noqa: RUF012 - see `Body`
 
 
 class PlainText(fields.String):

@@ -1,13 +1,16 @@
 """Pages of a list, as callers ask for them and see them; a noun's own list adds its filters."""
 
 import re
+import unicodedata
 from typing import Any
 
 from marshmallow import Schema, fields
 
+from pipelabs.schemas.characters import refuse_characters
 from pipelabs.schemas.fields import Query
 
 SIZES = (25, 50, 100)
+MOST_SEARCHED = 255
 CURSOR = re.compile("[<>].{1,2000}")
 """A direction, and the values that the list is sorted by; a name of 255 characters fits."""
 
@@ -38,11 +41,25 @@ class Cursor(fields.String):
         return value
 
 
+class SearchText(fields.String):
+    """What is looked for: one line, NFC, with single spaces."""
+
+    default_error_messages = {  # noqa: RUF012 - marshmallow's own form
+        "length": f"Must have at most {MOST_SEARCHED} characters."
+    }
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> str:
+        text: str = super()._deserialize(value, attr, data, **rest)
+        if len(text) > MOST_SEARCHED:
+            raise self.make_error("length")
+        refuse_characters(text)
+        return " ".join(unicodedata.normalize("NFC", text).split())
+
+
 class ListQuery(Query):
     """Which page of a list is wanted."""
 
     cursor = Cursor(
-        load_default=None,
         metadata={"description": "`page.next` or `page.previous` of an answer with this sort."},
     )
     size = PageSize(load_default=50, metadata={"description": "Rows a page.", "enum": list(SIZES)})

@@ -6,10 +6,11 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import CompoundSelect, Table, bindparam, literal, select, union_all
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
 
 from pipelabs import audit
 from pipelabs.audit import Actor, Event
-from pipelabs.errors import Duplicate, IllegalMove, NotFound
+from pipelabs.errors import Duplicate, IllegalMove, NotFound, Stale
 from pipelabs.extensions import db, run
 from pipelabs.models import Client, Status, now
 
@@ -62,19 +63,73 @@ def get_client(client_id: UUID) -> Client:
     raise NotFound("There is no such client.")
 
 
-def change_status(client: Client, status: Status, actor: Actor) -> Client:
-    """Move the client to another status and record who did it; raise `IllegalMove` if it may not.
+def update_client(
+    client_id: UUID, data: Mapping[str, Any], actor: Actor, *, version: int | None = None
+) -> Client:
+    """Change the fields in `data` and record what each was and is; nothing new leaves no trace.
 
-    The row is locked and read anew, so of two moves at once the second starts where the first ends.
+    `data` is what `ClientPatch` loads. Raise `Stale` if `version` is not the stored one,
+    `IllegalMove` for an offboarded client, and `Duplicate` for another client's e-mail address.
     """
-    stored = db.session.get_one(Client, client.id, with_for_update=True, populate_existing=True)
+    stored = _locked(client_id, version)
+    if stored.status is Status.OFFBOARDED:
+        raise IllegalMove("An offboarded client stays as it is.")
+    changed = {name: value for name, value in data.items() if getattr(stored, name) != value}
+    if not changed:
+        return stored
+    facts = {"changed": ",".join(changed)}
+    for name, value in changed.items():
+        facts |= {f"from_{name}": getattr(stored, name) or "", f"to_{name}": value or ""}
+    _store(stored, changed)
+    audit.record(Event.CLIENT_UPDATED, actor, client_id=stored.id, facts=facts)
+    return stored
+
+
+def change_status(
+    client_id: UUID, status: Status, actor: Actor, *, version: int | None = None
+) -> Client:
+    """Move the client to another status and record who did it.
+
+    Raise `Stale` if `version` is not the stored one, and `IllegalMove` if it may not go there.
+    """
+    stored = _locked(client_id, version)
     facts = {"from": stored.status.value, "to": status.value}
     if status not in MOVES[stored.status]:
         sentence = f"A client that is {stored.status} cannot become {status}."
         raise IllegalMove(sentence, fields={"status": [sentence]}, facts=facts)
-    stored.status, stored.version, stored.updated_at = status, stored.version + 1, now()
+    _store(stored, {"status": status})
     audit.record(Event.CLIENT_STATUS_CHANGED, actor, client_id=stored.id, facts=facts)
     return stored
+
+
+def _locked(client_id: UUID, version: int | None) -> Client:
+    """Return the client, read anew and locked, so of two changes at once the second sees both."""
+    stored = db.session.get(Client, client_id, with_for_update=True, populate_existing=True)
+    if not stored:
+        raise NotFound("There is no such client.")
+    if version not in (None, stored.version):
+        sentence = f"The client has changed: it is at version {stored.version}, not {version}."
+        raise Stale(sentence, facts={"version": str(version), "stored": str(stored.version)})
+    return stored
+
+
+def _store(stored: Client, changed: Mapping[str, Any]) -> None:
+    """Write the changes as a new version; the unique index alone judges the e-mail address."""
+    try:
+        with db.session.begin_nested():
+            for name, value in changed.items():
+                setattr(stored, name, value)
+            stored.version, stored.updated_at = stored.version + 1, now()
+    except IntegrityError:
+        email = changed.get("email") or ""
+        holder = db.session.scalar(select(Client.id).where(Client.email == email))
+        if not holder:
+            raise
+        raise Duplicate(
+            "Client already exists",
+            fields={"email": [TAKEN["email"]]},
+            existing={"email": str(holder)},
+        ) from None
 
 
 def _new_client(data: Mapping[str, Any]) -> Client:

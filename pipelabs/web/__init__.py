@@ -11,12 +11,15 @@ from flask_cors import CORS
 from sqlalchemy.exc import DBAPIError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from pipelabs.errors import TooLarge
+from pipelabs.errors import InvalidInput, TooLarge
 from pipelabs.extensions import CONSOLE_PATH, finish, is_below
 from pipelabs.web import assets, auth, console, errors, headers, limits, pages
 
 logger = logging.getLogger("pipelabs.request")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
+
+VERSION = re.compile(r'"([1-9][0-9]{0,8})"', re.ASCII)
+"""An ETag of ours."""
 
 
 def reply(
@@ -33,6 +36,17 @@ def reply(
         body["message"] = message
     fields = {"Location": location, "ETag": etag and f'"{etag}"'}
     return body, status, {name: value for name, value in fields.items() if value}
+
+
+def expected_version() -> int | None:
+    """Return the version that `If-Match` names, or None where any will do."""
+    text = request.headers.get("If-Match", "*").strip()
+    if text == "*":
+        return None
+    if not (found := VERSION.fullmatch(text)):
+        sentence = 'Must be one ETag of ours, such as "1".'
+        raise InvalidInput(f"If-Match: {sentence}", fields={"If-Match": [sentence]})
+    return int(found[1])
 
 
 def init_app(app: Flask) -> None:

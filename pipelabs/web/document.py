@@ -9,7 +9,15 @@ from flask_smorest import Api, Blueprint
 from marshmallow import fields
 
 from pipelabs.schemas.errors import Refused
-from pipelabs.schemas.fields import Choice, EmailAddress, Input, Password, PlainText, WalletAddress
+from pipelabs.schemas.fields import (
+    Body,
+    Choice,
+    EmailAddress,
+    Input,
+    Password,
+    PlainText,
+    WalletAddress,
+)
 from pipelabs.web import limits
 from pipelabs.web.headers import TOLD
 from pipelabs.web.operations import Operations
@@ -118,7 +126,7 @@ def _finish(document: Document) -> None:
         for shape in schema["properties"].values():
             if "example" in shape:
                 shape["examples"] = [shape.pop("example")]
-        if issubclass(kind, Input):
+        if issubclass(kind, Body):
             continue
         schema.pop("additionalProperties")
         schema["required"] = [

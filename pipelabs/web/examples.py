@@ -26,10 +26,10 @@ def example_of(field: fields.Field[Any]) -> Any:
     match field:
         case fields.Nested():
             return body_of(field.schema)
-        case fields.UUID():
-            return ID
-        case When():
-            return MOMENT
+        case fields.List():
+            return [example_of(field.inner)]
+        case fields.UUID() | When():
+            return MOMENT if isinstance(field, When) else ID
         case Choice():
             return next(iter(field.choices.values())).value
     return None

@@ -11,7 +11,7 @@ from flask import Response, g, json, request
 
 from pipelabs import audit
 from pipelabs.audit import Event
-from pipelabs.errors import InvalidInput
+from pipelabs.errors import Duplicate, InvalidInput
 from pipelabs.extensions import finish
 from pipelabs.models import IdempotencyRecord, Outcome
 from pipelabs.services import idempotency
@@ -21,7 +21,10 @@ P = ParamSpec("P")
 HEADER = "Idempotency-Key"
 KEY = re.compile(r'"([!#-~]{1,255})"|([!#-~]{1,255})', re.ASCII)
 """Visible ASCII; the draft writes it in quotes, which are not part of it."""
-KEPT_HEADERS = ("Content-Type", "Location")
+KEPT_HEADERS = ("Content-Type", "ETag", "Location")
+
+OUTCOMES = {None: Outcome.SUCCESS, Duplicate.code: Outcome.DUPLICATE}
+"""How an attempt ended, by the code of its answer; else it was an illegal move."""
 
 
 def idempotent(replayed: Event) -> Callable[[Callable[P, Response]], Callable[P, Response]]:
@@ -75,7 +78,7 @@ def _replay(record: IdempotencyRecord, replayed: Event) -> Response:
     response = Response(record.body, status, record.headers)
     response.headers["Idempotent-Replayed"] = "true"
     first = json.loads(record.body)
-    outcome = Outcome.SUCCESS if status < 400 else Outcome.DUPLICATE
+    outcome = OUTCOMES.get(first.get("error", {}).get("code"), Outcome.INVALID)
     finish(commit=False)
     client_id = first.get("client", {}).get("id")
     audit.replay(

@@ -12,7 +12,7 @@ from flask_smorest.spec.plugins import FlaskPlugin
 from marshmallow import Schema
 from werkzeug.routing import Rule
 
-from pipelabs.errors import PipeLabsError
+from pipelabs.errors import PipeLabsError, Stale
 from pipelabs.models import Role
 from pipelabs.schemas.clients import REQUEST_ID
 from pipelabs.schemas.errors import Refused
@@ -45,6 +45,13 @@ VERSION_PARAMETER = {
     "description": 'The `ETag` of an earlier answer, such as `"1"`: 304 without a body if nothing'
     " has changed.",
     "schema": {"type": "string"},
+}
+MATCH_PARAMETER = {
+    "in": "header",
+    "name": "If-Match",
+    "description": 'The `ETag` of what you have seen, such as `"1"`: 412 if it has changed since,'
+    " so that nobody's work is lost. Without it the call acts on whatever is there.",
+    "schema": {"type": "string", "pattern": r'^(\*|"[1-9][0-9]{0,8}")$'},
 }
 BREAK = re.compile(r"(?<!\n)\n(?!\n)")
 """A line's end inside a paragraph."""
@@ -94,7 +101,9 @@ def _add_request_fields(operation: Operation, view: View, responses: dict[int, O
     """Add the header fields that the view reads, and what `If-None-Match` can lead to."""
     if getattr(view, "is_idempotent", False):
         operation.setdefault("parameters", []).append(KEY_PARAMETER)
-    if "ETag" in responses.get(HTTPStatus.OK, {}).get("headers", {}):
+    if any(isinstance(error, Stale) for error in getattr(view, "errors", ())):
+        operation.setdefault("parameters", []).append(MATCH_PARAMETER)
+    elif "ETag" in responses.get(HTTPStatus.OK, {}).get("headers", {}):
         operation.setdefault("parameters", []).append(VERSION_PARAMETER)
         responses[HTTPStatus.NOT_MODIFIED] = {
             "description": "The version named in `If-None-Match` is still the one.",

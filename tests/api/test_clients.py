@@ -4,8 +4,13 @@ from uuid import UUID
 
 import pytest
 
+from pipelabs.extensions import finish
 from pipelabs.models import AuditEvent, Client
-from tests.make import QUICK_CLIENT, WALLET, make_body, make_wallet
+from pipelabs.services.clients import create_client
+from pipelabs.wallets import Chain, Wallet
+from tests.make import QUICK_CLIENT, WALLET, make_actor, make_body, make_data, make_wallet
+
+CLIENTS = "/api/admin/clients"
 
 OTHER_WALLET = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
 
@@ -240,3 +245,185 @@ def test_an_unknown_client_is_404(client, operator, path):
     response = client.get(path, headers=operator)
 
     assert (response.status_code, response.json["error"]["code"]) == (404, "not_found")
+
+
+@pytest.fixture
+def shown(client, operator):
+    """Return the path of a client that was just created."""
+    return client.post(QUICK_CLIENT, json=make_body(), headers=operator).headers["Location"]
+
+
+def test_a_list_has_rows_and_a_page(client, viewer, operator, shown):
+    response = client.get(f"{CLIENTS}?q=NAME&tier=premium&size=25", headers=viewer)
+
+    assert response.status_code == 200
+    assert list(response.json) == ["success", "request_id", "clients", "page"]
+    one = client.get(shown, headers=viewer).json["client"]
+    assert response.json["clients"] == [one]
+    assert response.json["page"] == {
+        "next": None,
+        "previous": None,
+        "total": 1,
+        "is_capped": False,
+    }
+
+
+def test_a_list_is_followed_by_its_cursors(client, operator, app):
+    with app.app_context():
+        for number in range(26):
+            wallet = Wallet(Chain.EVM, make_wallet())
+            data = make_data(name=f"Client {number:02}", wallet_address=wallet, email=None)
+            create_client(data, make_actor())
+        finish(commit=True)
+    where = {"sort": "name", "size": "25"}
+
+    first = client.get(CLIENTS, query_string=where, headers=operator).json
+    where["cursor"] = first["page"]["next"]
+    second = client.get(CLIENTS, query_string=where, headers=operator).json
+
+    assert [len(page["clients"]) for page in (first, second)] == [25, 1]
+    assert second["clients"][0]["name"] == "Client 25"
+    assert second["page"]["previous"]
+
+
+@pytest.mark.parametrize(
+    ("query", "fields"),
+    [
+        ("colour=red", {"colour"}),
+        ("q=a&q=b", {"q"}),
+        ("q=%00", {"q"}),
+        ("q=%FF", {"q"}),
+        ("tier=gold&status=gone&chain=doge", {"tier", "status", "chain"}),
+        ("sort=email&size=51", {"sort", "size"}),
+        ("cursor=x", {"cursor"}),
+        ("cursor=%3Es:a~s:b", {"cursor"}),
+        ("tier=", {"tier"}),
+    ],
+)
+def test_every_wrong_parameter_is_named(client, viewer, query, fields):
+    response = client.get(f"{CLIENTS}?{query}", headers=viewer)
+
+    assert (response.status_code, response.json["error"]["code"]) == (400, "invalid_input")
+    assert set(response.json["error"]["fields"]) == fields
+
+
+def test_an_update_answers_the_client_with_its_new_version(client, operator, shown, rows):
+    body = {"name": "Other", "email": None, "tier": "Basic", "notes": "a\nb"}
+
+    response = client.patch(shown, json=body, headers=operator | {"If-Match": '"1"'})
+
+    assert (response.status_code, response.headers["ETag"]) == (200, '"2"')
+    [row] = rows(Client)
+    assert response.json["client"] == client.get(shown, headers=operator).json["client"]
+    assert (row.name, row.email, row.tier, row.notes) == ("Other", None, "Basic", "a\nb")
+    assert [one.event for one in rows(AuditEvent)] == ["client.created", "client.updated"]
+
+
+@pytest.mark.parametrize(
+    ("match", "status"),
+    [
+        ('"1"', 200),
+        ("*", 200),
+        ('"2"', 412),
+        ('W/"1"', 400),
+        ("1", 400),
+        ('"1", "2"', 400),
+        ('"0"', 400),
+        ("", 400),
+        ('"999999999999"', 400),
+    ],
+)
+def test_if_match_guards_what_was_seen(client, operator, shown, rows, match, status):
+    sent = {"headers": operator | {"If-Match": match}}
+
+    update = client.patch(shown, json={"name": "Other"}, **sent)
+
+    assert update.status_code == status
+    assert [row.name for row in rows(Client)] == ["Other" if status == 200 else "Client Name"]
+    outcome = "SUCCESS" if status == 200 else "INVALID"
+    assert [row.status for row in rows(AuditEvent)][1] == outcome
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        ({"wallet_address": WALLET}, {"wallet_address"}),
+        ({"status": "paused", "version": 1}, {"status", "version"}),
+        ({"name": "<b>x</b>", "tier": None}, {"name", "tier"}),
+    ],
+)
+def test_an_update_names_every_wrong_field(client, operator, shown, rows, body, fields):
+    response = client.patch(shown, json=body, headers=operator)
+
+    assert response.status_code == 400
+    assert set(response.json["error"]["fields"]) == fields
+    assert [row.event for row in rows(AuditEvent)][1] == "client.update_refused"
+
+
+def test_anothers_email_is_a_duplicate_that_names_it(client, operator, shown):
+    body = make_body(wallet_address=make_wallet(), email="other@example.com")
+    client.post(QUICK_CLIENT, json=body, headers=operator)
+
+    response = client.patch(shown, json={"email": "OTHER@example.com"}, headers=operator)
+
+    assert (response.status_code, response.json["error"]["code"]) == (409, "duplicate")
+    other = client.get(f"{CLIENTS}?q=other@", headers=operator).json["clients"][0]["id"]
+    assert response.json["error"]["existing"] == {"email": other}
+
+
+def test_a_client_is_moved_and_a_repeated_key_moves_it_once(client, operator, shown, rows):
+    keyed = operator | {"Idempotency-Key": "once", "If-Match": '"1"'}
+
+    first, again = [
+        client.post(f"{shown}/status", json={"status": "paused"}, headers=keyed) for _ in "12"
+    ]
+
+    assert (first.status_code, first.headers["ETag"]) == (200, '"2"')
+    assert first.json["client"]["status"] == "paused"
+    assert (again.data, again.headers["ETag"]) == (first.data, '"2"')
+    assert [row.version for row in rows(Client)] == [2]
+    assert [row.event for row in rows(AuditEvent)][1:] == [
+        "client.status_changed",
+        "client.status_change_replayed",
+    ]
+
+
+def test_an_illegal_move_is_a_conflict_and_its_replay_too(client, operator, shown, rows):
+    keyed = operator | {"Idempotency-Key": "once"}
+
+    answers = [
+        client.post(f"{shown}/status", json={"status": "active"}, headers=keyed) for _ in "12"
+    ]
+
+    assert [one.status_code for one in answers] == [409, 409]
+    assert answers[0].json["error"]["code"] == "illegal_move"
+    assert [(row.status, row.event) for row in rows(AuditEvent)][1:] == [
+        ("INVALID", "client.status_change_refused"),
+        ("INVALID", "client.status_change_replayed"),
+    ]
+
+
+def test_an_offboarded_client_stays_as_it_is(client, operator, shown):
+    client.post(f"{shown}/status", json={"status": "offboarded"}, headers=operator)
+
+    update = client.patch(shown, json={"name": "Other"}, headers=operator)
+    move = client.post(f"{shown}/status", json={"status": "active"}, headers=operator)
+
+    assert [one.json["error"]["code"] for one in (update, move)] == ["illegal_move"] * 2
+
+
+def test_a_viewer_changes_nothing(client, viewer, shown, rows):
+    update = client.patch(shown, json={"name": "Other"}, headers=viewer)
+    move = client.post(f"{shown}/status", json={"status": "paused"}, headers=viewer)
+
+    assert [update.status_code, move.status_code] == [403, 403]
+    assert [row.version for row in rows(Client)] == [1]
+
+
+def test_nobody_can_be_changed_who_is_not_there(client, operator):
+    path = f"{CLIENTS}/{UUID(int=7)}"
+
+    update = client.patch(path, json={}, headers=operator)
+    move = client.post(f"{path}/status", json={"status": "paused"}, headers=operator)
+
+    assert [update.status_code, move.status_code] == [404, 404]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from marshmallow import ValidationError
 
 from pipelabs.models import Client, Status, Tier
-from pipelabs.schemas.clients import ClientIn, ClientOut, ClientSummary
+from pipelabs.schemas.clients import ClientIn, ClientOut, ClientPatch, ClientsQuery, ClientSummary
 from pipelabs.wallets import Chain, Wallet
 from tests.make import WALLET, make_body
 from tests.sizes import sized
@@ -153,3 +153,30 @@ def loads_or_refuses(body):
     found = ClientIn().load(body)
     assert set(body) <= set(found) == set(FIELDS)
     assert found["wallet_address"].address == WALLET
+
+
+def test_a_patch_has_what_was_sent_and_null_empties():
+    assert ClientPatch().load({}) == {}
+    assert ClientPatch().load({"name": " A  B "}) == {"name": "A B"}
+    assert ClientPatch().load({"email": None, "notes": None}) == {"email": None, "notes": ""}
+
+
+@pytest.mark.parametrize(
+    ("body", "wrong"),
+    [
+        ({"name": None, "tier": None}, {"name", "tier"}),
+        ({"name": "", "email": ""}, {"name", "email"}),
+        ({"wallet_address": WALLET, "status": "paused"}, {"wallet_address", "status"}),
+        ({"version": 1, "settings": {}}, {"version", "settings"}),
+    ],
+)
+def test_a_patch_names_every_wrong_field(body, wrong):
+    assert set(ClientPatch().validate(body)) == wrong
+
+
+def test_a_list_is_asked_for_newest_first_unless_told_otherwise():
+    plain = ClientsQuery().load({})
+    told = ClientsQuery().load({"tier": "basic", "sort": "-NAME", "q": " x "})
+
+    assert plain == {"sort": "-created_at", "q": "", "size": 50}
+    assert (told["sort"], told["q"], told["tier"]) == ("-name", "x", "Basic")

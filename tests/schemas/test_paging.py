@@ -1,13 +1,14 @@
 import pytest
+from marshmallow import ValidationError
 
-from pipelabs.schemas.paging import ListQuery
+from pipelabs.schemas.paging import ListQuery, SearchText
 
 
 @pytest.mark.parametrize(
     ("sent", "found"),
     [
-        ({}, {"cursor": None, "size": 50}),
-        ({"size": "25"}, {"cursor": None, "size": 25}),
+        ({}, {"size": 50}),
+        ({"size": "25"}, {"size": 25}),
         ({"size": "100", "cursor": ">s:a~i:1"}, {"cursor": ">s:a~i:1", "size": 100}),
     ],
 )
@@ -29,3 +30,17 @@ def test_another_parameter_is_refused():
     found = ListQuery().validate({"colour": "red"})
 
     assert found == {"colour": ["There is no such parameter."]}
+
+
+@pytest.mark.parametrize(
+    ("typed", "sought"),
+    [("", ""), ("  two  words ", "two words"), ("e\u0301", "\xe9"), ("<b>", "<b>"), ("%_", "%_")],
+)
+def test_what_is_looked_for_is_one_line_as_typed(typed, sought):
+    assert SearchText().deserialize(typed) == sought
+
+
+@pytest.mark.parametrize("typed", ["a\0b", "a\u202eb", "x" * 256, 1])
+def test_what_no_client_can_have_is_not_looked_for(typed):
+    with pytest.raises(ValidationError):
+        SearchText().deserialize(typed)

@@ -6,11 +6,12 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import event, text, update
+from sqlalchemy.exc import IntegrityError
 
-from pipelabs.errors import Duplicate, IllegalMove, NotFound
+from pipelabs.errors import Duplicate, IllegalMove, NotFound, Stale
 from pipelabs.extensions import db, unit_of_work
 from pipelabs.models import AuditEvent, Client, Status, Tier
-from pipelabs.services.clients import change_status, create_client, get_client
+from pipelabs.services.clients import change_status, create_client, get_client, update_client
 from pipelabs.wallets import Chain, Wallet
 from tests.make import WALLET, make_actor, make_data
 
@@ -47,7 +48,7 @@ def make(**changes):
 def stand(status):
     """Return a client who stands there by now."""
     client = make()
-    return client if status == ACTIVE else change_status(client, status, make_actor())
+    return client if status == ACTIVE else change_status(client.id, status, make_actor())
 
 
 def try_to_move(app, client, status):
@@ -55,7 +56,7 @@ def try_to_move(app, client, status):
     with app.app_context():
         try:
             with unit_of_work():
-                return change_status(client, status, make_actor())
+                return change_status(client.id, status, make_actor())
         except IllegalMove as error:
             return error
 
@@ -205,7 +206,7 @@ def test_a_duplicate_costs_one_statement_too(context):
 def test_a_legal_move_is_stored_and_recorded(context, rows, was, becomes):
     client = stand(was)
     with unit_of_work():
-        changed = change_status(client, becomes, make_actor())
+        changed = change_status(client.id, becomes, make_actor())
 
     [row] = rows(Client)
     *_, noted = rows(AuditEvent)
@@ -222,7 +223,7 @@ def test_an_illegal_move_is_a_conflict_and_changes_nothing(context, rows, was, b
     noted = len(rows(AuditEvent))
 
     with pytest.raises(IllegalMove, match=f"is {was} cannot become {becomes}") as caught:
-        change_status(client, becomes, make_actor())
+        change_status(client.id, becomes, make_actor())
 
     assert (caught.value.status, caught.value.code) == (409, "illegal_move")
     assert caught.value.facts == {"from": was.value, "to": becomes.value}
@@ -236,7 +237,7 @@ def test_a_move_raises_the_version_by_one_and_the_time(context, rows):
     time.sleep(0.002)
 
     with unit_of_work():
-        change_status(client, PAUSED, make_actor())
+        change_status(client.id, PAUSED, make_actor())
 
     [row] = rows(Client)
     assert row.version == 2
@@ -248,7 +249,7 @@ def test_of_two_moves_at_once_the_second_starts_where_the_first_ends(app, rows):
     with app.app_context(), ThreadPoolExecutor() as pool:
         with unit_of_work():
             client = make()
-        change_status(client, OFFBOARDED, make_actor())
+        change_status(client.id, OFFBOARDED, make_actor())
         racer = pool.submit(try_to_move, app, client, PAUSED)
         wait_for_a_loser()
         db.session.commit()
@@ -331,3 +332,126 @@ def test_of_eight_threads_with_one_wallet_one_wins_and_seven_know_who(app, rows)
     assert losers == [{"wallet_address": str(winner.id)}] * (RACERS - 1)
     assert [row.id for row in rows(Client)] == [winner.id]
     assert [row.client_id for row in rows(AuditEvent)] == [winner.id]
+
+
+def test_an_update_changes_what_is_sent_and_tells_what_it_was(context, rows):
+    client = make()
+    time.sleep(0.002)
+
+    with unit_of_work():
+        update_client(client.id, {"name": "Other", "tier": Tier.BASIC, "notes": ""}, make_actor())
+
+    [row] = rows(Client)
+    *_, noted = rows(AuditEvent)
+    assert (row.name, row.tier, row.notes, row.version) == ("Other", Tier.BASIC, "", 2)
+    assert row.email == "email@example.com"
+    assert row.created_at < row.updated_at
+    assert (noted.event, noted.client_id) == ("client.updated", client.id)
+    assert noted.details == {
+        "changed": "name,tier,notes",
+        "from_name": "Client Name",
+        "to_name": "Other",
+        "from_tier": "Premium",
+        "to_tier": "Basic",
+        "from_notes": "High volume trader",
+        "to_notes": "",
+    }
+
+
+def test_an_update_may_take_the_email_away(context, rows):
+    client = make()
+
+    with unit_of_work():
+        update_client(client.id, {"email": None}, make_actor())
+
+    *_, noted = rows(AuditEvent)
+    assert [row.email for row in rows(Client)] == [None]
+    assert noted.details["to_email"] == ""
+
+
+@pytest.mark.parametrize("data", [{}, {"name": "Client Name", "tier": Tier.PREMIUM}])
+def test_an_update_that_changes_nothing_leaves_no_trace(context, rows, data):
+    client = make()
+
+    with unit_of_work():
+        update_client(client.id, data, make_actor())
+
+    assert [(row.version, row.updated_at) for row in rows(Client)] == [(1, client.created_at)]
+    assert len(rows(AuditEvent)) == 1
+
+
+def test_an_offboarded_client_cannot_be_edited(context, rows):
+    client = stand(OFFBOARDED)
+
+    with pytest.raises(IllegalMove, match="stays as it is"):
+        update_client(client.id, {"name": "Other"}, make_actor())
+
+
+@pytest.mark.parametrize("version", [1, 3])
+def test_a_change_of_another_version_is_stale(context, rows, version):
+    client = stand(PAUSED)
+
+    for change in (
+        lambda: update_client(client.id, {"name": "Other"}, make_actor(), version=version),
+        lambda: change_status(client.id, ACTIVE, make_actor(), version=version),
+    ):
+        with pytest.raises(Stale, match=f"at version 2, not {version}") as caught:
+            change()
+        assert (caught.value.status, caught.value.code) == (412, "stale_version")
+        assert caught.value.facts == {"version": str(version), "stored": "2"}
+
+
+def test_a_change_of_this_very_version_is_made(context):
+    client = make()
+
+    assert update_client(client.id, {"name": "B"}, make_actor(), version=1).version == 2
+    assert change_status(client.id, PAUSED, make_actor(), version=2).version == 3
+
+
+def test_a_client_that_is_not_there_cannot_be_changed(context):
+    with pytest.raises(NotFound):
+        update_client(UUID(int=7), {"name": "Other"}, make_actor())
+    with pytest.raises(NotFound):
+        change_status(UUID(int=7), PAUSED, make_actor())
+
+
+def test_anothers_email_is_refused_with_who_has_it(context, rows):
+    first = make()
+    second = make(wallet_address=OTHER, email=None)
+
+    with pytest.raises(Duplicate) as caught:
+        update_client(second.id, {"email": "email@example.com"}, make_actor())
+
+    assert caught.value.existing == {"email": str(first.id)}
+    assert list(caught.value.fields) == ["email"]
+    assert [row.version for row in rows(Client)] == [1, 1]
+
+
+def test_what_the_table_refuses_for_another_reason_is_no_duplicate(context):
+    client = make()
+
+    with pytest.raises(IntegrityError, match="name_length"):
+        update_client(client.id, {"name": ""}, make_actor())
+
+
+@pytest.mark.own_database
+def test_of_two_updates_at_once_of_one_version_the_second_is_stale(app, rows):
+    def try_to_update(client):
+        with app.app_context():
+            try:
+                with unit_of_work():
+                    return update_client(client.id, {"name": "Mine"}, make_actor(), version=1)
+            except Stale as error:
+                return error
+
+    with app.app_context(), ThreadPoolExecutor() as pool:
+        with unit_of_work():
+            client = make()
+        update_client(client.id, {"name": "Theirs"}, make_actor(), version=1)
+        racer = pool.submit(try_to_update, client)
+        wait_for_a_loser()
+        db.session.commit()
+
+        assert isinstance(racer.result(), Stale)
+
+    assert [(row.name, row.version) for row in rows(Client)] == [("Theirs", 2)]

@@ -17,6 +17,9 @@ SHOW = ("get", "/api/admin/clients/{client_id}")
 LOGIN = ("post", "/api/auth/login")
 ME = ("get", "/api/auth/me")
 DOCS = ("get", "/api/docs")
+LIST = ("get", "/api/admin/clients")
+UPDATE = ("patch", "/api/admin/clients/{client_id}")
+MOVE = ("post", "/api/admin/clients/{client_id}/status")
 SCHEMAS = {**vars(admins), **vars(clients)}
 ERROR = {"$ref": "#/components/schemas/Refused"}
 JSON = "application/json"
@@ -124,6 +127,21 @@ def test_every_refusal_has_the_one_shape_and_an_example(operations):
     [
         (CREATE, {"201", "400", "401", "403", "409", "413", "415", "422", "429", "500", "503"}),
         (SHOW, {"200", "304", "401", "404", "429", "500", "503"}),
+        (LIST, {"200", "400", "401", "429", "500", "503"}),
+        (
+            UPDATE,
+            {
+                *{"200", "400", "401", "403", "404", "409"},
+                *{"412", "413", "415", "429", "500", "503"},
+            },
+        ),
+        (
+            MOVE,
+            {
+                *{"200", "400", "401", "403", "404", "409", "412"},
+                *{"413", "415", "422", "429", "500", "503"},
+            },
+        ),
         (LOGIN, {"200", "400", "401", "413", "415", "429", "500", "503"}),
         (("post", "/api/auth/refresh"), {"200", "401", "500", "503"}),
         (("post", "/api/auth/logout"), {"200", "401", "500", "503"}),
@@ -165,7 +183,7 @@ def test_every_field_that_browsers_may_read_is_explained(described):
     assert all(one["description"] for one in told.values())
 
 
-def test_the_idempotency_key_is_a_field_of_creations_alone(operations):
+def test_the_idempotency_key_is_a_field_of_what_acts_by_post(operations):
     takers = {
         key: parameter
         for key, operation in operations.items()
@@ -173,10 +191,31 @@ def test_the_idempotency_key_is_a_field_of_creations_alone(operations):
         if parameter["name"] == idempotency.HEADER
     }
 
-    assert set(takers) == {CREATE}
+    assert set(takers) == {CREATE, MOVE}
     assert "required" not in takers[CREATE]
     assert re.fullmatch(takers[CREATE]["schema"]["pattern"], "onboarding-4711")
     assert not re.fullmatch(takers[CREATE]["schema"]["pattern"], "two words")
+
+
+def test_a_list_tells_its_parameters_and_their_choices(operations):
+    told = {one["name"]: one["schema"] for one in operations[LIST]["parameters"]}
+
+    assert list(told) == ["cursor", "size", "q", "tier", "status", "chain", "sort"]
+    assert told["size"] == {"type": "integer", "default": 50, "enum": [25, 50, 100]}
+    assert "-created_at" in told["sort"]["enum"]
+    assert not any("null" in str(schema["type"]) for schema in told.values())
+
+
+def test_if_match_is_a_field_of_what_can_be_stale(operations):
+    takers = {
+        key: parameter["schema"]["pattern"]
+        for key, operation in operations.items()
+        for parameter in operation.get("parameters", [])
+        if parameter["name"] == "If-Match"
+    }
+
+    assert set(takers) == {UPDATE, MOVE}
+    assert all(re.fullmatch(pattern, '"1"') for pattern in takers.values())
 
 
 def test_public_calls_ask_for_no_token_and_renewal_for_its_own(described, operations):

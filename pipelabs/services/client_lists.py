@@ -1,0 +1,57 @@
+"""Lists of clients, and of what happened to one."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Text, func, literal_column, select
+
+from pipelabs.extensions import db
+from pipelabs.models import AuditEvent, Client
+from pipelabs.models.clients import FOLDED_NAME, SEARCHED, ClientSort
+from pipelabs.services.paging import Page, page_of
+
+TEXT = literal_column(SEARCHED, Text())
+ORDERS: Mapping[str, Any] = {
+    "created_at": Client.created_at,
+    "name": literal_column(FOLDED_NAME, Text()),
+    "updated_at": Client.updated_at,
+}
+
+
+def list_clients(
+    filters: Mapping[str, Any],
+    sort: ClientSort = ClientSort.CREATED_AT_DOWN,
+    size: int = 50,
+    cursor: str | None = None,
+) -> Page[Client]:
+    """Return one page of the clients that fit every filter.
+
+    `filters` is what `ClientsQuery` loads: `q`, a part of name, wallet or e-mail address in any
+    case, and `tier`, `status` and `chain`. Raise `InvalidInput` for a cursor of another list.
+    """
+    wanted = select(Client).where(*_conditions(filters))
+    keys = (ORDERS[sort.removeprefix("-")], Client.id)
+    order = [key.desc() if sort.startswith("-") else key.asc() for key in keys]
+    return page_of(wanted.order_by(*order), size, cursor)
+
+
+def events_of(client_id: UUID, limit: int) -> Sequence[AuditEvent]:
+    """Return what happened to the client, newest first."""
+    wanted = select(AuditEvent).where(AuditEvent.client_id == client_id)
+    return db.session.scalars(wanted.order_by(AuditEvent.id.desc()).limit(limit)).all()
+
+
+def _conditions(filters: Mapping[str, Any]) -> Iterator[ColumnElement[bool]]:
+    if q := filters.get("q"):
+        # PostgreSQL folds both sides, so that they agree whatever Python takes for lower case.
+        yield TEXT.contains(func.lower(_escaped(q)))
+    for name in ("tier", "status", "chain"):
+        if value := filters.get(name):
+            yield getattr(Client, name) == value
+
+
+def _escaped(text: str) -> str:
+    for sign in "\\%_":
+        text = text.replace(sign, f"\\{sign}")
+    return text
