@@ -5,16 +5,18 @@ import hashlib
 import json
 import re
 import shutil
-import subprocess
-import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
-VENDOR = Path(__file__).parents[1] / "pipelabs/static/vendor"
-MANIFEST = VENDOR / "manifest.json"
-PINNED = {
+from dev import npm
+
+ROOT = Path(__file__).parents[1]
+VENDOR = ROOT / "pipelabs/static/vendor"
+MANIFEST = "manifest.json"
+Packages = Mapping[str, tuple[str, tuple[str, ...]]]
+"""Package → its version, and which of its files are used or must go along with them."""
+SERVED: Packages = {
     "swagger-ui-dist": (
         "5.35.0",
         (
@@ -28,7 +30,11 @@ PINNED = {
     "htmx.org": ("2.0.11", ("dist/htmx.min.js", "LICENSE")),
     "lucide-static": ("1.62.0", ("LICENSE",)),
 }
-"""Package → its version, and which of its files are served or must go along with them."""
+TESTING: Packages = {
+    "axe-core": ("4.14.1", ("axe.min.js", "LICENSE", "LICENSE-3RD-PARTY.txt")),
+}
+PINNED = {VENDOR: SERVED, ROOT / "tests/vendor": TESTING}
+"""What each folder holds."""
 SPRITE = "sprite.svg"
 ICONS = {
     "lucide-static": """
@@ -42,11 +48,16 @@ DRAWING = re.compile(r"<svg[^>]*>(.*)</svg>", re.DOTALL)
 
 
 def main() -> None:
-    """Replace all that is there by what is pinned, and write the manifest."""
-    shutil.rmtree(VENDOR, ignore_errors=True)
-    found = [entry for package in PINNED for entry in _fetch(package)]
-    MANIFEST.write_text(json.dumps(found, indent=2) + "\n")
-    print(f"{len(found)} files in {VENDOR}")
+    """Replace all that is in the folders by what is pinned, and write their manifests."""
+    for folder, packages in PINNED.items():
+        shutil.rmtree(folder, ignore_errors=True)
+        found = [
+            entry
+            for package, (version, files) in packages.items()
+            for entry in _fetch(folder / package, version, files)
+        ]
+        (folder / MANIFEST).write_text(json.dumps(found, indent=2) + "\n")
+        print(f"{len(found)} files in {folder}")
 
 
 def sha384(path: Path) -> str:
@@ -55,29 +66,28 @@ def sha384(path: Path) -> str:
     return f"sha384-{base64.b64encode(digest).decode()}"
 
 
-def _fetch(package: str) -> Iterator[dict[str, str]]:
-    version, files = PINNED[package]
-    with tempfile.TemporaryDirectory() as folder:
-        source = _unpacked(f"{package}@{version}", Path(folder))
+def _fetch(folder: Path, version: str, files: tuple[str, ...]) -> Iterator[dict[str, str]]:
+    """Fill the folder, which has the package's name; yield what the manifest says of each file."""
+    with tempfile.TemporaryDirectory() as beside:
+        archive = npm.pack(f"{folder.name}@{version}", Path(beside))
+        source = npm.unpack(archive, Path(beside))
         about = json.loads((source / "package.json").read_text())
         for name in files:
-            target = VENDOR / package / name
+            target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source / name, target)
-            yield _entry(target, about)
-        if names := ICONS.get(package):
-            target = VENDOR / package / SPRITE
-            target.write_text(_sprite(source / "icons", names.split()))
-            yield _entry(target, about)
+            yield _entry(folder, name, about)
+        if names := ICONS.get(folder.name):
+            (folder / SPRITE).write_text(_sprite(source / "icons", names.split()))
+            yield _entry(folder, SPRITE, about)
 
 
-def _entry(file: Path, about: dict[str, str]) -> dict[str, str]:
-    """Return what the manifest says of a file."""
+def _entry(folder: Path, name: str, about: dict[str, str]) -> dict[str, str]:
     return {
         "package": about["name"],
         "version": about["version"],
-        "file": str(file.relative_to(VENDOR)),
-        "sha384": sha384(file),
+        "file": f"{folder.name}/{name}",
+        "sha384": sha384(folder / name),
         "licence": about["license"],
     }
 
@@ -90,18 +100,6 @@ def _sprite(folder: Path, names: list[str]) -> str:
         if (found := DRAWING.search((folder / f"{name}.svg").read_text()))
     ]
     return "\n".join(['<svg xmlns="http://www.w3.org/2000/svg">', *symbols, "</svg>", ""])
-
-
-def _unpacked(wanted: str, folder: Path) -> Path:
-    """Return the package's own folder; npm checks what it has fetched against its integrity."""
-    npm = shutil.which("npm")
-    if not npm:
-        raise SystemExit("npm is not on PATH; it is needed to fetch, never to serve.")
-    command = [npm, "pack", wanted, "--json", "--pack-destination", str(folder)]
-    packed: list[dict[str, Any]] = json.loads(subprocess.check_output(command))
-    with tarfile.open(folder / packed[0]["filename"]) as archive:
-        archive.extractall(folder, filter="data")
-    return folder / "package"
 
 
 if __name__ == "__main__":

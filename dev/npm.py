@@ -1,0 +1,32 @@
+"""Fetch a package from npm's registry without installing or running any of it."""
+
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+
+from dev.errors import CannotStart
+
+
+def pack(wanted: str, folder: Path) -> Path:
+    """Return the archive of `name@version` in an empty folder.
+
+    npm checks it against the registry's integrity. Raise `CannotStart` if it cannot be had.
+    """
+    npm = shutil.which("npm")
+    if not npm:
+        raise CannotStart(f"npm is not on PATH; it is needed to fetch {wanted}.")
+    command = [npm, "pack", wanted, "--ignore-scripts", "--pack-destination", str(folder)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    if ended.returncode:
+        raise CannotStart(f"npm could not fetch {wanted}:\n{ended.stderr.strip()}")
+    # What npm prints as its name has differed between versions.
+    [archive] = folder.glob("*.tgz")
+    return archive
+
+
+def unpack(archive: Path, folder: Path) -> Path:
+    """Unpack an archive in `folder`, and return the package's own folder there."""
+    with tarfile.open(archive) as files:
+        files.extractall(folder, filter="data")
+    return folder / "package"
