@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import brotli  # type: ignore[import-untyped]  # it comes without types
 
@@ -35,11 +36,16 @@ ADVICE = "Install Chromium, or name one with CHROMIUM=/path/to/chromium."
 
 @dataclass(frozen=True)
 class Chromium:
-    """How to start it; `environment` comes on top of our own."""
+    """How to start it; `environment` is what it needs on top of ours."""
 
     executable: str
     arguments: list[str] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
+
+    def options(self) -> dict[str, Any]:
+        """Return what Playwright's `launch` is told, which else would take a browser of its own."""
+        environment = os.environ | self.environment
+        return {"executable_path": self.executable, "args": self.arguments, "env": environment}
 
 
 def find() -> Chromium:

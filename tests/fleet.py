@@ -20,7 +20,9 @@ from dev.listening import free_port
 from tests.make import PASSWORD
 
 ROOT = Path(__file__).parents[1]
-RAISED = {"RATELIMIT_CREATE": "1000000/minute", "RATELIMIT_GENERAL": "1000000/minute"}
+RAISED = dict.fromkeys(
+    ("RATELIMIT_CREATE", "RATELIMIT_GENERAL", "RATELIMIT_CONSOLE"), "1000000/minute"
+)
 OWNER = "owner@desk.local"
 
 
@@ -64,8 +66,8 @@ class Fleet:
         return self.call("POST", "/api/auth/login", body)[2]["access_token"]
 
     def flask(self, *words, given=""):
-        """Run a flask command in the fleet's environment."""
-        run(["-m", "flask", "--app", "wsgi", *words], self.environment, given=given)
+        """Run a flask command in the fleet's environment; return what it said."""
+        return run(["-m", "flask", "--app", "wsgi", *words], self.environment, given=given)
 
     def query(self, statement, **values):
         """Return all rows of a statement, read by the owner."""
@@ -126,8 +128,8 @@ def own_redis(folder, port=None):
 
 
 def run(words, environment, given=""):
-    """Run a Python command to its end in the checkout."""
-    subprocess.run(
+    """Run a Python command to its end in the checkout; return what it said."""
+    ended = subprocess.run(
         [sys.executable, *words],
         cwd=ROOT,
         env=environment,
@@ -136,6 +138,7 @@ def run(words, environment, given=""):
         check=True,
         capture_output=True,
     )
+    return ended.stdout
 
 
 def is_listening(port):

@@ -1,0 +1,44 @@
+"""A service with the demo, one Chromium a module; what a page complains about fails its test."""
+
+import json
+import os
+
+import pytest
+
+from dev.errors import CannotStart
+from pipelabs.models import Role
+from tests.browser import Pages, browser
+from tests.fleet import RAISED, fleet
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory, worker_id):
+    """Run the production application with the demo; yield it and each role's password."""
+    folder = tmp_path_factory.mktemp("console")
+    with fleet(
+        f"console_{worker_id}", folder, instances=1, ENVIRONMENT="local", **RAISED
+    ) as running:
+        demo = json.loads(running.flask("seed", "demo", "--json"))
+        yield running, {Role(one["role"]): one["password"] for one in demo["admins"]}
+
+
+@pytest.fixture(scope="module")
+def every_page(service):
+    """Open pages; no longer than a module, for Playwright keeps the thread's event loop."""
+    running, passwords = service
+    try:
+        with browser() as started:
+            yield Pages(started, f"http://127.0.0.1:{running.ports[0]}", passwords)
+    except CannotStart as reason:
+        if os.environ.get("CI", "").lower() == "true":
+            pytest.fail(f"Browser tests need a browser: {reason.code}")
+        pytest.skip(str(reason.code))
+
+
+@pytest.fixture
+def pages(every_page):
+    """Open pages; at the end none of them may have complained."""
+    yield every_page
+    every_page.close()
+    complaints, every_page.complaints = every_page.complaints, []
+    assert complaints == []
