@@ -90,13 +90,7 @@ def results(
     }
     return {
         "date": datetime.now(UTC).date().isoformat(),
-        "machine": {
-            "system": f"{platform.system()} {platform.machine()}",
-            "cores": len(os.sched_getaffinity(0)),
-            "python": platform.python_version(),
-            "gunicorn": metadata.version("gunicorn"),
-            **versions,
-        },
+        "machine": _machine() | dict(versions),
         "rounds": len(rounds),
         "seconds_a_load": seconds,
         "ratios": ratios,
@@ -132,6 +126,15 @@ def table(found: Mapping[str, Any]) -> str:
 def text(found: Mapping[str, Any]) -> str:
     """Return the results as the file has them."""
     return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
+
+
+def _machine() -> dict[str, Any]:
+    return {
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": len(os.sched_getaffinity(0)),
+        "python": platform.python_version(),
+        "gunicorn": metadata.version("gunicorn"),
+    }
 
 
 def _judged(ratio: Ratio, value: float) -> dict[str, Any]:
