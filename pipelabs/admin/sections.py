@@ -23,7 +23,10 @@ class Action(NamedTuple):
     permission: Permission
 
 
-SECTIONS = (Section("dashboard", "Overview", "layout-dashboard", Permission.SELF_READ),)
+SECTIONS = (
+    Section("dashboard", "Overview", "layout-dashboard", Permission.SELF_READ),
+    Section("clients", "Clients", "users", Permission.CLIENTS_READ),
+)
 """The menu, in its order; each noun's first page is its `index`."""
-ACTIONS: tuple[Action, ...] = ()
+ACTIONS = (Action("clients.new", "New client", "plus", Permission.CLIENTS_WRITE),)
 """Endpoints below `admin`, without parameters."""

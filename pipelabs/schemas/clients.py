@@ -41,6 +41,23 @@ class ClientIn(Input):
     notes = PlainText(load_default="", most=NOTES_LENGTH, lines=True, metadata=NOTES)
 
 
+class ClientEdit(Input):
+    """All that a form sends to change a client, and the version that it was filled from."""
+
+    name = PlainText(required=True, least=1, most=NAME_LENGTH, metadata=NAME)
+    email = EmailAddress(load_default=None, metadata=EMAIL)
+    tier = Choice(Tier, required=True, metadata=TIER)
+    notes = PlainText(load_default="", most=NOTES_LENGTH, lines=True, metadata=NOTES)
+    version = fields.Integer(required=True)
+
+
+class StatusMove(Input):
+    """What a form sends to move a client, and the version that it was drawn from."""
+
+    status = Choice(Status, required=True)
+    version = fields.Integer(required=True)
+
+
 class ClientPatch(Body):
     """What an admin sends to change a client; what is left out stays, null empties.
 

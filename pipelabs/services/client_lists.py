@@ -1,11 +1,12 @@
 """Lists of clients, and of what happened to one."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Text, func, literal_column, select
 
+from pipelabs.audit import Event
 from pipelabs.extensions import db
 from pipelabs.models import AuditEvent, Client
 from pipelabs.models.clients import FOLDED_NAME, SEARCHED, ClientSort
@@ -17,6 +18,14 @@ ORDERS: Mapping[str, Any] = {
     "name": literal_column(FOLDED_NAME, Text()),
     "updated_at": Client.updated_at,
 }
+
+
+class Change(NamedTuple):
+    """What a field was before an event, and after it."""
+
+    field: str
+    before: str
+    after: str
 
 
 def list_clients(
@@ -40,6 +49,15 @@ def events_of(client_id: UUID, limit: int) -> Sequence[AuditEvent]:
     """Return what happened to the client, newest first."""
     wanted = select(AuditEvent).where(AuditEvent.client_id == client_id)
     return db.session.scalars(wanted.order_by(AuditEvent.id.desc()).limit(limit)).all()
+
+
+def changes_of(event: AuditEvent) -> list[Change]:
+    """Return what the event has changed, in the order in which it says so."""
+    told = event.details
+    if event.event == Event.CLIENT_STATUS_CHANGED:
+        return [Change("status", told["from"], told["to"])]
+    names = told["changed"].split(",") if event.event == Event.CLIENT_UPDATED else []
+    return [Change(name, told[f"from_{name}"], told[f"to_{name}"]) for name in names]
 
 
 def _conditions(filters: Mapping[str, Any]) -> Iterator[ColumnElement[bool]]:

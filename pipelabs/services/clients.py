@@ -63,6 +63,11 @@ def get_client(client_id: UUID) -> Client:
     raise NotFound("There is no such client.")
 
 
+def find_holder(wallet_address: str) -> Client | None:
+    """Return the client who has this wallet, in canonical form."""
+    return db.session.scalar(select(Client).where(Client.wallet_address == wallet_address))
+
+
 def update_client(
     client_id: UUID, data: Mapping[str, Any], actor: Actor, *, version: int | None = None
 ) -> Client:

@@ -8,7 +8,7 @@ from pipelabs.errors import InvalidInput
 from pipelabs.extensions import db
 from pipelabs.models import Client, Status, Tier
 from pipelabs.models.clients import ClientSort
-from pipelabs.services.client_lists import events_of, list_clients
+from pipelabs.services.client_lists import changes_of, events_of, list_clients
 from pipelabs.services.clients import change_status, create_client, update_client
 from pipelabs.wallets import Chain, Wallet
 from tests.make import make_actor, make_data
@@ -154,3 +154,14 @@ def test_the_events_of_a_client_are_its_own_newest_first(four):
     assert [event.event for event in events] == ["client.updated", "client.status_changed"]
     assert len(events_of(paused, 9)) == 3
     assert events_of(UUID(int=7), 9) == []
+
+
+def test_what_an_event_has_changed_is_told_field_by_field(four):
+    first = four[3].id
+    update_client(first, {"email": None, "tier": Tier.BASIC}, make_actor())
+
+    updated, moved, created = events_of(first, 3)
+
+    assert changes_of(updated) == [("email", "ops@d.example", ""), ("tier", "Enterprise", "Basic")]
+    assert changes_of(moved) == [("status", "active", "paused")]
+    assert changes_of(created) == []

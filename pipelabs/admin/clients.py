@@ -1,0 +1,147 @@
+"""Pages of clients."""
+
+from uuid import UUID
+
+from flask import Blueprint, flash, g, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from pipelabs.audit import Event
+from pipelabs.extensions import limit_creates
+from pipelabs.models import Permission, Status, Tier
+from pipelabs.schemas.clients import ClientEdit, ClientIn, ClientsQuery, StatusMove
+from pipelabs.schemas.paging import SIZES
+from pipelabs.services import client_lists, clients
+from pipelabs.wallets import Chain, Wallet, WalletError, recognise
+from pipelabs.web.auth import needs
+from pipelabs.web.forms import Form, posted, query
+
+bp = Blueprint("clients", __name__, url_prefix="/clients")
+CHOICES = {"tier": Tier, "status": Status, "chain": Chain}
+"""The filters of the list; with `q` they are what narrows it."""
+MOST_EVENTS = 100
+
+
+@bp.get("")
+@needs(Permission.CLIENTS_READ)
+def index() -> ResponseReturnValue:
+    """List clients; search, filters, order and size are in the address."""
+    asked = query(ClientsQuery)
+    page = client_lists.list_clients(asked, asked["sort"], asked["size"], asked.get("cursor"))
+    kept = {name: text for name, text in request.args.items() if text and name != "cursor"}
+    return render_template(
+        "admin/clients/index.html",
+        page=page,
+        asked=asked,
+        kept=kept,
+        choices=CHOICES,
+        sizes=SIZES,
+        is_narrowed=any(asked.get(name) for name in ("q", *CHOICES)),
+    )
+
+
+@bp.get("/new")
+@needs(Permission.CLIENTS_WRITE)
+def new() -> ResponseReturnValue:
+    """Show the form of a new client."""
+    return render_template("admin/clients/new.html", form=Form(ClientIn))
+
+
+@bp.post("/new")
+@needs(Permission.CLIENTS_WRITE, refused=Event.CLIENT_CREATE_REFUSED)
+@limit_creates
+def create() -> ResponseReturnValue:
+    """Create a client."""
+    form = posted(ClientIn, "admin/clients/new.html", name_of=_name_of)
+    client, _ = clients.create_client(form.load(), g.actor)
+    flash(f"{client.name} was created.", "success")
+    return redirect(url_for("admin.clients.show", client_id=client.id), 303)
+
+
+@bp.post("/wallet")
+@needs(Permission.CLIENTS_WRITE)
+def wallet() -> ResponseReturnValue:
+    """Tell the chain and the checksum of what is being typed, as a fragment.
+
+    A POST, because what is typed may be a secret, and addresses end in logs.
+    """
+    typed = request.form.get("wallet_address", "").strip(" ")
+    if not typed:
+        return ""
+    try:
+        found = recognise(typed)
+    except WalletError as error:
+        return render_template("admin/clients/_wallet.html", sentence=str(error), holder=None)
+    return render_template(
+        "admin/clients/_wallet.html",
+        wallet=found,
+        sentence=_checksum(typed, found),
+        holder=clients.find_holder(found.address),
+    )
+
+
+@bp.get("/<uuid:client_id>")
+@needs(Permission.CLIENTS_READ)
+def show(client_id: UUID) -> ResponseReturnValue:
+    """Show a client and what happened to it."""
+    client = clients.get_client(client_id)
+    return render_template(
+        "admin/clients/show.html",
+        client=client,
+        events=client_lists.events_of(client_id, MOST_EVENTS),
+        changes_of=client_lists.changes_of,
+        is_final=not clients.MOVES[client.status],
+    )
+
+
+@bp.get("/<uuid:client_id>/edit")
+@needs(Permission.CLIENTS_WRITE)
+def edit(client_id: UUID) -> ResponseReturnValue:
+    """Show the form of a client as it is stored."""
+    client = clients.get_client(client_id)
+    form = Form(ClientEdit, {name: getattr(client, name) for name in ClientEdit().fields})
+    return render_template("admin/clients/edit.html", form=form, client=client)
+
+
+@bp.post("/<uuid:client_id>/edit")
+@needs(Permission.CLIENTS_WRITE, refused=Event.CLIENT_UPDATE_REFUSED)
+def update(client_id: UUID) -> ResponseReturnValue:
+    """Change a client; whoever was slower than somebody else sees both versions."""
+    client = clients.get_client(client_id)
+    form = posted(ClientEdit, "admin/clients/edit.html", client=client, name_of=_name_of)
+    data = form.load()
+    version = data.pop("version")
+    clients.update_client(client_id, data, g.actor, version=version)
+    flash(f"{data['name']} was saved.", "success")
+    return redirect(url_for("admin.clients.show", client_id=client_id), 303)
+
+
+@bp.get("/<uuid:client_id>/status")
+@needs(Permission.CLIENTS_WRITE)
+def status(client_id: UUID) -> ResponseReturnValue:
+    """Show where the client can go, and what follows."""
+    client = clients.get_client(client_id)
+    return render_template("admin/clients/status.html", client=client, moves=clients.MOVES)
+
+
+@bp.post("/<uuid:client_id>/status")
+@needs(Permission.CLIENTS_WRITE, refused=Event.CLIENT_STATUS_CHANGE_REFUSED)
+def move(client_id: UUID) -> ResponseReturnValue:
+    """Move a client to another status."""
+    client = clients.get_client(client_id)
+    form = posted(StatusMove, "admin/clients/status.html", client=client, moves=clients.MOVES)
+    data = form.load()
+    moved = clients.change_status(client_id, data["status"], g.actor, version=data["version"])
+    flash(f"{moved.name} is {moved.status} now.", "success")
+    return redirect(url_for("admin.clients.show", client_id=client_id), 303)
+
+
+def _name_of(client_id: str) -> str:
+    return clients.get_client(UUID(client_id)).name
+
+
+def _checksum(typed: str, found: Wallet) -> str:
+    if found.chain is Chain.SOLANA:
+        return "it has no checksum, so compare every character."
+    if found.chain is Chain.EVM and typed != found.address:
+        return "written in one case, so no checksum guards it."
+    return "the checksum is right."
