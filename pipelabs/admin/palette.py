@@ -2,15 +2,19 @@
 
 from typing import NamedTuple
 
-from flask import Blueprint, render_template, request, url_for
+from flask import Blueprint, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from pipelabs.admin.sections import ACTIONS, SECTIONS
 from pipelabs.models import Permission
+from pipelabs.schemas.clients import ClientsQuery
+from pipelabs.services import client_lists
 from pipelabs.web.auth import needs
+from pipelabs.web.forms import query
 from pipelabs.web.pages import can
 
 bp = Blueprint("palette", __name__, url_prefix="/palette")
+MOST_CLIENTS = 8
 
 
 class Entry(NamedTuple):
@@ -26,8 +30,20 @@ class Entry(NamedTuple):
 @needs(Permission.SELF_READ)
 def index() -> ResponseReturnValue:
     """Show what has the words of `q` in its name, as a fragment."""
-    wanted = request.args.get("q", "").strip()
-    return render_template("admin/palette/index.html", entries=_places(wanted))
+    wanted = query(ClientsQuery)["q"]
+    entries = _places(wanted) + _clients(wanted)
+    return render_template("admin/palette/index.html", entries=entries)
+
+
+def _clients(wanted: str) -> list[Entry]:
+    """Return the first clients that have the words in their name, e-mail or wallet address."""
+    if not wanted or not can(Permission.CLIENTS_READ):
+        return []
+    found = client_lists.list_clients({"q": wanted}, size=MOST_CLIENTS)
+    return [
+        Entry(one.name, url_for("admin.clients.show", client_id=one.id), "Client", "user-round")
+        for one in found.rows
+    ]
 
 
 def _places(wanted: str) -> list[Entry]:

@@ -1,3 +1,10 @@
+import pytest
+
+from pipelabs.extensions import db
+from pipelabs.services.clients import create_client
+from tests.make import make_actor, make_data
+
+
 def test_the_palette_leads_to_pages_by_their_names(desk):
     found = desk.get("/admin/palette?q=over").text
 
@@ -14,3 +21,14 @@ def test_what_is_called_like_nothing_says_so(desk):
 
     assert "Nothing is called that." in found
     assert "<script>" not in found
+
+
+@pytest.mark.parametrize("words", ["acme", "0X5290", "mail@exam"])
+def test_the_palette_finds_clients_by_name_wallet_and_e_mail(app, desk, words):
+    with app.app_context():
+        create_client(make_data(name="<b>Acme"), make_actor())
+        db.session.commit()
+    found = desk.get(f"/admin/palette?q={words}").text
+
+    assert "&lt;b&gt;Acme" in found
+    assert 'href="/admin/clients/' in found
