@@ -19,7 +19,4 @@ document.addEventListener("click", async (event) => {
 });
 document.addEventListener("htmx:load", (event) => dress(event.detail.elt));
 
-// On a narrow screen the menu starts closed; without JavaScript it stays open.
-const menu = document.querySelector(".menu");
-if (menu && matchMedia("(max-width: 900px)").matches) menu.open = false;
 dress(document);

@@ -37,7 +37,6 @@ function press(event) {
 
 if (dialog) {
   for (const button of document.querySelectorAll("[data-palette-open]")) {
-    button.hidden = false;
     button.addEventListener("click", open);
   }
   document.addEventListener("keydown", (event) => {
