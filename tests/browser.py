@@ -65,7 +65,7 @@ class Pages:
 
     def sign_in(self, page, role=Role.OWNER):
         """Fill in the form that is shown."""
-        page.get_by_label("E-mail").fill(f"{role}@desk.local")
+        page.get_by_label("Email").fill(f"{role}@desk.local")
         page.get_by_label("Password").fill(self._passwords[role])
         page.get_by_role("button", name="Sign in").click()
 
