@@ -1,0 +1,102 @@
+"""`python -m dev.screenshots FOLDER`: pictures of the pages, wide and narrow, in both themes.
+
+It serves the demo from servers of its own, and shows what each page looks like to an owner.
+"""
+
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from playwright.sync_api import Page, sync_playwright
+
+from dev import chromium, gunicorn, servers
+from dev.errors import CannotStart
+from dev.gunicorn import ROOT
+from dev.launcher import Launcher
+from dev.listening import HOST, free_port
+from dev.processes import Program
+
+EMAIL = "owner@desk.local"
+SIZES = {1440: 900, 390: 844}
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+LONGEST = 1_600
+PAGES = {
+    "overview": "/admin/",
+    "clients": "/admin/clients",
+    "client-new": "/admin/clients/new",
+    "client": "/admin/clients*",
+    "client-edit": "/admin/clients*/edit",
+    "audit": "/admin/audit",
+    "account": "/admin/account",
+    "admins": "/admin/admins",
+    "missing": "/admin/nothing",
+}
+"""Name of a picture → its page; `*` goes to the first row of the list before it."""
+FIRST_ROW = "main table a[href^='/admin/']"
+
+
+def main(folder: Path) -> None:
+    """Write a PNG of each page, of each width, in each theme."""
+    folder.mkdir(parents=True, exist_ok=True)
+    found = chromium.find()
+    password = secrets.token_urlsafe(18)
+    with _demo(password) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(**found.options())
+        for width, height in SIZES.items():
+            page = browser.new_page(
+                base_url=address, viewport={"width": width, "height": height}, locale="en-US"
+            )
+            page.goto("/admin/login")
+            _shoot(page, folder / f"login-{width}")
+            page.get_by_label("Email").fill(EMAIL)
+            page.get_by_label("Password").fill(password)
+            page.get_by_role("button", name="Sign in").click()
+            for name, path in PAGES.items():
+                _open(page, path)
+                _shoot(page, folder / f"{name}-{width}")
+        browser.close()
+
+
+@contextmanager
+def _demo(password: str) -> Iterator[str]:
+    """Serve the demo; yield the address."""
+    place, port = servers.throwaway_folder(), free_port()
+    with Launcher(place, remove=True) as launcher:
+        started = servers.start(launcher, place, durable=False)
+        environment = os.environ | started.environment()
+        environment |= {"ENVIRONMENT": "local", "LOG_LEVEL": "WARNING", "PORT": str(port)}
+        environment |= {"AUDIT_LOG_FILE": str(place / "client_creation.log")}
+        environment |= {"SECRET_KEY": secrets.token_urlsafe(48)}
+        argv = [sys.executable, "-m", "dev.prepare", EMAIL, "demo"]
+        status, said = launcher.run(Program(argv, env=environment, cwd=ROOT, given=password))
+        if status or not gunicorn.is_ready(gunicorn.start(launcher, environment), port):
+            raise CannotStart(f"The demo cannot be served:\n{said}")
+        yield f"http://{HOST}:{port}"
+
+
+def _open(page: Page, path: str) -> None:
+    first, _, below = path.partition("*")
+    page.goto(first)
+    if first != path:
+        page.goto((page.locator(FIRST_ROW).first.get_attribute("href") or "") + below)
+
+
+def _shoot(page: Page, file: Path) -> None:
+    """Write the page in both themes, cut where a long list would go on."""
+    for theme in THEMES:
+        page.emulate_media(color_scheme=theme)
+        width = page.viewport_size["width"] if page.viewport_size else 0
+        height = min(page.evaluate("document.documentElement.scrollHeight"), LONGEST)
+        page.screenshot(
+            path=f"{file}-{theme}.png",
+            full_page=True,
+            clip={"x": 0, "y": 0, "width": width, "height": height},
+        )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
