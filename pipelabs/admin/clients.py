@@ -19,6 +19,7 @@ bp = Blueprint("clients", __name__, url_prefix="/clients")
 CHOICES = {"tier": Tier, "status": Status, "chain": Chain}
 """The filters of the list; with `q` they are what narrows it."""
 MOST_EVENTS = 100
+GUARDED = "the checksum is right."
 
 
 @bp.get("")
@@ -71,10 +72,12 @@ def wallet() -> ResponseReturnValue:
         found = recognise(typed)
     except WalletError as error:
         return render_template("admin/clients/_wallet.html", sentence=str(error), holder=None)
+    sentence = _checksum(typed, found)
     return render_template(
         "admin/clients/_wallet.html",
         wallet=found,
-        sentence=_checksum(typed, found),
+        sentence=sentence,
+        kind="good" if sentence == GUARDED else "warn",
         holder=clients.find_holder(found.address),
     )
 
@@ -107,7 +110,10 @@ def edit(client_id: UUID) -> ResponseReturnValue:
 def update(client_id: UUID) -> ResponseReturnValue:
     """Change a client; whoever was slower than somebody else sees both versions."""
     client = clients.get_client(client_id)
-    form = posted(ClientEdit, "admin/clients/edit.html", client=client, name_of=_name_of)
+    latest = client_lists.events_of
+    form = posted(
+        ClientEdit, "admin/clients/edit.html", client=client, name_of=_name_of, latest=latest
+    )
     data = form.load()
     version = data.pop("version")
     clients.update_client(client_id, data, g.actor, version=version)
@@ -144,4 +150,4 @@ def _checksum(typed: str, found: Wallet) -> str:
         return "it has no checksum, so compare every character."
     if found.chain is Chain.EVM and typed != found.address:
         return "written in one case, so no checksum guards it."
-    return "the checksum is right."
+    return GUARDED

@@ -197,10 +197,10 @@ def test_creations_by_page_spend_the_budget_of_creations(variant, desk):
 @pytest.mark.parametrize(
     ("typed", "told"),
     [
-        (WALLET, "EVM address – the checksum is right."),
-        (WALLET.lower(), "EVM address – written in one case, so no checksum guards it."),
-        (SOLANA, "Solana address – it has no checksum, so compare every character."),
-        ("TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t", "Tron address – the checksum is right."),
+        (WALLET, "EVM address: the checksum is right."),
+        (WALLET.lower(), "EVM address: written in one case, so no checksum guards it."),
+        (SOLANA, "Solana address: it has no checksum, so compare every character."),
+        ("TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t", "Tron address: the checksum is right."),
         ("0x1", "this has 1 digits"),
         ("5" * 64, "never paste one anywhere"),
     ],
