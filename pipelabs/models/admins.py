@@ -13,6 +13,7 @@ from pipelabs.models.base import Base, Identified, now
 class Permission(StrEnum):
     """What a route may ask for; a route that asks for none must say that it is public."""
 
+    AUDIT_READ = "audit.read"
     CLIENTS_READ = "clients.read"
     CLIENTS_WRITE = "clients.write"
     SELF_READ = "self.read"
@@ -32,7 +33,14 @@ class Role(StrEnum):
         return ROLE_PERMISSIONS[self]
 
 
-_VIEWER = frozenset({Permission.CLIENTS_READ, Permission.SELF_READ, Permission.SELF_WRITE})
+_VIEWER = frozenset(
+    {
+        Permission.AUDIT_READ,
+        Permission.CLIENTS_READ,
+        Permission.SELF_READ,
+        Permission.SELF_WRITE,
+    }
+)
 ROLE_PERMISSIONS = {
     Role.VIEWER: _VIEWER,
     Role.OPERATOR: _VIEWER | {Permission.CLIENTS_WRITE},

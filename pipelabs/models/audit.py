@@ -48,10 +48,35 @@ class AuditEvent(Base):
 
     __tablename__ = "audit_events"
     __table_args__ = (
-        Index("ix_audit_events_admin_id_id", "admin_id", text("id DESC")),
         Index("ix_audit_events_client_id_id", "client_id", text("id DESC")),
         Index("ix_audit_events_request_id", "request_id"),
         Index("ix_audit_events_xid", "xid"),
+        Index("ix_audit_events_at_id", "at", "id"),
+        Index(
+            "ix_audit_events_admin_id_at_id", "admin_id", "at", "id", postgresql_include=["event"]
+        ),
+        Index(
+            "ix_audit_events_event_at_id",
+            "event",
+            "at",
+            "id",
+            postgresql_include=["status", "ms"],
+        ),
+        Index("ix_audit_events_address_at_id", "address", "at", "id"),
+        Index(
+            "ix_audit_events_status_at_id",
+            "status",
+            "at",
+            "id",
+            postgresql_where=text("status <> 'SUCCESS'"),
+        ),
+        Index(
+            "ix_audit_events_actor_at_id",
+            "actor",
+            "at",
+            "id",
+            postgresql_where=text("admin_id IS NULL AND actor IS NOT NULL"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)

@@ -75,6 +75,7 @@ class Client(Identified, Base):
             postgresql_using="gin",
             postgresql_ops={"searched": "gin_trgm_ops"},
         ),
+        Index("ix_clients_status_tier", "status", "tier"),
         Index("ix_clients_updated_at_id", "updated_at", "id"),
     )
 

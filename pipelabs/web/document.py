@@ -8,6 +8,7 @@ from flask import Flask, current_app, render_template
 from flask_smorest import Api, Blueprint
 from marshmallow import fields
 
+from pipelabs.schemas.audit import Moment
 from pipelabs.schemas.errors import Refused
 from pipelabs.schemas.fields import (
     Body,
@@ -86,7 +87,7 @@ def _minutes() -> int:
 
 def _describe_fields(document: Document) -> None:
     """Teach the library our kinds of field, and name the header fields and tokens."""
-    for kind in (WalletAddress, Choice):
+    for kind in (WalletAddress, Choice, Moment):
         document.register_field(kind, "string", None)
     document.register_field(EmailAddress, "string", "email")
     document.register_field(Password, "string", "password")

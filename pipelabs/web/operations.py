@@ -71,7 +71,8 @@ class Operations(FlaskPlugin):
         path: str = super().path_helper(rule, operations, parameters, **rest)
         for parameter in parameters:
             noun = parameter["name"].removesuffix("_id")
-            parameter |= {"description": f"The id of the {noun}.", "example": ID}
+            example = 1 if parameter["schema"]["type"] == "integer" else ID
+            parameter |= {"description": f"The id of the {noun}.", "example": example}
         return path
 
 
