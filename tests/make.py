@@ -68,6 +68,7 @@ def make_session(admin, **changes):
             "address": "192.0.2.7",
             "refresh_jti": uuid4(),
             "expires_at": now() + timedelta(hours=12),
+            "seen_at": now(),
         }
         | changes
     )

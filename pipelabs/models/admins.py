@@ -4,7 +4,8 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey
+from sqlalchemy import CheckConstraint, ForeignKey, Text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from pipelabs.models.base import Base, Identified, now
@@ -60,6 +61,8 @@ class Admin(Identified, Base):
     is_disabled: Mapped[bool] = mapped_column(default=False)
     # Raised when every token issued so far must die: a new password, a forced sign-out.
     token_version: Mapped[int] = mapped_column(default=1)
+    # Somebody else chose the password: nothing else is done until the admin has a new one.
+    must_change_password: Mapped[bool] = mapped_column(default=False)
 
 
 class SignInThrottle(Base):
@@ -79,8 +82,31 @@ class Session(Identified, Base):
 
     admin_id: Mapped[UUID] = mapped_column(ForeignKey("admins.id"), index=True)
     address: Mapped[str]
+    user_agent: Mapped[str] = mapped_column(default="")
     # The id of the one refresh token that still counts; an older one is a replay.
     refresh_jti: Mapped[UUID]
     renewed_at: Mapped[datetime] = mapped_column(default=now)
+    # Written at most once a minute.
+    seen_at: Mapped[datetime | None]
     expires_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+
+
+class APIToken(Identified, Base):
+    """A key of one admin's programs; the key itself is shown once and stored nowhere."""
+
+    __tablename__ = "api_tokens"
+
+    admin_id: Mapped[UUID] = mapped_column(ForeignKey("admins.id"), index=True)
+    name: Mapped[str]
+    prefix: Mapped[str]
+    last_four: Mapped[str]
+    # SHA-256 is enough: what is hashed is random, and looked up at every call.
+    digest: Mapped[bytes] = mapped_column(unique=True)
+    permissions: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    # Networks in CIDR form; none means from anywhere.
+    addresses: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    expires_at: Mapped[datetime]
+    last_used_at: Mapped[datetime | None]
+    last_address: Mapped[str | None]
     revoked_at: Mapped[datetime | None]
