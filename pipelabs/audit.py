@@ -19,7 +19,7 @@ from pipelabs import audit_file, audit_folds, audit_lines
 from pipelabs.crypto import current_audit_key
 from pipelabs.errors import Unavailable
 from pipelabs.extensions import run, unit_of_work
-from pipelabs.models import AuditEvent, Outcome, Role, now
+from pipelabs.models import AuditEvent, Outcome, Permission, Role, now
 
 TABLE = cast(Table, AuditEvent.__table__)
 INSERT = insert(TABLE).returning(TABLE.c.id)
@@ -49,7 +49,10 @@ class Event(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts and from where; `name` is an e-mail address, `cli:<unix user>`, or nobody's."""
+    """Who acts and from where; `name` is an e-mail address, `cli:<unix user>`, or nobody's.
+
+    `token` is the prefix of the API token that calls; its permissions may be fewer than the role's.
+    """
 
     request_id: str
     address: str | None = None
@@ -57,6 +60,10 @@ class Actor:
     admin_id: UUID | None = None
     session_id: UUID | None = None
     role: Role | None = None
+    permissions: frozenset[Permission] = frozenset()
+    token: str | None = None
+    must_change_password: bool = False
+    is_unseen: bool = False
     has_folded: bool = False
     started: float = field(default_factory=perf_counter)
 
@@ -181,6 +188,8 @@ def _add(row: dict[str, Any]) -> None:
 def _details(facts: Mapping[str, str], actor: Actor) -> dict[str, str]:
     """Return the facts as PostgreSQL can store them, and how many refusals had no row."""
     details = {key: _storable(value) for key, value in facts.items()}
+    if actor.token:
+        details["token"] = actor.token
     if (actor.has_folded or not actor.admin_id) and (folded := audit_folds.take(actor.caller)):
         details["folded"] = str(folded)
     return details

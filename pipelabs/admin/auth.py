@@ -8,7 +8,7 @@ from pipelabs.errors import Unauthenticated
 from pipelabs.extensions import unit_of_work
 from pipelabs.models import Permission
 from pipelabs.schemas.admins import SignIn
-from pipelabs.services import admins, throttles
+from pipelabs.services import sessions, throttles
 from pipelabs.web import console, pages
 from pipelabs.web.auth import needs, public
 from pipelabs.web.forms import Form, posted
@@ -40,7 +40,9 @@ def sign_in() -> ResponseReturnValue:
         refusal = throttles.reserve(data["email"], g.actor.address)
     if refusal:
         raise refusal
-    signed_in = admins.sign_in(data["email"], data["password"], g.actor)
+    signed_in = sessions.sign_in(
+        data["email"], data["password"], g.actor, request.user_agent.string
+    )
     return console.keep(make_response(redirect(target, 303)), signed_in)
 
 
@@ -48,7 +50,7 @@ def sign_in() -> ResponseReturnValue:
 @needs(Permission.SELF_WRITE)
 def logout() -> ResponseReturnValue:
     """End this session."""
-    admins.sign_out(g.actor)
+    sessions.sign_out(g.actor)
     flash("You are signed out.", "success")
     return console.forget(make_response(redirect(url_for("admin.auth.login"), 303)))
 

@@ -1,6 +1,6 @@
 """Signing in and out over HTTP, and who one is."""
 
-from flask import g
+from flask import g, request
 from flask.typing import ResponseReturnValue
 
 from pipelabs.audit import Event
@@ -9,7 +9,7 @@ from pipelabs.extensions import unit_of_work
 from pipelabs.models import Permission
 from pipelabs.schemas.admins import Me, SignedIn, SignIn
 from pipelabs.schemas.clients import Done
-from pipelabs.services import admins, throttles
+from pipelabs.services import sessions, throttles
 from pipelabs.web import limits, reply
 from pipelabs.web.auth import needs, public, renewed, tokens
 from pipelabs.web.blueprints import StrictBlueprint
@@ -36,7 +36,9 @@ def login(data: dict[str, str]) -> ResponseReturnValue:
         refusal = throttles.reserve(data["email"], g.actor.address)
     if refusal:
         raise refusal
-    signed_in = admins.sign_in(data["email"], data["password"], g.actor)
+    signed_in = sessions.sign_in(
+        data["email"], data["password"], g.actor, request.user_agent.string
+    )
     return reply(**tokens(signed_in), admin=signed_in.admin)
 
 
@@ -62,7 +64,7 @@ def refresh() -> ResponseReturnValue:
 @bp.response(200, Done)
 def logout() -> ResponseReturnValue:
     """End this session; its tokens are refused everywhere from here on."""
-    admins.sign_out(g.actor)
+    sessions.sign_out(g.actor)
     return reply("Signed out")
 
 
@@ -71,7 +73,7 @@ def logout() -> ResponseReturnValue:
 @bp.response(200, Done)
 def logout_all() -> ResponseReturnValue:
     """End every session of this admin, this one included."""
-    admins.sign_out_everywhere(g.actor)
+    sessions.sign_out_everywhere(g.actor)
     return reply("Signed out everywhere")
 
 
@@ -82,4 +84,4 @@ def me() -> ResponseReturnValue:
     """Show who is signed in, what the role allows, and what is left of each budget."""
     actor = g.actor
     admin = {"id": actor.admin_id, "email": actor.name, "role": actor.role}
-    return reply(admin=admin, permissions=sorted(actor.role.permissions), quota=limits.quota())
+    return reply(admin=admin, permissions=sorted(actor.permissions), quota=limits.quota())

@@ -14,9 +14,9 @@ from flask_jwt_extended import create_access_token, create_refresh_token
 
 from pipelabs.audit import Actor, Event
 from pipelabs.errors import Forbidden, Unauthenticated
-from pipelabs.extensions import CONSOLE_PATH, LIMITED_PATH, is_below
+from pipelabs.extensions import CONSOLE_PATH, LIMITED_PATH, is_below, unit_of_work
 from pipelabs.models import Permission
-from pipelabs.services import admins
+from pipelabs.services import sessions
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -33,7 +33,7 @@ MOST_KNOWN = 1024
 class Token(NamedTuple):
     """Whose token it is, its own id, which for a refresh token must be the session's, its end."""
 
-    admin: admins.Claims
+    admin: sessions.Claims
     refresh_jti: UUID
     expires_at: int
 
@@ -49,7 +49,7 @@ def needs(
     def decorate(view: Callable[P, R]) -> Callable[P, R]:
         @wraps(view)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-            if permission not in g.actor.role.permissions:
+            if permission not in g.actor.permissions:
                 raise Forbidden(
                     f"The role {g.actor.role} may not do this.",
                     facts={"permission": permission, "role": g.actor.role},
@@ -100,16 +100,21 @@ def identify(stranger: Actor) -> Actor:
     header = request.headers.get("Authorization")
     if header is None:
         raise Unauthenticated("Sign in first: send Authorization: Bearer <access token>.")
-    return admins.confirm(_bearer(header, "access").admin, stranger)
+    actor = sessions.confirm(_bearer(header, "access").admin, stranger)
+    if actor.is_unseen:
+        # On its own, so that a refusal of what follows does not take it along.
+        with unit_of_work():
+            sessions.see(actor)
+    return actor
 
 
-def renewed(stranger: Actor) -> admins.SignedIn:
+def renewed(stranger: Actor) -> sessions.SignedIn:
     """Return the session whose refresh token this request carries as its bearer, renewed."""
     claims = _bearer(request.headers.get("Authorization", ""), "refresh")
-    return admins.renew(claims.admin, claims.refresh_jti, stranger)
+    return sessions.renew(claims.admin, claims.refresh_jti, stranger)
 
 
-def tokens(signed_in: admins.SignedIn) -> dict[str, Any]:
+def tokens(signed_in: sessions.SignedIn) -> dict[str, Any]:
     """Return the tokens of a new session, and the access token's life in seconds."""
     admin, session = signed_in
     subject = str(admin.id)
@@ -180,7 +185,7 @@ def _checked(claims: dict[str, Any], kind: str) -> Token:
         raise ValueError("another kind of token")
     if not 0 < times[1] - times[0] <= life or type(claims["tv"]) is not int:
         raise ValueError("a life that we never give")
-    who = admins.Claims(UUID(claims["sub"]), UUID(claims["sid"]), claims["tv"])
+    who = sessions.Claims(UUID(claims["sub"]), UUID(claims["sid"]), claims["tv"])
     return Token(who, UUID(claims["jti"]), times[1])
 
 

@@ -13,7 +13,7 @@ from pipelabs.crypto import derive
 from pipelabs.errors import Forbidden, Unauthenticated
 from pipelabs.extensions import CONSOLE_PATH, is_below, unit_of_work
 from pipelabs.models import Admin, Session
-from pipelabs.services import admins
+from pipelabs.services import sessions
 from pipelabs.web import auth
 
 KIND = "console"
@@ -46,7 +46,7 @@ def identify(stranger: Actor) -> Actor:
         raise Unauthenticated("Sign in first.")
     claims = auth.claims_of(token, KIND).admin
     with unit_of_work():
-        return admins.visit(claims, stranger)
+        return sessions.visit(claims, stranger)
 
 
 def refuse_forgery() -> None:
@@ -72,11 +72,11 @@ def csrf_token() -> str:
     return urlsafe_b64encode(hmac.digest(key, seed.encode(), "sha256")).decode()
 
 
-def keep(response: Response, signed_in: admins.SignedIn) -> Response:
+def keep(response: Response, signed_in: sessions.SignedIn) -> Response:
     """Give the browser the cookie of a session; it ends with the session, or the browser."""
     token = create_access_token(
         str(signed_in.admin.id),
-        expires_delta=admins.SESSION_LIFE,
+        expires_delta=sessions.SESSION_LIFE,
         additional_claims=_claims(signed_in.admin, signed_in.session),
     )
     response.set_cookie(

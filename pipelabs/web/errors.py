@@ -19,7 +19,7 @@ from pipelabs.audit import Attempt
 from pipelabs.errors import Duplicate, PipeLabsError, SessionReplayed, Throttled, Unavailable
 from pipelabs.extensions import finish, unit_of_work
 from pipelabs.models import Base, Outcome
-from pipelabs.services import admins
+from pipelabs.services import sessions
 from pipelabs.web import idempotency, limits, pages
 from pipelabs.web.auth import refused_event
 
@@ -63,7 +63,7 @@ def _outlive(error: PipeLabsError, response: Response) -> None:
     """Store what the roll-back would take along: an ended session, a kept 409, the audit row."""
     with unit_of_work():
         if isinstance(error, SessionReplayed):
-            admins.end_session(error.session_id)
+            sessions.end_session(error.session_id)
         idempotency.keep_conflict(response)
     audit.refuse(_refusal(error), g.actor)
 

@@ -3,7 +3,7 @@ from sqlalchemy import update
 
 from pipelabs.extensions import db
 from pipelabs.models import Admin, AuditEvent, Client, Role, Session, now
-from pipelabs.services.admins import IDLE
+from pipelabs.services.sessions import IDLE
 from tests.browsing import Browser
 from tests.make import PASSWORD, QUICK_CLIENT, make_admin, make_body
 

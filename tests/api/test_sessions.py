@@ -4,7 +4,7 @@ import pytest
 
 from pipelabs.extensions import db
 from pipelabs.models import Admin, AuditEvent, Session, now
-from pipelabs.services.admins import IDLE
+from pipelabs.services.sessions import IDLE
 from tests.make import PASSWORD, make_admin
 
 EMAIL = "owner@desk.local"
