@@ -1,6 +1,7 @@
 """Passwords: hashing, checking, and which ones are too common to take."""
 
 import os
+import secrets
 import unicodedata
 from functools import cache
 from itertools import pairwise
@@ -14,6 +15,8 @@ SHORTEST, LONGEST = 12, 128
 """Code points; length in place of composition rules (NIST SP 800-63B-4, 3.1.1.2)."""
 COMMON = Path(__file__).with_name("common_passwords.txt")
 PRODUCT_WORDS = ("pipelabs", "marketmaker")
+UNMISTAKABLE = "abcdefghjkmnpqrstuvwxyz23456789"
+"""No letter or digit that is taken for another."""
 _hashing = BoundedSemaphore(4)
 """19 MiB each: a flood of sign-ins waits here in place of filling the memory."""
 
@@ -34,6 +37,12 @@ def is_right(password: str, password_hash: str | None) -> bool:
         except InvalidKey:
             return False
     return password_hash is not None
+
+
+def one_time() -> str:
+    """Return a random password to be read out and typed once: 20 characters, 98 bits."""
+    letters = "".join(secrets.choice(UNMISTAKABLE) for _ in range(20))
+    return "-".join(letters[at : at + 5] for at in range(0, 20, 5))
 
 
 def weakness(password: str, email: str) -> str:

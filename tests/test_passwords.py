@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from pipelabs.passwords import hash_password, is_right, weakness
+from pipelabs.passwords import hash_password, is_right, one_time, weakness
 from tests.make import PASSWORD
 
 EMAIL = "margaret.hamilton@desk.local"
@@ -108,3 +108,11 @@ def test_an_unknown_account_takes_as_long_as_a_wrong_password():
     nobody = statistics.median(seconds_of(lambda: is_right(PASSWORD, None)) for _ in range(5))
 
     assert 0.4 < wrong / nobody < 2.5
+
+
+def test_a_password_for_once_can_be_read_out_and_is_never_weak():
+    found = {one_time() for _ in range(100)}
+
+    assert len(found) == 100
+    assert all(weakness(one, "owner@desk.local") == "" for one in found)
+    assert not set("".join(found)) & set("il1o0")

@@ -14,6 +14,8 @@ from pipelabs.models.base import Base, Identified, now
 class Permission(StrEnum):
     """What a route may ask for; a route that asks for none must say that it is public."""
 
+    ADMINS_READ = "admins.read"
+    ADMINS_WRITE = "admins.write"
     AUDIT_READ = "audit.read"
     CLIENTS_READ = "clients.read"
     CLIENTS_WRITE = "clients.write"

@@ -1,10 +1,13 @@
-"""Signing in, and what an admin sees of itself."""
+"""Signing in, what an admin sees of itself, and what an owner sees of all."""
 
-from marshmallow import Schema, fields
+from collections.abc import Mapping
+
+from marshmallow import Schema, ValidationError, fields, validates_schema
 
 from pipelabs.models.admins import Role
 from pipelabs.schemas.clients import Answer
-from pipelabs.schemas.fields import Choice, EmailAddress, Input, Password
+from pipelabs.schemas.fields import Choice, EmailAddress, Input, Password, Switch, When
+from pipelabs.schemas.paging import PageOut
 
 EMAIL = {"label": "Email", "example": "operator@desk.local"}
 
@@ -16,6 +19,48 @@ class SignIn(Input):
     password = Password(
         required=True, metadata={"label": "Password", "example": "a long quiet evening"}
     )
+
+
+class PasswordChange(Input):
+    """The password that counts so far, and the one that shall."""
+
+    current_password = Password(
+        required=True,
+        metadata={
+            "label": "Current password",
+            "autocomplete": "current-password",
+            "example": "a long quiet evening",
+        },
+    )
+    new_password = Password(
+        required=True,
+        metadata={
+            "label": "New password",
+            "autocomplete": "new-password",
+            "description": "12 to 128 characters; a few words that nobody else would choose.",
+            "example": "nine slow herons at dusk",
+        },
+    )
+
+
+class AdminIn(Input):
+    """What an owner sends to create an admin."""
+
+    email = EmailAddress(required=True, metadata=EMAIL)
+    role = Choice(Role, required=True, metadata={"label": "Role", "example": "operator"})
+
+
+class AdminPatch(Input):
+    """What an owner may change of an admin; at least one of it."""
+
+    role = Choice(Role, metadata={"label": "Role", "example": "viewer"})
+    is_disabled = Switch(metadata={"example": False})
+
+    @validates_schema
+    def refuse_nothing(self, data: Mapping[str, object], **_: object) -> None:
+        """Refuse a change of nothing."""
+        if not data:
+            raise ValidationError({name: ["Send this field or another."] for name in self.fields})
 
 
 class AdminOut(Schema):
@@ -61,3 +106,48 @@ class Me(Answer):
     quota = fields.Dict(
         keys=fields.String(), values=fields.Nested(BudgetLeft), metadata={"example": QUOTA}
     )
+
+
+class SessionOut(Schema):
+    """One sign-in that still counts; `seen_at` is right to the minute."""
+
+    id = fields.UUID()
+    address = fields.String(metadata={"example": "192.0.2.7"})
+    user_agent = fields.String(metadata={"example": "curl/8.5.0"})
+    created_at = When()
+    seen_at = When(allow_none=True)
+    expires_at = When()
+
+
+class SessionList(Answer):
+    """The living sessions of an admin, and which of them asks; an API token has none."""
+
+    sessions = fields.List(fields.Nested(SessionOut))
+    current = fields.UUID(allow_none=True)
+
+
+class AdminFull(AdminOut):
+    """An admin as an owner sees it."""
+
+    is_disabled = fields.Boolean(metadata={"example": False})
+    must_change_password = fields.Boolean(metadata={"example": False})
+    created_at = When()
+
+
+class AdminShown(Answer):
+    """One admin."""
+
+    admin = fields.Nested(AdminFull)
+
+
+class AdminList(Answer):
+    """One page of the admins."""
+
+    admins = fields.List(fields.Nested(AdminFull))
+    page = fields.Nested(PageOut)
+
+
+class OneTimePassword(AdminShown):
+    """An admin, and the password that is shown this once and must be changed at once."""
+
+    password = fields.String(metadata={"example": "k7fqm-2xw9p-hcz4t-nb8ge"})

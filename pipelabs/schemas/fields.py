@@ -161,6 +161,19 @@ class Choice(fields.Field[StrEnum]):
         raise ValidationError(f"Must be one of: {names}.")
 
 
+class Switch(fields.Boolean):
+    """True or false, and nothing that stands for one of them."""
+
+    default_error_messages = PlainText.default_error_messages | {
+        "invalid": "Must be true or false."
+    }
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> bool:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid")
+        return value
+
+
 class Password(fields.String):
     """A password to be compared: as typed, and short enough to be hashed."""
 

@@ -199,6 +199,13 @@ def _named(row: Row[Any], claims: Claims, stranger: Actor) -> Actor:
     )
 
 
+def fresh(actor: Actor) -> Session:
+    """Return the actor's session with a new refresh token; the one before counts no more."""
+    session = db.session.get_one(Session, actor.session_id, with_for_update=True)
+    session.refresh_jti, session.renewed_at = uuid4(), now()
+    return session
+
+
 def see(actor: Actor) -> None:
     """Note that the actor's session is in use; of two at once, one writes."""
     moment = now()

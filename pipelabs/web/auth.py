@@ -16,7 +16,7 @@ from pipelabs.audit import Actor, Event
 from pipelabs.errors import Forbidden, Unauthenticated
 from pipelabs.extensions import CONSOLE_PATH, LIMITED_PATH, is_below, unit_of_work
 from pipelabs.models import Permission
-from pipelabs.services import sessions
+from pipelabs.services import api_tokens, sessions
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -24,7 +24,10 @@ BEARER = re.compile(r"[Bb]earer ([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)
 HEADER = {"alg": "HS256", "typ": "JWT"}
 """The only header we sign; any other (kid, jku, crit, b64) is somebody else's token."""
 CLAIMS = ["aud", "exp", "iat", "iss", "jti", "nbf", "sid", "sub", "tv", "type"]
+API_TOKEN = re.compile(r"[Bb]earer (pl_[A-Za-z0-9_-]{43})", re.ASCII)
 INVALID = "token_invalid"
+PASSWORD_DUE = "Choose a password of your own first."  # noqa: S105 - a sentence
+PASSWORD_DUE_CODE = "password_change_required"  # noqa: S105 - a code
 EXPIRED = "token_expired"
 MOST_KNOWN = 1024
 """Tokens whose signature a worker need not check again: more than are in use at once."""
@@ -39,23 +42,28 @@ class Token(NamedTuple):
 
 
 def needs(
-    permission: Permission, refused: Event = Event.REQUEST_REFUSED
+    permission: Permission, refused: Event = Event.REQUEST_REFUSED, *, always: bool = False
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Let the view run for admins whose role has the permission.
+    """Let the view run for whoever has the permission.
 
-    `refused` is the audit event of an attempt that is turned away, whatever for.
+    `refused` is the audit event of an attempt that is turned away, whatever for; `always` lets
+    those in as well who must choose a password before anything else.
     """
 
     def decorate(view: Callable[P, R]) -> Callable[P, R]:
         @wraps(view)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+            if g.actor.must_change_password and not always:
+                raise Forbidden(PASSWORD_DUE, code=PASSWORD_DUE_CODE)
             if permission not in g.actor.permissions:
+                who = "API token" if g.actor.token else f"role {g.actor.role}"
                 raise Forbidden(
-                    f"The role {g.actor.role} may not do this.",
+                    f"The {who} may not do this.",
                     facts={"permission": permission, "role": g.actor.role},
                 )
             return view(*args, **kwargs)
 
+        guarded.always = always  # type: ignore[attr-defined]  # read by the document
         guarded.permission = permission  # type: ignore[attr-defined]  # read by is_guarded
         guarded.refused = refused  # type: ignore[attr-defined]  # read by refused_event
         return guarded
@@ -96,15 +104,29 @@ def is_guarded() -> bool:
 
 
 def identify(stranger: Actor) -> Actor:
-    """Return the admin whose bearer token this request carries; raise `Unauthenticated`."""
+    """Return the admin whose bearer token this request carries; raise `Unauthenticated`.
+
+    An API token counts wherever the access token of a session does.
+    """
     header = request.headers.get("Authorization")
     if header is None:
         raise Unauthenticated("Sign in first: send Authorization: Bearer <access token>.")
+    if found := API_TOKEN.fullmatch(header):
+        return _program(found[1], stranger)
     actor = sessions.confirm(_bearer(header, "access").admin, stranger)
     if actor.is_unseen:
         # On its own, so that a refusal of what follows does not take it along.
         with unit_of_work():
             sessions.see(actor)
+    return actor
+
+
+def _program(text: str, stranger: Actor) -> Actor:
+    """Return the admin for whom a program calls, with what its API token allows."""
+    actor = api_tokens.confirm_token(text, stranger)
+    if actor.is_unseen:
+        with unit_of_work():
+            api_tokens.see_token(text, actor)
     return actor
 
 

@@ -8,6 +8,7 @@ from flask import Flask, current_app, render_template
 from flask_smorest import Api, Blueprint
 from marshmallow import fields
 
+from pipelabs.schemas.api_tokens import LONGEST_DAYS, Days, Network, Several
 from pipelabs.schemas.audit import Moment
 from pipelabs.schemas.errors import Refused
 from pipelabs.schemas.fields import (
@@ -26,7 +27,8 @@ from pipelabs.web.operations import Operations
 VERSION = "0.1.0"
 CHALLENGE = {"WWW-Authenticate": ("The kind of token that is wanted.", 'Bearer realm="pipelabs"')}
 TOKENS = {
-    "access_token": "What signing in answers as `access_token`; it lives {minutes} minutes.",
+    "access_token": "What signing in answers as `access_token`; it lives {minutes} minutes."
+    " An API token (`pl_…`) counts wherever it does.",
     "refresh_token": "What signing in answers as `refresh_token`; for renewal alone, and once.",
 }
 EXTENSION = "pipelabs.document"
@@ -87,7 +89,7 @@ def _minutes() -> int:
 
 def _describe_fields(document: Document) -> None:
     """Teach the library our kinds of field, and name the header fields and tokens."""
-    for kind in (WalletAddress, Choice, Moment):
+    for kind in (WalletAddress, Choice, Moment, Network):
         document.register_field(kind, "string", None)
     document.register_field(EmailAddress, "string", "email")
     document.register_field(Password, "string", "password")
@@ -109,6 +111,10 @@ def _of_field(_: object, field: fields.Field[Any], ret: dict[str, Any]) -> dict[
     if isinstance(field.parent, Input) and not field.required and "null" not in ret["type"]:
         found["type"] = [ret["type"], "null"]
     match field:
+        case Several():
+            found |= {"minItems": field.least, "maxItems": field.most}
+        case Days():
+            found |= {"minimum": 1, "maximum": LONGEST_DAYS}
         case PlainText():
             found |= {"minLength": field.least, "maxLength": field.most}
         case Choice():

@@ -23,13 +23,16 @@ def example_of(field: fields.Field[Any]) -> Any:
     """Return the field's own example, or one that its kind gives; nothing if there is neither."""
     if "example" in field.metadata:
         return field.metadata["example"]
+    found: Any = None
     match field:
         case fields.Nested():
-            return body_of(field.schema)
+            found = body_of(field.schema)
         case fields.List():
-            return [example_of(field.inner)]
-        case fields.UUID() | When():
-            return MOMENT if isinstance(field, When) else ID
+            found = [example_of(field.inner)]
+        case fields.UUID():
+            found = ID
+        case When():
+            found = MOMENT
         case Choice():
-            return next(iter(field.choices.values())).value
-    return None
+            found = next(iter(field.choices.values())).value
+    return found

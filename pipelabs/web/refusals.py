@@ -17,6 +17,7 @@ from pipelabs.errors import (
     UnsupportedMedia,
 )
 from pipelabs.models import Role
+from pipelabs.web import auth
 from pipelabs.web.errors import AWAY, SAFE_METHODS, from_http
 from pipelabs.web.json import wrong_fields
 from pipelabs.web.limits import spent_by
@@ -24,6 +25,7 @@ from pipelabs.web.limits import spent_by
 View = Callable[..., Any]
 V = TypeVar("V", bound=View)
 UNAUTHENTICATED = Unauthenticated("Sign in first: send Authorization: Bearer <access token>.")
+PASSWORD_DUE = Forbidden(auth.PASSWORD_DUE, code=auth.PASSWORD_DUE_CODE)
 FORBIDDEN = Forbidden(f"The role {Role.VIEWER} may not do this.")
 UNSUPPORTED = UnsupportedMedia("Send UTF-8 JSON with Content-Type: application/json.")
 DATABASE_ERRORS = (
@@ -57,6 +59,8 @@ def errors_of(
     yield from _of_input(schemas)
     if needs_somebody:
         yield UNAUTHENTICATED
+    if needs_somebody and not getattr(view, "always", False):
+        yield PASSWORD_DUE
     if is_restricted(view):
         yield FORBIDDEN
     for argument in sorted(rule.arguments):

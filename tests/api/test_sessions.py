@@ -158,3 +158,79 @@ def test_of_a_hundred_accounts_tried_from_one_address_thirty_are_looked_at(clien
     ]
 
     assert tries == [401] * 30 + [429] * 70
+
+
+CHANGE, SESSIONS = "/api/auth/password", "/api/auth/sessions"
+NEW_PASSWORD = "nine-Slow-herons-17"
+
+
+def change_password(client, header, current=PASSWORD, new=NEW_PASSWORD):
+    body = {"current_password": current, "new_password": new}
+    return client.post(CHANGE, json=body, headers=header)
+
+
+def test_a_changed_password_answers_new_tokens_and_ends_the_others(client, owner):
+    mine, other = (sign_in(client).json for _ in range(2))
+
+    response = change_password(client, bearer(mine["access_token"]))
+
+    assert set(response.json) == set(mine)
+    assert client.get(ME, headers=bearer(response.json["access_token"])).status_code == 200
+    assert client.post(REFRESH, headers=bearer(response.json["refresh_token"])).status_code == 200
+    for dead in (mine, other):
+        assert client.get(ME, headers=bearer(dead["access_token"])).status_code == 401
+
+
+def test_a_wrong_current_password_is_a_wrong_field_and_audited(client, owner, rows):
+    header = bearer(sign_in(client).json["access_token"])
+
+    response = change_password(client, header, current="wrong-password-1")
+
+    assert (response.status_code, response.json["error"]["code"]) == (400, "wrong_password")
+    assert list(response.json["error"]["fields"]) == ["current_password"]
+    [row] = rows(AuditEvent, event="admin.password_change_refused")
+    assert (row.actor, row.details["fields"]) == (EMAIL, "current_password")
+
+
+def test_guessing_the_current_password_is_throttled_like_signing_in(client, owner):
+    header = bearer(sign_in(client).json["access_token"])
+    misses = [change_password(client, header, "wrong-password-1").status_code for _ in range(5)]
+
+    sixth = change_password(client, header)
+
+    assert (misses, sixth.status_code) == ([400] * 5, 429)
+
+
+def test_one_s_own_sessions_are_listed_with_what_opened_them(client, owner):
+    header = bearer(sign_in(client).json["access_token"])
+
+    response = client.get(SESSIONS, headers=header)
+
+    [session] = response.json["sessions"]
+    assert response.json["current"] == session["id"]
+    assert session["user_agent"].startswith("Werkzeug/")
+    assert session["address"] == "127.0.0.1"
+    assert None not in (session["seen_at"], session["created_at"], session["expires_at"])
+
+
+def test_a_session_of_one_s_own_is_ended_from_another(client, owner):
+    mine, other = (bearer(sign_in(client).json["access_token"]) for _ in range(2))
+    theirs = client.get(SESSIONS, headers=other).json["current"]
+
+    first, second = (client.delete(f"{SESSIONS}/{theirs}", headers=mine) for _ in range(2))
+
+    assert (first.status_code, second.status_code) == (200, 404)
+    assert client.get(ME, headers=other).status_code == 401
+    assert client.get(ME, headers=mine).status_code == 200
+
+
+def test_being_seen_is_written_once_a_minute_whatever_becomes_of_the_call(client, owner, app, rows):
+    header = bearer(sign_in(client).json["access_token"])
+    change(app, Session, seen_at=now() - timedelta(minutes=2))
+
+    client.post("/api/admin/quick-client", json={}, headers=header)
+    [first] = rows(Session)
+    client.get(ME, headers=header)
+
+    assert now() - first.seen_at < timedelta(seconds=30)
+    assert rows(Session)[0].seen_at == first.seen_at

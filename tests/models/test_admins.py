@@ -8,6 +8,8 @@ from pipelabs.extensions import db, finish
 from pipelabs.models import Admin, Permission, Role
 from tests.make import make_admin, make_session
 
+OWNERS = {Permission.ADMINS_READ, Permission.ADMINS_WRITE}
+
 
 @pytest.mark.parametrize(
     ("column", "value", "constraint"),
@@ -70,8 +72,8 @@ def test_an_admin_with_a_session_stays(app):
 @pytest.mark.parametrize(
     ("role", "denied"),
     [
-        (Role.VIEWER, {Permission.CLIENTS_WRITE}),
-        (Role.OPERATOR, set()),
+        (Role.VIEWER, OWNERS | {Permission.CLIENTS_WRITE}),
+        (Role.OPERATOR, OWNERS),
         (Role.OWNER, set()),
     ],
 )

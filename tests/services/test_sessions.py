@@ -3,13 +3,16 @@ from uuid import UUID
 
 import pytest
 
-from pipelabs.errors import Unauthenticated
+from pipelabs.errors import NotFound, Unauthenticated
 from pipelabs.extensions import db
 from pipelabs.models import AuditEvent, AuditFold, Role, Session, now
 from pipelabs.services.sessions import (
     SESSION_LIFE,
     Claims,
     confirm,
+    end_my_session,
+    end_other_sessions,
+    list_sessions,
     sign_in,
     sign_out,
 )
@@ -161,3 +164,68 @@ def test_confirm_tells_whether_refusals_of_this_admin_were_folded(folded, has_fo
     actor = confirm(make_claims(admin, make_session(admin)), STRANGER)
 
     assert actor.has_folded is has_folded
+
+
+def test_sign_in_keeps_the_printable_beginning_of_what_the_program_calls_itself(rows):
+    make_admin()
+
+    sign_in(EMAIL, PASSWORD, STRANGER, "curl\0/8.5\n" + "x" * 500)
+
+    assert rows(Session)[0].user_agent == "curl/8.5" + "x" * 192
+
+
+@pytest.mark.parametrize(
+    ("seen_at", "is_unseen"),
+    [(None, True), (PAST, True), (now(), False)],
+    ids=["never", "long ago", "just now"],
+)
+def test_confirm_tells_whether_the_session_was_seen_within_the_minute(seen_at, is_unseen):
+    admin = make_admin()
+
+    actor = confirm(make_claims(admin, make_session(admin, seen_at=seen_at)), STRANGER)
+
+    assert actor.is_unseen is is_unseen
+
+
+def test_only_living_sessions_of_the_admin_are_listed_and_the_one_seen_last_first():
+    admin = make_admin()
+    earlier = now() - timedelta(minutes=5)
+    old, new = make_session(admin, seen_at=earlier), make_session(admin)
+    make_session(admin, revoked_at=PAST)
+    make_session(admin, expires_at=PAST)
+    make_session(make_admin(email="other@desk.local"))
+
+    assert list_sessions(admin.id) == [new, old]
+
+
+def test_a_session_of_one_s_own_is_ended_and_no_other(rows):
+    admin = make_admin()
+    mine, other = make_session(admin), make_session(admin)
+
+    end_my_session(other.id, make_actor(admin_id=admin.id, session_id=mine.id))
+
+    assert list_sessions(admin.id) == [mine]
+    assert rows(AuditEvent)[0].details == {"session": str(other.id)}
+
+
+@pytest.mark.parametrize("is_over", [True, False], ids=["over", "somebody else's"])
+def test_a_session_that_is_over_or_somebody_else_s_is_not_there_to_be_ended(rows, is_over):
+    admin, other = make_admin(), make_admin(email="other@desk.local")
+    theirs = make_session(admin, revoked_at=PAST) if is_over else make_session(other)
+
+    with pytest.raises(NotFound):
+        end_my_session(theirs.id, make_actor(admin_id=admin.id))
+
+    assert rows(AuditEvent) == []
+
+
+def test_all_sessions_but_this_one_are_ended(rows):
+    admin, other = make_admin(), make_admin(email="other@desk.local")
+    mine = make_session(admin)
+    make_session(admin)
+    theirs = make_session(other)
+
+    end_other_sessions(make_actor(admin_id=admin.id, session_id=mine.id))
+
+    assert (list_sessions(admin.id), list_sessions(other.id)) == ([mine], [theirs])
+    assert rows(AuditEvent)[0].details == {"session": "others"}

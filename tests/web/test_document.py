@@ -7,7 +7,7 @@ import pytest
 from openapi_spec_validator import validate
 from werkzeug.exceptions import HTTPException
 
-from pipelabs.schemas import admins, audit, clients
+from pipelabs.schemas import admins, api_tokens, audit, clients
 from pipelabs.schemas.errors import Refused
 from pipelabs.web import document, headers, idempotency
 from tests.make import QUICK_CLIENT
@@ -20,7 +20,7 @@ DOCS = ("get", "/api/docs")
 LIST = ("get", "/api/admin/clients")
 UPDATE = ("patch", "/api/admin/clients/{client_id}")
 MOVE = ("post", "/api/admin/clients/{client_id}/status")
-SCHEMAS = {**vars(admins), **vars(audit), **vars(clients)}
+SCHEMAS = {**vars(admins), **vars(api_tokens), **vars(audit), **vars(clients)}
 ERROR = {"$ref": "#/components/schemas/Refused"}
 JSON = "application/json"
 
@@ -126,8 +126,8 @@ def test_every_refusal_has_the_one_shape_and_an_example(operations):
     ("key", "statuses"),
     [
         (CREATE, {"201", "400", "401", "403", "409", "413", "415", "422", "429", "500", "503"}),
-        (SHOW, {"200", "304", "401", "404", "429", "500", "503"}),
-        (LIST, {"200", "400", "401", "429", "500", "503"}),
+        (SHOW, {"200", "304", "401", "403", "404", "429", "500", "503"}),
+        (LIST, {"200", "400", "401", "403", "429", "500", "503"}),
         (
             UPDATE,
             {

@@ -1,0 +1,124 @@
+"""Admins over HTTP, for owners."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from flask import g, url_for
+from flask.typing import ResponseReturnValue
+
+from pipelabs.audit import Event
+from pipelabs.errors import Duplicate, IllegalMove
+from pipelabs.models import Permission
+from pipelabs.schemas.admins import AdminIn, AdminList, AdminPatch, AdminShown, OneTimePassword
+from pipelabs.schemas.api_tokens import TokenList
+from pipelabs.schemas.clients import Done
+from pipelabs.schemas.paging import ListQuery
+from pipelabs.services import admins, api_tokens
+from pipelabs.web import reply
+from pipelabs.web.auth import needs
+from pipelabs.web.blueprints import StrictBlueprint
+from pipelabs.web.examples import ID
+from pipelabs.web.refusals import raises
+
+bp = StrictBlueprint("admins", __name__, url_prefix="/admin/admins")
+TAKEN = Duplicate(admins.TAKEN, fields={"email": [admins.TAKEN]}, existing={"email": ID})
+LAST_OWNER = IllegalMove(admins.LAST_OWNER, code="last_owner")
+OWN_ACCOUNT = IllegalMove(admins.OWN_ROLE, code="own_account")
+"""Examples for the document."""
+
+
+@bp.get("")
+@needs(Permission.ADMINS_READ)
+@bp.arguments(ListQuery, location="query")
+@bp.response(200, AdminList)
+def index(query: Mapping[str, Any]) -> ResponseReturnValue:
+    """List the admins by e-mail address."""
+    page = admins.list_admins(query["size"], query["cursor"])
+    return reply(admins=page.rows, page=page)
+
+
+@bp.post("")
+@needs(Permission.ADMINS_WRITE, refused=Event.ADMIN_CREATE_REFUSED)
+@bp.arguments(AdminIn)
+@bp.response(201, OneTimePassword)
+@raises(TAKEN)
+def create(data: Mapping[str, Any]) -> ResponseReturnValue:
+    """Create an admin; the answer has a password that must be changed at the first sign-in.
+
+    It is shown this once. No `Idempotency-Key` is taken, because the answer would have to be
+    stored with it: if the answer was lost, reset the password.
+    """
+    made = admins.create_admin(data["email"], data["role"], g.actor)
+    return reply(
+        "Admin created",
+        status=201,
+        location=url_for("api.admins.show", admin_id=made.admin.id),
+        admin=made.admin,
+        password=made.password,
+    )
+
+
+@bp.get("/<uuid:admin_id>")
+@needs(Permission.ADMINS_READ)
+@bp.response(200, AdminShown)
+def show(admin_id: UUID) -> ResponseReturnValue:
+    """Show one admin."""
+    return reply(admin=admins.get_admin(admin_id))
+
+
+@bp.patch("/<uuid:admin_id>")
+@needs(Permission.ADMINS_WRITE, refused=Event.ADMIN_CHANGE_REFUSED)
+@bp.arguments(AdminPatch)
+@bp.response(200, AdminShown)
+@raises(LAST_OWNER, OWN_ACCOUNT)
+def update(data: Mapping[str, Any], admin_id: UUID) -> ResponseReturnValue:
+    """Change the role of an admin, or disable or enable it; both count from its next call on.
+
+    Disabling ends its sessions and stops its API tokens.
+    """
+    return reply(admin=admins.update_admin(admin_id, data, g.actor))
+
+
+@bp.post("/<uuid:admin_id>/end-sessions")
+@needs(Permission.ADMINS_WRITE, refused=Event.ADMIN_CHANGE_REFUSED)
+@bp.response(200, AdminShown)
+def end_sessions(admin_id: UUID) -> ResponseReturnValue:
+    """End every session of an admin; its API tokens go on.
+
+    It can be repeated at will, so it takes no `Idempotency-Key`.
+    """
+    return reply("Sessions ended", admin=admins.end_admin_sessions(admin_id, g.actor))
+
+
+@bp.post("/<uuid:admin_id>/reset-password")
+@needs(Permission.ADMINS_WRITE, refused=Event.ADMIN_CHANGE_REFUSED)
+@bp.response(200, OneTimePassword)
+@raises(OWN_ACCOUNT)
+def reset_password(admin_id: UUID) -> ResponseReturnValue:
+    """Give an admin a password that must be changed at the next sign-in; its sessions end.
+
+    It is shown this once, so no `Idempotency-Key` is taken here either.
+    """
+    made = admins.give_one_time_password(admin_id, g.actor)
+    return reply("Password reset", admin=made.admin, password=made.password)
+
+
+@bp.get("/<uuid:admin_id>/tokens")
+@needs(Permission.ADMINS_READ)
+@bp.arguments(ListQuery, location="query")
+@bp.response(200, TokenList)
+def list_tokens(query: Mapping[str, Any], admin_id: UUID) -> ResponseReturnValue:
+    """List the API tokens of an admin, the newest first."""
+    admins.get_admin(admin_id)
+    page = api_tokens.list_tokens(admin_id, query["size"], query["cursor"])
+    return reply(tokens=page.rows, page=page)
+
+
+@bp.delete("/<uuid:admin_id>/tokens/<uuid:token_id>")
+@needs(Permission.ADMINS_WRITE)
+@bp.response(200, Done)
+def revoke_token(admin_id: UUID, token_id: UUID) -> ResponseReturnValue:
+    """Revoke an API token of an admin; it is refused everywhere from here on."""
+    api_tokens.revoke_token(token_id, admin_id, g.actor)
+    return reply("API token revoked")
