@@ -34,7 +34,7 @@ OWN_ACCOUNT = IllegalMove(admins.OWN_ROLE, code="own_account")
 @bp.response(200, AdminList)
 def index(query: Mapping[str, Any]) -> ResponseReturnValue:
     """List the admins by e-mail address."""
-    page = admins.list_admins(query["size"], query["cursor"])
+    page = admins.list_admins(query["size"], query.get("cursor"))
     return reply(admins=page.rows, page=page)
 
 
@@ -111,7 +111,7 @@ def reset_password(admin_id: UUID) -> ResponseReturnValue:
 def list_tokens(query: Mapping[str, Any], admin_id: UUID) -> ResponseReturnValue:
     """List the API tokens of an admin, the newest first."""
     admins.get_admin(admin_id)
-    page = api_tokens.list_tokens(admin_id, query["size"], query["cursor"])
+    page = api_tokens.list_tokens(admin_id, query["size"], query.get("cursor"))
     return reply(tokens=page.rows, page=page)
 
 

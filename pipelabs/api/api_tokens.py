@@ -26,7 +26,7 @@ bp = StrictBlueprint("api_tokens", __name__, url_prefix="/admin/tokens")
 @bp.response(200, TokenList)
 def index(query: Mapping[str, Any]) -> ResponseReturnValue:
     """List the own API tokens, the newest first; those revoked are left out."""
-    page = api_tokens.list_tokens(g.actor.admin_id, query["size"], query["cursor"])
+    page = api_tokens.list_tokens(g.actor.admin_id, query["size"], query.get("cursor"))
     return reply(tokens=page.rows, page=page)
 
 

@@ -24,7 +24,14 @@ SEEN_EVERY = timedelta(minutes=1)
 USER_AGENT_LENGTH = 200
 MOST_LISTED = 100
 SIGNED_IN = (
-    select(Admin.email, Admin.role, Admin.must_change_password, Session.seen_at, AuditFold.folded)
+    select(
+        Admin.email,
+        Admin.role,
+        Admin.must_change_password,
+        Session.renewed_at,
+        Session.seen_at,
+        AuditFold.folded,
+    )
     .join(Session, Session.admin_id == Admin.id)
     .outerjoin(AuditFold, AuditFold.caller == bindparam("caller"))
     .where(
