@@ -43,7 +43,7 @@ def path(acme):
 
 
 def version(page):
-    return re.search(r'name="version" value="(\d+)"', page.text)[1]
+    return re.findall(r'name="version" value="(\d+)"', page.text)[0]
 
 
 def names(page):
