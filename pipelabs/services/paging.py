@@ -39,14 +39,19 @@ def page_of(wanted: Select[T], size: int, cursor: str | None = None) -> Page[T]:
     except (ValueError, TypeError, DataError, ProgrammingError):
         sentence = "This is not a cursor of this list."
         raise InvalidInput(sentence, fields={"cursor": [sentence]}) from None
-    ends = found.paging
-    some = wanted.order_by(None).limit(MOST_COUNTED + 1)
-    some = some.with_only_columns(literal(1), maintain_column_froms=True)
-    total = db.session.scalar(select(func.count()).select_from(some.subquery())) or 0
+    ends, rows = found.paging, [row[0] for row in found]
+    total = _count(wanted) if ends.has_next or ends.has_previous else len(rows)
     return Page(
-        rows=[row[0] for row in found],
+        rows=rows,
         next=ends.bookmark_next if ends.has_next else None,
         previous=ends.bookmark_previous if ends.has_previous else None,
         total=min(total, MOST_COUNTED),
         is_capped=total > MOST_COUNTED,
     )
+
+
+def _count(wanted: Select[T]) -> int:
+    """Return how long the list is, or one more than is told; a list of one page needs no count."""
+    some = wanted.order_by(None).limit(MOST_COUNTED + 1)
+    some = some.with_only_columns(literal(1), maintain_column_froms=True)
+    return db.session.scalar(select(func.count()).select_from(some.subquery())) or 0

@@ -54,3 +54,10 @@ def test_a_cursor_of_no_list_is_refused(cursor):
         paging.page_of(BY_NAME, 2, cursor)
 
     assert list(refused.value.fields) == ["cursor"]
+
+
+@pytest.mark.usefixtures("five")
+def test_a_list_of_one_page_is_not_counted_twice(monkeypatch):
+    monkeypatch.setattr(paging, "_count", pytest.fail)
+
+    assert paging.page_of(BY_NAME, 5).total == 5
