@@ -99,8 +99,11 @@ def show(client_id: UUID) -> ResponseReturnValue:
 @bp.get("/<uuid:client_id>/edit")
 @needs(Permission.CLIENTS_WRITE)
 def edit(client_id: UUID) -> ResponseReturnValue:
-    """Show the form of a client as it is stored."""
+    """Show the form of a client as it is stored, if anything of it can change."""
     client = clients.get_client(client_id)
+    if not clients.MOVES[client.status]:
+        flash("An offboarded client stays as it is.", "info")
+        return redirect(url_for("admin.clients.show", client_id=client_id), 303)
     form = Form(ClientEdit, {name: getattr(client, name) for name in ClientEdit().fields})
     return render_template("admin/clients/edit.html", form=form, client=client)
 

@@ -344,10 +344,13 @@ def test_an_offboarded_client_offers_nothing_more(desk, app, acme, path):
         finish(commit=True)
 
     shown, status = desk.get(path).text, desk.get(f"{path}/status").text
+    form = desk.get(f"{path}/edit")
+    desk.get(path)
     edited = desk.post(f"{path}/edit", name="Acme", tier="Basic", version="2")
 
     assert "/edit" not in shown
     assert "An offboarded client stays as it is." in status
+    assert (form.status_code, form.location) == (303, path)
     assert edited.status_code == 409
 
 
