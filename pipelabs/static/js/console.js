@@ -4,7 +4,6 @@ import "./palette.js";
 const COPIED_MS = 1500;
 
 function dress(root) {
-  for (const button of root.querySelectorAll("[data-copy]")) button.hidden = false;
   for (const time of root.querySelectorAll("time.when")) {
     time.title = `${new Date(time.dateTime).toLocaleString()} (your time)`;
   }
