@@ -36,7 +36,7 @@ PAGES = {
     "missing": "/admin/nothing",
 }
 """Name of a picture → its page; `*` goes to the first row of the list before it."""
-FIRST_ROW = "main table a[href^='/admin/']"
+FIRST_ROW = "main tbody a[href^='/admin/']"
 
 
 def main(folder: Path) -> None:
