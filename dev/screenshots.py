@@ -48,7 +48,10 @@ def main(folder: Path) -> None:
         browser = playwright.chromium.launch(**found.options())
         for width, height in SIZES.items():
             page = browser.new_page(
-                base_url=address, viewport={"width": width, "height": height}, locale="en-US"
+                base_url=address,
+                viewport={"width": width, "height": height},
+                locale="en-US",
+                reduced_motion="reduce",
             )
             page.goto("/admin/login")
             _shoot(page, folder / f"login-{width}")
