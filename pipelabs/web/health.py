@@ -1,17 +1,17 @@
 """The state of every part this process needs, asked anew each time."""
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from alembic.script import ScriptDirectory
 from flask import current_app
-from sqlalchemy import text
+from sqlalchemy import QueuePool, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from pipelabs import audit_file, draining
 from pipelabs.extensions import MIGRATIONS, db, limiter
 
-OK, AWAY, MISSING = "ok", "away", "missing"
+OK, AWAY, MISSING, FULL = "ok", "away", "missing", "full"
 
 
 class Report(NamedTuple):
@@ -28,6 +28,13 @@ class Report(NamedTuple):
         return "ready" if set(self.parts.values()) == {OK} else "degraded"
 
 
+class PoolUse(NamedTuple):
+    """How many of this process's connections are at work, and how many it may have."""
+
+    in_use: int
+    most: int
+
+
 def check() -> Report:
     """Return the state of all parts; without PostgreSQL, newly migrated, nothing is served.
 
@@ -37,10 +44,19 @@ def check() -> Report:
         return Report(is_ready=False, parts={})
     parts = _database()
     is_ready = set(parts.values()) == {OK}
+    pool = pool_use()
+    parts["pool"] = OK if pool.in_use < pool.most else FULL
     parts["redis"] = _redis()
     parts["vault"] = OK if current_app.config["VAULT_KEYS"] else MISSING
     parts["audit_file"] = OK if audit_file.file_handler().is_writable() else "not writable"
     return Report(is_ready, parts)
+
+
+def pool_use() -> PoolUse:
+    """Return how much of the pool is in use, this request's own connection included."""
+    options = current_app.config["SQLALCHEMY_ENGINE_OPTIONS"]
+    pool = cast(QueuePool, db.engine.engine.pool)
+    return PoolUse(pool.checkedout(), options["pool_size"] + options["max_overflow"])
 
 
 def _database() -> dict[str, str]:

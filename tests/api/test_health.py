@@ -11,7 +11,7 @@ from tests.make import QUICK_CLIENT, make_body
 
 VAULT_KEYS = "1:bm90IGEga2V5LCBidXQgbG9uZyBlbm91Z2ggZm9yIGl0ISE="
 NOBODY_LISTENS = "127.0.0.1:1"
-GOOD = {"postgresql": "ok", "migrations": "ok", "redis": "ok", "vault": "ok", "audit_file": "ok"}
+GOOD = dict.fromkeys(["postgresql", "migrations", "pool", "redis", "vault", "audit_file"], "ok")
 
 
 @pytest.fixture
@@ -36,6 +36,12 @@ def no_redis(app, monkeypatch):
 def no_audit_file(app, monkeypatch, tmp_path):
     missing = tmp_path / "missing" / "client_creation.log"
     monkeypatch.setattr(audit_file.file_handler(), "baseFilename", str(missing))
+
+
+@pytest.fixture
+def no_connections(app, monkeypatch):
+    options = app.config["SQLALCHEMY_ENGINE_OPTIONS"] | {"pool_size": 1, "max_overflow": 0}
+    monkeypatch.setitem(app.config, "SQLALCHEMY_ENGINE_OPTIONS", options)
 
 
 @pytest.fixture
@@ -70,6 +76,7 @@ def test_ready_says_so_when_every_part_is_there(client, viewer, vault):
     [
         (None, {"vault": "missing"}),
         ("no_redis", {"vault": "missing", "redis": "away"}),
+        ("no_connections", {"vault": "missing", "pool": "full"}),
         ("no_audit_file", {"vault": "missing", "audit_file": "not writable"}),
     ],
     indirect=["state"],

@@ -7,7 +7,7 @@ import pytest
 from openapi_spec_validator import validate
 from werkzeug.exceptions import HTTPException
 
-from pipelabs.schemas import admins, api_tokens, audit, clients
+from pipelabs.schemas import admins, api_tokens, audit, clients, dashboard
 from pipelabs.schemas.errors import Refused
 from pipelabs.web import document, headers, idempotency
 from tests.make import QUICK_CLIENT
@@ -20,7 +20,13 @@ DOCS = ("get", "/api/docs")
 LIST = ("get", "/api/admin/clients")
 UPDATE = ("patch", "/api/admin/clients/{client_id}")
 MOVE = ("post", "/api/admin/clients/{client_id}/status")
-SCHEMAS = {**vars(admins), **vars(api_tokens), **vars(audit), **vars(clients)}
+SCHEMAS = {
+    **vars(admins),
+    **vars(api_tokens),
+    **vars(audit),
+    **vars(clients),
+    **vars(dashboard),
+}
 ERROR = {"$ref": "#/components/schemas/Refused"}
 JSON = "application/json"
 
