@@ -32,22 +32,22 @@ FILL_CLIENTS = """
 INSERT INTO clients (id, created_at, updated_at, name, wallet_address, chain, email, tier, status,
                      notes, settings, version)
 SELECT gen_random_uuid(), moment, moment, 'Client ' || n, '0x' || lpad(to_hex(n), 40, '0'), 'evm',
-       'c' || n || '@example.com', (ARRAY['Basic', 'Standard', 'Premium', 'Enterprise'])[n % 4 + 1],
-       (ARRAY['active', 'active', 'paused', 'suspended'])[n % 4 + 1], '', '{}', 1
+       'c' || n || '@example.com', (ARRAY['Basic', 'Standard', 'Premium', 'Enterprise'])[n %% 4 + 1],
+       (ARRAY['active', 'active', 'paused', 'suspended'])[n %% 4 + 1], '', '{}', 1
 FROM generate_series(1, %(count)s) n, LATERAL (SELECT now() - n * interval '90 s') made (moment)
 """
 FILL_EVENTS = """
 INSERT INTO audit_events (uid, at, instance, admin_id, actor, address, request_id, status, event,
                           http, ms, details, mac_key, mac)
 SELECT gen_random_uuid(), now() - (%(count)s - n) * interval '6 s', 'filled', admins.id,
-       admins.email, '192.0.2.' || n % 200, lpad(to_hex(n), 8, '0'), status,
+       admins.email, '192.0.2.' || n %% 200, lpad(to_hex(n), 8, '0'), status,
        CASE WHEN status = 'SUCCESS' THEN 'client.created' ELSE 'client.create_refused' END,
-       201, n % 50,
+       201, n %% 50,
        CASE WHEN status = 'SUCCESS' THEN '{}' ELSE '{"code": "invalid_input"}' END::jsonb,
        's00000000', '\\x00'
 FROM generate_series(1, %(count)s) n, (SELECT id, email FROM admins LIMIT 1) admins,
-     LATERAL (SELECT CASE WHEN n % 5000 = 0 THEN 'ERROR' WHEN n % 20 = 0 THEN 'INVALID'
-                          WHEN n % 33 = 0 THEN 'DUPLICATE' ELSE 'SUCCESS' END) outcome (status)
+     LATERAL (SELECT CASE WHEN n %% 5000 = 0 THEN 'ERROR' WHEN n %% 20 = 0 THEN 'INVALID'
+                          WHEN n %% 33 = 0 THEN 'DUPLICATE' ELSE 'SUCCESS' END) outcome (status)
 """
 CSRF = re.compile(r'name="csrf_token" value="([^"]+)"')
 
