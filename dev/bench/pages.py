@@ -32,7 +32,8 @@ FILL_CLIENTS = """
 INSERT INTO clients (id, created_at, updated_at, name, wallet_address, chain, email, tier, status,
                      notes, settings, version)
 SELECT gen_random_uuid(), moment, moment, 'Client ' || n, '0x' || lpad(to_hex(n), 40, '0'), 'evm',
-       'c' || n || '@example.com', (ARRAY['Basic', 'Standard', 'Premium', 'Enterprise'])[n %% 4 + 1],
+       'c' || n || '@example.com',
+       (ARRAY['Basic', 'Standard', 'Premium', 'Enterprise'])[n %% 4 + 1],
        (ARRAY['active', 'active', 'paused', 'suspended'])[n %% 4 + 1], '', '{}', 1
 FROM generate_series(1, %(count)s) n, LATERAL (SELECT now() - n * interval '90 s') made (moment)
 """

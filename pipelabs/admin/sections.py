@@ -24,8 +24,9 @@ class Action(NamedTuple):
 
 
 SECTIONS = (
-    Section("dashboard", "Overview", "layout-dashboard", Permission.SELF_READ),
+    Section("dashboard", "Overview", "layout-dashboard", Permission.AUDIT_READ),
     Section("clients", "Clients", "users", Permission.CLIENTS_READ),
+    Section("audit", "Audit", "scroll-text", Permission.AUDIT_READ),
 )
 """The menu, in its order; each noun's first page is its `index`."""
 ACTIONS = (Action("clients.new", "New client", "plus", Permission.CLIENTS_WRITE),)

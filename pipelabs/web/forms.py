@@ -88,6 +88,13 @@ def posted(schema: type[Schema], template: str, **context: Any) -> Form:
     return form
 
 
+def asked(schema: type[Schema], template: str, **context: Any) -> Form:
+    """Return the filters of a list as a form; any error from here on shows `template` with it."""
+    form = Form(schema, _once(request.args))
+    g.refused_form = (template, form, context)
+    return form
+
+
 def query(schema: type[Schema]) -> Any:
     """Return the clean query string; empty parameters count as absent."""
     return Form(schema, _once(request.args)).load()

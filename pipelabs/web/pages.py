@@ -75,6 +75,11 @@ def when(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}"
 
 
+def exactly(moment: datetime) -> str:
+    """Return a time in UTC to the second, as an investigation needs it: `2026-11-24 09:05:07`."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+
 def machine_time(moment: datetime) -> str:
     """Return a time as a `time` element carries it."""
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
@@ -99,7 +104,7 @@ def init_app(app: Flask) -> None:
     """Give templates what every page needs."""
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    for filter_ in (when, machine_time, short_address, figure):
+    for filter_ in (when, exactly, machine_time, short_address, figure):
         app.jinja_env.filters[filter_.__name__] = filter_
     app.context_processor(_context)
 

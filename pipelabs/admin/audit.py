@@ -1,0 +1,40 @@
+"""The audit trail as pages."""
+
+from flask import Blueprint, render_template
+from flask.typing import ResponseReturnValue
+
+from pipelabs.audit import Event
+from pipelabs.models import Outcome, Permission
+from pipelabs.schemas.audit import AuditQuery
+from pipelabs.services import audit_lists
+from pipelabs.web import forms
+from pipelabs.web.auth import needs
+
+bp = Blueprint("audit", __name__, url_prefix="/audit")
+LIST = "admin/audit/index.html"
+FILTERS = ("since", "until", "event", "status", "admin", "client_id", "request_id", "address")
+CHOICES = {"event": tuple(Event), "status": tuple(Outcome)}
+
+
+@bp.get("")
+@needs(Permission.AUDIT_READ)
+def index() -> ResponseReturnValue:
+    """List events, newest first; a wrong filter is told beside its field, above no list at all."""
+    about = {"filters": FILTERS, "choices": CHOICES}
+    form = forms.asked(AuditQuery, LIST, page=None, **about)
+    query = form.load()
+    page = audit_lists.list_events(query, query["size"], query.get("cursor"))
+    return render_template(LIST, page=page, form=form, **about)
+
+
+@bp.get("/<int:event_id>")
+@needs(Permission.AUDIT_READ)
+def show(event_id: int) -> ResponseReturnValue:
+    """Show one event in full, and the others of its request."""
+    event = audit_lists.get_event(event_id)
+    return render_template(
+        "admin/audit/show.html",
+        event=event,
+        others=audit_lists.same_request(event),
+        line=audit_lists.line_of(event),
+    )
