@@ -47,7 +47,7 @@ def sign_in() -> ResponseReturnValue:
 
 
 @bp.post("/logout")
-@needs(Permission.SELF_WRITE)
+@needs(Permission.SELF_WRITE, always=True)
 def logout() -> ResponseReturnValue:
     """End this session."""
     sessions.sign_out(g.actor)
@@ -56,7 +56,7 @@ def logout() -> ResponseReturnValue:
 
 
 @bp.post("/theme")
-@needs(Permission.SELF_READ)
+@needs(Permission.SELF_READ, always=True)
 def theme() -> ResponseReturnValue:
     """Remember how this browser wants its pages: light, dark, or as the system has it."""
     back = console.own_page(request.form.get("back", ""))

@@ -27,7 +27,14 @@ SECTIONS = (
     Section("dashboard", "Overview", "layout-dashboard", Permission.AUDIT_READ),
     Section("clients", "Clients", "users", Permission.CLIENTS_READ),
     Section("audit", "Audit", "scroll-text", Permission.AUDIT_READ),
+    Section("admins", "Admins", "user-cog", Permission.ADMINS_READ),
 )
 """The menu, in its order; each noun's first page is its `index`."""
-ACTIONS = (Action("clients.new", "New client", "plus", Permission.CLIENTS_WRITE),)
+ACTIONS = (
+    Action("clients.new", "New client", "plus", Permission.CLIENTS_WRITE),
+    Action("admins.new", "New admin", "plus", Permission.ADMINS_WRITE),
+    Action("account.index", "Your account", "user-round", Permission.SELF_READ),
+    Action("account.password", "Change your password", "key-round", Permission.SELF_WRITE),
+    Action("account.new_token", "New API token", "key-round", Permission.SELF_WRITE),
+)
 """Endpoints below `admin`, without parameters."""

@@ -9,6 +9,12 @@ from pipelabs.schemas.clients import Answer
 from pipelabs.schemas.fields import Choice, EmailAddress, Input, Password, Switch, When
 from pipelabs.schemas.paging import PageOut
 
+ROLE = {
+    "label": "Role",
+    "description": "A viewer reads; an operator creates and changes clients; an owner does that,"
+    " and manages admins.",
+    "example": "operator",
+}
 EMAIL = {"label": "Email", "example": "operator@desk.local"}
 
 
@@ -47,7 +53,17 @@ class AdminIn(Input):
     """What an owner sends to create an admin."""
 
     email = EmailAddress(required=True, metadata=EMAIL)
-    role = Choice(Role, required=True, metadata={"label": "Role", "example": "operator"})
+    role = Choice(Role, required=True, metadata=ROLE)
+
+
+class RoleChange(Input):
+    """The role that an admin shall have."""
+
+    role = Choice(Role, required=True, metadata=ROLE)
+
+
+class Confirmed(Input):
+    """What a page that asks for a confirmation sends: nothing."""
 
 
 class AdminPatch(Input):

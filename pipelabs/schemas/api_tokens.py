@@ -1,9 +1,10 @@
 """API tokens as their owners send and see them."""
 
+from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields
+from marshmallow import Schema, ValidationError, fields, post_load
 
 from pipelabs.models.admins import Permission
 from pipelabs.schemas.clients import Answer
@@ -97,8 +98,46 @@ class TokenIn(Input):
     permissions = Several(
         Choice(Permission), least=1, most=len(Permission), required=True, metadata=PERMISSIONS
     )
-    addresses = Several(Network(), most=MOST_ADDRESSES, load_default=[], metadata=ADDRESSES)
+    addresses = Several(Network(), most=MOST_ADDRESSES, load_default=list, metadata=ADDRESSES)
     expires_in_days = Days(load_default=90, metadata=DAYS)
+
+
+class Lines(Several):
+    """A short list as a form sends it: its entries apart by white space."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> list[Any]:
+        return super()._deserialize(value.split(), attr, data, **rest)
+
+
+class Lifetime(StrEnum):
+    """For how many days a form offers a token."""
+
+    WEEK = "7"
+    MONTH = "30"
+    QUARTER = "90"
+    HALF = "180"
+    YEAR = "365"
+
+
+class TokenForm(Input):
+    """What the form of a token sends; loads as `TokenIn` does."""
+
+    name = PlainText(required=True, least=1, most=100, metadata=NAME)
+    permissions = Lines(
+        Choice(Permission), least=1, most=len(Permission), required=True, metadata=PERMISSIONS
+    )
+    addresses = Lines(
+        Network(),
+        most=MOST_ADDRESSES,
+        load_default=list,
+        metadata=ADDRESSES | {"widget": "textarea"},
+    )
+    expires_in_days = Choice(Lifetime, load_default=Lifetime.QUARTER, metadata=DAYS)
+
+    @post_load
+    def count_days(self, data: dict[str, Any], **_: object) -> dict[str, Any]:
+        """Turn the choice into a number."""
+        return data | {"expires_in_days": int(data["expires_in_days"])}
 
 
 class TokenOut(Schema):

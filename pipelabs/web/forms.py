@@ -1,6 +1,6 @@
 """Forms: a schema as HTML, and what came of sending it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ from marshmallow import Schema, ValidationError, fields
 from werkzeug.datastructures import MultiDict
 
 from pipelabs.errors import Fields, PipeLabsError
+from pipelabs.schemas.api_tokens import Several
 from pipelabs.schemas.fields import Choice, Password, PlainText
 from pipelabs.web.console import CSRF_FIELD
 from pipelabs.web.json import wrong_fields
@@ -83,7 +84,8 @@ class Form:
 
 def posted(schema: type[Schema], template: str, **context: Any) -> Form:
     """Return the form that was sent; any error from here on shows `template` with it again."""
-    form = Form(schema, _once(request.form))
+    several = {name for name, field in schema().fields.items() if isinstance(field, Several)}
+    form = Form(schema, _once(request.form, several))
     g.refused_form = (template, form, context)
     return form
 
@@ -100,12 +102,15 @@ def query(schema: type[Schema]) -> Any:
     return Form(schema, _once(request.args)).load()
 
 
-def _once(sent: MultiDict[str, str]) -> dict[str, str]:
-    """Return each field's text; raise `InvalidInput` for one that was sent twice."""
-    twice = {name: ["Sent more than once."] for name, found in sent.lists() if len(found) > 1}
-    if twice:
+def _once(sent: MultiDict[str, str], several: Collection[str] = ()) -> dict[str, str]:
+    """Return each field's text, a line for each of `several`'s entries.
+
+    Raise `InvalidInput` for another one that was sent twice.
+    """
+    often = {name for name, found in sent.lists() if len(found) > 1}
+    if twice := {name: ["Sent more than once."] for name in often.difference(several)}:
         raise wrong_fields(twice)
-    return {name: value for name, value in sent.items() if name != CSRF_FIELD}
+    return {name: "\n".join(found) for name, found in sent.lists() if name != CSRF_FIELD}
 
 
 def _widget(field: fields.Field[Any]) -> str:

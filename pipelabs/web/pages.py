@@ -13,16 +13,33 @@ from flask import (
     redirect,
     render_template,
     request,
+    url_for,
 )
 from jinja2 import StrictUndefined
 
 from pipelabs.errors import PipeLabsError
 from pipelabs.extensions import CONSOLE_PATH, is_below
 from pipelabs.models import Permission
-from pipelabs.web import console
+from pipelabs.web import auth, console
 
 THEMES = ("light", "dark")
 THEME_COOKIE = "pl_theme"
+PROGRAMS = {
+    "Edg/": "Edge",
+    "OPR/": "Opera",
+    "Firefox/": "Firefox",
+    "Chrome/": "Chrome",
+    "Safari/": "Safari",
+}
+SYSTEMS = {
+    "Windows": "Windows",
+    "Android": "Android",
+    "iPhone": "iPhone",
+    "iPad": "iPad",
+    "Mac OS": "macOS",
+    "Linux": "Linux",
+}
+"""Mark in the user agent → name; each program's mark before those that it bears as well."""
 TITLES = {
     400: "This cannot be done",
     401: "Sign in first",
@@ -56,6 +73,8 @@ def answer(error: PipeLabsError) -> Response:
         )
     if error.status == 401:
         return _to_sign_in()
+    if error.code == auth.PASSWORD_DUE_CODE:
+        return make_response(redirect(url_for("admin.account.password"), 303))
     title = TITLES.get(error.status, TITLES[400])
     who = "signed_in" if g.actor.role else "stranger"
     page = render_template(f"errors/{who}.html", title=title, error=error)
@@ -90,6 +109,15 @@ def short_address(address: str) -> str:
     return address if len(address) <= 13 else f"{address[:6]}…{address[-4:]}"
 
 
+def device(user_agent: str) -> str:
+    """Return what a program calls itself, as a person would: `Firefox on Windows`."""
+    found = [
+        next((label for mark, label in marks.items() if mark in user_agent), "")
+        for marks in (PROGRAMS, SYSTEMS)
+    ]
+    return " on ".join(filter(None, found)) or user_agent.partition(" ")[0] or "Unknown"
+
+
 def figure(number: float) -> str:
     """Return a number with its thousands set apart."""
     return f"{number:,}"
@@ -104,7 +132,7 @@ def init_app(app: Flask) -> None:
     """Give templates what every page needs."""
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    for filter_ in (when, exactly, machine_time, short_address, figure):
+    for filter_ in (when, exactly, machine_time, short_address, device, figure):
         app.jinja_env.filters[filter_.__name__] = filter_
     app.context_processor(_context)
 
