@@ -120,7 +120,9 @@ def _open(admin_id: UUID, address: str, user_agent: str) -> Session:
 def list_sessions(admin_id: UUID) -> Sequence[Session]:
     """Return the admin's living sessions, the one seen last first."""
     mine = select(Session).where(Session.admin_id == admin_id, *_living())
-    return db.session.scalars(mine.order_by(Session.seen_at.desc()).limit(MOST_LISTED)).all()
+    return db.session.scalars(
+        mine.order_by(Session.seen_at.desc().nulls_last()).limit(MOST_LISTED)
+    ).all()
 
 
 def end_my_session(session_id: UUID, actor: Actor) -> None:
