@@ -165,6 +165,22 @@ def test_signing_out_ends_the_session(pages, scripts):
     expect(heading(page, "Sign in")).to_be_visible()
 
 
+def test_a_session_that_is_ended_elsewhere_asks_to_sign_in_again(pages, scripts):
+    here, there = (pages.open(java_script_enabled=scripts) for _ in range(2))
+    for page in (there, here):
+        page.goto("/admin/account")
+        pages.sign_in(page, Role.OWNER)
+
+    # The list has the one seen last first: this one, and then the other.
+    here.get_by_role("row").nth(2).get_by_role("button", name="End").click()
+    expect(here.get_by_text("The session was ended.")).to_be_visible()
+    there.goto("/admin/clients?status=active")
+    expect(heading(there, "Sign in")).to_be_visible()
+    pages.sign_in(there, Role.OWNER)
+
+    assert there.url.endswith("/admin/clients?status=active")
+
+
 def test_the_first_page_is_light(pages, record_property):
     page, sizes = pages.open(Role.OWNER), {}
 
