@@ -31,6 +31,15 @@ INTEGRITY = (
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 MAC = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
 PROGRAM = "chromium"
+FONTS = """<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig>
+  <dir>/usr/share/fonts</dir>
+  <dir prefix="relative">fonts</dir>
+  <cachedir prefix="xdg">fontconfig</cachedir>
+</fontconfig>
+"""
+"""Without any font it ends at the first page."""
 ADVICE = "Install Chromium, or name one with CHROMIUM=/path/to/chromium."
 
 
@@ -87,7 +96,9 @@ def unpack(package: Path, folder: Path) -> None:
     for name in ("al2023", "fonts", "swiftshader"):
         files = io.BytesIO(brotli.decompress((package / f"bin/{name}.tar.br").read_bytes()))
         with tarfile.open(fileobj=files) as archive:
-            archive.extractall(folder, filter="data")
+            npm.extract(archive, folder)
+    # The package's own names folders of the service that it was made for.
+    (folder / "fonts.conf").write_text(FONTS)
     program = folder / PROGRAM
     program.write_bytes(brotli.decompress((package / "bin/chromium.br").read_bytes()))
     program.chmod(0o755)
