@@ -13,6 +13,7 @@ from pipelabs.schemas.api_tokens import Several
 from pipelabs.schemas.fields import Choice, Password, PlainText
 from pipelabs.web.console import CSRF_FIELD
 from pipelabs.web.json import wrong_fields
+from pipelabs.web.query import load as read_query
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ def asked(schema: type[Schema], template: str, **context: Any) -> Form:
 
 def query(schema: type[Schema]) -> Any:
     """Return the clean query string; empty parameters count as absent."""
-    return Form(schema, _once(request.args)).load()
+    return Form(schema, read_query(request)).load()
 
 
 def _once(sent: MultiDict[str, str], several: Collection[str] = ()) -> dict[str, str]:
