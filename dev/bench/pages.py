@@ -15,14 +15,16 @@ from dev.bench.stage import OWNER, Serving, Stage
 from dev.listening import HOST
 
 CLIENTS, EVENTS = 100_000, 1_000_000
+"""Both spread over a year, so that a week has 20,000 events."""
 TIMES = 21
 """Calls of a page, of which the median counts; the first of them warm the caches."""
 BARE = "bare template page"
 PATHS = {
     "overview": "/admin/",
     "clients": "/admin/clients",
-    "clients, searched": "/admin/clients?q=client+99",
-    "clients, by name, deep": "/admin/clients?sort=name&cursor=%3Es%3Aclient%2050000~{cursor}",
+    "clients, searched": "/admin/clients?q=5e26d",
+    "clients, a common word": "/admin/clients?q=desk",
+    "clients, by name, deep": "/admin/clients?sort=name&cursor=%3Es%3Adesk%2080~{cursor}",
     "client": "/admin/clients/{client}",
     "audit": "/admin/audit",
     "audit, one status": "/admin/audit?status=ERROR",
@@ -31,16 +33,17 @@ PATHS = {
 FILL_CLIENTS = """
 INSERT INTO clients (id, created_at, updated_at, name, wallet_address, chain, email, tier, status,
                      notes, settings, version)
-SELECT gen_random_uuid(), moment, moment, 'Client ' || n, '0x' || lpad(to_hex(n), 40, '0'), 'evm',
+SELECT gen_random_uuid(), moment, moment, 'Desk ' || md5(n::text),
+       '0x' || lpad(to_hex(n), 40, '0'), 'evm',
        'c' || n || '@example.com',
        (ARRAY['Basic', 'Standard', 'Premium', 'Enterprise'])[n %% 4 + 1],
        (ARRAY['active', 'active', 'paused', 'suspended'])[n %% 4 + 1], '', '{}', 1
-FROM generate_series(1, %(count)s) n, LATERAL (SELECT now() - n * interval '90 s') made (moment)
+FROM generate_series(1, %(count)s) n, LATERAL (SELECT now() - n * interval '5 min') made (moment)
 """
 FILL_EVENTS = """
 INSERT INTO audit_events (uid, at, instance, admin_id, actor, address, request_id, status, event,
                           http, ms, details, mac_key, mac)
-SELECT gen_random_uuid(), now() - (%(count)s - n) * interval '6 s', 'filled', admins.id,
+SELECT gen_random_uuid(), now() - (%(count)s - n) * interval '30 s', 'filled', admins.id,
        admins.email, '192.0.2.' || n %% 200, lpad(to_hex(n), 8, '0'), status,
        CASE WHEN status = 'SUCCESS' THEN 'client.created' ELSE 'client.create_refused' END,
        201, n %% 50,
@@ -76,7 +79,7 @@ def _fill(stage: Stage, share: float) -> dict[str, str]:
         cursor.execute(FILL_CLIENTS, {"count": int(CLIENTS * share)})
         cursor.execute(FILL_EVENTS, {"count": int(EVENTS * share)})
         cursor.execute("VACUUM ANALYZE clients, audit_events")
-        cursor.execute("SELECT id FROM clients WHERE name = 'Client 7'")
+        cursor.execute("SELECT id FROM clients ORDER BY id LIMIT 1")
         [client] = cursor.fetchone() or [""]
         return {"client": client, "cursor": f"uuid%3A{client}"}
 
