@@ -10,7 +10,7 @@ import pytest
 import redis
 from flask_jwt_extended import create_access_token
 from flask_migrate import downgrade, upgrade
-from sqlalchemy import NullPool, create_engine, inspect, make_url, select, text
+from sqlalchemy import NullPool, create_engine, inspect, make_url, select, text, update
 from sqlalchemy.orm import Session as AnySession
 
 import config
@@ -181,6 +181,18 @@ def console(app):
         return browser
 
     return browser
+
+
+@pytest.fixture
+def change(app):
+    """Return a changer of columns, as another instance would do it."""
+
+    def set_columns(model, **values):
+        with app.app_context():
+            db.session.execute(update(model).values(**values))
+            db.session.commit()
+
+    return set_columns
 
 
 @pytest.fixture

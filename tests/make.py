@@ -8,8 +8,10 @@ from uuid import uuid4
 
 from pipelabs import passwords
 from pipelabs.audit import Actor
+from pipelabs.errors import Unauthenticated
 from pipelabs.extensions import db
 from pipelabs.models import Admin, Role, Session, now
+from pipelabs.services.sessions import Claims, sign_in
 from pipelabs.wallets import Chain, Wallet
 
 PASSWORD = "a-Long-quiet-evening-42"
@@ -75,3 +77,16 @@ def make_session(admin, **changes):
     db.session.add(session)
     db.session.flush()
     return session
+
+
+def make_claims(admin, session, **changes):
+    return Claims(admin.id, session.id, admin.token_version)._replace(**changes)
+
+
+def is_let_in(email, password):
+    """Try to sign in."""
+    try:
+        sign_in(email, password, make_actor(name=None, admin_id=None, role=None))
+    except Unauthenticated:
+        return False
+    return True

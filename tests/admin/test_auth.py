@@ -1,5 +1,4 @@
 import pytest
-from sqlalchemy import update
 
 from pipelabs.extensions import db
 from pipelabs.models import Admin, AuditEvent, Client, Role, Session, now
@@ -17,18 +16,6 @@ def somebody(app):
         make_admin(role=Role.OPERATOR, email=EMAIL)
         db.session.commit()
     return Browser(app)
-
-
-@pytest.fixture
-def change(app):
-    """Return a changer of columns, as another instance would do it."""
-
-    def set_columns(model, **values):
-        with app.app_context():
-            db.session.execute(update(model).values(**values))
-            db.session.commit()
-
-    return set_columns
 
 
 def sign_in(browser, path="/admin/login", password=PASSWORD):

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import jwt
 import pytest
-from sqlalchemy import delete, update
+from sqlalchemy import delete
 
 from pipelabs.extensions import db
 from pipelabs.models import (
@@ -34,18 +34,6 @@ def owner(app):
         admin_id = make_admin(email=EMAIL).id
         db.session.commit()
     return admin_id
-
-
-@pytest.fixture
-def change(app):
-    """Return a changer of columns, as another instance would do it."""
-
-    def set_columns(model, **values):
-        with app.app_context():
-            db.session.execute(update(model).values(**values))
-            db.session.commit()
-
-    return set_columns
 
 
 def bearer(token):

@@ -8,7 +8,6 @@ from pipelabs.extensions import db
 from pipelabs.models import AuditEvent, AuditFold, Role, Session, now
 from pipelabs.services.sessions import (
     SESSION_LIFE,
-    Claims,
     confirm,
     end_my_session,
     end_other_sessions,
@@ -16,31 +15,24 @@ from pipelabs.services.sessions import (
     sign_in,
     sign_out,
 )
-from tests.make import PASSWORD, make_actor, make_admin, make_session
+from tests.make import (
+    PASSWORD,
+    make_actor,
+    make_admin,
+    make_claims,
+    make_session,
+)
 
 EMAIL = "owner@desk.local"
 NEW_PASSWORD = "nine-Slow-herons-17"
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
 STRANGER = make_actor(name=None, admin_id=None, role=None)
-WEAK = ["", "eleven-long", "x" * 129, "password1234", "owner12345678", "abcabcabcabcabc"]
 
 
 @pytest.fixture(autouse=True)
 def context(app, rolled_back):
     with app.app_context():
         yield
-
-
-def make_claims(admin, session, **changes):
-    return Claims(admin.id, session.id, admin.token_version)._replace(**changes)
-
-
-def is_let_in(password):
-    try:
-        sign_in(EMAIL, password, STRANGER)
-    except Unauthenticated:
-        return False
-    return True
 
 
 def test_sign_in_opens_a_session_of_twelve_hours(rows):
