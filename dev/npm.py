@@ -35,9 +35,9 @@ def unpack(archive: Path, folder: Path) -> Path:
 def extract(files: tarfile.TarFile, folder: Path) -> None:
     """Unpack into the folder and nowhere else.
 
-    Python has the filter that makes sure of it from 3.11.4 on; before, the archives' pinned
-    hashes have to do.
+    Python has the filter that makes sure of it from 3.11.4 on; before, npm's check of what it
+    has fetched has to do.
     """
     if safe := getattr(tarfile, "data_filter", None):
         files.extraction_filter = safe
-    files.extractall(folder)  # noqa: S202 - filtered by the line above
+    files.extractall(folder)  # noqa: S202 - filtered where Python can, and checked by npm before

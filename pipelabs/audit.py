@@ -34,9 +34,9 @@ class Event(StrEnum):
     ADMIN_CREATE_REFUSED = "admin.create_refused"
     ADMIN_DISABLED = "admin.disabled"
     ADMIN_ENABLED = "admin.enabled"
-    ADMIN_PASSWORD_CHANGED = "admin.password_changed"  # noqa: S105 - the name of an event
-    ADMIN_PASSWORD_CHANGE_REFUSED = "admin.password_change_refused"  # noqa: S105 - as above
-    ADMIN_PASSWORD_RESET = "admin.password_reset"  # noqa: S105 - the name of an event
+    ADMIN_PASSWORD_CHANGED = "admin.password_changed"
+    ADMIN_PASSWORD_CHANGE_REFUSED = "admin.password_change_refused"
+    ADMIN_PASSWORD_RESET = "admin.password_reset"
     ADMIN_ROLE_CHANGED = "admin.role_changed"
     ADMIN_SESSIONS_ENDED = "admin.sessions_ended"
     ADMIN_SESSION_RENEWED = "admin.session_renewed"
@@ -52,9 +52,9 @@ class Event(StrEnum):
     CLIENT_STATUS_CHANGE_REPLAYED = "client.status_change_replayed"
     CLIENT_UPDATED = "client.updated"
     CLIENT_UPDATE_REFUSED = "client.update_refused"
-    API_TOKEN_CREATED = "api_token.created"  # noqa: S105 - the name of an event
-    API_TOKEN_CREATE_REFUSED = "api_token.create_refused"  # noqa: S105 - as above
-    API_TOKEN_REVOKED = "api_token.revoked"  # noqa: S105 - as above
+    API_TOKEN_CREATED = "api_token.created"
+    API_TOKEN_CREATE_REFUSED = "api_token.create_refused"
+    API_TOKEN_REVOKED = "api_token.revoked"
     REQUEST_REFUSED = "request.refused"
 
 

@@ -23,6 +23,7 @@ from pipelabs.services.admins import (
 from pipelabs.services.sessions import confirm, sign_in
 from tests.make import (
     PASSWORD,
+    STRANGER,
     is_let_in,
     make_actor,
     make_admin,
@@ -33,7 +34,6 @@ from tests.make import (
 EMAIL = "owner@desk.local"
 NEW_PASSWORD = "nine-Slow-herons-17"
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
-STRANGER = make_actor(name=None, admin_id=None, role=None)
 WEAK = ["", "eleven-long", "x" * 129, "password1234", "owner12345678", "abcabcabcabcabc"]
 
 

@@ -17,6 +17,7 @@ from pipelabs.services.sessions import (
 )
 from tests.make import (
     PASSWORD,
+    STRANGER,
     make_actor,
     make_admin,
     make_claims,
@@ -26,7 +27,6 @@ from tests.make import (
 EMAIL = "owner@desk.local"
 NEW_PASSWORD = "nine-Slow-herons-17"
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
-STRANGER = make_actor(name=None, admin_id=None, role=None)
 
 
 @pytest.fixture(autouse=True)

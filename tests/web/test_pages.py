@@ -46,8 +46,8 @@ def test_the_bare_host_leads_to_the_console(client):
     assert (response.status_code, response.location) == (303, "/admin/")
 
 
-@pytest.mark.parametrize("environment", ["local", "staging"])
-def test_a_banner_says_that_this_is_not_production(variant, environment):
+@pytest.mark.parametrize("environment", ["local", "staging", "production"])
+def test_a_banner_says_where_one_is(variant, environment):
     other = variant(ENVIRONMENT=environment).test_client()
 
     page = other.get("/admin/login")
