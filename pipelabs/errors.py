@@ -143,6 +143,13 @@ class UnsupportedMedia(PipeLabsError):
     code = "unsupported_media_type"
 
 
+class Undecryptable(PipeLabsError):
+    """What is sealed does not open: altered, moved, or under a key that the ring lacks."""
+
+    status = 409
+    code = "undecryptable"
+
+
 class Unavailable(PipeLabsError):
     """Something this call needs is away for the moment; trying again is right."""
 

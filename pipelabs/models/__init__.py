@@ -1,10 +1,20 @@
 """The tables; importing this package makes all of them known to the metadata."""
 
 from pipelabs.models.admins import Admin, APIToken, Permission, Role, Session, SignInThrottle
+from pipelabs.models.api_keys import ExchangeAPIKey, KeyStage, KeyStatus
 from pipelabs.models.audit import AuditEvent, AuditFileMark, AuditFold, Outcome
 from pipelabs.models.base import Base, now
 from pipelabs.models.clients import Client, Status, Tier
+from pipelabs.models.exchanges import Exchange
 from pipelabs.models.idempotency import IdempotencyRecord
+from pipelabs.models.token_pairs import (
+    Bot,
+    ClientMarket,
+    Market,
+    MarketStatus,
+    QuotingStatus,
+    TokenPair,
+)
 
 __all__ = [
     "APIToken",
@@ -13,14 +23,24 @@ __all__ = [
     "AuditFileMark",
     "AuditFold",
     "Base",
+    "Bot",
     "Client",
+    "ClientMarket",
+    "Exchange",
+    "ExchangeAPIKey",
     "IdempotencyRecord",
+    "KeyStage",
+    "KeyStatus",
+    "Market",
+    "MarketStatus",
     "Outcome",
     "Permission",
+    "QuotingStatus",
     "Role",
     "Session",
     "SignInThrottle",
     "Status",
     "Tier",
+    "TokenPair",
     "now",
 ]

@@ -2,17 +2,34 @@
 
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import ClassVar
+from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
-from sqlalchemy import DateTime, Enum, MetaData, Text
+from sqlalchemy import DateTime, Dialect, Enum, LargeBinary, MetaData, Text, TypeDecorator
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from pipelabs.crypto import Sealed
 
 
 def now() -> datetime:
     """Return the time in UTC, cut to milliseconds so that text and table agree."""
     moment = datetime.now(UTC)
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+class SealedBytes(TypeDecorator[Sealed]):
+    """A sealed text in a column of bytes; loading it opens nothing."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: Sealed | None, dialect: Dialect) -> bytes | None:
+        """Return what is stored."""
+        return value.blob if value else None
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Sealed | None:
+        """Return what was stored."""
+        return Sealed(bytes(value)) if value is not None else None
 
 
 class Base(DeclarativeBase):
@@ -31,6 +48,7 @@ class Base(DeclarativeBase):
     type_annotation_map: ClassVar = {
         str: Text,
         datetime: DateTime(timezone=True),
+        Sealed: SealedBytes(),
         StrEnum: Enum(
             StrEnum,
             native_enum=False,

@@ -1,6 +1,6 @@
 """Forms: a schema as HTML, and what came of sending it."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,12 @@ class Form:
         self.values = {name: _text(value) for name, value in (values or {}).items()}
         self.errors: Fields = {}
         self.existing: Mapping[str, str] = {}
+        self.offered: dict[str, tuple[str, ...]] = {}
+
+    def offer(self, name: str, choices: Iterable[str]) -> "Form":
+        """Let the field be chosen from what the database has; return the form."""
+        self.offered[name] = tuple(choices)
+        return self
 
     def load(self) -> Any:
         """Return the clean data; raise `InvalidInput` naming every wrong field.
@@ -71,12 +77,10 @@ class Form:
             name=name,
             label=about.get("label", name.replace("_", " ").capitalize()),
             hint=about.get("description", ""),
-            widget=about.get("widget") or _widget(field),
+            widget="select" if name in self.offered else about.get("widget") or _widget(field),
             value=self.values.get(name, default),
             is_required=field.required,
-            choices=tuple(one.value for one in field.choices.values())
-            if isinstance(field, Choice)
-            else (),
+            choices=self.offered.get(name) or _choices(field),
             most=field.most if isinstance(field, PlainText) else None,
             autocomplete=about.get("autocomplete", "off"),
             errors=tuple(self.errors.get(name, ())),
@@ -112,6 +116,13 @@ def _once(sent: MultiDict[str, str], several: Collection[str] = ()) -> dict[str,
     if twice := {name: ["Sent more than once."] for name in often.difference(several)}:
         raise wrong_fields(twice)
     return {name: "\n".join(found) for name, found in sent.lists() if name != CSRF_FIELD}
+
+
+def _choices(field: fields.Field[Any]) -> tuple[str, ...]:
+    """Return a closed list's values."""
+    if not isinstance(field, Choice):
+        return ()
+    return tuple(one.value for one in field.choices.values())
 
 
 def _widget(field: fields.Field[Any]) -> str:

@@ -1,0 +1,51 @@
+"""Exchanges: where the desk makes markets, and what it has set for each."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, Text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from pipelabs.models.base import Base, now
+from pipelabs.registry import Kind, SymbolStyle
+
+CONFIG_BYTES = 4 * 1024
+
+
+class Exchange(Base):
+    """A trading venue; its facts come from the registry, `is_enabled` and `config` are ours.
+
+    Rows are never deleted: a client's markets and keys name them by slug.
+    """
+
+    __tablename__ = "exchanges"
+    __table_args__ = (
+        CheckConstraint("slug ~ '^[a-z0-9]{1,40}$'", name="slug_form"),
+        CheckConstraint("jsonb_typeof(config) = 'object'", name="config_object"),
+        CheckConstraint(f"octet_length(config::text) <= {CONFIG_BYTES}", name="config_size"),
+        CheckConstraint("version >= 1", name="version_positive"),
+    )
+
+    slug: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    kind: Mapped[Kind]
+    website: Mapped[str]
+    docs_url: Mapped[str]
+    symbol_style: Mapped[SymbolStyle]
+    # What a key consists of there, in the order of a form: `registry.Credential`.
+    credentials: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    # Other slugs under which people know it; found by them, never stored elsewhere.
+    aliases: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    has_testnet: Mapped[bool]
+    is_enabled: Mapped[bool] = mapped_column(default=True)
+    # What `schemas.exchanges.ExchangeConfig` loads: fees, minimum notional, rate budget.
+    config: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
+    version: Mapped[int] = mapped_column(default=1)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    updated_at: Mapped[datetime] = mapped_column(default=now)
+
+    @property
+    def needs_passphrase(self) -> bool:
+        """Return whether a key there is nothing without its passphrase."""
+        return "passphrase" in self.credentials

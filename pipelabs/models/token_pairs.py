@@ -1,0 +1,131 @@
+"""Token pairs, the markets that exchanges make of them, and which client is quoted where."""
+
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from pipelabs.models.base import Base, Identified, now
+from pipelabs.models.clients import Client
+
+AMOUNT = Numeric(38, 18)
+"""Exact: 18 decimals, as many as an ERC-20 token has, and 20 digits before them."""
+ASSET = "^[A-Z0-9]{1,24}$"
+"""An asset's code, as the trade writes it."""
+EXCHANGE_SYMBOL_LENGTH = 64
+
+
+class MarketStatus(StrEnum):
+    """Whether a market can be traded; a delisted one is kept, for clients were quoted there."""
+
+    TRADING = "trading"
+    HALTED = "halted"
+    DELISTED = "delisted"
+
+
+class Bot(StrEnum):
+    """What works in a client's market."""
+
+    MARKET_MAKER = "market_maker"
+    VOLUME_GENERATOR = "volume_generator"
+    BOTH = "both"
+
+
+class QuotingStatus(StrEnum):
+    """Whether a client is quoted in a market; a delisting marks it, and nothing unmarks it."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    DELISTED = "delisted"
+
+
+class TokenPair(Identified, Base):
+    """Base and quote on no exchange in particular; a swap is settled in an asset of its own."""
+
+    __tablename__ = "token_pairs"
+    __table_args__ = (
+        Index(
+            "uq_token_pairs_symbol",
+            "base_asset",
+            "quote_asset",
+            "settle_asset",
+            unique=True,
+            postgresql_nulls_not_distinct=True,
+        ),
+        CheckConstraint(f"base_asset ~ '{ASSET}'", name="base_asset_form"),
+        CheckConstraint(f"quote_asset ~ '{ASSET}'", name="quote_asset_form"),
+        CheckConstraint(f"settle_asset ~ '{ASSET}'", name="settle_asset_form"),
+        CheckConstraint("base_asset <> quote_asset", name="assets_differ"),
+    )
+
+    base_asset: Mapped[str]
+    quote_asset: Mapped[str]
+    settle_asset: Mapped[str | None]
+
+    @property
+    def symbol(self) -> str:
+        """Return the pair as text: `BTC/USDT`, a swap as `BTC/USDT:USDT`."""
+        spot = f"{self.base_asset}/{self.quote_asset}"
+        return f"{spot}:{self.settle_asset}" if self.settle_asset else spot
+
+
+class Market(Identified, Base):
+    """A token pair as one exchange lists it; amounts are unknown until somebody tells them."""
+
+    __tablename__ = "markets"
+    __table_args__ = (
+        Index("uq_markets_symbol", "token_pair_id", "exchange", unique=True),
+        # Not unique: an exchange may write a pair and its swap alike.
+        Index("ix_markets_exchange_symbol", "exchange", "exchange_symbol"),
+        CheckConstraint(
+            f"char_length(exchange_symbol) BETWEEN 1 AND {EXCHANGE_SYMBOL_LENGTH}",
+            name="exchange_symbol_length",
+        ),
+        CheckConstraint("price_tick > 0", name="price_tick_positive"),
+        CheckConstraint("amount_step > 0", name="amount_step_positive"),
+        CheckConstraint("min_notional >= 0", name="min_notional_positive"),
+        CheckConstraint("version >= 1", name="version_positive"),
+    )
+
+    token_pair_id: Mapped[UUID] = mapped_column(ForeignKey("token_pairs.id"))
+    exchange: Mapped[str] = mapped_column(ForeignKey("exchanges.slug"))
+    # As the exchange itself writes the pair: BTCUSDT, XBT/USD.
+    exchange_symbol: Mapped[str]
+    price_tick: Mapped[Decimal | None] = mapped_column(AMOUNT)
+    amount_step: Mapped[Decimal | None] = mapped_column(AMOUNT)
+    # In the quote asset.
+    min_notional: Mapped[Decimal | None] = mapped_column(AMOUNT)
+    status: Mapped[MarketStatus] = mapped_column(default=MarketStatus.TRADING)
+    version: Mapped[int] = mapped_column(default=1)
+    updated_at: Mapped[datetime] = mapped_column(default=now)
+
+    token_pair: Mapped[TokenPair] = relationship(lazy="joined", innerjoin=True)
+
+
+class ClientMarket(Identified, Base):
+    """One client quoted in one market, by which bot, and what the desk aims at there."""
+
+    __tablename__ = "client_markets"
+    __table_args__ = (
+        Index("uq_client_markets_market", "client_id", "market_id", unique=True),
+        CheckConstraint("spread_target_bps > 0", name="spread_target_positive"),
+        CheckConstraint("daily_volume_target >= 0", name="daily_volume_positive"),
+        CheckConstraint("version >= 1", name="version_positive"),
+    )
+
+    client_id: Mapped[UUID] = mapped_column(ForeignKey("clients.id"))
+    market_id: Mapped[UUID] = mapped_column(ForeignKey("markets.id"), index=True)
+    bot: Mapped[Bot] = mapped_column(default=Bot.MARKET_MAKER)
+    # Hundredths of a percent of the price, from bid to ask.
+    spread_target_bps: Mapped[Decimal | None] = mapped_column(AMOUNT)
+    # In the quote asset, for each day.
+    daily_volume_target: Mapped[Decimal | None] = mapped_column(AMOUNT)
+    status: Mapped[QuotingStatus] = mapped_column(default=QuotingStatus.ACTIVE)
+    version: Mapped[int] = mapped_column(default=1)
+    updated_at: Mapped[datetime] = mapped_column(default=now)
+
+    market: Mapped[Market] = relationship(lazy="joined", innerjoin=True)
+    client: Mapped[Client] = relationship()

@@ -1,0 +1,112 @@
+"""The exchanges that the code knows: one row each in `exchanges.json`, ours since it was drawn up.
+
+`flask exchanges sync` adds what a newer ccxt knows and never takes anything away.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+
+FILE = Path(__file__).with_name("exchanges.json")
+
+
+class Kind(StrEnum):
+    """What is traded there."""
+
+    SPOT = "spot"
+    DERIVATIVES = "derivatives"
+    BOTH = "both"
+
+
+class SymbolStyle(StrEnum):
+    """How an exchange writes `BTC/USDT`; where no rule gives its spelling, somebody tells it."""
+
+    JOINED = "joined"
+    LOWER_JOINED = "lower_joined"
+    DASH = "dash"
+    UNDERSCORE = "underscore"
+    LOWER_UNDERSCORE = "lower_underscore"
+    SLASH = "slash"
+    OWN = "own"
+
+
+class Credential(StrEnum):
+    """A field that an exchange may ask for beside the key; ccxt has other names for some."""
+
+    API_KEY = "api_key"
+    API_SECRET = "api_secret"
+    PASSPHRASE = "passphrase"
+    UID = "uid"
+    ACCOUNT_ID = "account_id"
+    LOGIN = "login"
+    TOKEN = "token"
+    PRIVATE_KEY = "private_key"
+    WALLET_ADDRESS = "wallet_address"
+    TWO_FACTOR = "two_factor"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownExchange:
+    """What the registry says of one exchange.
+
+    `credentials` are in the order of a form. `hosts` are all that may ever be called to ask what a
+    key may do, `testnet_hosts` the same for keys of the testnet; without a `ccxt_id` none can be.
+    """
+
+    slug: str
+    name: str
+    website: str
+    docs_url: str
+    kind: Kind
+    symbol_style: SymbolStyle
+    credentials: tuple[Credential, ...]
+    aliases: tuple[str, ...]
+    hosts: frozenset[str]
+    testnet_hosts: frozenset[str]
+    ccxt_id: str | None
+
+    @property
+    def has_testnet(self) -> bool:
+        """Return whether a key can be one of a testnet."""
+        return bool(self.testnet_hosts)
+
+
+@cache
+def known() -> Mapping[str, KnownExchange]:
+    """Return slug → exchange, by name."""
+    rows = map(_exchange, json.loads(FILE.read_text(encoding="utf-8")))
+    return {row.slug: row for row in sorted(rows, key=lambda row: row.name.lower())}
+
+
+def find(text: str) -> KnownExchange | None:
+    """Return the exchange with this slug or alias, in any case."""
+    slug = text.strip().lower()
+    return known().get(_aliases().get(slug, slug))
+
+
+@cache
+def _aliases() -> Mapping[str, str]:
+    return {alias: row.slug for row in known().values() for alias in row.aliases}
+
+
+def _exchange(row: Mapping[str, object]) -> KnownExchange:
+    return KnownExchange(
+        slug=str(row["slug"]),
+        name=str(row["name"]),
+        website=str(row["website"]),
+        docs_url=str(row["docs_url"]),
+        kind=Kind(str(row["kind"])),
+        symbol_style=SymbolStyle(str(row["symbol_style"])),
+        credentials=tuple(map(Credential, _texts(row["credentials"]))),
+        aliases=_texts(row["aliases"]),
+        hosts=frozenset(_texts(row["hosts"])),
+        testnet_hosts=frozenset(_texts(row["testnet_hosts"])),
+        ccxt_id=None if row["ccxt_id"] is None else str(row["ccxt_id"]),
+    )
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, list) else ()

@@ -1,0 +1,52 @@
+"""Amounts: decimals end to end, text in JSON, so that no float ever rounds one."""
+
+import re
+from decimal import Decimal
+from typing import Any
+
+from marshmallow import fields
+
+from pipelabs.schemas.fields import PlainText
+
+WRITTEN = re.compile(r"[0-9]{1,20}(\.[0-9]{1,18})?", re.ASCII)
+"""What NUMERIC(38, 18) holds exactly."""
+
+
+class Amount(fields.Field[Decimal]):
+    """A decimal as text: plain digits, up to 20 before the point and 18 after it."""
+
+    default_error_messages = PlainText.default_error_messages | {
+        "invalid": 'Must be a decimal as text, such as "0.5".',
+        "written": 'Must be plain digits, such as "0.5": at most 20 before the point, 18 after it.',
+        "positive": "Must be more than 0.",
+        "most": "Must be at most {most}.",
+    }
+
+    def __init__(
+        self, *, is_positive: bool = False, most: Decimal | None = None, **rest: Any
+    ) -> None:
+        """Zero is taken unless `is_positive`; `most` is the largest value."""
+        super().__init__(**rest)
+        self.is_positive = is_positive
+        self.most = most
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **rest: Any) -> str | None:
+        return None if value is None else plain(value)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> Decimal:
+        if not isinstance(value, str):
+            raise self.make_error("invalid")
+        if not WRITTEN.fullmatch(text := value.strip(" ")):
+            raise self.make_error("written")
+        amount = Decimal(text)
+        if self.is_positive and not amount:
+            raise self.make_error("positive")
+        if self.most is not None and amount > self.most:
+            raise self.make_error("most", most=plain(self.most))
+        return amount
+
+
+def plain(amount: Decimal) -> str:
+    """Return the amount in digits, without an exponent and without zeros that say nothing."""
+    text = f"{amount:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
