@@ -19,6 +19,7 @@ WELL_KNOWN_SECRETS = ("change", "default", "example", "insecure", "password", "s
 SECRET_BYTES = 32
 """RFC 7518, 3.2: a key for HS256 is no shorter than the hash."""
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]+)?", re.ASCII)
+LOOPBACK = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]+)?", re.ASCII)
 ENVIRONMENTS = (LOCAL := "local", "staging", "production")
 """What the console's banner says; on `local` alone its cookies go without TLS."""
 REDIS_OPTIONS = {
@@ -87,6 +88,7 @@ class Config:
     VAULT_KEYS = env("VAULT_KEYS")
     INSTANCE = env("INSTANCE", socket.gethostname())
     ENVIRONMENT = env("ENVIRONMENT", "production").lower()
+    EXCHANGE_BASE_URL = env("EXCHANGE_BASE_URL").rstrip("/")
     TRUSTED_PROXIES = number("TRUSTED_PROXIES", 0)
     TRUSTED_HOSTS = listed("TRUSTED_HOSTS") or None
     CORS_ORIGINS = listed("CORS_ORIGINS")
@@ -166,6 +168,7 @@ def check(settings: Mapping[str, Any]) -> None:
         if settings["DATABASE_MIGRATION_URL"] != settings["SQLALCHEMY_DATABASE_URI"]
         else "",
         _origins(settings["CORS_ORIGINS"]),
+        _base_url(settings["EXCHANGE_BASE_URL"]),
         _choice("LOG_LEVEL", settings["LOG_LEVEL"], ("INFO", "DEBUG", "WARNING", "ERROR")),
         _choice("LOG_FORMAT", settings["LOG_FORMAT"], ("json", "text")),
         memory_limits(storage, settings["WORKERS"]),
@@ -202,6 +205,13 @@ def _origins(values: list[str]) -> str:
     if all(ORIGIN.fullmatch(value) for value in values):
         return ""
     return "CORS_ORIGINS must list exact origins, such as CORS_ORIGINS=https://console.example.com"
+
+
+def _base_url(value: str) -> str:
+    """Return why API keys must not be sent there: a stand-in for all exchanges is on this host."""
+    if not value or LOOPBACK.fullmatch(value):
+        return ""
+    return "EXCHANGE_BASE_URL must be on this machine: EXCHANGE_BASE_URL=http://127.0.0.1:9100"
 
 
 def _choice(name: str, value: str, choices: tuple[str, ...]) -> str:

@@ -40,6 +40,23 @@ class InvalidInput(PipeLabsError):
     code = "invalid_input"
 
 
+class CanWithdraw(InvalidInput):
+    """The exchange says that this API key can withdraw, so the desk does not take it."""
+
+    code = "withdrawal_allowed"
+
+    def __init__(
+        self, message: str, *, fields: Fields, rights: Mapping[str, Mapping[str, str | None]]
+    ) -> None:
+        """`rights` is all that the exchange said: right → verdict and evidence."""
+        super().__init__(message, fields=fields, facts={"withdraw": "yes"})
+        self.rights = {right: dict(found) for right, found in rights.items()}
+
+    def body(self) -> dict[str, object]:
+        """Return the `error` member, with what the key may do."""
+        return super().body() | {"rights": self.rights}
+
+
 class Unauthenticated(PipeLabsError):
     """Nobody is signed in: no, bad, expired or revoked token."""
 

@@ -107,6 +107,19 @@ def run(statement: Executable, values: Mapping[str, Any]) -> CursorResult[*tuple
     return db.session.connection().execute(statement, values)
 
 
+def exchange_base_url() -> str | None:
+    """Return where a stand-in for every exchange listens; None in production."""
+    return current_app.config["EXCHANGE_BASE_URL"] or None
+
+
+def release() -> None:
+    """End the running transaction, which has written nothing, before something slow is waited for.
+
+    Its connection goes back to the pool, and objects of the session are read anew afterwards.
+    """
+    finish(commit=False)
+
+
 def finish(*, commit: bool) -> None:
     """End the running unit of work; a commit that fails is rolled back and raised."""
     if not commit:

@@ -4,7 +4,7 @@
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -72,6 +72,14 @@ class KnownExchange:
     def has_testnet(self) -> bool:
         """Return whether a key can be one of a testnet."""
         return bool(self.testnet_hosts)
+
+    def wrong_parts(self, sent: Collection[Credential]) -> dict[str, list[str]]:
+        """Return every part of a key that is missing, or that this exchange does not ask for."""
+        missing = [part for part in self.credentials if part not in sent]
+        foreign = [part for part in Credential if part in sent and part not in self.credentials]
+        return {part.value: [f"{self.name} asks for it."] for part in missing} | {
+            part.value: [f"{self.name} has no such part of a key."] for part in foreign
+        }
 
 
 @cache

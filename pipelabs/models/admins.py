@@ -16,6 +16,9 @@ class Permission(StrEnum):
 
     ADMINS_READ = "admins.read"
     ADMINS_WRITE = "admins.write"
+    API_KEYS_ACCEPT = "api_keys.accept"
+    API_KEYS_READ = "api_keys.read"
+    API_KEYS_WRITE = "api_keys.write"
     AUDIT_READ = "audit.read"
     CLIENTS_READ = "clients.read"
     CLIENTS_WRITE = "clients.write"
@@ -38,6 +41,7 @@ class Role(StrEnum):
 
 _VIEWER = frozenset(
     {
+        Permission.API_KEYS_READ,
         Permission.AUDIT_READ,
         Permission.CLIENTS_READ,
         Permission.SELF_READ,
@@ -46,7 +50,7 @@ _VIEWER = frozenset(
 )
 ROLE_PERMISSIONS = {
     Role.VIEWER: _VIEWER,
-    Role.OPERATOR: _VIEWER | {Permission.CLIENTS_WRITE},
+    Role.OPERATOR: _VIEWER | {Permission.API_KEYS_WRITE, Permission.CLIENTS_WRITE},
     Role.OWNER: frozenset(Permission),
 }
 

@@ -9,9 +9,9 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from pipelabs.crypto import Binding, Sealed
 from pipelabs.models.base import Base, Identified, now
 from pipelabs.models.clients import Client
+from pipelabs.sealing import Binding, Sealed
 
 LABEL_LENGTH = 100
 IP_NOTE_LENGTH = 500

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import DateTime, Dialect, Enum, LargeBinary, MetaData, Text, TypeDecorator
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from pipelabs.crypto import Sealed
+from pipelabs.sealing import Sealed
 
 
 def now() -> datetime:

@@ -21,6 +21,14 @@ class ErrorDetail(Schema):
             "description": "With `duplicate` alone: field → id of the row that has the value.",
         },
     )
+    rights = fields.Dict(
+        keys=fields.String(),
+        values=fields.Dict(keys=fields.String(), values=fields.String(allow_none=True)),
+        metadata={
+            "may_lack": True,
+            "description": "With `withdrawal_allowed` alone: right → verdict and evidence.",
+        },
+    )
 
 
 class Refused(Schema):

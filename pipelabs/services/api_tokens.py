@@ -21,8 +21,10 @@ from pipelabs.services.sessions import SEEN_EVERY
 
 PREFIX = "pl_"
 PREFIX_LENGTH = len(PREFIX) + 6
-NEVER_GRANTED = frozenset({Permission.SELF_WRITE, Permission.ADMINS_WRITE})
-"""A stolen token must not make another, nor keep its owner out."""
+NEVER_GRANTED = frozenset(
+    {Permission.SELF_WRITE, Permission.ADMINS_WRITE, Permission.API_KEYS_ACCEPT}
+)
+"""A stolen token must not make another, nor keep its owner out; only a person takes a risk."""
 HOLDER = (
     select(
         APIToken.prefix,

@@ -1,0 +1,173 @@
+"""Exchange API keys over HTTP: they come in, are examined and replaced, and never go out."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from flask import g, url_for
+from flask.typing import ResponseReturnValue
+
+from pipelabs.audit import Event
+from pipelabs.errors import CanWithdraw, Duplicate, IllegalMove, Stale, Unavailable, Undecryptable
+from pipelabs.models import ExchangeAPIKey, Permission
+from pipelabs.schemas.api_keys import (
+    RIGHTS,
+    Acceptance,
+    ExpiringQuery,
+    KeyIn,
+    KeyPatch,
+    KeyReplacement,
+    KeyShown,
+    KeysListed,
+    KeysQuery,
+)
+from pipelabs.services import api_key_lists, api_key_stages, api_keys
+from pipelabs.services.api_key_rights import CAN_WITHDRAW
+from pipelabs.web import expected_version, reply
+from pipelabs.web.auth import needs
+from pipelabs.web.blueprints import StrictBlueprint
+from pipelabs.web.examples import ID
+from pipelabs.web.refusals import raises
+
+bp = StrictBlueprint("api_keys", __name__, url_prefix="/admin/api-keys")
+WITHDRAWS = CAN_WITHDRAW.format(name="OKX", evidence="perm=read_only,trade,withdraw")
+REFUSED = CanWithdraw(WITHDRAWS, fields={"api_key": [WITHDRAWS]}, rights=RIGHTS)
+TAKEN = Duplicate(api_keys.TAKEN, fields={"label": [api_keys.TAKEN]}, existing={"label": ID})
+WAITING = Duplicate(
+    api_key_stages.WAITING, fields={"label": [api_key_stages.WAITING]}, existing={"label": ID}
+)
+NO_VAULT = Unavailable(
+    "API keys cannot be sealed or opened here: VAULT_KEYS is not set.", code="vault_not_configured"
+)
+STALE = Stale("The key has changed: it is at version 4, not 3.")
+GONE = IllegalMove(api_keys.GONE)
+TAMPERED = Undecryptable("It cannot be opened: it was altered, or belongs to another record.")
+"""Examples for the document."""
+
+
+@bp.get("")
+@needs(Permission.API_KEYS_READ)
+@bp.arguments(KeysQuery, location="query")
+@bp.response(200, KeysListed)
+def index(query: Mapping[str, Any]) -> ResponseReturnValue:
+    """List keys, the newest first; destroyed ones only with `stage=destroyed`."""
+    page = api_key_lists.list_keys(query, query["size"], query.get("cursor"))
+    return reply(api_keys=page.rows, page=page)
+
+
+@bp.get("/expiring")
+@needs(Permission.API_KEYS_READ)
+@bp.arguments(ExpiringQuery, location="query")
+@bp.response(200, KeysListed)
+def list_expiring(query: Mapping[str, Any]) -> ResponseReturnValue:
+    """List keys in use that expire within `days`, or have expired, the soonest first."""
+    page = api_key_lists.list_expiring(query["days"], query["size"], query.get("cursor"))
+    return reply(api_keys=page.rows, page=page)
+
+
+@bp.post("")
+@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_CREATE_REFUSED)
+@bp.arguments(KeyIn)
+@bp.response(201, KeyShown)
+@raises(REFUSED, TAKEN, NO_VAULT)
+def create(data: Mapping[str, Any]) -> ResponseReturnValue:
+    """Add a key once its exchange was asked what it may do, which takes 10 s at most.
+
+    One that can withdraw is refused. One of which nobody can say is quarantined until an owner
+    accepts the risk; where the exchange does not answer, the key is stored unverified. No
+    `Idempotency-Key` is taken: a second call finds the label taken, and is told by which key.
+    """
+    key = api_keys.add_key(data, g.actor)
+    return _shown(key, "API key added", status=201)
+
+
+@bp.get("/<uuid:key_id>")
+@needs(Permission.API_KEYS_READ)
+@bp.response(200, KeyShown, headers={"ETag": "ETag"})
+def show(key_id: UUID) -> ResponseReturnValue:
+    """Show one key, masked; the ETag is its version."""
+    return _shown(api_keys.get_key(key_id))
+
+
+@bp.patch("/<uuid:key_id>")
+@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_UPDATE_REFUSED)
+@bp.arguments(KeyPatch)
+@bp.response(200, KeyShown, headers={"ETag": "ETag"})
+@raises(TAKEN, STALE)
+def update(data: Mapping[str, Any], key_id: UUID) -> ResponseReturnValue:
+    """Change the label or what the desk notes of a key; null empties."""
+    return _shown(api_keys.update_key(key_id, data, g.actor, version=expected_version()))
+
+
+@bp.post("/<uuid:key_id>/verify")
+@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_VERIFICATION_REFUSED)
+@bp.response(200, KeyShown, headers={"ETag": "ETag"})
+@raises(GONE, TAMPERED, NO_VAULT)
+def verify(key_id: UUID) -> ResponseReturnValue:
+    """Ask the exchange anew what the key may do, which takes 10 s at most.
+
+    Each right is yes, no or unknown, with the exchange's own field as evidence. `failure` says why
+    the exchange could not be asked; a working key then stays as it is.
+    """
+    return _shown(api_keys.verify_key(key_id, g.actor))
+
+
+@bp.post("/<uuid:key_id>/accept")
+@needs(Permission.API_KEYS_ACCEPT, refused=Event.API_KEY_ACCEPT_REFUSED)
+@bp.arguments(Acceptance)
+@bp.response(200, KeyShown, headers={"ETag": "ETag"})
+@raises(IllegalMove("This key can withdraw; nobody can accept that."))
+def accept(data: Mapping[str, Any], key_id: UUID) -> ResponseReturnValue:
+    """Take the risk of a quarantined key, of which nobody knows whether it can withdraw."""
+    return _shown(api_keys.accept_key(key_id, data["reason"], g.actor), "Risk accepted")
+
+
+@bp.post("/<uuid:key_id>/replace")
+@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_REPLACEMENT_REFUSED)
+@bp.arguments(KeyReplacement)
+@bp.response(201, KeyShown)
+@raises(REFUSED, WAITING, IllegalMove(api_key_stages.NOT_LIVE), NO_VAULT)
+def replace(data: Mapping[str, Any], key_id: UUID) -> ResponseReturnValue:
+    """Add the candidate that is to replace a live key; the live one works on until the cut-over."""
+    candidate = api_key_stages.add_replacement(key_id, data, g.actor)
+    return _shown(candidate, "Replacement added", status=201)
+
+
+@bp.post("/<uuid:key_id>/cut-over")
+@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_CUT_OVER_REFUSED)
+@bp.response(200, KeyShown, headers={"ETag": "ETag"})
+@raises(IllegalMove("The new key is quarantined; only a verified one takes over."))
+def cut_over(key_id: UUID) -> ResponseReturnValue:
+    """Put a verified candidate in the place of the live key, which is kept for 24 hours."""
+    return _shown(api_key_stages.cut_over(key_id, g.actor), "Cut over")
+
+
+@bp.post("/<uuid:key_id>/roll-back")
+@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_ROLL_BACK_REFUSED)
+@bp.response(200, KeyShown, headers={"ETag": "ETag"})
+@raises(IllegalMove("There is no key left to go back to."))
+def roll_back(key_id: UUID) -> ResponseReturnValue:
+    """Put back the key that this live one has replaced; it is answered."""
+    return _shown(api_key_stages.roll_back(key_id, g.actor), "Rolled back")
+
+
+@bp.post("/<uuid:key_id>/revoke")
+@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_REVOKE_REFUSED)
+@bp.response(200, KeyShown, headers={"ETag": "ETag"})
+@raises(GONE)
+def revoke(key_id: UUID) -> ResponseReturnValue:
+    """Destroy the secrets of a key at once; delete the key at the exchange too."""
+    return _shown(api_keys.revoke_key(key_id, g.actor), "API key revoked")
+
+
+def _shown(
+    key: ExchangeAPIKey, message: str | None = None, status: int = 200
+) -> ResponseReturnValue:
+    return reply(
+        message,
+        status=status,
+        location=url_for("api.api_keys.show", key_id=key.id) if status == 201 else None,
+        etag=str(key.version),
+        api_key=key,
+        shared_with=api_key_lists.shared_with(key),
+    )

@@ -1,0 +1,72 @@
+"""Lists of exchange API keys: all, those that expire soon, those that open one account."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import select
+
+from pipelabs.extensions import db
+from pipelabs.models import Client, ExchangeAPIKey, KeyStage, now
+from pipelabs.services.paging import Page, page_of
+
+EQUAL = ("client_id", "exchange", "status", "stage")
+"""Filters that are a column's name and ask for its value."""
+
+
+class Holder(NamedTuple):
+    """Another client's key to the same account."""
+
+    key_id: UUID
+    client_id: UUID
+    name: str
+
+
+def list_keys(
+    filters: Mapping[str, Any], size: int = 50, cursor: str | None = None
+) -> Page[ExchangeAPIKey]:
+    """Return one page of the keys that fit every filter of `EQUAL`, the newest first.
+
+    Destroyed ones are there only for who asks for that stage.
+    """
+    wanted = [getattr(ExchangeAPIKey, name) == filters[name] for name in EQUAL if filters.get(name)]
+    if not filters.get("stage"):
+        wanted.append(ExchangeAPIKey.stage != KeyStage.DESTROYED)
+    newest = (ExchangeAPIKey.created_at.desc(), ExchangeAPIKey.id.desc())
+    return page_of(select(ExchangeAPIKey).where(*wanted).order_by(*newest), size, cursor)
+
+
+def list_expiring(days: int, size: int = 50, cursor: str | None = None) -> Page[ExchangeAPIKey]:
+    """Return one page of the keys in use that expire within so many days, soonest first."""
+    in_use = ExchangeAPIKey.stage.in_([KeyStage.LIVE, KeyStage.CANDIDATE])
+    soon = ExchangeAPIKey.expires_at <= now() + timedelta(days=days)
+    wanted = select(ExchangeAPIKey).where(in_use, soon)
+    return page_of(wanted.order_by(ExchangeAPIKey.expires_at, ExchangeAPIKey.id), size, cursor)
+
+
+def shared_with(key: ExchangeAPIKey) -> list[Holder]:
+    """Return the other clients whose keys open the same account; nothing is decrypted for it."""
+    rows = db.session.execute(
+        select(ExchangeAPIKey.id, Client.id, Client.name)
+        .join(Client, Client.id == ExchangeAPIKey.client_id)
+        .where(
+            ExchangeAPIKey.fingerprint == key.fingerprint,
+            ExchangeAPIKey.client_id != key.client_id,
+            ExchangeAPIKey.stage != KeyStage.DESTROYED,
+        )
+        .order_by(Client.name, ExchangeAPIKey.id)
+    )
+    return [Holder(*row) for row in rows]
+
+
+def shared_among(keys: Page[ExchangeAPIKey]) -> set[UUID]:
+    """Return the ids of those keys on a page whose account another client has too."""
+    other = select(ExchangeAPIKey.fingerprint, ExchangeAPIKey.client_id).where(
+        ExchangeAPIKey.fingerprint.in_({key.fingerprint for key in keys.rows}),
+        ExchangeAPIKey.stage != KeyStage.DESTROYED,
+    )
+    holders: dict[bytes, set[UUID]] = {}
+    for mark, client_id in db.session.execute(other.distinct()):
+        holders.setdefault(mark, set()).add(client_id)
+    return {key.id for key in keys.rows if holders.get(key.fingerprint, set()) - {key.client_id}}

@@ -1,0 +1,150 @@
+"""The life of a label's keys: one waits, is cut over, and what it replaced is kept a day."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+
+from pipelabs import registry
+from pipelabs.audit import Actor, Event
+from pipelabs.crypto import vault
+from pipelabs.errors import Duplicate, IllegalMove, InvalidInput
+from pipelabs.extensions import db
+from pipelabs.models import ExchangeAPIKey, KeyStage, KeyStatus, now
+from pipelabs.registry import Credential
+from pipelabs.services.api_key_rights import ask, note, refuse_unfit
+from pipelabs.services.api_keys import (
+    destroy,
+    get_key,
+    locked,
+    record,
+    sealed,
+    touch,
+    what_was_said,
+)
+
+KEPT_FOR = timedelta(hours=24)
+"""For so long a cut-over can be taken back."""
+WAITING = "Another key waits to replace this one already; cut over to it, or revoke it."
+NOT_LIVE = "Only a live key is replaced."
+DESTROYED_AT_ONCE = 100
+
+
+def add_replacement(key_id: UUID, data: Mapping[str, Any], actor: Actor) -> ExchangeAPIKey:
+    """Add the candidate that is to replace a live key, which works on meanwhile.
+
+    `data` is what `KeyReplacement` loads. The exchange is asked first, as for any new key; raise
+    as `add_key` does, `IllegalMove` unless the key is live, and `Duplicate` if one waits already.
+    """
+    vault()
+    live = get_key(key_id)
+    _refuse_replacing(live)
+    exchange, is_testnet = live.exchange, live.is_testnet
+    if wrong := registry.known()[exchange].wrong_parts(set(map(Credential, data["credentials"]))):
+        raise InvalidInput(f"Invalid input: {', '.join(wrong)}", fields=wrong)
+    said = ask(exchange, data["credentials"], is_testnet=is_testnet)
+    refuse_unfit(exchange, said)
+    live = locked(key_id)
+    _refuse_replacing(live)
+    candidate = sealed(
+        ExchangeAPIKey(
+            client_id=live.client_id,
+            exchange=exchange,
+            label=live.label,
+            is_testnet=is_testnet,
+            stage=KeyStage.CANDIDATE,
+            replaces_id=live.id,
+        ),
+        data,
+    )
+    note(candidate, said)
+    db.session.add(candidate)
+    db.session.flush()
+    facts = {"replaces": str(live.id)} | what_was_said(candidate)
+    record(Event.API_KEY_REPLACEMENT_ADDED, candidate, actor, facts)
+    return candidate
+
+
+def cut_over(candidate_id: UUID, actor: Actor) -> ExchangeAPIKey:
+    """Put a verified candidate in the place of the live key, which is kept for a day.
+
+    Raise `IllegalMove` for what is no candidate, or is not verified: a working key is never
+    replaced by one of which nobody knows that it works.
+    """
+    candidate = locked(candidate_id)
+    if candidate.stage is not KeyStage.CANDIDATE or not candidate.replaces_id:
+        raise IllegalMove("This key waits for no cut-over.")
+    if candidate.status is not KeyStatus.VERIFIED:
+        raise IllegalMove(f"The new key is {candidate.status}; only a verified one takes over.")
+    live = locked(candidate.replaces_id)
+    if live.stage is KeyStage.LIVE:
+        _keep(live)
+    candidate.stage = KeyStage.LIVE
+    touch(candidate)
+    record(Event.API_KEY_CUT_OVER, candidate, actor, {"replaces": str(live.id)})
+    return candidate
+
+
+def roll_back(live_id: UUID, actor: Actor) -> ExchangeAPIKey:
+    """Put back the key that a live one has replaced; the newer is kept for a day in its turn.
+
+    Raise `IllegalMove` if there is none, or if it is destroyed by now.
+    """
+    live = locked(live_id)
+    older = locked(live.replaces_id) if live.replaces_id else None
+    if live.stage is not KeyStage.LIVE or not older or older.stage is not KeyStage.KEPT:
+        raise IllegalMove("There is no key left to go back to.")
+    _keep(live)
+    live.replaces_id = None
+    older.stage, older.destroy_at, older.replaces_id = KeyStage.LIVE, None, live.id
+    touch(older)
+    record(Event.API_KEY_ROLLED_BACK, older, actor, {"from": str(live.id)})
+    return older
+
+
+def destroy_due(actor: Actor) -> int:
+    """Destroy the secrets of kept keys whose day is over; return how many there were.
+
+    Rows that another process destroys at this moment are left to it.
+    """
+    wanted = select(ExchangeAPIKey).where(
+        ExchangeAPIKey.stage == KeyStage.KEPT, ExchangeAPIKey.destroy_at <= now()
+    )
+    wanted = wanted.limit(DESTROYED_AT_ONCE).with_for_update(skip_locked=True, of=ExchangeAPIKey)
+    due = db.session.scalars(wanted).all()
+    for key in due:
+        destroy(key)
+        key.status = KeyStatus.REVOKED
+        record(Event.API_KEY_DESTROYED, key, actor)
+    return len(due)
+
+
+def candidate_of(key: ExchangeAPIKey) -> ExchangeAPIKey | None:
+    """Return the key that waits to replace this one."""
+    return db.session.scalar(
+        select(ExchangeAPIKey).where(
+            ExchangeAPIKey.replaces_id == key.id, ExchangeAPIKey.stage == KeyStage.CANDIDATE
+        )
+    )
+
+
+def predecessor_of(key: ExchangeAPIKey) -> ExchangeAPIKey | None:
+    """Return the kept key that a roll-back would put back."""
+    older = db.session.get(ExchangeAPIKey, key.replaces_id) if key.replaces_id else None
+    is_there = older and key.stage is KeyStage.LIVE and older.stage is KeyStage.KEPT
+    return older if is_there else None
+
+
+def _refuse_replacing(live: ExchangeAPIKey) -> None:
+    if live.stage is not KeyStage.LIVE:
+        raise IllegalMove(NOT_LIVE)
+    if waiting := candidate_of(live):
+        raise Duplicate(WAITING, fields={"label": [WAITING]}, existing={"label": str(waiting.id)})
+
+
+def _keep(live: ExchangeAPIKey) -> None:
+    """Make room in the unique index of live labels before another key comes in."""
+    live.stage, live.destroy_at = KeyStage.KEPT, now() + KEPT_FOR
+    touch(live)
