@@ -8,7 +8,8 @@ import pytest
 from flask.cli import ScriptInfo
 from sqlalchemy import NullPool, create_engine, event, text
 
-from pipelabs import cli, seeds
+from pipelabs import seeds
+from pipelabs.cli import seed
 from pipelabs.extensions import db
 from pipelabs.models import Admin, AuditEvent, Client, Role, Status, Tier
 from pipelabs.schemas.clients import ClientIn
@@ -263,7 +264,7 @@ def test_a_terminal_sees_a_bar_but_never_with_json(app, monkeypatch, capsys, wor
     app.cli.main(["seed", "demo", *words], "flask", standalone_mode=False, obj=info)
 
     text = terminal.getvalue()
-    assert ("100%" in text, cli.ERASE_LINE in text) == (shown, shown)
+    assert ("100%" in text, seed.ERASE_LINE in text) == (shown, shown)
     assert "100%" not in capsys.readouterr().out
     # The bar never stands before a line of the audit trail.
     assert not re.search(r"%[^\r\n]*\| SUCCESS", text)
