@@ -1,6 +1,7 @@
 """Entrance four: what a serving process does by itself, each minute and at its start."""
 
 import logging
+import secrets
 import threading
 import time
 
@@ -8,10 +9,14 @@ from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipelabs import audit_file
+from pipelabs.audit import Actor
+from pipelabs.errors import PipeLabsError
 from pipelabs.extensions import unit_of_work
-from pipelabs.services import audit
+from pipelabs.services import api_key_stages, audit, vault
 
 EVERY_S = 60
+NAME = "service"
+"""Who acts in the audit trail where nobody has asked."""
 logger = logging.getLogger("pipelabs")
 
 
@@ -29,6 +34,22 @@ def heal(app: Flask) -> None:
         logger.warning("the audit file lacked lines", extra={"appended": appended})
 
 
+def destroy(app: Flask) -> None:
+    """Destroy replaced API keys whose day is over, and complain of a ring that lacks a key."""
+    itself = Actor(request_id=secrets.token_hex(4), name=NAME)
+    try:
+        with app.app_context(), unit_of_work():
+            destroyed = api_key_stages.destroy_due(itself)
+            missing = vault.missing_versions()
+    except (SQLAlchemyError, PipeLabsError) as error:
+        logger.warning("no replaced API key was destroyed: %s", type(error).__name__)
+        return
+    if destroyed:
+        logger.info("replaced API keys were destroyed", extra={"destroyed": destroyed})
+    if missing:
+        logger.error("VAULT_KEYS lacks versions that rows need: %s", missing)
+
+
 def start(app: Flask) -> threading.Thread:
     """Heal now and each minute for as long as the process lives; every worker may, one does."""
     thread = threading.Thread(target=_forever, args=(app,), name="healing", daemon=True)
@@ -39,4 +60,5 @@ def start(app: Flask) -> threading.Thread:
 def _forever(app: Flask) -> None:
     while True:
         heal(app)
+        destroy(app)
         time.sleep(EVERY_S)

@@ -26,12 +26,15 @@ class Action(NamedTuple):
 SECTIONS = (
     Section("dashboard", "Overview", "layout-dashboard", Permission.AUDIT_READ),
     Section("clients", "Clients", "users", Permission.CLIENTS_READ),
+    Section("api_keys", "API keys", "key-square", Permission.API_KEYS_READ),
     Section("audit", "Audit", "scroll-text", Permission.AUDIT_READ),
     Section("admins", "Admins", "user-cog", Permission.ADMINS_READ),
 )
 """The menu, in its order; each noun's first page is its `index`."""
 ACTIONS = (
     Action("clients.new", "New client", "plus", Permission.CLIENTS_WRITE),
+    Action("api_keys.new", "New API key", "key-square", Permission.API_KEYS_WRITE),
+    Action("api_keys.expiring", "Expiring API keys", "clock-alert", Permission.API_KEYS_READ),
     Action("admins.new", "New admin", "plus", Permission.ADMINS_WRITE),
     Action("account.index", "Your account", "user-round", Permission.SELF_READ),
     Action("account.password", "Change your password", "key-round", Permission.SELF_WRITE),

@@ -2,9 +2,9 @@
 
 from flask import Flask
 
-from pipelabs.cli import audit, seed
+from pipelabs.cli import audit, keys, seed
 
-GROUPS = (audit, seed)
+GROUPS = (audit, keys, seed)
 
 
 def init_app(app: Flask) -> None:

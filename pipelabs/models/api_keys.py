@@ -1,6 +1,6 @@
 """Exchange API keys: the vault's table. What is secret in a row is sealed; the rest is shown."""
 
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -119,6 +119,11 @@ class ExchangeAPIKey(Identified, Base):
     def binding(self) -> Binding:
         """Return what the sealed document belongs to; under any other it does not open."""
         return Binding(self.id, self.client_id, self.exchange, "credentials")
+
+    @property
+    def expires_on(self) -> date | None:
+        """Return the last day on which it can be used."""
+        return self.expires_at and (self.expires_at - timedelta(microseconds=1)).date()
 
     @property
     def masked(self) -> str:

@@ -32,6 +32,7 @@ EXPIRES_ON = {
     "description": "YYYY-MM-DD, UTC; left out if it does not, or if the exchange tells.",
     "example": "2027-05-31",
 }
+NO_ID: dict[str, Any] = {"invalid_uuid": "This is not an id.", "required": "This field is required."}
 CLIENT_ID = {"label": "Client", "description": "Whose account it opens."}
 RIGHTS: dict[str, dict[str, str | None]] = {
     "read": {"verdict": "yes", "evidence": "perm=read_only,trade"},
@@ -69,14 +70,7 @@ class KeyNote(Input):
 class KeyIn(CredentialsIn, KeyNote):
     """What an admin sends to add a key; `expires_on` loads as `expires_at`."""
 
-    client_id = fields.UUID(
-        required=True,
-        metadata=CLIENT_ID,
-        error_messages={
-            "invalid_uuid": "This is not an id.",
-            "required": "This field is required.",
-        },
-    )
+    client_id = fields.UUID(required=True, metadata=CLIENT_ID, error_messages=NO_ID)
     exchange = ExchangeSlug(required=True, metadata=EXCHANGE)
     label = PlainText(load_default="main", least=1, most=LABEL_LENGTH, metadata=LABEL)
     is_testnet = Switch(load_default=False, metadata={"label": "Testnet", "example": False})
@@ -140,9 +134,7 @@ class DaysAhead(fields.Integer):
 class KeysQuery(ListQuery):
     """Which keys are wanted, the newest first; those destroyed only if their stage is asked for."""
 
-    client_id = fields.UUID(
-        metadata=CLIENT_ID, error_messages={"invalid_uuid": "This is not an id."}
-    )
+    client_id = fields.UUID(metadata=CLIENT_ID, error_messages=NO_ID)
     exchange = ExchangeSlug(metadata=EXCHANGE)
     status = Choice(KeyStatus, metadata={"label": "Status"})
     stage = Choice(KeyStage, metadata={"label": "Stage"})

@@ -1,6 +1,6 @@
 """Lists of exchange API keys: all, those that expire soon, those that open one account."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from pipelabs.extensions import db
-from pipelabs.models import Client, ExchangeAPIKey, KeyStage, now
+from pipelabs.models import AuditEvent, Client, ExchangeAPIKey, KeyStage, now
 from pipelabs.services.paging import Page, page_of
 
 EQUAL = ("client_id", "exchange", "status", "stage")
@@ -70,3 +70,10 @@ def shared_among(keys: Page[ExchangeAPIKey]) -> set[UUID]:
     for mark, client_id in db.session.execute(other.distinct()):
         holders.setdefault(mark, set()).add(client_id)
     return {key.id for key in keys.rows if holders.get(key.fingerprint, set()) - {key.client_id}}
+
+
+def events_of(key: ExchangeAPIKey, limit: int) -> Sequence[AuditEvent]:
+    """Return what happened to the key, newest first."""
+    about = AuditEvent.details["key"].astext == str(key.id)
+    wanted = select(AuditEvent).where(AuditEvent.client_id == key.client_id, about)
+    return db.session.scalars(wanted.order_by(AuditEvent.id.desc()).limit(limit)).all()

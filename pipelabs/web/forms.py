@@ -10,6 +10,7 @@ from werkzeug.datastructures import MultiDict
 
 from pipelabs.errors import Fields, PipeLabsError
 from pipelabs.schemas.api_tokens import Several
+from pipelabs.schemas.credentials import SecretText
 from pipelabs.schemas.fields import Choice, Password, PlainText
 from pipelabs.web.console import CSRF_FIELD
 from pipelabs.web.json import wrong_fields
@@ -129,7 +130,7 @@ def _widget(field: fields.Field[Any]) -> str:
     match field:
         case Choice():
             return "select"
-        case Password():
+        case Password() | SecretText():
             return "password"
         case PlainText(lines=True):
             return "textarea"

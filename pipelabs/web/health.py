@@ -9,7 +9,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from pipelabs import audit_file, draining
+from pipelabs.crypto import ring_versions
 from pipelabs.extensions import MIGRATIONS, db, limiter
+from pipelabs.services import vault
 
 OK, AWAY, MISSING, FULL = "ok", "away", "missing", "full"
 
@@ -47,7 +49,7 @@ def check() -> Report:
     pool = pool_use()
     parts["pool"] = OK if pool.in_use < pool.most else FULL
     parts["redis"] = _redis()
-    parts["vault"] = OK if current_app.config["VAULT_KEYS"] else MISSING
+    parts["vault"] = _vault(is_asked=is_ready)
     parts["audit_file"] = OK if audit_file.file_handler().is_writable() else "not writable"
     return Report(is_ready, parts)
 
@@ -68,6 +70,14 @@ def _database() -> dict[str, str]:
         return {"postgresql": AWAY}
     newest = ScriptDirectory(MIGRATIONS).get_current_head()
     return {"postgresql": OK, "migrations": OK if revision == newest else MISSING}
+
+
+def _vault(*, is_asked: bool) -> str:
+    """Return whether the ring is there, and has every key that a row needs."""
+    if not ring_versions():
+        return MISSING
+    missing = vault.missing_versions() if is_asked else []
+    return f"lacks version {', '.join(map(str, missing))}" if missing else OK
 
 
 def _redis() -> str:

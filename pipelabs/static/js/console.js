@@ -1,4 +1,5 @@
 // What the console adds where there is JavaScript; every page works without it.
+import "./busy.js";
 import "./palette.js";
 
 const COPIED_MS = 1500;

@@ -1,0 +1,141 @@
+"""Pages that move an exchange API key on: replace, cut over, roll back, accept, revoke."""
+
+from typing import NamedTuple
+from uuid import UUID
+
+from flask import Blueprint, flash, g, redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+
+from pipelabs import registry
+from pipelabs.audit import Event
+from pipelabs.models import ExchangeAPIKey, Permission
+from pipelabs.schemas.admins import Confirmed
+from pipelabs.schemas.api_keys import Acceptance, KeyReplacement
+from pipelabs.services import api_key_stages, api_keys
+from pipelabs.web.auth import needs
+from pipelabs.web.forms import Form, posted
+
+bp = Blueprint("api_key_stages", __name__, url_prefix="/api-keys/<uuid:key_id>")
+CONFIRM = "admin/api_keys/confirm.html"
+ACCEPT, REPLACE = "admin/api_keys/accept.html", "admin/api_keys/replace.html"
+
+
+class Act(NamedTuple):
+    """What is about to be done to a key: the button, what follows, and whether it hurts."""
+
+    verb: str
+    follows: str
+    kind: str = "primary"
+
+
+CUT_OVER = Act(
+    "Cut over",
+    "From now on this key is the live one. The one before is kept for 24 hours, so that you can"
+    " roll back; then its secrets are destroyed. Delete it at the exchange only after that.",
+)
+ROLL_BACK = Act(
+    "Roll back",
+    "The key before becomes the live one again. This one is kept for 24 hours, then its secrets are"
+    " destroyed.",
+)
+REVOKE = Act(
+    "Revoke",
+    "Its secrets are destroyed at once and cannot be brought back; what is known of it stays in the"
+    " lists and the audit trail. Delete it at the exchange too.",
+    "danger",
+)
+
+
+@bp.get("/replace")
+@needs(Permission.API_KEYS_WRITE)
+def replace(key_id: UUID) -> ResponseReturnValue:
+    """Show the form of a replacement."""
+    key = api_keys.get_key(key_id)
+    known = registry.known()[key.exchange]
+    return render_template(REPLACE, form=Form(KeyReplacement), key=key, known=known)
+
+
+@bp.post("/replace")
+@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_REPLACEMENT_REFUSED)
+def add_replacement(key_id: UUID) -> ResponseReturnValue:
+    """Add a candidate; the live key works on."""
+    key = api_keys.get_key(key_id)
+    known = registry.known()[key.exchange]
+    form = posted(KeyReplacement, REPLACE, key=key, known=known)
+    candidate = api_key_stages.add_replacement(key_id, form.load(), g.actor)
+    return _to(candidate, f"The replacement was added; it is {candidate.status}.")
+
+
+@bp.get("/accept")
+@needs(Permission.API_KEYS_ACCEPT)
+def accept(key_id: UUID) -> ResponseReturnValue:
+    """Show the form that asks an owner why."""
+    return render_template(ACCEPT, form=Form(Acceptance), key=api_keys.get_key(key_id))
+
+
+@bp.post("/accept")
+@needs(Permission.API_KEYS_ACCEPT, refused=Event.API_KEY_ACCEPT_REFUSED)
+def take_risk(key_id: UUID) -> ResponseReturnValue:
+    """Accept that nobody knows whether the key can withdraw."""
+    form = posted(Acceptance, ACCEPT, key=api_keys.get_key(key_id))
+    key = api_keys.accept_key(key_id, form.load()["reason"], g.actor)
+    return _to(key, "The risk is accepted; the key may be traded with.")
+
+
+@bp.get("/cut-over")
+@needs(Permission.API_KEYS_WRITE)
+def cut_over(key_id: UUID) -> ResponseReturnValue:
+    """Ask whether a candidate shall take over."""
+    return _ask(key_id, CUT_OVER)
+
+
+@bp.post("/cut-over")
+@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_CUT_OVER_REFUSED)
+def confirm_cut_over(key_id: UUID) -> ResponseReturnValue:
+    """Let a candidate take over."""
+    _confirmed(key_id, CUT_OVER)
+    return _to(api_key_stages.cut_over(key_id, g.actor), "This key is the live one now.")
+
+
+@bp.get("/roll-back")
+@needs(Permission.API_KEYS_WRITE)
+def roll_back(key_id: UUID) -> ResponseReturnValue:
+    """Ask whether the key before shall come back."""
+    return _ask(key_id, ROLL_BACK)
+
+
+@bp.post("/roll-back")
+@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_ROLL_BACK_REFUSED)
+def confirm_roll_back(key_id: UUID) -> ResponseReturnValue:
+    """Put the key before back."""
+    _confirmed(key_id, ROLL_BACK)
+    return _to(api_key_stages.roll_back(key_id, g.actor), "This key is the live one again.")
+
+
+@bp.get("/revoke")
+@needs(Permission.API_KEYS_WRITE)
+def revoke(key_id: UUID) -> ResponseReturnValue:
+    """Ask whether the secrets of a key shall be destroyed."""
+    return _ask(key_id, REVOKE)
+
+
+@bp.post("/revoke")
+@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_REVOKE_REFUSED)
+def confirm_revoke(key_id: UUID) -> ResponseReturnValue:
+    """Destroy the secrets of a key."""
+    _confirmed(key_id, REVOKE)
+    return _to(api_keys.revoke_key(key_id, g.actor), "The key is revoked.")
+
+
+def _ask(key_id: UUID, act: Act) -> ResponseReturnValue:
+    return render_template(CONFIRM, key=api_keys.get_key(key_id), act=act)
+
+
+def _confirmed(key_id: UUID, act: Act) -> None:
+    """Take what the page of `_ask` sends; an error from here on shows that page again."""
+    posted(Confirmed, CONFIRM, key=api_keys.get_key(key_id), act=act).load()
+
+
+def _to(key: ExchangeAPIKey, said: str) -> ResponseReturnValue:
+    flash(said, "success")
+    return redirect(url_for("admin.api_keys.show", key_id=key.id), 303)

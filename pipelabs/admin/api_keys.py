@@ -1,0 +1,142 @@
+"""Pages of exchange API keys: what each may do, who has one, which expire."""
+
+from typing import Any
+from uuid import UUID
+
+from flask import Blueprint, flash, g, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from pipelabs import registry
+from pipelabs.audit import Event
+from pipelabs.models import ExchangeAPIKey, KeyStage, KeyStatus, Permission, now
+from pipelabs.schemas.api_key_forms import KeyChoice, KeyEdit, KeyForm, KeyTarget
+from pipelabs.schemas.api_keys import ExpiringQuery, KeysQuery
+from pipelabs.services import (
+    api_key_lists,
+    api_key_stages,
+    api_keys,
+    client_lists,
+    clients,
+    exchanges,
+)
+from pipelabs.web.auth import needs
+from pipelabs.web.forms import Form, posted, query
+
+bp = Blueprint("api_keys", __name__, url_prefix="/api-keys")
+CHOICES = {"status": KeyStatus, "stage": KeyStage}
+"""The filters of the list that are closed lists; exchange and client are the others."""
+NEW, EDIT = "admin/api_keys/new.html", "admin/api_keys/edit.html"
+MOST_CLIENTS = 20
+MOST_EVENTS = 30
+
+
+@bp.get("")
+@needs(Permission.API_KEYS_READ)
+def index() -> ResponseReturnValue:
+    """List keys; the filters are in the address."""
+    asked = query(KeysQuery)
+    page = api_key_lists.list_keys(asked, asked["size"], asked.get("cursor"))
+    client_id = asked.get("client_id")
+    return render_template(
+        "admin/api_keys/index.html",
+        page=page,
+        asked=asked,
+        choices=CHOICES,
+        exchanges=sorted(registry.known()),
+        client=clients.get_client(client_id) if client_id else None,
+        shared=api_key_lists.shared_among(page),
+        is_narrowed=any(asked.get(name) for name in api_key_lists.EQUAL),
+    )
+
+
+@bp.get("/expiring")
+@needs(Permission.API_KEYS_READ)
+def expiring() -> ResponseReturnValue:
+    """List the keys in use that expire soon, or have."""
+    asked = query(ExpiringQuery)
+    page = api_key_lists.list_expiring(asked["days"], asked["size"], asked.get("cursor"))
+    return render_template("admin/api_keys/expiring.html", page=page, days=asked["days"], now=now())
+
+
+@bp.get("/new")
+@needs(Permission.API_KEYS_WRITE)
+def new() -> ResponseReturnValue:
+    """Ask for whom and where, and then for what a key there consists of."""
+    asked = query(KeyChoice)
+    client_id, slug = asked.get("client_id"), asked.get("exchange")
+    if client_id and slug:
+        client = clients.get_client(client_id)
+        form = Form(KeyForm, {"client_id": client_id, "exchange": slug, "label": "main"})
+        return render_template(NEW, form=form, client=client, known=registry.known()[slug])
+    return render_template(
+        "admin/api_keys/choose.html",
+        client=clients.get_client(client_id) if client_id else None,
+        found=client_lists.list_clients({"q": asked["q"]}, size=MOST_CLIENTS).rows,
+        q=asked["q"],
+        exchange=slug,
+        exchanges=exchanges.enabled_slugs(),
+    )
+
+
+@bp.post("/new")
+@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_CREATE_REFUSED)
+def create() -> ResponseReturnValue:
+    """Add a key, once its exchange was asked what it may do."""
+    sent = {name: request.form.get(name, "") for name in KeyTarget().fields}
+    asked = Form(KeyTarget, sent).load()
+    client, known = clients.get_client(asked["client_id"]), registry.known()[asked["exchange"]]
+    form = posted(KeyForm, NEW, client=client, known=known)
+    key = api_keys.add_key(form.load(), g.actor)
+    return _to(key, f"The key was added; it is {key.status}.")
+
+
+@bp.get("/<uuid:key_id>")
+@needs(Permission.API_KEYS_READ)
+def show(key_id: UUID) -> ResponseReturnValue:
+    """Show a key: what it may do, what stands by to replace it, who else has its account."""
+    return render_template("admin/api_keys/show.html", **_about(api_keys.get_key(key_id)))
+
+
+@bp.post("/<uuid:key_id>/verify")
+@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_VERIFICATION_REFUSED)
+def verify(key_id: UUID) -> ResponseReturnValue:
+    """Ask the exchange anew what the key may do."""
+    key = api_keys.verify_key(key_id, g.actor)
+    return _to(key, f"{registry.known()[key.exchange].name} was asked; the key is {key.status}.")
+
+
+@bp.get("/<uuid:key_id>/edit")
+@needs(Permission.API_KEYS_WRITE)
+def edit(key_id: UUID) -> ResponseReturnValue:
+    """Show the form of what the desk notes of a key."""
+    key = api_keys.get_key(key_id)
+    values = {"label": key.label, "ip_note": key.ip_note, "version": key.version}
+    values["expires_on"] = key.expires_on
+    return render_template(EDIT, form=Form(KeyEdit, values), key=key)
+
+
+@bp.post("/<uuid:key_id>/edit")
+@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_UPDATE_REFUSED)
+def update(key_id: UUID) -> ResponseReturnValue:
+    """Change what the desk notes of a key."""
+    form = posted(KeyEdit, EDIT, key=api_keys.get_key(key_id))
+    data = form.load()
+    version = data.pop("version")
+    return _to(api_keys.update_key(key_id, data, g.actor, version=version), "The key was saved.")
+
+
+def _about(key: ExchangeAPIKey) -> dict[str, Any]:
+    """Return what the page of a key shows."""
+    return {
+        "key": key,
+        "known": registry.known()[key.exchange],
+        "candidate": api_key_stages.candidate_of(key),
+        "predecessor": api_key_stages.predecessor_of(key),
+        "shared_with": api_key_lists.shared_with(key),
+        "events": api_key_lists.events_of(key, MOST_EVENTS),
+    }
+
+
+def _to(key: ExchangeAPIKey, said: str) -> ResponseReturnValue:
+    flash(said, "success" if key.status is KeyStatus.VERIFIED else "info")
+    return redirect(url_for("admin.api_keys.show", key_id=key.id), 303)
