@@ -2,9 +2,9 @@
 
 from flask import Flask
 
-from pipelabs.cli import audit, seed
+from pipelabs.cli import audit, exchanges, seed
 
-GROUPS = (audit, seed)
+GROUPS = (audit, exchanges, seed)
 
 
 def init_app(app: Flask) -> None:
