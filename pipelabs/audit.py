@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from time import perf_counter
 from typing import Any, cast
 from uuid import UUID, uuid4
@@ -18,64 +17,15 @@ from sqlalchemy.exc import DBAPIError
 from pipelabs import audit_file, audit_folds, audit_lines
 from pipelabs.crypto import current_audit_key
 from pipelabs.errors import Unavailable
+from pipelabs.events import Event
 from pipelabs.extensions import run, unit_of_work
 from pipelabs.models import AuditEvent, Outcome, Permission, Role, now
+
+__all__ = ["Actor", "Attempt", "Event", "mac", "record", "refuse", "replay"]
 
 TABLE = cast(Table, AuditEvent.__table__)
 INSERT = insert(TABLE).returning(TABLE.c.id)
 """Built once: every write has one."""
-
-
-class Event(StrEnum):
-    """What was done, in the past tense; names are for ever once released."""
-
-    ADMIN_CHANGE_REFUSED = "admin.change_refused"
-    ADMIN_CREATED = "admin.created"
-    ADMIN_CREATE_REFUSED = "admin.create_refused"
-    ADMIN_DISABLED = "admin.disabled"
-    ADMIN_ENABLED = "admin.enabled"
-    ADMIN_PASSWORD_CHANGED = "admin.password_changed"
-    ADMIN_PASSWORD_CHANGE_REFUSED = "admin.password_change_refused"
-    ADMIN_PASSWORD_RESET = "admin.password_reset"
-    ADMIN_ROLE_CHANGED = "admin.role_changed"
-    ADMIN_SESSIONS_ENDED = "admin.sessions_ended"
-    ADMIN_SESSION_RENEWED = "admin.session_renewed"
-    ADMIN_SESSION_RENEWAL_REFUSED = "admin.session_renewal_refused"
-    ADMIN_SIGNED_IN = "admin.signed_in"
-    ADMIN_SIGNED_OUT = "admin.signed_out"
-    ADMIN_SIGN_IN_REFUSED = "admin.sign_in_refused"
-    CLIENT_CREATED = "client.created"
-    CLIENT_CREATE_REFUSED = "client.create_refused"
-    CLIENT_CREATE_REPLAYED = "client.create_replayed"
-    CLIENT_STATUS_CHANGED = "client.status_changed"
-    CLIENT_STATUS_CHANGE_REFUSED = "client.status_change_refused"
-    CLIENT_STATUS_CHANGE_REPLAYED = "client.status_change_replayed"
-    CLIENT_UPDATED = "client.updated"
-    CLIENT_UPDATE_REFUSED = "client.update_refused"
-    API_KEY_ACCEPTED = "api_key.accepted"
-    API_KEY_ACCEPT_REFUSED = "api_key.accept_refused"
-    API_KEY_CREATED = "api_key.created"
-    API_KEY_CREATE_REFUSED = "api_key.create_refused"
-    API_KEY_CUT_OVER = "api_key.cut_over"
-    API_KEY_CUT_OVER_REFUSED = "api_key.cut_over_refused"
-    API_KEY_DESTROYED = "api_key.destroyed"
-    API_KEY_REPLACEMENT_ADDED = "api_key.replacement_added"
-    API_KEY_REPLACEMENT_REFUSED = "api_key.replacement_refused"
-    API_KEY_REVOKED = "api_key.revoked"
-    API_KEY_REVOKE_REFUSED = "api_key.revoke_refused"
-    API_KEY_ROLLED_BACK = "api_key.rolled_back"
-    API_KEY_ROLL_BACK_REFUSED = "api_key.roll_back_refused"
-    API_KEY_UPDATED = "api_key.updated"
-    API_KEY_UPDATE_REFUSED = "api_key.update_refused"
-    API_KEY_VERIFICATION_FAILED = "api_key.verification_failed"
-    API_KEY_VERIFICATION_REFUSED = "api_key.verification_refused"
-    API_KEY_VERIFIED = "api_key.verified"
-    API_TOKEN_CREATED = "api_token.created"
-    API_TOKEN_CREATE_REFUSED = "api_token.create_refused"
-    API_TOKEN_REVOKED = "api_token.revoked"
-    REQUEST_REFUSED = "request.refused"
-    VAULT_KEY_RETIRED = "vault.key_retired"
-    VAULT_ROTATED = "vault.rotated"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from pipelabs import passwords
 from pipelabs.audit import Actor
 from pipelabs.errors import Unauthenticated
 from pipelabs.extensions import db
-from pipelabs.models import Admin, Role, Session, now
+from pipelabs.models import Admin, Exchange, Role, Session, now
+from pipelabs.services.exchanges import ensure_exchanges
 from pipelabs.services.sessions import Claims, sign_in
 from pipelabs.wallets import Chain, Wallet
 
@@ -80,6 +81,16 @@ def make_session(admin, **changes):
     db.session.add(session)
     db.session.flush()
     return session
+
+
+def make_exchange(slug="okx", **changes):
+    """The exchange as the registry knows it."""
+    ensure_exchanges(make_actor())
+    exchange = db.session.get_one(Exchange, slug)
+    for name, value in changes.items():
+        setattr(exchange, name, value)
+    db.session.flush()
+    return exchange
 
 
 def make_claims(admin, session, **changes):

@@ -119,6 +119,7 @@ def test_each_act_of_the_demo_has_its_audit_row_and_its_line(demo, rows, lines):
         "client.created": 100,
         "client.status_changed": 17,
         "admin.created": 3,
+        "exchange.seeded": 1,
     }
     assert {row.actor.partition(":")[0] for row in noted} == {"cli"}
     assert len(lines()) == 100
@@ -292,4 +293,4 @@ def test_tables_that_are_not_there_are_a_sentence(app, demo, urls):
         connection.execute(text("ALTER TABLE elsewhere RENAME TO clients"))
 
     assert result.exit_code == 1
-    assert result.output.startswith('Error: PostgreSQL: relation "clients" does not exist')
+    assert 'Error: PostgreSQL: relation "clients" does not exist' in result.output

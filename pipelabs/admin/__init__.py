@@ -12,13 +12,25 @@ from pipelabs.admin import (
     auth,
     clients,
     dashboard,
+    exchanges,
     palette,
 )
 from pipelabs.admin.sections import SECTIONS
 from pipelabs.web.auth import public
 
 admin = Blueprint("admin", __name__, url_prefix="/admin")
-NOUNS = (account, admins, api_key_stages, api_keys, audit, auth, clients, dashboard, palette)
+NOUNS = (
+    account,
+    admins,
+    api_key_stages,
+    api_keys,
+    audit,
+    auth,
+    clients,
+    dashboard,
+    exchanges,
+    palette,
+)
 for noun in NOUNS:
     admin.register_blueprint(noun.bp)
 

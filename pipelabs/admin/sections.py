@@ -27,6 +27,7 @@ SECTIONS = (
     Section("dashboard", "Overview", "layout-dashboard", Permission.AUDIT_READ),
     Section("clients", "Clients", "users", Permission.CLIENTS_READ),
     Section("api_keys", "API keys", "key-square", Permission.API_KEYS_READ),
+    Section("exchanges", "Exchanges", "building-2", Permission.EXCHANGES_READ),
     Section("audit", "Audit", "scroll-text", Permission.AUDIT_READ),
     Section("admins", "Admins", "user-cog", Permission.ADMINS_READ),
 )

@@ -3,11 +3,22 @@
 from flask import Flask
 from flask_smorest import Blueprint
 
-from pipelabs.api import admins, api_keys, api_tokens, audit, auth, clients, dashboard, docs, health
+from pipelabs.api import (
+    admins,
+    api_keys,
+    api_tokens,
+    audit,
+    auth,
+    clients,
+    dashboard,
+    docs,
+    exchanges,
+    health,
+)
 from pipelabs.web import document
 
 api = Blueprint("api", __name__, url_prefix="/api")
-NOUNS = (auth, clients, api_keys, admins, api_tokens, audit, dashboard, docs)
+NOUNS = (auth, clients, exchanges, api_keys, admins, api_tokens, audit, dashboard, docs)
 for noun in NOUNS:
     api.register_blueprint(noun.bp)
 

@@ -15,7 +15,7 @@ from pipelabs.models import Role
 from pipelabs.schemas.characters import refuse_characters
 from pipelabs.schemas.fields import EmailAddress
 from pipelabs.seeds import DemoAdmin, DemoClient
-from pipelabs.services import admins
+from pipelabs.services import admins, exchanges
 
 BATCH = 20
 """Clients of the demo in one transaction: a kill leaves whole ones, and a new run the rest."""
@@ -43,17 +43,31 @@ def seed_admin(email: str, role: str, password_stdin: bool, reset_password: bool
     click.echo(f"{email}: {said}")
 
 
+@group.command("exchanges")
+def seed_exchanges() -> None:
+    """Bring what the registry says of each exchange into the table.
+
+    What is set by hand stays, and nothing is deleted.
+    """
+    with in_a_sentence(), unit_of_work():
+        seeded = exchanges.ensure_exchanges(at_the_terminal())
+    told = ", ".join(f"{count} {verb}" for verb, count in seeded._asdict().items())
+    click.echo(f"Exchanges: {told}")
+
+
 @group.command("demo")
 @click.option("--first-run", is_flag=True, help="Clients alone, and only if there is none yet.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def seed_demo(first_run: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags by name
-    """Add 100 clients, and an admin of each role, to try things with.
+    """Add 100 clients, the exchanges, and an admin of each role, to try things with.
 
     What is there stays as it is. The password of a new admin is random and printed this once.
     """
     actor = at_the_terminal()
     made: list[DemoAdmin] = []
     with in_a_sentence():
+        with unit_of_work():
+            exchanges.ensure_exchanges(actor)
         demo = [] if first_run and seeds.has_clients() else seeds.demo_clients()
         created = _seed_clients(demo, actor, is_shown=not as_json)
         if not first_run:

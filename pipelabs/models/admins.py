@@ -22,6 +22,8 @@ class Permission(StrEnum):
     AUDIT_READ = "audit.read"
     CLIENTS_READ = "clients.read"
     CLIENTS_WRITE = "clients.write"
+    EXCHANGES_READ = "exchanges.read"
+    EXCHANGES_WRITE = "exchanges.write"
     SELF_READ = "self.read"
     SELF_WRITE = "self.write"
 
@@ -44,6 +46,7 @@ _VIEWER = frozenset(
         Permission.API_KEYS_READ,
         Permission.AUDIT_READ,
         Permission.CLIENTS_READ,
+        Permission.EXCHANGES_READ,
         Permission.SELF_READ,
         Permission.SELF_WRITE,
     }

@@ -7,13 +7,11 @@ from marshmallow import fields
 from pipelabs.models.api_keys import IP_NOTE_LENGTH, LABEL_LENGTH
 from pipelabs.schemas.api_keys import EXPIRES_ON, IP_NOTE, LABEL, NO_ID, Day, KeyIn
 from pipelabs.schemas.exchanges import EXCHANGE, ExchangeSlug
-from pipelabs.schemas.fields import Input, PlainText, Query
+from pipelabs.schemas.fields import Input, PlainText, Query, Switch
 
 
-class Tick(fields.Field[bool]):
+class Tick(Switch):
     """A checkbox: there if it is ticked."""
-
-    default_error_messages = PlainText.default_error_messages
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> bool:
         if value != "on":

@@ -32,7 +32,10 @@ EXPIRES_ON = {
     "description": "YYYY-MM-DD, UTC; left out if it does not, or if the exchange tells.",
     "example": "2027-05-31",
 }
-NO_ID: dict[str, Any] = {"invalid_uuid": "This is not an id.", "required": "This field is required."}
+NO_ID: dict[str, Any] = {
+    "invalid_uuid": "This is not an id.",
+    "required": "This field is required.",
+}
 CLIENT_ID = {"label": "Client", "description": "Whose account it opens."}
 RIGHTS: dict[str, dict[str, str | None]] = {
     "read": {"verdict": "yes", "evidence": "perm=read_only,trade"},

@@ -8,9 +8,11 @@ from flask import Flask, current_app, render_template
 from flask_smorest import Api, Blueprint
 from marshmallow import fields
 
+from pipelabs.schemas.amounts import WRITTEN, Amount
 from pipelabs.schemas.api_tokens import LONGEST_DAYS, Days, Network, Several
 from pipelabs.schemas.audit import Moment
 from pipelabs.schemas.errors import Refused
+from pipelabs.schemas.exchanges import ExchangeSlug
 from pipelabs.schemas.fields import (
     Body,
     Choice,
@@ -20,6 +22,7 @@ from pipelabs.schemas.fields import (
     PlainText,
     WalletAddress,
 )
+from pipelabs.schemas.numbers import WholeNumber
 from pipelabs.web import limits
 from pipelabs.web.headers import TOLD
 from pipelabs.web.operations import Operations
@@ -89,8 +92,9 @@ def _minutes() -> int:
 
 def _describe_fields(document: Document) -> None:
     """Teach the library our kinds of field, and name the header fields and tokens."""
-    for kind in (WalletAddress, Choice, Moment, Network):
+    for kind in (Amount, Choice, ExchangeSlug, Moment, Network, WalletAddress):
         document.register_field(kind, "string", None)
+    document.register_field(WholeNumber, "integer", None)
     document.register_field(EmailAddress, "string", "email")
     document.register_field(Password, "string", "password")
     document.ma_plugin.converter.add_attribute_function(_of_field)
@@ -115,6 +119,10 @@ def _of_field(_: object, field: fields.Field[Any], ret: dict[str, Any]) -> dict[
             found |= {"minItems": field.least, "maxItems": field.most}
         case Days():
             found |= {"minimum": 1, "maximum": LONGEST_DAYS}
+        case WholeNumber():
+            found |= {"minimum": field.least, "maximum": field.most}
+        case Amount():
+            found |= {"pattern": f"^{WRITTEN.pattern}$"}
         case PlainText():
             found |= {"minLength": field.least, "maxLength": field.most}
         case Choice():

@@ -2,12 +2,13 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Never
 
 from flask import Request
 from gunicorn.http.errors import ParseException
 from marshmallow import RAISE, ValidationError
+from marshmallow.exceptions import SCHEMA
 from webargs.flaskparser import FlaskParser
 
 from pipelabs.errors import InvalidInput, TooLarge, UnsupportedMedia
@@ -74,12 +75,27 @@ class StrictParser(FlaskParser):
         raise wrong_fields(fields) from None
 
 
-def wrong_fields(fields: Mapping[str, list[str]]) -> InvalidInput:
-    """Return the refusal of a body that has these fields wrong, and markup's code if it has any."""
-    sentences = [sentence for found in fields.values() for sentence in found]
+def wrong_fields(found: Mapping[str, Any]) -> InvalidInput:
+    """Return the refusal of a body that has these fields wrong, and markup's code if it has any.
+
+    A member of an object in the body is named by its path: `config.maker_fee_bps`.
+    """
+    fields = dict(_paths(found))
+    sentences = [sentence for told in fields.values() for sentence in told]
     codes = {sentence.code for sentence in sentences if isinstance(sentence, MarkupSentence)}
     names = ", ".join(name[:64] for name in list(fields)[:10])
     return InvalidInput(f"Invalid input: {names}", code=next(iter(codes), None), fields=fields)
+
+
+def _paths(found: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, list[str]]]:
+    """Yield each field that is wrong by its path, with its sentences."""
+    for name, inner in found.items():
+        # What is wrong with an object as a whole stands under a name of marshmallow's own.
+        path = above.removesuffix(".") if above and name == SCHEMA else f"{above}{name}"
+        if isinstance(inner, Mapping):
+            yield from _paths(inner, f"{path}.")
+        else:
+            yield path, inner
 
 
 def _refuse_other_media(request: Request) -> None:

@@ -7,7 +7,7 @@ import pytest
 from openapi_spec_validator import validate
 from werkzeug.exceptions import HTTPException
 
-from pipelabs.schemas import admins, api_tokens, audit, clients, dashboard
+from pipelabs.schemas import admins, api_tokens, audit, clients, dashboard, exchanges
 from pipelabs.schemas.errors import Refused
 from pipelabs.web import document, headers, idempotency
 from tests.make import QUICK_CLIENT
@@ -20,12 +20,14 @@ DOCS = ("get", "/api/docs")
 LIST = ("get", "/api/admin/clients")
 UPDATE = ("patch", "/api/admin/clients/{client_id}")
 MOVE = ("post", "/api/admin/clients/{client_id}/status")
+SET = ("patch", "/api/admin/exchanges/{exchange}")
 SCHEMAS = {
     **vars(admins),
     **vars(api_tokens),
     **vars(audit),
     **vars(clients),
     **vars(dashboard),
+    **vars(exchanges),
 }
 ERROR = {"$ref": "#/components/schemas/Refused"}
 JSON = "application/json"
@@ -220,7 +222,7 @@ def test_if_match_is_a_field_of_what_can_be_stale(operations):
         if parameter["name"] == "If-Match"
     }
 
-    assert set(takers) == {UPDATE, MOVE}
+    assert set(takers) == {UPDATE, MOVE, SET}
     assert all(re.fullmatch(pattern, '"1"') for pattern in takers.values())
 
 
