@@ -14,11 +14,13 @@ from sqlalchemy import NullPool, create_engine, inspect, make_url, select, text,
 from sqlalchemy.orm import Session as AnySession
 
 import config
+from dev.stub_exchange import running
 from pipelabs import create_app
 from pipelabs.extensions import db
 from pipelabs.models import Base, Role
+from pipelabs.sealing import Vault
 from tests.browsing import Browser
-from tests.make import PASSWORD, make_admin, make_session
+from tests.make import PASSWORD, make_admin, make_exchange, make_session
 
 if "DATABASE_MIGRATION_URL" not in os.environ:
     pytest.exit("The tests need servers: make unit T=tests, or make test", returncode=2)
@@ -199,6 +201,37 @@ def change(app):
 def desk(console):
     """A browser signed in as an operator."""
     return console(Role.OPERATOR, email="desk@desk.local")
+
+
+@pytest.fixture
+def ring(app, monkeypatch):
+    """Return a setter of the vault's ring, by the versions of its keys; it has one already."""
+    roots = {version: os.urandom(32) for version in (1, 2, 3)}
+
+    def hold(*versions):
+        monkeypatch.setitem(
+            app.extensions, "pipelabs.vault", Vault({v: roots[v] for v in versions})
+        )
+
+    hold(1)
+    return hold
+
+
+@pytest.fixture(scope="session")
+def stub():
+    """A stand-in for the exchanges, and what it was asked."""
+    with running() as stub:
+        yield stub
+
+
+@pytest.fixture
+def venues(app, ring, stub, monkeypatch):
+    """Let there be exchanges, asked at the stub, and a vault; yield the stub."""
+    monkeypatch.setitem(app.config, "EXCHANGE_BASE_URL", stub.base_url)
+    with app.app_context():
+        make_exchange()
+        db.session.commit()
+    return stub
 
 
 @pytest.fixture

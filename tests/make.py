@@ -10,13 +10,20 @@ from pipelabs import passwords
 from pipelabs.audit import Actor
 from pipelabs.errors import Unauthenticated
 from pipelabs.extensions import db
-from pipelabs.models import Admin, Exchange, Role, Session, now
+from pipelabs.models import Admin, Exchange, ExchangeAPIKey, Role, Session, now
+from pipelabs.sealing import Secret
+from pipelabs.services.api_key_rights import Said
+from pipelabs.services.api_keys import store
+from pipelabs.services.clients import create_client
 from pipelabs.services.exchanges import ensure_exchanges
 from pipelabs.services.sessions import Claims, sign_in
 from pipelabs.wallets import Chain, Wallet
+from pipelabs.xray import Right
 
 PASSWORD = "a-Long-quiet-evening-42"
 WALLET = "0x52908400098527886E0F7030069857D2E4169EE7"
+CANARY = "canary-7f3b1d90c4e8462aa5c1-canary"
+"""A secret that must be found nowhere."""
 QUICK_CLIENT = "/api/admin/quick-client"
 
 
@@ -91,6 +98,38 @@ def make_exchange(slug="okx", **changes):
         setattr(exchange, name, value)
     db.session.flush()
     return exchange
+
+
+def make_client(**changes):
+    wallet = Wallet(Chain.EVM, make_wallet())
+    data = make_data(wallet_address=wallet, email=None) | changes
+    return create_client(data, make_actor()).client
+
+
+def make_credentials(**changes):
+    parts = {"api_key": "okx-key-4711", "api_secret": CANARY, "passphrase": "a passphrase"}
+    return {part: Secret(text) for part, text in (parts | changes).items()}
+
+
+def make_key(client=None, exchange="okx", said=None, **changes):
+    """A stored key; `credentials` and the rest of `changes` are the row's."""
+    credentials = changes.pop("credentials", None) or make_credentials()
+    client_id = (client or make_client()).id
+    key = ExchangeAPIKey(client_id=client_id, exchange=exchange, label="main", is_testnet=False)
+    for name, value in changes.items():
+        setattr(key, name, value)
+    later = {"ip_note": "", "expires_at": changes.get("expires_at"), "credentials": credentials}
+    store(key, later, said or make_said(read="yes", trade="yes", withdraw="no"))
+    return key
+
+
+def make_said(failure=None, expires_at=None, **verdicts):
+    """What an exchange said; a right that is not named is unknown."""
+    rights = {
+        right.value: {"verdict": verdicts.get(right.value, "unknown"), "evidence": None}
+        for right in Right
+    }
+    return Said(rights, failure, None, expires_at, 12.5)
 
 
 def make_claims(admin, session, **changes):

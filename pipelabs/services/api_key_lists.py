@@ -5,12 +5,14 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import DateTime, literal_column, select
 
 from pipelabs.extensions import db
 from pipelabs.models import AuditEvent, Client, ExchangeAPIKey, KeyStage, now
 from pipelabs.services.paging import Page, page_of
 
+EXPIRES_AT = literal_column("exchange_api_keys.expires_at", DateTime(timezone=True))
+"""The column as text, because a list's order does not know that the filter leaves no null in it."""
 EQUAL = ("client_id", "exchange", "status", "stage")
 """Filters that are a column's name and ask for its value."""
 
@@ -42,7 +44,7 @@ def list_expiring(days: int, size: int = 50, cursor: str | None = None) -> Page[
     in_use = ExchangeAPIKey.stage.in_([KeyStage.LIVE, KeyStage.CANDIDATE])
     soon = ExchangeAPIKey.expires_at <= now() + timedelta(days=days)
     wanted = select(ExchangeAPIKey).where(in_use, soon)
-    return page_of(wanted.order_by(ExchangeAPIKey.expires_at, ExchangeAPIKey.id), size, cursor)
+    return page_of(wanted.order_by(EXPIRES_AT, ExchangeAPIKey.id), size, cursor)
 
 
 def shared_with(key: ExchangeAPIKey) -> list[Holder]:

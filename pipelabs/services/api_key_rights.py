@@ -87,7 +87,7 @@ def note(key: ExchangeAPIKey, said: Said) -> None:
 def verdict_of(rights: Rights, right: Right) -> Verdict:
     """Return what is known of a right; of one that nobody was asked about, nothing."""
     found = rights.get(right.value)
-    return Verdict(found["verdict"]) if found else Verdict.UNKNOWN
+    return Verdict(str(found["verdict"])) if found else Verdict.UNKNOWN
 
 
 def _status(said: Said, *, is_accepted: bool) -> KeyStatus:

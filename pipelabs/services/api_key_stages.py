@@ -14,13 +14,13 @@ from pipelabs.errors import Duplicate, IllegalMove, InvalidInput
 from pipelabs.extensions import db
 from pipelabs.models import ExchangeAPIKey, KeyStage, KeyStatus, now
 from pipelabs.registry import Credential
-from pipelabs.services.api_key_rights import ask, note, refuse_unfit
+from pipelabs.services.api_key_rights import ask, refuse_unfit
 from pipelabs.services.api_keys import (
     destroy,
     get_key,
     locked,
     record,
-    sealed,
+    store,
     touch,
     what_was_said,
 )
@@ -48,20 +48,15 @@ def add_replacement(key_id: UUID, data: Mapping[str, Any], actor: Actor) -> Exch
     refuse_unfit(exchange, said)
     live = locked(key_id)
     _refuse_replacing(live)
-    candidate = sealed(
-        ExchangeAPIKey(
-            client_id=live.client_id,
-            exchange=exchange,
-            label=live.label,
-            is_testnet=is_testnet,
-            stage=KeyStage.CANDIDATE,
-            replaces_id=live.id,
-        ),
-        data,
+    candidate = ExchangeAPIKey(
+        client_id=live.client_id,
+        exchange=exchange,
+        label=live.label,
+        is_testnet=is_testnet,
+        stage=KeyStage.CANDIDATE,
+        replaces_id=live.id,
     )
-    note(candidate, said)
-    db.session.add(candidate)
-    db.session.flush()
+    store(candidate, data, said)
     facts = {"replaces": str(live.id)} | what_was_said(candidate)
     record(Event.API_KEY_REPLACEMENT_ADDED, candidate, actor, facts)
     return candidate

@@ -23,7 +23,7 @@ from pipelabs.models import (
 from pipelabs.registry import Credential
 from pipelabs.sealing import Secret
 from pipelabs.services import exchanges
-from pipelabs.services.api_key_rights import ask, note, refuse_unfit, verdict_of
+from pipelabs.services.api_key_rights import Said, ask, note, refuse_unfit, verdict_of
 from pipelabs.xray import Right, Verdict
 
 NO_CLIENT = "There is no such client."
@@ -50,19 +50,10 @@ def add_key(data: Mapping[str, Any], actor: Actor) -> ExchangeAPIKey:
     said = ask(exchange, data["credentials"], is_testnet=data["is_testnet"])
     refuse_unfit(exchange, said)
     _refuse_client(client_id)
-    key = sealed(
-        ExchangeAPIKey(
-            client_id=client_id,
-            exchange=exchange,
-            label=label,
-            is_testnet=data["is_testnet"],
-            stage=KeyStage.LIVE,
-        ),
-        data,
+    key = ExchangeAPIKey(
+        client_id=client_id, exchange=exchange, label=label, is_testnet=data["is_testnet"]
     )
-    note(key, said)
-    db.session.add(key)
-    db.session.flush()
+    store(key, data, said)
     record(Event.API_KEY_CREATED, key, actor, what_was_said(key))
     return key
 
@@ -156,12 +147,12 @@ def opened(key: ExchangeAPIKey) -> dict[str, Secret]:
     return {part: Secret(value) for part, value in json.loads(text).items()}
 
 
-def sealed(key: ExchangeAPIKey, data: Mapping[str, Any]) -> ExchangeAPIKey:
-    """Return the new key with its credentials sealed in it, and what may be shown of them."""
+def store(key: ExchangeAPIKey, data: Mapping[str, Any], said: Said) -> None:
+    """Add the new key with its credentials sealed in it, and what its exchange said."""
     credentials: Mapping[str, Secret] = data["credentials"]
     text = credentials[public_part(credentials)].text
     key.id, key.created_at, key.updated_at = uuid4(), now(), now()
-    key.version, key.status = 1, KeyStatus.UNVERIFIED
+    key.version, key.status, key.stage = 1, KeyStatus.UNVERIFIED, key.stage or KeyStage.LIVE
     key.ip_note, key.expires_at = data["ip_note"], data["expires_at"]
     key.fields = list(credentials)
     key.last_four = text[-4:] if len(text) >= SHORTEST_SHOWN else ""
@@ -169,7 +160,9 @@ def sealed(key: ExchangeAPIKey, data: Mapping[str, Any]) -> ExchangeAPIKey:
     document = json.dumps({part: secret.text for part, secret in credentials.items()})
     key.credentials = vault().seal(Secret(document), key.binding)
     key.key_version = key.credentials.key_version
-    return key
+    note(key, said)
+    db.session.add(key)
+    db.session.flush()
 
 
 def public_part(credentials: Mapping[str, Secret]) -> str:

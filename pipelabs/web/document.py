@@ -9,8 +9,10 @@ from flask_smorest import Api, Blueprint
 from marshmallow import fields
 
 from pipelabs.schemas.amounts import WRITTEN, Amount
+from pipelabs.schemas.api_keys import Day
 from pipelabs.schemas.api_tokens import LONGEST_DAYS, Days, Network, Several
 from pipelabs.schemas.audit import Moment
+from pipelabs.schemas.credentials import SecretText
 from pipelabs.schemas.errors import Refused
 from pipelabs.schemas.exchanges import ExchangeSlug
 from pipelabs.schemas.fields import (
@@ -96,7 +98,9 @@ def _describe_fields(document: Document) -> None:
         document.register_field(kind, "string", None)
     document.register_field(WholeNumber, "integer", None)
     document.register_field(EmailAddress, "string", "email")
-    document.register_field(Password, "string", "password")
+    document.register_field(Day, "string", "date")
+    for secret in (Password, SecretText):
+        document.register_field(secret, "string", "password")
     document.ma_plugin.converter.add_attribute_function(_of_field)
     components = document.spec.components
     for name, (description, example) in (TOLD | CHALLENGE).items():
