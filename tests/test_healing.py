@@ -5,11 +5,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from sqlalchemy import create_engine
 
 from pipelabs import audit_file, healing
-from pipelabs.extensions import unit_of_work
+from pipelabs.extensions import db, unit_of_work
+from pipelabs.models import AuditEvent, ExchangeAPIKey, KeyStage, now
 from pipelabs.services import audit
-from tests.make import QUICK_CLIENT, make_body
+from tests.make import QUICK_CLIENT, make_body, make_exchange, make_key
 
 
 @pytest.fixture(autouse=True)
@@ -108,3 +110,43 @@ def test_the_commands_write_what_is_missing(app, file, word, said):
 
     assert (result.exit_code, result.output.strip()) == (0, said)
     assert path.read_text().splitlines() == [line]
+
+
+@pytest.fixture
+def overdue(app, ring):
+    """A kept key whose day is over."""
+    with app.app_context(), unit_of_work():
+        make_exchange()
+        make_key(stage=KeyStage.KEPT, destroy_at=now() - timedelta(seconds=1))
+
+
+def test_a_replaced_key_is_destroyed_when_its_day_is_over(app, overdue, rows, caplog):
+    with caplog.at_level(logging.INFO):
+        healing.destroy(app)
+        healing.destroy(app)
+
+    [key] = rows(ExchangeAPIKey)
+    assert (key.stage, key.credentials) == (KeyStage.DESTROYED, None)
+    [event] = rows(AuditEvent, event="api_key.destroyed")
+    assert event.actor == "service"
+    assert caplog.text.count("replaced API keys were destroyed") == 1
+
+
+def test_a_ring_that_lacks_a_key_is_complained_of(app, ring, caplog):
+    with app.app_context(), unit_of_work():
+        make_exchange()
+        make_key()
+    ring(2)
+
+    healing.destroy(app)
+
+    assert "VAULT_KEYS lacks versions that rows need: [1]" in caplog.text
+
+
+def test_a_fault_of_the_database_is_said(app, overdue, caplog, monkeypatch):
+    away = create_engine("postgresql+psycopg2://nobody@127.0.0.1:1/nothing")
+    monkeypatch.setitem(db._app_engines[app], None, away)
+
+    healing.destroy(app)
+
+    assert "no replaced API key was destroyed: OperationalError" in caplog.text

@@ -7,16 +7,19 @@ from sqlalchemy import create_engine, text
 from pipelabs import audit_file
 from pipelabs.extensions import db, limiter
 from pipelabs.models import Client, Role
-from tests.make import QUICK_CLIENT, make_body
+from tests.make import QUICK_CLIENT, make_body, make_exchange, make_key
 
-VAULT_KEYS = "1:bm90IGEga2V5LCBidXQgbG9uZyBlbm91Z2ggZm9yIGl0ISE="
 NOBODY_LISTENS = "127.0.0.1:1"
 GOOD = dict.fromkeys(["postgresql", "migrations", "pool", "redis", "vault", "audit_file"], "ok")
 
 
 @pytest.fixture
-def vault(app, monkeypatch):
-    monkeypatch.setitem(app.config, "VAULT_KEYS", VAULT_KEYS)
+def ring_without_a_key(app, ring):
+    with app.app_context():
+        make_exchange()
+        make_key()
+        db.session.commit()
+    ring(2)
 
 
 @pytest.fixture
@@ -64,7 +67,7 @@ def state(request):
         request.getfixturevalue(request.param)
 
 
-def test_ready_says_so_when_every_part_is_there(client, viewer, vault):
+def test_ready_says_so_when_every_part_is_there(client, viewer, ring):
     response = client.get("/ready", headers=viewer)
 
     assert response.status_code == 200
@@ -75,6 +78,7 @@ def test_ready_says_so_when_every_part_is_there(client, viewer, vault):
     ("state", "changed"),
     [
         (None, {"vault": "missing"}),
+        ("ring_without_a_key", {"vault": "lacks version 1"}),
         ("no_redis", {"vault": "missing", "redis": "away"}),
         ("no_connections", {"vault": "missing", "pool": "full"}),
         ("no_audit_file", {"vault": "missing", "audit_file": "not writable"}),
@@ -88,7 +92,7 @@ def test_ready_is_degraded_and_serves_without_a_lesser_part(client, viewer, stat
     assert response.json == {"status": "degraded", "parts": GOOD | changed}
 
 
-def test_limits_in_memory_are_a_degraded_state(client, viewer, vault, app, monkeypatch):
+def test_limits_in_memory_are_a_degraded_state(client, viewer, ring, app, monkeypatch):
     monkeypatch.setitem(app.config, "RATELIMIT_STORAGE_URI", "memory://")
 
     response = client.get("/ready", headers=viewer)
@@ -97,7 +101,7 @@ def test_limits_in_memory_are_a_degraded_state(client, viewer, vault, app, monke
 
 
 @pytest.mark.parametrize("state", ["no_postgresql", "older_schema"], indirect=True)
-def test_ready_is_unavailable_without_the_database_or_its_migrations(client, vault, state):
+def test_ready_is_unavailable_without_the_database_or_its_migrations(client, ring, state):
     response = client.get("/ready")
 
     assert (response.status_code, response.json) == (503, {"status": "unavailable"})
