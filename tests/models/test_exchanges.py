@@ -33,10 +33,10 @@ def test_the_table_refuses_what_the_schemas_refuse(app, column, value, constrain
 
 def test_an_exchange_tells_whether_a_key_has_a_passphrase_and_can_be_examined(app):
     with app.app_context():
-        okx, bitmart = make_exchange("okx"), make_exchange("bitmart")
+        okx, bitkub = make_exchange("okx"), make_exchange("bitkub")
 
         assert (okx.needs_passphrase, okx.can_be_examined) == (True, True)
-        assert (bitmart.needs_passphrase, bitmart.can_be_examined) == (False, False)
+        assert (bitkub.needs_passphrase, bitkub.can_be_examined) == (False, False)
 
 
 def test_one_that_the_registry_does_not_know_cannot_be_examined():

@@ -107,7 +107,7 @@ def test_a_list_is_by_name_and_followed_by_its_cursors(seeded):
     back = list_exchanges({}, 100, second.previous)
 
     assert len(slugs(first) + slugs(second)) == KNOWN
-    assert slugs(first)[:3] == ["alpaca", "apex", "ascendex"]
+    assert slugs(first)[:3] == ["alpaca", "apex", "aster"]
     assert slugs(back) == slugs(first)
 
 

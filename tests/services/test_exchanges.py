@@ -127,7 +127,7 @@ def test_the_enabled_ones_are_offered_by_name(seeded):
 
     slugs = enabled_slugs()
 
-    assert slugs[:2] == ["apex", "ascendex"]
+    assert slugs[:2] == ["apex", "aster"]
     assert len(slugs) == KNOWN - 1
     assert slugs.index("bitfinex") < slugs.index("bitflyer") < slugs.index("bybit")
 
