@@ -1,0 +1,32 @@
+"""`python -m dev.stub_exchange [--port 9100]`, or `--keys okx` for keys to paste into a form."""
+
+import argparse
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+
+from dev.stub_exchange import SLUGS, keys, running
+
+
+def main(words: Sequence[str]) -> int:
+    """Serve until Ctrl-C, or print an exchange's keys."""
+    parser = argparse.ArgumentParser(prog="python -m dev.stub_exchange", description=main.__doc__)
+    parser.add_argument("--port", type=int, default=9100)
+    parser.add_argument("--keys", choices=SLUGS, metavar="SLUG", help="one of " + ", ".join(SLUGS))
+    asked = parser.parse_args(words)
+    if asked.keys:
+        print("\n\n".join(_listed(one) for one in keys(asked.keys).values()))
+        return 0
+    with running(asked.port) as stub, suppress(KeyboardInterrupt):
+        print(f"The stub exchange is at {stub.base_url}/<slug>; Ctrl-C stops it.", flush=True)
+        threading.Event().wait()
+    return 0
+
+
+def _listed(credentials: dict[str, str]) -> str:
+    return "\n".join(f"{name:<10} {value.rstrip()}" for name, value in credentials.items())
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,91 @@
+"""The keys that the stub knows: one for each exchange and scenario, all derived from their names.
+
+An api key is `<slug>-<scenario>`. Its secret is the SHA-256 of "stub <api key>" in hex; in base64
+for Kraken, and as a P-256 private key for Coinbase, which take no other. Its passphrase is the
+first 16 hex digits of the SHA-256 of "stub passphrase <api key>".
+"""
+
+import base64
+import hashlib
+from enum import StrEnum
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
+
+SLUGS = (
+    "binance",
+    "bybit",
+    "okx",
+    "kucoin",
+    "coinbase",
+    "gate",
+    "mexc",
+    "bitget",
+    "kraken",
+)
+WITH_PASSPHRASE = {"okx", "kucoin", "bitget"}
+
+
+class Scenario(StrEnum):
+    """What a key may do, or what happens to whoever uses it."""
+
+    READ_ONLY = "read-only"
+    TRADE_ONLY = "trade-only"
+    WITHDRAW = "withdraw"
+    IP_BOUND = "ip-bound"
+    """Trades, from listed addresses alone; this one is listed."""
+    EXPIRING = "expiring"
+    """Trades until a date, where the exchange tells it."""
+    WRONG_CLOCK = "wrong-clock"
+    """The exchange's clock is an hour ahead."""
+    WRONG_ADDRESS = "wrong-address"
+    NO_PERMISSION = "no-permission"
+    BUSY = "busy"
+    HTML = "html"
+    REDIRECT = "redirect"
+    """To another host, with all that was sent in the address."""
+    HUGE = "huge"
+    TIME_OUT = "time-out"
+    DRIP = "drip"
+    """A byte now and then, so that no single read times out."""
+
+
+def credentials(slug: str, scenario: Scenario) -> dict[str, str]:
+    """Return a key's credentials by the application's names of them."""
+    api_key = f"{slug}-{scenario}"
+    found = {"api_key": api_key, "api_secret": _secret(slug, api_key)}
+    if slug in WITH_PASSPHRASE:
+        digest = hashlib.sha256(f"stub passphrase {api_key}".encode()).hexdigest()
+        found["passphrase"] = digest[:16]
+    return found
+
+
+def keys(slug: str) -> dict[Scenario, dict[str, str]]:
+    """Return all keys of one exchange."""
+    return {scenario: credentials(slug, scenario) for scenario in Scenario}
+
+
+def find_scenario(slug: str, api_key: str) -> Scenario | None:
+    """Return the scenario of an api key, if it is one of this exchange's."""
+    name = api_key.removeprefix(f"{slug}-")
+    is_known = name != api_key and name in set(Scenario)
+    return Scenario(name) if is_known else None
+
+
+def _secret(slug: str, api_key: str) -> str:
+    digest = hashlib.sha256(f"stub {api_key}".encode())
+    if slug == "kraken":
+        return base64.b64encode(digest.digest()).decode()
+    if slug == "coinbase":
+        return _private_key(int(digest.hexdigest(), 16))
+    return digest.hexdigest()
+
+
+def _private_key(number: int) -> str:
+    key = ec.derive_private_key(number % (2**255) + 1, ec.SECP256R1())
+    text = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+    return text.decode()

@@ -1,0 +1,198 @@
+"""What each exchange says about a key that may ask, in its documented form.
+
+The pages are those that `pipelabs/xray/rights.py` names; the examples there are the model.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from dev.stub_exchange.accounts import Scenario
+
+EXPIRES_AT = datetime(2031, 5, 15, 3, 21, 5, tzinfo=UTC)
+ADDRESS = "127.0.0.1"
+CREATED_MS = 1_728_443_843_000
+
+
+@dataclass(frozen=True)
+class Grant:
+    """What the key of a scenario has been given; all may read."""
+
+    api_key: str
+    trades: bool = False
+    moves: bool = False
+    withdraws: bool = False
+    is_ip_bound: bool = False
+    expires: bool = False
+
+
+def grant(api_key: str, scenario: Scenario) -> Grant:
+    """Return what a scenario's key may do; those that withdraw are bound, as Binance demands."""
+    match scenario:
+        case Scenario.READ_ONLY:
+            return Grant(api_key)
+        case Scenario.WITHDRAW:
+            return Grant(api_key, trades=True, moves=True, withdraws=True, is_ip_bound=True)
+        case Scenario.IP_BOUND:
+            return Grant(api_key, trades=True, is_ip_bound=True)
+        case Scenario.EXPIRING:
+            return Grant(api_key, trades=True, expires=True)
+        case _:
+            return Grant(api_key, trades=True)
+
+
+def _binance(one: Grant) -> object:
+    answer = {
+        "ipRestrict": one.is_ip_bound,
+        "createTime": CREATED_MS,
+        "enableReading": True,
+        "enableWithdrawals": one.withdraws,
+        "enableInternalTransfer": one.moves,
+        "enableMargin": False,
+        "enableFutures": one.trades,
+        "permitsUniversalTransfer": one.moves,
+        "enableVanillaOptions": False,
+        "enableFixApiTrade": False,
+        "enableFixReadOnly": True,
+        "enableSpotAndMarginTrading": one.trades,
+        "enablePortfolioMarginTrading": False,
+    }
+    expiry = {"tradingAuthorityExpirationTime": int(EXPIRES_AT.timestamp() * 1000)}
+    return answer | (expiry if one.expires else {})
+
+
+def _bybit(one: Grant) -> object:
+    moves = ["AccountTransfer", "SubMemberTransfer"] if one.moves else []
+    result = {
+        "id": "13770661",
+        "note": "stub",
+        "apiKey": one.api_key,
+        "readOnly": 0 if one.trades else 1,
+        "secret": "",
+        "permissions": {
+            "ContractTrade": ["Order", "Position"] if one.trades else [],
+            "Spot": ["SpotTrade"] if one.trades else [],
+            "Wallet": moves + (["Withdraw"] if one.withdraws else []),
+            "Options": [],
+            "Derivatives": ["DerivativesTrade"],
+            "Exchange": [],
+            "Earn": [],
+        },
+        "ips": [ADDRESS] if one.is_ip_bound else ["*"],
+        "type": 1,
+        "deadlineDay": 83 if one.expires else -2,
+        "expiredAt": f"{EXPIRES_AT:%Y-%m-%dT%H:%M:%SZ}" if one.expires else "1970-01-01T00:00:00Z",
+        "createdAt": "2024-10-09T03:17:23Z",
+        "uta": 1,
+        "userID": 24617703,
+    }
+    return {"retCode": 0, "retMsg": "", "result": result, "retExtInfo": {}, "time": CREATED_MS}
+
+
+def _okx(one: Grant) -> object:
+    perm = ["read_only", *["withdraw"] * one.withdraws, *["trade"] * one.trades]
+    config = {
+        "acctLv": "2",
+        "uid": "44705892343619584",
+        "label": "stub",
+        "ip": ADDRESS if one.is_ip_bound else "",
+        "perm": ",".join(perm),
+        "posMode": "net_mode",
+        "type": "0",
+    }
+    return {"code": "0", "data": [config], "msg": ""}
+
+
+def _kucoin(one: Grant) -> object:
+    names = ["General", *["Futures", "Spot", "Margin"] * one.trades]
+    names += ["FlexTransfers"] * one.moves + ["Withdrawal"] * one.withdraws
+    data = {
+        "remark": "stub",
+        "apiKey": one.api_key,
+        "apiVersion": 3,
+        "permission": ",".join(names),
+        "createdAt": CREATED_MS,
+        "uid": 165111215,
+        "isMaster": True,
+    }
+    # KuCoin leaves the field out where there is no list.
+    return {"code": "200000", "data": data | ({"ipWhitelist": ADDRESS} if one.is_ip_bound else {})}
+
+
+def _coinbase(one: Grant) -> object:
+    return {
+        "can_view": True,
+        "can_trade": one.trades,
+        "can_transfer": one.withdraws,
+        "can_receive": False,
+        "portfolio_uuid": "1f2e3d4c-0000-4000-8000-000000000001",
+        "portfolio_type": "DEFAULT",
+    }
+
+
+def _gate(one: Grant) -> object:
+    names = ["account", "spot", "futures", "wallet"]
+    writable = {"spot": one.trades, "futures": one.trades, "wallet": one.moves}
+    ours = {
+        "state": 1,
+        "mode": 1,
+        "name": "stub",
+        "user_id": 1,
+        "perms": [{"name": name, "read_only": not writable.get(name, False)} for name in names],
+        "ip_whitelist": [ADDRESS] if one.is_ip_bound else [],
+        "currency_pairs": [],
+        "key": f"{one.api_key[:12]}*****",
+        "created_at": CREATED_MS // 1000,
+        "update_at": CREATED_MS // 1000,
+        "last_access": CREATED_MS // 1000,
+    }
+    perms = [{"name": "wallet", "read_only": False}]
+    return [ours | {"name": "other", "key": "52fd0035f665*****", "perms": perms}, ours]
+
+
+def _mexc(one: Grant) -> object:
+    return {
+        "canTrade": True,
+        # of the account, so the same whatever this key may do
+        "canWithdraw": True,
+        "canDeposit": True,
+        "updateTime": None,
+        "accountType": "SPOT",
+        "balances": [{"asset": "USDT", "free": "12", "locked": "0"}],
+        "permissions": ["SPOT"],
+    }
+
+
+def _bitget(one: Grant) -> object:
+    names = ["stow", "smow", "coow", "cpow"] if one.trades else ["stor", "smor", "coor", "cpor"]
+    names += ["wtow" if one.moves else "wtor"] + ["wwow"] * one.withdraws
+    data = {
+        "userId": "714229403",
+        "inviterId": "1",
+        "ips": ADDRESS if one.is_ip_bound else "",
+        "authorities": names,
+        "parentId": 1,
+        "traderType": "not_trader",
+        "channelCode": "",
+        "channel": "",
+        "regisTime": str(CREATED_MS),
+    }
+    return {"code": "00000", "msg": "success", "requestTime": CREATED_MS, "data": data}
+
+
+def _kraken(_: Grant) -> object:
+    return {"error": [], "result": {"ZUSD": {"balance": "25435.21", "hold_trade": "8249.76"}}}
+
+
+ANSWERS: dict[str, tuple[str, Callable[[Grant], object]]] = {
+    "binance": ("GET /sapi/v1/account/apiRestrictions", _binance),
+    "bybit": ("GET /v5/user/query-api", _bybit),
+    "okx": ("GET /api/v5/account/config", _okx),
+    "kucoin": ("GET /api/v1/user/api-key", _kucoin),
+    "coinbase": ("GET /api/v3/brokerage/key_permissions", _coinbase),
+    "gate": ("GET /api/v4/account/main_keys", _gate),
+    "mexc": ("GET /api/v3/account", _mexc),
+    "bitget": ("GET /api/v2/spot/account/info", _bitget),
+    "kraken": ("POST /0/private/BalanceEx", _kraken),
+}
+"""The one question that each exchange of the stub is asked, and who answers it."""

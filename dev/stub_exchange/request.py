@@ -1,0 +1,24 @@
+"""What the stub was asked, and what it knows about the key that asked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request as it came in, without the first part of its path, which names the exchange."""
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def target(self) -> str:
+        """Return path and query."""
+        return f"{self.path}?{self.query}" if self.query else self.path
+
+
+Known = Mapping[str, str]
+"""The credentials that belong to the key, by the application's names."""

@@ -1,0 +1,176 @@
+"""The HTTP side of the stub: find the key, check the signature, play the scenario."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+
+from dev.listening import HOST
+from dev.stub_exchange.accounts import Scenario, credentials, find_scenario
+from dev.stub_exchange.answers import ANSWERS, grant
+from dev.stub_exchange.faults import REFUSALS, Fault, Refusal
+from dev.stub_exchange.request import Request
+from dev.stub_exchange.signatures import CHECKS, api_key
+
+HOUR_S = 3600
+PATIENCE_S = 60.0
+"""So long the slow scenarios last."""
+DRIP_S = 0.05
+HUGE = 2 * 1024 * 1024
+PAGE = "<!DOCTYPE html><title>502 Bad Gateway</title><h1>502 Bad Gateway</h1>"
+REFUSED = {
+    Scenario.WRONG_ADDRESS: Fault.ADDRESS,
+    Scenario.NO_PERMISSION: Fault.PERMISSION,
+    Scenario.BUSY: Fault.BUSY,
+}
+
+
+@dataclass
+class Stub:
+    """A running stub: where it is, and what it and the host beside it were asked.
+
+    A request is noted as its method and its path, without the query, which holds signatures.
+    """
+
+    base_url: str = ""
+    elsewhere_url: str = ""
+    requests: list[str] = field(default_factory=list)
+    elsewhere: list[str] = field(default_factory=list)
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+
+class Server(ThreadingHTTPServer):
+    """A server on the loopback address whose threads end with it."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, port: int, handler: type["Handler"], stub: Stub) -> None:
+        self.stub = stub
+        super().__init__((HOST, port), handler)
+
+    @property
+    def url(self) -> str:
+        """Return its address."""
+        return f"http://{HOST}:{self.server_port}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Plays all exchanges: the first part of the path names which."""
+
+    server: Server
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class's name
+        """Say nothing; `Stub.requests` tells."""
+
+    def do_GET(self) -> None:  # noqa: N802  the base class asks for this name
+        """Answer any request."""
+        stub = self.server.stub
+        self.close_connection = True
+        parts = urlsplit(self.path)
+        stub.requests.append(f"{self.command} {parts.path}")
+        _, slug, path = (parts.path + "//").split("/", 2)
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        path = "/" + path.rstrip("/")
+        request = Request(self.command, path, parts.query, dict(self.headers.items()), body)
+        with suppress(ConnectionError):  # who asked has left
+            self._answer(slug, request)
+
+    do_POST = do_GET  # noqa: N815  the base class asks for this name
+
+    def _answer(self, slug: str, request: Request) -> None:
+        question, say = ANSWERS.get(slug, ("", None))
+        if say is None or f"{request.method} {request.path}" != question:
+            self._send(404, {"error": "The stub plays no such endpoint."})
+            return
+        name = api_key(slug, request.headers)
+        scenario = find_scenario(slug, name)
+        if scenario is None:
+            self._refuse(REFUSALS[slug][Fault.KEY], time.time())
+            return
+        now = time.time() + (HOUR_S if scenario is Scenario.WRONG_CLOCK else 0)
+        known = credentials(slug, scenario)
+        if fault := CHECKS[slug](request, known, now) or REFUSED.get(scenario):
+            self._refuse(REFUSALS[slug][fault], now)
+        elif not self._plays(scenario):
+            self._send(200, say(grant(name, scenario)))
+
+    def _refuse(self, refusal: Refusal, now: float) -> None:
+        self._send(refusal.status, refusal.body, now)
+
+    def _plays(self, scenario: Scenario) -> bool:
+        """Whether the scenario has sent something of its own."""
+        match scenario:
+            case Scenario.HTML:
+                self._send(502, PAGE)
+            case Scenario.REDIRECT:
+                self._redirect()
+            case Scenario.HUGE:
+                self._send(200, {"padding": "x" * HUGE})
+            case Scenario.TIME_OUT:
+                self.server.stub.stopping.wait(PATIENCE_S)
+            case Scenario.DRIP:
+                self._drip()
+            case _:
+                return False
+        return True
+
+    def _send(self, status: int, body: object, now: float | None = None) -> None:
+        is_text = isinstance(body, str)
+        data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+        self.send_response_only(status)
+        self.send_header("Date", formatdate(now or time.time(), usegmt=True))
+        self.send_header("Content-Type", "text/html" if is_text else "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def _redirect(self) -> None:
+        self.send_response_only(302)
+        self.send_header("Location", self.server.stub.elsewhere_url + self.path)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _drip(self) -> None:
+        self.send_response_only(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", "100000")
+        self.end_headers()
+        end = time.monotonic() + PATIENCE_S
+        while time.monotonic() < end and not self.server.stub.stopping.wait(DRIP_S):
+            self.wfile.write(b" ")
+
+
+class Elsewhere(Handler):
+    """The host beside the stub that nobody has a reason to ask."""
+
+    def do_GET(self) -> None:  # noqa: N802  the base class asks for this name
+        """Note that it was asked."""
+        self.server.stub.elsewhere.append(f"{self.command} {urlsplit(self.path).path}")
+        self.close_connection = True
+        self._send(200, {})
+
+    do_POST = do_GET  # noqa: N815  the base class asks for this name
+
+
+@contextmanager
+def running(port: int = 0) -> Iterator[Stub]:
+    """Run the stub, and the host that its redirects lead to, each on a port of its own."""
+    stub = Stub()
+    with Server(port, Handler, stub) as main, Server(0, Elsewhere, stub) as other:
+        stub.base_url, stub.elsewhere_url = main.url, other.url
+        servers = (main, other)
+        for server in servers:
+            threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        try:
+            yield stub
+        finally:
+            stub.stopping.set()
+            for server in servers:
+                server.shutdown()

@@ -1,0 +1,81 @@
+import os
+import threading
+
+import pytest
+
+from pipelabs.xray import child
+
+
+@pytest.fixture
+def script(tmp_path):
+    """Return a maker of programs that stand in for what a broken installation would start."""
+
+    def write(text):
+        path = tmp_path / f"{len(list(tmp_path.iterdir()))}.py"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "print('nonsense')",
+        "print('[1]')",
+        "print('{\"raw\": ')",
+        "raise SystemExit(3)",
+        "import os; os.kill(os.getpid(), 9)",
+        "print('\\xff')",
+        "",
+    ],
+)
+def test_a_child_that_dies_or_prints_nonsense_answers_nothing(script, text):
+    assert child.run({}, 5, script(text)) == {}
+
+
+def test_a_child_reads_the_question_and_nothing_else(script):
+    text = "import os, sys, json; q = json.load(sys.stdin)"
+    text += "; print(json.dumps(q | {'cwd': os.getcwd(), 'names': sorted(os.environ)}))"
+
+    answer = dict(child.run({"one": 1}, 5, script(text)))
+
+    names = answer.pop("names")
+    assert answer == {"one": 1, "cwd": "/"}
+    assert isinstance(names, list)
+    assert set(names) <= {"PATH", "LC_CTYPE", "__CF_USER_TEXT_ENCODING"}
+
+
+def test_a_child_is_killed_at_the_deadline(script, tmp_path):
+    note = tmp_path / "pid"
+    text = f"import os, time; open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+
+    with pytest.raises(TimeoutError):
+        child.run({}, 0.5, script(text))
+
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(note.read_text()), 0)
+
+
+def test_four_run_at_once_and_the_wait_counts(script):
+    path = script("import time; time.sleep(60)")
+
+    def hold():
+        with pytest.raises(TimeoutError):
+            child.run({}, 0.6, path)
+
+    threads = [threading.Thread(target=hold) for _ in range(child.AT_ONCE)]
+    for thread in threads:
+        thread.start()
+
+    with pytest.raises(TimeoutError):
+        child.run({}, 0.1, script("print('{}')"))
+
+    for thread in threads:
+        thread.join()
+
+
+def test_no_room_for_a_process_answers_nothing(script, monkeypatch):
+    monkeypatch.setattr("sys.executable", "/nowhere/python")
+
+    assert child.run({}, 5, script("")) == {}

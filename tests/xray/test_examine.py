@@ -1,0 +1,275 @@
+import json
+import os
+import threading
+import time
+from pathlib import Path
+
+import ccxt
+import pytest
+
+from dev.stub_exchange import SLUGS, Scenario, credentials
+from dev.stub_exchange.answers import ANSWERS, EXPIRES_AT
+from pipelabs import xray
+from pipelabs.xray import ask
+from pipelabs.xray.report import Failure, Right, Verdict
+from pipelabs.xray.rights import RULES
+
+EIGHT = [slug for slug in SLUGS if slug != "kraken"]
+# read, trade, futures, transfer, withdraw, ip_bound, expires: yes, no, unknown
+VERDICTS = {
+    "binance": {"read-only": "ynnnnnu", "trade-only": "yyynnnu", "withdraw": "yyyyyyu"},
+    "bybit": {"read-only": "ynnnnnu", "trade-only": "yyynnnu", "withdraw": "yyyyyyu"},
+    # trade is the right to transfer, too
+    "okx": {"read-only": "ynnnnnu", "trade-only": "yyyynnu", "withdraw": "yyyyyyu"},
+    "kucoin": {"read-only": "ynnnnuu", "trade-only": "yyynnuu", "withdraw": "yyyyyyu"},
+    "coinbase": {"read-only": "ynnnnuu", "trade-only": "yyynnuu", "withdraw": "yyyyyuu"},
+    # the list of keys has no documented name for the right to withdraw
+    "gate": {"read-only": "ynnnunu", "trade-only": "yyynunu", "withdraw": "yyyyuyu"},
+    # tells what the account may do, not the key
+    "mexc": {"read-only": "yuuuuuu", "trade-only": "yuuuuuu", "withdraw": "yuuuuuu"},
+    "bitget": {"read-only": "ynnnnnu", "trade-only": "yyynnnu", "withdraw": "yyyyyyu"},
+    "kraken": {"read-only": "yuuuuuu", "trade-only": "yuuuuuu", "withdraw": "yuuuuuu"},
+}
+WRONG_SECRET = {
+    "binance": "-1022",
+    "bybit": "10004",
+    "okx": "50113",
+    "kucoin": "400005",
+    "coinbase": None,
+    "gate": "INVALID_SIGNATURE",
+    "mexc": "700002",
+    "bitget": "40009",
+    "kraken": None,
+}
+WRONG_CLOCK = {
+    "binance": "-1021",
+    "bybit": "10002",
+    "okx": "50102",
+    "kucoin": "400002",
+    "coinbase": None,
+    "gate": "REQUEST_EXPIRED",
+    "mexc": "700003",
+    "bitget": "40008",
+    "kraken": None,
+}
+
+
+def letters(report):
+    return "".join(one.verdict[0] for one in report.findings)
+
+
+def asked(stub, slug):
+    """Whether the one documented request was all that left."""
+    method, path = ANSWERS[slug][0].split()
+    return stub.requests == [f"{method} /{slug}{path}"] and stub.elsewhere == []
+
+
+def other_secret(slug):
+    return credentials(slug, Scenario.READ_ONLY)["api_secret"]
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+@pytest.mark.parametrize("scenario", ["read-only", "trade-only", "withdraw"])
+def test_a_keys_rights_are_what_its_exchange_says(examine, stub, slug, scenario):
+    report = examine(slug, Scenario(scenario))
+
+    assert letters(report) == VERDICTS[slug][scenario]
+    assert [one.right for one in report.findings] == list(Right)
+    assert report.failure is None
+    assert asked(stub, slug)
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+@pytest.mark.parametrize(
+    ("scenario", "failure"),
+    [
+        (Scenario.TIME_OUT, Failure.TIMEOUT),
+        (Scenario.HTML, Failure.NOT_JSON),
+        (Scenario.REDIRECT, Failure.REDIRECT),
+        (Scenario.HUGE, Failure.OTHER),
+        (Scenario.BUSY, Failure.BUSY),
+    ],
+)
+def test_an_exchange_that_fails_is_told_from_others(examine, stub, slug, scenario, failure):
+    report = examine(slug, scenario, timeout_s=0.15)
+
+    assert report.failure is failure
+    assert letters(report) == "uuuuuuu"
+    assert asked(stub, slug)
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_a_wrong_secret_is_named_with_the_exchanges_code(examine, stub, slug):
+    report = examine(slug, Scenario.TRADE_ONLY, api_secret=other_secret(slug))
+
+    assert (report.failure, report.detail) == (Failure.CREDENTIALS, WRONG_SECRET[slug])
+    assert letters(report) == "uuuuuuu"
+    assert asked(stub, slug)
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_a_wrong_clock_is_not_taken_for_a_wrong_key(examine, stub, slug):
+    report = examine(slug, Scenario.WRONG_CLOCK)
+
+    assert (report.failure, report.detail) == (Failure.CLOCK, WRONG_CLOCK[slug])
+    assert asked(stub, slug)
+
+
+@pytest.mark.parametrize("slug", ["okx", "kucoin", "bitget"])
+def test_a_wrong_passphrase_is_wrong_credentials(examine, slug):
+    report = examine(slug, Scenario.TRADE_ONLY, passphrase="not the passphrase")
+
+    assert report.failure is Failure.CREDENTIALS
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_an_unknown_key_is_wrong_credentials(examine, slug):
+    report = examine(slug, Scenario.TRADE_ONLY, api_key=f"{slug}-of-nobody")
+
+    assert report.failure is Failure.CREDENTIALS
+
+
+@pytest.mark.parametrize("slug", ["bybit", "okx", "kucoin", "gate", "mexc", "bitget"])
+def test_a_refused_address_is_named_where_it_has_a_code(examine, slug):
+    report = examine(slug, Scenario.WRONG_ADDRESS)
+
+    assert report.failure is Failure.ADDRESS
+
+
+@pytest.mark.parametrize("slug", [slug for slug in SLUGS if slug != "binance"])
+def test_a_key_that_may_not_even_ask_is_named(examine, slug):
+    report = examine(slug, Scenario.NO_PERMISSION)
+
+    assert report.failure is Failure.PERMISSION
+
+
+@pytest.mark.parametrize("slug", ["binance", "bybit"])
+def test_the_moment_a_key_ends_is_told(examine, slug):
+    report = examine(slug, Scenario.EXPIRING)
+
+    assert report.verdict(Right.EXPIRES) is Verdict.YES
+    assert report.expires_at == EXPIRES_AT
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_no_report_holds_a_credential(examine, slug):
+    named = credentials(slug, Scenario.WITHDRAW)
+
+    text = repr(examine(slug, Scenario.WITHDRAW))
+
+    assert not any(secret in text for secret in named.values())
+
+
+@pytest.mark.parametrize("place", ["perm", "ip"])
+def test_evidence_that_repeats_a_credential_is_left_out(target, place):
+    named = credentials("okx", Scenario.TRADE_ONLY)
+    padded = "x" * 190 + named["api_secret"]
+    raw = {"data": [{"perm": "read_only", "ip": "10.0.0.1"} | {place: padded}]}
+
+    report = xray.conclude(target("okx"), named, {"raw": raw}, ms=0)
+
+    assert not any(named["api_secret"][:6] in str(one.evidence) for one in report.findings)
+
+
+def test_evidence_is_short_and_printable(target):
+    raw = {"data": [{"perm": "trade,\n\u202e" + "x" * 300}]}
+
+    report = xray.conclude(target("okx"), {}, {"raw": raw}, ms=0)
+
+    assert report.findings[1].evidence == ("perm=trade,\\n\\u202e" + "x" * 300)[:200]
+
+
+@pytest.mark.parametrize("code", ["Invalid key: abc", "x" * 33, "", "okx-trade-only"])
+def test_an_error_code_that_is_text_or_a_credential_is_no_detail(target, code):
+    named = {"api_key": "okx-trade-only"}
+
+    report = xray.conclude(target("okx"), named, {"error": {"code": code, "has_sent": True}}, ms=0)
+
+    assert report.detail is None
+
+
+@pytest.mark.parametrize("answer", [{}, {"error": "nonsense"}, {"error": {"kinds": 1}}, {"a": 1}])
+def test_an_answer_of_another_form_is_a_failure(target, answer):
+    report = xray.conclude(target("okx"), {}, answer, ms=0)
+
+    assert (report.failure, letters(report)) == (Failure.OTHER, "uuuuuuu")
+
+
+def test_the_whole_way_takes_a_process_of_its_own(target, stub):
+    named = credentials("bybit", Scenario.TRADE_ONLY)
+
+    report = xray.examine(target("bybit"), named)
+
+    assert letters(report) == "yyynnnu"
+    assert report.failure is None
+    assert report.ms > 0
+    assert asked(stub, "bybit")
+
+
+@pytest.mark.parametrize("scenario", [Scenario.DRIP, Scenario.TIME_OUT])
+def test_a_server_that_never_ends_is_left_at_the_deadline(target, scenario):
+    named = credentials("okx", scenario)
+
+    report = xray.examine(target("okx"), named, deadline_s=0.8)
+
+    assert report.failure is Failure.TIMEOUT
+    assert 800 <= report.ms < 1600
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
+def test_the_process_shows_nothing_of_ours(target, stub, monkeypatch):
+    monkeypatch.setenv("SECRET_KEY", "never to be seen there")
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    named = credentials("okx", Scenario.TIME_OUT)
+    thread = threading.Thread(
+        target=xray.examine, args=(target("okx"), named), kwargs={"deadline_s": 1.5}
+    )
+
+    thread.start()
+    while not stub.requests and thread.is_alive():
+        time.sleep(0.02)
+    seen = [child.joinpath(name).read_text() for child in children() for name in SHOWN]
+    thread.join()
+
+    assert len(seen) == 2
+    assert "ask.py" in seen[0]
+    assert not any(text in "".join(seen) for text in (*named.values(), "SECRET", "PROXY"))
+
+
+SHOWN = ("cmdline", "environ")
+
+
+def children():
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            is_ours = f"PPid:\t{os.getpid()}\n" in (folder / "status").read_text()
+            if is_ours and "ask.py" in (folder / "cmdline").read_text():
+                yield folder
+        except OSError:  # it has ended
+            continue
+
+
+def test_line_breaks_of_a_private_key_may_be_written_as_in_json(examine):
+    secret = credentials("coinbase", Scenario.READ_ONLY)["api_secret"]
+
+    report = examine("coinbase", Scenario.READ_ONLY, api_secret=json.dumps(secret)[1:-1])
+
+    assert report.failure is None
+
+
+def test_all_fields_have_the_names_that_ccxt_gives_them(target):
+    assert set(xray.CCXT_NAMES.values()) == set(ccxt.Exchange.requiredCredentials)
+
+
+def test_the_four_places_are_given_back(target, stub):
+    named = credentials("okx", Scenario.READ_ONLY)
+
+    reports = [xray.examine(target("okx"), named, deadline_s=0) for _ in range(5)]
+
+    assert {one.failure for one in reports} == {Failure.TIMEOUT}
+    assert xray.examine(target("okx"), named).failure is None
+
+
+def test_every_exchange_with_a_rule_is_played_by_the_stub():
+    assert set(EIGHT) == set(RULES)
+    assert ask.MAX_BODY < 2 * 1024 * 1024

@@ -1,0 +1,128 @@
+import pytest
+
+from pipelabs.xray.failures import classify
+from pipelabs.xray.report import Failure
+
+
+def error(*kinds, **changes):
+    facts = {"kinds": list(kinds), "has_sent": True, "status": 400, "is_json": True, "code": "1"}
+    return facts | changes
+
+
+@pytest.mark.parametrize(
+    ("ccxt_id", "code", "failure"),
+    [
+        ("binance", "-1021", Failure.CLOCK),
+        ("binance", "-2015", Failure.CREDENTIALS),
+        ("bybit", "10002", Failure.CLOCK),
+        ("bybit", "33004", Failure.CREDENTIALS),
+        ("bybit", "10010", Failure.ADDRESS),
+        ("okx", "50102", Failure.CLOCK),
+        ("okx", "50110", Failure.ADDRESS),
+        ("okx", "50120", Failure.PERMISSION),
+        ("kucoin", "400002", Failure.CLOCK),
+        ("kucoin", "400006", Failure.ADDRESS),
+        ("gate", "REQUEST_EXPIRED", Failure.CLOCK),
+        ("gate", "IP_FORBIDDEN", Failure.ADDRESS),
+        ("mexc", "700003", Failure.CLOCK),
+        ("mexc", "700006", Failure.ADDRESS),
+        ("mexc", "403", Failure.OTHER),
+        ("bitget", "40008", Failure.CLOCK),
+        ("bitget", "40018", Failure.ADDRESS),
+        ("kraken", "EAPI:Invalid signature", Failure.CREDENTIALS),
+    ],
+)
+def test_the_exchanges_code_goes_before_ccxts_class(ccxt_id, code, failure):
+    assert classify(ccxt_id, error("OnMaintenance", code=code)) is failure
+
+
+def test_a_code_belongs_to_its_exchange_alone():
+    assert classify("okx", error("BadRequest", code="-1021")) is Failure.OTHER
+
+
+@pytest.mark.parametrize(
+    ("kinds", "failure"),
+    [
+        (["InvalidNonce", "NetworkError"], Failure.CLOCK),
+        (["AccountNotEnabled", "PermissionDenied", "AuthenticationError"], Failure.PERMISSION),
+        (["AccountSuspended", "AuthenticationError"], Failure.PERMISSION),
+        (["AuthenticationError", "ExchangeError"], Failure.CREDENTIALS),
+        (["RateLimitExceeded", "NetworkError"], Failure.BUSY),
+        (["OnMaintenance", "ExchangeNotAvailable", "NetworkError"], Failure.BUSY),
+        (["RequestTimeout", "NetworkError"], Failure.TIMEOUT),
+        (["NullResponse", "BadResponse"], Failure.NOT_JSON),
+        (["InsufficientFunds", "ExchangeError", "BaseError"], Failure.OTHER),
+        ([], Failure.OTHER),
+    ],
+)
+def test_without_a_known_code_ccxts_class_tells(kinds, failure):
+    assert classify("okx", error(*kinds)) is failure
+
+
+@pytest.mark.parametrize(("status", "failure"), [(404, Failure.OTHER), (500, Failure.BUSY)])
+def test_what_answers_is_not_unreachable(status, failure):
+    assert classify("okx", error("ExchangeNotAvailable", status=status)) is failure
+
+
+@pytest.mark.parametrize("kind", ["ExchangeNotAvailable", "NetworkError", "SSLError"])
+def test_what_does_not_answer_is(kind):
+    assert classify("okx", error(kind, status=None, code=None)) is Failure.UNREACHABLE
+
+
+@pytest.mark.parametrize(
+    ("status", "failure"),
+    [
+        (401, Failure.CREDENTIALS),
+        (418, Failure.BUSY),
+        (429, Failure.BUSY),
+        (503, Failure.BUSY),
+        (200, Failure.NOT_JSON),
+        (403, Failure.NOT_JSON),
+        (502, Failure.NOT_JSON),
+    ],
+)
+def test_the_status_tells_where_the_body_is_no_json(status, failure):
+    facts = error("ExchangeNotAvailable", status=status, is_json=False, code=None)
+
+    assert classify("coinbase", facts) is failure
+
+
+@pytest.mark.parametrize(
+    ("skew_s", "code", "failure"),
+    [
+        (3600, None, Failure.CLOCK),
+        (-61.5, None, Failure.CLOCK),
+        (60, None, Failure.CREDENTIALS),
+        (None, None, Failure.CREDENTIALS),
+        (3600, "50113", Failure.CREDENTIALS),
+    ],
+)
+def test_the_clock_is_blamed_where_the_exchange_names_no_reason(skew_s, code, failure):
+    facts = error("AuthenticationError", code=code, skew_s=skew_s)
+
+    assert classify("okx", facts) is failure
+
+
+@pytest.mark.parametrize(
+    ("reason", "failure"),
+    [("redirect", Failure.REDIRECT), ("host", Failure.OTHER), ("size", Failure.OTHER)],
+)
+def test_what_the_guard_refused_goes_first(reason, failure):
+    assert classify("okx", error("AuthenticationError", refused=reason)) is failure
+
+
+@pytest.mark.parametrize(
+    ("kind", "failure"),
+    [
+        ("AuthenticationError", Failure.CREDENTIALS),
+        ("ValueError", Failure.CREDENTIALS),
+        ("NotSupported", Failure.OTHER),
+    ],
+)
+def test_what_was_never_sent_could_not_be_signed(kind, failure):
+    assert classify("okx", error(kind, has_sent=False, status=None)) is failure
+
+
+@pytest.mark.parametrize("odd", [{}, {"kinds": "AuthenticationError"}, {"kinds": [1, None]}])
+def test_nonsense_is_another_failure(odd):
+    assert classify("okx", odd | {"has_sent": True, "skew_s": "1"}) is Failure.OTHER
