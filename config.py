@@ -19,7 +19,11 @@ WELL_KNOWN_SECRETS = ("change", "default", "example", "insecure", "password", "s
 SECRET_BYTES = 32
 """RFC 7518, 3.2: a key for HS256 is no shorter than the hash."""
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]+)?", re.ASCII)
-LOOPBACK = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]+)?", re.ASCII)
+NOT_ORIGINS = "CORS_ORIGINS must list exact origins, such as CORS_ORIGINS=https://console.example.com"
+"""Flask-Cors takes anything odd for a pattern."""
+LOOPBACK = re.compile(r"|http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]+)?", re.ASCII)
+NOT_HERE = "EXCHANGE_BASE_URL must be on this machine: EXCHANGE_BASE_URL=http://127.0.0.1:9100"
+"""Who answers for every exchange is shown every API key."""
 ENVIRONMENTS = (LOCAL := "local", "staging", "production")
 """What the console's banner says; on `local` alone its cookies go without TLS."""
 REDIS_OPTIONS = {
@@ -167,8 +171,8 @@ def check(settings: Mapping[str, Any]) -> None:
         _database_url("DATABASE_MIGRATION_URL", settings["DATABASE_MIGRATION_URL"])
         if settings["DATABASE_MIGRATION_URL"] != settings["SQLALCHEMY_DATABASE_URI"]
         else "",
-        _origins(settings["CORS_ORIGINS"]),
-        _base_url(settings["EXCHANGE_BASE_URL"]),
+        _matching(ORIGIN, settings["CORS_ORIGINS"], NOT_ORIGINS),
+        _matching(LOOPBACK, [settings["EXCHANGE_BASE_URL"]], NOT_HERE),
         _choice("LOG_LEVEL", settings["LOG_LEVEL"], ("INFO", "DEBUG", "WARNING", "ERROR")),
         _choice("LOG_FORMAT", settings["LOG_FORMAT"], ("json", "text")),
         memory_limits(storage, settings["WORKERS"]),
@@ -200,18 +204,8 @@ def _secret_key(value: str) -> str:
     return ""
 
 
-def _origins(values: list[str]) -> str:
-    """Return what is wrong with the origins: Flask-Cors takes anything odd for a pattern."""
-    if all(ORIGIN.fullmatch(value) for value in values):
-        return ""
-    return "CORS_ORIGINS must list exact origins, such as CORS_ORIGINS=https://console.example.com"
-
-
-def _base_url(value: str) -> str:
-    """Return why API keys must not be sent there: a stand-in for all exchanges is on this host."""
-    if not value or LOOPBACK.fullmatch(value):
-        return ""
-    return "EXCHANGE_BASE_URL must be on this machine: EXCHANGE_BASE_URL=http://127.0.0.1:9100"
+def _matching(pattern: re.Pattern[str], values: list[str], refusal: str) -> str:
+    return "" if all(pattern.fullmatch(value) for value in values) else refusal
 
 
 def _choice(name: str, value: str, choices: tuple[str, ...]) -> str:

@@ -54,6 +54,8 @@ class KnownExchange:
 
     `credentials` are in the order of a form. `hosts` are all that may ever be called to ask what a
     key may do, `testnet_hosts` the same for keys of the testnet; without a `ccxt_id` none can be.
+    One that is closing is known, for keys and markets there are, and disabled unless an owner says
+    otherwise.
     """
 
     slug: str
@@ -67,6 +69,7 @@ class KnownExchange:
     hosts: frozenset[str]
     testnet_hosts: frozenset[str]
     ccxt_id: str | None
+    is_closing: bool
 
     @property
     def has_testnet(self) -> bool:
@@ -113,6 +116,7 @@ def _exchange(row: Mapping[str, object]) -> KnownExchange:
         hosts=frozenset(_texts(row["hosts"])),
         testnet_hosts=frozenset(_texts(row["testnet_hosts"])),
         ccxt_id=None if row["ccxt_id"] is None else str(row["ccxt_id"]),
+        is_closing=bool(row.get("is_closing")),
     )
 
 

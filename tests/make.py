@@ -11,9 +11,9 @@ from pipelabs.audit import Actor
 from pipelabs.errors import Unauthenticated
 from pipelabs.extensions import db
 from pipelabs.models import Admin, Exchange, ExchangeAPIKey, Role, Session, now
-from pipelabs.sealing import Secret
+from pipelabs.sealing import Sealed, Secret
 from pipelabs.services.api_key_rights import Said
-from pipelabs.services.api_keys import store
+from pipelabs.services.api_key_rows import store
 from pipelabs.services.clients import create_client
 from pipelabs.services.exchanges import ensure_exchanges
 from pipelabs.services.sessions import Claims, sign_in
@@ -121,6 +121,13 @@ def make_key(client=None, exchange="okx", said=None, **changes):
     later = {"ip_note": "", "expires_at": changes.get("expires_at"), "credentials": credentials}
     store(key, later, said or make_said(read="yes", trade="yes", withdraw="no"))
     return key
+
+
+def flipped(sealed, place):
+    """The same sealed text with one bit changed."""
+    blob = bytearray(sealed.blob)
+    blob[place] ^= 1
+    return Sealed(bytes(blob))
 
 
 def make_said(failure=None, expires_at=None, **verdicts):

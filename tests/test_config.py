@@ -21,6 +21,7 @@ KEY = "MTIzNDU2Nzg5MGFiY2RlZmdoaWprbG1ub3BxcnN0dXY="
 NEW_SECRET = f"set SECRET_KEY to the output of: {config.NEW_SECRET}"
 NEW_DATABASE = "DATABASE_URL=postgresql://USER:PASSWORD@HOST:5432/pipelabs"
 NEW_REDIS = "REDIS_URL=redis://127.0.0.1:6379/0, or WEB_CONCURRENCY=1"
+NEW_STUB = "EXCHANGE_BASE_URL=http://127.0.0.1:9100"
 NEW_ORIGIN = "CORS_ORIGINS=https://console.example.com"
 
 
@@ -87,6 +88,13 @@ def test_the_specifications_three_variables_start_it(settings):
             )
             for origins in ("*", "https://a.example, *", "https://*.example.com")
         ),
+        *(
+            (
+                {"EXCHANGE_BASE_URL": url},
+                ["EXCHANGE_BASE_URL must be on this machine: " + NEW_STUB],
+            )
+            for url in ("https://127.0.0.1", "http://stub.example", "http://127.0.0.1@evil.example")
+        ),
         (
             {"WEB_CONCURRENCY": "2"},
             [f"2 workers would each count their own limits: set {NEW_REDIS}"],
@@ -104,7 +112,7 @@ def test_the_specifications_three_variables_start_it(settings):
             [f"SECRET_KEY is not set: {NEW_SECRET}", f"DATABASE_URL is not set: {NEW_DATABASE}"],
         ),
     ],
-    ids=range(20),
+    ids=range(23),
 )
 def test_a_setting_that_must_not_be_started_with_is_refused(settings, changes, sentences):
     with pytest.raises(ConfigError) as refused:

@@ -7,17 +7,12 @@ from hypothesis import strategies as st
 
 from pipelabs.errors import Undecryptable
 from pipelabs.sealing import WRAPPED_END, Binding, Sealed, Secret, Vault
+from tests.make import flipped
 
 BINDING = Binding(uuid4(), uuid4(), "okx", "credentials")
 KEYS = {1: b"1" * 32, 2: b"2" * 32}
 OLD, NEW = Vault({1: KEYS[1]}), Vault({2: KEYS[2], 1: KEYS[1]})
 SECRET = Secret("canary-7f3b1d90c4e8462aa5c1-canary")
-
-
-def altered(sealed, place):
-    blob = bytearray(sealed.blob)
-    blob[place] ^= 1
-    return Sealed(bytes(blob))
 
 
 @given(st.text())
@@ -46,7 +41,7 @@ def test_every_bit_counts():
 
     for place in range(len(sealed.blob)):
         with pytest.raises(Undecryptable):
-            OLD.reveal(altered(sealed, place), BINDING)
+            OLD.reveal(flipped(sealed, place), BINDING)
 
 
 @pytest.mark.parametrize("length", [0, 1, 2, 3, 20, 62, 63, 70])

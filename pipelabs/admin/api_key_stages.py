@@ -11,7 +11,7 @@ from pipelabs.audit import Event
 from pipelabs.models import ExchangeAPIKey, Permission
 from pipelabs.schemas.admins import Confirmed
 from pipelabs.schemas.api_keys import Acceptance, KeyReplacement
-from pipelabs.services import api_key_stages, api_keys
+from pipelabs.services import api_key_rows, api_key_stages, api_keys
 from pipelabs.web.auth import needs
 from pipelabs.web.forms import Form, posted
 
@@ -50,7 +50,7 @@ REVOKE = Act(
 @needs(Permission.API_KEYS_WRITE)
 def replace(key_id: UUID) -> ResponseReturnValue:
     """Show the form of a replacement."""
-    key = api_keys.get_key(key_id)
+    key = api_key_rows.get_key(key_id)
     known = registry.known()[key.exchange]
     return render_template(REPLACE, form=Form(KeyReplacement), key=key, known=known)
 
@@ -59,7 +59,7 @@ def replace(key_id: UUID) -> ResponseReturnValue:
 @needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_REPLACEMENT_REFUSED)
 def add_replacement(key_id: UUID) -> ResponseReturnValue:
     """Add a candidate; the live key works on."""
-    key = api_keys.get_key(key_id)
+    key = api_key_rows.get_key(key_id)
     known = registry.known()[key.exchange]
     form = posted(KeyReplacement, REPLACE, key=key, known=known)
     candidate = api_key_stages.add_replacement(key_id, form.load(), g.actor)
@@ -70,14 +70,14 @@ def add_replacement(key_id: UUID) -> ResponseReturnValue:
 @needs(Permission.API_KEYS_ACCEPT)
 def accept(key_id: UUID) -> ResponseReturnValue:
     """Show the form that asks an owner why."""
-    return render_template(ACCEPT, form=Form(Acceptance), key=api_keys.get_key(key_id))
+    return render_template(ACCEPT, form=Form(Acceptance), key=api_key_rows.get_key(key_id))
 
 
 @bp.post("/accept")
 @needs(Permission.API_KEYS_ACCEPT, refused=Event.API_KEY_ACCEPT_REFUSED)
 def take_risk(key_id: UUID) -> ResponseReturnValue:
     """Accept that nobody knows whether the key can withdraw."""
-    form = posted(Acceptance, ACCEPT, key=api_keys.get_key(key_id))
+    form = posted(Acceptance, ACCEPT, key=api_key_rows.get_key(key_id))
     key = api_keys.accept_key(key_id, form.load()["reason"], g.actor)
     return _to(key, "The risk is accepted; the key may be traded with.")
 
@@ -128,12 +128,12 @@ def confirm_revoke(key_id: UUID) -> ResponseReturnValue:
 
 
 def _ask(key_id: UUID, act: Act) -> ResponseReturnValue:
-    return render_template(CONFIRM, key=api_keys.get_key(key_id), act=act)
+    return render_template(CONFIRM, key=api_key_rows.get_key(key_id), act=act)
 
 
 def _confirmed(key_id: UUID, act: Act) -> None:
     """Take what the page of `_ask` sends; an error from here on shows that page again."""
-    posted(Confirmed, CONFIRM, key=api_keys.get_key(key_id), act=act).load()
+    posted(Confirmed, CONFIRM, key=api_key_rows.get_key(key_id), act=act).load()
 
 
 def _to(key: ExchangeAPIKey, said: str) -> ResponseReturnValue:

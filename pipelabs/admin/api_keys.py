@@ -13,6 +13,7 @@ from pipelabs.schemas.api_key_forms import KeyChoice, KeyEdit, KeyForm, KeyTarge
 from pipelabs.schemas.api_keys import ExpiringQuery, KeysQuery
 from pipelabs.services import (
     api_key_lists,
+    api_key_rows,
     api_key_stages,
     api_keys,
     client_lists,
@@ -94,7 +95,7 @@ def create() -> ResponseReturnValue:
 @needs(Permission.API_KEYS_READ)
 def show(key_id: UUID) -> ResponseReturnValue:
     """Show a key: what it may do, what stands by to replace it, who else has its account."""
-    return render_template("admin/api_keys/show.html", **_about(api_keys.get_key(key_id)))
+    return render_template("admin/api_keys/show.html", **_about(api_key_rows.get_key(key_id)))
 
 
 @bp.post("/<uuid:key_id>/verify")
@@ -109,7 +110,7 @@ def verify(key_id: UUID) -> ResponseReturnValue:
 @needs(Permission.API_KEYS_WRITE)
 def edit(key_id: UUID) -> ResponseReturnValue:
     """Show the form of what the desk notes of a key."""
-    key = api_keys.get_key(key_id)
+    key = api_key_rows.get_key(key_id)
     values = {"label": key.label, "ip_note": key.ip_note, "version": key.version}
     values["expires_on"] = key.expires_on
     return render_template(EDIT, form=Form(KeyEdit, values), key=key)
@@ -119,7 +120,7 @@ def edit(key_id: UUID) -> ResponseReturnValue:
 @needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_UPDATE_REFUSED)
 def update(key_id: UUID) -> ResponseReturnValue:
     """Change what the desk notes of a key."""
-    form = posted(KeyEdit, EDIT, key=api_keys.get_key(key_id))
+    form = posted(KeyEdit, EDIT, key=api_key_rows.get_key(key_id))
     data = form.load()
     version = data.pop("version")
     return _to(api_keys.update_key(key_id, data, g.actor, version=version), "The key was saved.")

@@ -21,7 +21,7 @@ from pipelabs.schemas.api_keys import (
     KeysListed,
     KeysQuery,
 )
-from pipelabs.services import api_key_lists, api_key_stages, api_keys
+from pipelabs.services import api_key_lists, api_key_rows, api_key_stages, api_keys
 from pipelabs.services.api_key_rights import CAN_WITHDRAW
 from pipelabs.web import expected_version, reply
 from pipelabs.web.auth import needs
@@ -40,7 +40,7 @@ NO_VAULT = Unavailable(
     "API keys cannot be sealed or opened here: VAULT_KEYS is not set.", code="vault_not_configured"
 )
 STALE = Stale("The key has changed: it is at version 4, not 3.")
-GONE = IllegalMove(api_keys.GONE)
+GONE = IllegalMove(api_key_rows.GONE)
 TAMPERED = Undecryptable("It cannot be opened: it was altered, or belongs to another record.")
 """Examples for the document."""
 
@@ -86,7 +86,7 @@ def create(data: Mapping[str, Any]) -> ResponseReturnValue:
 @bp.response(200, KeyShown, headers={"ETag": "ETag"})
 def show(key_id: UUID) -> ResponseReturnValue:
     """Show one key, masked; the ETag is its version."""
-    return _shown(api_keys.get_key(key_id))
+    return _shown(api_key_rows.get_key(key_id))
 
 
 @bp.patch("/<uuid:key_id>")

@@ -15,7 +15,7 @@ from pipelabs.extensions import db
 from pipelabs.models import ExchangeAPIKey, KeyStage, KeyStatus, now
 from pipelabs.registry import Credential
 from pipelabs.services.api_key_rights import ask, refuse_unfit
-from pipelabs.services.api_keys import (
+from pipelabs.services.api_key_rows import (
     destroy,
     get_key,
     locked,

@@ -136,7 +136,7 @@ def _row(known: KnownExchange) -> dict[str, Any]:
         "slug": known.slug,
         "credentials": [one.value for one in known.credentials],
         "aliases": list(known.aliases),
-        "is_enabled": True,
+        "is_enabled": not known.is_closing,
         "config": {},
         "version": 1,
         "created_at": moment,

@@ -5,8 +5,7 @@ from sqlalchemy import update
 
 from pipelabs.extensions import db
 from pipelabs.models import ExchangeAPIKey, KeyStage, now
-from pipelabs.sealing import Sealed
-from tests.make import make_client, make_exchange, make_key
+from tests.make import flipped, make_client, make_exchange, make_key
 
 
 @pytest.fixture
@@ -30,8 +29,7 @@ def tampered(app, keys):
     """The id of a row whose wrap was altered."""
     with app.app_context():
         key = db.session.get_one(ExchangeAPIKey, keys[1])
-        blob = key.credentials.blob
-        key.credentials = Sealed(blob[:20] + bytes([blob[20] ^ 1]) + blob[21:])
+        key.credentials = flipped(key.credentials, 20)
         db.session.commit()
     return str(keys[1])
 

@@ -8,7 +8,12 @@ from pipelabs.extensions import db, finish
 from pipelabs.models import Admin, Permission, Role
 from tests.make import make_admin, make_session
 
-OWNERS = {Permission.ADMINS_READ, Permission.ADMINS_WRITE, Permission.EXCHANGES_WRITE}
+OWNERS = {
+    Permission.ADMINS_READ,
+    Permission.ADMINS_WRITE,
+    Permission.API_KEYS_ACCEPT,
+    Permission.EXCHANGES_WRITE,
+}
 
 
 @pytest.mark.parametrize(
@@ -72,7 +77,7 @@ def test_an_admin_with_a_session_stays(app):
 @pytest.mark.parametrize(
     ("role", "denied"),
     [
-        (Role.VIEWER, OWNERS | {Permission.CLIENTS_WRITE}),
+        (Role.VIEWER, OWNERS | {Permission.API_KEYS_WRITE, Permission.CLIENTS_WRITE}),
         (Role.OPERATOR, OWNERS),
         (Role.OWNER, set()),
     ],

@@ -19,7 +19,7 @@ def test_a_key_that_can_withdraw_is_refused_with_the_evidence():
     with pytest.raises(CanWithdraw, match="OKX says that this key can withdraw") as refused:
         refuse_unfit("okx", said)
 
-    assert refused.value.body()["rights"]["withdraw"]["verdict"] == "yes"
+    assert refused.value.rights["withdraw"]["verdict"] == "yes"
     assert refused.value.code == "withdrawal_allowed"
 
 

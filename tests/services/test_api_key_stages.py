@@ -10,6 +10,7 @@ from pipelabs.extensions import db
 from pipelabs.models import AuditEvent, ExchangeAPIKey, KeyStage, KeyStatus, now
 from pipelabs.sealing import Secret
 from pipelabs.services import api_key_stages
+from pipelabs.services.api_key_rows import destroy, opened
 from pipelabs.services.api_key_stages import (
     KEPT_FOR,
     candidate_of,
@@ -18,7 +19,6 @@ from pipelabs.services.api_key_stages import (
     predecessor_of,
     roll_back,
 )
-from pipelabs.services.api_keys import opened
 from tests.make import make_actor, make_client, make_credentials, make_exchange, make_key
 
 ACTOR = make_actor()
@@ -71,7 +71,7 @@ def test_a_live_key_waits_for_no_cut_over(pair):
 
 def test_a_candidate_takes_the_place_of_a_revoked_key(pair):
     live, candidate = pair
-    api_key_stages.destroy(live)
+    destroy(live)
 
     cut_over(candidate.id, ACTOR)
 
@@ -93,7 +93,7 @@ def test_a_roll_back_can_be_taken_back_too(pair):
 def test_there_is_no_way_back_without_a_kept_key(pair):
     live, candidate = pair
     cut_over(candidate.id, ACTOR)
-    api_key_stages.destroy(db.session.get_one(ExchangeAPIKey, live.id))
+    destroy(db.session.get_one(ExchangeAPIKey, live.id))
 
     for key in (live, candidate):
         with pytest.raises(IllegalMove, match="no key left to go back to"):
@@ -118,18 +118,16 @@ def test_what_was_replaced_is_destroyed_after_a_day(pair, rows):
 def test_what_stands_by_is_found_from_the_live_key(pair):
     live, candidate = pair
 
-    assert candidate_of(live).id == candidate.id
-    assert candidate_of(candidate) is None
-    assert predecessor_of(live) is None
+    before = (candidate_of(live), candidate_of(candidate), predecessor_of(live))
     cut_over(candidate.id, ACTOR)
 
-    assert predecessor_of(candidate).id == live.id
-    assert predecessor_of(live) is None
+    assert before == (candidate, None, None)
+    assert (predecessor_of(candidate), predecessor_of(live)) == (live, None)
 
 
 def test_a_replacement_is_judged_by_its_exchanges_shape(pair):
     live, candidate = pair
-    api_key_stages.destroy(candidate)
+    destroy(candidate)
     parts = make_credentials()
     del parts["passphrase"]
 
@@ -161,7 +159,7 @@ def test_an_unknown_key_moves_nowhere(pair):
 
 def test_a_candidate_is_examined_before_it_waits(venues, pair):
     live, candidate = pair
-    api_key_stages.destroy(candidate)
+    destroy(candidate)
     db.session.commit()
     parts = {part: Secret(text) for part, text in credentials("okx", Scenario.TRADE_ONLY).items()}
     data = {"credentials": parts, "ip_note": "", "expires_at": None}

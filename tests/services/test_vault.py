@@ -5,9 +5,8 @@ from pipelabs.crypto import vault as the_vault
 from pipelabs.errors import IllegalMove, InvalidInput, Unavailable
 from pipelabs.extensions import db
 from pipelabs.models import AuditEvent, ExchangeAPIKey
-from pipelabs.sealing import Sealed
 from pipelabs.services import vault
-from tests.make import make_actor, make_client, make_exchange, make_key
+from tests.make import flipped, make_actor, make_client, make_exchange, make_key
 
 
 @pytest.fixture
@@ -18,13 +17,6 @@ def keys(app, ring):
         client = make_client()
         made = [make_key(client, label=f"account {number}") for number in range(3)]
         yield sorted(made, key=lambda key: key.id)
-
-
-def tamper(key):
-    blob = bytearray(key.credentials.blob)
-    blob[70] ^= 1
-    key.credentials = Sealed(bytes(blob))
-    db.session.flush()
 
 
 def secrets(keys):
@@ -60,9 +52,7 @@ def test_every_batch_of_a_rotation_is_on_record(keys, ring, rows):
 
 def test_a_row_that_does_not_open_is_named_and_left(keys, ring):
     tampered = keys[1]
-    wrap = bytearray(tampered.credentials.blob)
-    wrap[20] ^= 1
-    tampered.credentials = Sealed(bytes(wrap))
+    tampered.credentials = flipped(tampered.credentials, 20)
     db.session.flush()
     ring(2, 1)
 
@@ -113,7 +103,8 @@ def test_neither_the_writing_version_nor_an_unknown_one_is_retired(keys, version
 
 
 def test_a_check_counts_rows_and_names_what_does_not_open(keys):
-    tamper(keys[2])
+    keys[2].credentials = flipped(keys[2].credentials, 70)
+    db.session.flush()
 
     found = vault.check()
 

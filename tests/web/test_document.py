@@ -7,7 +7,7 @@ import pytest
 from openapi_spec_validator import validate
 from werkzeug.exceptions import HTTPException
 
-from pipelabs.schemas import admins, api_tokens, audit, clients, dashboard, exchanges
+from pipelabs.schemas import admins, api_keys, api_tokens, audit, clients, dashboard, exchanges
 from pipelabs.schemas.errors import Refused
 from pipelabs.web import document, headers, idempotency
 from tests.make import QUICK_CLIENT
@@ -21,8 +21,10 @@ LIST = ("get", "/api/admin/clients")
 UPDATE = ("patch", "/api/admin/clients/{client_id}")
 MOVE = ("post", "/api/admin/clients/{client_id}/status")
 SET = ("patch", "/api/admin/exchanges/{exchange}")
+NOTE = ("patch", "/api/admin/api-keys/{key_id}")
 SCHEMAS = {
     **vars(admins),
+    **vars(api_keys),
     **vars(api_tokens),
     **vars(audit),
     **vars(clients),
@@ -222,7 +224,7 @@ def test_if_match_is_a_field_of_what_can_be_stale(operations):
         if parameter["name"] == "If-Match"
     }
 
-    assert set(takers) == {UPDATE, MOVE, SET}
+    assert set(takers) == {UPDATE, MOVE, SET, NOTE}
     assert all(re.fullmatch(pattern, '"1"') for pattern in takers.values())
 
 

@@ -1,0 +1,123 @@
+"""The row of an exchange API key: stored, opened, locked, wiped, and told in the audit trail."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import select
+
+from pipelabs import audit
+from pipelabs.audit import Actor, Event
+from pipelabs.crypto import fingerprint, vault
+from pipelabs.errors import IllegalMove, NotFound, Stale
+from pipelabs.extensions import db
+from pipelabs.models import ExchangeAPIKey, KeyStage, KeyStatus, now
+from pipelabs.registry import Credential
+from pipelabs.sealing import Secret
+from pipelabs.services.api_key_rights import Said, note
+from pipelabs.xray import Right
+
+GONE = "The secrets of this key are destroyed; add a new one."
+PUBLIC = (
+    Credential.API_KEY,
+    Credential.WALLET_ADDRESS,
+    Credential.LOGIN,
+    Credential.UID,
+    Credential.ACCOUNT_ID,
+)
+"""Parts of which four characters may be shown, the one that tells most first."""
+SHORTEST_SHOWN = 12
+"""Of a shorter API key four characters would be too much to show."""
+
+
+def get_key(key_id: UUID) -> ExchangeAPIKey:
+    """Return the key, or raise `NotFound`."""
+    if key := db.session.get(ExchangeAPIKey, key_id):
+        return key
+    raise NotFound("There is no such API key.")
+
+
+def opened(key: ExchangeAPIKey) -> dict[str, Secret]:
+    """Return the parts of the key in the clear; no answer, page, log or error may have them.
+
+    Raise `IllegalMove` for a destroyed key and `Undecryptable` for one that was tampered with.
+    """
+    if key.credentials is None:
+        raise IllegalMove(GONE)
+    text = vault().reveal(key.credentials, key.binding).text
+    return {part: Secret(value) for part, value in json.loads(text).items()}
+
+
+def store(key: ExchangeAPIKey, data: Mapping[str, Any], said: Said) -> None:
+    """Add the new key with its credentials sealed in it, and what its exchange said."""
+    credentials: Mapping[str, Secret] = data["credentials"]
+    part = public_part(credentials)
+    text = credentials[part or next(iter(credentials))].text
+    key.id, key.created_at, key.updated_at = uuid4(), now(), now()
+    key.version, key.status, key.stage = 1, KeyStatus.UNVERIFIED, key.stage or KeyStage.LIVE
+    key.ip_note, key.expires_at = data["ip_note"], data["expires_at"]
+    key.fields = list(credentials)
+    key.last_four = text[-4:] if part and len(text) >= SHORTEST_SHOWN else ""
+    key.fingerprint = fingerprint(key.exchange, Secret(text))
+    document = json.dumps({part: secret.text for part, secret in credentials.items()})
+    key.credentials = vault().seal(Secret(document), key.binding)
+    key.key_version = key.credentials.key_version
+    note(key, said)
+    db.session.add(key)
+    db.session.flush()
+
+
+def public_part(credentials: Mapping[str, Secret]) -> str:
+    """Return the part that tells an account and is no secret; none where all of them are."""
+    return next((part for part in PUBLIC if part in credentials), "")
+
+
+def locked(key_id: UUID, version: int | None = None) -> ExchangeAPIKey:
+    """Return the key as it stands now, locked; raise `NotFound`, or `Stale` for another version."""
+    wanted = select(ExchangeAPIKey).where(ExchangeAPIKey.id == key_id)
+    wanted = wanted.with_for_update(of=ExchangeAPIKey)
+    key = db.session.scalar(wanted.execution_options(populate_existing=True))
+    if not key:
+        raise NotFound("There is no such API key.")
+    if version not in (None, key.version):
+        sentence = f"The key has changed: it is at version {key.version}, not {version}."
+        raise Stale(sentence, facts={"version": str(version), "stored": str(key.version)})
+    return key
+
+
+def touch(key: ExchangeAPIKey) -> None:
+    """Count a change; two labels that are made equal at once meet at the unique index here."""
+    key.version, key.updated_at = key.version + 1, now()
+    db.session.flush()
+
+
+def destroy(key: ExchangeAPIKey) -> None:
+    """Wipe what is sealed; the row stays for the trail and the lists."""
+    key.credentials = key.key_version = key.destroy_at = None
+    key.stage = KeyStage.DESTROYED
+    touch(key)
+
+
+def record(
+    happened: Event, key: ExchangeAPIKey, actor: Actor, facts: Mapping[str, str] | None = None
+) -> None:
+    """Record what was done to a key: which it is, and nothing that is secret."""
+    about = {
+        "key": str(key.id),
+        "exchange": key.exchange,
+        "label": key.label,
+        "api_key": key.masked,
+    }
+    audit.record(happened, actor, client_id=key.client_id, facts=about | dict(facts or {}))
+
+
+def what_was_said(key: ExchangeAPIKey) -> dict[str, str]:
+    """Return the facts of an examination."""
+    facts = {"status": key.status.value}
+    if key.failure:
+        facts["failure"] = key.failure
+    for right, found in key.rights.items():
+        if found["evidence"] or right == Right.WITHDRAW:
+            facts[right] = f"{found['verdict']} ({found['evidence'] or 'nobody says'})"
+    return facts
