@@ -18,9 +18,8 @@ WELL_KNOWN_SECRETS = ("change", "default", "example", "insecure", "password", "s
 """Words that only a copied example holds; 48 random characters hold one by chance once in 10⁹."""
 SECRET_BYTES = 32
 """RFC 7518, 3.2: a key for HS256 is no shorter than the hash."""
-ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]+)?", re.ASCII)
+ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]+)?", re.ASCII)  # what is odd, Flask-Cors reads as a pattern
 NOT_ORIGINS = "CORS_ORIGINS must list exact origins, such as CORS_ORIGINS=https://console.example.com"
-"""Flask-Cors takes anything odd for a pattern."""
 LOOPBACK = re.compile(r"|http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]+)?", re.ASCII)
 NOT_HERE = "EXCHANGE_BASE_URL must be on this machine: EXCHANGE_BASE_URL=http://127.0.0.1:9100"
 """Who answers for every exchange is shown every API key."""
@@ -104,8 +103,7 @@ class Config:
     SLOW_QUERY_MS = number("SLOW_QUERY_MS", 200)
 
     MAX_CONTENT_LENGTH = 256 * 1024
-    MAX_FORM_MEMORY_SIZE = 64 * 1024
-    MAX_FORM_PARTS = 20
+    MAX_FORM_MEMORY_SIZE, MAX_FORM_PARTS = 64 * 1024, 20
     PROPAGATE_EXCEPTIONS = False
 
     THREADS = number("THREADS", 16, least=1)
@@ -141,14 +139,12 @@ class Config:
     RATELIMIT_GENERAL = env("RATELIMIT_GENERAL", "100/minute")
     RATELIMIT_CONSOLE = env("RATELIMIT_CONSOLE", "300/minute")
 
-    JWT_ALGORITHM = "HS256"
-    JWT_DECODE_ALGORITHMS = ["HS256"]
+    JWT_ALGORITHM, JWT_DECODE_ALGORITHMS = "HS256", ["HS256"]
     JWT_ENCODE_ISSUER = JWT_DECODE_ISSUER = "pipelabs"
     JWT_ENCODE_AUDIENCE = JWT_DECODE_AUDIENCE = "pipelabs-admin"
     JWT_ACCESS_TOKEN_EXPIRES = timedelta(minutes=15)
     JWT_REFRESH_TOKEN_EXPIRES = JWT_CONSOLE_TOKEN_EXPIRES = timedelta(hours=12)
-    JWT_DECODE_LEEWAY = 10
-    JWT_TOKEN_LOCATION = ["headers"]
+    JWT_DECODE_LEEWAY, JWT_TOKEN_LOCATION = 10, ["headers"]
 
 
 class Development(Config):
