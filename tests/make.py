@@ -6,17 +6,20 @@ from datetime import timedelta
 from functools import cache
 from uuid import uuid4
 
-from pipelabs import passwords
+from pipelabs import passwords, registry
 from pipelabs.audit import Actor
 from pipelabs.errors import Unauthenticated
 from pipelabs.extensions import db
-from pipelabs.models import Admin, Role, Session, now
+from pipelabs.models import Admin, Bot, Exchange, Role, Session, now
+from pipelabs.services.clients import create_client
 from pipelabs.services.sessions import Claims, sign_in
+from pipelabs.symbols import parse
 from pipelabs.wallets import Chain, Wallet
 
 PASSWORD = "a-Long-quiet-evening-42"
 WALLET = "0x52908400098527886E0F7030069857D2E4169EE7"
 QUICK_CLIENT = "/api/admin/quick-client"
+FACTS = ("slug", "name", "kind", "website", "docs_url", "symbol_style", "has_testnet")
 
 
 def make_body(**changes):
@@ -93,3 +96,34 @@ def is_let_in(email, password):
     except Unauthenticated:
         return False
     return True
+
+
+def make_exchange(slug="okx", **changes):
+    """Add an exchange as the registry knows it."""
+    known = registry.known()[slug]
+    facts = {name: getattr(known, name) for name in FACTS}
+    facts |= {"credentials": list(known.credentials), "aliases": list(known.aliases)}
+    exchange = Exchange(**facts | changes)
+    db.session.add(exchange)
+    db.session.flush()
+    return exchange
+
+
+def make_client(**changes):
+    """Add a client with a wallet of its own."""
+    wallet = Wallet(Chain.EVM, make_wallet())
+    return create_client(
+        make_data(wallet_address=wallet, email=None, **changes), make_actor()
+    ).client
+
+
+def make_item(symbol="BTC/USDT", exchange="okx", **changes):
+    """What `ClientMarketItem` loads."""
+    return {
+        "symbol": parse(symbol),
+        "exchange": exchange,
+        "exchange_symbol": None,
+        "bot": Bot.MARKET_MAKER,
+        "spread_target_bps": None,
+        "daily_volume_target": None,
+    } | changes

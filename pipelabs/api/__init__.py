@@ -3,11 +3,34 @@
 from flask import Flask
 from flask_smorest import Blueprint
 
-from pipelabs.api import admins, api_tokens, audit, auth, clients, dashboard, docs, health
+from pipelabs.api import (
+    admins,
+    api_tokens,
+    audit,
+    auth,
+    client_markets,
+    clients,
+    dashboard,
+    docs,
+    health,
+    markets,
+    token_pairs,
+)
 from pipelabs.web import document
 
 api = Blueprint("api", __name__, url_prefix="/api")
-NOUNS = (auth, clients, admins, api_tokens, audit, dashboard, docs)
+NOUNS = (
+    auth,
+    clients,
+    client_markets,
+    token_pairs,
+    markets,
+    admins,
+    api_tokens,
+    audit,
+    dashboard,
+    docs,
+)
 for noun in NOUNS:
     api.register_blueprint(noun.bp)
 

@@ -21,6 +21,8 @@ class Permission(StrEnum):
     CLIENTS_WRITE = "clients.write"
     SELF_READ = "self.read"
     SELF_WRITE = "self.write"
+    TOKEN_PAIRS_READ = "token_pairs.read"
+    TOKEN_PAIRS_WRITE = "token_pairs.write"
 
 
 class Role(StrEnum):
@@ -42,11 +44,12 @@ _VIEWER = frozenset(
         Permission.CLIENTS_READ,
         Permission.SELF_READ,
         Permission.SELF_WRITE,
+        Permission.TOKEN_PAIRS_READ,
     }
 )
 ROLE_PERMISSIONS = {
     Role.VIEWER: _VIEWER,
-    Role.OPERATOR: _VIEWER | {Permission.CLIENTS_WRITE},
+    Role.OPERATOR: _VIEWER | {Permission.CLIENTS_WRITE, Permission.TOKEN_PAIRS_WRITE},
     Role.OWNER: frozenset(Permission),
 }
 

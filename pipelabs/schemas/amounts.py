@@ -6,6 +6,7 @@ from typing import Any
 
 from marshmallow import fields
 
+from pipelabs.amounts import plain
 from pipelabs.schemas.fields import PlainText
 
 WRITTEN = re.compile(r"[0-9]{1,20}(\.[0-9]{1,18})?", re.ASCII)
@@ -44,9 +45,3 @@ class Amount(fields.Field[Decimal]):
         if self.most is not None and amount > self.most:
             raise self.make_error("most", most=plain(self.most))
         return amount
-
-
-def plain(amount: Decimal) -> str:
-    """Return the amount in digits, without an exponent and without zeros that say nothing."""
-    text = f"{amount:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -8,9 +8,11 @@ from flask import Flask, current_app, render_template
 from flask_smorest import Api, Blueprint
 from marshmallow import fields
 
+from pipelabs.schemas.amounts import Amount
 from pipelabs.schemas.api_tokens import LONGEST_DAYS, Days, Network, Several
 from pipelabs.schemas.audit import Moment
 from pipelabs.schemas.errors import Refused
+from pipelabs.schemas.exchanges import ExchangeSlug
 from pipelabs.schemas.fields import (
     Body,
     Choice,
@@ -20,6 +22,7 @@ from pipelabs.schemas.fields import (
     PlainText,
     WalletAddress,
 )
+from pipelabs.schemas.token_pairs import SymbolField
 from pipelabs.web import limits
 from pipelabs.web.headers import TOLD
 from pipelabs.web.operations import Operations
@@ -89,7 +92,7 @@ def _minutes() -> int:
 
 def _describe_fields(document: Document) -> None:
     """Teach the library our kinds of field, and name the header fields and tokens."""
-    for kind in (WalletAddress, Choice, Moment, Network):
+    for kind in (WalletAddress, Choice, Moment, Network, Amount, ExchangeSlug, SymbolField):
         document.register_field(kind, "string", None)
     document.register_field(EmailAddress, "string", "email")
     document.register_field(Password, "string", "password")

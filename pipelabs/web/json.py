@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Never
 
 from flask import Request
@@ -15,6 +15,8 @@ from pipelabs.schemas.fields import MarkupSentence
 from pipelabs.web import query
 
 DEEPEST = 32
+WHOLE = "_schema"
+"""Under which marshmallow tells what is wrong with an object as a whole."""
 MOST_MEMBERS = 64
 """More than any form has; keeps the list of unknown members an answer and not a flood."""
 
@@ -74,12 +76,25 @@ class StrictParser(FlaskParser):
         raise wrong_fields(fields) from None
 
 
-def wrong_fields(fields: Mapping[str, list[str]]) -> InvalidInput:
-    """Return the refusal of a body that has these fields wrong, and markup's code if it has any."""
+def wrong_fields(wrong: Mapping[str, Any]) -> InvalidInput:
+    """Return the refusal of a body that has these fields wrong, and markup's code if it has any.
+
+    What is wrong inside a list is named by its place: `markets.3.symbol`.
+    """
+    fields = dict(_flat(wrong))
     sentences = [sentence for found in fields.values() for sentence in found]
     codes = {sentence.code for sentence in sentences if isinstance(sentence, MarkupSentence)}
     names = ", ".join(name[:64] for name in list(fields)[:10])
     return InvalidInput(f"Invalid input: {names}", code=next(iter(codes), None), fields=fields)
+
+
+def _flat(wrong: Mapping[Any, Any], above: str = "") -> Iterator[tuple[str, list[str]]]:
+    for name, found in wrong.items():
+        if isinstance(found, Mapping):
+            # What is wrong with an entry as a whole has no field of its own.
+            yield from _flat(found, f"{above}{name}." if name != WHOLE else above)
+        else:
+            yield (f"{above}{name}" if name != WHOLE else above.rstrip(".") or WHOLE), found
 
 
 def _refuse_other_media(request: Request) -> None:

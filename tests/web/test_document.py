@@ -7,7 +7,16 @@ import pytest
 from openapi_spec_validator import validate
 from werkzeug.exceptions import HTTPException
 
-from pipelabs.schemas import admins, api_tokens, audit, clients, dashboard
+from pipelabs.schemas import (
+    admins,
+    api_tokens,
+    audit,
+    client_markets,
+    clients,
+    dashboard,
+    markets,
+    token_pairs,
+)
 from pipelabs.schemas.errors import Refused
 from pipelabs.web import document, headers, idempotency
 from tests.make import QUICK_CLIENT
@@ -25,7 +34,19 @@ SCHEMAS = {
     **vars(api_tokens),
     **vars(audit),
     **vars(clients),
+    **vars(client_markets),
     **vars(dashboard),
+    **vars(markets),
+    **vars(token_pairs),
+}
+MADE = {
+    ("post", "/api/admin/clients/{client_id}/markets"),
+    ("post", "/api/admin/markets"),
+    ("post", "/api/admin/token-pairs"),
+}
+CHANGED = {
+    ("patch", "/api/admin/clients/{client_id}/markets/{client_market_id}"),
+    ("patch", "/api/admin/markets/{market_id}"),
 }
 ERROR = {"$ref": "#/components/schemas/Refused"}
 JSON = "application/json"
@@ -197,7 +218,7 @@ def test_the_idempotency_key_is_a_field_of_what_acts_by_post(operations):
         if parameter["name"] == idempotency.HEADER
     }
 
-    assert set(takers) == {CREATE, MOVE}
+    assert set(takers) == {CREATE, MOVE, *MADE}
     assert "required" not in takers[CREATE]
     assert re.fullmatch(takers[CREATE]["schema"]["pattern"], "onboarding-4711")
     assert not re.fullmatch(takers[CREATE]["schema"]["pattern"], "two words")
@@ -220,7 +241,7 @@ def test_if_match_is_a_field_of_what_can_be_stale(operations):
         if parameter["name"] == "If-Match"
     }
 
-    assert set(takers) == {UPDATE, MOVE}
+    assert set(takers) == {UPDATE, MOVE, *CHANGED}
     assert all(re.fullmatch(pattern, '"1"') for pattern in takers.values())
 
 
