@@ -3,12 +3,36 @@
 from flask import Blueprint, Flask, redirect, url_for
 from flask.typing import ResponseReturnValue
 
-from pipelabs.admin import account, admins, audit, auth, clients, dashboard, palette
+from pipelabs.admin import (
+    account,
+    admins,
+    audit,
+    auth,
+    client_markets,
+    clients,
+    dashboard,
+    markets,
+    matrix,
+    palette,
+    token_pairs,
+)
 from pipelabs.admin.sections import SECTIONS
 from pipelabs.web.auth import public
 
 admin = Blueprint("admin", __name__, url_prefix="/admin")
-NOUNS = (account, admins, audit, auth, clients, dashboard, palette)
+NOUNS = (
+    account,
+    admins,
+    audit,
+    auth,
+    client_markets,
+    clients,
+    dashboard,
+    markets,
+    matrix,
+    palette,
+    token_pairs,
+)
 for noun in NOUNS:
     admin.register_blueprint(noun.bp)
 

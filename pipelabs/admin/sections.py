@@ -12,6 +12,8 @@ class Section(NamedTuple):
     label: str
     icon: str
     permission: Permission
+    also: tuple[str, ...] = ()
+    """Other nouns whose pages belong to it."""
 
 
 class Action(NamedTuple):
@@ -25,13 +27,25 @@ class Action(NamedTuple):
 
 SECTIONS = (
     Section("dashboard", "Overview", "layout-dashboard", Permission.AUDIT_READ),
-    Section("clients", "Clients", "users", Permission.CLIENTS_READ),
+    Section("clients", "Clients", "users", Permission.CLIENTS_READ, ("client_markets",)),
+    Section(
+        "markets",
+        "Markets",
+        "chart-candlestick",
+        Permission.TOKEN_PAIRS_READ,
+        ("matrix", "token_pairs"),
+    ),
     Section("audit", "Audit", "scroll-text", Permission.AUDIT_READ),
     Section("admins", "Admins", "user-cog", Permission.ADMINS_READ),
 )
 """The menu, in its order; each noun's first page is its `index`."""
 ACTIONS = (
     Action("clients.new", "New client", "plus", Permission.CLIENTS_WRITE),
+    Action("markets.new", "New market", "plus", Permission.TOKEN_PAIRS_WRITE),
+    Action("token_pairs.index", "Token pairs", "chart-candlestick", Permission.TOKEN_PAIRS_READ),
+    Action(
+        "matrix.index", "Matrix of clients and exchanges", "grid-3x3", Permission.TOKEN_PAIRS_READ
+    ),
     Action("admins.new", "New admin", "plus", Permission.ADMINS_WRITE),
     Action("account.index", "Your account", "user-round", Permission.SELF_READ),
     Action("account.password", "Change your password", "key-round", Permission.SELF_WRITE),

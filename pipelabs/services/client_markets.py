@@ -74,6 +74,13 @@ def quoted_in(
     return page_of(wanted.order_by(*order), 50, cursor)
 
 
+def exchanges_of(client_id: UUID) -> Sequence[str]:
+    """Return on which exchanges a client is or was quoted, in order."""
+    wanted = select(Market.exchange).distinct().join(ClientMarket)
+    wanted = wanted.where(ClientMarket.client_id == client_id)
+    return db.session.scalars(wanted.order_by(Market.exchange)).all()
+
+
 def summary_of(client_id: UUID) -> Row[int, int]:
     """Return in how many `pairs` on how many `exchanges` a client is quoted."""
     pairs = func.count(Market.token_pair_id.distinct()).label("pairs")

@@ -1,16 +1,19 @@
 """Clients by exchanges: who is quoted in how many pairs where."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, Row, func, select
 
 from pipelabs.extensions import db
 from pipelabs.models import Client, ClientMarket, Market, QuotingStatus
 from pipelabs.services.client_lists import FOLDED, conditions
 from pipelabs.services.paging import Page, page_of
+
+HEATS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +37,26 @@ class Matrix:
     exchanges: list[str]
     rows: list[Line]
 
-    @property
-    def most(self) -> int:
-        """Return the largest count."""
-        return max((count for row in self.rows for count in row.counts.values()), default=0)
+    def heat(self, count: int) -> int:
+        """Return how large a count is beside the largest on the page, 1 to 5."""
+        most = max(count for row in self.rows for count in row.counts.values())
+        return ceil(count / most * HEATS)
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A client's pairs by exchanges: symbol → exchange → row; all in order."""
+
+    exchanges: list[str]
+    lines: dict[str, dict[str, Row[*tuple[Any, ...]]]]
+
+
+def grid(rows: Sequence[Row[*tuple[Any, ...]]]) -> Grid:
+    """Return the grid of what `quoted_markets` answers."""
+    lines: dict[str, dict[str, Row[*tuple[Any, ...]]]] = {row.symbol: {} for row in rows}
+    for row in rows:
+        lines[row.symbol][row.exchange] = row
+    return Grid(sorted({row.exchange for row in rows}), dict(sorted(lines.items())))
 
 
 def matrix(filters: Mapping[str, Any], size: int = 50, cursor: str | None = None) -> Matrix:
