@@ -9,7 +9,9 @@ from wsgi import app
 
 
 def main(email: str, *demo: str) -> None:
-    """Run `flask db upgrade` and `flask seed admin`, whose password is the standard input.
+    """Run `flask db upgrade`, `flask seed exchanges` and `flask seed admin`.
+
+    The password is the standard input.
 
     With the word `demo`, an empty database gets the clients of the demo too.
     """
@@ -17,7 +19,7 @@ def main(email: str, *demo: str) -> None:
     wanted = [["seed", *demo, "--first-run"]] if demo else []
     info = ScriptInfo(create_app=lambda: app)
     try:
-        for words in (["db", "upgrade"], owner, *wanted):
+        for words in (["db", "upgrade"], ["seed", "exchanges"], owner, *wanted):
             app.cli.main(words, "flask", standalone_mode=False, obj=info)
     except click.ClickException as error:
         sys.exit(error.format_message())

@@ -6,12 +6,13 @@ from datetime import timedelta
 from functools import cache
 from uuid import uuid4
 
-from pipelabs import passwords, registry
+from pipelabs import passwords
 from pipelabs.audit import Actor
 from pipelabs.errors import Unauthenticated
 from pipelabs.extensions import db
 from pipelabs.models import Admin, Bot, Exchange, Role, Session, now
 from pipelabs.services.clients import create_client
+from pipelabs.services.exchanges import ensure_exchanges
 from pipelabs.services.sessions import Claims, sign_in
 from pipelabs.symbols import parse
 from pipelabs.wallets import Chain, Wallet
@@ -19,7 +20,6 @@ from pipelabs.wallets import Chain, Wallet
 PASSWORD = "a-Long-quiet-evening-42"
 WALLET = "0x52908400098527886E0F7030069857D2E4169EE7"
 QUICK_CLIENT = "/api/admin/quick-client"
-FACTS = ("slug", "name", "kind", "website", "docs_url", "symbol_style", "has_testnet")
 
 
 def make_body(**changes):
@@ -85,6 +85,16 @@ def make_session(admin, **changes):
     return session
 
 
+def make_exchange(slug="okx", **changes):
+    """The exchange as the registry knows it."""
+    ensure_exchanges(make_actor())
+    exchange = db.session.get_one(Exchange, slug)
+    for name, value in changes.items():
+        setattr(exchange, name, value)
+    db.session.flush()
+    return exchange
+
+
 def make_claims(admin, session, **changes):
     return Claims(admin.id, session.id, admin.token_version)._replace(**changes)
 
@@ -96,17 +106,6 @@ def is_let_in(email, password):
     except Unauthenticated:
         return False
     return True
-
-
-def make_exchange(slug="okx", **changes):
-    """Add an exchange as the registry knows it."""
-    known = registry.known()[slug]
-    facts = {name: getattr(known, name) for name in FACTS}
-    facts |= {"credentials": list(known.credentials), "aliases": list(known.aliases)}
-    exchange = Exchange(**facts | changes)
-    db.session.add(exchange)
-    db.session.flush()
-    return exchange
 
 
 def make_client(**changes):

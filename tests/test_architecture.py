@@ -30,6 +30,9 @@ NO_TEST_OF_THEIR_OWN = {
     "pipelabs/admin/__init__.py": "registers",
     "pipelabs/admin/sections.py": "lists",
     "pipelabs/api/__init__.py": "registers",
+    "pipelabs/cli/__init__.py": "registers",
+    "pipelabs/cli/actors.py": "tests/cli/test_seed.py",
+    "pipelabs/cli/audit.py": "tests/test_audit_file.py",
     "pipelabs/models/__init__.py": "lists",
     "pipelabs/models/base.py": "every row has it",
     "pipelabs/models/idempotency.py": "tests/web/test_idempotency.py",
@@ -122,7 +125,7 @@ def test_a_thing_is_done_in_its_one_place(word, home):
 
 
 def test_imports_stand_at_the_top_unless_they_are_heavy():
-    heavy = {"eth_utils", "bip_utils"}
+    heavy = {"bip_utils", "ccxt", "eth_utils"}
     inside = {
         re.split(r"[ .]", ast.unparse(node))[1]
         for path in CODE
@@ -181,10 +184,10 @@ def test_no_secret_of_the_examples_works():
 
 
 @pytest.mark.parametrize("path", ["Procfile", "railway.json"])
-def test_deployments_migrate_before_they_serve(path):
+def test_deployments_migrate_and_seed_before_they_serve(path):
     text = (ROOT / path).read_text()
 
-    assert "flask --app wsgi db upgrade" in text
+    assert "flask --app wsgi db upgrade && flask --app wsgi seed exchanges" in text
     assert "gunicorn wsgi:app" in text
 
 

@@ -6,7 +6,8 @@ from pipelabs.extensions import CONSOLE_PATH, LIMITED_PATH, is_below
 from pipelabs.models import Role
 
 RAISED = {f"RATELIMIT_{one}": "5000/second" for one in ("CREATE", "GENERAL", "CONSOLE")}
-VALUES = {"uuid": "31113ba9-d54f-4b34-8877-19e7dc1b7084", "int": 7}
+VALUES = {"uuid": "31113ba9-d54f-4b34-8877-19e7dc1b7084", "int": 7, "string": "okx"}
+KINDS = {"UUIDConverter": "uuid", "IntegerConverter": "int", "UnicodeConverter": "string"}
 PAGES_AT_LEAST = 25
 
 
@@ -29,10 +30,7 @@ def routes(app, prefix):
         permission = app.view_functions[rule.endpoint].permission
         if permission is None or not is_below(rule.rule, prefix):
             continue
-        kinds = {
-            name: "int" if type(one).__name__ == "IntegerConverter" else "uuid"
-            for name, one in rule._converters.items()
-        }
+        kinds = {name: KINDS[type(one).__name__] for name, one in rule._converters.items()}
         address = adapter.build(rule.endpoint, {name: VALUES[kind] for name, kind in kinds.items()})
         for method in sorted(rule.methods - {"HEAD", "OPTIONS"}):
             yield method, address, permission

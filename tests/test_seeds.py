@@ -8,7 +8,8 @@ import pytest
 from flask.cli import ScriptInfo
 from sqlalchemy import NullPool, create_engine, event, text
 
-from pipelabs import cli, seeds
+from pipelabs import seeds
+from pipelabs.cli import seed
 from pipelabs.extensions import db
 from pipelabs.models import Admin, AuditEvent, Client, Role, Status, Tier
 from pipelabs.schemas.clients import ClientIn
@@ -118,6 +119,7 @@ def test_each_act_of_the_demo_has_its_audit_row_and_its_line(demo, rows, lines):
         "client.created": 100,
         "client.status_changed": 17,
         "admin.created": 3,
+        "exchange.seeded": 1,
     }
     assert {row.actor.partition(":")[0] for row in noted} == {"cli"}
     assert len(lines()) == 100
@@ -263,7 +265,7 @@ def test_a_terminal_sees_a_bar_but_never_with_json(app, monkeypatch, capsys, wor
     app.cli.main(["seed", "demo", *words], "flask", standalone_mode=False, obj=info)
 
     text = terminal.getvalue()
-    assert ("100%" in text, cli.ERASE_LINE in text) == (shown, shown)
+    assert ("100%" in text, seed.ERASE_LINE in text) == (shown, shown)
     assert "100%" not in capsys.readouterr().out
     # The bar never stands before a line of the audit trail.
     assert not re.search(r"%[^\r\n]*\| SUCCESS", text)
@@ -291,4 +293,4 @@ def test_tables_that_are_not_there_are_a_sentence(app, demo, urls):
         connection.execute(text("ALTER TABLE elsewhere RENAME TO clients"))
 
     assert result.exit_code == 1
-    assert result.output.startswith('Error: PostgreSQL: relation "clients" does not exist')
+    assert 'Error: PostgreSQL: relation "clients" does not exist' in result.output

@@ -95,7 +95,7 @@ def update(client_id: UUID, client_market_id: UUID) -> ResponseReturnValue:
 
 
 def _statuses(stored: ClientMarket) -> list[str]:
-    """Return what the status can be: nobody is quoted in a delisted market, nor delisted by hand."""
+    """Return what the status can become: nobody is quoted in a delisted market."""
     if stored.market_status is MarketStatus.DELISTED:
         return [stored.status.value]
     own = [QuotingStatus.DELISTED] if stored.status is QuotingStatus.DELISTED else []

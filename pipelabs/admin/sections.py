@@ -35,6 +35,7 @@ SECTIONS = (
         Permission.TOKEN_PAIRS_READ,
         ("matrix", "token_pairs"),
     ),
+    Section("exchanges", "Exchanges", "building-2", Permission.EXCHANGES_READ),
     Section("audit", "Audit", "scroll-text", Permission.AUDIT_READ),
     Section("admins", "Admins", "user-cog", Permission.ADMINS_READ),
 )
@@ -42,9 +43,12 @@ SECTIONS = (
 ACTIONS = (
     Action("clients.new", "New client", "plus", Permission.CLIENTS_WRITE),
     Action("markets.new", "New market", "plus", Permission.TOKEN_PAIRS_WRITE),
-    Action("token_pairs.index", "Token pairs", "chart-candlestick", Permission.TOKEN_PAIRS_READ),
+    Action("token_pairs.index", "Token pairs", "coins", Permission.TOKEN_PAIRS_READ),
     Action(
-        "matrix.index", "Matrix of clients and exchanges", "grid-3x3", Permission.TOKEN_PAIRS_READ
+        "matrix.index",
+        "Matrix of clients and exchanges",
+        "chart-candlestick",
+        Permission.TOKEN_PAIRS_READ,
     ),
     Action("admins.new", "New admin", "plus", Permission.ADMINS_WRITE),
     Action("account.index", "Your account", "user-round", Permission.SELF_READ),

@@ -19,6 +19,8 @@ class Permission(StrEnum):
     AUDIT_READ = "audit.read"
     CLIENTS_READ = "clients.read"
     CLIENTS_WRITE = "clients.write"
+    EXCHANGES_READ = "exchanges.read"
+    EXCHANGES_WRITE = "exchanges.write"
     SELF_READ = "self.read"
     SELF_WRITE = "self.write"
     TOKEN_PAIRS_READ = "token_pairs.read"
@@ -42,6 +44,7 @@ _VIEWER = frozenset(
     {
         Permission.AUDIT_READ,
         Permission.CLIENTS_READ,
+        Permission.EXCHANGES_READ,
         Permission.SELF_READ,
         Permission.SELF_WRITE,
         Permission.TOKEN_PAIRS_READ,

@@ -7,6 +7,7 @@ from sqlalchemy import CheckConstraint, Text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from pipelabs import registry
 from pipelabs.models.base import Base, now
 from pipelabs.registry import Kind, SymbolStyle
 
@@ -49,3 +50,9 @@ class Exchange(Base):
     def needs_passphrase(self) -> bool:
         """Return whether a key there is nothing without its passphrase."""
         return "passphrase" in self.credentials
+
+    @property
+    def can_be_examined(self) -> bool:
+        """Return whether the exchange can be asked what a key may do."""
+        known = registry.find(self.slug)
+        return known is not None and known.ccxt_id is not None

@@ -9,6 +9,7 @@ from marshmallow import fields
 from pipelabs.amounts import plain
 from pipelabs.schemas.fields import PlainText
 
+__all__ = ["WRITTEN", "Amount", "plain"]
 WRITTEN = re.compile(r"[0-9]{1,20}(\.[0-9]{1,18})?", re.ASCII)
 """What NUMERIC(38, 18) holds exactly."""
 

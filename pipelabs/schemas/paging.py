@@ -56,6 +56,16 @@ class SearchText(fields.String):
         return " ".join(unicodedata.normalize("NFC", text).split())
 
 
+class TrueOrFalse(fields.Boolean):
+    """A filter that is `true` or `false`."""
+
+    default_error_messages = {"invalid": "Must be true or false."}  # noqa: RUF012 - marshmallow's own form
+
+    def __init__(self, **rest: Any) -> None:
+        """No other words are taken."""
+        super().__init__(truthy={"true"}, falsy={"false"}, **rest)
+
+
 class ListQuery(Query):
     """Which page of a list is wanted."""
 

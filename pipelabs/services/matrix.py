@@ -36,11 +36,11 @@ class Matrix:
     page: Page[Client]
     exchanges: list[str]
     rows: list[Line]
+    most: int
 
     def heat(self, count: int) -> int:
-        """Return how large a count is beside the largest on the page, 1 to 5."""
-        most = max(count for row in self.rows for count in row.counts.values())
-        return ceil(count / most * HEATS)
+        """Return how large a count is beside the largest on the page, 0 to 5."""
+        return ceil(count / self.most * HEATS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,9 @@ def matrix(filters: Mapping[str, Any], size: int = 50, cursor: str | None = None
     for client_id, exchange, count in _counts(list(counts), counted):
         counts[client_id][exchange] = count
     rows = [Line(client, counts[client.id]) for client in page.rows]
-    return Matrix(page, sorted({slug for row in rows for slug in row.counts}), rows)
+    exchanges = sorted({slug for row in rows for slug in row.counts})
+    most = max((count for row in rows for count in row.counts.values()), default=0)
+    return Matrix(page, exchanges, rows, most)
 
 
 def _counted(filters: Mapping[str, Any]) -> list[ColumnElement[bool]]:

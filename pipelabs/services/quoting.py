@@ -25,6 +25,7 @@ from pipelabs.models import (
 )
 from pipelabs.services.batches import arrays, sent
 from pipelabs.services.client_markets import OFFBOARDED, QUOTED
+from pipelabs.services.exchanges import NONE
 from pipelabs.services.markets import UNTOLD, Wanted, ensure_markets
 from pipelabs.services.token_pairs import ASSETS
 from pipelabs.symbols import exchange_symbol
@@ -136,7 +137,7 @@ def _wanted(items: Sequence[Item]) -> tuple[Fields, dict[int, Wanted]]:
         symbol, slug = one["symbol"], one["exchange"]
         exchange = exchanges.get(slug)
         if not exchange or not exchange.is_enabled:
-            sentence = f"{exchange.name} is disabled." if exchange else "There is no such exchange."
+            sentence = f"{exchange.name} is disabled here." if exchange else NONE
             wrong[f"markets.{place}.exchange"] = [sentence]
         elif (twin := first.setdefault((symbol, slug), place)) != place:
             sentence = f"{symbol.text} on {slug} stands in the list twice, first at {twin}."

@@ -8,7 +8,7 @@ from flask import Flask, current_app, render_template
 from flask_smorest import Api, Blueprint
 from marshmallow import fields
 
-from pipelabs.schemas.amounts import Amount
+from pipelabs.schemas.amounts import WRITTEN, Amount
 from pipelabs.schemas.api_tokens import LONGEST_DAYS, Days, Network, Several
 from pipelabs.schemas.audit import Moment
 from pipelabs.schemas.errors import Refused
@@ -22,6 +22,7 @@ from pipelabs.schemas.fields import (
     PlainText,
     WalletAddress,
 )
+from pipelabs.schemas.numbers import WholeNumber
 from pipelabs.schemas.token_pairs import SymbolField
 from pipelabs.web import limits
 from pipelabs.web.headers import TOLD
@@ -92,8 +93,9 @@ def _minutes() -> int:
 
 def _describe_fields(document: Document) -> None:
     """Teach the library our kinds of field, and name the header fields and tokens."""
-    for kind in (WalletAddress, Choice, Moment, Network, Amount, ExchangeSlug, SymbolField):
+    for kind in (Amount, Choice, ExchangeSlug, Moment, Network, SymbolField, WalletAddress):
         document.register_field(kind, "string", None)
+    document.register_field(WholeNumber, "integer", None)
     document.register_field(EmailAddress, "string", "email")
     document.register_field(Password, "string", "password")
     document.ma_plugin.converter.add_attribute_function(_of_field)
@@ -118,6 +120,10 @@ def _of_field(_: object, field: fields.Field[Any], ret: dict[str, Any]) -> dict[
             found |= {"minItems": field.least, "maxItems": field.most}
         case Days():
             found |= {"minimum": 1, "maximum": LONGEST_DAYS}
+        case WholeNumber():
+            found |= {"minimum": field.least, "maximum": field.most}
+        case Amount():
+            found |= {"pattern": f"^{WRITTEN.pattern}$"}
         case PlainText():
             found |= {"minLength": field.least, "maxLength": field.most}
         case Choice():

@@ -8,6 +8,7 @@ from typing import Any, Never
 from flask import Request
 from gunicorn.http.errors import ParseException
 from marshmallow import RAISE, ValidationError
+from marshmallow.exceptions import SCHEMA
 from webargs.flaskparser import FlaskParser
 
 from pipelabs.errors import InvalidInput, TooLarge, UnsupportedMedia
@@ -15,8 +16,6 @@ from pipelabs.schemas.fields import MarkupSentence
 from pipelabs.web import query
 
 DEEPEST = 32
-WHOLE = "_schema"
-"""Under which marshmallow tells what is wrong with an object as a whole."""
 MOST_MEMBERS = 64
 """More than any form has; keeps the list of unknown members an answer and not a flood."""
 
@@ -76,25 +75,27 @@ class StrictParser(FlaskParser):
         raise wrong_fields(fields) from None
 
 
-def wrong_fields(wrong: Mapping[str, Any]) -> InvalidInput:
+def wrong_fields(found: Mapping[str, Any]) -> InvalidInput:
     """Return the refusal of a body that has these fields wrong, and markup's code if it has any.
 
-    What is wrong inside a list is named by its place: `markets.3.symbol`.
+    A member of an object in the body is named by its path: `config.maker_fee_bps`.
     """
-    fields = dict(_flat(wrong))
-    sentences = [sentence for found in fields.values() for sentence in found]
+    fields = dict(_paths(found))
+    sentences = [sentence for told in fields.values() for sentence in told]
     codes = {sentence.code for sentence in sentences if isinstance(sentence, MarkupSentence)}
     names = ", ".join(name[:64] for name in list(fields)[:10])
     return InvalidInput(f"Invalid input: {names}", code=next(iter(codes), None), fields=fields)
 
 
-def _flat(wrong: Mapping[Any, Any], above: str = "") -> Iterator[tuple[str, list[str]]]:
-    for name, found in wrong.items():
-        if isinstance(found, Mapping):
-            # What is wrong with an entry as a whole has no field of its own.
-            yield from _flat(found, f"{above}{name}." if name != WHOLE else above)
+def _paths(found: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, list[str]]]:
+    """Yield each field that is wrong by its path, with its sentences."""
+    for name, inner in found.items():
+        # What is wrong with an object as a whole stands under a name of marshmallow's own.
+        path = above.removesuffix(".") if above and name == SCHEMA else f"{above}{name}"
+        if isinstance(inner, Mapping):
+            yield from _paths(inner, f"{path}.")
         else:
-            yield (f"{above}{name}" if name != WHOLE else above.rstrip(".") or WHOLE), found
+            yield path, inner
 
 
 def _refuse_other_media(request: Request) -> None:

@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import NullPool, create_engine, text
 
+from pipelabs import registry
 from tests.make import PASSWORD
 
+EXCHANGES = len(registry.known())
+OWNER = "owner@desk.local"
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -30,7 +33,7 @@ def prepare(urls, worker_id, tmp_path):
 
     def run(*words):
         ended = subprocess.run(
-            [sys.executable, "-m", "dev.prepare", "owner@desk.local", *words],
+            [sys.executable, "-m", "dev.prepare", OWNER, *words],
             cwd=ROOT,
             env=os.environ | environment,
             input=PASSWORD,
@@ -49,10 +52,15 @@ def prepare(urls, worker_id, tmp_path):
 
 
 def test_the_first_run_with_a_demo_has_clients_and_the_second_leaves_them(prepare):
+    there = [
+        f"Exchanges: 0 added, 0 updated, {EXCHANGES} unchanged",
+        f"{OWNER}: already there",
+    ]
+
     answers = [prepare(*words) for words in ([], ["demo"], ["demo"])]
 
     assert answers == [
-        (0, ["owner@desk.local: created"]),
-        (0, ["owner@desk.local: already there", "100 clients created, 0 already there"]),
-        (0, ["owner@desk.local: already there", "0 clients created, 0 already there"]),
+        (0, [f"Exchanges: {EXCHANGES} added, 0 updated, 0 unchanged", f"{OWNER}: created"]),
+        (0, [*there, "100 clients created, 0 already there"]),
+        (0, [*there, "0 clients created, 0 already there"]),
     ]

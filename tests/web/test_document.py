@@ -14,6 +14,7 @@ from pipelabs.schemas import (
     client_markets,
     clients,
     dashboard,
+    exchanges,
     markets,
     token_pairs,
 )
@@ -29,6 +30,7 @@ DOCS = ("get", "/api/docs")
 LIST = ("get", "/api/admin/clients")
 UPDATE = ("patch", "/api/admin/clients/{client_id}")
 MOVE = ("post", "/api/admin/clients/{client_id}/status")
+SET = ("patch", "/api/admin/exchanges/{exchange}")
 SCHEMAS = {
     **vars(admins),
     **vars(api_tokens),
@@ -36,6 +38,7 @@ SCHEMAS = {
     **vars(clients),
     **vars(client_markets),
     **vars(dashboard),
+    **vars(exchanges),
     **vars(markets),
     **vars(token_pairs),
 }
@@ -241,7 +244,7 @@ def test_if_match_is_a_field_of_what_can_be_stale(operations):
         if parameter["name"] == "If-Match"
     }
 
-    assert set(takers) == {UPDATE, MOVE, *CHANGED}
+    assert set(takers) == {UPDATE, MOVE, SET, *CHANGED}
     assert all(re.fullmatch(pattern, '"1"') for pattern in takers.values())
 
 

@@ -1,38 +1,29 @@
-"""Entrance three: commands for operators."""
+"""`flask seed`: what a new installation needs."""
 
 import json
-import os
-import pwd
-import secrets
 import sys
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import click
-from flask import Flask, current_app
 from flask.cli import AppGroup
-from marshmallow import ValidationError
-from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from pipelabs import seeds
 from pipelabs.audit import Actor
-from pipelabs.errors import PipeLabsError
+from pipelabs.cli.actors import at_the_terminal, in_a_sentence
 from pipelabs.extensions import unit_of_work
 from pipelabs.models import Role
 from pipelabs.schemas.characters import refuse_characters
 from pipelabs.schemas.fields import EmailAddress
 from pipelabs.seeds import DemoAdmin, DemoClient
-from pipelabs.services import admins, audit
+from pipelabs.services import admins, exchanges
 
 BATCH = 20
 """Clients of the demo in one transaction: a kill leaves whole ones, and a new run the rest."""
 ERASE_LINE = "\r\x1b[K"
-seed = AppGroup("seed", help="Put in place what a new installation needs.")
-audit_group = AppGroup("audit", help="Look after the audit trail's file.")
+group = AppGroup("seed", help="Put in place what a new installation needs.")
 
 
-@seed.command("admin")
+@group.command("admin")
 @click.argument("email")
 @click.option(
     "--role",
@@ -44,7 +35,7 @@ audit_group = AppGroup("audit", help="Look after the audit trail's file.")
 @click.option("--reset-password", is_flag=True, help="Give an admin a new password.")
 def seed_admin(email: str, role: str, password_stdin: bool, reset_password: bool) -> None:  # noqa: FBT001 - click passes flags by name
     """Create an admin, or give one a new password and end its sessions."""
-    with _in_a_sentence():
+    with in_a_sentence():
         email = EmailAddress().deserialize(email)
         password = _password(from_stdin=password_stdin)
         with unit_of_work():
@@ -52,17 +43,31 @@ def seed_admin(email: str, role: str, password_stdin: bool, reset_password: bool
     click.echo(f"{email}: {said}")
 
 
-@seed.command("demo")
+@group.command("exchanges")
+def seed_exchanges() -> None:
+    """Bring what the registry says of each exchange into the table.
+
+    What is set by hand stays, and nothing is deleted.
+    """
+    with in_a_sentence(), unit_of_work():
+        seeded = exchanges.ensure_exchanges(at_the_terminal())
+    told = ", ".join(f"{count} {verb}" for verb, count in seeded._asdict().items())
+    click.echo(f"Exchanges: {told}")
+
+
+@group.command("demo")
 @click.option("--first-run", is_flag=True, help="Clients alone, and only if there is none yet.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def seed_demo(first_run: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags by name
-    """Add 100 clients, and an admin of each role, to try things with.
+    """Add 100 clients, the exchanges, and an admin of each role, to try things with.
 
     What is there stays as it is. The password of a new admin is random and printed this once.
     """
-    actor = _actor()
+    actor = at_the_terminal()
     made: list[DemoAdmin] = []
-    with _in_a_sentence():
+    with in_a_sentence():
+        with unit_of_work():
+            exchanges.ensure_exchanges(actor)
         demo = [] if first_run and seeds.has_clients() else seeds.demo_clients()
         created = _seed_clients(demo, actor, is_shown=not as_json)
         if not first_run:
@@ -72,35 +77,14 @@ def seed_demo(first_run: bool, as_json: bool) -> None:  # noqa: FBT001 - click p
     click.echo((_as_json if as_json else _as_text)(made, created, len(demo) - created))
 
 
-@audit_group.command("reconcile")
-def audit_reconcile() -> None:
-    """Append the lines that this instance's audit file lacks."""
-    # What was committed a moment ago may still be on its way into the file.
-    time.sleep(audit.SETTLE.total_seconds())
-    with unit_of_work():
-        click.echo(f"{audit.reconcile(current_app.config['INSTANCE'])} lines appended")
-
-
-@audit_group.command("rebuild")
-def audit_rebuild() -> None:
-    """Write this instance's audit file anew from the table."""
-    time.sleep(audit.SETTLE.total_seconds())
-    with unit_of_work():
-        click.echo(f"{audit.rebuild(current_app.config['INSTANCE'])} lines written")
-
-
-def init_app(app: Flask) -> None:
-    """Register the commands."""
-    app.cli.add_command(seed)
-    app.cli.add_command(audit_group)
-
-
 def _seed(email: str, role: Role, password: str, *, is_reset: bool) -> str:
     if not is_reset:
         return (
-            "created" if admins.ensure_admin(email, role, password, _actor()) else "already there"
+            "created"
+            if admins.ensure_admin(email, role, password, at_the_terminal())
+            else "already there"
         )
-    if not admins.reset_password(email, password, _actor()):
+    if not admins.reset_password(email, password, at_the_terminal()):
         raise click.ClickException(f"{email}: there is no such admin")
     return "password reset, sessions ended"
 
@@ -152,29 +136,3 @@ def _password(*, from_stdin: bool) -> str:
     # What the sign-in would not take must not be set either.
     refuse_characters(typed)
     return str(typed)
-
-
-@contextmanager
-def _in_a_sentence() -> Iterator[None]:
-    """End the command with a sentence in place of a traceback."""
-    try:
-        yield
-    except (PipeLabsError, ValidationError) as error:
-        raise click.ClickException(_sentence(error)) from None
-    except (OperationalError, ProgrammingError) as error:
-        raise click.ClickException(f"PostgreSQL: {error.orig}") from None
-
-
-def _sentence(error: PipeLabsError | ValidationError) -> str:
-    if isinstance(error, PipeLabsError):
-        return error.message
-    return " ".join(map(str, error.messages))
-
-
-def _actor() -> Actor:
-    try:
-        user = pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        # A container may run under a number that has no name.
-        user = str(os.getuid())
-    return Actor(request_id=secrets.token_hex(4), name=f"cli:{user}")

@@ -1,0 +1,65 @@
+"""Exchanges over HTTP."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import g
+from flask.typing import ResponseReturnValue
+
+from pipelabs.audit import Event
+from pipelabs.errors import Stale
+from pipelabs.models import Permission
+from pipelabs.schemas.exchanges import (
+    ExchangeChanged,
+    ExchangePatch,
+    ExchangeShown,
+    ExchangesListed,
+    ExchangesQuery,
+)
+from pipelabs.services import exchange_lists, exchanges
+from pipelabs.web import expected_version, reply
+from pipelabs.web.auth import needs
+from pipelabs.web.blueprints import StrictBlueprint
+from pipelabs.web.refusals import raises
+
+bp = StrictBlueprint("exchanges", __name__, url_prefix="/admin/exchanges")
+STALE = Stale("The exchange has changed: it is at version 4, not 3.")
+"""An example for the document."""
+
+
+@bp.get("")
+@needs(Permission.EXCHANGES_READ)
+@bp.arguments(ExchangesQuery, location="query")
+@bp.response(200, ExchangesListed)
+def index(query: Mapping[str, Any]) -> ResponseReturnValue:
+    """List exchanges by name, a page at a time."""
+    page = exchange_lists.list_exchanges(query, query["size"], query.get("cursor"))
+    return reply(exchanges=page.rows, page=page)
+
+
+@bp.get("/<string:exchange>")
+@needs(Permission.EXCHANGES_READ)
+@bp.response(200, ExchangeShown, headers={"ETag": "ETag"})
+def show(exchange: str) -> ResponseReturnValue:
+    """Show one exchange by its slug or an alias, and how much there is at it.
+
+    The ETag is the version of what is set; counts and facts of the registry change without it.
+    """
+    found = exchanges.get_exchange(exchange)
+    counts = exchange_lists.counts_of(found.slug)
+    return reply(exchange=found, counts=counts, etag=str(found.version))
+
+
+@bp.patch("/<string:exchange>")
+@needs(Permission.EXCHANGES_WRITE, refused=Event.EXCHANGE_CHANGE_REFUSED)
+@bp.arguments(ExchangePatch)
+@bp.response(200, ExchangeChanged, headers={"ETag": "ETag"})
+@raises(STALE)
+def update(data: Mapping[str, Any], exchange: str) -> ResponseReturnValue:
+    """Enable, disable or configure an exchange.
+
+    At a disabled one no market and no key can be added; what is there stays. `config` replaces
+    all of what is set.
+    """
+    changed = exchanges.update_exchange(exchange, data, g.actor, version=expected_version())
+    return reply(exchange=changed, etag=str(changed.version))

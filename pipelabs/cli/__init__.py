@@ -1,0 +1,13 @@
+"""Entrance three: commands for operators; one file a group."""
+
+from flask import Flask
+
+from pipelabs.cli import audit, exchanges, seed
+
+GROUPS = (audit, exchanges, seed)
+
+
+def init_app(app: Flask) -> None:
+    """Register the commands."""
+    for one in GROUPS:
+        app.cli.add_command(one.group)

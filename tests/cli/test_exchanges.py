@@ -1,0 +1,108 @@
+import pytest
+
+from pipelabs import registry, registry_sync
+from pipelabs.models import AuditEvent, Exchange
+from pipelabs.registry import Kind, SymbolStyle
+
+
+@pytest.fixture
+def run(app):
+    return lambda *words: app.test_cli_runner().invoke(args=words)
+
+
+@pytest.fixture
+def file(tmp_path, monkeypatch):
+    """Return a copy of the registry's file, from which an exchange is missing and one is old."""
+    rows = [dict(row) for row in registry_sync.stored() if row["slug"] != "bybit"]
+    for row in rows:
+        if row["slug"] == "okx":
+            row |= {"hosts": ["old.example"], "name": "Ours"}
+        if row["slug"] == "bitmart":
+            row |= {"hosts": ["api.bitmart.com"], "ccxt_id": "bitmart"}
+    path = tmp_path / "exchanges.json"
+    path.write_text(registry_sync.as_text(rows), encoding="utf-8")
+    monkeypatch.setattr(registry, "FILE", path)
+    monkeypatch.setattr(registry_sync, "FILE", path)
+    return path
+
+
+TOLD = "1 added: bybit\n1 changed: okx\n1 lost: bitmart\n"
+
+
+def test_a_sync_tells_what_it_adds_changes_and_loses_and_writes_it(run, file):
+    first, second = run("exchanges", "sync"), run("exchanges", "sync")
+
+    assert (first.exit_code, first.stdout) == (0, TOLD)
+    assert (second.exit_code, second.stdout) == (0, "0 added\n0 changed\n0 lost\n")
+    rows = {row["slug"]: row for row in registry_sync.stored()}
+    assert (rows["okx"]["name"], rows["okx"]["hosts"]) == ("Ours", ["www.okx.com"])
+    assert rows["bitmart"]["ccxt_id"] is None
+    assert rows["bybit"]["symbol_style"] == "own"
+
+
+def test_a_check_writes_nothing_and_ends_with_1_if_there_is_something(run, file):
+    before = file.read_text()
+
+    result = run("exchanges", "sync", "--check")
+
+    assert (result.exit_code, result.stdout) == (1, TOLD)
+    assert file.read_text() == before
+
+
+def test_the_file_of_this_checkout_needs_no_sync(run):
+    assert run("exchanges", "sync", "--check").exit_code == 0
+
+
+def test_a_file_that_cannot_be_written_is_a_sentence(run, file, monkeypatch):
+    monkeypatch.setattr(registry, "FILE", file.parent)
+
+    result = run("exchanges", "sync")
+
+    assert result.exit_code == 1
+    assert f"Error: {file.parent} cannot be written" in result.stderr
+    assert "run it in a checkout" in result.stderr
+
+
+def test_a_seed_adds_every_exchange_of_the_registry_and_a_second_one_nothing(run, rows):
+    first, second = run("seed", "exchanges"), run("seed", "exchanges")
+
+    known = registry.known()
+    assert first.stdout == f"Exchanges: {len(known)} added, 0 updated, 0 unchanged\n"
+    assert second.stdout == f"Exchanges: 0 added, 0 updated, {len(known)} unchanged\n"
+    stored = {row.slug: row for row in rows(Exchange)}
+    assert set(stored) == set(known)
+    okx = stored["okx"]
+    assert (okx.name, okx.kind, okx.symbol_style) == ("OKX", Kind.BOTH, SymbolStyle.DASH)
+    assert okx.credentials == ["api_key", "api_secret", "passphrase"]
+    assert okx.needs_passphrase
+    assert okx.can_be_examined
+    assert not stored["bitmart"].can_be_examined
+    [noted] = rows(AuditEvent)
+    assert (noted.event, noted.details) == (
+        "exchange.seeded",
+        {"added": str(len(known)), "updated": "0"},
+    )
+
+
+def test_a_seed_refreshes_facts_and_leaves_what_is_set_by_hand(run, rows, change):
+    run("seed", "exchanges")
+    config = {"maker_fee_bps": "2"}
+    change(Exchange, is_enabled=False, config=config, version=7)
+    change(Exchange, symbol_style=SymbolStyle.OWN, name="Old", aliases=[])
+
+    result = run("seed", "exchanges")
+
+    [okx] = rows(Exchange, slug="okx")
+    assert result.stdout == f"Exchanges: 0 added, {len(registry.known())} updated, 0 unchanged\n"
+    assert (okx.name, okx.symbol_style, okx.aliases) == ("OKX", SymbolStyle.DASH, ["okex", "okex5"])
+    assert (okx.is_enabled, okx.config, okx.version) == (False, config, 7)
+    assert okx.updated_at > okx.created_at
+
+
+def test_postgresql_that_is_away_is_a_sentence(variant):
+    nowhere = variant(SQLALCHEMY_DATABASE_URI="postgresql+psycopg2://u:p@127.0.0.1:1/x")
+
+    result = nowhere.test_cli_runner().invoke(args=["seed", "exchanges"])
+
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: PostgreSQL: ")

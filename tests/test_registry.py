@@ -1,0 +1,161 @@
+import json
+import re
+from collections import Counter
+from urllib.parse import urlsplit
+
+import ccxt
+import pytest
+
+from pipelabs import registry
+from pipelabs.registry import Credential, Kind, SymbolStyle
+
+EVERY = list(registry.known().values())
+SLUG = re.compile(r"[a-z0-9]{1,40}", re.ASCII)
+HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+", re.ASCII)
+WITH_PASSPHRASE = {"okx", "kucoin", "bitget", "coinbaseexchange", "myokx", "okxus"}
+
+
+@pytest.fixture(scope="module")
+def ccxt_urls():
+    """Return ccxt's id → all that its class has for URLs, as one text."""
+    made = {ccxt_id: getattr(ccxt, ccxt_id)() for ccxt_id in ccxt.exchanges}
+    return {
+        ccxt_id: json.dumps(one.urls).replace("{hostname}", getattr(one, "hostname", None) or "")
+        for ccxt_id, one in made.items()
+    }
+
+
+def test_it_knows_the_exchanges_of_a_desk():
+    slugs = {one.slug for one in EVERY}
+
+    assert len(EVERY) >= 80
+    assert slugs >= {
+        "binance",
+        "okx",
+        "gate",
+        "kucoin",
+        "htx",
+        "bybit",
+        "mexc",
+        "kraken",
+        "bitmart",
+    }
+    assert slugs >= {"binanceus", "okxus", "myokx", "bybiteu", "krakenfutures", "coinbaseexchange"}
+
+
+def test_every_slug_and_alias_names_one_exchange():
+    names = Counter(name for one in EVERY for name in (one.slug, *one.aliases))
+
+    assert [name for name, count in names.items() if count > 1] == []
+    assert [name for name in names if not SLUG.fullmatch(name)] == []
+
+
+def test_every_name_is_that_of_one_exchange():
+    names = Counter(one.name.lower() for one in EVERY)
+
+    assert set(names.values()) == {1}
+
+
+@pytest.mark.parametrize(
+    ("text", "slug"),
+    [
+        ("okx", "okx"),
+        (" OKEx ", "okx"),
+        ("gateio", "gate"),
+        ("Huobi", "htx"),
+        ("coinbasepro", "coinbaseexchange"),
+        ("binanceusdm", "binance"),
+        ("kucoinfutures", "kucoin"),
+    ],
+)
+def test_an_exchange_is_found_by_any_of_its_names(text, slug):
+    found = registry.find(text)
+
+    assert found
+    assert found.slug == slug
+
+
+@pytest.mark.parametrize(
+    "text", ["", "bittrex", "OK X", "okx\0", "\N{CYRILLIC CAPITAL LETTER O}KX"]
+)
+def test_what_is_no_name_finds_nothing(text):
+    assert registry.find(text) is None
+
+
+@pytest.mark.parametrize("one", EVERY, ids=lambda one: one.slug)
+def test_a_row_is_whole(one):
+    assert urlsplit(one.website).scheme == urlsplit(one.docs_url).scheme == "https"
+    assert urlsplit(one.website).hostname
+    assert urlsplit(one.docs_url).hostname
+    assert one.name == one.name.strip() != ""
+    assert one.kind in Kind
+    assert one.symbol_style in SymbolStyle
+    assert one.credentials
+    assert list(one.credentials) == sorted(one.credentials, key=list(Credential).index)
+    assert bool(one.hosts) is bool(one.ccxt_id)
+    assert all(HOST.fullmatch(host) for host in one.hosts | one.testnet_hosts)
+    assert one.has_testnet is bool(one.testnet_hosts)
+
+
+def test_a_key_has_a_passphrase_where_the_exchange_asks_for_one():
+    asking = {one.slug for one in EVERY if Credential.PASSPHRASE in one.credentials}
+
+    assert asking >= WITH_PASSPHRASE
+    assert asking & {"binance", "bybit", "gate", "htx", "kraken", "mexc"} == set()
+
+
+@pytest.mark.parametrize(
+    ("slug", "style"),
+    [
+        ("binance", SymbolStyle.JOINED),
+        ("htx", SymbolStyle.LOWER_JOINED),
+        ("kucoin", SymbolStyle.DASH),
+        ("gate", SymbolStyle.UNDERSCORE),
+        ("xt", SymbolStyle.LOWER_UNDERSCORE),
+        ("ascendex", SymbolStyle.SLASH),
+        ("kraken", SymbolStyle.OWN),
+        ("bitfinex", SymbolStyle.OWN),
+        ("upbit", SymbolStyle.OWN),
+        ("woo", SymbolStyle.OWN),
+    ],
+)
+def test_a_pair_is_spelled_as_the_exchange_spells_it(slug, style):
+    assert registry.known()[slug].symbol_style is style
+
+
+def test_no_host_is_another_than_ccxts(ccxt_urls):
+    known = [one for one in EVERY if one.ccxt_id]
+
+    strange = {
+        (one.slug, host)
+        for one in known
+        for host in one.hosts | one.testnet_hosts
+        if host not in ccxt_urls[one.ccxt_id]
+    }
+
+    assert {one.ccxt_id for one in known} <= set(ccxt_urls)
+    assert strange == set()
+
+
+def test_no_host_is_that_of_two_exchanges_but_of_one_house():
+    houses = {
+        "api.demo.hitbtc.com": {"bequant", "fmfwio", "hitbtc"},
+        "api.binance.com": {"binance", "tokocrypto"},
+        "api-evm.orderly.org": {"modetrade", "woofipro"},
+        "testnet-api-evm.orderly.org": {"modetrade", "woofipro"},
+    }
+    users: dict[str, set[str]] = {}
+    for one in EVERY:
+        for host in one.hosts | one.testnet_hosts:
+            users.setdefault(host, set()).add(one.slug)
+
+    assert {host: slugs for host, slugs in users.items() if len(slugs) > 1} == houses
+
+
+def test_the_file_is_a_row_a_line_by_slug_and_small():
+    text = registry.FILE.read_text(encoding="utf-8")
+
+    slugs = re.findall(r'^\{"slug": "(\w+)"', text, re.MULTILINE)
+    assert slugs == sorted(slugs)
+    assert len(slugs) == len(EVERY)
+    assert len(text.encode()) < 60_000

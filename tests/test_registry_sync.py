@@ -1,0 +1,161 @@
+from types import SimpleNamespace
+
+import pytest
+
+from pipelabs import registry, registry_sync
+from pipelabs.registry_sync import as_text, compared, merged, stored
+
+
+@pytest.fixture(scope="module")
+def facts():
+    return registry_sync.known_to_ccxt()
+
+
+def make_row(**changes):
+    return {
+        "slug": "gate",
+        "name": "Gate",
+        "website": "https://www.gate.com",
+        "docs_url": "https://www.gate.com/docs",
+        "kind": "both",
+        "symbol_style": "underscore",
+        "credentials": ["api_key", "api_secret"],
+        "aliases": ["gateio"],
+        "hosts": ["api.gateio.ws"],
+        "testnet_hosts": [],
+        "ccxt_id": "gate",
+    } | changes
+
+
+def make_exchange(**changes):
+    """What a class of ccxt has."""
+    urls = {
+        "www": "http://www.new.example/",
+        "doc": ["https://docs.new.example/v1", "https://elsewhere.example"],
+        "api": {
+            "public": "https://{hostname}/v1",
+            "private": {"v2": "https://api2.new.example:8443"},
+        },
+        "test": "https://api.test.new.example",
+        "zendesk": "https://new.zendesk.com",
+    }
+    made = {
+        "id": "newex",
+        "name": "New Ex",
+        "hostname": "api.new.example",
+        "urls": urls,
+        "has": {"spot": True, "swap": None},
+        "requiredCredentials": {"uid": True, "secret": True, "apiKey": True, "twofa": False},
+    }
+    return SimpleNamespace(**made | changes)
+
+
+def test_the_file_says_what_the_installed_ccxt_knows(facts):
+    rows = stored()
+
+    after = merged(rows, facts)
+
+    assert compared(rows, after) == ([], [], [])
+    assert as_text(after) == registry.FILE.read_text(encoding="utf-8")
+
+
+def test_an_exchange_that_is_new_to_us_is_added_in_its_place():
+    after = merged([make_row()], {"bit": make_row(slug="bit", aliases=[], ccxt_id="bit")})
+
+    assert [row["slug"] for row in after] == ["bit", "gate"]
+    assert compared([make_row()], after) == (["bit"], [], ["gate"])
+
+
+def test_a_new_one_of_which_nothing_is_known_has_a_key_and_a_secret():
+    [row] = merged([], {"bit": make_row(slug="bit", credentials=[])})
+
+    assert row["credentials"] == ["api_key", "api_secret"]
+
+
+@pytest.mark.parametrize("ccxt_id", ["gate", "gateio"])
+def test_what_is_ccxts_is_refreshed_and_what_is_ours_stays(ccxt_id):
+    theirs = make_row(
+        name="gate.io",
+        website="https://x.example",
+        docs_url="https://y.example",
+        kind="spot",
+        symbol_style="own",
+        aliases=[],
+        credentials=["api_key", "api_secret", "passphrase"],
+        hosts=["api.gate.example"],
+        testnet_hosts=["test.gate.example"],
+        ccxt_id=ccxt_id,
+    )
+
+    after = merged([make_row()], {ccxt_id: theirs})
+
+    refreshed = ("credentials", "hosts", "testnet_hosts", "ccxt_id")
+    assert after == [make_row(**{name: theirs[name] for name in refreshed})]
+    assert compared([make_row()], after) == ([], ["gate"], [])
+
+
+def test_what_a_key_consists_of_is_kept_where_ccxt_does_not_say_it():
+    [row] = merged([make_row(credentials=["private_key"])], {"gate": make_row(credentials=[])})
+
+    assert row["credentials"] == ["private_key"]
+
+
+def test_what_ccxt_has_dropped_can_no_longer_be_called_and_is_kept():
+    before = [make_row(testnet_hosts=["test.gate.example"])]
+
+    after = merged(before, {})
+
+    assert after == [{**before[0], "hosts": [], "ccxt_id": None}]
+    assert compared(before, after) == ([], [], ["gate"])
+
+
+def test_what_comes_back_to_ccxt_can_be_called_again():
+    [row] = merged([make_row(hosts=[], ccxt_id=None)], {"gate": make_row()})
+
+    assert row == make_row()
+
+
+def test_an_exchange_of_ccxts_is_told_in_our_words():
+    row = registry_sync._row(make_exchange())
+
+    assert row == {
+        "slug": "newex",
+        "name": "New Ex",
+        "website": "https://www.new.example",
+        "docs_url": "https://docs.new.example/v1",
+        "kind": "spot",
+        "symbol_style": "own",
+        "credentials": ["api_key", "api_secret", "uid"],
+        "aliases": [],
+        "hosts": ["api.new.example", "api2.new.example"],
+        "testnet_hosts": ["api.test.new.example"],
+        "ccxt_id": "newex",
+    }
+
+
+@pytest.mark.parametrize(
+    ("has", "kind"),
+    [
+        ({"spot": True, "future": True}, "both"),
+        ({"spot": False, "option": True}, "derivatives"),
+        ({"spot": True}, "spot"),
+    ],
+)
+def test_the_kind_is_what_is_traded_there(has, kind):
+    assert registry_sync._row(make_exchange(has=has))["kind"] == kind
+
+
+def test_an_exchange_without_documentation_has_its_website():
+    urls = {"www": "https://new.example", "api": "https://api.new.example", "test": None}
+
+    row = registry_sync._row(make_exchange(urls=urls, hostname=None))
+
+    assert (row["docs_url"], row["testnet_hosts"]) == ("https://new.example", [])
+
+
+def test_no_key_is_sent_to_a_page_or_to_another_exchange(facts):
+    assert facts["kraken"]["hosts"] == ["api.kraken.com"]
+    assert facts["binanceus"]["testnet_hosts"] == facts["blockchaincom"]["testnet_hosts"] == []
+    assert "docs.gemini.com" not in facts["gemini"]["hosts"]
+    assert facts["gateeu"]["hosts"] == ["api.gateeu.com"]
+    assert "api.huobi.pro" in facts["htx"]["hosts"]
