@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from time import perf_counter
 from typing import Any, cast
 from uuid import UUID, uuid4
@@ -16,66 +15,16 @@ from sqlalchemy import Table, insert
 from sqlalchemy.exc import DBAPIError
 
 from pipelabs import audit_file, audit_folds, audit_lines
+from pipelabs.audit_events import Event
 from pipelabs.crypto import current_audit_key
 from pipelabs.errors import Unavailable
 from pipelabs.extensions import run, unit_of_work
 from pipelabs.models import AuditEvent, Outcome, Permission, Role, now
 
+__all__ = ["Actor", "Attempt", "Event", "init_app", "mac", "record", "refuse", "replay"]
 TABLE = cast(Table, AuditEvent.__table__)
 INSERT = insert(TABLE).returning(TABLE.c.id)
 """Built once: every write has one."""
-
-
-class Event(StrEnum):
-    """What was done, in the past tense; names are for ever once released."""
-
-    ADMIN_CHANGE_REFUSED = "admin.change_refused"
-    ADMIN_CREATED = "admin.created"
-    ADMIN_CREATE_REFUSED = "admin.create_refused"
-    ADMIN_DISABLED = "admin.disabled"
-    ADMIN_ENABLED = "admin.enabled"
-    ADMIN_PASSWORD_CHANGED = "admin.password_changed"
-    ADMIN_PASSWORD_CHANGE_REFUSED = "admin.password_change_refused"
-    ADMIN_PASSWORD_RESET = "admin.password_reset"
-    ADMIN_ROLE_CHANGED = "admin.role_changed"
-    ADMIN_SESSIONS_ENDED = "admin.sessions_ended"
-    ADMIN_SESSION_RENEWED = "admin.session_renewed"
-    ADMIN_SESSION_RENEWAL_REFUSED = "admin.session_renewal_refused"
-    ADMIN_SIGNED_IN = "admin.signed_in"
-    ADMIN_SIGNED_OUT = "admin.signed_out"
-    ADMIN_SIGN_IN_REFUSED = "admin.sign_in_refused"
-    CLIENT_CREATED = "client.created"
-    CLIENT_CREATE_REFUSED = "client.create_refused"
-    CLIENT_CREATE_REPLAYED = "client.create_replayed"
-    CLIENT_STATUS_CHANGED = "client.status_changed"
-    CLIENT_STATUS_CHANGE_REFUSED = "client.status_change_refused"
-    CLIENT_STATUS_CHANGE_REPLAYED = "client.status_change_replayed"
-    CLIENT_UPDATED = "client.updated"
-    CLIENT_UPDATE_REFUSED = "client.update_refused"
-    CLIENT_MARKET_ADDED = "client_market.added"
-    CLIENT_MARKET_ADD_REFUSED = "client_market.add_refused"
-    CLIENT_MARKET_ADD_REPLAYED = "client_market.add_replayed"
-    CLIENT_MARKET_DELISTED = "client_market.delisted"
-    CLIENT_MARKET_LIFTED = "client_market.lifted"
-    CLIENT_MARKET_UPDATED = "client_market.updated"
-    CLIENT_MARKET_UPDATE_REFUSED = "client_market.update_refused"
-    EXCHANGE_CHANGE_REFUSED = "exchange.change_refused"
-    EXCHANGE_CONFIGURED = "exchange.configured"
-    EXCHANGE_DISABLED = "exchange.disabled"
-    EXCHANGE_ENABLED = "exchange.enabled"
-    EXCHANGE_SEEDED = "exchange.seeded"
-    API_TOKEN_CREATED = "api_token.created"
-    API_TOKEN_CREATE_REFUSED = "api_token.create_refused"
-    API_TOKEN_REVOKED = "api_token.revoked"
-    MARKET_CREATED = "market.created"
-    MARKET_CREATE_REFUSED = "market.create_refused"
-    MARKET_CREATE_REPLAYED = "market.create_replayed"
-    MARKET_UPDATED = "market.updated"
-    MARKET_UPDATE_REFUSED = "market.update_refused"
-    REQUEST_REFUSED = "request.refused"
-    TOKEN_PAIR_CREATED = "token_pair.created"
-    TOKEN_PAIR_CREATE_REFUSED = "token_pair.create_refused"
-    TOKEN_PAIR_CREATE_REPLAYED = "token_pair.create_replayed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,9 @@
 
 from flask import Flask
 
-from pipelabs.cli import audit, exchanges, seed
+from pipelabs.cli import audit, exchanges, seed, token_pairs
 
-GROUPS = (audit, exchanges, seed)
+GROUPS = (audit, exchanges, seed, token_pairs)
 
 
 def init_app(app: Flask) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import product
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import select, update
@@ -51,7 +51,7 @@ TICKS = {"USDT": "0.0001", "USDC": "0.0001", "BTC": "0.00000001", "EUR": "0.001"
 NOTIONALS = {"USDT": "5", "USDC": "5", "BTC": "0.0001", "EUR": "10"}
 SPREADS = ("12.5", "20", "25", "40", "60", "80")
 VOLUMES = ("25000", "50000", "100000", "250000", "1000000")
-HALTED_EVERY, DELISTED_EVERY, PAUSED_EVERY = 83, 101, 17
+HALTED_EVERY, DELISTED_EVERY, PAUSED_EVERY = 83, 29, 17
 
 
 class DemoMarkets(NamedTuple):
@@ -161,12 +161,14 @@ def _item(number: int, symbol: Symbol, venue: Exchange) -> Item:
 
 def _move(made: Sequence[UUID], actor: Actor) -> None:
     """Halt and delist some, always the same, as exchanges do."""
-    ordered = select(Market.id).where(Market.id.in_(made)).join(Market.token_pair)
+    ordered = select(Market).where(Market.id.in_(made)).join(Market.token_pair)
     names = (Market.exchange, TokenPair.base_asset, TokenPair.quote_asset)
-    ids = db.session.scalars(ordered.order_by(*names)).all()
-    moves: Mapping[MarketStatus, Any] = {
-        MarketStatus.HALTED: ids[5::HALTED_EVERY],
-        MarketStatus.DELISTED: ids[7::DELISTED_EVERY],
+    rows = db.session.scalars(ordered.order_by(*names)).all()
+    majors = {symbol.text for symbol in demo_pairs()[:MAJORS]}
+    minor = [row.id for row in rows if row.symbol not in majors]
+    moves: Mapping[MarketStatus, Sequence[UUID]] = {
+        MarketStatus.HALTED: [row.id for row in rows[5::HALTED_EVERY]],
+        MarketStatus.DELISTED: minor[1::DELISTED_EVERY],
     }
     for status, some in moves.items():
         for market_id in some:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 from uuid import UUID, uuid4
 
@@ -74,6 +75,28 @@ INSERT = insert(TABLE).from_select(
 """Built once: building costs more than sending."""
 
 
+@dataclass(frozen=True, slots=True)
+class Places:
+    """What was found out about a list of items, by their place in it.
+
+    `wrong` and `held` are by field: what is wrong with it, and whose client market is there.
+    """
+
+    found: dict[int, Row[*tuple[Any, ...]]]
+    wrong: Fields
+    held: dict[str, str]
+
+    def is_free(self, place: int) -> bool:
+        """Return whether the item can be added."""
+        return place in self.found and f"markets.{place}.symbol" not in self.wrong
+
+    def reason(self, place: int) -> str:
+        """Return why the item cannot be added, if it is not there already."""
+        fields = [f"markets.{place}.{name}" for name in ("symbol", "exchange", "exchange_symbol")]
+        told = (self.wrong[one][0] for one in fields if one in self.wrong.keys() - self.held.keys())
+        return next(told, "")
+
+
 def add_client_markets(
     client_id: UUID, items: Sequence[Item], actor: Actor
 ) -> list[Row[*tuple[Any, ...]]]:
@@ -84,23 +107,42 @@ def add_client_markets(
     anything else; each names every wrong item at once, as `markets.3.symbol`.
     """
     _lock_client(client_id)
+    places = find_places(client_id, items)
+    if wrong := places.wrong:
+        if places.held.keys() == wrong.keys():
+            raise Duplicate("Already quoted there", fields=wrong, existing=places.held)
+        raise InvalidInput(f"Invalid input: {', '.join(list(wrong)[:10])}", fields=wrong)
+    market_ids = [places.found[place].id for place in range(len(items))]
+    insert_client_markets(client_id, items, market_ids)
+    audit.record(Event.CLIENT_MARKET_ADDED, actor, client_id=client_id, facts=facts_of(items))
+    return _added(client_id, market_ids)
+
+
+def find_places(client_id: UUID, items: Sequence[Item]) -> Places:
+    """Make the markets that are not there, and return each item's; none is delisted meanwhile."""
     wrong, wanted = _wanted(items)
     ensure_markets(wanted.values())
-    places = [
+    rows = (
         (n, s.base_asset, s.quote_asset, s.settle_asset, exchange)
         for n, (s, exchange) in enumerate((one["symbol"], one["exchange"]) for one in items)
-    ]
-    sent_rows = arrays(("place", *ASSETS, "exchange"), places)
-    found = {row.place: row for row in run(FOUND, sent_rows | {"client_id": client_id})}
-    held = _refuse_found(items, found, wrong)
-    if wrong:
-        names = ", ".join(list(wrong)[:10])
-        if held.keys() == wrong.keys():
-            raise Duplicate("Already quoted there", fields=wrong, existing=held)
-        raise InvalidInput(f"Invalid input: {names}", fields=wrong)
-    _insert(client_id, items, [found[place].id for place in range(len(items))])
-    audit.record(Event.CLIENT_MARKET_ADDED, actor, client_id=client_id, facts=facts_of(items))
-    return _added(client_id, [found[place].id for place in range(len(items))])
+    )
+    values = arrays(("place", *ASSETS, "exchange"), rows) | {"client_id": client_id}
+    found = {row.place: row for row in run(FOUND, values)}
+    return Places(found, wrong, _refuse_found(items, found, wrong))
+
+
+def insert_client_markets(
+    client_id: UUID, items: Sequence[Item], market_ids: Sequence[UUID]
+) -> None:
+    """Insert what was found to be free, an item for each market."""
+    moment = now()
+    rows = (
+        (uuid4(), market_id, *(one[name] for name in OWN))
+        for one, market_id in zip(items, market_ids, strict=True)
+    )
+    same = {"client_id": client_id, "status": QuotingStatus.ACTIVE, "version": 1}
+    values = arrays(("id", "market_id", *OWN), rows) | same
+    run(INSERT, values | {"created_at": moment, "updated_at": moment})
 
 
 def facts_of(items: Sequence[Item]) -> dict[str, str]:
@@ -166,17 +208,6 @@ def _refuse_found(
         elif row.status is MarketStatus.DELISTED:
             wrong[field] = [f"{where} is delisted."]
     return held
-
-
-def _insert(client_id: UUID, items: Sequence[Item], market_ids: Sequence[UUID]) -> None:
-    moment = now()
-    rows = (
-        (uuid4(), market_id, *(one[name] for name in OWN))
-        for one, market_id in zip(items, market_ids, strict=True)
-    )
-    same = {"client_id": client_id, "status": QuotingStatus.ACTIVE, "version": 1}
-    values = arrays(("id", "market_id", *OWN), rows) | same
-    run(INSERT, values | {"created_at": moment, "updated_at": moment})
 
 
 def _added(client_id: UUID, market_ids: Sequence[UUID]) -> list[Row[*tuple[Any, ...]]]:
