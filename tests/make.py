@@ -47,6 +47,7 @@ def make_actor(**changes):
     return replace(actor, **changes)
 
 
+ACTOR = make_actor()
 STRANGER = make_actor(name=None, admin_id=None, role=None)
 
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import array
 
 from pipelabs import audit
 from pipelabs.audit import Actor, Event
@@ -35,7 +36,7 @@ class Lifted(NamedTuple):
 
 def clients_to_lift() -> Sequence[UUID]:
     """Return the clients whose settings tell token pairs, the oldest first."""
-    wanted = select(Client.id).where(Client.settings.has_any([TOLD, LEFT]))
+    wanted = select(Client.id).where(Client.settings.has_any(array([TOLD, LEFT])))
     return db.session.scalars(wanted.order_by(Client.created_at, Client.id)).all()
 
 
