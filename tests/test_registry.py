@@ -38,7 +38,7 @@ def test_it_knows_the_exchanges_of_a_desk():
         "bybit",
         "mexc",
         "kraken",
-        "bitmart",
+        "bitkub",
     }
     assert slugs >= {"binanceus", "okxus", "myokx", "bybiteu", "krakenfutures", "coinbaseexchange"}
 
@@ -112,7 +112,7 @@ def test_a_key_has_a_passphrase_where_the_exchange_asks_for_one():
         ("kucoin", SymbolStyle.DASH),
         ("gate", SymbolStyle.UNDERSCORE),
         ("xt", SymbolStyle.LOWER_UNDERSCORE),
-        ("ascendex", SymbolStyle.SLASH),
+        ("alpaca", SymbolStyle.SLASH),
         ("kraken", SymbolStyle.OWN),
         ("bitfinex", SymbolStyle.OWN),
         ("upbit", SymbolStyle.OWN),

@@ -12,7 +12,7 @@ from pipelabs.schemas.paging import PageOut
 ROLE = {
     "label": "Role",
     "description": "A viewer reads; an operator creates and changes clients; an owner does that,"
-    " and manages admins.",
+    " and manages admins and exchanges.",
     "example": "operator",
 }
 EMAIL = {"label": "Email", "example": "operator@desk.local"}

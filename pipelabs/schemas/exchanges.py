@@ -57,6 +57,22 @@ class ExchangeSlug(fields.Field[str]):
         return found.slug
 
 
+class Part(fields.Nested):
+    """An object in a body."""
+
+    default_error_messages = {  # noqa: RUF012 - marshmallow's own form
+        "null": "Must be an object; an empty one unsets everything.",
+        "object": "Must be an object.",
+    }
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Any, partial: Any = None, **rest: Any
+    ) -> Any:
+        if not isinstance(value, Mapping):
+            raise self.make_error("object")
+        return super()._deserialize(value, attr, data, partial, **rest)
+
+
 class ExchangeConfig(Input):
     """What the desk has set for an exchange; loads as it is stored, amounts as text.
 
@@ -94,10 +110,9 @@ class ExchangePatch(Body):
     """What an owner may change of an exchange; at least one of it."""
 
     is_enabled = Switch(metadata={"example": True})
-    config = fields.Nested(
+    config = Part(
         ExchangeConfig,
         metadata={"description": "Replaces all of what is set; what is left out is unset."},
-        error_messages={"null": "Must be an object; {} unsets everything."},
     )
 
     @validates_schema

@@ -104,19 +104,24 @@ def update_exchange(
         audit.record(Event.EXCHANGE_CONFIGURED, actor, facts=facts)
     stored.is_enabled, stored.config = is_enabled, config
     stored.version, stored.updated_at = stored.version + 1, now()
+    # So that a second change in this transaction reads the first.
+    db.session.flush()
     return stored
 
 
-def _find(name: str) -> Exchange | None:
+def _find(name: str, *, is_locked: bool = False) -> Exchange | None:
     """Return the exchange; what the registry does not know is not looked up."""
-    known = registry.find(name)
-    return db.session.get(Exchange, known.slug) if known else None
+    if not (known := registry.find(name)):
+        return None
+    return db.session.get(
+        Exchange, known.slug, with_for_update=is_locked, populate_existing=is_locked
+    )
 
 
 def _locked(name: str, version: int | None) -> Exchange:
     """Return the exchange, read anew and locked, so of two changes the second sees both."""
-    stored = get_exchange(name)
-    db.session.refresh(stored, with_for_update=True)
+    if not (stored := _find(name, is_locked=True)):
+        raise NotFound(NONE)
     if version not in (None, stored.version):
         sentence = f"The exchange has changed: it is at version {stored.version}, not {version}."
         raise Stale(sentence, facts={"version": str(version), "stored": str(stored.version)})

@@ -8,7 +8,6 @@ from typing import Any, Never
 from flask import Request
 from gunicorn.http.errors import ParseException
 from marshmallow import RAISE, ValidationError
-from marshmallow.exceptions import SCHEMA
 from webargs.flaskparser import FlaskParser
 
 from pipelabs.errors import InvalidInput, TooLarge, UnsupportedMedia
@@ -90,12 +89,10 @@ def wrong_fields(found: Mapping[str, Any]) -> InvalidInput:
 def _paths(found: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, list[str]]]:
     """Yield each field that is wrong by its path, with its sentences."""
     for name, inner in found.items():
-        # What is wrong with an object as a whole stands under a name of marshmallow's own.
-        path = above.removesuffix(".") if above and name == SCHEMA else f"{above}{name}"
         if isinstance(inner, Mapping):
-            yield from _paths(inner, f"{path}.")
+            yield from _paths(inner, f"{above}{name}.")
         else:
-            yield path, inner
+            yield f"{above}{name}", inner
 
 
 def _refuse_other_media(request: Request) -> None:

@@ -17,8 +17,8 @@ def file(tmp_path, monkeypatch):
     for row in rows:
         if row["slug"] == "okx":
             row |= {"hosts": ["old.example"], "name": "Ours"}
-        if row["slug"] == "bitmart":
-            row |= {"hosts": ["api.bitmart.com"], "ccxt_id": "bitmart"}
+        if row["slug"] == "bitkub":
+            row |= {"hosts": ["api.bitkub.com"], "ccxt_id": "bitkub"}
     path = tmp_path / "exchanges.json"
     path.write_text(registry_sync.as_text(rows), encoding="utf-8")
     monkeypatch.setattr(registry, "FILE", path)
@@ -26,7 +26,7 @@ def file(tmp_path, monkeypatch):
     return path
 
 
-TOLD = "1 added: bybit\n1 changed: okx\n1 lost: bitmart\n"
+TOLD = "1 added: bybit\n1 changed: okx\n1 lost: bitkub\n"
 
 
 def test_a_sync_tells_what_it_adds_changes_and_loses_and_writes_it(run, file):
@@ -36,7 +36,7 @@ def test_a_sync_tells_what_it_adds_changes_and_loses_and_writes_it(run, file):
     assert (second.exit_code, second.stdout) == (0, "0 added\n0 changed\n0 lost\n")
     rows = {row["slug"]: row for row in registry_sync.stored()}
     assert (rows["okx"]["name"], rows["okx"]["hosts"]) == ("Ours", ["www.okx.com"])
-    assert rows["bitmart"]["ccxt_id"] is None
+    assert rows["bitkub"]["ccxt_id"] is None
     assert rows["bybit"]["symbol_style"] == "own"
 
 
@@ -76,7 +76,7 @@ def test_a_seed_adds_every_exchange_of_the_registry_and_a_second_one_nothing(run
     assert okx.credentials == ["api_key", "api_secret", "passphrase"]
     assert okx.needs_passphrase
     assert okx.can_be_examined
-    assert not stored["bitmart"].can_be_examined
+    assert not stored["bitkub"].can_be_examined
     [noted] = rows(AuditEvent)
     assert (noted.event, noted.details) == (
         "exchange.seeded",

@@ -8,7 +8,7 @@ from pipelabs.extensions import db, finish
 from pipelabs.models import Admin, Permission, Role
 from tests.make import make_admin, make_session
 
-OWNERS = {Permission.ADMINS_READ, Permission.ADMINS_WRITE}
+OWNERS = {Permission.ADMINS_READ, Permission.ADMINS_WRITE, Permission.EXCHANGES_WRITE}
 
 
 @pytest.mark.parametrize(
