@@ -18,7 +18,7 @@ WELL_KNOWN_SECRETS = ("change", "default", "example", "insecure", "password", "s
 """Words that only a copied example holds; 48 random characters hold one by chance once in 10⁹."""
 SECRET_BYTES = 32
 """RFC 7518, 3.2: a key for HS256 is no shorter than the hash."""
-ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]+)?", re.ASCII)  # what is odd, Flask-Cors reads as a pattern
+ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]+)?", re.ASCII)
 NOT_ORIGINS = "CORS_ORIGINS must list exact origins, such as CORS_ORIGINS=https://console.example.com"
 LOOPBACK = re.compile(r"|http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]+)?", re.ASCII)
 NOT_HERE = "EXCHANGE_BASE_URL must be on this machine: EXCHANGE_BASE_URL=http://127.0.0.1:9100"

@@ -15,14 +15,13 @@ from sqlalchemy import Table, insert
 from sqlalchemy.exc import DBAPIError
 
 from pipelabs import audit_file, audit_folds, audit_lines
+from pipelabs.audit_events import Event
 from pipelabs.crypto import current_audit_key
 from pipelabs.errors import Unavailable
-from pipelabs.events import Event
 from pipelabs.extensions import run, unit_of_work
 from pipelabs.models import AuditEvent, Outcome, Permission, Role, now
 
-__all__ = ["Actor", "Attempt", "Event", "mac", "record", "refuse", "replay"]
-
+__all__ = ["Actor", "Attempt", "Event", "init_app", "mac", "record", "refuse", "replay"]
 TABLE = cast(Table, AuditEvent.__table__)
 INSERT = insert(TABLE).returning(TABLE.c.id)
 """Built once: every write has one."""

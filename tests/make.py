@@ -10,13 +10,14 @@ from pipelabs import passwords
 from pipelabs.audit import Actor
 from pipelabs.errors import Unauthenticated
 from pipelabs.extensions import db
-from pipelabs.models import Admin, Exchange, ExchangeAPIKey, Role, Session, now
+from pipelabs.models import Admin, Bot, Exchange, ExchangeAPIKey, Role, Session, now
 from pipelabs.sealing import Sealed, Secret
 from pipelabs.services.api_key_rights import Said
 from pipelabs.services.api_key_rows import store
 from pipelabs.services.clients import create_client
 from pipelabs.services.exchanges import ensure_exchanges
 from pipelabs.services.sessions import Claims, sign_in
+from pipelabs.symbols import parse
 from pipelabs.wallets import Chain, Wallet
 from pipelabs.xray import Right
 
@@ -52,6 +53,7 @@ def make_actor(**changes):
     return replace(actor, **changes)
 
 
+ACTOR = make_actor()
 STRANGER = make_actor(name=None, admin_id=None, role=None)
 
 
@@ -100,12 +102,6 @@ def make_exchange(slug="okx", **changes):
     return exchange
 
 
-def make_client(**changes):
-    wallet = Wallet(Chain.EVM, make_wallet())
-    data = make_data(wallet_address=wallet, email=None) | changes
-    return create_client(data, make_actor()).client
-
-
 def make_credentials(**changes):
     parts = {"api_key": "okx-key-4711", "api_secret": CANARY, "passphrase": "a passphrase"}
     return {part: Secret(text) for part, text in (parts | changes).items()}
@@ -150,3 +146,23 @@ def is_let_in(email, password):
     except Unauthenticated:
         return False
     return True
+
+
+def make_client(**changes):
+    """Add a client with a wallet of its own."""
+    wallet = Wallet(Chain.EVM, make_wallet())
+    return create_client(
+        make_data(wallet_address=wallet, email=None, **changes), make_actor()
+    ).client
+
+
+def make_item(symbol="BTC/USDT", exchange="okx", **changes):
+    """What `ClientMarketItem` loads."""
+    return {
+        "symbol": parse(symbol),
+        "exchange": exchange,
+        "exchange_symbol": None,
+        "bot": Bot.MARKET_MAKER,
+        "spread_target_bps": None,
+        "daily_volume_target": None,
+    } | changes

@@ -10,10 +10,14 @@ from pipelabs.admin import (
     api_keys,
     audit,
     auth,
+    client_markets,
     clients,
     dashboard,
     exchanges,
+    markets,
+    matrix,
     palette,
+    token_pairs,
 )
 from pipelabs.admin.sections import SECTIONS
 from pipelabs.web.auth import public
@@ -26,10 +30,14 @@ NOUNS = (
     api_keys,
     audit,
     auth,
+    client_markets,
     clients,
     dashboard,
     exchanges,
+    markets,
+    matrix,
     palette,
+    token_pairs,
 )
 for noun in NOUNS:
     admin.register_blueprint(noun.bp)

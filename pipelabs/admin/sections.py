@@ -12,6 +12,8 @@ class Section(NamedTuple):
     label: str
     icon: str
     permission: Permission
+    also: tuple[str, ...] = ()
+    """Other nouns whose pages belong to it."""
 
 
 class Action(NamedTuple):
@@ -25,7 +27,14 @@ class Action(NamedTuple):
 
 SECTIONS = (
     Section("dashboard", "Overview", "layout-dashboard", Permission.AUDIT_READ),
-    Section("clients", "Clients", "users", Permission.CLIENTS_READ),
+    Section("clients", "Clients", "users", Permission.CLIENTS_READ, ("client_markets",)),
+    Section(
+        "markets",
+        "Markets",
+        "chart-candlestick",
+        Permission.TOKEN_PAIRS_READ,
+        ("matrix", "token_pairs"),
+    ),
     Section("api_keys", "API keys", "key-square", Permission.API_KEYS_READ),
     Section("exchanges", "Exchanges", "building-2", Permission.EXCHANGES_READ),
     Section("audit", "Audit", "scroll-text", Permission.AUDIT_READ),
@@ -34,6 +43,14 @@ SECTIONS = (
 """The menu, in its order; each noun's first page is its `index`."""
 ACTIONS = (
     Action("clients.new", "New client", "plus", Permission.CLIENTS_WRITE),
+    Action("markets.new", "New market", "plus", Permission.TOKEN_PAIRS_WRITE),
+    Action("token_pairs.index", "Token pairs", "coins", Permission.TOKEN_PAIRS_READ),
+    Action(
+        "matrix.index",
+        "Matrix of clients and exchanges",
+        "chart-candlestick",
+        Permission.TOKEN_PAIRS_READ,
+    ),
     Action("api_keys.new", "New API key", "key-square", Permission.API_KEYS_WRITE),
     Action("api_keys.expiring", "Expiring API keys", "clock-alert", Permission.API_KEYS_READ),
     Action("admins.new", "New admin", "plus", Permission.ADMINS_WRITE),

@@ -9,16 +9,32 @@ from pipelabs.api import (
     api_tokens,
     audit,
     auth,
+    client_markets,
     clients,
     dashboard,
     docs,
     exchanges,
     health,
+    markets,
+    token_pairs,
 )
 from pipelabs.web import document
 
 api = Blueprint("api", __name__, url_prefix="/api")
-NOUNS = (auth, clients, exchanges, api_keys, admins, api_tokens, audit, dashboard, docs)
+NOUNS = (
+    auth,
+    clients,
+    client_markets,
+    token_pairs,
+    markets,
+    exchanges,
+    api_keys,
+    admins,
+    api_tokens,
+    audit,
+    dashboard,
+    docs,
+)
 for noun in NOUNS:
     api.register_blueprint(noun.bp)
 

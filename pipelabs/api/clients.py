@@ -79,7 +79,9 @@ def index(query: Mapping[str, Any]) -> ResponseReturnValue:
     `total` is exact up to 10,000; above, `is_capped` is true. Follow `page.next` with the same
     filters and the same sort.
     """
-    page = client_lists.list_clients(query, query["sort"], query["size"], query.get("cursor"))
+    page = client_lists.list_clients(
+        query, query["sort"], query["size"], query.get("cursor"), has_symbols=True
+    )
     return reply(clients=page.rows, page=page)
 
 

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import click
 from flask.cli import AppGroup
@@ -14,7 +14,7 @@ from pipelabs.extensions import unit_of_work
 from pipelabs.models import Role
 from pipelabs.schemas.characters import refuse_characters
 from pipelabs.schemas.fields import EmailAddress
-from pipelabs.seeds import DemoAdmin, DemoClient
+from pipelabs.seeds import DemoAdmin, DemoClient, DemoMarkets
 from pipelabs.services import admins, exchanges
 
 BATCH = 20
@@ -56,25 +56,30 @@ def seed_exchanges() -> None:
 
 
 @group.command("demo")
-@click.option("--first-run", is_flag=True, help="Clients alone, and only if there is none yet.")
+@click.option("--first-run", is_flag=True, help="No admins, and only if there is no client yet.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def seed_demo(first_run: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags by name
-    """Add 100 clients, the exchanges, and an admin of each role, to try things with.
+    """Add 100 clients, the exchanges, markets, and an admin of each role, to try things with.
 
     What is there stays as it is. The password of a new admin is random and printed this once.
     """
     actor = at_the_terminal()
     made: list[DemoAdmin] = []
+    markets = DemoMarkets(0, 0)
     with in_a_sentence():
         with unit_of_work():
             exchanges.ensure_exchanges(actor)
         demo = [] if first_run and seeds.has_clients() else seeds.demo_clients()
         created = _seed_clients(demo, actor, is_shown=not as_json)
+        if demo:
+            with unit_of_work():
+                markets = seeds.ensure_markets(actor)
         if not first_run:
             # Last, so that nothing can go wrong between a password and its being printed.
             with unit_of_work():
                 made = seeds.ensure_admins(actor)
-    click.echo((_as_json if as_json else _as_text)(made, created, len(demo) - created))
+    clients = {"created": created, "already_there": len(demo) - created}
+    click.echo((_as_json if as_json else _as_text)(made, clients, markets))
 
 
 def _seed(email: str, role: Role, password: str, *, is_reset: bool) -> str:
@@ -107,18 +112,21 @@ def _seed_clients(demo: Sequence[DemoClient], actor: Actor, *, is_shown: bool) -
     return created
 
 
-def _as_json(made: Sequence[DemoAdmin], created: int, already_there: int) -> str:
+def _as_json(made: Sequence[DemoAdmin], clients: Mapping[str, int], markets: DemoMarkets) -> str:
     listed = [
         {"email": one.email, "role": one.role.value, "created": one.password is not None}
         | ({"password": one.password} if one.password else {})
         for one in made
     ]
-    clients = {"created": created, "already_there": already_there}
-    return json.dumps({"admins": listed, "clients": clients})
+    found = {"admins": listed, "clients": clients, "markets": markets._asdict()}
+    return json.dumps(found)
 
 
-def _as_text(made: Sequence[DemoAdmin], created: int, already_there: int) -> str:
-    told = [f"{created} clients created, {already_there} already there"]
+def _as_text(made: Sequence[DemoAdmin], clients: Mapping[str, int], markets: DemoMarkets) -> str:
+    told = [
+        f"{clients['created']} clients created, {clients['already_there']} already there",
+        f"{markets.created} markets created, clients quoted in {markets.quoted}",
+    ]
     for one in made:
         said = f"created, password {one.password}" if one.password else "already there"
         told.append(f"{one.email} ({one.role}): {said}")

@@ -26,6 +26,8 @@ class Permission(StrEnum):
     EXCHANGES_WRITE = "exchanges.write"
     SELF_READ = "self.read"
     SELF_WRITE = "self.write"
+    TOKEN_PAIRS_READ = "token_pairs.read"
+    TOKEN_PAIRS_WRITE = "token_pairs.write"
 
 
 class Role(StrEnum):
@@ -49,11 +51,13 @@ _VIEWER = frozenset(
         Permission.EXCHANGES_READ,
         Permission.SELF_READ,
         Permission.SELF_WRITE,
+        Permission.TOKEN_PAIRS_READ,
     }
 )
 ROLE_PERMISSIONS = {
     Role.VIEWER: _VIEWER,
-    Role.OPERATOR: _VIEWER | {Permission.API_KEYS_WRITE, Permission.CLIENTS_WRITE},
+    Role.OPERATOR: _VIEWER
+    | {Permission.API_KEYS_WRITE, Permission.CLIENTS_WRITE, Permission.TOKEN_PAIRS_WRITE},
     Role.OWNER: frozenset(Permission),
 }
 

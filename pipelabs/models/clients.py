@@ -1,12 +1,13 @@
 """Clients: whom the desk makes markets for."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Index, literal_column
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import CheckConstraint, Index, Text, literal_column, type_coerce
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.orm import Mapped, column_property, mapped_column
 
 from pipelabs.models.base import Base, Identified, now
 from pipelabs.wallets import Chain
@@ -20,6 +21,14 @@ SEARCHED = "lower((((name || '\n') || wallet_address) || '\n') || COALESCE(email
 """Where a search looks, a line each; spelled as PostgreSQL tells it, so that it can be compared."""
 FOLDED_NAME = "lower(name)"
 """By what a list is sorted by name."""
+SYMBOLS = """ARRAY(
+  SELECT DISTINCT base_asset || '/' || quote_asset || COALESCE(':' || settle_asset, '')
+  FROM client_markets
+  JOIN markets ON markets.id = market_id
+  JOIN token_pairs ON token_pairs.id = token_pair_id
+  WHERE client_id = clients.id AND client_markets.status <> 'delisted'
+)"""
+"""The pairs in which a client is quoted; the tables are declared later, for they know clients."""
 
 
 class Tier(StrEnum):
@@ -89,3 +98,12 @@ class Client(Identified, Base):
     settings: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
     version: Mapped[int] = mapped_column(default=1)
     updated_at: Mapped[datetime] = mapped_column(default=now)
+    # Asked for by whoever shows them, and else never: None where nobody did or the row is new.
+    symbols: Mapped[Sequence[str]] = column_property(
+        type_coerce(literal_column(SYMBOLS), ARRAY(Text)), deferred=True
+    )
+
+    @property
+    def shown_settings(self) -> dict[str, Any]:
+        """Return the settings with `token_pairs`, which the rows alone tell."""
+        return self.settings | {"token_pairs": sorted(self.symbols or [])}

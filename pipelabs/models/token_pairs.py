@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from pipelabs.models.base import Base, Identified, now
 from pipelabs.models.clients import Client
+from pipelabs.symbols import Symbol
 
 AMOUNT = Numeric(38, 18)
 """Exact: 18 decimals, as many as an ERC-20 token has, and 20 digits before them."""
@@ -42,6 +43,15 @@ class QuotingStatus(StrEnum):
     DELISTED = "delisted"
 
 
+class TokenPairSort(StrEnum):
+    """What a list of token pairs can be sorted by; a minus is descending."""
+
+    SYMBOL = "symbol"
+    SYMBOL_DOWN = "-symbol"
+    CREATED_AT = "created_at"
+    CREATED_AT_DOWN = "-created_at"
+
+
 class TokenPair(Identified, Base):
     """Base and quote on no exchange in particular; a swap is settled in an asset of its own."""
 
@@ -68,8 +78,7 @@ class TokenPair(Identified, Base):
     @property
     def symbol(self) -> str:
         """Return the pair as text: `BTC/USDT`, a swap as `BTC/USDT:USDT`."""
-        spot = f"{self.base_asset}/{self.quote_asset}"
-        return f"{spot}:{self.settle_asset}" if self.settle_asset else spot
+        return Symbol(self.base_asset, self.quote_asset, self.settle_asset).text
 
 
 class Market(Identified, Base):
@@ -104,6 +113,11 @@ class Market(Identified, Base):
 
     token_pair: Mapped[TokenPair] = relationship(lazy="joined", innerjoin=True)
 
+    @property
+    def symbol(self) -> str:
+        """Return the pair as text."""
+        return self.token_pair.symbol
+
 
 class ClientMarket(Identified, Base):
     """One client quoted in one market, by which bot, and what the desk aims at there."""
@@ -129,3 +143,23 @@ class ClientMarket(Identified, Base):
 
     market: Mapped[Market] = relationship(lazy="joined", innerjoin=True)
     client: Mapped[Client] = relationship()
+
+    @property
+    def symbol(self) -> str:
+        """Return the pair as text."""
+        return self.market.symbol
+
+    @property
+    def exchange(self) -> str:
+        """Return where it is."""
+        return self.market.exchange
+
+    @property
+    def exchange_symbol(self) -> str:
+        """Return how the exchange writes the pair."""
+        return self.market.exchange_symbol
+
+    @property
+    def market_status(self) -> MarketStatus:
+        """Return whether it can be traded at all."""
+        return self.market.status

@@ -6,8 +6,10 @@ from typing import Any
 
 from marshmallow import fields
 
+from pipelabs.amounts import plain
 from pipelabs.schemas.fields import PlainText
 
+__all__ = ["WRITTEN", "Amount", "plain"]
 WRITTEN = re.compile(r"[0-9]{1,20}(\.[0-9]{1,18})?", re.ASCII)
 """What NUMERIC(38, 18) holds exactly."""
 
@@ -44,9 +46,3 @@ class Amount(fields.Field[Decimal]):
         if self.most is not None and amount > self.most:
             raise self.make_error("most", most=plain(self.most))
         return amount
-
-
-def plain(amount: Decimal) -> str:
-    """Return the amount in digits, without an exponent and without zeros that say nothing."""
-    text = f"{amount:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -115,7 +115,13 @@ class ClientOut(ClientSummary):
 
     chain = Choice(Chain)
     notes = fields.String(metadata=NOTES)
-    settings = fields.Dict(metadata={"example": {}})
+    settings = fields.Dict(
+        attribute="shown_settings",
+        metadata={
+            "description": "Its `token_pairs` are the pairs in which the client is quoted.",
+            "example": {"token_pairs": ["BTC/USDT"]},
+        },
+    )
     version = fields.Integer(metadata={"example": 1})
     updated_at = When()
 

@@ -42,8 +42,10 @@ class Input(Body):
     """A body in which null for an optional member is absence."""
 
     @pre_load
-    def drop_nulls(self, data: Mapping[str, Any], **_: object) -> dict[str, Any]:
-        """Leave out the optional fields that are null."""
+    def drop_nulls(self, data: object, **_: object) -> object:
+        """Leave out the optional fields that are null; what is no object is refused later."""
+        if not isinstance(data, Mapping):
+            return data
         optional = {name for name, field in self.fields.items() if not field.required}
         return {
             key: value for key, value in data.items() if value is not None or key not in optional

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Text, func, literal_column, select
+from sqlalchemy.orm import undefer
 
 from pipelabs.audit import Event
 from pipelabs.extensions import db
@@ -13,9 +14,10 @@ from pipelabs.models.clients import FOLDED_NAME, SEARCHED, ClientSort
 from pipelabs.services.paging import Page, page_of
 
 TEXT = literal_column(SEARCHED, Text())
+FOLDED = literal_column(FOLDED_NAME, Text())
 ORDERS: Mapping[str, Any] = {
     "created_at": Client.created_at,
-    "name": literal_column(FOLDED_NAME, Text()),
+    "name": FOLDED,
     "updated_at": Client.updated_at,
 }
 
@@ -33,13 +35,18 @@ def list_clients(
     sort: ClientSort = ClientSort.CREATED_AT_DOWN,
     size: int = 50,
     cursor: str | None = None,
+    *,
+    has_symbols: bool = False,
 ) -> Page[Client]:
     """Return one page of the clients that fit every filter.
 
     `filters` is what `ClientsQuery` loads: `q`, a part of name, wallet or e-mail address in any
-    case, and `tier`, `status` and `chain`. Raise `InvalidInput` for a cursor of another list.
+    case, and `tier`, `status` and `chain`. `has_symbols` reads as well in which pairs
+    each is quoted. Raise `InvalidInput` for a cursor of another list.
     """
-    wanted = select(Client).where(*_conditions(filters))
+    wanted = select(Client).where(*conditions(filters))
+    if has_symbols:
+        wanted = wanted.options(undefer(Client.symbols))
     keys = (ORDERS[sort.removeprefix("-")], Client.id)
     order = [key.desc() if sort.startswith("-") else key.asc() for key in keys]
     return page_of(wanted.order_by(*order), size, cursor)
@@ -56,11 +63,13 @@ def changes_of(event: AuditEvent) -> list[Change]:
     told = event.details
     if event.event == Event.CLIENT_STATUS_CHANGED:
         return [Change("status", told["from"], told["to"])]
-    names = told["changed"].split(",") if event.event == Event.CLIENT_UPDATED else []
+    updates = (Event.CLIENT_UPDATED, Event.CLIENT_MARKET_UPDATED)
+    names = told["changed"].split(",") if event.event in updates else []
     return [Change(name, told[f"from_{name}"], told[f"to_{name}"]) for name in names]
 
 
-def _conditions(filters: Mapping[str, Any]) -> Iterator[ColumnElement[bool]]:
+def conditions(filters: Mapping[str, Any]) -> Iterator[ColumnElement[bool]]:
+    """Yield what a client must be to fit every filter; `filters` as above."""
     if q := filters.get("q"):
         # PostgreSQL folds both sides, so that they agree whatever Python takes for lower case.
         yield TEXT.contains(func.lower(_escaped(q)))

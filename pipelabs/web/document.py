@@ -25,6 +25,7 @@ from pipelabs.schemas.fields import (
     WalletAddress,
 )
 from pipelabs.schemas.numbers import WholeNumber
+from pipelabs.schemas.token_pairs import SymbolField
 from pipelabs.web import limits
 from pipelabs.web.headers import TOLD
 from pipelabs.web.operations import Operations
@@ -94,7 +95,7 @@ def _minutes() -> int:
 
 def _describe_fields(document: Document) -> None:
     """Teach the library our kinds of field, and name the header fields and tokens."""
-    for kind in (Amount, Choice, ExchangeSlug, Moment, Network, WalletAddress):
+    for kind in (Amount, Choice, ExchangeSlug, Moment, Network, SymbolField, WalletAddress):
         document.register_field(kind, "string", None)
     document.register_field(WholeNumber, "integer", None)
     document.register_field(EmailAddress, "string", "email")

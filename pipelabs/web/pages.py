@@ -1,6 +1,7 @@
 """What every page has: who looks at it, its filters, and errors as pages."""
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from flask import (
@@ -17,6 +18,7 @@ from flask import (
 )
 from jinja2 import StrictUndefined
 
+from pipelabs.amounts import plain
 from pipelabs.errors import PipeLabsError
 from pipelabs.extensions import CONSOLE_PATH, is_below
 from pipelabs.models import Permission
@@ -123,6 +125,12 @@ def figure(number: float) -> str:
     return f"{number:,}"
 
 
+def amount(value: Decimal) -> str:
+    """Return an amount with its thousands set apart, and all of its decimals."""
+    whole, point, decimals = plain(value).partition(".")
+    return f"{int(whole):,}{point}{decimals}"
+
+
 def can(permission: str) -> bool:
     """Return whether whoever looks at the page has the permission."""
     return Permission(permission) in g.actor.permissions
@@ -132,7 +140,7 @@ def init_app(app: Flask) -> None:
     """Give templates what every page needs."""
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    for filter_ in (when, exactly, machine_time, short_address, device, figure):
+    for filter_ in (when, exactly, machine_time, short_address, device, figure, amount):
         app.jinja_env.filters[filter_.__name__] = filter_
     app.context_processor(_context)
 

@@ -226,7 +226,7 @@ def test_show_answers_all_fields_with_the_version_as_etag(client, operator):
     assert response.json["client"] == made.json["client"] | {
         "chain": "evm",
         "notes": "High volume trader",
-        "settings": {},
+        "settings": {"token_pairs": []},
         "version": 1,
         "updated_at": made.json["client"]["created_at"],
     }

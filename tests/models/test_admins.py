@@ -77,7 +77,11 @@ def test_an_admin_with_a_session_stays(app):
 @pytest.mark.parametrize(
     ("role", "denied"),
     [
-        (Role.VIEWER, OWNERS | {Permission.API_KEYS_WRITE, Permission.CLIENTS_WRITE}),
+        (
+            Role.VIEWER,
+            OWNERS
+            | {Permission.API_KEYS_WRITE, Permission.CLIENTS_WRITE, Permission.TOKEN_PAIRS_WRITE},
+        ),
         (Role.OPERATOR, OWNERS),
         (Role.OWNER, set()),
     ],

@@ -134,7 +134,7 @@ def test_a_client_is_shown_with_all_its_fields(acme):
     assert ClientOut().dump(acme) == SUMMARY | {
         "chain": "evm",
         "notes": "a\nb",
-        "settings": {"mm": {"spread": 1}},
+        "settings": {"mm": {"spread": 1}, "token_pairs": []},
         "version": 3,
         "updated_at": "2026-02-03T04:05:06.000Z",
     }

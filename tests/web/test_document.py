@@ -7,7 +7,18 @@ import pytest
 from openapi_spec_validator import validate
 from werkzeug.exceptions import HTTPException
 
-from pipelabs.schemas import admins, api_keys, api_tokens, audit, clients, dashboard, exchanges
+from pipelabs.schemas import (
+    admins,
+    api_keys,
+    api_tokens,
+    audit,
+    client_markets,
+    clients,
+    dashboard,
+    exchanges,
+    markets,
+    token_pairs,
+)
 from pipelabs.schemas.errors import Refused
 from pipelabs.web import document, headers, idempotency
 from tests.make import QUICK_CLIENT
@@ -28,8 +39,20 @@ SCHEMAS = {
     **vars(api_tokens),
     **vars(audit),
     **vars(clients),
+    **vars(client_markets),
     **vars(dashboard),
     **vars(exchanges),
+    **vars(markets),
+    **vars(token_pairs),
+}
+MADE = {
+    ("post", "/api/admin/clients/{client_id}/markets"),
+    ("post", "/api/admin/markets"),
+    ("post", "/api/admin/token-pairs"),
+}
+CHANGED = {
+    ("patch", "/api/admin/clients/{client_id}/markets/{client_market_id}"),
+    ("patch", "/api/admin/markets/{market_id}"),
 }
 ERROR = {"$ref": "#/components/schemas/Refused"}
 JSON = "application/json"
@@ -201,7 +224,7 @@ def test_the_idempotency_key_is_a_field_of_what_acts_by_post(operations):
         if parameter["name"] == idempotency.HEADER
     }
 
-    assert set(takers) == {CREATE, MOVE}
+    assert set(takers) == {CREATE, MOVE, *MADE}
     assert "required" not in takers[CREATE]
     assert re.fullmatch(takers[CREATE]["schema"]["pattern"], "onboarding-4711")
     assert not re.fullmatch(takers[CREATE]["schema"]["pattern"], "two words")
@@ -224,7 +247,7 @@ def test_if_match_is_a_field_of_what_can_be_stale(operations):
         if parameter["name"] == "If-Match"
     }
 
-    assert set(takers) == {UPDATE, MOVE, SET, NOTE}
+    assert set(takers) == {UPDATE, MOVE, SET, NOTE, *CHANGED}
     assert all(re.fullmatch(pattern, '"1"') for pattern in takers.values())
 
 

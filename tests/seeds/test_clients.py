@@ -18,6 +18,7 @@ from tests.make import make_admin, make_body
 
 LOGIN, ME = "/api/auth/login", "/api/auth/me"
 ROLES = {f"{role}@desk.local": role.value for role in Role}
+NONE = {"created": 0, "already_there": 0}
 PASSWORD = re.compile(r"[\w-]{24}", re.ASCII)
 
 
@@ -120,6 +121,11 @@ def test_each_act_of_the_demo_has_its_audit_row_and_its_line(demo, rows, lines):
         "client.status_changed": 17,
         "admin.created": 3,
         "exchange.seeded": 1,
+        "market.created": 1,
+        "market.updated": 37,
+        "client_market.added": 41,
+        "client_market.delisted": 5,
+        "client_market.updated": 38,
     }
     assert {row.actor.partition(":")[0] for row in noted} == {"cli"}
     assert len(lines()) == 100
@@ -144,6 +150,7 @@ def test_a_second_run_makes_nothing_and_says_so(demo, rows):
 
     assert result.stdout.splitlines() == [
         "0 clients created, 100 already there",
+        "0 markets created, clients quoted in 0",
         "owner@desk.local (owner): already there",
         "operator@desk.local (operator): already there",
         "viewer@desk.local (viewer): already there",
@@ -164,9 +171,10 @@ def test_the_passwords_are_shown_once_and_each_signs_its_admin_in(demo, client):
 
 
 def test_text_shows_the_passwords_too(demo):
-    first, *admins, last = demo().stdout.splitlines()
+    first, second, *admins, last = demo().stdout.splitlines()
 
     assert first == "100 clients created, 0 already there"
+    assert second == "1000 markets created, clients quoted in 499"
     assert [one.partition(": created, password ")[0] for one in admins] == [
         "owner@desk.local (owner)",
         "operator@desk.local (operator)",
@@ -198,6 +206,7 @@ def test_json_is_one_object_with_what_was_made(demo):
             for role in ("owner", "operator", "viewer")
         ],
         "clients": {"created": 0, "already_there": 100},
+        "markets": {"created": 0, "quoted": 0},
     }
 
 
@@ -239,12 +248,15 @@ def test_whose_email_is_taken_is_left_out(client, operator, demo, rows):
     assert len(rows(Client)) == 100
 
 
-def test_a_first_run_makes_clients_alone_and_a_second_one_nothing(demo, rows):
+def test_a_first_run_makes_no_admins_and_a_second_one_nothing(demo, rows):
     first = demo("--first-run")
     second = told(demo("--first-run", "--json"))
 
-    assert first.stdout == "100 clients created, 0 already there\n"
-    assert second == {"admins": [], "clients": {"created": 0, "already_there": 0}}
+    assert first.stdout.splitlines() == [
+        "100 clients created, 0 already there",
+        "1000 markets created, clients quoted in 499",
+    ]
+    assert second == {"admins": [], "clients": NONE, "markets": {"created": 0, "quoted": 0}}
     assert rows(Admin) == []
 
 

@@ -1,0 +1,102 @@
+"""Pages of a client's markets."""
+
+from uuid import UUID
+
+from flask import Blueprint, flash, g, redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+
+from pipelabs.audit import Event
+from pipelabs.models import ClientMarket, MarketStatus, Permission, QuotingStatus, Status
+from pipelabs.schemas.client_markets import (
+    ClientMarketEdit,
+    ClientMarketsForm,
+    ClientMarketsQuery,
+    items_of,
+)
+from pipelabs.services import client_markets, clients, quoting
+from pipelabs.services.exchanges import enabled_slugs
+from pipelabs.services.matrix import grid as grid_of
+from pipelabs.web.auth import needs
+from pipelabs.web.forms import Form, posted, query
+
+bp = Blueprint("client_markets", __name__, url_prefix="/clients/<uuid:client_id>/markets")
+
+
+@bp.get("")
+@needs(Permission.TOKEN_PAIRS_READ)
+def index(client_id: UUID) -> ResponseReturnValue:
+    """List all markets of a client, exchange by exchange."""
+    asked = query(ClientMarketsQuery)
+    client = clients.get_client(client_id)
+    return render_template(
+        "admin/client_markets/index.html",
+        client=client,
+        is_final=client.status is Status.OFFBOARDED,
+        rows=client_markets.quoted_markets(client_id, asked),
+        exchanges=client_markets.exchanges_of(client_id),
+        statuses=list(QuotingStatus),
+        asked=asked,
+    )
+
+
+@bp.get("/grid")
+@needs(Permission.TOKEN_PAIRS_READ)
+def grid(client_id: UUID) -> ResponseReturnValue:
+    """Show a client's pairs by exchanges."""
+    client = clients.get_client(client_id)
+    grid = grid_of(client_markets.quoted_markets(client_id, {}))
+    return render_template("admin/client_markets/grid.html", client=client, grid=grid)
+
+
+@bp.get("/add")
+@needs(Permission.TOKEN_PAIRS_WRITE)
+def new(client_id: UUID) -> ResponseReturnValue:
+    """Show the form that adds many markets at once."""
+    form = Form(ClientMarketsForm).offer("exchange", ["", *enabled_slugs()])
+    client = clients.get_client(client_id)
+    return render_template("admin/client_markets/new.html", form=form, client=client)
+
+
+@bp.post("/add")
+@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.CLIENT_MARKET_ADD_REFUSED)
+def create(client_id: UUID) -> ResponseReturnValue:
+    """Have a client quoted in many markets."""
+    client = clients.get_client(client_id)
+    form = posted(ClientMarketsForm, "admin/client_markets/new.html", client=client)
+    form.offer("exchange", ["", *enabled_slugs()])
+    added = quoting.add_client_markets(client_id, list(items_of(form.load())), g.actor)
+    flash(
+        "1 market was added." if len(added) == 1 else f"{len(added)} markets were added.", "success"
+    )
+    return redirect(url_for("admin.client_markets.index", client_id=client_id), 303)
+
+
+@bp.get("/<uuid:client_market_id>")
+@needs(Permission.TOKEN_PAIRS_WRITE)
+def edit(client_id: UUID, client_market_id: UUID) -> ResponseReturnValue:
+    """Show the form of one market of a client."""
+    stored = client_markets.get_client_market(client_id, client_market_id)
+    form = Form(ClientMarketEdit, ClientMarketEdit().dump(stored))
+    form.offer("status", _statuses(stored))
+    return render_template("admin/client_markets/edit.html", form=form, stored=stored)
+
+
+@bp.post("/<uuid:client_market_id>")
+@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.CLIENT_MARKET_UPDATE_REFUSED)
+def update(client_id: UUID, client_market_id: UUID) -> ResponseReturnValue:
+    """Change how a client is quoted in a market."""
+    stored = client_markets.get_client_market(client_id, client_market_id)
+    form = posted(ClientMarketEdit, "admin/client_markets/edit.html", stored=stored)
+    data = form.offer("status", _statuses(stored)).load()
+    version = data.pop("version")
+    client_markets.update_client_market(client_id, client_market_id, data, g.actor, version=version)
+    flash(f"{stored.symbol} on {stored.exchange} was saved.", "success")
+    return redirect(url_for("admin.client_markets.index", client_id=client_id), 303)
+
+
+def _statuses(stored: ClientMarket) -> list[str]:
+    """Return what the status can become: nobody is quoted in a delisted market."""
+    if stored.market_status is MarketStatus.DELISTED:
+        return [stored.status.value]
+    own = [QuotingStatus.DELISTED] if stored.status is QuotingStatus.DELISTED else []
+    return [one.value for one in (*own, QuotingStatus.ACTIVE, QuotingStatus.PAUSED)]

@@ -1,0 +1,110 @@
+"""Pages of markets."""
+
+from uuid import UUID
+
+from flask import Blueprint, flash, g, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from pipelabs.audit import Event
+from pipelabs.models import MarketStatus, Permission
+from pipelabs.schemas.markets import MarketEdit, MarketIn, MarketMove, MarketsQuery
+from pipelabs.schemas.paging import ListQuery
+from pipelabs.services import client_markets, markets
+from pipelabs.services.exchanges import enabled_slugs
+from pipelabs.web.auth import needs
+from pipelabs.web.forms import Form, posted, query
+
+bp = Blueprint("markets", __name__, url_prefix="/markets")
+
+
+@bp.get("")
+@needs(Permission.TOKEN_PAIRS_READ)
+def index() -> ResponseReturnValue:
+    """List markets; search and filters are in the address."""
+    asked = query(MarketsQuery)
+    return render_template(
+        "admin/markets/index.html",
+        page=markets.list_markets(asked, asked["size"], asked.get("cursor")),
+        asked=asked,
+        exchanges=enabled_slugs(),
+        statuses=list(MarketStatus),
+    )
+
+
+@bp.get("/new")
+@needs(Permission.TOKEN_PAIRS_WRITE)
+def new() -> ResponseReturnValue:
+    """Show the form of a new market; what the address names is filled in."""
+    form = Form(MarketIn, {name: request.args.get(name) for name in ("symbol", "exchange")})
+    form.offer("exchange", ["", *enabled_slugs()])
+    return render_template("admin/markets/new.html", form=form)
+
+
+@bp.post("/new")
+@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.MARKET_CREATE_REFUSED)
+def create() -> ResponseReturnValue:
+    """Create a market."""
+    form = posted(MarketIn, "admin/markets/new.html")
+    form.offer("exchange", ["", *enabled_slugs()])
+    market = markets.create_market(form.load(), g.actor)
+    flash(f"{market.symbol} on {market.exchange} was created.", "success")
+    return redirect(url_for("admin.markets.show", market_id=market.id), 303)
+
+
+@bp.get("/<uuid:market_id>")
+@needs(Permission.TOKEN_PAIRS_READ)
+def show(market_id: UUID) -> ResponseReturnValue:
+    """Show a market, and who is quoted in it."""
+    cursor = query(ListQuery).get("cursor")
+    return render_template(
+        "admin/markets/show.html",
+        market=markets.get_market(market_id),
+        page=client_markets.quoted_in(market_id=market_id, cursor=cursor),
+    )
+
+
+@bp.get("/<uuid:market_id>/edit")
+@needs(Permission.TOKEN_PAIRS_WRITE)
+def edit(market_id: UUID) -> ResponseReturnValue:
+    """Show the form of a market as it is stored."""
+    market = markets.get_market(market_id)
+    form = Form(MarketEdit, MarketEdit().dump(market))
+    return render_template("admin/markets/edit.html", form=form, market=market)
+
+
+@bp.post("/<uuid:market_id>/edit")
+@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.MARKET_UPDATE_REFUSED)
+def update(market_id: UUID) -> ResponseReturnValue:
+    """Change a market."""
+    market = markets.get_market(market_id)
+    data = posted(MarketEdit, "admin/markets/edit.html", market=market).load()
+    version = data.pop("version")
+    markets.update_market(market_id, data, g.actor, version=version)
+    flash(f"{market.symbol} on {market.exchange} was saved.", "success")
+    return redirect(url_for("admin.markets.show", market_id=market_id), 303)
+
+
+@bp.get("/<uuid:market_id>/status")
+@needs(Permission.TOKEN_PAIRS_WRITE)
+def status(market_id: UUID) -> ResponseReturnValue:
+    """Show where the market can go, and whom a delisting would touch."""
+    return render_template("admin/markets/status.html", **_moves(market_id))
+
+
+@bp.post("/<uuid:market_id>/status")
+@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.MARKET_UPDATE_REFUSED)
+def move(market_id: UUID) -> ResponseReturnValue:
+    """Halt, delist or list a market."""
+    shown = _moves(market_id)
+    data = posted(MarketMove, "admin/markets/status.html", **shown).load()
+    wanted, version = {"status": data["status"]}, data["version"]
+    market, affected = markets.update_market(market_id, wanted, g.actor, version=version)
+    touched = f" {len(affected)} clients are no longer quoted there." if affected else ""
+    flash(f"{market.symbol} on {market.exchange} is {market.status} now.{touched}", "success")
+    return redirect(url_for("admin.markets.show", market_id=market_id), 303)
+
+
+def _moves(market_id: UUID) -> dict[str, object]:
+    market = markets.get_market(market_id)
+    affected = markets.affected_by(market_id)
+    return {"market": market, "moves": markets.MOVES[market.status], "affected": affected}

@@ -1,0 +1,27 @@
+"""The page of clients by exchanges."""
+
+from flask import Blueprint, render_template
+from flask.typing import ResponseReturnValue
+
+from pipelabs.models import Permission, QuotingStatus
+from pipelabs.schemas.client_markets import MatrixQuery
+from pipelabs.services.exchanges import enabled_slugs
+from pipelabs.services.matrix import matrix
+from pipelabs.web.auth import needs
+from pipelabs.web.forms import query
+
+bp = Blueprint("matrix", __name__, url_prefix="/matrix")
+
+
+@bp.get("")
+@needs(Permission.TOKEN_PAIRS_READ)
+def index() -> ResponseReturnValue:
+    """Show in how many pairs each client is quoted on each exchange."""
+    asked = query(MatrixQuery)
+    return render_template(
+        "admin/matrix/index.html",
+        matrix=matrix(asked, asked["size"], asked.get("cursor")),
+        asked=asked,
+        exchanges=enabled_slugs(),
+        statuses=list(QuotingStatus),
+    )

@@ -1,0 +1,56 @@
+"""Pages of token pairs."""
+
+from uuid import UUID
+
+from flask import Blueprint, flash, g, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from pipelabs.audit import Event
+from pipelabs.models import Permission
+from pipelabs.schemas.paging import ListQuery
+from pipelabs.schemas.token_pairs import TokenPairIn, TokenPairsQuery
+from pipelabs.services import client_markets, token_pairs
+from pipelabs.web.auth import needs
+from pipelabs.web.forms import Form, posted, query
+
+bp = Blueprint("token_pairs", __name__, url_prefix="/token-pairs")
+
+
+@bp.get("")
+@needs(Permission.TOKEN_PAIRS_READ)
+def index() -> ResponseReturnValue:
+    """List token pairs; search and order are in the address."""
+    asked = query(TokenPairsQuery)
+    page = token_pairs.list_token_pairs(asked, asked["sort"], asked["size"], asked.get("cursor"))
+    kept = {name: text for name, text in request.args.items() if text and name != "cursor"}
+    return render_template("admin/token_pairs/index.html", page=page, asked=asked, kept=kept)
+
+
+@bp.get("/new")
+@needs(Permission.TOKEN_PAIRS_WRITE)
+def new() -> ResponseReturnValue:
+    """Show the form of a new token pair."""
+    return render_template("admin/token_pairs/new.html", form=Form(TokenPairIn))
+
+
+@bp.post("/new")
+@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.TOKEN_PAIR_CREATE_REFUSED)
+def create() -> ResponseReturnValue:
+    """Create a token pair."""
+    data = posted(TokenPairIn, "admin/token_pairs/new.html").load()
+    pair = token_pairs.create_token_pair(data["symbol"], g.actor)
+    flash(f"{pair.symbol} was created.", "success")
+    return redirect(url_for("admin.token_pairs.show", token_pair_id=pair.id), 303)
+
+
+@bp.get("/<uuid:token_pair_id>")
+@needs(Permission.TOKEN_PAIRS_READ)
+def show(token_pair_id: UUID) -> ResponseReturnValue:
+    """Show a token pair, its markets, and who is quoted in them."""
+    cursor = query(ListQuery).get("cursor")
+    return render_template(
+        "admin/token_pairs/show.html",
+        pair=token_pairs.get_token_pair(token_pair_id),
+        markets=token_pairs.markets_of(token_pair_id),
+        page=client_markets.quoted_in(token_pair_id=token_pair_id, cursor=cursor),
+    )

@@ -1,0 +1,102 @@
+"""Who is quoted where, over HTTP: the markets of a client, and clients by exchanges."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from flask import g, url_for
+from flask.typing import ResponseReturnValue
+
+from pipelabs.audit import Event
+from pipelabs.errors import Duplicate, IllegalMove, Stale
+from pipelabs.models import Permission
+from pipelabs.schemas.client_markets import (
+    ClientMarketPatch,
+    ClientMarketsAdded,
+    ClientMarketShown,
+    ClientMarketsIn,
+    ClientMarketsListed,
+    ClientMarketsQuery,
+    MatrixQuery,
+    MatrixShown,
+)
+from pipelabs.services import client_markets, quoting
+from pipelabs.services.matrix import matrix as matrix_of
+from pipelabs.web import expected_version, reply
+from pipelabs.web.auth import needs
+from pipelabs.web.blueprints import StrictBlueprint
+from pipelabs.web.examples import ID
+from pipelabs.web.idempotency import idempotent
+from pipelabs.web.refusals import raises
+
+bp = StrictBlueprint("client_markets", __name__, url_prefix="/admin")
+QUOTED = Duplicate(
+    "Already quoted there",
+    fields={"markets.0.symbol": ["BTC/USDT on okx is quoted already."]},
+    existing={"markets.0.symbol": ID},
+)
+OVER = IllegalMove(client_markets.OFFBOARDED)
+STALE = Stale("It has changed: it is at version 4, not 3.")
+NO_WAY = "BTC/USDT is delisted on okx."
+ILLEGAL = IllegalMove(NO_WAY, fields={"status": [NO_WAY]})
+"""Examples for the document."""
+
+
+@bp.get("/clients/<uuid:client_id>/markets")
+@needs(Permission.TOKEN_PAIRS_READ)
+@bp.arguments(ClientMarketsQuery, location="query")
+@bp.response(200, ClientMarketsListed)
+def index(query: Mapping[str, Any], client_id: UUID) -> ResponseReturnValue:
+    """List the markets of a client by exchange and symbol, a page at a time."""
+    page = client_markets.list_client_markets(client_id, query, query["size"], query.get("cursor"))
+    return reply(client_markets=page.rows, page=page)
+
+
+@bp.post("/clients/<uuid:client_id>/markets")
+@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.CLIENT_MARKET_ADD_REFUSED)
+@bp.arguments(ClientMarketsIn)
+@idempotent(replayed=Event.CLIENT_MARKET_ADD_REPLAYED)
+@bp.response(201, ClientMarketsAdded)
+@raises(QUOTED, OVER)
+def create(data: Mapping[str, Any], client_id: UUID) -> ResponseReturnValue:
+    """Have a client quoted in up to 500 markets: in all of them, or in none if one is wrong.
+
+    Pairs and markets that are not there are made on the way. What is wrong is named by its place
+    in the list, all at once: `markets.3.symbol`.
+    """
+    added = quoting.add_client_markets(client_id, data["markets"], g.actor)
+    return reply(
+        f"{len(added)} markets added",
+        status=201,
+        location=url_for("api.client_markets.index", client_id=client_id),
+        client_markets=added,
+    )
+
+
+@bp.patch("/clients/<uuid:client_id>/markets/<uuid:client_market_id>")
+@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.CLIENT_MARKET_UPDATE_REFUSED)
+@bp.arguments(ClientMarketPatch)
+@bp.response(200, ClientMarketShown, headers={"ETag": "ETag"})
+@raises(ILLEGAL, STALE)
+def update(data: Mapping[str, Any], client_id: UUID, client_market_id: UUID) -> ResponseReturnValue:
+    """Change how a client is quoted in a market.
+
+    What is left out stays, null empties a target. Nobody is quoted in a delisted market.
+    """
+    stored = client_markets.update_client_market(
+        client_id, client_market_id, data, g.actor, version=expected_version()
+    )
+    return reply(client_market=stored, etag=str(stored.version))
+
+
+@bp.get("/matrix")
+@needs(Permission.TOKEN_PAIRS_READ)
+@bp.arguments(MatrixQuery, location="query")
+@bp.response(200, MatrixShown)
+def matrix(query: Mapping[str, Any]) -> ResponseReturnValue:
+    """Show in how many pairs each client is quoted on each exchange, a page of clients at a time.
+
+    Whoever is quoted nowhere is left out, and without a `status` so is what is delisted.
+    """
+    found = matrix_of(query, query["size"], query.get("cursor"))
+    return reply(exchanges=found.exchanges, rows=found.rows, page=found.page)

@@ -1,0 +1,91 @@
+"""Markets over HTTP: a token pair as one exchange lists it."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from flask import g, url_for
+from flask.typing import ResponseReturnValue
+
+from pipelabs.audit import Event
+from pipelabs.errors import Duplicate, IllegalMove, Stale
+from pipelabs.models import Permission
+from pipelabs.schemas.markets import (
+    MarketChanged,
+    MarketCreated,
+    MarketIn,
+    MarketPatch,
+    MarketShown,
+    MarketsListed,
+    MarketsQuery,
+)
+from pipelabs.services import markets
+from pipelabs.web import expected_version, reply
+from pipelabs.web.auth import needs
+from pipelabs.web.blueprints import StrictBlueprint
+from pipelabs.web.examples import ID
+from pipelabs.web.idempotency import idempotent
+from pipelabs.web.refusals import raises
+
+bp = StrictBlueprint("markets", __name__, url_prefix="/admin/markets")
+TAKEN = Duplicate(markets.TAKEN, fields={"symbol": [markets.TAKEN]}, existing={"symbol": ID})
+STALE = Stale("The market has changed: it is at version 4, not 3.")
+NO_WAY = "A market that is delisted cannot become halted."
+ILLEGAL = IllegalMove(NO_WAY, fields={"status": [NO_WAY]})
+"""Examples for the document."""
+
+
+@bp.get("")
+@needs(Permission.TOKEN_PAIRS_READ)
+@bp.arguments(MarketsQuery, location="query")
+@bp.response(200, MarketsListed)
+def index(query: Mapping[str, Any]) -> ResponseReturnValue:
+    """List markets by symbol and exchange, a page at a time."""
+    page = markets.list_markets(query, query["size"], query.get("cursor"))
+    return reply(markets=page.rows, page=page)
+
+
+@bp.post("")
+@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.MARKET_CREATE_REFUSED)
+@bp.arguments(MarketIn)
+@idempotent(replayed=Event.MARKET_CREATE_REPLAYED)
+@bp.response(201, MarketCreated)
+@raises(TAKEN)
+def create(data: Mapping[str, Any]) -> ResponseReturnValue:
+    """Create a market, and its token pair if that is new.
+
+    `exchange_symbol` is needed where no rule gives it: for swaps, and on exchanges with a spelling
+    of their own. 409 says in `error.existing` which market is there already.
+    """
+    market = markets.create_market(data, g.actor)
+    return reply(
+        "Market created",
+        status=201,
+        location=url_for("api.markets.show", market_id=market.id),
+        market=market,
+    )
+
+
+@bp.get("/<uuid:market_id>")
+@needs(Permission.TOKEN_PAIRS_READ)
+@bp.response(200, MarketShown, headers={"ETag": "ETag"})
+def show(market_id: UUID) -> ResponseReturnValue:
+    """Show one market; the ETag is its version."""
+    market = markets.get_market(market_id)
+    return reply(market=market, etag=str(market.version))
+
+
+@bp.patch("/<uuid:market_id>")
+@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.MARKET_UPDATE_REFUSED)
+@bp.arguments(MarketPatch)
+@bp.response(200, MarketChanged, headers={"ETag": "ETag"})
+@raises(ILLEGAL, STALE)
+def update(data: Mapping[str, Any], market_id: UUID) -> ResponseReturnValue:
+    """Change some fields of a market.
+
+    What is left out stays, null empties. The status `delisted` ends the quoting of every client
+    there: `affected_clients` are theirs. A delisted market can be listed again by `trading`; its
+    clients stay delisted until each is set to `active`.
+    """
+    market, affected = markets.update_market(market_id, data, g.actor, version=expected_version())
+    return reply(market=market, affected_clients=affected, etag=str(market.version))
