@@ -116,7 +116,7 @@ def classify(ccxt_id: str, error: Mapping[str, object]) -> Failure:
 
 
 def _unsent(error: Mapping[str, object]) -> Failure:
-    """What is no key at all cannot sign, nor can one that is not there."""
+    """Blame what could not sign: it is no key at all, or is not there."""
     is_unusable = not {"AuthenticationError", "ValueError"}.isdisjoint(_names(error))
     return Failure.CREDENTIALS if is_unusable else Failure.OTHER
 

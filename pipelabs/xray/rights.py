@@ -21,13 +21,22 @@ from pipelabs.xray.report import Finding, Right, Verdict
 _BYBIT_WALLET = frozenset({"AccountTransfer", "SubMemberTransfer", "Withdraw"})
 _OKX = frozenset({"read_only", "trade", "withdraw"})
 _KUCOIN = frozenset(
-    "General Spot Margin Futures Unified LeadtradeFutures Earn "
-    "InnerTransfer FlexTransfers Transfer Withdrawal".split()
+    {
+        "General",
+        "Spot",
+        "Margin",
+        "Futures",
+        "Unified",
+        "LeadtradeFutures",
+        "Earn",
+        "InnerTransfer",
+        "FlexTransfers",
+        "Transfer",
+        "Withdrawal",
+    }
 )
-_BITGET = frozenset(
-    "coor cpor stor smor ttor wtor taxr chor p2pr pllr "
-    "coow cpow stow smow ttow wtow taxw chow p2pw p2p pllw wwow".split()
-)
+_BITGET_STEMS = ("coo", "cpo", "sto", "smo", "tto", "wto", "tax", "cho", "p2p", "pll")
+_BITGET = frozenset({f"{stem}{mode}" for stem in _BITGET_STEMS for mode in "rw"} | {"p2p", "wwow"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -257,6 +257,14 @@ def test_line_breaks_of_a_private_key_may_be_written_as_in_json(examine):
     assert report.failure is None
 
 
+def test_any_other_credential_is_sent_as_it_is(target):
+    named = {"api_key": " k", "passphrase": "back\\nslash"}
+
+    question = xray.question(target("okx"), named, 1)
+
+    assert question["credentials"] == {"apiKey": " k", "password": "back\\nslash"}
+
+
 def test_all_fields_have_the_names_that_ccxt_gives_them(target):
     assert set(xray.CCXT_NAMES.values()) == set(ccxt.Exchange.requiredCredentials)
 
