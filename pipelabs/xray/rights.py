@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from pipelabs.xray.bybit import bybit
 from pipelabs.xray.findings import (
-    Facts,
     Reading,
-    either,
     expiry,
     flags,
     items,
@@ -18,7 +17,6 @@ from pipelabs.xray.findings import (
 from pipelabs.xray.gate import gate
 from pipelabs.xray.report import Finding, Right, Verdict
 
-_BYBIT_WALLET = frozenset({"AccountTransfer", "SubMemberTransfer", "Withdraw"})
 _OKX = frozenset({"read_only", "trade", "withdraw"})
 _KUCOIN = frozenset(
     {
@@ -65,49 +63,6 @@ def binance(raw: object, _: str) -> Reading:
         expires,
     )
     return Reading(found, expires_at)
-
-
-def bybit(raw: object, _: str) -> Reading:
-    """Read the lists of permissions, which `readOnly` = 1 overrules.
-
-    https://bybit-exchange.github.io/docs/v5/user/apikey-info; `*` for every address stands in
-    …/v5/user/list-sub-apikeys.
-    """
-    facts = members(members(raw).get("result"))
-    expires, expires_at = expiry(facts, "expiredAt")
-    evidence = shown(facts, "readOnly")
-    match facts.get("readOnly"):
-        case int(mode) if mode in (0, 1) and not isinstance(mode, bool):
-            writes = _bybit_writes(members(facts.get("permissions")))
-            if mode == 1:
-                writes = tuple(Finding(one.right, Verdict.NO, evidence) for one in writes)
-            found = (Finding(Right.READ, Verdict.YES, evidence), *writes)
-        case _:
-            found = (Finding(Right.READ, Verdict.UNKNOWN, evidence),)
-    return Reading((*found, whitelist(facts, "ips"), expires), expires_at)
-
-
-def _bybit_writes(allowed: Facts) -> tuple[Finding, ...]:
-    """Unified accounts have DerivativesTrade "by default", so alone it proves nothing."""
-    moves = {"AccountTransfer", "SubMemberTransfer"}
-    return (
-        listed(Right.TRADE, allowed, "Spot", {"SpotTrade"}),
-        either(
-            (
-                listed(Right.FUTURES, allowed, "ContractTrade", {"Order"}, frozenset({"Position"})),
-                listed(Right.FUTURES, allowed, "Options", {"OptionsTrade"}),
-                listed(Right.FUTURES, allowed, "Derivatives", set()),
-            )
-        ),
-        listed(Right.TRANSFER, allowed, "Wallet", moves, _BYBIT_WALLET),
-        listed(
-            Right.WITHDRAW,
-            allowed,
-            "Wallet",
-            {"Withdraw"},
-            _BYBIT_WALLET | {"SubMemberTransferList"},
-        ),
-    )
 
 
 def okx(raw: object, _: str) -> Reading:
