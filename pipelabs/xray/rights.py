@@ -177,7 +177,7 @@ RULES = {
 """By ccxt's id."""
 ELSEWHERE = Rule("", elsewhere)
 WITHOUT_ON_TESTNET = {"binance"}
-"""Their testnets lack the endpoint: https://developers.binance.com/docs/binance-spot-api-docs."""
+"""Whose testnet lacks the endpoint: https://testnet.binance.vision has /api alone, no /sapi."""
 
 
 def rule_for(ccxt_id: str, *, is_testnet: bool) -> Rule:
