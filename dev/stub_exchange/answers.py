@@ -150,7 +150,7 @@ def _gate(one: Grant) -> object:
     return [ours | {"name": "other", "key": "52fd0035f665*****", "perms": perms}, ours]
 
 
-def _mexc(one: Grant) -> object:
+def _mexc(_: Grant) -> object:
     return {
         "canTrade": True,
         # of the account, so the same whatever this key may do

@@ -1,4 +1,7 @@
-"""How each exchange refuses: its documented error codes, in its own form and with its status."""
+"""How each exchange refuses: its own error codes in its own form.
+
+Not every exchange documents its statuses and texts; ccxt goes by the codes, and so does the X-ray.
+"""
 
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -82,7 +85,7 @@ REFUSALS: dict[str, dict[Fault, Refusal]] = {
         Fault.PASSPHRASE: _okx(401, "50105", 'Request header "OK-ACCESS-PASSPHRASE" incorrect.'),
         Fault.CLOCK: _okx(401, "50102", "Timestamp request expired"),
         Fault.ADDRESS: _okx(401, "50110", "Your IP is not included in your API key's whitelist."),
-        Fault.PERMISSION: _okx(401, "50120", "This API key doesn't have permission."),
+        Fault.PERMISSION: _okx(401, "50114", "Invalid Authority"),
         Fault.BUSY: _okx(429, "50011", "Rate limit reached."),
     },
     "kucoin": {

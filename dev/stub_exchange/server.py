@@ -69,7 +69,7 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class's name
         """Say nothing; `Stub.requests` tells."""
 
-    def do_GET(self) -> None:  # noqa: N802  the base class asks for this name
+    def do_GET(self) -> None:
         """Answer any request."""
         stub = self.server.stub
         self.close_connection = True
@@ -150,7 +150,7 @@ class Handler(BaseHTTPRequestHandler):
 class Elsewhere(Handler):
     """The host beside the stub that nobody has a reason to ask."""
 
-    def do_GET(self) -> None:  # noqa: N802  the base class asks for this name
+    def do_GET(self) -> None:
         """Note that it was asked."""
         self.server.stub.elsewhere.append(f"{self.command} {urlsplit(self.path).path}")
         self.close_connection = True

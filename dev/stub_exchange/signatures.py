@@ -24,7 +24,7 @@ def _in_base64(secret: str, text: str) -> str:
 
 
 def _is_in_window(timestamp: str, now: float, window_ms: str) -> bool:
-    """The rule of Binance, MEXC and Bybit: not older than the window, not a second ahead."""
+    """Apply the rule of Binance, MEXC and Bybit: no older than the window, not a second ahead."""
     if not timestamp.isdecimal() or not window_ms.isdecimal():
         return False
     age_ms = now * 1000 - int(timestamp)
@@ -36,7 +36,7 @@ def _is_near(timestamp_s: float, now: float, gap_s: float) -> bool:
 
 
 def _query(key_header: str) -> Callable[[Request, Known, float], Fault | None]:
-    """Binance and MEXC sign the query before `&signature=`, in hex."""
+    """Check as Binance and MEXC do, who sign the query before `&signature=`, in hex."""
 
     def check(request: Request, known: Known, now: float) -> Fault | None:
         signed, _, signature = request.query.partition("&signature=")

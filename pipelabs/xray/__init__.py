@@ -49,18 +49,21 @@ def examine(target: Target, credentials: Mapping[str, str], *, deadline_s: float
 
 def question(target: Target, credentials: Mapping[str, str], timeout_s: float) -> dict[str, object]:
     """Return what `ask.py` reads: which method of ccxt's to call, with what, and how far."""
-    # The line breaks of a PEM file are written so in the JSON file that Coinbase gives.
-    named = {CCXT_NAMES[name]: text.replace("\\n", "\n") for name, text in credentials.items()}
     return {
         "ccxt_id": target.ccxt_id,
         "method": rule_for(target.ccxt_id, is_testnet=target.is_testnet).method,
-        "credentials": named,
+        "credentials": {CCXT_NAMES[name]: _read(text) for name, text in credentials.items()},
         "slug": target.slug,
         "hosts": sorted(target.hosts),
         "is_testnet": target.is_testnet,
         "base_url": target.base_url,
         "timeout_s": timeout_s,
     }
+
+
+def _read(text: str) -> str:
+    """Return a PEM file's line breaks, which Coinbase's JSON file writes as two characters."""
+    return text.replace("\\n", "\n") if text.startswith("-----BEGIN") else text
 
 
 def conclude(

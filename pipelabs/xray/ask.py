@@ -123,7 +123,7 @@ def _moved(urls: Any, base: str) -> Any:
     """Return ccxt's nested addresses with another scheme and host, and a prefix."""
     if isinstance(urls, dict):
         return {name: _moved(url, base) for name, url in urls.items()}
-    return re.sub(r"^https?://[^/]+", base, urls)
+    return re.sub(r"^https?://[^/]+", base, urls) if isinstance(urls, str) else urls
 
 
 def _origins(question: Mapping[str, Any]) -> frozenset[str]:

@@ -6,8 +6,24 @@ from pipelabs.xray.findings import Facts, Reading, items, members, shown, whitel
 from pipelabs.xray.report import Finding, Right, Verdict
 
 _NAMES = frozenset(
-    "wallet spot futures delivery earn custody options account loan margin unified copy pilot "
-    "otc alpha crossx".split()
+    {
+        "wallet",
+        "spot",
+        "futures",
+        "delivery",
+        "earn",
+        "custody",
+        "options",
+        "account",
+        "loan",
+        "margin",
+        "unified",
+        "copy",
+        "pilot",
+        "otc",
+        "alpha",
+        "crossx",
+    }
 )
 SHOWN = 8
 """Gate shows only a key's beginning; fewer characters of it would not tell whose it is."""

@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from pipelabs.xray.bybit import bybit
 from pipelabs.xray.findings import (
-    Facts,
     Reading,
-    either,
     expiry,
     flags,
     items,
@@ -18,16 +17,24 @@ from pipelabs.xray.findings import (
 from pipelabs.xray.gate import gate
 from pipelabs.xray.report import Finding, Right, Verdict
 
-_BYBIT_WALLET = frozenset({"AccountTransfer", "SubMemberTransfer", "Withdraw"})
 _OKX = frozenset({"read_only", "trade", "withdraw"})
 _KUCOIN = frozenset(
-    "General Spot Margin Futures Unified LeadtradeFutures Earn "
-    "InnerTransfer FlexTransfers Transfer Withdrawal".split()
+    {
+        "General",
+        "Spot",
+        "Margin",
+        "Futures",
+        "Unified",
+        "LeadtradeFutures",
+        "Earn",
+        "InnerTransfer",
+        "FlexTransfers",
+        "Transfer",
+        "Withdrawal",
+    }
 )
-_BITGET = frozenset(
-    "coor cpor stor smor ttor wtor taxr chor p2pr pllr "
-    "coow cpow stow smow ttow wtow taxw chow p2pw p2p pllw wwow".split()
-)
+_BITGET_STEMS = ("coo", "cpo", "sto", "smo", "tto", "wto", "tax", "cho", "p2p", "pll")
+_BITGET = frozenset({f"{stem}{mode}" for stem in _BITGET_STEMS for mode in "rw"} | {"p2p", "wwow"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,49 +63,6 @@ def binance(raw: object, _: str) -> Reading:
         expires,
     )
     return Reading(found, expires_at)
-
-
-def bybit(raw: object, _: str) -> Reading:
-    """Read the lists of permissions, which `readOnly` = 1 overrules.
-
-    https://bybit-exchange.github.io/docs/v5/user/apikey-info; `*` for every address stands in
-    …/v5/user/list-sub-apikeys.
-    """
-    facts = members(members(raw).get("result"))
-    expires, expires_at = expiry(facts, "expiredAt")
-    evidence = shown(facts, "readOnly")
-    match facts.get("readOnly"):
-        case int(mode) if mode in (0, 1) and not isinstance(mode, bool):
-            writes = _bybit_writes(members(facts.get("permissions")))
-            if mode == 1:
-                writes = tuple(Finding(one.right, Verdict.NO, evidence) for one in writes)
-            found = (Finding(Right.READ, Verdict.YES, evidence), *writes)
-        case _:
-            found = (Finding(Right.READ, Verdict.UNKNOWN, evidence),)
-    return Reading((*found, whitelist(facts, "ips"), expires), expires_at)
-
-
-def _bybit_writes(allowed: Facts) -> tuple[Finding, ...]:
-    """Unified accounts have DerivativesTrade "by default", so alone it proves nothing."""
-    moves = {"AccountTransfer", "SubMemberTransfer"}
-    return (
-        listed(Right.TRADE, allowed, "Spot", {"SpotTrade"}),
-        either(
-            (
-                listed(Right.FUTURES, allowed, "ContractTrade", {"Order"}, frozenset({"Position"})),
-                listed(Right.FUTURES, allowed, "Options", {"OptionsTrade"}),
-                listed(Right.FUTURES, allowed, "Derivatives", set()),
-            )
-        ),
-        listed(Right.TRANSFER, allowed, "Wallet", moves, _BYBIT_WALLET),
-        listed(
-            Right.WITHDRAW,
-            allowed,
-            "Wallet",
-            {"Withdraw"},
-            _BYBIT_WALLET | {"SubMemberTransferList"},
-        ),
-    )
 
 
 def okx(raw: object, _: str) -> Reading:
@@ -213,7 +177,7 @@ RULES = {
 """By ccxt's id."""
 ELSEWHERE = Rule("", elsewhere)
 WITHOUT_ON_TESTNET = {"binance"}
-"""Their testnets lack the endpoint: https://developers.binance.com/docs/binance-spot-api-docs."""
+"""Whose testnet lacks the endpoint: https://testnet.binance.vision has /api alone, no /sapi."""
 
 
 def rule_for(ccxt_id: str, *, is_testnet: bool) -> Rule:

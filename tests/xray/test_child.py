@@ -1,5 +1,6 @@
 import os
 import threading
+import time
 
 import pytest
 
@@ -51,22 +52,27 @@ def test_a_child_is_killed_at_the_deadline(script, tmp_path):
     text = f"import os, time; open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
 
     with pytest.raises(TimeoutError):
-        child.run({}, 0.5, script(text))
+        child.run({}, 1, script(text))
 
     with pytest.raises(ProcessLookupError):
         os.kill(int(note.read_text()), 0)
 
 
-def test_four_run_at_once_and_the_wait_counts(script):
-    path = script("import time; time.sleep(60)")
+def test_four_run_at_once_and_the_wait_counts(script, tmp_path):
+    notes = tmp_path / "running"
+    notes.mkdir()
+    text = f"import os, time; open(f'{notes}/{{os.getpid()}}', 'w'); time.sleep(60)"
+    path = script(text)
 
     def hold():
         with pytest.raises(TimeoutError):
-            child.run({}, 0.6, path)
+            child.run({}, 2, path)
 
     threads = [threading.Thread(target=hold) for _ in range(child.AT_ONCE)]
     for thread in threads:
         thread.start()
+    while len(list(notes.iterdir())) < child.AT_ONCE and threads[0].is_alive():
+        time.sleep(0.01)
 
     with pytest.raises(TimeoutError):
         child.run({}, 0.1, script("print('{}')"))

@@ -1,0 +1,105 @@
+import copy
+
+import pytest
+
+from dev.stub_exchange import Scenario
+from dev.stub_exchange.answers import ANSWERS, grant
+from pipelabs.xray.bybit import bybit
+from pipelabs.xray.report import Right, Verdict
+
+YES, NO, UNKNOWN = Verdict.YES, Verdict.NO, Verdict.UNKNOWN
+
+
+def read(raw):
+    return {one.right: one for one in bybit(raw, "").complete()}
+
+
+def answer():
+    return copy.deepcopy(ANSWERS["bybit"][1](grant("bybit-withdraw", Scenario.WITHDRAW)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict"),
+    [
+        ({"ContractTrade": ["Order"]}, YES),
+        ({"ContractTrade": ["Position"]}, UNKNOWN),
+        ({"ContractTrade": [], "Options": ["OptionsTrade"]}, YES),
+        ({"ContractTrade": [], "Derivatives": ["DerivativesTrade"]}, UNKNOWN),
+        ({"ContractTrade": [], "Derivatives": []}, NO),
+        ({"ContractTrade": ["Position"], "Derivatives": []}, NO),
+        ({"ContractTrade": ["Else"], "Derivatives": []}, UNKNOWN),
+    ],
+)
+def test_the_derivatives_that_every_unified_key_of_bybit_has_prove_nothing(changes, verdict):
+    raw = answer()
+    raw["result"]["permissions"] |= changes
+
+    assert read(raw)[Right.FUTURES].verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("wallet", "transfer", "withdraw"),
+    [
+        ([], NO, NO),
+        (["AccountTransfer"], YES, NO),
+        (["SubMemberTransferList"], UNKNOWN, NO),
+        (["Withdraw"], NO, YES),
+        (["Withdraw", "Else"], UNKNOWN, YES),
+        (["Else"], UNKNOWN, UNKNOWN),
+    ],
+)
+def test_the_wallet_of_bybit(wallet, transfer, withdraw):
+    raw = answer()
+    raw["result"]["permissions"]["Wallet"] = wallet
+
+    found = read(raw)
+
+    assert found[Right.TRANSFER].verdict is transfer
+    assert found[Right.WITHDRAW].verdict is withdraw
+
+
+def test_read_only_overrules_what_else_bybit_lists():
+    raw = answer()
+    raw["result"]["readOnly"] = 1
+
+    found = read(raw)
+
+    assert (found[Right.WITHDRAW].verdict, found[Right.WITHDRAW].evidence) == (NO, "readOnly=1")
+
+
+def test_a_boolean_is_not_bybits_number():
+    raw = answer()
+    raw["result"]["readOnly"] = True
+
+    assert read(raw)[Right.TRADE].verdict is UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("ips", "verdict"),
+    [(["10.0.0.1"], YES), (["*"], NO), ([], NO), (["10.0.0.1", "*"], NO), ([1], UNKNOWN)],
+)
+def test_a_star_is_every_address(ips, verdict):
+    raw = answer()
+    raw["result"]["ips"] = ips
+
+    assert read(raw)[Right.IP_BOUND].verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("value", "verdict"),
+    [
+        ("2031-05-15T03:21:05Z", YES),
+        ("2031-05-15T03:21:05", YES),
+        ("1970-01-01T00:00:00Z", UNKNOWN),
+        ("", UNKNOWN),
+        (True, UNKNOWN),
+    ],
+)
+def test_an_expiry_that_is_no_date_proves_nothing(value, verdict):
+    raw = answer()
+    raw["result"]["expiredAt"] = value
+
+    reading = bybit(raw, "")
+
+    assert reading.complete()[-1].verdict is verdict
+    assert (reading.expires_at is not None) is (verdict is YES)
