@@ -12,7 +12,7 @@ from dev import gunicorn, postgres, redis, settings
 from dev.errors import CannotStart, Stopped
 from dev.gunicorn import ROOT
 from dev.launcher import Launcher
-from dev.listening import HOST, is_free
+from dev.listening import HOST, is_free, serve
 from dev.processes import Program
 from dev.settings import Settings
 
@@ -30,13 +30,15 @@ Pipe Labs is ready at {address} (Ctrl-C stops it).
   e-mail    {email}
   password  {password}
   console   {address}/admin
-{demo}
+{hints}
 Create a client:
 
 curl -X POST "{address}/api/admin/quick-client" \
 -H "Content-Type: application/json" -H "Authorization: Bearer {token}" -d '{client}'
 """
 DEMO = "  clients   {count} demo clients (DEMO=0 for none)\n"
+STUB = "  exchanges a stub stands for all of them (STUB=0: the real ones); keys for it: {keys}\n"
+KEYS = "python -m dev.stub_exchange --keys okx"
 CHANGED = (
     "\nPipe Labs is ready at {address} (Ctrl-C stops it). {email} has another password by now."
 )
@@ -68,13 +70,15 @@ def _run(launcher: Launcher, folder: Path, found: Settings) -> None:
     if not variables.get("REDIS_URL"):
         print("No Redis: one worker, limits in its memory (apt or brew can install Redis).")
         variables["WEB_CONCURRENCY"] = "1"
+    if found.has_stub:
+        variables["EXCHANGE_BASE_URL"] = _start_stub(launcher, folder)
     environment = os.environ | variables
     email, password = (variables[f"FIRST_OWNER_{part}"] for part in ("EMAIL", "PASSWORD"))
     count = _prepare(launcher, environment, [email, *words], password)
     serving = gunicorn.start(launcher, environment)
     if not gunicorn.is_ready(serving, found.port):
         raise CannotStart("gunicorn does not answer; what it said is above.")
-    _welcome(found.port, email, password, count)
+    _welcome(found.port, email, password, _hints(count, has_stub=found.has_stub))
     status = launcher.wait(serving)
     raise CannotStart(f"gunicorn ended with status {status}.")
 
@@ -91,6 +95,17 @@ def _start_servers(launcher: Launcher, folder: Path, found: Settings) -> dict[st
     return {name: url for name, url in started.items() if url}
 
 
+def _start_stub(launcher: Launcher, folder: Path) -> str:
+    """Let a stub stand for every exchange, and return its address."""
+    words = [sys.executable, "-m", "dev.stub_exchange", "--port"]
+
+    def program(port: int, log: int) -> Program:
+        return Program([*words, str(port)], cwd=ROOT, output=log)
+
+    port = serve(launcher, "stub_exchange", folder, program, lambda port: not is_free(port))
+    return f"http://{HOST}:{port}"
+
+
 def _prepare(
     launcher: Launcher, environment: Mapping[str, str], words: Sequence[str], password: str
 ) -> int:
@@ -104,8 +119,14 @@ def _prepare(
     return int(seeded[1]) if seeded else 0
 
 
-def _welcome(port: int, email: str, password: str, count: int) -> None:
-    """Sign the first owner in, tell of new demo clients, and show how to create a client."""
+def _hints(count: int, *, has_stub: bool) -> str:
+    """Return what to say of new demo clients, and of what answers for the exchanges."""
+    stub = STUB.format(keys=f".venv/bin/{KEYS}") if has_stub else ""
+    return (DEMO.format(count=count) if count else "") + stub
+
+
+def _welcome(port: int, email: str, password: str, hints: str) -> None:
+    """Sign the first owner in, and show how to create a client."""
     address = f"http://{HOST}:{port}"
     body = {"email": email, "password": password}
     status, answer = gunicorn.call(port, "POST", "/api/auth/login", body)
@@ -114,8 +135,7 @@ def _welcome(port: int, email: str, password: str, count: int) -> None:
         return
     token = json.loads(answer)["access_token"]
     shown = {"email": email, "password": password, "token": token, "client": json.dumps(CLIENT)}
-    demo = DEMO.format(count=count) if count else ""
-    print(WELCOME.format(address=address, demo=demo, **shown), flush=True)
+    print(WELCOME.format(address=address, hints=hints, **shown), flush=True)
 
 
 if __name__ == "__main__":

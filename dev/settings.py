@@ -45,10 +45,22 @@ class Settings:
 
         Raise `CannotStart` if DEMO says neither.
         """
-        text = self.given.get("DEMO", "1")
+        return self._is_on("DEMO", "no demo clients") and "DATABASE_URL" not in self.given
+
+    @property
+    def has_stub(self) -> bool:
+        """Whether a stub stands for every exchange; not if a person has named one.
+
+        Raise `CannotStart` if STUB says neither.
+        """
+        is_on = self._is_on("STUB", "keys that are shown to the real exchanges")
+        return is_on and "EXCHANGE_BASE_URL" not in self.given
+
+    def _is_on(self, name: str, without: str) -> bool:
+        text = self.given.get(name, "1")
         if text not in {"0", "1"}:
-            raise CannotStart(f"DEMO={text} is neither: set DEMO=0 for no demo clients, or DEMO=1.")
-        return text == "1" and "DATABASE_URL" not in self.given
+            raise CannotStart(f"{name}={text} is neither: set {name}=0 for {without}, or {name}=1.")
+        return text == "1"
 
     def finish(self, started: dict[str, str]) -> dict[str, str]:
         """Write `.env` with the addresses of the servers started, and return all variables."""

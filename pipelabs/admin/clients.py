@@ -10,7 +10,7 @@ from pipelabs.extensions import limit_creates
 from pipelabs.models import Permission, Status, Tier
 from pipelabs.schemas.clients import ClientEdit, ClientIn, ClientsQuery, StatusMove
 from pipelabs.schemas.paging import SIZES
-from pipelabs.services import client_lists, client_markets, clients
+from pipelabs.services import api_key_lists, client_lists, client_markets, clients
 from pipelabs.wallets import Chain, Wallet, WalletError, recognise
 from pipelabs.web.auth import needs
 from pipelabs.web.forms import Form, posted, query
@@ -91,6 +91,7 @@ def show(client_id: UUID) -> ResponseReturnValue:
         "admin/clients/show.html",
         client=client,
         quoted=client_markets.summary_of(client_id),
+        keys=api_key_lists.count_keys(client_id),
         events=client_lists.events_of(client_id, MOST_EVENTS),
         changes_of=client_lists.changes_of,
         is_final=not clients.MOVES[client.status],

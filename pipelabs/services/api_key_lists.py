@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import DateTime, literal_column, select
+from sqlalchemy import DateTime, func, literal_column, select
 
 from pipelabs.extensions import db
 from pipelabs.models import AuditEvent, Client, ExchangeAPIKey, KeyStage, now
@@ -37,6 +37,13 @@ def list_keys(
         wanted.append(ExchangeAPIKey.stage != KeyStage.DESTROYED)
     newest = (ExchangeAPIKey.created_at.desc(), ExchangeAPIKey.id.desc())
     return page_of(select(ExchangeAPIKey).where(*wanted).order_by(*newest), size, cursor)
+
+
+def count_keys(client_id: UUID) -> int:
+    """Return how many keys the client has, without those destroyed."""
+    mine = ExchangeAPIKey.client_id == client_id
+    wanted = select(func.count()).where(mine, ExchangeAPIKey.stage != KeyStage.DESTROYED)
+    return db.session.scalar(wanted) or 0
 
 
 def list_expiring(days: int, size: int = 50, cursor: str | None = None) -> Page[ExchangeAPIKey]:

@@ -49,3 +49,21 @@ def test_the_database_of_the_last_run_is_nobodys_choice(given):
 def test_a_demo_that_is_neither_is_told_so(given, demo):
     with pytest.raises(CannotStart, match=f"DEMO={demo} is neither"):
         given(DEMO=demo).has_demo  # noqa: B018 - it raises
+
+
+@pytest.mark.parametrize(
+    ("variables", "has_stub"),
+    [
+        ({}, True),
+        ({"STUB": "0"}, False),
+        ({"EXCHANGE_BASE_URL": "http://127.0.0.1:9100"}, False),
+        ({"DATABASE_URL": "postgresql://db.example.com/pipelabs"}, True),
+    ],
+)
+def test_a_stub_stands_for_the_exchanges_unless_told_otherwise(given, variables, has_stub):
+    assert given(**variables).has_stub is has_stub
+
+
+def test_a_stub_that_is_neither_is_told_so(given):
+    with pytest.raises(CannotStart, match="STUB=maybe is neither"):
+        given(STUB="maybe").has_stub  # noqa: B018 - it raises
