@@ -1,4 +1,4 @@
-"""`make bench`: measure a create in interleaved rounds; `QUICK=1` is a short smoke check.
+"""`make bench`: a create in interleaved rounds, then pages, vault and markets; `QUICK=1` is short.
 
 A goal that is missed fails nothing, for timings are the machine's too; a wrong answer does.
 """
@@ -7,7 +7,7 @@ import os
 from contextlib import ExitStack
 from pathlib import Path
 
-from dev.bench import pages, report, usage
+from dev.bench import markets, pages, report, usage, vault
 from dev.bench.rounds import play
 from dev.bench.stage import NO_PGBENCH, set_up
 from dev.errors import CannotStart
@@ -34,8 +34,11 @@ def main() -> None:
             rounds.append(play(stage, bare, seconds))
         stage.refuse_gaps()
         print("The console's pages …", flush=True)
-        shown = pages.play(stage, bare, share=0.01 if is_quick else 1)
-        found = report.results(rounds, shown, stage.versions, seconds)
+        share = 0.01 if is_quick else 1
+        shown = pages.play(stage, bare, share)
+        print("The vault and the book of markets …", flush=True)
+        jobs = {**vault.play(stage, share), **markets.play(stage, share)}
+        found = report.results(rounds, report.Once(shown, jobs), stage.versions, seconds)
     print(f"\n{report.table(found)}")
     if not is_quick:
         RESULTS.write_text(report.text(found))

@@ -33,7 +33,7 @@ PATHS = {
 # The trigger that keeps the trail looks away; what the rounds made is no year's book.
 EMPTY = """
 SET session_replication_role = replica;
-TRUNCATE clients, audit_events;
+TRUNCATE clients, audit_events CASCADE;
 RESET session_replication_role;
 """
 FILL_CLIENTS = """
@@ -69,12 +69,12 @@ def play(stage: Stage, bare: Serving, share: float = 1) -> Pages:
     """Fill the tables with a share of the large book, and return what each page takes."""
     known = _fill(stage, share)
     with stage.application() as app, closing(HTTPConnection(HOST, app.port, timeout=30)) as console:
-        cookie = _sign_in(console, stage.password)
+        cookie = sign_in(console, stage.password)
         found = {
-            name: _median(console, path.format(**known), cookie) for name, path in PATHS.items()
+            name: median_ms(console, path.format(**known), cookie) for name, path in PATHS.items()
         }
     with closing(HTTPConnection(HOST, bare.port, timeout=30)) as connection:
-        return {BARE: _median(connection, "/admin/", ""), **found}
+        return {BARE: median_ms(connection, "/admin/", ""), **found}
 
 
 def _fill(stage: Stage, share: float) -> dict[str, str]:
@@ -91,32 +91,33 @@ def _fill(stage: Stage, share: float) -> dict[str, str]:
         return {"client": client, "cursor": f"uuid%3A{client}"}
 
 
-def _sign_in(connection: HTTPConnection, password: str) -> str:
+def sign_in(connection: HTTPConnection, password: str) -> str:
     """Return the cookies of a new session."""
-    form, visit = _answer(connection, "GET", "/admin/login", {})
+    form, visit = answer(connection, "GET", "/admin/login", {})
     [token] = CSRF.findall(form)
     fields = {"csrf_token": token, "email": OWNER, "password": password}
     headers = {"Cookie": visit, "Content-Type": "application/x-www-form-urlencoded"}
-    return _answer(connection, "POST", "/admin/login", headers, urlencode(fields))[1]
+    return answer(connection, "POST", "/admin/login", headers, urlencode(fields))[1]
 
 
-def _median(connection: HTTPConnection, path: str, cookie: str) -> float:
+def median_ms(connection: HTTPConnection, path: str, cookie: str) -> float:
+    """Return how long a page takes, as its reader sees it."""
     times = []
     for _ in range(TIMES):
         begun = time.perf_counter()
-        _answer(connection, "GET", path, {"Cookie": cookie})
+        answer(connection, "GET", path, {"Cookie": cookie})
         times.append((time.perf_counter() - begun) * 1000)
     return median(times)
 
 
-def _answer(
+def answer(
     connection: HTTPConnection, method: str, path: str, headers: Mapping[str, str], body: str = ""
 ) -> tuple[str, str]:
     """Return the page and the cookies of an answer; raise `WrongAnswer` if it is an error."""
     connection.request(method, path, body, dict(headers))
     response = connection.getresponse()
     text = response.read().decode()
-    if response.status not in {200, 303} or (method == "GET" and response.status == 303):
+    if response.status not in {200, 201, 303} or (method == "GET" and response.status == 303):
         raise WrongAnswer(f"{method} {path} was answered {response.status}: {text[:300]}")
     cookies = [one.partition(";")[0] for one in response.headers.get_all("Set-Cookie", [])]
     return text, "; ".join(cookies)

@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from dev.bench import bare, report, stage, statements, usage
+from dev.bench import bare, markets, report, stage, statements, usage, vault
 from dev.bench.load import WrongAnswer, percentile, read_wrk, refuse_wrong
 from dev.bench.rounds import BARE, CREATE, KEYED, PGBENCH, SINGLE, START, STEADY
 from dev.errors import CannotStart
@@ -23,6 +23,10 @@ def make_round(create=100.0, bare_view=1000.0, **changes):
         STEADY: load,
         START: {"health_s": 0.7, "create_s": 0.8, "worker_mib": 70.0, "cores_elsewhere": 0.1},
     } | changes
+
+
+PAGES, JOBS = {"overview": 20.0}, dict.fromkeys(report.JOBS, 100.0)
+ONCE = report.Once(PAGES, JOBS)
 
 
 def make_process(proc, pid, parent, times, name="gunicorn"):
@@ -114,9 +118,7 @@ def test_creates_that_differ_in_more_than_values_are_no_script():
 def test_a_ratio_is_the_median_of_the_rounds_ratios():
     fast, slow = make_round(create=300.0, bare_view=1000.0), make_round(100.0, 500.0)
 
-    found = report.results(
-        [fast, slow, make_round(200.0, 800.0)], {"overview": 20.0}, {"redis": "7"}, 8
-    )
+    found = report.results([fast, slow, make_round(200.0, 800.0)], ONCE, {"redis": "7"}, 8)
 
     assert found["ratios"]["requests/s, of the bare view's"] == {
         "is": 0.25,
@@ -128,20 +130,35 @@ def test_a_ratio_is_the_median_of_the_rounds_ratios():
 
 
 def test_each_goal_is_met_or_missed():
-    ratios = report.results([make_round()], {"overview": 20.0}, {}, 8)["ratios"]
+    ratios = report.results([make_round()], ONCE, {}, 8)["ratios"]
 
     verdicts = [facts["verdict"] for facts in ratios.values() if "goal" in facts]
     assert verdicts == ["missed", "met", "met", "missed", "met", "met", "met"]
 
 
+def test_what_is_measured_once_is_judged_too():
+    jobs = report.results([make_round()], ONCE, {}, 8)["jobs"]
+
+    verdicts = {name: facts["verdict"] for name, facts in jobs.items()}
+    assert verdicts == {
+        vault.SEAL: "missed",
+        vault.OPEN: "missed",
+        vault.ROTATION: "missed",
+        markets.OWN_PAGE: "met",
+        markets.MATRIX_PAGE: "met",
+        markets.ADDED: "met",
+    }
+
+
 def test_the_table_has_every_load_and_every_ratio():
-    found = report.results([make_round()], {"overview": 20.0}, {}, 8)
+    found = report.results([make_round()], ONCE, {}, 8)
 
     lines = report.table(found).splitlines()
 
     assert [row for row in found["medians"] if any(line.startswith(row) for line in lines)] == [
         row for row in found["medians"] if row != START
     ]
+    assert all(any(line.startswith(name) for line in lines) for name in JOBS)
     assert next(line.split() for line in lines if "p99 at a steady" in line)[-4:] == [
         "12",
         "≤",
@@ -153,11 +170,11 @@ def test_the_table_has_every_load_and_every_ratio():
 def test_without_pgbench_its_row_and_its_ratio_are_left_out():
     without = {row: figures for row, figures in make_round().items() if row != PGBENCH}
 
-    assert "pgbench" not in report.text(report.results([without], {"overview": 20.0}, {}, 8))
+    assert "pgbench" not in report.text(report.results([without], ONCE, {}, 8))
 
 
 def test_results_name_no_machine_and_no_folder():
-    text = report.text(report.results([make_round()], {"overview": 20.0}, {}, 8))
+    text = report.text(report.results([make_round()], ONCE, {}, 8))
 
     assert os.uname().nodename not in text
     assert "/home" not in text

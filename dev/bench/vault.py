@@ -1,0 +1,107 @@
+"""The vault: sealing and opening one key's credentials, and rotating the ring under all of them."""
+
+import base64
+import json
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from statistics import median
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg2
+from psycopg2.extras import execute_values
+
+from dev.bench.load import WrongAnswer
+from dev.bench.stage import Stage, said
+from pipelabs.crypto import WRAP_LABEL, derive, parse_ring
+from pipelabs.sealing import Binding, Secret, Vault
+
+SEAL = "seal one key's credentials, µs"
+OPEN = "open one key's credentials, µs"
+ROTATION = "rotation of the ring, rows/s"
+ROWS, ROTATIONS = 10_000, 3
+TIMES = 2_000
+EXCHANGE = "okx"
+DOCUMENT = Secret(
+    json.dumps(
+        {
+            "api_key": "3f2a6b1c-90d4-4e8b-8a77-5d1c0e6f9b24",
+            "api_secret": "9C1E5A7B3D2F8064B1C9E7A5D3F10862",
+            "passphrase": "a quiet evening",
+        }
+    )
+)
+ONE_CLIENT = "SELECT id FROM clients ORDER BY id LIMIT 1"
+FILL = """
+INSERT INTO exchange_api_keys (id, created_at, updated_at, client_id, exchange, label, is_testnet,
+                               ip_note, stage, status, last_four, fingerprint, fields, credentials,
+                               key_version, rights, version)
+VALUES %s
+"""
+ROW = (
+    "(%(id)s, now(), now(), %(client)s, %(exchange)s, %(id)s, false, '', 'live', 'verified', '',"
+    " '', '{}', %(sealed)s, %(version)s, '{}', 1)"
+)
+VERSIONS = "SELECT key_version, count(*) FROM exchange_api_keys GROUP BY 1"
+
+
+def play(stage: Stage, share: float = 1) -> dict[str, float]:
+    """Return what sealing and opening take, and how many of a share of the rows a rotation does."""
+    vault = _vault(stage.environment["VAULT_KEYS"])
+    binding = Binding(uuid4(), uuid4(), EXCHANGE, "credentials")
+    sealed = vault.seal(DOCUMENT, binding)
+    return {
+        SEAL: _median_us(lambda: vault.seal(DOCUMENT, binding)),
+        OPEN: _median_us(lambda: vault.reveal(sealed, binding)),
+        ROTATION: _rotation(stage, vault, int(ROWS * share)),
+    }
+
+
+def _vault(ring: str) -> Vault:
+    return Vault({version: derive(root, WRAP_LABEL) for version, root in parse_ring(ring).items()})
+
+
+def _median_us(act: Callable[[], object]) -> float:
+    times = []
+    for _ in range(TIMES):
+        begun = time.perf_counter()
+        act()
+        times.append((time.perf_counter() - begun) * 1e6)
+    return median(times)
+
+
+def _rotation(stage: Stage, vault: Vault, count: int) -> float:
+    """Rotate so many rows a few times; return the median rate, without the command's start."""
+    with closing(psycopg2.connect(stage.environment["DATABASE_MIGRATION_URL"])) as connection:
+        connection.autocommit = True
+        cursor = connection.cursor()
+        cursor.execute(ONE_CLIENT)
+        [client] = cursor.fetchone() or [""]
+        rows = list(_rows(vault, UUID(client), count))
+        execute_values(cursor, FILL, rows, ROW, page_size=1000)
+        cursor.execute("VACUUM ANALYZE exchange_api_keys")
+        rates, ring = [], stage.environment["VAULT_KEYS"]
+        for version in range(2, ROTATIONS + 2):
+            ring = f"{version}:{base64.b64encode(secrets.token_bytes(32)).decode()},{ring}"
+            environment = {**stage.environment, "VAULT_KEYS": ring}
+            told = said(stage.launcher, environment, ["-m", "dev.bench.rotate"])
+            rates.append(count / float(told.split()[-1]))
+            cursor.execute(VERSIONS)
+            if (found := cursor.fetchall()) != [(version, count)]:
+                raise WrongAnswer(f"After a rotation to {version} there are {found}:\n{told}")
+    return median(rates)
+
+
+def _rows(vault: Vault, client: UUID, count: int) -> Iterator[Mapping[str, Any]]:
+    for _ in range(count):
+        record = uuid4()
+        sealed = vault.seal(DOCUMENT, Binding(record, client, EXCHANGE, "credentials"))
+        yield {
+            "id": str(record),
+            "client": str(client),
+            "exchange": EXCHANGE,
+            "sealed": sealed.blob,
+            "version": sealed.key_version,
+        }
