@@ -5,23 +5,25 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
-from sqlalchemy import Row, Select, Table, bindparam, func, select, update
+from sqlalchemy import LargeBinary, Row, Select, Table, Uuid, bindparam, func, select, update
 
 from pipelabs import audit
 from pipelabs.audit import Actor, Event
 from pipelabs.crypto import ring_versions, vault
 from pipelabs.errors import IllegalMove, InvalidInput, Undecryptable
-from pipelabs.extensions import db
+from pipelabs.extensions import db, run
 from pipelabs.models import ExchangeAPIKey
 from pipelabs.sealing import Binding
+from pipelabs.services.batches import arrays, sent
 
 BATCH = 500
 TABLE = cast(Table, ExchangeAPIKey.__table__)
 COLUMNS = (TABLE.c.id, TABLE.c.client_id, TABLE.c.exchange, TABLE.c.label, TABLE.c.credentials)
+FRESH = sent("fresh", {"row_id": Uuid(), "sealed": LargeBinary()})
 REWRAP = (
     update(TABLE)
-    .where(TABLE.c.id == bindparam("row_id"))
-    .values(credentials=bindparam("sealed"), key_version=bindparam("newest"))
+    .where(TABLE.c.id == FRESH.c.row_id)
+    .values(credentials=FRESH.c.sealed, key_version=bindparam("newest"))
 )
 """Leaves `version` alone: who edits a key meanwhile loses nothing."""
 UNREADABLE = "{row.id} (client {row.client_id}, {row.exchange}, {row.label}): {reason}"
@@ -72,19 +74,17 @@ def rotate(actor: Actor, after: UUID | None = None) -> Batch:
     old = _rows().where(TABLE.c.key_version != newest).order_by(TABLE.c.id).limit(BATCH)
     old = old.where(TABLE.c.id > after) if after else old
     rows = db.session.execute(old.with_for_update()).all()
-    changes, unreadable = [], []
+    fresh, unreadable = [], []
     for row in rows:
         try:
-            fresh = vault().rewrap(row.credentials, _binding(row))
+            fresh.append((row.id, vault().rewrap(row.credentials, _binding(row)).blob))
         except Undecryptable as error:
             unreadable.append(UNREADABLE.format(row=row, reason=error.message))
-            continue
-        changes.append({"row_id": row.id, "sealed": fresh, "newest": newest})
-    if changes:
-        db.session.connection().execute(REWRAP, changes)
-        facts = {"rows": str(len(changes)), "to": str(newest)}
+    if fresh:
+        run(REWRAP, arrays(("row_id", "sealed"), fresh) | {"newest": newest})
+        facts = {"rows": str(len(fresh)), "to": str(newest)}
         audit.record(Event.VAULT_ROTATED, actor, facts=facts)
-    return Batch(len(changes), unreadable, rows[-1].id if rows else None)
+    return Batch(len(fresh), unreadable, rows[-1].id if rows else None)
 
 
 def count_old() -> int:
