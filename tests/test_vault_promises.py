@@ -103,7 +103,7 @@ def ended(process):
     said, complaint = process.communicate(timeout=60)
     assert process.returncode == 0, complaint
     # a slow statement is told before it
-    return int(re.search(r"(\d+) rows re-wrapped", said)[1])
+    return int(re.findall(r"(\d+) rows re-wrapped", said)[0])
 
 
 def is_well(process):
