@@ -116,7 +116,7 @@ def test_a_halt_touches_nobody_and_a_stale_one_is_refused(desk, quoted, rows):
 
 def test_one_client_is_one_client(app, desk, quoted):
     with app.app_context():
-        db.session.query(ClientMarket).first().status = QuotingStatus.DELISTED
+        db.session.query(ClientMarket).limit(1).one().status = QuotingStatus.DELISTED
         finish(commit=True)
 
     assert "1 client is quoted there:" in desk.get(f"{quoted}/status").text

@@ -203,11 +203,14 @@ def test_two_batches_that_make_the_same_markets_at_once_both_get_them(acme, apar
     other = make_client(name="Other")
     finish(commit=True)
 
-    ids = [one.id for one in (acme, other)]
-    waiting = [apart(lambda one=one: add_client_markets(one, many(60), ACTOR)) for one in ids]
+    batches = {acme.id: many(300), other.id: many(300)[::-1]}
+    waiting = [
+        apart(lambda one=one, some=some: add_client_markets(one, some, ACTOR))
+        for one, some in batches.items()
+    ]
 
-    assert [len(one.result()) for one in waiting] == [60, 60]
-    assert (count(Market), count(ClientMarket)) == (60, 120)
+    assert [len(one.result()) for one in waiting] == [300, 300]
+    assert (count(Market), count(ClientMarket)) == (300, 600)
 
 
 @pytest.mark.own_database
