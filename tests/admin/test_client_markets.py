@@ -72,8 +72,11 @@ def test_many_are_added_at_once(desk, page, acme, rows):
 
 
 def test_one_is_one(desk, page, acme):
+    form = desk.get(f"{page}/add").text
+
     answer = desk.send(f"{page}/add", symbols="BTC/USDT", exchange="okx")
 
+    assert '<option value="okx">' in form
     assert "1 market was added." in desk.get(answer.location).text
     assert "1 pair on 1 exchange<" in desk.get(f"/admin/clients/{acme}").text
 
