@@ -19,7 +19,9 @@ WELL_KNOWN_SECRETS = ("change", "default", "example", "insecure", "password", "s
 SECRET_BYTES = 32
 """RFC 7518, 3.2: a key for HS256 is no shorter than the hash."""
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]+)?", re.ASCII)
-NO_ORIGINS = "CORS_ORIGINS must list exact origins, such as CORS_ORIGINS=https://console.example.com"
+NO_ORIGINS = (
+    "CORS_ORIGINS must list exact origins, such as CORS_ORIGINS=https://console.example.com"
+)
 LOOPBACK = re.compile(r"|http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]+)?", re.ASCII)
 NOT_HERE = "EXCHANGE_BASE_URL must be on this machine: EXCHANGE_BASE_URL=http://127.0.0.1:9100"
 """Who answers for every exchange is shown every API key."""

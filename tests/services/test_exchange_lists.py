@@ -92,7 +92,10 @@ def test_a_search_finds_a_part_of_name_slug_or_alias_in_any_case(seeded, q, foun
         ({"kind": Kind.DERIVATIVES}, lambda one: one.kind is Kind.DERIVATIVES),
         ({"is_enabled": False}, lambda one: one.slug == "okx" or one.is_closing),
         ({"is_enabled": True}, lambda one: one.slug != "okx" and not one.is_closing),
-        ({"is_enabled": False, "kind": Kind.SPOT}, lambda one: one.is_closing and one.kind is Kind.SPOT),
+        (
+            {"is_enabled": False, "kind": Kind.SPOT},
+            lambda one: one.is_closing and one.kind is Kind.SPOT,
+        ),
     ],
 )
 def test_filters_narrow_the_list_together(seeded, filters, expected):
