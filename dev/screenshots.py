@@ -8,6 +8,7 @@ import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -114,6 +115,7 @@ def _demo(password: str) -> Iterator[str]:
 def _add_keys(page: Page) -> None:
     """Add a key of every kind that a list can show, and one that waits to replace another."""
     _fill_key(page, "okx", Scenario.TRADE_ONLY)
+    page.locator("#expires_on").fill(f"{datetime.now(UTC) + timedelta(days=9):%Y-%m-%d}")
     page.get_by_role("button", name="Add key").click()
     page.get_by_role("link", name="Replace").click()
     _fill_parts(page, "okx", Scenario.IP_BOUND)
