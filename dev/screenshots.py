@@ -8,6 +8,7 @@ import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +20,8 @@ from dev.gunicorn import ROOT
 from dev.launcher import Launcher
 from dev.listening import HOST, free_port
 from dev.processes import Program
+from dev.settings import new_ring
+from dev.stub_exchange import Scenario, credentials, running
 
 EMAIL = "owner@desk.local"
 SIZES = {1440: 900, 390: 844}
@@ -44,6 +47,15 @@ PAGES = {
     "exchange": "/admin/exchanges/okx",
     "exchange-edit": "/admin/exchanges/okx/edit",
     "exchange-disable": "/admin/exchanges/okx/disable",
+    "api-keys": "/admin/api-keys",
+    "api-key": "/admin/api-keys?exchange=okx*",
+    "api-key-quarantined": "/admin/api-keys?exchange=kraken*",
+    "api-key-accept": "/admin/api-keys?exchange=kraken*/accept",
+    "api-key-replace": "/admin/api-keys?exchange=okx*/replace",
+    "api-key-cut-over": "/admin/api-keys?stage=candidate*/cut-over",
+    "api-key-candidate": "/admin/api-keys?stage=candidate*",
+    "api-keys-expiring": "/admin/api-keys/expiring?days=365",
+    "api-key-choose": "/admin/api-keys/new",
     "audit": "/admin/audit",
     "account": "/admin/account",
     "admins": "/admin/admins",
@@ -72,6 +84,10 @@ def main(folder: Path) -> None:
             page.get_by_label("Email").fill(EMAIL)
             page.get_by_label("Password").fill(password)
             page.get_by_role("button", name="Sign in").click()
+            if width == max(SIZES):
+                _add_keys(page)
+            _refuse_key(page)
+            _shoot(page, folder / f"api-key-refused-{width}")
             for name, path in PAGES.items():
                 _open(page, path)
                 _shoot(page, folder / f"{name}-{width}")
@@ -82,17 +98,51 @@ def main(folder: Path) -> None:
 def _demo(password: str) -> Iterator[str]:
     """Serve the demo; yield the address."""
     place, port = servers.throwaway_folder(), free_port()
-    with Launcher(place, remove=True) as launcher:
+    with Launcher(place, remove=True) as launcher, running() as stub:
         started = servers.start(launcher, place, durable=False)
         environment = os.environ | started.environment()
         environment |= {"ENVIRONMENT": "local", "LOG_LEVEL": "WARNING", "PORT": str(port)}
         environment |= {"AUDIT_LOG_FILE": str(place / "client_creation.log")}
-        environment |= {"SECRET_KEY": secrets.token_urlsafe(48)}
+        environment |= {"SECRET_KEY": secrets.token_urlsafe(48), "VAULT_KEYS": new_ring()}
+        environment |= {"EXCHANGE_BASE_URL": stub.base_url}
         argv = [sys.executable, "-m", "dev.prepare", EMAIL, "demo"]
         status, said = launcher.run(Program(argv, env=environment, cwd=ROOT, given=password))
         if status or not gunicorn.is_ready(gunicorn.start(launcher, environment), port):
             raise CannotStart(f"The demo cannot be served:\n{said}")
         yield f"http://{HOST}:{port}"
+
+
+def _add_keys(page: Page) -> None:
+    """Add a key of every kind that a list can show, and one that waits to replace another."""
+    _fill_key(page, "okx", Scenario.TRADE_ONLY)
+    page.locator("#expires_on").fill(f"{datetime.now(UTC) + timedelta(days=9):%Y-%m-%d}")
+    page.get_by_role("button", name="Add key").click()
+    page.get_by_role("link", name="Replace").click()
+    _fill_parts(page, "okx", Scenario.IP_BOUND)
+    page.get_by_role("button", name="Add replacement").click()
+    for slug, scenario in (
+        ("bybit", Scenario.EXPIRING),
+        ("kraken", Scenario.READ_ONLY),
+        ("kucoin", Scenario.HTML),
+    ):
+        _fill_key(page, slug, scenario)
+        page.get_by_role("button", name="Add key").click()
+
+
+def _refuse_key(page: Page) -> None:
+    _fill_key(page, "binance", Scenario.WITHDRAW)
+    page.get_by_role("button", name="Add key").click()
+
+
+def _fill_key(page: Page, slug: str, scenario: Scenario) -> None:
+    page.goto(f"/admin/api-keys/new?q=alder&exchange={slug}")
+    page.goto(page.locator(".choices a").first.get_attribute("href") or "")
+    _fill_parts(page, slug, scenario)
+
+
+def _fill_parts(page: Page, slug: str, scenario: Scenario) -> None:
+    for name, text in credentials(slug, scenario).items():
+        page.locator(f"#{name}").fill(text)
 
 
 def _open(page: Page, path: str) -> None:

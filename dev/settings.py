@@ -86,10 +86,15 @@ def _parse(text: str) -> dict[str, str]:
     return {key: value for key, value in dotenv_values(stream=io.StringIO(text)).items() if value}
 
 
+def new_ring() -> str:
+    """Return a key ring of one random key."""
+    return f"1:{base64.b64encode(secrets.token_bytes(32)).decode()}"
+
+
 def _defaults(address: str) -> dict[str, str]:
     return {
         "SECRET_KEY": secrets.token_urlsafe(48),
-        "VAULT_KEYS": f"1:{base64.b64encode(secrets.token_bytes(32)).decode()}",
+        "VAULT_KEYS": new_ring(),
         "CORS_ORIGINS": address,
         "FIRST_OWNER_EMAIL": "owner@desk.local",
         "FIRST_OWNER_PASSWORD": secrets.token_urlsafe(18),

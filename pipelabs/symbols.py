@@ -27,7 +27,7 @@ class SymbolError(ValueError):
     """A text that is no pair; the message is a sentence that the caller may read."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Symbol:
     """What is bought and sold, what it is paid in, and, for a swap, what it is settled in."""
 

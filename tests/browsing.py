@@ -21,6 +21,11 @@ class Browser:
         form = {"csrf_token": self.token} | fields
         return self._seen(self.client.post(path, data=form, base_url="https://localhost"))
 
+    def send(self, path, **fields):
+        """Post from a page that was just loaded, for the one before may have been a redirect."""
+        self.get("/admin/account")
+        return self.post(path, **fields)
+
     def _seen(self, response):
         """Remember the token of the page; a redirect has none, and the session may be new."""
         if found := TOKEN.search(response.text):

@@ -50,6 +50,8 @@ NO_TEST_OF_THEIR_OWN = {
     "pipelabs/schemas/characters.py": "tests/schemas/test_fields.py",
     "pipelabs/schemas/dashboard.py": "tests/api/test_dashboard.py",
     "pipelabs/schemas/errors.py": "tests/web/test_document.py",
+    "pipelabs/schemas/markets.py": "tests/api/test_markets.py",
+    "pipelabs/schemas/token_pairs.py": "tests/api/test_token_pairs.py",
     "pipelabs/seeds/__init__.py": "lists",
     "pipelabs/services/batches.py": "tests/services/test_quoting.py",
     "pipelabs/services/idempotency.py": "tests/web/test_idempotency.py",

@@ -52,7 +52,8 @@ def replace(key_id: UUID) -> ResponseReturnValue:
     """Show the form of a replacement."""
     key = api_key_rows.get_key(key_id)
     known = registry.known()[key.exchange]
-    return render_template(REPLACE, form=Form(KeyReplacement), key=key, known=known)
+    form = Form(KeyReplacement).demand(known.credentials)
+    return render_template(REPLACE, form=form, key=key, known=known)
 
 
 @bp.post("/replace")
@@ -61,7 +62,7 @@ def add_replacement(key_id: UUID) -> ResponseReturnValue:
     """Add a candidate; the live key works on."""
     key = api_key_rows.get_key(key_id)
     known = registry.known()[key.exchange]
-    form = posted(KeyReplacement, REPLACE, key=key, known=known)
+    form = posted(KeyReplacement, REPLACE, key=key, known=known).demand(known.credentials)
     candidate = api_key_stages.add_replacement(key_id, form.load(), g.actor)
     return _to(candidate, f"The replacement was added; it is {candidate.status}.")
 

@@ -67,8 +67,10 @@ def new() -> ResponseReturnValue:
     client_id, slug = asked.get("client_id"), asked.get("exchange")
     if client_id and slug:
         client = clients.get_client(client_id)
-        form = Form(KeyForm, {"client_id": client_id, "exchange": slug, "label": "main"})
-        return render_template(NEW, form=form, client=client, known=registry.known()[slug])
+        known = registry.known()[slug]
+        values = {"client_id": client_id, "exchange": slug, "label": "main"}
+        form = Form(KeyForm, values).demand(known.credentials)
+        return render_template(NEW, form=form, client=client, known=known)
     return render_template(
         "admin/api_keys/choose.html",
         client=clients.get_client(client_id) if client_id else None,
@@ -86,7 +88,7 @@ def create() -> ResponseReturnValue:
     sent = {name: request.form.get(name, "") for name in KeyTarget().fields}
     asked = Form(KeyTarget, sent).load()
     client, known = clients.get_client(asked["client_id"]), registry.known()[asked["exchange"]]
-    form = posted(KeyForm, NEW, client=client, known=known)
+    form = posted(KeyForm, NEW, client=client, known=known).demand(known.credentials)
     key = api_keys.add_key(form.load(), g.actor)
     return _to(key, f"The key was added; it is {key.status}.")
 

@@ -71,11 +71,12 @@ def list_expiring(query: Mapping[str, Any]) -> ResponseReturnValue:
 @bp.response(201, KeyShown)
 @raises(REFUSED, TAKEN, NO_VAULT)
 def create(data: Mapping[str, Any]) -> ResponseReturnValue:
-    """Add a key once its exchange was asked what it may do, which takes 10 s at most.
+    r"""Add a key once its exchange was asked what it may do, which takes 10 s at most.
 
     One that can withdraw is refused. One of which nobody can say is quarantined until an owner
     accepts the risk; where the exchange does not answer, the key is stored unverified. No
-    `Idempotency-Key` is taken: a second call finds the label taken, and is told by which key.
+    `Idempotency-Key` is taken: a second call finds the label taken, and is told by which key. A
+    secret in PEM may have its line breaks written as `\n`.
     """
     key = api_keys.add_key(data, g.actor)
     return _shown(key, "API key added", status=201)

@@ -21,7 +21,7 @@ CREDENTIALS: Mapping[str, dict[str, Any]] = {
     },
     Credential.API_SECRET: {
         "label": "API secret",
-        "description": f"{WRITE_ONLY} A PEM key may have its line breaks written as \\n.",
+        "description": WRITE_ONLY,
         "example": "an example, and no secret",
     },
     Credential.PASSPHRASE: {

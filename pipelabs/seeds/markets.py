@@ -44,14 +44,14 @@ QUOTES = {"USDT": 150, "USDC": 90, "BTC": 41, "EUR": 20}
 """Quote → how many of the bases are traded in it; a base is not paid in itself."""
 VENUES = """
 binance okx bybit gate kucoin bitget mexc htx kraken coinbase bitfinex bitstamp cryptocom bingx
-bitmart lbank whitebit xt poloniex ascendex coinex phemex upbit gemini digifinex
+lbank whitebit xt poloniex phemex upbit gemini digifinex bitvavo bitrue hashkey
 """
 MOST_VENUES, MAJORS, OTHERS, CLIENTS = 25, 12, 28, 41
 TICKS = {"USDT": "0.0001", "USDC": "0.0001", "BTC": "0.00000001", "EUR": "0.001"}
 NOTIONALS = {"USDT": "5", "USDC": "5", "BTC": "0.0001", "EUR": "10"}
 SPREADS = ("12.5", "20", "25", "40", "60", "80")
 VOLUMES = ("25000", "50000", "100000", "250000", "1000000")
-HALTED_EVERY, DELISTED_EVERY, PAUSED_EVERY = 83, 29, 17
+HALTED_EVERY, DELISTED_EVERY, PAUSED_EVERY = 83, 29, 61
 
 
 class DemoMarkets(NamedTuple):

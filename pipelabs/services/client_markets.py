@@ -66,10 +66,8 @@ def quoted_in(
 ) -> Page[ClientMarket]:
     """Return one page of the clients that are quoted in a pair, or in one market, by name."""
     wanted = _objects().join(ClientMarket.client).options(contains_eager(ClientMarket.client))
-    if market_id:
-        wanted = wanted.where(ClientMarket.market_id == market_id)
-    if token_pair_id:
-        wanted = wanted.where(Market.token_pair_id == token_pair_id)
+    here = ClientMarket.market_id == market_id
+    wanted = wanted.where(here if market_id else Market.token_pair_id == token_pair_id)
     order = (func.lower(Client.name), Market.exchange, ClientMarket.id)
     return page_of(wanted.order_by(*order), 50, cursor)
 

@@ -56,7 +56,10 @@ INSERT = (
         select(
             *(NEW.c.id, TokenPair.id, NEW.c.exchange, NEW.c.exchange_symbol),
             *(literal(MarketStatus.TRADING.value), 1, MOMENT, MOMENT),
-        ).select_from(NEW.join(TokenPair, PAIR)),
+        )
+        .select_from(NEW.join(TokenPair, PAIR))
+        # In one order for all, so that of two who create the same one waits for the other.
+        .order_by(TokenPair.id, NEW.c.exchange),
         include_defaults=False,
     )
     .on_conflict_do_nothing()

@@ -46,8 +46,12 @@ INSERT = (
 
 
 def ensure_token_pairs(symbols: Collection[Symbol]) -> list[UUID]:
-    """Create those that are not there, and return the ids of the new ones."""
-    rows = ((uuid4(), one.base_asset, one.quote_asset, one.settle_asset) for one in symbols)
+    """Create those that are not there, and return the ids of the new ones.
+
+    In one order for all, so that of two who create the same at once one waits for the other.
+    """
+    ordered = sorted(symbols, key=lambda one: one.text)
+    rows = ((uuid4(), one.base_asset, one.quote_asset, one.settle_asset) for one in ordered)
     values = arrays(("id", *ASSETS), rows)
     return list(run(INSERT, values | {"created_at": now()}).scalars())
 

@@ -43,10 +43,16 @@ class Form:
         self.errors: Fields = {}
         self.existing: Mapping[str, str] = {}
         self.offered: dict[str, tuple[str, ...]] = {}
+        self.demanded: frozenset[str] = frozenset()
 
     def offer(self, name: str, choices: Iterable[str]) -> "Form":
         """Let the field be chosen from what the database has; return the form."""
         self.offered[name] = tuple(choices)
+        return self
+
+    def demand(self, names: Iterable[str]) -> "Form":
+        """Show as required what the schema asks for in this case alone; return the form."""
+        self.demanded = frozenset(names)
         return self
 
     def load(self) -> Any:
@@ -80,7 +86,7 @@ class Form:
             hint=about.get("description", ""),
             widget="select" if name in self.offered else about.get("widget") or _widget(field),
             value=self.values.get(name, default),
-            is_required=field.required,
+            is_required=field.required or name in self.demanded,
             choices=self.offered.get(name) or _choices(field),
             most=field.most if isinstance(field, PlainText) else None,
             autocomplete=about.get("autocomplete", "off"),

@@ -8,6 +8,7 @@ from typing import Any, Never
 from flask import Request
 from gunicorn.http.errors import ParseException
 from marshmallow import RAISE, ValidationError
+from marshmallow.exceptions import SCHEMA
 from webargs.flaskparser import FlaskParser
 
 from pipelabs.errors import InvalidInput, TooLarge, UnsupportedMedia
@@ -89,10 +90,12 @@ def wrong_fields(found: Mapping[str, Any]) -> InvalidInput:
 def _paths(found: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, list[str]]]:
     """Yield each field that is wrong by its path, with its sentences."""
     for name, inner in found.items():
+        # What is wrong with an entry of a list as a whole stands under a name of marshmallow's own.
+        path = above.removesuffix(".") if above and name == SCHEMA else f"{above}{name}"
         if isinstance(inner, Mapping):
-            yield from _paths(inner, f"{above}{name}.")
+            yield from _paths(inner, f"{path}.")
         else:
-            yield f"{above}{name}", inner
+            yield path, inner
 
 
 def _refuse_other_media(request: Request) -> None:

@@ -88,7 +88,7 @@ def test_a_row_tells_what_is_set_in_short(desk, seeded, change, config, told):
     [
         ("q=OKX", ["OKX", "OKX Europe", "OKX US"]),
         ("q=okx&kind=spot&is_enabled=&size=50", ["OKX US"]),
-        ("is_enabled=false", []),
+        ("is_enabled=false", ["AscendEX", "BitMart", "BitMEX", "CoinEx", "ProBit Global"]),
         ("q=%25", []),
     ],
 )

@@ -6,18 +6,25 @@ import os
 import pytest
 
 from dev.errors import CannotStart
+from dev.settings import new_ring
 from pipelabs.models import Role
 from tests.browser import Pages, browser
 from tests.fleet import RAISED, fleet
 
 
 @pytest.fixture(scope="session")
-def service(tmp_path_factory, worker_id):
-    """Run the production application with the demo; yield it and each role's password."""
+def service(tmp_path_factory, worker_id, stub):
+    """Run the production application with the demo; yield it and each role's password.
+
+    The exchanges that it asks are played by a stub.
+    """
     folder = tmp_path_factory.mktemp("console")
-    with fleet(
-        f"console_{worker_id}", folder, instances=1, ENVIRONMENT="local", **RAISED
-    ) as running:
+    settings = RAISED | {
+        "ENVIRONMENT": "local",
+        "EXCHANGE_BASE_URL": stub.base_url,
+        "VAULT_KEYS": new_ring(),
+    }
+    with fleet(f"console_{worker_id}", folder, instances=1, **settings) as running:
         demo = json.loads(running.flask("seed", "demo", "--json"))
         yield running, {Role(one["role"]): one["password"] for one in demo["admins"]}
 

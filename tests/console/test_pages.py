@@ -7,7 +7,7 @@ import pytest
 from pipelabs.models import Role
 from tests.browser import NARROW, WIDE, axe_violations
 
-MOST = 60
+MOST = 90
 IDS = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|(?<=/)[0-9]+|(?<=/exchanges/)[a-z0-9]+")
 LINKS = "[...document.links].map((link) => link.href)"
 CONTROLS = "input:not([type=hidden]), select, textarea, button"

@@ -50,4 +50,4 @@ def test_a_wrong_field_is_told_in_one_sentence(field, value, sentence):
 
     [told] = errors[field]
     assert sentence in told
-    assert len(told) < 200
+    assert len(told) < 300

@@ -93,7 +93,7 @@ def test_a_change_tells_what_was_and_is_on_the_clients_timeline(acme, three):
 
 
 def test_somebody_who_was_slower_is_told_so(acme, three):
-    update(acme, three[0], PAUSED)
+    update(acme, three[0], {"bot": Bot.BOTH})
 
     with pytest.raises(Stale, match="it is at version 2, not 1"):
         update(acme, three[0], PAUSED, version=1)

@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from uuid import uuid4
 
@@ -5,7 +6,7 @@ import pytest
 from sqlalchemy import event, func, select
 
 from pipelabs.errors import Duplicate, IllegalMove, InvalidInput, NotFound
-from pipelabs.extensions import db
+from pipelabs.extensions import db, finish, unit_of_work
 from pipelabs.models import (
     AuditEvent,
     Bot,
@@ -21,6 +22,8 @@ from pipelabs.services.clients import change_status
 from pipelabs.services.markets import UNTOLD, update_market
 from pipelabs.services.quoting import add_client_markets, facts_of
 from tests.make import ACTOR, make_client, make_exchange, make_item
+
+DELISTED = {"status": MarketStatus.DELISTED}
 
 
 @pytest.fixture(autouse=True)
@@ -180,3 +183,47 @@ def test_settings_tell_the_pairs_once_each_in_order_and_none_that_is_delisted(ac
     acme_again.settings = {"mm": 1, "token_pairs": ["SPOOFED/USDT"]}
 
     assert acme_again.shown_settings == {"mm": 1, "token_pairs": ["A0/USDT", "A1/USDT"]}
+
+
+@pytest.fixture
+def apart(app):
+    """Return a runner of work in a thread and a transaction of its own."""
+    pool = ThreadPoolExecutor(2)
+
+    def work(function):
+        with app.app_context(), unit_of_work():
+            return function()
+
+    yield lambda function: pool.submit(work, function)
+    pool.shutdown()
+
+
+@pytest.mark.own_database
+def test_two_batches_that_make_the_same_markets_at_once_both_get_them(acme, apart):
+    other = make_client(name="Other")
+    finish(commit=True)
+
+    batches = {acme.id: many(300), other.id: many(300)[::-1]}
+    waiting = [
+        apart(lambda one=one, some=some: add_client_markets(one, some, ACTOR))
+        for one, some in batches.items()
+    ]
+
+    assert [len(one.result()) for one in waiting] == [300, 300]
+    assert (count(Market), count(ClientMarket)) == (300, 600)
+
+
+@pytest.mark.own_database
+def test_a_delisting_waits_for_who_is_just_added_and_marks_it_too(acme, apart):
+    other = make_client(name="Other")
+    [row] = add(other, make_item())
+    finish(commit=True)
+
+    add(acme, make_item())
+    waiting = apart(lambda: len(update_market(row.market_id, DELISTED, ACTOR).affected))
+    with pytest.raises(TimeoutError):
+        waiting.result(timeout=0.3)
+    finish(commit=True)
+
+    assert waiting.result() == 2
+    assert set(db.session.scalars(select(ClientMarket.status))) == {QuotingStatus.DELISTED}
