@@ -21,14 +21,11 @@ from pipelabs.sealing import Vault
 from pipelabs.services.api_key_rows import get_key, opened
 from pipelabs.services.vault import BATCH
 from tests.fleet import ROOT, wait_for
+from tests.locks import held, waiting
 from tests.make import CANARY, make_client, make_exchange, make_key
 from tests.sizes import sized
 
 READERS = 4
-WAITING = text(
-    "SELECT count(*) FROM pg_stat_activity"
-    " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-)
 
 
 @pytest.fixture
@@ -81,21 +78,6 @@ def make_rows(app, hold):
         return sorted(made)
 
     return make
-
-
-@contextmanager
-def held(app, *ids):
-    """Keep rows locked, so that whoever wants them waits."""
-    with app.app_context(), db.engine.begin() as connection:
-        table = ExchangeAPIKey.__table__
-        connection.execute(select(table.c.id).where(table.c.id.in_(ids)).with_for_update())
-        yield
-
-
-def waiting(app):
-    """Return how many sessions wait for a lock."""
-    with app.app_context():
-        return db.session.scalar(WAITING)
 
 
 def ended(process):

@@ -39,6 +39,7 @@ WAITING = Duplicate(
 NO_VAULT = Unavailable(
     "API keys cannot be sealed or opened here: VAULT_KEYS is not set.", code="vault_not_configured"
 )
+SHARED = IllegalMove(api_keys.SHARED, fields={"label": [api_keys.SHARED]})
 STALE = Stale("The key has changed: it is at version 4, not 3.")
 GONE = IllegalMove(api_key_rows.GONE)
 TAMPERED = Undecryptable("It cannot be opened: it was altered, or belongs to another record.")
@@ -94,7 +95,7 @@ def show(key_id: UUID) -> ResponseReturnValue:
 @needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_UPDATE_REFUSED)
 @bp.arguments(KeyPatch)
 @bp.response(200, KeyShown, headers={"ETag": "ETag"})
-@raises(TAKEN, STALE)
+@raises(TAKEN, SHARED, STALE)
 def update(data: Mapping[str, Any], key_id: UUID) -> ResponseReturnValue:
     """Change the label or what the desk notes of a key; null empties."""
     return _shown(api_keys.update_key(key_id, data, g.actor, version=expected_version()))

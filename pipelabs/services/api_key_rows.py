@@ -10,14 +10,16 @@ from sqlalchemy import select
 from pipelabs import audit
 from pipelabs.audit import Actor, Event
 from pipelabs.crypto import fingerprint, vault
-from pipelabs.errors import IllegalMove, NotFound, Stale
+from pipelabs.errors import IllegalMove, InvalidInput, NotFound, Stale
 from pipelabs.extensions import db
-from pipelabs.models import ExchangeAPIKey, KeyStage, KeyStatus, now
+from pipelabs.models import Client, ExchangeAPIKey, KeyStage, KeyStatus, Status, now
 from pipelabs.registry import Credential
 from pipelabs.sealing import Secret
 from pipelabs.services.api_key_rights import Said, note
 from pipelabs.xray import Right
 
+NO_CLIENT = "There is no such client."
+OFFBOARDED = "An offboarded client gets no API key."
 GONE = "The secrets of this key are destroyed; add a new one."
 PUBLIC = (
     Credential.API_KEY,
@@ -74,9 +76,12 @@ def public_part(credentials: Mapping[str, Secret]) -> str:
 
 
 def locked(key_id: UUID, version: int | None = None) -> ExchangeAPIKey:
-    """Return the key as it stands now, locked; raise `NotFound`, or `Stale` for another version."""
+    """Return the key as it stands now, locked; raise `NotFound`, or `Stale` for another version.
+
+    Its id stays, so rows that refer to it are checked meanwhile, and wait for nobody.
+    """
     wanted = select(ExchangeAPIKey).where(ExchangeAPIKey.id == key_id)
-    wanted = wanted.with_for_update(of=ExchangeAPIKey)
+    wanted = wanted.with_for_update(key_share=True, of=ExchangeAPIKey)
     key = db.session.scalar(wanted.execution_options(populate_existing=True))
     if not key:
         raise NotFound("There is no such API key.")
@@ -84,6 +89,33 @@ def locked(key_id: UUID, version: int | None = None) -> ExchangeAPIKey:
         sentence = f"The key has changed: it is at version {key.version}, not {version}."
         raise Stale(sentence, facts={"version": str(version), "stored": str(key.version)})
     return key
+
+
+def locked_together(key_id: UUID) -> tuple[ExchangeAPIKey, dict[UUID, ExchangeAPIKey]]:
+    """Return the key, and by id all of its client's at its exchange that are not destroyed, locked.
+
+    A rotation locks in the order of ids too, so that neither waits for the other in a circle.
+    """
+    key = get_key(key_id)
+    wanted = select(ExchangeAPIKey).where(
+        ExchangeAPIKey.client_id == key.client_id,
+        ExchangeAPIKey.exchange == key.exchange,
+        ExchangeAPIKey.stage != KeyStage.DESTROYED,
+    )
+    wanted = wanted.order_by(ExchangeAPIKey.id).with_for_update(key_share=True, of=ExchangeAPIKey)
+    found = db.session.scalars(wanted, execution_options={"populate_existing": True})
+    together = {one.id: one for one in found}
+    return together.get(key_id) or locked(key_id), together
+
+
+def refuse_client(client_id: UUID) -> None:
+    """Raise unless the client is there and not offboarded; who offboards it now waits for us."""
+    wanted = select(Client.status).where(Client.id == client_id).with_for_update(read=True)
+    status = db.session.scalar(wanted)
+    if status is None:
+        raise InvalidInput(NO_CLIENT, fields={"client_id": [NO_CLIENT]})
+    if status is Status.OFFBOARDED:
+        raise IllegalMove(OFFBOARDED)
 
 
 def touch(key: ExchangeAPIKey) -> None:

@@ -19,7 +19,9 @@ from pipelabs.services.api_key_rows import (
     destroy,
     get_key,
     locked,
+    locked_together,
     record,
+    refuse_client,
     store,
     touch,
     what_was_said,
@@ -41,15 +43,17 @@ def add_replacement(key_id: UUID, data: Mapping[str, Any], actor: Actor) -> Exch
     vault()
     live = get_key(key_id)
     _refuse_replacing(live)
-    exchange, is_testnet = live.exchange, live.is_testnet
+    client_id, exchange, is_testnet = live.client_id, live.exchange, live.is_testnet
+    refuse_client(client_id)
     if wrong := registry.known()[exchange].wrong_parts(set(map(Credential, data["credentials"]))):
         raise InvalidInput(f"Invalid input: {', '.join(wrong)}", fields=wrong)
     said = ask(exchange, data["credentials"], is_testnet=is_testnet)
     refuse_unfit(exchange, said)
+    refuse_client(client_id)
     live = locked(key_id)
     _refuse_replacing(live)
     candidate = ExchangeAPIKey(
-        client_id=live.client_id,
+        client_id=client_id,
         exchange=exchange,
         label=live.label,
         is_testnet=is_testnet,
@@ -68,33 +72,37 @@ def cut_over(candidate_id: UUID, actor: Actor) -> ExchangeAPIKey:
     Raise `IllegalMove` for what is no candidate, or is not verified: a working key is never
     replaced by one of which nobody knows that it works.
     """
-    candidate = locked(candidate_id)
+    candidate, together = locked_together(candidate_id)
     if candidate.stage is not KeyStage.CANDIDATE or not candidate.replaces_id:
         raise IllegalMove("This key waits for no cut-over.")
     if candidate.status is not KeyStatus.VERIFIED:
         raise IllegalMove(f"The new key is {candidate.status}; only a verified one takes over.")
-    live = locked(candidate.replaces_id)
-    if live.stage is KeyStage.LIVE:
+    live = together.get(candidate.replaces_id)
+    if live and live.stage is KeyStage.LIVE:
         _keep(live)
     candidate.stage = KeyStage.LIVE
     touch(candidate)
-    record(Event.API_KEY_CUT_OVER, candidate, actor, {"replaces": str(live.id)})
+    record(Event.API_KEY_CUT_OVER, candidate, actor, {"replaces": str(candidate.replaces_id)})
     return candidate
 
 
 def roll_back(live_id: UUID, actor: Actor) -> ExchangeAPIKey:
     """Put back the key that a live one has replaced; the newer is kept for a day in its turn.
 
+    A candidate that waited to replace the newer one waits to replace the older from now on.
     Raise `IllegalMove` if there is none, or if it is destroyed by now.
     """
-    live = locked(live_id)
-    older = locked(live.replaces_id) if live.replaces_id else None
+    live, together = locked_together(live_id)
+    older = together.get(live.replaces_id) if live.replaces_id else None
     if live.stage is not KeyStage.LIVE or not older or older.stage is not KeyStage.KEPT:
         raise IllegalMove("There is no key left to go back to.")
     _keep(live)
     live.replaces_id = None
     older.stage, older.destroy_at, older.replaces_id = KeyStage.LIVE, None, live.id
     touch(older)
+    if waiting := candidate_of(live):
+        waiting.replaces_id = older.id
+        touch(waiting)
     record(Event.API_KEY_ROLLED_BACK, older, actor, {"from": str(live.id)})
     return older
 
@@ -107,7 +115,9 @@ def destroy_due(actor: Actor) -> int:
     wanted = select(ExchangeAPIKey).where(
         ExchangeAPIKey.stage == KeyStage.KEPT, ExchangeAPIKey.destroy_at <= now()
     )
-    wanted = wanted.limit(DESTROYED_AT_ONCE).with_for_update(skip_locked=True, of=ExchangeAPIKey)
+    wanted = wanted.limit(DESTROYED_AT_ONCE).with_for_update(
+        key_share=True, skip_locked=True, of=ExchangeAPIKey
+    )
     due = db.session.scalars(wanted).all()
     for key in due:
         destroy(key)

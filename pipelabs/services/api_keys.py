@@ -1,17 +1,17 @@
 """The rules of exchange API keys: sealed as they come in, judged by what their exchange says."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Never
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 
 from pipelabs import registry
 from pipelabs.audit import Actor, Event
 from pipelabs.crypto import vault
 from pipelabs.errors import Duplicate, IllegalMove, InvalidInput
 from pipelabs.extensions import db
-from pipelabs.models import Client, ExchangeAPIKey, KeyStage, KeyStatus, Status, now
+from pipelabs.models import ExchangeAPIKey, KeyStage, KeyStatus, now
 from pipelabs.services import exchanges
 from pipelabs.services.api_key_rights import ask, note, refuse_unfit, verdict_of
 from pipelabs.services.api_key_rows import (
@@ -21,15 +21,15 @@ from pipelabs.services.api_key_rows import (
     locked,
     opened,
     record,
+    refuse_client,
     store,
     touch,
     what_was_said,
 )
 from pipelabs.xray import Right, Verdict
 
-NO_CLIENT = "There is no such client."
-OFFBOARDED = "An offboarded client gets no API key."
 TAKEN = "This client has a key with this label at this exchange already; replace that one."
+SHARED = "Other keys stand by under this label; it can change when it has one key, which is live."
 
 
 def add_key(data: Mapping[str, Any], actor: Actor) -> ExchangeAPIKey:
@@ -41,13 +41,14 @@ def add_key(data: Mapping[str, Any], actor: Actor) -> ExchangeAPIKey:
     vault()
     exchange = exchanges.get_enabled(data["exchange"]).slug
     client_id, label = data["client_id"], data["label"]
-    _refuse_client(client_id)
+    refuse_client(client_id)
     if data["is_testnet"] and not registry.known()[exchange].has_testnet:
         _refuse("is_testnet", f"{registry.known()[exchange].name} has no testnet that we know.")
     _refuse_taken(client_id, exchange, label)
     said = ask(exchange, data["credentials"], is_testnet=data["is_testnet"])
     refuse_unfit(exchange, said)
-    _refuse_client(client_id)
+    refuse_client(client_id)
+    _refuse_taken(client_id, exchange, label)
     key = ExchangeAPIKey(
         client_id=client_id, exchange=exchange, label=label, is_testnet=data["is_testnet"]
     )
@@ -61,13 +62,15 @@ def update_key(
 ) -> ExchangeAPIKey:
     """Change what the desk notes of a key; `data` is what `KeyPatch` loads.
 
-    Raise `Stale` if `version` is not the stored one, and `Duplicate` for another key's label.
+    Raise `Stale` if `version` is not the stored one, `Duplicate` for another key's label, and
+    `IllegalMove` for a new label of a key beside which others stand by: they go by the old one.
     """
     key = locked(key_id, version)
     changed = {name: value for name, value in data.items() if getattr(key, name) != value}
     if not changed:
         return key
-    if "label" in changed and key.stage is KeyStage.LIVE:
+    if "label" in changed:
+        _refuse_shared(key)
         _refuse_taken(key.client_id, key.exchange, changed["label"])
     facts = {"changed": ",".join(changed)}
     for name, value in changed.items():
@@ -127,25 +130,30 @@ def revoke_key(key_id: UUID, actor: Actor) -> ExchangeAPIKey:
     return key
 
 
-def _refuse_client(client_id: UUID) -> None:
-    status = db.session.scalar(select(Client.status).where(Client.id == client_id))
-    if status is None:
-        _refuse("client_id", NO_CLIENT)
-    if status is Status.OFFBOARDED:
-        raise IllegalMove(OFFBOARDED)
-
-
 def _refuse_taken(client_id: UUID, exchange: str, label: str) -> None:
-    holder = db.session.scalar(
-        select(ExchangeAPIKey.id).where(
-            ExchangeAPIKey.client_id == client_id,
-            ExchangeAPIKey.exchange == exchange,
-            ExchangeAPIKey.label == label,
-            ExchangeAPIKey.stage == KeyStage.LIVE,
-        )
-    )
-    if holder:
+    """Raise `Duplicate` if a key is live under the label, or waits for a revoked one's place."""
+    in_use = ExchangeAPIKey.stage.in_([KeyStage.LIVE, KeyStage.CANDIDATE])
+    holders = select(ExchangeAPIKey.id).where(in_use, *_same(client_id, exchange, label))
+    # By the alphabet: the live one before the one that waits.
+    if holder := db.session.scalar(holders.order_by(ExchangeAPIKey.stage.desc()).limit(1)):
         raise Duplicate(TAKEN, fields={"label": [TAKEN]}, existing={"label": str(holder)})
+
+
+def _refuse_shared(key: ExchangeAPIKey) -> None:
+    """Raise `IllegalMove` unless the key is live and alone under its label."""
+    there = ExchangeAPIKey.stage != KeyStage.DESTROYED
+    own = _same(key.client_id, key.exchange, key.label)
+    others = select(ExchangeAPIKey.id).where(there, *own, ExchangeAPIKey.id != key.id)
+    if key.stage is not KeyStage.LIVE or db.session.scalar(others.limit(1)):
+        raise IllegalMove(SHARED, fields={"label": [SHARED]})
+
+
+def _same(client_id: UUID, exchange: str, label: str) -> Iterable[ColumnElement[bool]]:
+    return (
+        ExchangeAPIKey.client_id == client_id,
+        ExchangeAPIKey.exchange == exchange,
+        ExchangeAPIKey.label == label,
+    )
 
 
 def _refuse(field: str, sentence: str) -> Never:

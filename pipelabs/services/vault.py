@@ -73,7 +73,7 @@ def rotate(actor: Actor, after: UUID | None = None) -> Batch:
     newest = vault().versions[0]
     old = _rows().where(TABLE.c.key_version != newest).order_by(TABLE.c.id).limit(BATCH)
     old = old.where(TABLE.c.id > after) if after else old
-    rows = db.session.execute(old.with_for_update()).all()
+    rows = db.session.execute(old.with_for_update(key_share=True)).all()
     fresh, unreadable = [], []
     for row in rows:
         try:
