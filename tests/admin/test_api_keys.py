@@ -114,9 +114,9 @@ def test_a_wrong_secret_is_told_above_the_form(venues, add):
 
 
 def test_a_testnet_key_is_ticked(venues, add):
-    response = add(is_testnet="maybe")
+    wrong, right = add(is_testnet="maybe"), add(is_testnet="on")
 
-    assert response.status_code == 400
+    assert (wrong.status_code, right.status_code) == (400, 303)
 
 
 def test_a_form_without_a_client_is_400(desk, venues):
