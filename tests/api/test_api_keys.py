@@ -22,7 +22,7 @@ from pipelabs.models import (
 )
 from pipelabs.services import api_key_rights, api_keys
 from pipelabs.services.api_key_rows import destroy, locked
-from tests.make import flipped, make_client, make_credentials, make_exchange, make_key
+from tests.make import flipped, make_client, make_credentials, make_exchange
 
 KEYS = "/api/admin/api-keys"
 NOBODY = "31113ba9-d54f-4b34-8877-19e7dc1b7084"
@@ -55,20 +55,6 @@ def body(client_id):
     def make(scenario=Scenario.TRADE_ONLY, exchange="okx", **changes):
         parts = credentials(exchange, scenario)
         return {"client_id": client_id, "exchange": exchange} | parts | changes
-
-    return make
-
-
-@pytest.fixture
-def stored(app, ring):
-    """Return a maker of stored keys, that answers their id."""
-
-    def make(**changes):
-        with app.app_context():
-            make_exchange()
-            key_id = str(make_key(**changes).id)
-            db.session.commit()
-        return key_id
 
     return make
 
