@@ -19,9 +19,7 @@ WELL_KNOWN_SECRETS = ("change", "default", "example", "insecure", "password", "s
 SECRET_BYTES = 32
 """RFC 7518, 3.2: a key for HS256 is no shorter than the hash."""
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]+)?", re.ASCII)
-NO_ORIGINS = (
-    "CORS_ORIGINS must list exact origins, such as CORS_ORIGINS=https://console.example.com"
-)
+NO_ORIGIN = "CORS_ORIGINS must list exact origins, such as CORS_ORIGINS=https://console.example.com"
 LOOPBACK = re.compile(r"|http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]+)?", re.ASCII)
 NOT_HERE = "EXCHANGE_BASE_URL must be on this machine: EXCHANGE_BASE_URL=http://127.0.0.1:9100"
 """Who answers for every exchange is shown every API key."""
@@ -169,7 +167,7 @@ def check(settings: Mapping[str, Any]) -> None:
         _database_url("DATABASE_MIGRATION_URL", settings["DATABASE_MIGRATION_URL"])
         if settings["DATABASE_MIGRATION_URL"] != settings["SQLALCHEMY_DATABASE_URI"]
         else "",
-        _matching(ORIGIN, settings["CORS_ORIGINS"], NO_ORIGINS),
+        _matching(ORIGIN, settings["CORS_ORIGINS"], NO_ORIGIN),
         _matching(LOOPBACK, [settings["EXCHANGE_BASE_URL"]], NOT_HERE),
         _choice("LOG_LEVEL", settings["LOG_LEVEL"], ("INFO", "DEBUG", "WARNING", "ERROR")),
         _choice("LOG_FORMAT", settings["LOG_FORMAT"], ("json", "text")),

@@ -20,7 +20,7 @@ from pipelabs.extensions import db
 from pipelabs.models import Base, Role
 from pipelabs.sealing import Vault
 from tests.browsing import Browser
-from tests.make import PASSWORD, make_admin, make_exchange, make_session
+from tests.make import PASSWORD, make_admin, make_exchange, make_key, make_session
 
 if "DATABASE_MIGRATION_URL" not in os.environ:
     pytest.exit("The tests need servers: make unit T=tests, or make test", returncode=2)
@@ -232,6 +232,20 @@ def venues(app, ring, stub, monkeypatch):
         make_exchange()
         db.session.commit()
     return stub
+
+
+@pytest.fixture
+def stored(app, ring):
+    """Return a maker of API keys in the vault, which answers their id."""
+
+    def make(**changes):
+        with app.app_context():
+            make_exchange()
+            key_id = str(make_key(**changes).id)
+            db.session.commit()
+        return key_id
+
+    return make
 
 
 @pytest.fixture

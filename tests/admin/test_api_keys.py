@@ -7,7 +7,7 @@ from dev.stub_exchange import Scenario, credentials
 from pipelabs.audit import Event
 from pipelabs.extensions import db
 from pipelabs.models import AuditEvent, ExchangeAPIKey, KeyStage, KeyStatus, Role, now
-from tests.make import CANARY, make_client, make_credentials, make_exchange, make_key, make_said
+from tests.make import CANARY, make_client, make_credentials, make_key, make_said
 
 KEYS = "/admin/api-keys"
 NOBODY = "31113ba9-d54f-4b34-8877-19e7dc1b7084"
@@ -19,20 +19,6 @@ def client_id(app):
         made = make_client(name="Rockpool & Sons")
         db.session.commit()
         return str(made.id)
-
-
-@pytest.fixture
-def stored(app, ring):
-    """Return a maker of stored keys, that answers their id."""
-
-    def make(**changes):
-        with app.app_context():
-            make_exchange()
-            key_id = str(make_key(**changes).id)
-            db.session.commit()
-        return key_id
-
-    return make
 
 
 @pytest.fixture
@@ -114,9 +100,9 @@ def test_a_wrong_secret_is_told_above_the_form(venues, add):
 
 
 def test_a_testnet_key_is_ticked(venues, add):
-    response = add(is_testnet="maybe")
+    wrong, right = add(is_testnet="maybe"), add(is_testnet="on")
 
-    assert response.status_code == 400
+    assert (wrong.status_code, right.status_code) == (400, 303)
 
 
 def test_a_form_without_a_client_is_400(desk, venues):

@@ -131,7 +131,7 @@ def test_who_is_quoted_is_shown_page_by_page(app, desk, quoted):
     first = desk.get(quoted)
 
     assert "50 of 52" in first.text
-    [link] = re.findall(r'href="([^"]*cursor=[^"]*)">Next', first.text)
+    [link] = re.findall(r'href="([^"]*cursor=[^"]*)".*Next</a>', first.text)
     assert "C49" in desk.get(link.replace("&amp;", "&")).text
 
 

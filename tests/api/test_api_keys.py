@@ -1,5 +1,6 @@
 import base64
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from sqlalchemy import select, update
@@ -19,7 +20,9 @@ from pipelabs.models import (
     Status,
     now,
 )
-from tests.make import flipped, make_client, make_credentials, make_exchange, make_key
+from pipelabs.services import api_key_rights, api_keys
+from pipelabs.services.api_key_rows import destroy, locked
+from tests.make import flipped, make_client, make_credentials, make_exchange
 
 KEYS = "/api/admin/api-keys"
 NOBODY = "31113ba9-d54f-4b34-8877-19e7dc1b7084"
@@ -52,20 +55,6 @@ def body(client_id):
     def make(scenario=Scenario.TRADE_ONLY, exchange="okx", **changes):
         parts = credentials(exchange, scenario)
         return {"client_id": client_id, "exchange": exchange} | parts | changes
-
-    return make
-
-
-@pytest.fixture
-def stored(app, ring):
-    """Return a maker of stored keys, that answers their id."""
-
-    def make(**changes):
-        with app.app_context():
-            make_exchange()
-            key_id = str(make_key(**changes).id)
-            db.session.commit()
-        return key_id
 
     return make
 
@@ -166,6 +155,48 @@ def test_a_wrong_field_is_named_before_anybody_is_asked(call, venues, body, rows
     assert list(response.json["error"]["fields"]) == [field]
     assert rows(ExchangeAPIKey) == []
     assert len(venues.requests) == asked
+
+
+def test_an_exchange_without_a_testnet_has_no_key_of_one(call, venues, body):
+    response = call.post(KEYS, json=body(exchange="kucoin", is_testnet=True))
+
+    assert response.status_code == 400
+    assert "has no testnet" in response.json["error"]["fields"]["is_testnet"][0]
+
+
+@pytest.mark.parametrize("written", [str, lambda pem: pem.replace("\n", "\\n")])
+def test_a_secret_in_pem_keeps_its_line_breaks(call, venues, body, written):
+    parts = credentials("coinbase", Scenario.TRADE_ONLY)
+    secret = written(parts["api_secret"])
+
+    response = call.post(KEYS, json=body(exchange="coinbase", api_secret=secret))
+
+    assert (response.status_code, response.json["api_key"]["status"]) == (201, "verified")
+
+
+def test_a_key_that_is_verified_needs_no_acceptance(call, owner, stored):
+    reason = {"reason": "It is verified already, is it not?"}
+
+    response = call.post(f"{KEYS}/{stored()}/accept", json=reason, headers=owner)
+
+    assert response.status_code == 409
+
+
+def test_a_key_that_is_revoked_while_its_exchange_is_asked_stays_revoked(
+    app, call, venues, stored, rows, monkeypatch
+):
+    key_id = stored(credentials=make_credentials(**credentials("okx", Scenario.TRADE_ONLY)))
+
+    def ask(*about, **rest):
+        said = api_key_rights.ask(*about, **rest)
+        destroy(locked(UUID(key_id)))
+        return said
+
+    monkeypatch.setattr(api_keys, "ask", ask)
+
+    response = call.post(f"{KEYS}/{key_id}/verify")
+
+    assert (response.status_code, response.json["error"]["code"]) == (409, "illegal_move")
 
 
 def test_every_part_that_is_missing_is_named_at_once(call, venues, client_id):
