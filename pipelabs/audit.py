@@ -25,6 +25,17 @@ __all__ = ["Actor", "Attempt", "Event", "init_app", "mac", "record", "refuse", "
 TABLE = cast(Table, AuditEvent.__table__)
 INSERT = insert(TABLE).returning(TABLE.c.id)
 """Built once: every write has one."""
+CREATING = {
+    Event.ADMIN_CREATED,
+    Event.API_KEY_CREATED,
+    Event.API_KEY_REPLACEMENT_ADDED,
+    Event.API_TOKEN_CREATED,
+    Event.CLIENT_CREATED,
+    Event.CLIENT_MARKET_ADDED,
+    Event.MARKET_CREATED,
+    Event.TOKEN_PAIR_CREATED,
+}
+"""Events whose answer is 201."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +100,7 @@ def record(
     """
     http = None
     if actor.address:
-        http = 201 if happened is Event.CLIENT_CREATED else 200
+        http = 201 if happened in CREATING else 200
     elapsed = actor.elapsed_ms() if ms is None else ms
     row = _row(happened, actor, Outcome.SUCCESS, http, elapsed)
     _add(row | {"client_id": client_id, "details": _details(facts or {}, actor)})

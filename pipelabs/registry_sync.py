@@ -138,13 +138,19 @@ def _hosts(exchange: Any, kind: str) -> list[str]:
     urls = [
         url.replace("{hostname}", name) for url in _texts(exchange.urls.get(kind)) for name in names
     ]
-    found = {urlsplit(url).hostname for url in urls} - {None}
     elsewhere = ELSEWHERE.get(exchange.id, PAGES)
     return sorted(
         host
-        for host in map(str, found)
+        for host in {_host(url) for url in urls} - {""}
         if not PAGES.fullmatch(host) and not elsewhere.fullmatch(host)
     )
+
+
+def _host(url: str) -> str:
+    """Return the host of an address, and its port if that is not the one of HTTPS."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return f"{host}:{parts.port}" if parts.port not in (None, 443) else host
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Pages of clients."""
 
+from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, flash, g, redirect, render_template, request, url_for
@@ -130,20 +131,28 @@ def update(client_id: UUID) -> ResponseReturnValue:
 @needs(Permission.CLIENTS_WRITE)
 def status(client_id: UUID) -> ResponseReturnValue:
     """Show where the client can go, and what follows."""
-    client = clients.get_client(client_id)
-    return render_template("admin/clients/status.html", client=client, moves=clients.MOVES)
+    return render_template("admin/clients/status.html", **_about_moving(client_id))
 
 
 @bp.post("/<uuid:client_id>/status")
 @needs(Permission.CLIENTS_WRITE, refused=Event.CLIENT_STATUS_CHANGE_REFUSED)
 def move(client_id: UUID) -> ResponseReturnValue:
     """Move a client to another status."""
-    client = clients.get_client(client_id)
-    form = posted(StatusMove, "admin/clients/status.html", client=client, moves=clients.MOVES)
+    form = posted(StatusMove, "admin/clients/status.html", **_about_moving(client_id))
     data = form.load()
     moved = clients.change_status(client_id, data["status"], g.actor, version=data["version"])
     flash(f"{moved.name} is {moved.status} now.", "success")
     return redirect(url_for("admin.clients.show", client_id=client_id), 303)
+
+
+def _about_moving(client_id: UUID) -> dict[str, Any]:
+    """Return what the page shows from which a client is moved to another status."""
+    return {
+        "client": clients.get_client(client_id),
+        "moves": clients.MOVES,
+        "quoted": client_markets.summary_of(client_id),
+        "keys": api_key_lists.count_keys(client_id),
+    }
 
 
 def _name_of(client_id: str) -> str:

@@ -23,7 +23,7 @@ from pipelabs.schemas.api_keys import (
 )
 from pipelabs.services import api_key_lists, api_key_rows, api_key_stages, api_keys
 from pipelabs.services.api_key_rights import CAN_WITHDRAW
-from pipelabs.web import expected_version, reply
+from pipelabs.web import etag_of, expected_version, reply
 from pipelabs.web.auth import needs
 from pipelabs.web.blueprints import StrictBlueprint
 from pipelabs.web.examples import ID
@@ -53,7 +53,7 @@ TAMPERED = Undecryptable("It cannot be opened: it was altered, or belongs to ano
 def index(query: Mapping[str, Any]) -> ResponseReturnValue:
     """List keys, the newest first; destroyed ones only with `stage=destroyed`."""
     page = api_key_lists.list_keys(query, query["size"], query.get("cursor"))
-    return reply(api_keys=page.rows, page=page)
+    return reply(api_keys=page.rows, page=page, shared=api_key_lists.shared_among(page))
 
 
 @bp.get("/expiring")
@@ -63,7 +63,7 @@ def index(query: Mapping[str, Any]) -> ResponseReturnValue:
 def list_expiring(query: Mapping[str, Any]) -> ResponseReturnValue:
     """List keys in use that expire within `days`, or have expired, the soonest first."""
     page = api_key_lists.list_expiring(query["days"], query["size"], query.get("cursor"))
-    return reply(api_keys=page.rows, page=page)
+    return reply(api_keys=page.rows, page=page, shared=api_key_lists.shared_among(page))
 
 
 @bp.post("")
@@ -165,11 +165,12 @@ def revoke(key_id: UUID) -> ResponseReturnValue:
 def _shown(
     key: ExchangeAPIKey, message: str | None = None, status: int = 200
 ) -> ResponseReturnValue:
+    shared_with = api_key_lists.shared_with(key)
     return reply(
         message,
         status=status,
         location=url_for("api.api_keys.show", key_id=key.id) if status == 201 else None,
-        etag=str(key.version),
+        etag=etag_of(key.version, shared_with),
         api_key=key,
-        shared_with=api_key_lists.shared_with(key),
+        shared_with=shared_with,
     )

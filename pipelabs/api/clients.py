@@ -21,7 +21,7 @@ from pipelabs.schemas.clients import (
     StatusIn,
 )
 from pipelabs.services import client_lists, clients
-from pipelabs.web import expected_version, reply
+from pipelabs.web import etag_of, expected_version, reply
 from pipelabs.web.auth import needs
 from pipelabs.web.blueprints import StrictBlueprint
 from pipelabs.web.examples import ID
@@ -91,7 +91,7 @@ def index(query: Mapping[str, Any]) -> ResponseReturnValue:
 def show(client_id: UUID) -> ResponseReturnValue:
     """Show one client; the ETag is its version."""
     client = clients.get_client(client_id)
-    return reply(client=client, etag=str(client.version))
+    return reply(client=client, etag=etag_of(client.version, client.symbols))
 
 
 @bp.patch("/clients/<uuid:client_id>")
@@ -106,7 +106,7 @@ def update(data: Mapping[str, Any], client_id: UUID) -> ResponseReturnValue:
     another wallet create another client.
     """
     client = clients.update_client(client_id, data, g.actor, version=expected_version())
-    return reply(client=client, etag=str(client.version))
+    return reply(client=client, etag=etag_of(client.version, client.symbols))
 
 
 @bp.post("/clients/<uuid:client_id>/status")
@@ -123,4 +123,4 @@ def change_status(data: Mapping[str, Any], client_id: UUID) -> ResponseReturnVal
     """
     version = expected_version()
     client = clients.change_status(client_id, data["status"], g.actor, version=version)
-    return reply(client=client, etag=str(client.version))
+    return reply(client=client, etag=etag_of(client.version, client.symbols))

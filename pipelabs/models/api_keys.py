@@ -17,6 +17,11 @@ LABEL_LENGTH = 100
 IP_NOTE_LENGTH = 500
 
 
+def last_day(expires_at: datetime | None) -> date | None:
+    """Return the last day on which something can be used that ends at this moment."""
+    return expires_at and (expires_at - timedelta(microseconds=1)).date()
+
+
 class KeyStatus(StrEnum):
     """What is known of a key; only a verified one may be traded with."""
 
@@ -123,7 +128,7 @@ class ExchangeAPIKey(Identified, Base):
     @property
     def expires_on(self) -> date | None:
         """Return the last day on which it can be used."""
-        return self.expires_at and (self.expires_at - timedelta(microseconds=1)).date()
+        return last_day(self.expires_at)
 
     @property
     def masked(self) -> str:

@@ -225,4 +225,7 @@ class KeysListed(Answer):
     """A page of keys."""
 
     api_keys = fields.List(fields.Nested(KeyOut))
+    shared = fields.List(
+        fields.UUID(), metadata={"description": "Those whose account another client has too."}
+    )
     page = fields.Nested(PageOut)

@@ -105,7 +105,7 @@ def _wanted(venues: Sequence[Exchange]) -> Iterator[Wanted]:
 
 
 def _create(wanted: Sequence[Wanted], actor: Actor) -> list[UUID]:
-    made = markets.ensure_markets(wanted)
+    made = [row.id for row in markets.ensure_markets(wanted)]
     if made:
         audit.record(Event.MARKET_CREATED, actor, facts={"count": str(len(made))})
     for quote, tick in TICKS.items():

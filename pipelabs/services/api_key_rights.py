@@ -9,11 +9,13 @@ from pipelabs.errors import CanWithdraw, InvalidInput
 from pipelabs.extensions import exchange_base_url, release
 from pipelabs.models import ExchangeAPIKey, KeyStatus, now
 from pipelabs.sealing import Secret
-from pipelabs.xray import Failure, Right, Target, Verdict, examine
+from pipelabs.xray import PUBLIC_BALANCES, Failure, Right, Target, Verdict, examine
 
 Rights = Mapping[str, Mapping[str, str | None]]
 """Right → verdict and evidence."""
 NOBODY_SAYS: Rights = {right.value: {"verdict": "unknown", "evidence": None} for right in Right}
+REFUSALS = {Failure.ADDRESS, Failure.PERMISSION, Failure.REFUSED, Failure.OTHER}
+"""Answers that will be the same tomorrow; the others are worth another try."""
 WRONG_KEY = "{name} does not take this key: one of its parts is wrong{code}."
 CAN_WITHDRAW = "{name} says that this key can withdraw ({evidence}); make one that cannot."
 
@@ -35,11 +37,11 @@ class Said(NamedTuple):
 def ask(exchange: str, credentials: Mapping[str, Secret], *, is_testnet: bool) -> Said:
     """Ask the exchange what the key may do; the running transaction ends before, unwritten.
 
-    Where nobody knows how to ask, every right is unknown.
+    Where nobody knows how to ask, or an answer would prove nothing, every right is unknown.
     """
     known = registry.known()[exchange]
     release()
-    if known.ccxt_id is None:
+    if known.ccxt_id is None or known.ccxt_id in PUBLIC_BALANCES:
         return Said(NOBODY_SAYS, None, None, None, 0.0)
     hosts = known.testnet_hosts if is_testnet else known.hosts
     target = Target(exchange, known.ccxt_id, hosts, is_testnet, exchange_base_url())
@@ -69,16 +71,20 @@ def refuse_unfit(exchange: str, said: Said) -> None:
 def note(key: ExchangeAPIKey, said: Said) -> None:
     """Write what the exchange said into the row, and the status that follows from it.
 
-    An exchange that cannot be asked changes no status; one that no longer knows the key does.
+    An exchange that cannot be asked changes no status; one that no longer knows the key does. Of
+    one that refuses to answer more cannot be had: the key waits for an owner, not for a better day.
     """
     key.examined_at, key.examined_ms = now(), said.ms
     key.failure = said.failure.value if said.failure else None
     if said.failure is Failure.CREDENTIALS:
         key.status = KeyStatus.UNVERIFIED
+    elif said.failure in REFUSALS and key.status is KeyStatus.UNVERIFIED:
+        key.status = KeyStatus.QUARANTINED
     if said.failure:
         return
     key.rights = {right: dict(found) for right, found in said.rights.items()}
-    key.expires_at = said.expires_at or key.expires_at
+    if said.expires_at or said.verdict(Right.EXPIRES) is Verdict.NO:
+        key.expires_at = said.expires_at
     key.status = _status(said, is_accepted=key.accepted_at is not None)
     if said.verdict(Right.WITHDRAW) is not Verdict.UNKNOWN:
         key.accepted_at = key.accepted_by = key.accepted_reason = None

@@ -16,6 +16,7 @@ from pipelabs.models import Client, ExchangeAPIKey, KeyStage, KeyStatus, Status,
 from pipelabs.registry import Credential
 from pipelabs.sealing import Secret
 from pipelabs.services.api_key_rights import Said, note
+from pipelabs.wallets import WalletError, recognise
 from pipelabs.xray import Right
 
 NO_CLIENT = "There is no such client."
@@ -61,13 +62,23 @@ def store(key: ExchangeAPIKey, data: Mapping[str, Any], said: Said) -> None:
     key.ip_note, key.expires_at = data["ip_note"], data["expires_at"]
     key.fields = list(credentials)
     key.last_four = text[-4:] if part and len(text) >= SHORTEST_SHOWN else ""
-    key.fingerprint = fingerprint(key.exchange, Secret(text))
+    key.fingerprint = fingerprint(key.exchange, Secret(_one_spelling(part, text)))
     document = json.dumps({part: secret.text for part, secret in credentials.items()})
     key.credentials = vault().seal(Secret(document), key.binding)
     key.key_version = key.credentials.key_version
     note(key, said)
     db.session.add(key)
     db.session.flush()
+
+
+def _one_spelling(part: str, text: str) -> str:
+    """Return a wallet's address in its canonical form, and anything else as it is."""
+    if part != Credential.WALLET_ADDRESS:
+        return text
+    try:
+        return recognise(text).address
+    except WalletError:
+        return text
 
 
 def public_part(credentials: Mapping[str, Secret]) -> str:

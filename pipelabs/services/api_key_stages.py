@@ -94,8 +94,10 @@ def roll_back(live_id: UUID, actor: Actor) -> ExchangeAPIKey:
     """
     live, together = locked_together(live_id)
     older = together.get(live.replaces_id) if live.replaces_id else None
-    if live.stage is not KeyStage.LIVE or not older or older.stage is not KeyStage.KEPT:
+    if live.stage is not KeyStage.LIVE or not older or not _is_kept(older):
         raise IllegalMove("There is no key left to go back to.")
+    if older.status is not KeyStatus.VERIFIED:
+        raise IllegalMove(f"The key before is {older.status}; only a verified one comes back.")
     _keep(live)
     live.replaces_id = None
     older.stage, older.destroy_at, older.replaces_id = KeyStage.LIVE, None, live.id
@@ -138,8 +140,7 @@ def candidate_of(key: ExchangeAPIKey) -> ExchangeAPIKey | None:
 def predecessor_of(key: ExchangeAPIKey) -> ExchangeAPIKey | None:
     """Return the kept key that a roll-back would put back."""
     older = db.session.get(ExchangeAPIKey, key.replaces_id) if key.replaces_id else None
-    is_there = older and key.stage is KeyStage.LIVE and older.stage is KeyStage.KEPT
-    return older if is_there else None
+    return older if older and key.stage is KeyStage.LIVE and _is_kept(older) else None
 
 
 def _refuse_replacing(live: ExchangeAPIKey) -> None:
@@ -147,6 +148,11 @@ def _refuse_replacing(live: ExchangeAPIKey) -> None:
         raise IllegalMove(NOT_LIVE)
     if waiting := candidate_of(live):
         raise Duplicate(WAITING, fields={"label": [WAITING]}, existing={"label": str(waiting.id)})
+
+
+def _is_kept(key: ExchangeAPIKey) -> bool:
+    """Return whether it can still be brought back, also if nobody has destroyed it yet."""
+    return key.stage is KeyStage.KEPT and key.destroy_at is not None and key.destroy_at > now()
 
 
 def _keep(live: ExchangeAPIKey) -> None:

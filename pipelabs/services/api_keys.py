@@ -12,6 +12,7 @@ from pipelabs.crypto import vault
 from pipelabs.errors import Duplicate, IllegalMove, InvalidInput
 from pipelabs.extensions import db
 from pipelabs.models import ExchangeAPIKey, KeyStage, KeyStatus, now
+from pipelabs.models.api_keys import last_day
 from pipelabs.services import exchanges
 from pipelabs.services.api_key_rights import ask, note, refuse_unfit, verdict_of
 from pipelabs.services.api_key_rows import (
@@ -47,6 +48,7 @@ def add_key(data: Mapping[str, Any], actor: Actor) -> ExchangeAPIKey:
     _refuse_taken(client_id, exchange, label)
     said = ask(exchange, data["credentials"], is_testnet=data["is_testnet"])
     refuse_unfit(exchange, said)
+    exchanges.get_enabled(exchange)
     refuse_client(client_id)
     _refuse_taken(client_id, exchange, label)
     key = ExchangeAPIKey(
@@ -67,6 +69,9 @@ def update_key(
     """
     key = locked(key_id, version)
     changed = {name: value for name, value in data.items() if getattr(key, name) != value}
+    if key.expires_on and last_day(changed.get("expires_at")) == key.expires_on:
+        # A day is all that was sent, and the exchange knows the minute.
+        del changed["expires_at"]
     if not changed:
         return key
     if "label" in changed:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 from uuid import UUID, uuid4
 
-from sqlalchemy import CompoundSelect, Table, bindparam, literal, select, union_all
+from sqlalchemy import CompoundSelect, Table, bindparam, literal, select, union_all, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
@@ -12,7 +12,7 @@ from pipelabs import audit
 from pipelabs.audit import Actor, Event
 from pipelabs.errors import Duplicate, IllegalMove, NotFound, Stale
 from pipelabs.extensions import db, run
-from pipelabs.models import Client, Status, now
+from pipelabs.models import Client, ClientMarket, QuotingStatus, Status, now
 
 TAKEN = {
     "wallet_address": "A client with this wallet address already exists.",
@@ -95,7 +95,8 @@ def change_status(
 ) -> Client:
     """Move the client to another status and record who did it.
 
-    Raise `Stale` if `version` is not the stored one, and `IllegalMove` if it may not go there.
+    Who is offboarded is quoted nowhere any more. Raise `Stale` if `version` is not the stored one,
+    and `IllegalMove` if it may not go there.
     """
     stored = _locked(client_id, version)
     facts = {"from": stored.status.value, "to": status.value}
@@ -103,6 +104,8 @@ def change_status(
         sentence = f"A client that is {stored.status} cannot become {status}."
         raise IllegalMove(sentence, fields={"status": [sentence]}, facts=facts)
     _store(stored, {"status": status})
+    if status is Status.OFFBOARDED and (paused := _pause_markets(client_id)):
+        facts["paused_markets"] = str(paused)
     audit.record(Event.CLIENT_STATUS_CHANGED, actor, client_id=stored.id, facts=facts)
     return stored
 
@@ -135,6 +138,21 @@ def _store(stored: Client, changed: Mapping[str, Any]) -> None:
             fields={"email": [TAKEN["email"]]},
             existing={"email": str(holder)},
         ) from None
+
+
+def _pause_markets(client_id: UUID) -> int:
+    """Pause every market in which the client is quoted; return how many there were."""
+    quoted = (ClientMarket.client_id == client_id) & (ClientMarket.status == QuotingStatus.ACTIVE)
+    paused = {
+        "status": QuotingStatus.PAUSED,
+        "updated_at": now(),
+        "version": ClientMarket.version + 1,
+    }
+    done = db.session.execute(
+        update(ClientMarket).where(quoted).values(paused).returning(ClientMarket.id),
+        execution_options={"synchronize_session": False},
+    )
+    return len(done.all())
 
 
 def _new_client(data: Mapping[str, Any]) -> Client:

@@ -57,7 +57,7 @@ def lift(client_id: UUID, exchange: str | None, actor: Actor) -> Lifted:
             items.setdefault((item["symbol"], item["exchange"]), (entry, item))
         except Unreadable as error:
             _keep(entry, str(error), left, problems)
-    added, held = _store(client_id, list(items.values()), left, problems)
+    added, held = _store(client_id, list(items.values()), left, problems, actor)
     settings = {name: value for name, value in client.settings.items() if name not in {TOLD, LEFT}}
     settings |= {LEFT: kept(left)} if left else {}
     if settings != client.settings:
@@ -72,10 +72,11 @@ def _store(
     found: Sequence[tuple[Entry, Item]],
     left: list[Entry],
     problems: list[Problem],
+    actor: Actor,
 ) -> tuple[list[Item], int]:
     """Add what can be added; return it, and how many were there already."""
     items = [item for _, item in found]
-    places = find_places(client_id, items)
+    places = find_places(client_id, items, actor)
     for place, (entry, _) in enumerate(found):
         if reason := places.reason(place):
             _keep(entry, reason, left, problems)

@@ -63,7 +63,7 @@ INSERT = (
         include_defaults=False,
     )
     .on_conflict_do_nothing()
-    .returning(TABLE.c.id)
+    .returning(TABLE.c.id, TABLE.c.exchange, TABLE.c.exchange_symbol)
 )
 """Built once: building costs more than sending."""
 
@@ -83,15 +83,15 @@ class Wanted(NamedTuple):
     exchange_symbol: str
 
 
-def ensure_markets(markets: Iterable[Wanted]) -> list[UUID]:
-    """Create those that are not there, pairs included, and return the ids of the new ones."""
+def ensure_markets(markets: Iterable[Wanted]) -> Sequence[Row[UUID, str, str]]:
+    """Create those that are not there, pairs included; return the new ones' ids and spellings."""
     wanted = list(markets)
     ensure_token_pairs({one.symbol for one in wanted})
     rows = (
         (uuid4(), s.base_asset, s.quote_asset, s.settle_asset, exchange, text)
         for s, exchange, text in wanted
     )
-    return list(run(INSERT, arrays(("id", *SPELLED), rows) | {"moment": now()}).scalars())
+    return run(INSERT, arrays(("id", *SPELLED), rows) | {"moment": now()}).all()
 
 
 def create_market(data: Mapping[str, Any], actor: Actor) -> Market:

@@ -1,5 +1,6 @@
 """Token pairs as clients' settings used to hold them, in the three shapes that are known."""
 
+import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ LEFT = "unlifted_token_pairs"
 SYMBOL, BASE, QUOTE = ("symbol", "pair"), ("base", "base_asset"), ("quote", "quote_asset")
 SPREAD = ("spread_target_bps", "spread_bps", "spread")
 VOLUME = ("daily_volume_target", "daily_volume", "volume")
+SPELLED = re.compile(r"[A-Za-z0-9/_:.-]{1,64}", re.ASCII)
 LEAST, MOST, WIDEST_BPS = Decimal("1e-18"), Decimal("1e20"), Decimal(10_000)
 
 
@@ -64,7 +66,7 @@ def read(entry: Entry, exchange: str | None) -> dict[str, Any]:
     Raise `Unreadable` with the reason.
     """
     told = entry.raw if isinstance(entry.raw, dict) else {"symbol": entry.raw}
-    named = told.get("exchange", entry.under or exchange)
+    named = told.get("exchange") or entry.under or exchange
     if named is None:
         raise Unreadable("It names no exchange; give one with --exchange.")
     if not isinstance(named, str) or not (known := registry.find(named)):
@@ -74,12 +76,12 @@ def read(entry: Entry, exchange: str | None) -> dict[str, Any]:
     except SymbolError as error:
         raise Unreadable(str(error)) from None
     spelled = told.get("exchange_symbol")
+    if spelled is not None and not (isinstance(spelled, str) and SPELLED.fullmatch(spelled)):
+        raise Unreadable("Its exchange_symbol is none that an exchange would write.")
     return {
         "symbol": symbol,
         "exchange": known.slug,
-        "exchange_symbol": spelled
-        if isinstance(spelled, str) and 1 <= len(spelled) <= 64
-        else None,
+        "exchange_symbol": spelled,
         "bot": Bot.MARKET_MAKER,
         "spread_target_bps": _amount(told, SPREAD, least=LEAST, most=WIDEST_BPS),
         "daily_volume_target": _amount(told, VOLUME),

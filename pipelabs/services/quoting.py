@@ -107,7 +107,7 @@ def add_client_markets(
     anything else; each names every wrong item at once, as `markets.3.symbol`.
     """
     _lock_client(client_id)
-    places = find_places(client_id, items)
+    places = find_places(client_id, items, actor)
     if wrong := places.wrong:
         if places.held.keys() == wrong.keys():
             raise Duplicate("Already quoted there", fields=wrong, existing=places.held)
@@ -118,10 +118,10 @@ def add_client_markets(
     return _added(client_id, market_ids)
 
 
-def find_places(client_id: UUID, items: Sequence[Item]) -> Places:
+def find_places(client_id: UUID, items: Sequence[Item], actor: Actor) -> Places:
     """Make the markets that are not there, and return each item's; none is delisted meanwhile."""
     wrong, wanted = _wanted(items)
-    ensure_markets(wanted.values())
+    _record_made(ensure_markets(wanted.values()), actor)
     rows = (
         (n, s.base_asset, s.quote_asset, s.settle_asset, exchange)
         for n, (s, exchange) in enumerate((one["symbol"], one["exchange"]) for one in items)
@@ -151,7 +151,17 @@ def facts_of(items: Sequence[Item]) -> dict[str, str]:
     more = f" and {len(items) - MOST_TOLD} more" if len(items) > MOST_TOLD else ""
     exchanges = Counter(one["exchange"] for one in items)
     told = ", ".join(f"{slug}: {count}" for slug, count in sorted(exchanges.items()))
-    return {"count": str(len(items)), "markets": first + more, "exchanges": told}
+    every = ", ".join(f"{one['symbol'].text} on {one['exchange']}" for one in items)
+    facts = {"count": str(len(items)), "markets": first + more, "exchanges": told}
+    return facts | ({"listed": every} if more else {})
+
+
+def _record_made(made: Sequence[Row[UUID, str, str]], actor: Actor) -> None:
+    """Record the markets that were made on the way, in one event."""
+    if made:
+        told = ", ".join(sorted(f"{row.exchange_symbol} on {row.exchange}" for row in made))
+        facts = {"count": str(len(made)), "listed": told}
+        audit.record(Event.MARKET_CREATED, actor, facts=facts)
 
 
 def _lock_client(client_id: UUID) -> None:

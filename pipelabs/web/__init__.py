@@ -1,5 +1,7 @@
 """The start and the end of every request, and the envelope of every success."""
 
+import hashlib
+import json
 import logging
 import re
 import secrets
@@ -18,8 +20,8 @@ from pipelabs.web import assets, auth, console, errors, headers, limits, pages
 logger = logging.getLogger("pipelabs.request")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
 
-VERSION = re.compile(r'"([1-9][0-9]{0,8})"', re.ASCII)
-"""An ETag of ours."""
+VERSION = re.compile(r'"([1-9][0-9]{0,8})(?:-[0-9a-f]{8})?"', re.ASCII)
+"""An ETag of ours: a version, and a mark of what is derived beside the row."""
 
 
 def reply(
@@ -36,6 +38,17 @@ def reply(
         body["message"] = message
     fields = {"Location": location, "ETag": etag and f'"{etag}"'}
     return body, status, {name: value for name, value in fields.items() if value}
+
+
+def etag_of(version: int, derived: Any) -> str:
+    """Return the ETag of a row that is answered with something derived from others.
+
+    Where there is nothing derived it is the version alone, which is all that `If-Match` looks at.
+    """
+    if not derived:
+        return str(version)
+    mark = hashlib.sha256(json.dumps(derived, default=str).encode()).hexdigest()
+    return f"{version}-{mark[:8]}"
 
 
 def expected_version() -> int | None:

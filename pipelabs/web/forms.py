@@ -80,12 +80,14 @@ class Form:
         field = self.schema.load_fields[name]
         about = field.metadata
         default = field.load_default if isinstance(field.load_default, str) else ""
+        widget = "select" if name in self.offered else about.get("widget") or _widget(field)
         return FormField(
             name=name,
             label=about.get("label", name.replace("_", " ").capitalize()),
             hint=about.get("description", ""),
-            widget="select" if name in self.offered else about.get("widget") or _widget(field),
-            value=self.values.get(name, default),
+            widget=widget,
+            # What is secret is not shown again, by whatever template.
+            value="" if widget == "password" else self.values.get(name, default),
             is_required=field.required or name in self.demanded,
             choices=self.offered.get(name) or _choices(field),
             most=field.most if isinstance(field, PlainText) else None,

@@ -80,10 +80,10 @@ def _replay(record: IdempotencyRecord, replayed: Event) -> Response:
     first = json.loads(record.body)
     outcome = OUTCOMES.get(first.get("error", {}).get("code"), Outcome.INVALID)
     finish(commit=False)
-    client_id = first.get("client", {}).get("id")
+    client_id = first.get("client", {}).get("id") or (request.view_args or {}).get("client_id")
     audit.replay(
         audit.Attempt(replayed, outcome, status, {"first_request_id": first["request_id"]}),
         g.actor,
-        client_id and UUID(client_id),
+        client_id and UUID(str(client_id)),
     )
     return response

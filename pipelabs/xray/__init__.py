@@ -10,9 +10,18 @@ from pipelabs.xray import child
 from pipelabs.xray.failures import classify
 from pipelabs.xray.findings import Reading, members
 from pipelabs.xray.report import Failure, Finding, Report, Right, Target, Verdict
-from pipelabs.xray.rights import rule_for
+from pipelabs.xray.rights import PUBLIC_BALANCES, rule_for
 
-__all__ = ["Failure", "Finding", "Report", "Right", "Target", "Verdict", "examine"]
+__all__ = [
+    "PUBLIC_BALANCES",
+    "Failure",
+    "Finding",
+    "Report",
+    "Right",
+    "Target",
+    "Verdict",
+    "examine",
+]
 
 CCXT_NAMES = {
     "api_key": "apiKey",

@@ -9,9 +9,14 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from pipelabs.errors import Unavailable
+
 SCRIPT = Path(__file__).with_name("ask.py")
 AT_ONCE = 4
 """Children of one worker: each takes 70 MB and, for its import, 0.3 s of a processor."""
+PLACE_S = 1.0
+"""So long somebody waits for a place."""
+BUSY = "Exchanges are asked about other keys at this moment; try again."
 
 _places = threading.BoundedSemaphore(AT_ONCE)
 
@@ -21,11 +26,12 @@ def run(
 ) -> Mapping[str, object]:
     """Return what the child answers; nothing if it died or printed something else.
 
-    Raise `TimeoutError` at the deadline, which includes the wait for a place.
+    Raise `TimeoutError` at the deadline, and `Unavailable` if no place becomes free soon: whoever
+    waits holds a thread of the service.
     """
     end = time.monotonic() + deadline_s
-    if not _places.acquire(timeout=deadline_s):
-        raise TimeoutError
+    if not _places.acquire(timeout=min(PLACE_S, deadline_s)):
+        raise Unavailable(BUSY, code="too_many_examinations")
     try:
         answer = json.loads(_communicate(script, json.dumps(question).encode(), end))
     except TimeoutError:

@@ -1,8 +1,9 @@
 """Tell why an exchange gave no answer, from its error code first and ccxt's exception second."""
 
 from collections.abc import Mapping
+from http import HTTPStatus
 
-from pipelabs.xray.report import Failure
+from pipelabs.xray.report import FAMILIES, Failure
 
 SKEW_S = 60
 """So far apart two clocks must be before the clock is blamed for a refusal without a code."""
@@ -12,7 +13,8 @@ _CODES = {
     # https://developers.binance.com/docs/binance-spot-api-docs/errors
     "binance": {
         Failure.CLOCK: {"-1021"},
-        Failure.CREDENTIALS: {"-1022", "-2008", "-2014", "-2015"},
+        Failure.CREDENTIALS: {"-1022", "-2008", "-2014"},
+        Failure.REFUSED: {"-2015"},
         Failure.BUSY: {"-1003", "-1008", "-1016"},
     },
     # https://bybit-exchange.github.io/docs/v5/error
@@ -72,12 +74,13 @@ _BY_CODE = {
 }
 
 _BY_STATUS = {
-    401: Failure.CREDENTIALS,
     418: Failure.BUSY,
     429: Failure.BUSY,
     503: Failure.BUSY,
 }
 """What a status tells where the body is no JSON, and so is not the exchange's own."""
+_WORDLESS = {"coinbase"}
+"""Who refuse a key with a bare status; from others a page with 401 is some gateway's."""
 
 _BY_KIND = {
     "InvalidNonce": Failure.CLOCK,
@@ -98,6 +101,7 @@ _BY_KIND = {
 
 def classify(ccxt_id: str, error: Mapping[str, object]) -> Failure:
     """Return the failure that the facts of `ask.py` tell of."""
+    ccxt_id = FAMILIES.get(ccxt_id, ccxt_id)
     if refused := error.get("refused"):
         return Failure.REDIRECT if refused == "redirect" else Failure.OTHER
     if not error.get("has_sent"):
@@ -105,7 +109,7 @@ def classify(ccxt_id: str, error: Mapping[str, object]) -> Failure:
     if known := _BY_CODE.get((ccxt_id, str(error.get("code")))):
         return known
     status = error.get("status")
-    failure = _answered(error, status) if isinstance(status, int) else _kind(error)
+    failure = _answered(ccxt_id, error, status) if isinstance(status, int) else _kind(error)
     is_code = error.get("code") is not None
     if failure is Failure.CREDENTIALS and not is_code and _is_skewed(error):
         return Failure.CLOCK
@@ -118,9 +122,10 @@ def _unsent(error: Mapping[str, object]) -> Failure:
     return Failure.CREDENTIALS if is_unusable else Failure.OTHER
 
 
-def _answered(error: Mapping[str, object], status: int) -> Failure:
+def _answered(ccxt_id: str, error: Mapping[str, object], status: int) -> Failure:
     if not error.get("is_json"):
-        return _BY_STATUS.get(status, Failure.NOT_JSON)
+        is_refusal = status == HTTPStatus.UNAUTHORIZED and ccxt_id in _WORDLESS
+        return Failure.CREDENTIALS if is_refusal else _BY_STATUS.get(status, Failure.NOT_JSON)
     failure = _kind(error)
     if failure is Failure.UNREACHABLE:
         return Failure.BUSY if status >= 500 else Failure.OTHER

@@ -4,6 +4,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+FAMILIES = {
+    "bybiteu": "bybit",
+    "bybitid": "bybit",
+    "gateeu": "gate",
+    "myokx": "okx",
+    "okxus": "okx",
+}
+"""Regional exchanges → whose API theirs is, under hosts of their own."""
+
 
 class Right(StrEnum):
     """What a key may do, and two things about it that a desk wants to know."""
@@ -41,6 +50,8 @@ class Failure(StrEnum):
     """Too many requests, or the exchange is under maintenance."""
     PERMISSION = "permission"
     """The key may not even ask."""
+    REFUSED = "refused"
+    """The exchange refuses, and does not say whether for the key, the address or its rights."""
     OTHER = "other"
 
 

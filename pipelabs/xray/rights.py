@@ -15,7 +15,7 @@ from pipelabs.xray.findings import (
     whitelist,
 )
 from pipelabs.xray.gate import gate
-from pipelabs.xray.report import Finding, Right, Verdict
+from pipelabs.xray.report import FAMILIES, Finding, Right, Verdict
 
 _OKX = frozenset({"read_only", "trade", "withdraw"})
 _KUCOIN = frozenset(
@@ -176,6 +176,8 @@ RULES = {
 }
 """By ccxt's id."""
 ELSEWHERE = Rule("", elsewhere)
+PUBLIC_BALANCES = frozenset({"dydx", "hyperliquid", "lighter", "nado", "pacifica"})
+"""Who tell anybody the balance of any wallet, so that an answer proves nothing of a key."""
 WITHOUT_ON_TESTNET = {"binance"}
 """Whose testnet lacks the endpoint: https://testnet.binance.vision has /api alone, no /sapi."""
 
@@ -184,4 +186,4 @@ def rule_for(ccxt_id: str, *, is_testnet: bool) -> Rule:
     """Return how an exchange is asked."""
     if is_testnet and ccxt_id in WITHOUT_ON_TESTNET:
         return ELSEWHERE
-    return RULES.get(ccxt_id, ELSEWHERE)
+    return RULES.get(FAMILIES.get(ccxt_id, ccxt_id), ELSEWHERE)
