@@ -11,7 +11,7 @@ from pipelabs.registry import Credential, Kind, SymbolStyle
 
 EVERY = list(registry.known().values())
 SLUG = re.compile(r"[a-z0-9]{1,40}", re.ASCII)
-HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+", re.ASCII)
+HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+(:[0-9]+)?", re.ASCII)
 WITH_PASSPHRASE = {"okx", "kucoin", "bitget", "coinbaseexchange", "myokx", "okxus"}
 
 

@@ -127,7 +127,7 @@ def test_an_exchange_of_ccxts_is_told_in_our_words():
         "symbol_style": "own",
         "credentials": ["api_key", "api_secret", "uid"],
         "aliases": [],
-        "hosts": ["api.new.example", "api2.new.example"],
+        "hosts": ["api.new.example", "api2.new.example:8443"],
         "testnet_hosts": ["api.test.new.example"],
         "ccxt_id": "newex",
     }

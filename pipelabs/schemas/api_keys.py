@@ -225,7 +225,5 @@ class KeysListed(Answer):
     """A page of keys."""
 
     api_keys = fields.List(fields.Nested(KeyOut))
-    shared = fields.List(
-        fields.UUID(), metadata={"description": "Those whose account another client has too."}
-    )
+    shared = fields.List(fields.UUID(), metadata={"description": "Whose account is shared."})
     page = fields.Nested(PageOut)

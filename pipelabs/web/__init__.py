@@ -1,7 +1,6 @@
 """The start and the end of every request, and the envelope of every success."""
 
 import hashlib
-import json
 import logging
 import re
 import secrets
@@ -47,7 +46,7 @@ def etag_of(version: int, derived: Any) -> str:
     """
     if not derived:
         return str(version)
-    mark = hashlib.sha256(json.dumps(derived, default=str).encode()).hexdigest()
+    mark = hashlib.sha256(repr(derived).encode()).hexdigest()
     return f"{version}-{mark[:8]}"
 
 

@@ -4,10 +4,11 @@ from uuid import UUID
 import pytest
 
 from pipelabs.extensions import db, finish
-from pipelabs.models import AuditEvent, Client, Role, Status
+from pipelabs.models import AuditEvent, Client, ExchangeAPIKey, Role, Status
 from pipelabs.services.clients import change_status, create_client, update_client
+from pipelabs.services.quoting import add_client_markets
 from pipelabs.wallets import Chain, Wallet
-from tests.make import WALLET, make_actor, make_body, make_data, make_wallet
+from tests.make import WALLET, make_actor, make_body, make_data, make_item, make_wallet
 
 CLIENTS = "/admin/clients"
 NEW = f"{CLIENTS}/new"
@@ -386,3 +387,16 @@ def test_no_payload_of_any_field_is_markup_on_any_page(desk, app, make, rows):
         assert not re.search(r"<(img|script>|svg onload|b>)", text)
         assert "onerror=alert(1)>" not in text
         assert "49" not in re.findall(r"<h1>.*</h1>", text)[0]
+
+
+def test_offboarding_tells_what_stays_behind(app, desk, stored):
+    key_id = stored()
+    with app.app_context():
+        client_id = db.session.get_one(ExchangeAPIKey, key_id).client_id
+        add_client_markets(client_id, [make_item()], make_actor())
+        db.session.commit()
+
+    page = desk.get(f"/admin/clients/{client_id}/status")
+
+    assert "It is quoted on 1 exchange, which is paused everywhere." in page.text
+    assert "1 API key</a> stays in the vault until somebody revokes it." in page.text

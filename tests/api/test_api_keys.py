@@ -1,5 +1,5 @@
 import base64
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -20,6 +20,7 @@ from pipelabs.models import (
     Status,
     now,
 )
+from pipelabs.sealing import Secret
 from pipelabs.services import api_key_rights, api_keys
 from pipelabs.services.api_key_rows import destroy, locked
 from tests.make import flipped, make_client, make_credentials, make_exchange
@@ -346,6 +347,48 @@ def test_notes_are_changed_by_whoever_has_seen_the_latest(call, stored, rows):
     assert stale.status_code == 412
     assert (emptied.json["api_key"]["ip_note"], emptied.json["api_key"]["expires_at"]) == ("", None)
     assert len(rows(AuditEvent, event=Event.API_KEY_UPDATED)) == 2
+
+
+def test_a_day_that_says_what_is_known_prolongs_nothing(call, stored):
+    soon = datetime(2027, 5, 31, 10, 30, tzinfo=UTC)
+    key_id = stored(expires_at=soon)
+
+    same = call.patch(f"{KEYS}/{key_id}", json={"expires_on": "2027-05-31", "label": "other"})
+    later = call.patch(f"{KEYS}/{key_id}", json={"expires_on": "2027-06-01"})
+
+    assert same.json["api_key"]["expires_at"] == "2027-05-31T10:30:00.000Z"
+    assert same.json["api_key"]["label"] == "other"
+    assert later.json["api_key"]["expires_at"] == "2027-06-02T00:00:00.000Z"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_shared"),
+    [
+        ("0x52908400098527886E0F7030069857D2E4169EE7", None, True),
+        ("not a wallet at all", "NOT A WALLET AT ALL", False),
+    ],
+)
+def test_a_wallet_is_one_account_in_every_spelling(call, stored, one, other, is_shared):
+    for text in (one, other or one.lower()):
+        parts = {"wallet_address": Secret(text), "private_key": Secret("agent")}
+        stored(exchange="hyperliquid", credentials=parts)
+
+    listed = call.get(KEYS).json
+
+    assert len(listed["shared"]) == (2 if is_shared else 0)
+    assert listed["api_keys"][0]["api_key"] == f"••••{(other or one.lower())[-4:]}"
+
+
+def test_what_is_derived_counts_in_the_etag_and_not_in_if_match(call, stored):
+    key_id = stored()
+    first = call.get(f"{KEYS}/{key_id}").headers["ETag"]
+    stored()
+
+    again = call.get(f"{KEYS}/{key_id}", headers={"If-None-Match": first})
+    match = {"If-Match": again.headers["ETag"]}
+    changed = call.patch(f"{KEYS}/{key_id}", json={"ip_note": "x"}, headers=match)
+
+    assert (first, again.status_code, changed.status_code) == ('"1"', 200, 200)
 
 
 def test_a_label_cannot_become_another_live_keys(app, call, stored):

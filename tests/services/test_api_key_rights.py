@@ -89,12 +89,32 @@ def test_an_accepted_risk_stays_accepted_while_nobody_knows_more():
 def test_an_expiry_that_the_exchange_tells_wins_over_what_was_noted():
     told, noted = now(), now()
     key = make_row(expires_at=noted)
+    seen = []
 
-    note(key, make_said())
-    assert key.expires_at is noted
-    note(key, make_said(expires_at=told))
+    for said in (make_said(), make_said(expires_at=told), make_said(expires="no")):
+        note(key, said)
+        seen.append(key.expires_at)
 
-    assert key.expires_at is told
+    assert seen == [noted, told, None]
+
+
+@pytest.mark.parametrize("failure", OUTAGES)
+def test_a_refusal_that_will_be_the_same_tomorrow_waits_for_an_owner(failure):
+    key = make_row()
+
+    note(key, make_said(failure))
+
+    will_stay = failure in {Failure.ADDRESS, Failure.PERMISSION, Failure.REFUSED, Failure.OTHER}
+    assert key.status is (KeyStatus.QUARANTINED if will_stay else KeyStatus.UNVERIFIED)
+
+
+def test_a_balance_that_anybody_can_read_proves_nothing(app, venues):
+    asked = len(venues.requests)
+    with app.app_context():
+        said = ask("hyperliquid", make_credentials(), is_testnet=False)
+
+    assert said.rights == NOBODY_SAYS
+    assert len(venues.requests) == asked
 
 
 def test_where_nobody_can_ask_every_right_is_unknown(app):

@@ -100,6 +100,26 @@ def test_there_is_no_way_back_without_a_kept_key(pair):
             roll_back(key.id, ACTOR)
 
 
+def test_only_a_verified_key_comes_back(pair):
+    live, candidate = pair
+    cut_over(candidate.id, ACTOR)
+    live.status = KeyStatus.QUARANTINED
+    db.session.flush()
+
+    with pytest.raises(IllegalMove, match="The key before is quarantined"):
+        roll_back(candidate.id, ACTOR)
+
+
+def test_a_key_whose_day_is_over_comes_back_no_more(pair):
+    _, candidate = pair
+    cut_over(candidate.id, ACTOR)
+
+    with time_machine.travel(now() + KEPT_FOR, tick=False):
+        assert predecessor_of(candidate) is None
+        with pytest.raises(IllegalMove, match="no key left"):
+            roll_back(candidate.id, ACTOR)
+
+
 def test_what_was_replaced_is_destroyed_after_a_day(pair, rows):
     live, candidate = pair
     cut_over(candidate.id, ACTOR)

@@ -135,3 +135,12 @@ def test_who_is_quoted_is_listed_by_name(acme, three):
         "beta okx",
     ]
     assert [row.client.name for row in in_market] == ["Acme", "beta"]
+
+
+def test_who_is_offboarded_is_quoted_nowhere(three, acme, rows):
+    change_status(acme.id, Status.OFFBOARDED, ACTOR)
+    db.session.commit()
+
+    assert {row.status for row in rows(ClientMarket)} == {QuotingStatus.PAUSED}
+    [event] = rows(AuditEvent, event="client.status_changed")
+    assert event.details["paused_markets"] == "3"

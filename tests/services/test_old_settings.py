@@ -95,3 +95,13 @@ def test_what_stays_keeps_its_shape_as_long_as_it_has_one():
         {"exchange": "okx", "symbol": "B"},
         {"exchange": "okx", "symbol": "C"},
     ]
+
+
+@pytest.mark.parametrize("spelled", ["<b>x", "with space", "\u202ex", "", "x" * 65, 7])
+def test_a_spelling_that_no_exchange_would_write_is_not_taken(spelled):
+    with pytest.raises(Unreadable, match="exchange_symbol"):
+        one({"symbol": "BTC/USDT", "exchange_symbol": spelled}, "okx")
+
+
+def test_an_exchange_that_is_null_is_none():
+    assert one({"symbol": "BTC/USDT", "exchange": None}, None, "okx")["exchange"] == "okx"

@@ -95,6 +95,8 @@ def test_a_batch_leaves_one_event_that_is_the_clients(acme):
 
     noted = db.session.scalars(select(AuditEvent).filter_by(event="client_market.added")).one()
     assert noted.client_id == acme.id
+    listed = noted.details.pop("listed").split(", ")
+    assert (len(listed), listed[-1]) == (30, "A9/USDT on gate")
     assert noted.details == {
         "count": "30",
         "markets": "A0/USDT on okx, A0/USDT on binance, A0/USDT on gate, A1/USDT on okx, A1/USDT on"

@@ -2,6 +2,7 @@ import pytest
 
 from pipelabs.errors import Duplicate, InvalidInput
 from pipelabs.schemas.admins import SignIn
+from pipelabs.schemas.api_key_forms import KeyForm
 from pipelabs.schemas.clients import ClientIn
 from pipelabs.web import forms
 from pipelabs.web.forms import Form
@@ -21,6 +22,13 @@ def test_a_form_is_its_schema():
 
 def test_a_password_is_typed_unseen():
     assert Form(SignIn)["password"].widget == "password"
+
+
+def test_no_field_of_a_form_holds_what_is_secret():
+    form = Form(KeyForm, {"api_secret": "canary", "label": "main"})
+
+    assert "canary" not in repr(list(form))
+    assert form["label"].value == "main"
 
 
 def test_a_form_shows_the_values_it_is_given():

@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from pipelabs.errors import Unavailable
 from pipelabs.xray import child
 
 
@@ -58,7 +59,7 @@ def test_a_child_is_killed_at_the_deadline(script, tmp_path):
         os.kill(int(note.read_text()), 0)
 
 
-def test_four_run_at_once_and_the_wait_counts(script, tmp_path):
+def test_four_run_at_once_and_nobody_waits_long_for_a_place(script, tmp_path):
     notes = tmp_path / "running"
     notes.mkdir()
     text = f"import os, time; open(f'{notes}/{{os.getpid()}}', 'w'); time.sleep(60)"
@@ -74,7 +75,7 @@ def test_four_run_at_once_and_the_wait_counts(script, tmp_path):
     while len(list(notes.iterdir())) < child.AT_ONCE and threads[0].is_alive():
         time.sleep(0.01)
 
-    with pytest.raises(TimeoutError):
+    with pytest.raises(Unavailable, match="try again"):
         child.run({}, 0.1, script("print('{}')"))
 
     for thread in threads:

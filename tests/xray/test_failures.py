@@ -13,7 +13,8 @@ def error(*kinds, **changes):
     ("ccxt_id", "code", "failure"),
     [
         ("binance", "-1021", Failure.CLOCK),
-        ("binance", "-2015", Failure.CREDENTIALS),
+        ("binance", "-2015", Failure.REFUSED),
+        ("myokx", "50110", Failure.ADDRESS),
         ("bybit", "10002", Failure.CLOCK),
         ("bybit", "33004", Failure.CREDENTIALS),
         ("bybit", "10010", Failure.ADDRESS),
