@@ -9,9 +9,10 @@ from marshmallow import fields
 from pipelabs.amounts import plain
 from pipelabs.schemas.fields import PlainText
 
-__all__ = ["WRITTEN", "Amount", "plain"]
+__all__ = ["SIGNED", "WRITTEN", "Amount", "plain"]
 WRITTEN = re.compile(r"[0-9]{1,20}(\.[0-9]{1,18})?", re.ASCII)
 """What NUMERIC(38, 18) holds exactly."""
+SIGNED = re.compile(f"-?{WRITTEN.pattern}", re.ASCII)
 
 
 class Amount(fields.Field[Decimal]):
@@ -21,16 +22,23 @@ class Amount(fields.Field[Decimal]):
         "invalid": 'Must be a decimal as text, such as "0.5".',
         "written": 'Must be plain digits, such as "0.5": at most 20 before the point, 18 after it.',
         "positive": "Must be more than 0.",
+        "least": "Must be at least {least}.",
         "most": "Must be at most {most}.",
     }
 
     def __init__(
-        self, *, is_positive: bool = False, most: Decimal | None = None, **rest: Any
+        self,
+        *,
+        is_positive: bool = False,
+        least: Decimal | None = None,
+        most: Decimal | None = None,
+        **rest: Any,
     ) -> None:
-        """Zero is taken unless `is_positive`; `most` is the largest value."""
+        """Zero is taken unless `is_positive`, and less only down to `least`; `most` is the top."""
         super().__init__(**rest)
         self.is_positive = is_positive
-        self.most = most
+        self.least, self.most = least, most
+        self.written = WRITTEN if least is None else SIGNED
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **rest: Any) -> str | None:
         return None if value is None else plain(value)
@@ -38,11 +46,16 @@ class Amount(fields.Field[Decimal]):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> Decimal:
         if not isinstance(value, str):
             raise self.make_error("invalid")
-        if not WRITTEN.fullmatch(text := value.strip(" ")):
+        if not self.written.fullmatch(text := value.strip(" ")):
             raise self.make_error("written")
         amount = Decimal(text)
+        if not amount:
+            # "-0" is stored and shown without its sign.
+            amount = amount.copy_abs()
         if self.is_positive and not amount:
             raise self.make_error("positive")
+        if self.least is not None and amount < self.least:
+            raise self.make_error("least", least=plain(self.least))
         if self.most is not None and amount > self.most:
             raise self.make_error("most", most=plain(self.most))
         return amount

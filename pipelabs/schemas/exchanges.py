@@ -21,7 +21,8 @@ WHOLE = Decimal(10_000)
 MOST_REQUESTS = 100_000
 MAKER_FEE = {
     "label": "Maker fee, bps",
-    "description": "What an order that waits in the book pays, in hundredths of a percent.",
+    "description": "What an order that waits in the book pays, in hundredths of a percent; less"
+    " than 0 where it is paid for.",
     "example": "2",
 }
 TAKER_FEE = {
@@ -79,7 +80,7 @@ class ExchangeConfig(Input):
     What is left out or null is unset.
     """
 
-    maker_fee_bps = Amount(most=WHOLE, metadata=MAKER_FEE)
+    maker_fee_bps = Amount(least=-WHOLE, most=WHOLE, metadata=MAKER_FEE)
     taker_fee_bps = Amount(most=WHOLE, metadata=TAKER_FEE)
     min_notional = Amount(metadata=MIN_NOTIONAL)
     requests_per_minute = WholeNumber(least=1, most=MOST_REQUESTS, metadata=REQUESTS)

@@ -8,7 +8,7 @@ from flask import Flask, current_app, render_template
 from flask_smorest import Api, Blueprint
 from marshmallow import fields
 
-from pipelabs.schemas.amounts import WRITTEN, Amount
+from pipelabs.schemas.amounts import Amount
 from pipelabs.schemas.api_keys import Day
 from pipelabs.schemas.api_tokens import LONGEST_DAYS, Days, Network, Several
 from pipelabs.schemas.audit import Moment
@@ -127,7 +127,7 @@ def _of_field(_: object, field: fields.Field[Any], ret: dict[str, Any]) -> dict[
         case WholeNumber():
             found |= {"minimum": field.least, "maximum": field.most}
         case Amount():
-            found |= {"pattern": f"^{WRITTEN.pattern}$"}
+            found |= {"pattern": f"^{field.written.pattern}$"}
         case PlainText():
             found |= {"minLength": field.least, "maxLength": field.most}
         case Choice():

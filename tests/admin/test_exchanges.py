@@ -184,13 +184,13 @@ def test_wrong_fields_have_their_sentences_and_what_was_typed_stays(owner, seede
     owner.get(f"{OKX}/edit")
 
     response = owner.post(
-        f"{OKX}/edit", version="1", maker_fee_bps="-1", min_notional="x", requests_per_minute="0"
+        f"{OKX}/edit", version="1", maker_fee_bps="--1", min_notional="x", requests_per_minute="0"
     )
 
     assert response.status_code == 400
     assert response.text.count('aria-invalid="true"') == 3
     assert "Must be 1 to 100,000." in response.text
-    assert 'value="-1"' in response.text
+    assert 'value="--1"' in response.text
     assert [row.config for row in rows(Exchange, slug="okx")] == [CONFIG]
     *_, noted = rows(AuditEvent)
     assert noted.event == "exchange.change_refused"

@@ -50,16 +50,24 @@ def test_what_is_absent_or_null_is_unset(data):
 
 
 @pytest.mark.parametrize("name", ["maker_fee_bps", "taker_fee_bps", "min_notional"])
-@pytest.mark.parametrize("value", ["-1", "1e3", "NaN", "", "1,5", "0." + "1" * 19, 2, True, ["1"]])
+@pytest.mark.parametrize("value", ["--1", "1e3", "NaN", "", "1,5", "0." + "1" * 19, 2, True, ["1"]])
 def test_an_amount_is_plain_digits_as_text(name, value):
     assert set(wrong(ExchangeConfig, {name: value})) == {name}
 
 
-def test_a_fee_is_at_most_all_of_a_price():
-    assert ExchangeConfig().load({"maker_fee_bps": "10000"}) == {"maker_fee_bps": "10000"}
-    assert wrong(ExchangeConfig, {"maker_fee_bps": "10000.01"}) == {
-        "maker_fee_bps": ["Must be at most 10000."]
-    }
+@pytest.mark.parametrize("name", ["taker_fee_bps", "min_notional"])
+def test_only_a_maker_is_paid_for_an_order(name):
+    assert set(wrong(ExchangeConfig, {name: "-1"})) == {name}
+
+
+def test_a_maker_fee_is_at_most_all_of_a_price_either_way():
+    for edge in ("10000", "-10000", "-0.25"):
+        assert ExchangeConfig().load({"maker_fee_bps": edge}) == {"maker_fee_bps": edge}
+    assert ExchangeConfig().load({"maker_fee_bps": "-0.0"}) == {"maker_fee_bps": "0"}
+    for over, sentence in {"10000.01": "at most 10000", "-10000.01": "at least -10000"}.items():
+        assert wrong(ExchangeConfig, {"maker_fee_bps": over}) == {
+            "maker_fee_bps": [f"Must be {sentence}."]
+        }
 
 
 def test_every_wrong_member_is_named_at_once():
