@@ -35,8 +35,8 @@ CUT_OVER = Act(
 )
 ROLL_BACK = Act(
     "Roll back",
-    "The key before becomes the live one again. This one is kept for 24 hours, then its secrets are"
-    " destroyed.",
+    "The key before becomes the live one again. This one, unless it is revoked, is kept for 24"
+    " hours; then its secrets are destroyed.",
 )
 REVOKE = Act(
     "Revoke",

@@ -149,7 +149,7 @@ def cut_over(key_id: UUID) -> ResponseReturnValue:
 @bp.response(200, KeyShown, headers={"ETag": "ETag"})
 @raises(IllegalMove("There is no key left to go back to."))
 def roll_back(key_id: UUID) -> ResponseReturnValue:
-    """Put back the key that this live one has replaced; it is answered."""
+    """Put back the key that this one has replaced, live or revoked by now; it is answered."""
     return _shown(api_key_stages.roll_back(key_id, g.actor), "Rolled back")
 
 

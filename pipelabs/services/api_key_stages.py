@@ -89,16 +89,18 @@ def cut_over(candidate_id: UUID, actor: Actor) -> ExchangeAPIKey:
 def roll_back(live_id: UUID, actor: Actor) -> ExchangeAPIKey:
     """Put back the key that a live one has replaced; the newer is kept for a day in its turn.
 
+    A newer one that was revoked gives way too, as long as no other is live under its label.
     A candidate that waited to replace the newer one waits to replace the older from now on.
     Raise `IllegalMove` if there is none, or if it is destroyed by now.
     """
     live, together = locked_together(live_id)
     older = together.get(live.replaces_id) if live.replaces_id else None
-    if live.stage is not KeyStage.LIVE or not older or not _is_kept(older):
+    if not older or not _is_kept(older) or not _gives_way(live):
         raise IllegalMove("There is no key left to go back to.")
     if older.status is not KeyStatus.VERIFIED:
         raise IllegalMove(f"The key before is {older.status}; only a verified one comes back.")
-    _keep(live)
+    if live.stage is KeyStage.LIVE:
+        _keep(live)
     live.replaces_id = None
     older.stage, older.destroy_at, older.replaces_id = KeyStage.LIVE, None, live.id
     touch(older)
@@ -140,7 +142,7 @@ def candidate_of(key: ExchangeAPIKey) -> ExchangeAPIKey | None:
 def predecessor_of(key: ExchangeAPIKey) -> ExchangeAPIKey | None:
     """Return the kept key that a roll-back would put back."""
     older = db.session.get(ExchangeAPIKey, key.replaces_id) if key.replaces_id else None
-    return older if older and key.stage is KeyStage.LIVE and _is_kept(older) else None
+    return older if older and _is_kept(older) and _gives_way(key) else None
 
 
 def _refuse_replacing(live: ExchangeAPIKey) -> None:
@@ -153,6 +155,19 @@ def _refuse_replacing(live: ExchangeAPIKey) -> None:
 def _is_kept(key: ExchangeAPIKey) -> bool:
     """Return whether it can still be brought back, also if nobody has destroyed it yet."""
     return key.stage is KeyStage.KEPT and key.destroy_at is not None and key.destroy_at > now()
+
+
+def _gives_way(key: ExchangeAPIKey) -> bool:
+    """Return whether it is live, or was revoked and none is live in its place."""
+    if key.stage is not KeyStage.DESTROYED:
+        return key.stage is KeyStage.LIVE
+    live = select(ExchangeAPIKey.id).where(
+        ExchangeAPIKey.client_id == key.client_id,
+        ExchangeAPIKey.exchange == key.exchange,
+        ExchangeAPIKey.label == key.label,
+        ExchangeAPIKey.stage == KeyStage.LIVE,
+    )
+    return db.session.scalar(live) is None
 
 
 def _keep(live: ExchangeAPIKey) -> None:

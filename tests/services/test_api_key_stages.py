@@ -90,6 +90,28 @@ def test_a_roll_back_can_be_taken_back_too(pair):
     assert stages(live, candidate) == [KeyStage.KEPT, KeyStage.LIVE]
 
 
+def test_a_revoked_key_gives_way_to_the_one_before(pair):
+    live, candidate = pair
+    cut_over(candidate.id, ACTOR)
+    destroy(candidate)
+
+    assert predecessor_of(candidate) == live
+    assert roll_back(candidate.id, ACTOR).id == live.id
+    assert stages(live, candidate) == [KeyStage.LIVE, KeyStage.DESTROYED]
+    assert predecessor_of(candidate) is None
+
+
+def test_a_revoked_key_in_whose_place_another_is_live_gives_way_to_none(pair):
+    live, candidate = pair
+    cut_over(candidate.id, ACTOR)
+    destroy(candidate)
+    make_key(live.client, credentials=make_credentials(api_key="okx-key-third"))
+
+    assert predecessor_of(candidate) is None
+    with pytest.raises(IllegalMove, match="no key left to go back to"):
+        roll_back(candidate.id, ACTOR)
+
+
 def test_there_is_no_way_back_without_a_kept_key(pair):
     live, candidate = pair
     cut_over(candidate.id, ACTOR)
