@@ -24,6 +24,7 @@ def index() -> ResponseReturnValue:
     found = dashboard.overview()
     figures = {
         "clients": found,
+        "api_keys": found,
         "created_per_day": [{"on": day, "count": count} for day, count in found.per_day],
         "last_24_h": found.last_24_h,
         "last_7_d": found.last_7_d,

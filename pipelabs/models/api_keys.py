@@ -131,6 +131,11 @@ class ExchangeAPIKey(Identified, Base):
         return last_day(self.expires_at)
 
     @property
+    def has_expired(self) -> bool:
+        """Return whether its exchange takes it no more, by the moment that is noted."""
+        return self.expires_at is not None and self.expires_at <= now()
+
+    @property
     def masked(self) -> str:
         """Return the API key as it may be shown."""
         return f"••••{self.last_four}"

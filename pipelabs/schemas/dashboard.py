@@ -9,6 +9,7 @@ from pipelabs.schemas.fields import When
 
 BY_STATUS = {"active": 17, "paused": 2, "suspended": 1, "offboarded": 0}
 BY_TIER = {"Basic": 1, "Standard": 12, "Premium": 5, "Enterprise": 2}
+KEYS_BY_STATUS = {"unverified": 1, "verified": 38, "quarantined": 2}
 RESULTS = {"success": 19, "duplicate": 1, "invalid": 2, "limited": 0, "denied": 0, "error": 0}
 PARTS = {"postgresql": "ok", "pool": "ok", "redis": "ok", "vault": "ok", "audit_file": "ok"}
 
@@ -16,10 +17,17 @@ PARTS = {"postgresql": "ok", "pool": "ok", "redis": "ok", "vault": "ok", "audit_
 class Counts(fields.Dict):
     """How many there are of each."""
 
-    def __init__(self, example: dict[str, int], description: str) -> None:
-        """Take an example with all the names there are."""
+    def __init__(
+        self, example: dict[str, int], description: str, attribute: str | None = None
+    ) -> None:
+        """Take an example with all the names there are, and where they are found."""
         metadata = {"example": example, "description": description}
-        super().__init__(keys=fields.String(), values=fields.Integer(), metadata=metadata)
+        super().__init__(
+            keys=fields.String(),
+            values=fields.Integer(),
+            attribute=attribute,
+            metadata=metadata,
+        )
 
 
 class ClientsCounted(Schema):
@@ -28,6 +36,17 @@ class ClientsCounted(Schema):
     total = fields.Integer(attribute="clients", metadata={"example": 20})
     by_status = Counts(BY_STATUS, "Every status there is.")
     by_tier = Counts(BY_TIER, "Every tier there is.")
+
+
+class KeysCounted(Schema):
+    """How many exchange API keys there are, without those destroyed."""
+
+    total = fields.Integer(attribute="keys", metadata={"example": 41})
+    by_status = Counts(KEYS_BY_STATUS, "Every status of a key that is there.", "keys_by_status")
+    expiring = fields.Integer(
+        attribute="keys_expiring",
+        metadata={"example": 3, "description": "Live or waiting, and over within 14 days."},
+    )
 
 
 class DayCounted(Schema):
@@ -79,6 +98,7 @@ class OverviewOut(Schema):
     """All figures of the overview."""
 
     clients = fields.Nested(ClientsCounted)
+    api_keys = fields.Nested(KeysCounted)
     created_per_day = fields.List(
         fields.Nested(DayCounted), metadata={"description": "The last 30 days, today last."}
     )

@@ -11,10 +11,23 @@ from sqlalchemy import Float, cast, func, lateral, select, true
 
 from pipelabs.audit import Event
 from pipelabs.extensions import db
-from pipelabs.models import Admin, AuditEvent, Client, Outcome, Status, Tier, now
+from pipelabs.models import (
+    Admin,
+    AuditEvent,
+    Client,
+    ExchangeAPIKey,
+    KeyStage,
+    KeyStatus,
+    Outcome,
+    Status,
+    Tier,
+    now,
+)
 
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
 DAYS = 30
+EXPIRING = timedelta(days=14)
+"""So far ahead the list of expiring keys looks too, unless it is asked for another span."""
 MOST_PATTERNS, MOST_ADMINS, MOST_EVENTS = 5, 10, 10
 QUANTILES = (0.5, 0.95)
 RESULTS = {
@@ -74,6 +87,8 @@ class Overview:
 
     by_status: dict[Status, int]
     by_tier: dict[Tier, int]
+    keys_by_status: dict[KeyStatus, int]
+    keys_expiring: int
     per_day: list[tuple[date, int]]
     last_24_h: Creates
     last_7_d: Creates
@@ -85,16 +100,24 @@ class Overview:
         """Return how many clients there are."""
         return sum(self.by_status.values())
 
+    @property
+    def keys(self) -> int:
+        """Return how many exchange API keys there are whose secrets are not destroyed."""
+        return sum(self.keys_by_status.values())
+
 
 def overview() -> Overview:
     """Return the figures as they stand."""
     moment = now()
     by_status, by_tier = _clients()
+    keys_by_status, keys_expiring = _keys(moment)
     last_24_h, last_7_d = _creates(moment)
     newest = select(AuditEvent).order_by(AuditEvent.at.desc(), AuditEvent.id.desc())
     return Overview(
         by_status=by_status,
         by_tier=by_tier,
+        keys_by_status=keys_by_status,
+        keys_expiring=keys_expiring,
         per_day=_per_day(moment),
         last_24_h=last_24_h,
         last_7_d=last_7_d,
@@ -110,6 +133,25 @@ def _clients() -> tuple[dict[Status, int], dict[Tier, int]]:
         by_status[status] += count
         by_tier[tier] += count
     return by_status, by_tier
+
+
+def _keys(moment: datetime) -> tuple[dict[KeyStatus, int], int]:
+    """Return how many keys have each status, and how many of those in use expire soon."""
+    is_due = ExchangeAPIKey.expires_at <= moment + EXPIRING
+    is_due &= ExchangeAPIKey.stage.in_([KeyStage.LIVE, KeyStage.CANDIDATE])
+    counted = (
+        select(ExchangeAPIKey.status, func.count(), func.count().filter(is_due))
+        .where(ExchangeAPIKey.stage != KeyStage.DESTROYED)
+        .group_by(ExchangeAPIKey.status)
+    )
+    # A revoked key is a destroyed one.
+    by_status = dict.fromkeys(KeyStatus, 0)
+    del by_status[KeyStatus.REVOKED]
+    expiring = 0
+    for status, count, due in db.session.execute(counted):
+        by_status[status] = count
+        expiring += due
+    return by_status, expiring
 
 
 def _per_day(moment: datetime) -> list[tuple[date, int]]:

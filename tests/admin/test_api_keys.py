@@ -7,6 +7,7 @@ from dev.stub_exchange import Scenario, credentials
 from pipelabs.audit import Event
 from pipelabs.extensions import db
 from pipelabs.models import AuditEvent, ExchangeAPIKey, KeyStage, KeyStatus, Role, now
+from pipelabs.xray import Failure
 from tests.make import CANARY, make_client, make_credentials, make_key, make_said
 
 KEYS = "/admin/api-keys"
@@ -249,6 +250,29 @@ def test_a_key_that_was_never_asked_about_says_so(desk, stored):
 
     assert "Nothing is known yet" in page
     assert "not asked" in desk.get(KEYS).text
+
+
+def test_what_nobody_may_trade_with_says_so(desk, stored):
+    expired = stored(expires_at=now() - timedelta(hours=30))
+    silent = stored(said=make_said(Failure.TIMEOUT)._replace(rights={}))
+
+    assert "It expired; its last day was" in desk.get(f"{KEYS}/{expired}").text
+    page = desk.get(f"{KEYS}/{silent}").text
+    assert "must not be traded with until it is verified" in page
+    assert "said nothing of the key" in page
+    listed = words(desk.get(KEYS))
+    assert "expired" in listed
+    assert "no answer" in listed
+
+
+def test_the_overview_counts_keys(desk, stored):
+    assert "API keys</dt>" not in desk.get("/admin/").text
+    stored(said=make_said())
+
+    page = desk.get("/admin/").text
+
+    assert "API keys</dt>" in page
+    assert 'href="/admin/api-keys?status=quarantined">1</a>' in page
 
 
 def test_the_radar_shows_what_expires(desk, stored):

@@ -12,6 +12,8 @@ def test_the_overview_has_the_figures_of_what_was_done(client, operator, viewer)
 
     assert found["clients"]["total"] == 1
     assert found["clients"]["by_tier"]["Premium"] == found["clients"]["by_status"]["active"] == 1
+    none = {"unverified": 0, "verified": 0, "quarantined": 0}
+    assert found["api_keys"] == {"total": 0, "by_status": none, "expiring": 0}
     assert found["created_per_day"][-1]["count"] == 1
     assert len(found["created_per_day"]) == 30
     ms = created["metadata"]["processing_time_ms"]

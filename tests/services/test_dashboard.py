@@ -7,11 +7,20 @@ import time_machine
 from pipelabs import audit
 from pipelabs.audit import Attempt, Event
 from pipelabs.extensions import db
-from pipelabs.models import Client, Outcome, Status, Tier
+from pipelabs.models import Client, KeyStage, KeyStatus, Outcome, Status, Tier
 from pipelabs.services import dashboard
+from pipelabs.services.api_key_rows import destroy
 from pipelabs.services.clients import change_status, create_client
 from pipelabs.wallets import Chain, Wallet
-from tests.make import make_actor, make_admin, make_data, make_wallet
+from tests.make import (
+    make_actor,
+    make_admin,
+    make_data,
+    make_exchange,
+    make_key,
+    make_said,
+    make_wallet,
+)
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -54,6 +63,25 @@ def test_clients_are_counted_by_status_and_by_tier(context):
     assert found.clients == 3
     assert found.by_status == dict.fromkeys(Status, 0) | {Status.ACTIVE: 2, Status.PAUSED: 1}
     assert found.by_tier == dict.fromkeys(Tier, 0) | {Tier.PREMIUM: 1, Tier.BASIC: 2}
+
+
+def test_keys_are_counted_by_status_and_by_what_expires(context, ring):
+    make_exchange()
+    soon = NOON + dashboard.EXPIRING
+    make_key(expires_at=soon)
+    make_key(expires_at=soon + timedelta(seconds=1))
+    make_key(said=make_said(), expires_at=NOON - DAY)
+    kept = {"stage": KeyStage.KEPT, "destroy_at": NOON + DAY}
+    make_key(expires_at=soon, **kept)
+    destroy(make_key(expires_at=soon))
+
+    found = dashboard.overview()
+
+    assert found.keys == 4
+    assert (found.keys_by_status, found.keys_expiring) == (
+        {KeyStatus.UNVERIFIED: 0, KeyStatus.VERIFIED: 3, KeyStatus.QUARANTINED: 1},
+        2,
+    )
 
 
 def test_a_day_begins_and_ends_in_utc(context):
