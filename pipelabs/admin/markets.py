@@ -26,7 +26,7 @@ def index() -> ResponseReturnValue:
         "admin/markets/index.html",
         page=markets.list_markets(asked, asked["size"], asked.get("cursor")),
         asked=asked,
-        exchanges=enabled_slugs(),
+        exchanges=markets.exchanges_in_use(),
         statuses=list(MarketStatus),
     )
 

@@ -5,7 +5,7 @@ from flask.typing import ResponseReturnValue
 
 from pipelabs.models import Permission, QuotingStatus
 from pipelabs.schemas.client_markets import MatrixQuery
-from pipelabs.services.exchanges import enabled_slugs
+from pipelabs.services.markets import exchanges_in_use
 from pipelabs.services.matrix import matrix
 from pipelabs.web.auth import needs
 from pipelabs.web.forms import query
@@ -22,6 +22,6 @@ def index() -> ResponseReturnValue:
         "admin/matrix/index.html",
         matrix=matrix(asked, asked["size"], asked.get("cursor")),
         asked=asked,
-        exchanges=enabled_slugs(),
+        exchanges=exchanges_in_use(),
         statuses=list(QuotingStatus),
     )

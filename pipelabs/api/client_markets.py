@@ -62,11 +62,11 @@ def create(data: Mapping[str, Any], client_id: UUID) -> ResponseReturnValue:
     """Have a client quoted in up to 500 markets: in all of them, or in none if one is wrong.
 
     Pairs and markets that are not there are made on the way. What is wrong is named by its place
-    in the list, all at once: `markets.3.symbol`.
+    in the list, `markets.3.symbol`: first all that cannot be read, then all that breaks a rule.
     """
     added = quoting.add_client_markets(client_id, data["markets"], g.actor)
     return reply(
-        f"{len(added)} markets added",
+        f"{len(added)} market{'s' * (len(added) != 1)} added",
         status=201,
         location=url_for("api.client_markets.index", client_id=client_id),
         client_markets=added,

@@ -18,8 +18,9 @@ UNREADABLE = "{count} rows do not open; they were left as they are."
 def rotate() -> None:
     """Re-wrap every sealed row under the ring's first key, while the service runs.
 
-    A batch is a transaction, so whoever is killed half way has kept the whole batches, and a new
-    run does the rest. Exits with 1 if a row does not open.
+    Restart every instance with the new ring first: one that has only the old cannot open what is
+    re-wrapped. A batch is a transaction, so whoever is killed half way has kept the whole batches,
+    and a new run does the rest. Exits with 1 if a row does not open.
     """
     who, done, unreadable = at_the_terminal(), 0, []
     with in_a_sentence():
@@ -44,7 +45,10 @@ def retire(version: int) -> None:
     """Say whether VERSION may leave VAULT_KEYS; refused while a row needs it."""
     with in_a_sentence(), unit_of_work():
         vault.retire(version, at_the_terminal())
-    click.echo(f"No row needs version {version}: take it out of VAULT_KEYS and restart.")
+    click.echo(
+        f"No row needs version {version}: take it out of VAULT_KEYS and restart, but keep it for"
+        " the backups that were made before."
+    )
 
 
 @group.command("check")

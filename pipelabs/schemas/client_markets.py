@@ -177,7 +177,7 @@ class ClientMarketOut(Schema):
 class ClientMarketsAdded(Answer):
     """In which markets a client is quoted from now on, in the order in which they were sent."""
 
-    message = fields.String(metadata={"example": "1 markets added"})
+    message = fields.String(metadata={"example": "1 market added"})
     client_markets = fields.List(fields.Nested(ClientMarketOut))
 
 

@@ -140,6 +140,11 @@ def list_markets(
     return page_of(wanted.order_by(TEXT, Market.exchange, Market.id), size, cursor)
 
 
+def exchanges_in_use() -> list[str]:
+    """Return the slugs of the exchanges that have a market, enabled or not."""
+    return list(db.session.scalars(select(Market.exchange).distinct().order_by(Market.exchange)))
+
+
 def update_market(
     market_id: UUID, data: Mapping[str, Any], actor: Actor, *, version: int | None = None
 ) -> Changed:

@@ -192,7 +192,9 @@ def _wanted(items: Sequence[Item]) -> tuple[Fields, dict[int, Wanted]]:
             sentence = f"{exchange.name} is disabled here." if exchange else NONE
             wrong[f"markets.{place}.exchange"] = [sentence]
         elif (twin := first.setdefault((symbol, slug), place)) != place:
-            sentence = f"{symbol.text} on {slug} stands in the list twice, first at {twin}."
+            sentence = (
+                f"{symbol.text} on {slug} stands in the list twice, first as item {twin + 1}."
+            )
             wrong[f"markets.{place}.symbol"] = [sentence]
         elif text := one["exchange_symbol"] or exchange_symbol(symbol, exchange.symbol_style):
             wanted[place] = Wanted(symbol, slug, text)

@@ -29,6 +29,7 @@ _CODES = {
         Failure.CLOCK: {"50102", "50112"},
         Failure.CREDENTIALS: {"50101", "50105", "50111", "50113"},
         Failure.ADDRESS: {"50110"},
+        Failure.PERMISSION: {"50114", "50120"},
         Failure.BUSY: {"50001", "50011", "50013", "50026"},
     },
     # https://www.kucoin.com/docs-new/error-code/websocket, "Gateway error code"

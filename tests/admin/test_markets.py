@@ -3,7 +3,7 @@ import re
 import pytest
 
 from pipelabs.extensions import db, finish
-from pipelabs.models import ClientMarket, Market, MarketStatus, QuotingStatus, Role
+from pipelabs.models import ClientMarket, Exchange, Market, MarketStatus, QuotingStatus, Role
 from pipelabs.services.quoting import add_client_markets
 from tests.make import ACTOR, make_client, make_exchange, make_item
 
@@ -33,6 +33,12 @@ def version(page):
 
 def test_no_markets_say_what_makes_one(desk):
     assert "No markets yet" in desk.get(MARKETS).text
+
+
+def test_a_disabled_exchange_stays_among_the_filters(desk, quoted, change):
+    change(Exchange, is_enabled=False)
+
+    assert '<option value="okx">' in desk.get(MARKETS).text
 
 
 def test_a_market_is_created_from_what_the_address_names(desk, rows):

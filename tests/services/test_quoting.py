@@ -130,7 +130,7 @@ def test_every_wrong_item_is_named_at_once_and_nothing_is_added(acme):
     assert wrong.fields == {
         "markets.1.exchange": ["Gate is disabled here."],
         "markets.2.exchange": ["There is no such exchange."],
-        "markets.3.symbol": ["NEW/USDT on okx stands in the list twice, first at 0."],
+        "markets.3.symbol": ["NEW/USDT on okx stands in the list twice, first as item 1."],
         "markets.4.symbol": ["OLD/USDT on okx is quoted already."],
         "markets.5.exchange_symbol": [f"NEW/USDT:USDT on okx: {UNTOLD}"],
         "markets.6.exchange_symbol": [f"NEW/USDT on kraken: {UNTOLD}"],

@@ -20,6 +20,7 @@ def error(*kinds, **changes):
         ("bybit", "10010", Failure.ADDRESS),
         ("okx", "50102", Failure.CLOCK),
         ("okx", "50110", Failure.ADDRESS),
+        ("okx", "50120", Failure.PERMISSION),
         ("kucoin", "400002", Failure.CLOCK),
         ("kucoin", "400006", Failure.ADDRESS),
         ("gate", "REQUEST_EXPIRED", Failure.CLOCK),
