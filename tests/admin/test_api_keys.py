@@ -119,8 +119,8 @@ def test_the_list_tells_the_one_right_that_counts(desk, stored, client_id):
 
     text = words(desk.get(KEYS))
 
-    assert "verified no live" in text
-    assert "quarantined unknown live" in text
+    assert "verified no Client Name okx" in text
+    assert "quarantined unknown Client Name okx" in text
 
 
 def test_an_empty_list_says_what_to_do(desk, app):
