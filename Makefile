@@ -10,8 +10,9 @@ FITS := import ensurepip, sys, venv; \
 	sys.exit(1) if not (3, 11) <= sys.version_info[:2] < (3, 14) else print(sys._base_executable)
 NO_PYTHON := No Python 3.11, 3.12 or 3.13 with venv was found: apt install python3-venv, \
 	brew install python@3.12, or name one with PYTHON=/path/to/python3.12.
+# With their extras: pip takes coverage[toml] for unpinned where only coverage is pinned.
 COMPILE := pip compile -q --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --custom-compile-command "make lock"
+	--no-strip-extras --no-emit-index-url --custom-compile-command "make lock"
 INSTALL := install -q --require-hashes --only-binary :all:
 
 # Used without being imported: a server, a driver, what libraries and the log's settings load.
