@@ -10,12 +10,13 @@ from sqlalchemy import select
 from pipelabs import audit
 from pipelabs.audit import Actor, Event
 from pipelabs.crypto import fingerprint, vault
-from pipelabs.errors import IllegalMove, InvalidInput, NotFound, Stale
+from pipelabs.errors import IllegalMove, InvalidInput, NotFound
 from pipelabs.extensions import db
 from pipelabs.models import Client, ExchangeAPIKey, KeyStage, KeyStatus, Status, now
 from pipelabs.registry import Credential
 from pipelabs.sealing import Secret
 from pipelabs.services.api_key_rights import Said, note
+from pipelabs.services.versions import refuse_stale
 from pipelabs.wallets import WalletError, recognise
 from pipelabs.xray import Right
 
@@ -96,9 +97,7 @@ def locked(key_id: UUID, version: int | None = None) -> ExchangeAPIKey:
     key = db.session.scalar(wanted.execution_options(populate_existing=True))
     if not key:
         raise NotFound("There is no such API key.")
-    if version not in (None, key.version):
-        sentence = f"The key has changed: it is at version {key.version}, not {version}."
-        raise Stale(sentence, facts={"version": str(version), "stored": str(key.version)})
+    refuse_stale("The key", key.version, version)
     return key
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import contains_eager
 
 from pipelabs import audit
 from pipelabs.audit import Actor, Event
-from pipelabs.errors import IllegalMove, NotFound, Stale
+from pipelabs.errors import IllegalMove, NotFound
 from pipelabs.extensions import db
 from pipelabs.models import (
     Client,
@@ -24,6 +24,7 @@ from pipelabs.services.clients import get_client
 from pipelabs.services.markets import told
 from pipelabs.services.paging import Page, page_of
 from pipelabs.services.token_pairs import TEXT
+from pipelabs.services.versions import refuse_stale
 
 T = TypeVarTuple("T")
 OFFBOARDED = "An offboarded client stays as it is."
@@ -138,9 +139,7 @@ def _locked(found: ClientMarket, version: int | None) -> ClientMarket:
     client, _, stored = (db.session.scalars(one, execution_options=anew).one() for one in locks)
     if client.status is Status.OFFBOARDED:
         raise IllegalMove(OFFBOARDED)
-    if version not in (None, stored.version):
-        sentence = f"It has changed: it is at version {stored.version}, not {version}."
-        raise Stale(sentence, facts={"version": str(version), "stored": str(stored.version)})
+    refuse_stale("It", stored.version, version)
     return stored
 
 

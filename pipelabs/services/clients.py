@@ -10,9 +10,10 @@ from sqlalchemy.exc import IntegrityError
 
 from pipelabs import audit
 from pipelabs.audit import Actor, Event
-from pipelabs.errors import Duplicate, IllegalMove, NotFound, Stale
+from pipelabs.errors import Duplicate, IllegalMove, NotFound
 from pipelabs.extensions import db, run
 from pipelabs.models import Client, ClientMarket, QuotingStatus, Status, now
+from pipelabs.services.versions import refuse_stale
 
 TAKEN = {
     "wallet_address": "A client with this wallet address already exists.",
@@ -115,9 +116,7 @@ def _locked(client_id: UUID, version: int | None) -> Client:
     stored = db.session.get(Client, client_id, with_for_update=True, populate_existing=True)
     if not stored:
         raise NotFound("There is no such client.")
-    if version not in (None, stored.version):
-        sentence = f"The client has changed: it is at version {stored.version}, not {version}."
-        raise Stale(sentence, facts={"version": str(version), "stored": str(stored.version)})
+    refuse_stale("The client", stored.version, version)
     return stored
 
 

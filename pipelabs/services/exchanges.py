@@ -8,10 +8,11 @@ from sqlalchemy.dialects.postgresql import insert
 
 from pipelabs import audit, registry
 from pipelabs.audit import Actor, Event
-from pipelabs.errors import InvalidInput, NotFound, Stale
+from pipelabs.errors import InvalidInput, NotFound
 from pipelabs.extensions import db
 from pipelabs.models import Exchange, now
 from pipelabs.registry import KnownExchange
+from pipelabs.services.versions import refuse_stale
 
 TABLE = cast(Table, Exchange.__table__)
 FACTS = (
@@ -122,9 +123,7 @@ def _locked(name: str, version: int | None) -> Exchange:
     """Return the exchange, read anew and locked, so of two changes the second sees both."""
     if not (stored := _find(name, is_locked=True)):
         raise NotFound(NONE)
-    if version not in (None, stored.version):
-        sentence = f"The exchange has changed: it is at version {stored.version}, not {version}."
-        raise Stale(sentence, facts={"version": str(version), "stored": str(stored.version)})
+    refuse_stale("The exchange", stored.version, version)
     return stored
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import contains_eager
 from pipelabs import audit
 from pipelabs.amounts import plain
 from pipelabs.audit import Actor, Event
-from pipelabs.errors import Duplicate, IllegalMove, InvalidInput, NotFound, Stale
+from pipelabs.errors import Duplicate, IllegalMove, InvalidInput, NotFound
 from pipelabs.extensions import db, run
 from pipelabs.models import (
     Client,
@@ -27,6 +27,7 @@ from pipelabs.services.batches import arrays, sent
 from pipelabs.services.exchanges import get_enabled
 from pipelabs.services.paging import Page, page_of
 from pipelabs.services.token_pairs import ASSETS, TEXT, ensure_token_pairs, is_of, spelled
+from pipelabs.services.versions import refuse_stale
 from pipelabs.symbols import Symbol, exchange_symbol
 
 TAKEN = "This market already exists."
@@ -192,9 +193,7 @@ def _locked(market_id: UUID, version: int | None) -> Market:
     stored = db.session.scalar(wanted, execution_options=options)
     if not stored:
         raise NotFound("There is no such market.")
-    if version not in (None, stored.version):
-        sentence = f"The market has changed: it is at version {stored.version}, not {version}."
-        raise Stale(sentence, facts={"version": str(version), "stored": str(stored.version)})
+    refuse_stale("The market", stored.version, version)
     return stored
 
 
