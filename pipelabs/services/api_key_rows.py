@@ -1,11 +1,11 @@
 """The row of an exchange API key: stored, opened, locked, wiped, and told in the audit trail."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 
 from pipelabs import audit
 from pipelabs.audit import Actor, Event
@@ -116,6 +116,15 @@ def locked_together(key_id: UUID) -> tuple[ExchangeAPIKey, dict[UUID, ExchangeAP
     found = db.session.scalars(wanted, execution_options={"populate_existing": True})
     together = {one.id: one for one in found}
     return together.get(key_id) or locked(key_id), together
+
+
+def labelled(client_id: UUID, exchange: str, label: str) -> Iterable[ColumnElement[bool]]:
+    """Return what is true of each key that the client has there under the label, of any stage."""
+    return (
+        ExchangeAPIKey.client_id == client_id,
+        ExchangeAPIKey.exchange == exchange,
+        ExchangeAPIKey.label == label,
+    )
 
 
 def refuse_client(client_id: UUID) -> None:

@@ -18,6 +18,7 @@ from pipelabs.services.api_key_rights import ask, refuse_unfit
 from pipelabs.services.api_key_rows import (
     destroy,
     get_key,
+    labelled,
     locked,
     locked_together,
     record,
@@ -161,12 +162,8 @@ def _gives_way(key: ExchangeAPIKey) -> bool:
     """Return whether it is live, or was revoked and none is live in its place."""
     if key.stage is not KeyStage.DESTROYED:
         return key.stage is KeyStage.LIVE
-    live = select(ExchangeAPIKey.id).where(
-        ExchangeAPIKey.client_id == key.client_id,
-        ExchangeAPIKey.exchange == key.exchange,
-        ExchangeAPIKey.label == key.label,
-        ExchangeAPIKey.stage == KeyStage.LIVE,
-    )
+    own = labelled(key.client_id, key.exchange, key.label)
+    live = select(ExchangeAPIKey.id).where(*own, ExchangeAPIKey.stage == KeyStage.LIVE)
     return db.session.scalar(live) is None
 
 

@@ -1,10 +1,10 @@
 """The rules of exchange API keys: sealed as they come in, judged by what their exchange says."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Never
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import select
 
 from pipelabs import registry
 from pipelabs.audit import Actor, Event
@@ -19,6 +19,7 @@ from pipelabs.services.api_key_rows import (
     GONE,
     destroy,
     get_key,
+    labelled,
     locked,
     opened,
     record,
@@ -138,7 +139,7 @@ def revoke_key(key_id: UUID, actor: Actor) -> ExchangeAPIKey:
 def _refuse_taken(client_id: UUID, exchange: str, label: str) -> None:
     """Raise `Duplicate` if a key is live under the label, or waits for a revoked one's place."""
     in_use = ExchangeAPIKey.stage.in_([KeyStage.LIVE, KeyStage.CANDIDATE])
-    holders = select(ExchangeAPIKey.id).where(in_use, *_same(client_id, exchange, label))
+    holders = select(ExchangeAPIKey.id).where(in_use, *labelled(client_id, exchange, label))
     # By the alphabet: the live one before the one that waits.
     if holder := db.session.scalar(holders.order_by(ExchangeAPIKey.stage.desc()).limit(1)):
         raise Duplicate(TAKEN, fields={"label": [TAKEN]}, existing={"label": str(holder)})
@@ -147,18 +148,10 @@ def _refuse_taken(client_id: UUID, exchange: str, label: str) -> None:
 def _refuse_shared(key: ExchangeAPIKey) -> None:
     """Raise `IllegalMove` unless the key is live and alone under its label."""
     there = ExchangeAPIKey.stage != KeyStage.DESTROYED
-    own = _same(key.client_id, key.exchange, key.label)
+    own = labelled(key.client_id, key.exchange, key.label)
     others = select(ExchangeAPIKey.id).where(there, *own, ExchangeAPIKey.id != key.id)
     if key.stage is not KeyStage.LIVE or db.session.scalar(others.limit(1)):
         raise IllegalMove(SHARED, fields={"label": [SHARED]})
-
-
-def _same(client_id: UUID, exchange: str, label: str) -> Iterable[ColumnElement[bool]]:
-    return (
-        ExchangeAPIKey.client_id == client_id,
-        ExchangeAPIKey.exchange == exchange,
-        ExchangeAPIKey.label == label,
-    )
 
 
 def _refuse(field: str, sentence: str) -> Never:
