@@ -37,7 +37,7 @@ chaos: $(STAMP) ## run the long tests whole: kill -9 under load, 10,000 hostile 
 	exec $(PY) -m dev.servers --durable -- $(PY) -m pytest -n 2 --dist loadscope -m slow
 
 bench: $(STAMP) ## measure a create beside the framework's and the database's ceilings (QUICK=1: a smoke check)
-	@exec $(PY) -m dev.bench
+	@exec $(PY) -m bench
 
 fmt: $(STAMP) ## format the code and repair what can be repaired
 	$(BIN)/ruff format .
@@ -46,7 +46,7 @@ fmt: $(STAMP) ## format the code and repair what can be repaired
 lint: $(STAMP) ## check format, style, types, layers and dependencies
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy $(wildcard pipelabs dev tests config.py wsgi.py gunicorn.conf.py)
+	$(BIN)/mypy $(wildcard pipelabs bench dev tests config.py wsgi.py gunicorn.conf.py)
 	$(BIN)/lint-imports
 	$(PY) -m dev.declared
 	$(BIN)/deptry . $(DEPTRY)

@@ -38,7 +38,7 @@ curl -X POST "{address}/api/admin/quick-client" \
 """
 DEMO = "  clients   {count} demo clients (DEMO=0 for none)\n"
 STUB = "  exchanges a stub stands for all of them (STUB=0: the real ones); keys for it: {keys}\n"
-KEYS = "python -m dev.stub_exchange --keys okx"
+KEYS = "python -m tests.stub_exchange --keys okx"
 CHANGED = (
     "\nPipe Labs is ready at {address} (Ctrl-C stops it). {email} has another password by now."
 )
@@ -97,7 +97,7 @@ def _start_servers(launcher: Launcher, folder: Path, found: Settings) -> dict[st
 
 def _start_stub(launcher: Launcher, folder: Path) -> str:
     """Let a stub stand for every exchange, and return its address."""
-    words = [sys.executable, "-m", "dev.stub_exchange", "--port"]
+    words = [sys.executable, "-m", "tests.stub_exchange", "--port"]
 
     def program(port: int, log: int) -> Program:
         return Program([*words, str(port)], cwd=ROOT, output=log)

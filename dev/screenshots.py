@@ -21,7 +21,7 @@ from dev.launcher import Launcher
 from dev.listening import HOST, free_port
 from dev.processes import Program
 from dev.settings import new_ring
-from dev.stub_exchange import Scenario, credentials, running
+from tests.stub_exchange import Scenario, credentials, running
 
 EMAIL = "owner@desk.local"
 SIZES = {1440: 900, 390: 844}

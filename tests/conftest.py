@@ -14,13 +14,13 @@ from sqlalchemy import NullPool, create_engine, inspect, make_url, select, text,
 from sqlalchemy.orm import Session as AnySession
 
 import config
-from dev.stub_exchange import running
 from pipelabs import create_app
 from pipelabs.extensions import db
 from pipelabs.models import Base, Role
 from pipelabs.sealing import Vault
 from tests.browsing import Browser
 from tests.make import PASSWORD, make_admin, make_exchange, make_key, make_session
+from tests.stub_exchange import running
 
 if "DATABASE_MIGRATION_URL" not in os.environ:
     pytest.exit("The tests need servers: make unit T=tests, or make test", returncode=2)

@@ -14,9 +14,9 @@ import pytest
 from sqlalchemy import make_url
 
 from dev import programs
-from dev.stub_exchange import Scenario, credentials
 from tests.fleet import RAISED, fleet
 from tests.make import QUICK_CLIENT, make_body, make_wallet
+from tests.stub_exchange import Scenario, credentials
 
 KEYS = "/api/admin/api-keys"
 OWN = "c4nary+7f3b/1d90=c4e8&46 2a%5c1?"

@@ -3,12 +3,12 @@ from datetime import timedelta
 
 import pytest
 
-from dev.stub_exchange import Scenario, credentials
 from pipelabs.audit import Event
 from pipelabs.extensions import db
 from pipelabs.models import AuditEvent, ExchangeAPIKey, KeyStage, KeyStatus, Role, now
 from pipelabs.xray import Failure
 from tests.make import CANARY, make_client, make_credentials, make_key, make_said
+from tests.stub_exchange import Scenario, credentials
 
 KEYS = "/admin/api-keys"
 NOBODY = "31113ba9-d54f-4b34-8877-19e7dc1b7084"

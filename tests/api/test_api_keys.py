@@ -5,7 +5,6 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select, update
 
-from dev.stub_exchange import Scenario, credentials
 from pipelabs.audit import Event
 from pipelabs.extensions import db
 from pipelabs.models import (
@@ -24,6 +23,7 @@ from pipelabs.sealing import Secret
 from pipelabs.services import api_key_rights, api_keys
 from pipelabs.services.api_key_rows import destroy, locked
 from tests.make import flipped, make_client, make_credentials, make_exchange
+from tests.stub_exchange import Scenario, credentials
 
 KEYS = "/api/admin/api-keys"
 NOBODY = "31113ba9-d54f-4b34-8877-19e7dc1b7084"

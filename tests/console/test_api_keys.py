@@ -2,10 +2,10 @@ import re
 
 import pytest
 
-from dev.stub_exchange import Scenario, credentials
 from pipelabs.models import Role
 from tests.browser import NARROW, axe_violations
 from tests.make import make_wallet
+from tests.stub_exchange import Scenario, credentials
 
 COUNT = """window.sent = 0;
 addEventListener("submit", (event) => {

@@ -3,9 +3,9 @@ import os
 
 import pytest
 
-from dev.bench import bare, markets, report, stage, statements, usage, vault
-from dev.bench.load import WrongAnswer, percentile, read_wrk, refuse_wrong
-from dev.bench.rounds import BARE, CREATE, KEYED, PGBENCH, SINGLE, START, STEADY
+from bench import bare, markets, report, stage, statements, usage, vault
+from bench.load import WrongAnswer, percentile, read_wrk, refuse_wrong
+from bench.rounds import BARE, CREATE, KEYED, PGBENCH, SINGLE, START, STEADY
 from dev.errors import CannotStart
 
 DONE = "Running 8s test\ndone requests=40 us=8000000 p50=2500 p99=9000 errors=0\n"

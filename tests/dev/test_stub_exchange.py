@@ -7,11 +7,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from dev.stub_exchange import SLUGS, Scenario, __main__, credentials, keys, running, tokens
-from dev.stub_exchange.answers import ANSWERS
-from dev.stub_exchange.faults import REFUSALS, Fault
-from dev.stub_exchange.request import Request
-from dev.stub_exchange.signatures import CHECKS
+from tests.stub_exchange import SLUGS, Scenario, __main__, credentials, keys, running, tokens
+from tests.stub_exchange.answers import ANSWERS
+from tests.stub_exchange.faults import REFUSALS, Fault
+from tests.stub_exchange.request import Request
+from tests.stub_exchange.signatures import CHECKS
 
 
 @pytest.fixture
@@ -187,7 +187,7 @@ def test_the_keys_of_an_exchange_are_printed_to_paste(capsys, slug):
 
 
 def test_it_serves_until_it_is_interrupted():
-    words = [sys.executable, "-m", "dev.stub_exchange", "--port", "0"]
+    words = [sys.executable, "-m", "tests.stub_exchange", "--port", "0"]
 
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as program:
         line = next(iter(program.stdout or []))

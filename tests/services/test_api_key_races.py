@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import update
 
-from dev.stub_exchange import Scenario, credentials
 from pipelabs.errors import Duplicate, IllegalMove
 from pipelabs.extensions import db, unit_of_work
 from pipelabs.models import Client, ExchangeAPIKey, KeyStage, KeyStatus, Status
@@ -17,6 +16,7 @@ from pipelabs.services.api_keys import add_key, revoke_key, update_key, verify_k
 from tests.fleet import wait_for
 from tests.locks import held, meet, waiting
 from tests.make import make_actor, make_client, make_credentials, make_exchange, make_key, make_said
+from tests.stub_exchange import Scenario, credentials
 
 ACTOR = make_actor()
 

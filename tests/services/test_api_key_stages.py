@@ -3,7 +3,6 @@ from datetime import timedelta
 import pytest
 import time_machine
 
-from dev.stub_exchange import Scenario, credentials
 from pipelabs.audit import Event
 from pipelabs.errors import Duplicate, IllegalMove, InvalidInput, NotFound
 from pipelabs.extensions import db
@@ -20,6 +19,7 @@ from pipelabs.services.api_key_stages import (
     roll_back,
 )
 from tests.make import make_actor, make_client, make_credentials, make_exchange, make_key
+from tests.stub_exchange import Scenario, credentials
 
 ACTOR = make_actor()
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from dev.stub_exchange import Scenario, credentials, running
 from pipelabs import xray
 from pipelabs.xray import ask
+from tests.stub_exchange import Scenario, credentials, running
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ import threading
 
 import pytest
 
-from dev.stub_exchange import Scenario, credentials
-from dev.stub_exchange.server import Handler
 from pipelabs import xray
 from pipelabs.xray import ask
 from pipelabs.xray.report import Failure, Target
+from tests.stub_exchange import Scenario, credentials
+from tests.stub_exchange.server import Handler
 
 
 def question(target, scenario=Scenario.READ_ONLY, **changes):

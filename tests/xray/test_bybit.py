@@ -2,10 +2,10 @@ import copy
 
 import pytest
 
-from dev.stub_exchange import Scenario
-from dev.stub_exchange.answers import ANSWERS, grant
 from pipelabs.xray.bybit import bybit
 from pipelabs.xray.report import Right, Verdict
+from tests.stub_exchange import Scenario
+from tests.stub_exchange.answers import ANSWERS, grant
 
 YES, NO, UNKNOWN = Verdict.YES, Verdict.NO, Verdict.UNKNOWN
 

@@ -1,9 +1,9 @@
 import ccxt
 import pytest
 
-from dev.stub_exchange import Scenario, credentials
 from pipelabs import xray
 from pipelabs.xray.report import Failure, Verdict
+from tests.stub_exchange import Scenario, credentials
 
 
 @pytest.mark.parametrize("place", ["perm", "ip"])

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from dev.stub_exchange import SLUGS, Scenario, credentials
-from dev.stub_exchange.answers import ANSWERS, EXPIRES_AT
 from pipelabs import xray
 from pipelabs.xray.report import Failure, Right, Verdict
 from pipelabs.xray.rights import RULES
+from tests.stub_exchange import SLUGS, Scenario, credentials
+from tests.stub_exchange.answers import ANSWERS, EXPIRES_AT
 
 EIGHT = [slug for slug in SLUGS if slug != "kraken"]
 SHOWN = ("cmdline", "environ")

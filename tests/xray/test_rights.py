@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dev.stub_exchange import Scenario
-from dev.stub_exchange.answers import ANSWERS, grant
 from pipelabs.xray.report import Right, Verdict
 from pipelabs.xray.rights import RULES
+from tests.stub_exchange import Scenario
+from tests.stub_exchange.answers import ANSWERS, grant
 
 YES, NO, UNKNOWN = Verdict.YES, Verdict.NO, Verdict.UNKNOWN
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from urllib.parse import parse_qs
 
-from dev.stub_exchange import tokens
-from dev.stub_exchange.faults import Fault
-from dev.stub_exchange.request import Known, Request
+from tests.stub_exchange import tokens
+from tests.stub_exchange.faults import Fault
+from tests.stub_exchange.request import Known, Request
 
 
 def _digest(secret: str, text: str, name: str = "sha256") -> hmac.HMAC:

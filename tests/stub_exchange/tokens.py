@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from dev.stub_exchange.faults import Fault
-from dev.stub_exchange.request import Known, Request
+from tests.stub_exchange.faults import Fault
+from tests.stub_exchange.request import Known, Request
 
 
 def subject(headers: Mapping[str, str]) -> str:

@@ -7,9 +7,9 @@ import os
 from contextlib import ExitStack
 from pathlib import Path
 
-from dev.bench import markets, pages, report, usage, vault
-from dev.bench.rounds import play
-from dev.bench.stage import NO_PGBENCH, set_up
+from bench import markets, pages, report, usage, vault
+from bench.rounds import play
+from bench.stage import NO_PGBENCH, set_up
 from dev.errors import CannotStart
 
 RESULTS = Path(__file__).with_name("results.json")

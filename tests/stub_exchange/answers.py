@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from dev.stub_exchange.accounts import Scenario
+from tests.stub_exchange.accounts import Scenario
 
 EXPIRES_AT = datetime(2031, 5, 15, 3, 21, 5, tzinfo=UTC)
 ADDRESS = "127.0.0.1"

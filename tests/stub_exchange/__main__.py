@@ -1,4 +1,4 @@
-"""`python -m dev.stub_exchange [--port 9100]`, or `--keys okx` for keys to paste into a form."""
+"""`python -m tests.stub_exchange [--port 9100]`, or `--keys okx` for keys to paste into a form."""
 
 import argparse
 import sys
@@ -6,12 +6,12 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 
-from dev.stub_exchange import SLUGS, keys, running
+from tests.stub_exchange import SLUGS, keys, running
 
 
 def main(words: Sequence[str]) -> int:
     """Serve until Ctrl-C, or print an exchange's keys."""
-    parser = argparse.ArgumentParser(prog="python -m dev.stub_exchange", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.stub_exchange", description=main.__doc__)
     parser.add_argument("--port", type=int, default=9100)
     parser.add_argument("--keys", choices=SLUGS, metavar="SLUG", help="one of " + ", ".join(SLUGS))
     asked = parser.parse_args(words)

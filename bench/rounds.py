@@ -4,9 +4,9 @@ import os
 import time
 from collections.abc import Callable, Mapping
 
-from dev.bench import load, statements, usage
-from dev.bench.load import Loaded, percentile
-from dev.bench.stage import Serving, Stage
+from bench import load, statements, usage
+from bench.load import Loaded, percentile
+from bench.stage import Serving, Stage
 
 BARE = "bare view, 32 connections"
 CREATE = "create, 32 connections"

@@ -10,9 +10,9 @@ from importlib import metadata
 from statistics import median
 from typing import Any
 
-from dev.bench.markets import ADDED, MATRIX_PAGE, OWN_PAGE
-from dev.bench.rounds import BARE, CREATE, KEYED, PGBENCH, SINGLE, START, STEADY, Round
-from dev.bench.vault import OPEN, ROTATION, SEAL
+from bench.markets import ADDED, MATRIX_PAGE, OWN_PAGE
+from bench.rounds import BARE, CREATE, KEYED, PGBENCH, SINGLE, START, STEADY, Round
+from bench.vault import OPEN, ROTATION, SEAL
 
 HEADINGS = {
     "requests_s": "requests/s",

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from sqlalchemy import make_url
 
+from bench.load import Loaded, WrongAnswer, percentile
 from dev import programs
-from dev.bench.load import Loaded, WrongAnswer, percentile
 from dev.launcher import Launcher
 from dev.processes import Program
 
@@ -82,7 +82,7 @@ def run(
 
 
 def read(recorded: str) -> tuple[str, str]:
-    """Return the token and the script from what `dev.bench.record` printed last."""
+    """Return the token and the script from what `bench.record` printed last."""
     facts = json.loads(recorded.splitlines()[-1])
     return facts["token"], script(*facts["statements"])
 

@@ -13,8 +13,8 @@ from uuid import UUID, uuid4
 import psycopg2
 from psycopg2.extras import execute_values
 
-from dev.bench.load import WrongAnswer
-from dev.bench.stage import Stage, said
+from bench.load import WrongAnswer
+from bench.stage import Stage, said
 from pipelabs.crypto import WRAP_LABEL, derive, parse_ring
 from pipelabs.sealing import Binding, Secret, Vault
 
@@ -86,7 +86,7 @@ def _rotation(stage: Stage, vault: Vault, count: int) -> float:
         for version in range(2, ROTATIONS + 2):
             ring = f"{version}:{base64.b64encode(secrets.token_bytes(32)).decode()},{ring}"
             environment = {**stage.environment, "VAULT_KEYS": ring}
-            told = said(stage.launcher, environment, ["-m", "dev.bench.rotate"])
+            told = said(stage.launcher, environment, ["-m", "bench.rotate"])
             rates.append(count / float(told.split()[-1]))
             cursor.execute(VERSIONS)
             if (found := cursor.fetchall()) != [(version, count)]:

@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 
 import psycopg2
 
-from dev.bench.load import WrongAnswer
-from dev.bench.stage import OWNER, Serving, Stage
+from bench.load import WrongAnswer
+from bench.stage import OWNER, Serving, Stage
 from dev.listening import HOST
 
 CLIENTS, EVENTS = 100_000, 1_000_000

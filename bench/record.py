@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from psycopg2.extensions import cursor
 
 import config
-from dev.bench.load import PATH
+from bench.load import PATH
 from pipelabs import create_app
 
 

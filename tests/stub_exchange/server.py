@@ -11,11 +11,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 from dev.listening import HOST
-from dev.stub_exchange.accounts import Scenario, credentials, find_scenario
-from dev.stub_exchange.answers import ANSWERS, grant
-from dev.stub_exchange.faults import REFUSALS, Fault, Refusal
-from dev.stub_exchange.request import Request
-from dev.stub_exchange.signatures import CHECKS, api_key
+from tests.stub_exchange.accounts import Scenario, credentials, find_scenario
+from tests.stub_exchange.answers import ANSWERS, grant
+from tests.stub_exchange.faults import REFUSALS, Fault, Refusal
+from tests.stub_exchange.request import Request
+from tests.stub_exchange.signatures import CHECKS, api_key
 
 HOUR_S = 3600
 PATIENCE_S = 60.0

@@ -11,8 +11,8 @@ from typing import Any
 
 import psycopg2
 
-from dev.bench.pages import answer, median_ms, sign_in
-from dev.bench.stage import Stage
+from bench.pages import answer, median_ms, sign_in
+from bench.stage import Stage
 from dev.listening import HOST
 
 OWN_PAGE = "a client's 300 markets, page, ms"

@@ -14,9 +14,9 @@ from pathlib import Path
 import psycopg2
 import redis
 
+from bench import statements, usage
+from bench.load import PATH, WrongAnswer
 from dev import gunicorn, programs, servers
-from dev.bench import statements, usage
-from dev.bench.load import PATH, WrongAnswer
 from dev.errors import CannotStart
 from dev.gunicorn import ROOT
 from dev.launcher import Launcher
@@ -87,8 +87,8 @@ class Stage:
     def bare(self) -> Iterator[Serving]:
         """Serve the bare view, with the same settings, until the block ends."""
         file = self.folder / "bare.conf.py"
-        file.write_text(said(self.launcher, self.environment, ["-m", "dev.bench.bare"]))
-        with self._serving("-c", str(file), "dev.bench.bare:app") as running:
+        file.write_text(said(self.launcher, self.environment, ["-m", "bench.bare"]))
+        with self._serving("-c", str(file), "bench.bare:app") as running:
             yield running
 
     @contextmanager
@@ -176,7 +176,7 @@ def _prepare(launcher: Launcher, environment: Mapping[str, str], password: str) 
     # an instance of its own: else the application would write lines for pgbench's audit rows
     log = environment["AUDIT_LOG_FILE"] + ".pgbench"
     apart = {**environment, "INSTANCE": "pgbench", "AUDIT_LOG_FILE": log}
-    return statements.read(said(launcher, apart, ["-m", "dev.bench.record", OWNER], password))
+    return statements.read(said(launcher, apart, ["-m", "bench.record", OWNER], password))
 
 
 def _stores(started: servers.Servers) -> tuple[dict[str, str], dict[str, int]]:
