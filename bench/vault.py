@@ -15,8 +15,10 @@ from psycopg2.extras import execute_values
 
 from bench.load import WrongAnswer
 from bench.stage import Stage, said
-from pipelabs.crypto import WRAP_LABEL, derive, parse_ring
-from pipelabs.sealing import Binding, Secret, Vault
+from pipelabs.crypto import derive, parse_ring
+from pipelabs.models.envelopes import EncryptionContext
+from pipelabs.sealing import Secret, Vault
+from pipelabs.vault_ring import KEK_LABEL
 
 SEAL = "seal one key's credentials, µs"
 OPEN = "open one key's credentials, µs"
@@ -42,7 +44,7 @@ VALUES %s
 """
 ROW = (
     "(%(id)s, now(), now(), %(client)s, %(exchange)s, %(id)s, false, '', 'live', 'verified', '',"
-    " '', '{}', %(sealed)s, %(version)s, '{}', 1)"
+    " '', '{}', %(envelope)s, %(version)s, '{}', 1)"
 )
 VERSIONS = "SELECT key_version, count(*) FROM exchange_api_keys GROUP BY 1"
 
@@ -50,17 +52,17 @@ VERSIONS = "SELECT key_version, count(*) FROM exchange_api_keys GROUP BY 1"
 def play(stage: Stage, share: float = 1) -> dict[str, float]:
     """Return what sealing and opening take, and how many of a share of the rows a rotation does."""
     vault = _vault(stage.environment["VAULT_KEYS"])
-    binding = Binding(uuid4(), uuid4(), EXCHANGE, "credentials")
-    sealed = vault.seal(DOCUMENT, binding)
+    context = EncryptionContext(uuid4(), uuid4(), EXCHANGE, "credentials")
+    envelope = vault.encrypt(DOCUMENT, context)
     return {
-        SEAL: _median_us(lambda: vault.seal(DOCUMENT, binding)),
-        OPEN: _median_us(lambda: vault.reveal(sealed, binding)),
+        SEAL: _median_us(lambda: vault.encrypt(DOCUMENT, context)),
+        OPEN: _median_us(lambda: vault.decrypt(envelope, context)),
         ROTATION: _rotation(stage, vault, max(int(ROWS * share), FEWEST)),
     }
 
 
 def _vault(ring: str) -> Vault:
-    return Vault({version: derive(root, WRAP_LABEL) for version, root in parse_ring(ring).items()})
+    return Vault({version: derive(root, KEK_LABEL) for version, root in parse_ring(ring).items()})
 
 
 def _median_us(act: Callable[[], object]) -> float:
@@ -97,11 +99,13 @@ def _rotation(stage: Stage, vault: Vault, count: int) -> float:
 def _rows(vault: Vault, client: UUID, count: int) -> Iterator[Mapping[str, Any]]:
     for _ in range(count):
         record = uuid4()
-        sealed = vault.seal(DOCUMENT, Binding(record, client, EXCHANGE, "credentials"))
+        envelope = vault.encrypt(
+            DOCUMENT, EncryptionContext(record, client, EXCHANGE, "credentials")
+        )
         yield {
             "id": str(record),
             "client": str(client),
             "exchange": EXCHANGE,
-            "sealed": sealed.blob,
-            "version": sealed.key_version,
+            "envelope": envelope.blob,
+            "version": envelope.kek_version,
         }

@@ -2,11 +2,8 @@
 
 from flask import Flask
 
-import config as settings
-from pipelabs import admin, api, audit, cli, crypto, extensions, logs, web
-
-PARTS = (crypto, audit, web, extensions, logs, api, admin, cli)
-"""In start-up order: `web` names the caller before the limiter in `extensions` counts it."""
+from config import check
+from pipelabs import admin, api, audit_file, cli, crypto, extensions, logs, vault_ring, web
 
 
 def create_app(config: str | object = "config.Development") -> Flask:
@@ -16,7 +13,14 @@ def create_app(config: str | object = "config.Development") -> Flask:
     """
     app = Flask(__name__)
     app.config.from_object(config)
-    settings.check(app.config)
-    for part in PARTS:
-        part.init_app(app)
+    check(app.config)
+    crypto.init_app(app)
+    vault_ring.init_app(app)
+    audit_file.configure(app.config["AUDIT_LOG_FILE"])
+    web.init_app(app)
+    extensions.init_app(app)
+    logs.init_app(app)
+    api.init_app(app)
+    admin.init_app(app)
+    cli.init_app(app)
     return app

@@ -4,24 +4,23 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from time import perf_counter
 from typing import Any, cast
 from uuid import UUID, uuid4
 
-from flask import Flask, current_app
 from sqlalchemy import Table, insert
 from sqlalchemy.exc import DBAPIError
 
-from pipelabs import audit_file, audit_folds, audit_lines
+from pipelabs import audit_folds, audit_lines
+from pipelabs.actor import Actor
 from pipelabs.audit_events import Event
 from pipelabs.crypto import current_audit_key
 from pipelabs.errors import Unavailable
 from pipelabs.extensions import run, unit_of_work
-from pipelabs.models import AuditEvent, Outcome, Permission, Role, now
+from pipelabs.models import AuditEvent, Outcome, now
+from pipelabs.settings import setting
 
-__all__ = ["Actor", "Attempt", "Event", "init_app", "mac", "record", "refuse", "replay"]
 TABLE = cast(Table, AuditEvent.__table__)
 INSERT = insert(TABLE).returning(TABLE.c.id)
 """Built once: every write has one."""
@@ -36,38 +35,6 @@ CREATING = {
     Event.TOKEN_PAIR_CREATED,
 }
 """Events whose answer is 201."""
-
-
-@dataclass(frozen=True, slots=True)
-class Actor:
-    """Who acts and from where; `name` is an e-mail address, `cli:<unix user>`, or nobody's.
-
-    `token` is the prefix of the API token that calls; its permissions may be fewer than the role's.
-    """
-
-    request_id: str
-    address: str | None = None
-    name: str | None = None
-    admin_id: UUID | None = None
-    session_id: UUID | None = None
-    role: Role | None = None
-    permissions: frozenset[Permission] = frozenset()
-    token: str | None = None
-    must_change_password: bool = False
-    is_unseen: bool = False
-    has_folded: bool = False
-    started: float = field(default_factory=perf_counter)
-
-    @property
-    def caller(self) -> str:
-        """Return whose budget and whose floods these are; never empty."""
-        if self.admin_id:
-            return f"admin:{self.admin_id}"
-        return f"ip:{self.address}" if self.address else self.name or "nobody"
-
-    def elapsed_ms(self) -> float:
-        """Return milliseconds since the request came in, to one decimal."""
-        return round((perf_counter() - self.started) * 1000, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,18 +101,13 @@ def mac(row: Mapping[str, Any], secret: bytes) -> bytes:
     return hmac.digest(secret, text.encode(), hashlib.sha256)
 
 
-def init_app(app: Flask) -> None:
-    """Open the console and the file that lines are written to."""
-    audit_file.init_app(app)
-
-
 def _row(
     happened: Event, actor: Actor, outcome: Outcome, http: int | None, ms: float
 ) -> dict[str, Any]:
     return {
         "uid": uuid4(),
         "at": now(),
-        "instance": current_app.config["INSTANCE"],
+        "instance": setting("INSTANCE"),
         "admin_id": actor.admin_id,
         "actor": actor.name,
         "address": actor.address,

@@ -15,8 +15,6 @@ from logging.handlers import WatchedFileHandler
 from pathlib import Path
 from typing import Any, TextIO, cast
 
-from flask import Flask
-
 from pipelabs.audit_line import line
 
 logger = logging.getLogger("pipelabs.audit")
@@ -148,15 +146,15 @@ def file_handler() -> AuditFileHandler:
     return next(one for one in logger.handlers if isinstance(one, AuditFileHandler))
 
 
-def init_app(app: Flask) -> None:
-    """Point the audit logger at the console and at the file of the settings."""
+def configure(path: str) -> None:
+    """Point the audit logger at the console and at the file."""
     logger.setLevel(logging.INFO)
     logger.propagate = False
     for handler in list(logger.handlers):
         logger.removeHandler(handler)
         handler.close()
     logger.addHandler(ConsoleHandler())
-    logger.addHandler(AuditFileHandler(app.config["AUDIT_LOG_FILE"]))
+    logger.addHandler(AuditFileHandler(path))
 
 
 def _private(path: str, flags: int) -> int:

@@ -6,7 +6,7 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session, SessionTransaction
 
 from pipelabs import audit_file
-from pipelabs.extensions import UnitSession, db
+from pipelabs.extensions import AuditedSession, db
 
 PENDING = "pipelabs.audit_rows"
 """Where a session keeps the rows whose lines are written once it has committed."""
@@ -23,26 +23,26 @@ def _pending(session: Session) -> list[dict[str, Any]]:
     return cast(list[dict[str, Any]], session.info.setdefault(PENDING, []))
 
 
-@event.listens_for(UnitSession, "after_transaction_create")
+@event.listens_for(AuditedSession, "after_transaction_create")
 def _mark(session: Session, begun: SessionTransaction) -> None:
     """Remember how many rows were there when a savepoint began."""
     if begun.nested:
         session.info.setdefault(MARKS, {})[begun] = len(_pending(session))
 
 
-@event.listens_for(UnitSession, "after_rollback")
+@event.listens_for(AuditedSession, "after_rollback")
 def _forget_lines(session: Session) -> None:
     """Forget the rows of what is rolled back: those since the savepoint, or all."""
     savepoint = session.get_nested_transaction()
     del _pending(session)[session.info[MARKS][savepoint] if savepoint else 0 :]
 
 
-@event.listens_for(UnitSession, "after_transaction_end")
+@event.listens_for(AuditedSession, "after_transaction_end")
 def _unmark(session: Session, ended: SessionTransaction) -> None:
     session.info.get(MARKS, {}).pop(ended, None)
 
 
-@event.listens_for(UnitSession, "after_commit")
+@event.listens_for(AuditedSession, "after_commit")
 def _write_lines(session: Session) -> None:
     # A released savepoint says so too, but may still be rolled back with what is around it.
     if session.in_nested_transaction():

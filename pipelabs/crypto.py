@@ -3,24 +3,22 @@
 import base64
 import binascii
 import hashlib
-import hmac
 from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from flask import Flask, current_app
+from flask import Flask
 
-from pipelabs.errors import Unavailable
-from pipelabs.sealing import KEY_BYTES, Secret, Vault
+from pipelabs.settings import resource
 
-HIGHEST_VERSION = 65_535
-"""A sealed secret names its key in two bytes."""
+KEY_BYTES = 32
+"""AES-256 and HMAC-SHA256 keys alike."""
+MAX_VERSION = 65_535
+"""An envelope names its key-encryption key in two bytes."""
 NEW_RING = (
     "python3 -c 'import base64, os; print(\"1:\" + base64.b64encode(os.urandom(32)).decode())'"
 )
 AUDIT_LABEL = "pipelabs/audit-mac/v1"
-FINGERPRINT_LABEL = "pipelabs/fingerprint/v1"
-WRAP_LABEL = "pipelabs/vault-wrap/v1"
 
 
 class MalformedRing(ValueError):
@@ -48,7 +46,7 @@ def parse_ring(text: str) -> dict[int, bytes]:
     ring: dict[int, bytes] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         version, _, encoded = part.partition(":")
-        if not (version.isascii() and version.isdigit() and int(version[:6]) <= HIGHEST_VERSION):
+        if not (version.isascii() and version.isdigit() and int(version[:6]) <= MAX_VERSION):
             raise MalformedRing("each key is written VERSION:BASE64, VERSION up to 65535")
         if int(version) in ring:
             raise MalformedRing(f"version {int(version)} is named twice")
@@ -73,51 +71,20 @@ def audit_key(ring: dict[int, bytes], secret_key: str) -> Key:
 
 def current_audit_key() -> Key:
     """Return the running application's key for audit rows."""
-    key: Key = current_app.extensions["pipelabs.audit_key"]
+    key: Key = resource("audit_key")
     return key
 
 
-def vault() -> Vault:
-    """Return the running application's vault; raise `Unavailable` where there is no ring."""
-    if not ring_versions():
-        raise Unavailable(
-            "API keys cannot be sealed or opened here: VAULT_KEYS is not set.",
-            code="vault_not_configured",
-        )
-    return _vault()
-
-
-def ring_versions() -> tuple[int, ...]:
-    """Return the versions of the ring, the writing one first; none where there is no ring."""
-    return _vault().versions
-
-
-def fingerprint(exchange: str, api_key: Secret) -> bytes:
-    """Return the keyed hash by which the same key is found again, without opening any.
-
-    Keyed by the secret key, not by the ring, so that a rotation of the ring changes none.
-    """
-    key = derive(current_app.config["SECRET_KEY"].encode(), FINGERPRINT_LABEL)
-    return hmac.digest(key, f"{exchange}\0{api_key.text}".encode(), hashlib.sha256)
-
-
 def init_app(app: Flask) -> None:
-    """Load the ring once; a malformed one stops the start."""
+    """Parse the key ring once; a malformed one stops the start."""
     try:
         ring = parse_ring(app.config["VAULT_KEYS"])
     except MalformedRing as error:
         raise MalformedRing(
             f"VAULT_KEYS: {error}; for a new ring set it to the output of: {NEW_RING}"
         ) from None
-    app.extensions["pipelabs.vault"] = Vault(
-        {version: derive(root, WRAP_LABEL) for version, root in ring.items()}
-    )
+    app.extensions["pipelabs.key_ring"] = ring
     app.extensions["pipelabs.audit_key"] = audit_key(ring, app.config["SECRET_KEY"])
-
-
-def _vault() -> Vault:
-    found: Vault = current_app.extensions["pipelabs.vault"]
-    return found
 
 
 def _decoded(encoded: str, version: int) -> bytes:

@@ -9,7 +9,7 @@ from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipelabs import audit_file
-from pipelabs.audit import Actor
+from pipelabs.actor import Actor
 from pipelabs.errors import PipeLabsError
 from pipelabs.extensions import unit_of_work
 from pipelabs.services import api_key_stages, audit, vault

@@ -6,46 +6,12 @@
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import cache
 from pathlib import Path
 
+from pipelabs.models.exchanges import Credential, Kind, SymbolStyle
+
 FILE = Path(__file__).with_name("exchanges.json")
-
-
-class Kind(StrEnum):
-    """What is traded there."""
-
-    SPOT = "spot"
-    DERIVATIVES = "derivatives"
-    BOTH = "both"
-
-
-class SymbolStyle(StrEnum):
-    """How an exchange writes `BTC/USDT`; where no rule gives its spelling, somebody tells it."""
-
-    JOINED = "joined"
-    LOWER_JOINED = "lower_joined"
-    DASH = "dash"
-    UNDERSCORE = "underscore"
-    LOWER_UNDERSCORE = "lower_underscore"
-    SLASH = "slash"
-    OWN = "own"
-
-
-class Credential(StrEnum):
-    """A field that an exchange may ask for beside the key; ccxt has other names for some."""
-
-    API_KEY = "api_key"
-    API_SECRET = "api_secret"
-    PASSPHRASE = "passphrase"
-    UID = "uid"
-    ACCOUNT_ID = "account_id"
-    LOGIN = "login"
-    TOKEN = "token"
-    PRIVATE_KEY = "private_key"
-    WALLET_ADDRESS = "wallet_address"
-    TWO_FACTOR = "two_factor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +62,12 @@ def find(text: str) -> KnownExchange | None:
     """Return the exchange with this slug or alias, in any case."""
     slug = text.strip().lower()
     return known().get(_aliases().get(slug, slug))
+
+
+def can_be_probed(slug: str) -> bool:
+    """Return whether the exchange can be asked which permissions an API key has."""
+    exchange = find(slug)
+    return exchange is not None and exchange.ccxt_id is not None
 
 
 @cache

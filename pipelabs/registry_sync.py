@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from pipelabs.registry import FILE, Credential, Kind, SymbolStyle
+from pipelabs.models.exchanges import Credential, Kind, SymbolStyle
+from pipelabs.registry import FILE
 
 Row = Mapping[str, Any]
 """A row of the file; of ccxt's, the row that a new exchange would have."""

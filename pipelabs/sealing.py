@@ -1,24 +1,29 @@
-"""Sealing: a secret as it lies in the database, bound to its record and wrapped by the ring."""
+"""Envelope encryption: each secret under a data-encryption key of its own, wrapped by the key ring.
+
+AES-256-GCM twice. The ciphertext is bound to its record, the wrapped key to the version of its
+key-encryption key (KEK) as well, so a rotation re-wraps the data-encryption key (DEK) and leaves
+the ciphertext unchanged.
+"""
 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from pipelabs.errors import Undecryptable
+from pipelabs.models.envelopes import (
+    CIPHERTEXT_AT,
+    FORMAT_VERSION,
+    KEK_VERSION_BYTES,
+    KEY_BYTES,
+    NONCE_BYTES,
+    EncryptionContext,
+    Envelope,
+)
 
-KEY_BYTES = 32
-"""AES-256 and HMAC-SHA256 keys alike."""
-SEAL_LABEL = b"pipelabs/exkey/v1"
-FORM = b"\x01"
-"""First byte of what is sealed; another layout would begin with another."""
-NONCE_BYTES, TAG_BYTES, VERSION_BYTES = 12, 16, 2
-WRAPPED_END = len(FORM) + VERSION_BYTES + NONCE_BYTES + KEY_BYTES + TAG_BYTES
-"""Where the wrapped data key ends and the ciphertext's nonce begins."""
-ALTERED = "It cannot be opened: it was altered, or belongs to another record."
+ALTERED = "It can't be decrypted: it was altered, or belongs to another record."
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,89 +36,53 @@ class Secret:
         return "Secret()"
 
 
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """What a sealed text belongs to; moved to another record, client or field it does not open."""
-
-    record: UUID
-    client: UUID
-    exchange: str
-    field: str
-
-    def data(self, *more: bytes) -> bytes:
-        """Return the associated data: every part after its length, so that none can borrow."""
-        own = (self.record.bytes, self.client.bytes, self.exchange.encode(), self.field.encode())
-        return b"".join(len(part).to_bytes(2, "big") + part for part in (SEAL_LABEL, *own, *more))
-
-
-@dataclass(frozen=True, slots=True)
-class Sealed:
-    """A text as it lies in the database: form, key version, wrapped data key, ciphertext."""
-
-    blob: bytes = field(repr=False)
-
-    @property
-    def key_version(self) -> int:
-        """Return the version of the ring's key that wraps it; the wrap proves that it is true."""
-        return int.from_bytes(self.blob[len(FORM) : len(FORM) + VERSION_BYTES], "big")
-
-    @property
-    def ciphertext(self) -> bytes:
-        """Return what a rotation leaves as it is: the nonce, the sealed text and its tag."""
-        return self.blob[WRAPPED_END:]
-
-
 class Vault:
-    """The ring at work: seals under its first key, opens under any.
+    """Encrypts under the first key of the ring, decrypts under any."""
 
-    AES-256-GCM twice: a data key of its own for each text, and the ring's key around that. The
-    text is bound to its record; the wrap to the key's version too, so re-wrapping leaves the
-    ciphertext as it is.
-    """
-
-    def __init__(self, wraps: Mapping[int, bytes]) -> None:
-        """Take the keys made of the ring's for this purpose alone, the writing one first."""
-        self._wraps = {version: AESGCM(key) for version, key in wraps.items()}
+    def __init__(self, keks: Mapping[int, bytes]) -> None:
+        """`keks` maps version to key-encryption key, the one to encrypt with first."""
+        self._keks = {version: AESGCM(key) for version, key in keks.items()}
 
     @property
     def versions(self) -> tuple[int, ...]:
-        """Return the versions in the ring, the writing one first."""
-        return tuple(self._wraps)
+        """Return the versions in the ring, the one to encrypt with first."""
+        return tuple(self._keks)
 
-    def seal(self, secret: Secret, binding: Binding) -> Sealed:
-        """Return the secret sealed; twice the same secret is never twice the same bytes."""
-        key, nonce = AESGCM.generate_key(KEY_BYTES * 8), os.urandom(NONCE_BYTES)
-        text = nonce + AESGCM(key).encrypt(nonce, secret.text.encode(), binding.data())
-        return Sealed(self._wrapped(key, binding) + text)
+    def encrypt(self, secret: Secret, context: EncryptionContext) -> Envelope:
+        """Return the encrypted secret; encrypting it twice gives different bytes."""
+        dek, nonce = AESGCM.generate_key(KEY_BYTES * 8), os.urandom(NONCE_BYTES)
+        text = AESGCM(dek).encrypt(nonce, secret.text.encode(), context.associated_data())
+        return Envelope(self._wrap(dek, context) + nonce + text)
 
-    def reveal(self, sealed: Sealed, binding: Binding) -> Secret:
-        """Return the secret; raise `Undecryptable` if any bit of it or its binding has changed."""
-        key, text = self._data_key(sealed, binding), sealed.ciphertext
+    def decrypt(self, envelope: Envelope, context: EncryptionContext) -> Secret:
+        """Return the secret; raise `Undecryptable` if a bit of it or of its context has changed."""
+        dek, text = self._unwrap(envelope, context), envelope.ciphertext
         try:
-            plain = AESGCM(key).decrypt(text[:NONCE_BYTES], text[NONCE_BYTES:], binding.data())
+            plain = AESGCM(dek).decrypt(
+                text[:NONCE_BYTES], text[NONCE_BYTES:], context.associated_data()
+            )
         except (InvalidTag, ValueError):
             raise Undecryptable(ALTERED) from None
         return Secret(plain.decode())
 
-    def rewrap(self, sealed: Sealed, binding: Binding) -> Sealed:
-        """Return the same ciphertext with its data key under the ring's first key."""
-        key = self._data_key(sealed, binding)
-        return Sealed(self._wrapped(key, binding) + sealed.ciphertext)
+    def rewrap(self, envelope: Envelope, context: EncryptionContext) -> Envelope:
+        """Return the same ciphertext with its data key wrapped by the first key of the ring."""
+        return Envelope(self._wrap(self._unwrap(envelope, context), context) + envelope.ciphertext)
 
-    def _wrapped(self, key: bytes, binding: Binding) -> bytes:
-        newest = self.versions[0]
-        version, nonce = newest.to_bytes(VERSION_BYTES, "big"), os.urandom(NONCE_BYTES)
-        wrapped = self._wraps[newest].encrypt(nonce, key, binding.data(FORM + version))
-        return FORM + version + nonce + wrapped
+    def _wrap(self, dek: bytes, context: EncryptionContext) -> bytes:
+        version, nonce = self.versions[0], os.urandom(NONCE_BYTES)
+        head = FORMAT_VERSION + version.to_bytes(KEK_VERSION_BYTES, "big")
+        return head + nonce + self._keks[version].encrypt(nonce, dek, context.associated_data(head))
 
-    def _data_key(self, sealed: Sealed, binding: Binding) -> bytes:
-        head = sealed.blob[: len(FORM) + VERSION_BYTES]
-        wrap = self._wraps.get(sealed.key_version)
-        if not wrap:
-            raise Undecryptable(f"The key ring lacks version {sealed.key_version}.")
-        nonce_end = len(head) + NONCE_BYTES
-        nonce, wrapped = sealed.blob[len(head) : nonce_end], sealed.blob[nonce_end:WRAPPED_END]
+    def _unwrap(self, envelope: Envelope, context: EncryptionContext) -> bytes:
+        head = envelope.blob[: len(FORMAT_VERSION) + KEK_VERSION_BYTES]
+        kek = self._keks.get(envelope.kek_version)
+        if not kek:
+            raise Undecryptable(f"The key ring lacks version {envelope.kek_version}.")
+        wrapped = envelope.blob[len(head) : CIPHERTEXT_AT]
         try:
-            return wrap.decrypt(nonce, wrapped, binding.data(head))
+            return kek.decrypt(
+                wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], context.associated_data(head)
+            )
         except (InvalidTag, ValueError):
             raise Undecryptable(ALTERED) from None

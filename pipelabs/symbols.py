@@ -2,9 +2,9 @@
 
 import re
 import unicodedata
-from dataclasses import dataclass
 
-from pipelabs.registry import SymbolStyle
+from pipelabs.models.exchanges import SymbolStyle
+from pipelabs.models.token_pairs import Symbol
 
 ASSET_LENGTH = 24
 LONGEST = 3 * ASSET_LENGTH + 2
@@ -25,21 +25,6 @@ SPELLINGS = {
 
 class SymbolError(ValueError):
     """A text that is no pair; the message is a sentence that the caller may read."""
-
-
-@dataclass(frozen=True, slots=True)
-class Symbol:
-    """What is bought and sold, what it is paid in, and, for a swap, what it is settled in."""
-
-    base_asset: str
-    quote_asset: str
-    settle_asset: str | None = None
-
-    @property
-    def text(self) -> str:
-        """Return the one spelling: `BTC/USDT`, a swap as `BTC/USDT:USDT`."""
-        spot = f"{self.base_asset}/{self.quote_asset}"
-        return f"{spot}:{self.settle_asset}" if self.settle_asset else spot
 
 
 def parse(text: str) -> Symbol:

@@ -6,7 +6,8 @@ One row a chain in `CHAINS`. No message quotes what was typed: it may be a priva
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
+
+from pipelabs.models.clients import Chain
 
 MAX_TYPED = 512
 """Nothing longer is looked at; 25 seed words of 8 letters and a Solana key file are below it."""
@@ -39,15 +40,6 @@ _NOBODYS = {
     "1BitcoinEaterAddressDontSendf59kuE": _BURN,
     "T9yD14Nj9j7xAB4dbGeiX9h8unkKHxuWwb": _ZERO,
 }
-
-
-class Chain(StrEnum):
-    """The network an address is on; all EVM networks share one form of address."""
-
-    EVM = "evm"
-    SOLANA = "solana"
-    BITCOIN = "bitcoin"
-    TRON = "tron"
 
 
 class WalletError(ValueError):

@@ -7,18 +7,20 @@ from functools import cache
 from uuid import uuid4
 
 from pipelabs import passwords
-from pipelabs.audit import Actor
+from pipelabs.actor import Actor
 from pipelabs.errors import Unauthenticated
 from pipelabs.extensions import db
 from pipelabs.models import Admin, Bot, Exchange, ExchangeAPIKey, Role, Session, now
-from pipelabs.sealing import Sealed, Secret
+from pipelabs.models.clients import Chain
+from pipelabs.models.envelopes import Envelope
+from pipelabs.sealing import Secret
 from pipelabs.services.api_key_rights import Said
 from pipelabs.services.api_key_rows import store
 from pipelabs.services.clients import create_client
 from pipelabs.services.exchanges import ensure_exchanges
 from pipelabs.services.sessions import Claims, sign_in
 from pipelabs.symbols import parse
-from pipelabs.wallets import Chain, Wallet
+from pipelabs.wallets import Wallet
 from pipelabs.xray import Right
 
 PASSWORD = "a-Long-quiet-evening-42"
@@ -123,7 +125,7 @@ def flipped(sealed, place):
     """The same sealed text with one bit changed."""
     blob = bytearray(sealed.blob)
     blob[place] ^= 1
-    return Sealed(bytes(blob))
+    return Envelope(bytes(blob))
 
 
 def make_said(failure=None, expires_at=None, **verdicts):

@@ -13,58 +13,6 @@ from pipelabs.models import Base, Permission, Role
 ROOT = Path(__file__).parents[1]
 CODE = sorted((ROOT / "pipelabs").rglob("*.py"))
 LONGEST_FUNCTION = 30
-LONGEST_FILE = 230
-DOCUMENTS = {
-    "README.md",
-    "CHANGELOG.md",
-    "docs/operating.md",
-    "docs/decisions.md",
-    "docs/security.md",
-}
-NO_TEST_OF_THEIR_OWN = {
-    "pipelabs/__init__.py": "every test makes the application",
-    "pipelabs/audit_events.py": "lists",
-    "pipelabs/audit_folds.py": "tests/test_audit.py",
-    "pipelabs/audit_line.py": "tests/test_audit_file.py",
-    "pipelabs/audit_lines.py": "tests/test_audit.py",
-    "pipelabs/errors.py": "tests/web/test_errors.py raises each kind",
-    "pipelabs/admin/__init__.py": "registers",
-    "pipelabs/admin/sections.py": "lists",
-    "pipelabs/api/__init__.py": "registers",
-    "pipelabs/cli/__init__.py": "registers",
-    "pipelabs/cli/actors.py": "tests/cli/test_seed.py",
-    "pipelabs/cli/audit.py": "tests/test_audit_file.py",
-    "pipelabs/models/__init__.py": "lists",
-    "pipelabs/models/base.py": "every row has it",
-    "pipelabs/models/idempotency.py": "tests/web/test_idempotency.py",
-    "pipelabs/schemas/__init__.py": "says what the folder is",
-    "pipelabs/admin/api_key_stages.py": "tests/admin/test_api_keys.py",
-    "pipelabs/schemas/api_keys.py": "tests/api/test_api_keys.py",
-    "pipelabs/schemas/api_key_forms.py": "tests/admin/test_api_keys.py",
-    "pipelabs/schemas/credentials.py": "tests/api/test_api_keys.py",
-    "pipelabs/services/api_key_lists.py": "tests/api/test_api_keys.py",
-    "pipelabs/services/api_key_rows.py": "tests/api/test_api_keys.py",
-    "pipelabs/services/api_keys.py": "tests/api/test_api_keys.py",
-    "pipelabs/schemas/admins.py": "tests/api/test_auth.py reads its answers",
-    "pipelabs/schemas/audit.py": "tests/api/test_audit.py",
-    "pipelabs/schemas/characters.py": "tests/schemas/test_fields.py",
-    "pipelabs/schemas/dashboard.py": "tests/api/test_dashboard.py",
-    "pipelabs/schemas/errors.py": "tests/web/test_document.py",
-    "pipelabs/schemas/markets.py": "tests/api/test_markets.py",
-    "pipelabs/schemas/token_pairs.py": "tests/api/test_token_pairs.py",
-    "pipelabs/seeds/__init__.py": "lists",
-    "pipelabs/services/batches.py": "tests/services/test_quoting.py",
-    "pipelabs/services/idempotency.py": "tests/web/test_idempotency.py",
-    "pipelabs/services/__init__.py": "says what the folder is",
-    "pipelabs/web/__init__.py": "tests/web/test_web.py",
-    "pipelabs/web/blueprints.py": "names the parser",
-    "pipelabs/web/console.py": "tests/admin/test_auth.py",
-    "pipelabs/web/health.py": "tests/api/test_health.py",
-    "pipelabs/web/operations.py": "tests/web/test_document.py",
-    "pipelabs/xray/__init__.py": "tests/xray/test_examine.py",
-    "pipelabs/xray/findings.py": "tests/xray/test_rights.py",
-    "pipelabs/xray/report.py": "tests/xray/test_examine.py",
-}
 
 
 def tracked(*patterns):
@@ -153,31 +101,12 @@ def test_imports_stand_at_the_top_unless_they_are_heavy():
     assert inside <= heavy
 
 
-def test_functions_and_files_stay_short():
+def test_functions_stay_short():
     for path in [*CODE, *(ROOT / "dev").rglob("*.py"), ROOT / "config.py"]:
-        text = path.read_text()
-        assert text.count("\n") <= LONGEST_FILE, path
-        for node in ast.walk(ast.parse(text)):
+        for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef):
                 length = (node.end_lineno or 0) - node.lineno + 1
                 assert length <= LONGEST_FUNCTION, f"{path}: {node.name} has {length} lines"
-
-
-def test_every_module_has_its_test():
-    expected = {
-        str(path.relative_to(ROOT)): ROOT
-        / "tests"
-        / path.relative_to(ROOT / "pipelabs").parent
-        / f"test_{path.stem}.py"
-        for path in CODE
-    }
-    without = {module for module, test in expected.items() if not test.exists()}
-
-    assert without == set(NO_TEST_OF_THEIR_OWN)
-
-
-def test_there_are_no_other_documents():
-    assert tracked("*.md") <= DOCUMENTS
 
 
 def test_every_setting_is_in_the_table_of_settings():

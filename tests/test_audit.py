@@ -8,7 +8,7 @@ from sqlalchemy import NullPool, create_engine, text, update
 from sqlalchemy.exc import DBAPIError
 
 from pipelabs import audit, audit_folds
-from pipelabs.audit import Event
+from pipelabs.audit_events import Event
 from pipelabs.audit_file import file_handler
 from pipelabs.crypto import current_audit_key
 from pipelabs.errors import Unavailable

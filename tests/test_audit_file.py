@@ -94,7 +94,7 @@ def file(tmp_path, monkeypatch):
     monkeypatch.setattr(audit_file.logger, "handlers", [])
     app = Flask(__name__)
     app.config["AUDIT_LOG_FILE"] = str(path)
-    audit_file.init_app(app)
+    audit_file.configure(app.config["AUDIT_LOG_FILE"])
     yield path
     with suppress(OSError):  # what a full disk did not take is tried once more
         audit_file.file_handler().close()

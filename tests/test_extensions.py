@@ -2,8 +2,10 @@ import pytest
 from flask import g
 from sqlalchemy.exc import IntegrityError
 
-from pipelabs.extensions import db, finish, is_below, limit_key, unit_of_work
+from pipelabs.extensions import db, finish, unit_of_work
 from pipelabs.models import Admin, Client, Role
+from pipelabs.web.limits import limit_key
+from pipelabs.web.paths import is_below
 from tests.make import QUICK_CLIENT, make_actor, make_admin, make_body
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipelabs.extensions import CONSOLE_PATH, LIMITED_PATH, is_below
 from pipelabs.models import Role
+from pipelabs.web.paths import ADMIN_API_PATH, CONSOLE_PATH, is_below
 
 RAISED = {f"RATELIMIT_{one}": "5000/second" for one in ("CREATE", "GENERAL", "CONSOLE")}
 VALUES = {"uuid": "31113ba9-d54f-4b34-8877-19e7dc1b7084", "int": 7, "string": "okx"}
@@ -40,7 +40,7 @@ def routes(app, prefix):
 def test_the_api_lets_a_role_do_what_it_may_and_nothing_else(app, variant, sign_in, role):
     client, headers = variant(**RAISED).test_client(), sign_in(role, email="who@desk.local")
 
-    for method, address, permission in routes(app, LIMITED_PATH):
+    for method, address, permission in routes(app, ADMIN_API_PATH):
         answer = client.open(address, method=method, headers=headers)
         assert (answer.status_code == 403) is (permission not in role.permissions), address
         assert answer.status_code < 500, address
@@ -61,7 +61,7 @@ def test_pages_let_a_role_do_what_it_may_and_nothing_else(app, browser, role):
 
 
 def test_a_stranger_gets_in_nowhere(app, client):
-    for method, address, _ in routes(app, LIMITED_PATH):
+    for method, address, _ in routes(app, ADMIN_API_PATH):
         assert client.open(address, method=method).status_code == 401, address
     for method, address, _ in routes(app, CONSOLE_PATH):
         answer = client.open(address, method=method)

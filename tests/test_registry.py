@@ -7,7 +7,7 @@ import ccxt
 import pytest
 
 from pipelabs import registry
-from pipelabs.registry import Credential, Kind, SymbolStyle
+from pipelabs.models.exchanges import Credential, Kind, SymbolStyle
 
 EVERY = list(registry.known().values())
 SLUG = re.compile(r"[a-z0-9]{1,40}", re.ASCII)
@@ -159,3 +159,9 @@ def test_the_file_is_a_row_a_line_by_slug_and_small():
     assert slugs == sorted(slugs)
     assert len(slugs) == len(EVERY)
     assert len(text.encode()) < 60_000
+
+
+def test_can_be_probed_needs_an_exchange_that_ccxt_knows():
+    assert registry.can_be_probed("okx")
+    assert not registry.can_be_probed("bitkub")
+    assert not registry.can_be_probed("nowhere")

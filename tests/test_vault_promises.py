@@ -13,13 +13,14 @@ from contextlib import contextmanager, suppress
 import pytest
 from sqlalchemy import func, select, text
 
-from pipelabs.audit import Event
-from pipelabs.crypto import WRAP_LABEL, derive
+from pipelabs.audit_events import Event
+from pipelabs.crypto import derive
 from pipelabs.extensions import db
 from pipelabs.models import AuditEvent, ExchangeAPIKey
 from pipelabs.sealing import Vault
 from pipelabs.services.api_key_rows import get_key, opened
 from pipelabs.services.vault import BATCH
+from pipelabs.vault_ring import KEK_LABEL
 from tests.fleet import ROOT, wait_for
 from tests.locks import held, waiting
 from tests.make import CANARY, make_client, make_exchange, make_key
@@ -34,7 +35,7 @@ def hold(app, monkeypatch):
     roots = {version: os.urandom(32) for version in (1, 2)}
 
     def ring(*versions):
-        vault = Vault({version: derive(roots[version], WRAP_LABEL) for version in versions})
+        vault = Vault({version: derive(roots[version], KEK_LABEL) for version in versions})
         monkeypatch.setitem(app.extensions, "pipelabs.vault", vault)
         return ",".join(f"{one}:{base64.b64encode(roots[one]).decode()}" for one in versions)
 

@@ -6,11 +6,11 @@ from contextlib import suppress
 
 import pytest
 
-from pipelabs.audit import Event
+from pipelabs.audit_events import Event
 from pipelabs.errors import Undecryptable
 from pipelabs.extensions import db
 from pipelabs.models import AuditEvent
-from pipelabs.sealing import Sealed
+from pipelabs.models.envelopes import Envelope
 from pipelabs.services.api_key_rows import get_key, opened
 from tests.make import make_client, make_credentials, make_exchange, make_key
 from tests.sizes import sized
@@ -29,14 +29,14 @@ def bit_flipped(place):
     def change(key, other):
         blob = bytearray(key.credentials.blob)
         blob[secrets.choice(place)] ^= 1 << secrets.randbelow(8)
-        return {"credentials": Sealed(bytes(blob))}
+        return {"credentials": Envelope(bytes(blob))}
 
     return change
 
 
 def other_version(key, other):
     blob = key.credentials.blob
-    return {"credentials": Sealed(blob[:1] + (2).to_bytes(2, "big") + blob[3:]), "key_version": 2}
+    return {"credentials": Envelope(blob[:1] + (2).to_bytes(2, "big") + blob[3:]), "key_version": 2}
 
 
 def taken(name):

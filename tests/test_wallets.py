@@ -7,7 +7,8 @@ from eth_utils.address import to_checksum_address
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipelabs.wallets import CHAINS, Chain, Wallet, WalletError, recognise
+from pipelabs.models.clients import Chain
+from pipelabs.wallets import CHAINS, Wallet, WalletError, recognise
 
 EIP_55 = [
     "0x52908400098527886E0F7030069857D2E4169EE7",

@@ -5,14 +5,15 @@ from uuid import UUID
 from flask import Blueprint, flash, g, make_response, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from pipelabs.audit import Event
+from pipelabs.audit_events import Event
 from pipelabs.extensions import unit_of_work
 from pipelabs.models import Permission, now
-from pipelabs.schemas.admins import Confirmed, PasswordChange
+from pipelabs.schemas.admins import PasswordChange
 from pipelabs.schemas.api_tokens import TokenForm
+from pipelabs.schemas.envelope import Confirmation
 from pipelabs.schemas.paging import ListQuery
 from pipelabs.services import admins, api_tokens, sessions, throttles
-from pipelabs.web import console
+from pipelabs.web import console_session
 from pipelabs.web.auth import needs
 from pipelabs.web.forms import Form, posted, query
 
@@ -53,7 +54,7 @@ def change_password() -> ResponseReturnValue:
     signed_in = admins.change_password(data["current_password"], data["new_password"], g.actor)
     flash("Your password was changed; every other session has ended.", "success")
     answer = make_response(redirect(url_for("admin.account.index"), 303))
-    return console.keep(answer, signed_in)
+    return console_session.keep(answer, signed_in)
 
 
 @bp.post("/sessions/<uuid:session_id>/end")
@@ -105,7 +106,7 @@ def revoke(token_id: UUID) -> ResponseReturnValue:
 def revoke_token(token_id: UUID) -> ResponseReturnValue:
     """Revoke an API token of one's own."""
     token = api_tokens.get_token(token_id, g.actor.admin_id)
-    posted(Confirmed, "admin/account/revoke.html", token=token).load()
+    posted(Confirmation, "admin/account/revoke.html", token=token).load()
     api_tokens.revoke_token(token_id, g.actor.admin_id, g.actor)
     flash(f"{token.name} was revoked.", "success")
     return redirect(url_for("admin.account.index"), 303)

@@ -6,9 +6,10 @@ from uuid import UUID
 from flask import Blueprint, flash, g, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from pipelabs.audit import Event
+from pipelabs.audit_events import Event
 from pipelabs.models import Permission, now
-from pipelabs.schemas.admins import AdminIn, Confirmed, RoleChange
+from pipelabs.schemas.admins import AdminIn, RoleChange
+from pipelabs.schemas.envelope import Confirmation
 from pipelabs.schemas.paging import ListQuery
 from pipelabs.services import admins, api_tokens
 from pipelabs.web.auth import needs
@@ -180,7 +181,7 @@ def _ask(admin_id: UUID, act: Act) -> ResponseReturnValue:
 
 def _confirmed(admin_id: UUID, act: Act) -> None:
     """Take what the page of `_ask` sends; an error from here on shows that page again."""
-    posted(Confirmed, CONFIRM, admin=admins.get_admin(admin_id), act=act).load()
+    posted(Confirmation, CONFIRM, admin=admins.get_admin(admin_id), act=act).load()
 
 
 def _revoke(admin_id: UUID, token_id: UUID) -> Act:

@@ -7,10 +7,10 @@ from flask import Blueprint, flash, g, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from pipelabs import registry
-from pipelabs.audit import Event
+from pipelabs.audit_events import Event
 from pipelabs.models import ExchangeAPIKey, Permission
-from pipelabs.schemas.admins import Confirmed
 from pipelabs.schemas.api_keys import Acceptance, KeyReplacement
+from pipelabs.schemas.envelope import Confirmation
 from pipelabs.services import api_key_rows, api_key_stages, api_keys
 from pipelabs.web.auth import needs
 from pipelabs.web.forms import Form, posted
@@ -134,7 +134,7 @@ def _ask(key_id: UUID, act: Act) -> ResponseReturnValue:
 
 def _confirmed(key_id: UUID, act: Act) -> None:
     """Take what the page of `_ask` sends; an error from here on shows that page again."""
-    posted(Confirmed, CONFIRM, key=api_key_rows.get_key(key_id), act=act).load()
+    posted(Confirmation, CONFIRM, key=api_key_rows.get_key(key_id), act=act).load()
 
 
 def _to(key: ExchangeAPIKey, said: str) -> ResponseReturnValue:

@@ -7,7 +7,7 @@ from flask import Blueprint, flash, g, redirect, render_template, request, url_f
 from flask.typing import ResponseReturnValue
 
 from pipelabs import registry
-from pipelabs.audit import Event
+from pipelabs.audit_events import Event
 from pipelabs.models import ExchangeAPIKey, KeyStage, KeyStatus, Permission, now
 from pipelabs.schemas.api_key_forms import KeyChoice, KeyEdit, KeyForm, KeyTarget
 from pipelabs.schemas.api_keys import ExpiringQuery, KeysQuery

@@ -3,7 +3,7 @@
 from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 
-from pipelabs.audit import Event
+from pipelabs.audit_events import Event
 from pipelabs.models import Outcome, Permission
 from pipelabs.schemas.audit import AuditQuery
 from pipelabs.services import audit_lists

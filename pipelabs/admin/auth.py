@@ -3,13 +3,13 @@
 from flask import Blueprint, flash, g, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from pipelabs.audit import Event
+from pipelabs.audit_events import Event
 from pipelabs.errors import Unauthenticated
 from pipelabs.extensions import unit_of_work
 from pipelabs.models import Permission
 from pipelabs.schemas.admins import SignIn
 from pipelabs.services import sessions, throttles
-from pipelabs.web import console, pages
+from pipelabs.web import console_session, pages
 from pipelabs.web.auth import needs, public
 from pipelabs.web.forms import Form, posted
 
@@ -21,9 +21,9 @@ YEAR_S = 365 * 24 * 3600
 @public()
 def login() -> ResponseReturnValue:
     """Show the sign-in form, or the page asked for to whoever is signed in."""
-    target = console.own_page(request.args.get("next", ""))
+    target = console_session.own_page(request.args.get("next", ""))
     try:
-        console.identify(g.actor)
+        console_session.identify(g.actor)
     except Unauthenticated:
         return render_template("admin/auth/login.html", form=Form(SignIn), target=target)
     return redirect(target, 303)
@@ -33,7 +33,7 @@ def login() -> ResponseReturnValue:
 @public(refused=Event.ADMIN_SIGN_IN_REFUSED)
 def sign_in() -> ResponseReturnValue:
     """Open a session and go where one was going."""
-    target = console.own_page(request.args.get("next", ""))
+    target = console_session.own_page(request.args.get("next", ""))
     form = posted(SignIn, "admin/auth/login.html", target=target)
     data = form.load()
     with unit_of_work():
@@ -43,7 +43,7 @@ def sign_in() -> ResponseReturnValue:
     signed_in = sessions.sign_in(
         data["email"], data["password"], g.actor, request.user_agent.string
     )
-    return console.keep(make_response(redirect(target, 303)), signed_in)
+    return console_session.keep(make_response(redirect(target, 303)), signed_in)
 
 
 @bp.post("/logout")
@@ -52,14 +52,14 @@ def logout() -> ResponseReturnValue:
     """End this session."""
     sessions.sign_out(g.actor)
     flash("You are signed out.", "success")
-    return console.forget(make_response(redirect(url_for("admin.auth.login"), 303)))
+    return console_session.forget(make_response(redirect(url_for("admin.auth.login"), 303)))
 
 
 @bp.post("/theme")
 @needs(Permission.SELF_READ, always=True)
 def theme() -> ResponseReturnValue:
     """Remember how this browser wants its pages: light, dark, or as the system has it."""
-    back = console.own_page(request.form.get("back", ""))
+    back = console_session.own_page(request.form.get("back", ""))
     response = make_response(redirect(back, 303))
     chosen = request.form.get("theme", "")
     if chosen not in pages.THEMES:

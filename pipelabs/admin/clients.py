@@ -6,15 +6,16 @@ from uuid import UUID
 from flask import Blueprint, flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from pipelabs.audit import Event
-from pipelabs.extensions import limit_creates
+from pipelabs.audit_events import Event
 from pipelabs.models import Permission, Status, Tier
+from pipelabs.models.clients import Chain
 from pipelabs.schemas.clients import ClientEdit, ClientIn, ClientsQuery, StatusMove
 from pipelabs.schemas.paging import SIZES
 from pipelabs.services import api_key_lists, client_lists, client_markets, clients
-from pipelabs.wallets import Chain, Wallet, WalletError, recognise
+from pipelabs.wallets import Wallet, WalletError, recognise
 from pipelabs.web.auth import needs
 from pipelabs.web.forms import Form, posted, query
+from pipelabs.web.limits import limit_creates
 
 bp = Blueprint("clients", __name__, url_prefix="/clients")
 CHOICES = {"tier": Tier, "status": Status, "chain": Chain}

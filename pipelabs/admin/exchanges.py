@@ -5,9 +5,10 @@ from typing import NamedTuple
 from flask import Blueprint, flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from pipelabs.audit import Event
+from pipelabs import registry
+from pipelabs.audit_events import Event
 from pipelabs.models import Permission
-from pipelabs.registry import Kind
+from pipelabs.models.exchanges import Kind
 from pipelabs.schemas.exchanges import ExchangeEdit, ExchangesQuery, StandingMove
 from pipelabs.schemas.paging import SIZES
 from pipelabs.services import exchange_lists, exchanges
@@ -62,7 +63,12 @@ def show(exchange: str) -> ResponseReturnValue:
     """Show an exchange, what is set for it, and how much there is at it."""
     found = exchanges.get_exchange(exchange)
     counts = exchange_lists.counts_of(found.slug)
-    return render_template("admin/exchanges/show.html", exchange=found, counts=counts)
+    return render_template(
+        "admin/exchanges/show.html",
+        exchange=found,
+        counts=counts,
+        can_be_probed=registry.can_be_probed(found.slug),
+    )
 
 
 @bp.get("/<string:exchange>/edit")

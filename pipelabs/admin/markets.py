@@ -5,7 +5,7 @@ from uuid import UUID
 from flask import Blueprint, flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from pipelabs.audit import Event
+from pipelabs.audit_events import Event
 from pipelabs.models import MarketStatus, Permission
 from pipelabs.schemas.markets import MarketEdit, MarketIn, MarketMove, MarketsQuery
 from pipelabs.schemas.paging import ListQuery

@@ -5,7 +5,7 @@ from uuid import UUID
 from flask import Blueprint, flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from pipelabs.audit import Event
+from pipelabs.audit_events import Event
 from pipelabs.models import Permission
 from pipelabs.schemas.paging import ListQuery
 from pipelabs.schemas.token_pairs import TokenPairIn, TokenPairsQuery

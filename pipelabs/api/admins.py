@@ -7,17 +7,17 @@ from uuid import UUID
 from flask import g, url_for
 from flask.typing import ResponseReturnValue
 
-from pipelabs.audit import Event
+from pipelabs.audit_events import Event
 from pipelabs.errors import Duplicate, IllegalMove
 from pipelabs.models import Permission
 from pipelabs.schemas.admins import AdminIn, AdminList, AdminPatch, AdminShown, OneTimePassword
 from pipelabs.schemas.api_tokens import TokenList
-from pipelabs.schemas.clients import Done
+from pipelabs.schemas.envelope import Done
 from pipelabs.schemas.paging import ListQuery
 from pipelabs.services import admins, api_tokens
-from pipelabs.web import reply
 from pipelabs.web.auth import needs
 from pipelabs.web.blueprints import StrictBlueprint
+from pipelabs.web.envelope import reply
 from pipelabs.web.examples import ID
 from pipelabs.web.refusals import raises
 

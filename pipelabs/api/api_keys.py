@@ -7,7 +7,7 @@ from uuid import UUID
 from flask import g, url_for
 from flask.typing import ResponseReturnValue
 
-from pipelabs.audit import Event
+from pipelabs.audit_events import Event
 from pipelabs.errors import CanWithdraw, Duplicate, IllegalMove, Stale, Unavailable, Undecryptable
 from pipelabs.models import ExchangeAPIKey, Permission
 from pipelabs.schemas.api_keys import (
@@ -23,9 +23,10 @@ from pipelabs.schemas.api_keys import (
 )
 from pipelabs.services import api_key_lists, api_key_rows, api_key_stages, api_keys
 from pipelabs.services.api_key_rights import CAN_WITHDRAW
-from pipelabs.web import etag_of, expected_version, reply
 from pipelabs.web.auth import needs
 from pipelabs.web.blueprints import StrictBlueprint
+from pipelabs.web.envelope import reply
+from pipelabs.web.etags import etag_of, expected_version
 from pipelabs.web.examples import ID
 from pipelabs.web.refusals import raises
 

@@ -7,15 +7,15 @@ from uuid import UUID
 from flask import g, url_for
 from flask.typing import ResponseReturnValue
 
-from pipelabs.audit import Event
+from pipelabs.audit_events import Event
 from pipelabs.models import Permission
 from pipelabs.schemas.api_tokens import TokenCreated, TokenIn, TokenList, TokenShown
-from pipelabs.schemas.clients import Done
+from pipelabs.schemas.envelope import Done
 from pipelabs.schemas.paging import ListQuery
 from pipelabs.services import api_tokens
-from pipelabs.web import reply
 from pipelabs.web.auth import needs
 from pipelabs.web.blueprints import StrictBlueprint
+from pipelabs.web.envelope import reply
 
 bp = StrictBlueprint("api_tokens", __name__, url_prefix="/admin/tokens")
 

@@ -8,9 +8,9 @@ from flask.typing import ResponseReturnValue
 from pipelabs.models import Permission
 from pipelabs.schemas.audit import AuditEventShown, AuditEventsListed, AuditQuery
 from pipelabs.services import audit_lists
-from pipelabs.web import reply
 from pipelabs.web.auth import needs
 from pipelabs.web.blueprints import StrictBlueprint
+from pipelabs.web.envelope import reply
 
 bp = StrictBlueprint("audit", __name__, url_prefix="/admin/audit-events")
 

@@ -5,16 +5,17 @@ from uuid import UUID
 from flask import g, request
 from flask.typing import ResponseReturnValue
 
-from pipelabs.audit import Event
+from pipelabs.audit_events import Event
 from pipelabs.errors import InvalidInput, Throttled, Unauthenticated
 from pipelabs.extensions import unit_of_work
 from pipelabs.models import Permission
 from pipelabs.schemas.admins import Me, PasswordChange, SessionList, SignedIn, SignIn
-from pipelabs.schemas.clients import Done
+from pipelabs.schemas.envelope import Done
 from pipelabs.services import admins, sessions, throttles
-from pipelabs.web import limits, reply
+from pipelabs.web import limits
 from pipelabs.web.auth import needs, public, renewed, tokens
 from pipelabs.web.blueprints import StrictBlueprint
+from pipelabs.web.envelope import reply
 from pipelabs.web.refusals import raises
 
 bp = StrictBlueprint("auth", __name__, url_prefix="/auth")

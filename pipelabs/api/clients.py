@@ -7,9 +7,8 @@ from uuid import UUID
 from flask import g, url_for
 from flask.typing import ResponseReturnValue
 
-from pipelabs.audit import Event
+from pipelabs.audit_events import Event
 from pipelabs.errors import Duplicate, IllegalMove, Stale
-from pipelabs.extensions import limit_creates
 from pipelabs.models import Permission
 from pipelabs.schemas.clients import (
     ClientCreated,
@@ -21,11 +20,13 @@ from pipelabs.schemas.clients import (
     StatusIn,
 )
 from pipelabs.services import client_lists, clients
-from pipelabs.web import etag_of, expected_version, reply
 from pipelabs.web.auth import needs
 from pipelabs.web.blueprints import StrictBlueprint
+from pipelabs.web.envelope import reply
+from pipelabs.web.etags import etag_of, expected_version
 from pipelabs.web.examples import ID
 from pipelabs.web.idempotency import idempotent
+from pipelabs.web.limits import limit_creates
 from pipelabs.web.refusals import raises
 
 bp = StrictBlueprint("clients", __name__, url_prefix="/admin")

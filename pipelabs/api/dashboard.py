@@ -5,9 +5,10 @@ from flask.typing import ResponseReturnValue
 from pipelabs.models import Permission
 from pipelabs.schemas.dashboard import OverviewShown
 from pipelabs.services import dashboard
-from pipelabs.web import health, reply
+from pipelabs.web import health
 from pipelabs.web.auth import needs
 from pipelabs.web.blueprints import StrictBlueprint
+from pipelabs.web.envelope import reply
 
 bp = StrictBlueprint("dashboard", __name__, url_prefix="/admin")
 

@@ -6,7 +6,7 @@ from typing import Any
 from flask import g
 from flask.typing import ResponseReturnValue
 
-from pipelabs.audit import Event
+from pipelabs.audit_events import Event
 from pipelabs.errors import Stale
 from pipelabs.models import Permission
 from pipelabs.schemas.exchanges import (
@@ -17,9 +17,10 @@ from pipelabs.schemas.exchanges import (
     ExchangesQuery,
 )
 from pipelabs.services import exchange_lists, exchanges
-from pipelabs.web import expected_version, reply
 from pipelabs.web.auth import needs
 from pipelabs.web.blueprints import StrictBlueprint
+from pipelabs.web.envelope import reply
+from pipelabs.web.etags import expected_version
 from pipelabs.web.refusals import raises
 
 bp = StrictBlueprint("exchanges", __name__, url_prefix="/admin/exchanges")

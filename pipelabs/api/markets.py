@@ -7,7 +7,7 @@ from uuid import UUID
 from flask import g, url_for
 from flask.typing import ResponseReturnValue
 
-from pipelabs.audit import Event
+from pipelabs.audit_events import Event
 from pipelabs.errors import Duplicate, IllegalMove, Stale
 from pipelabs.models import Permission
 from pipelabs.schemas.markets import (
@@ -20,9 +20,10 @@ from pipelabs.schemas.markets import (
     MarketsQuery,
 )
 from pipelabs.services import markets
-from pipelabs.web import expected_version, reply
 from pipelabs.web.auth import needs
 from pipelabs.web.blueprints import StrictBlueprint
+from pipelabs.web.envelope import reply
+from pipelabs.web.etags import expected_version
 from pipelabs.web.examples import ID
 from pipelabs.web.idempotency import idempotent
 from pipelabs.web.refusals import raises

@@ -7,7 +7,7 @@ from uuid import UUID
 from flask import g, url_for
 from flask.typing import ResponseReturnValue
 
-from pipelabs.audit import Event
+from pipelabs.audit_events import Event
 from pipelabs.errors import Duplicate
 from pipelabs.models import Permission
 from pipelabs.schemas.token_pairs import (
@@ -18,9 +18,9 @@ from pipelabs.schemas.token_pairs import (
     TokenPairsQuery,
 )
 from pipelabs.services import token_pairs
-from pipelabs.web import reply
 from pipelabs.web.auth import needs
 from pipelabs.web.blueprints import StrictBlueprint
+from pipelabs.web.envelope import reply
 from pipelabs.web.examples import ID
 from pipelabs.web.idempotency import idempotent
 from pipelabs.web.refusals import raises

@@ -10,7 +10,7 @@ import click
 from marshmallow import ValidationError
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from pipelabs.audit import Actor
+from pipelabs.actor import Actor
 from pipelabs.errors import PipeLabsError
 
 

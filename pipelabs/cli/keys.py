@@ -6,9 +6,9 @@ import click
 from flask.cli import AppGroup
 
 from pipelabs.cli.actors import at_the_terminal, in_a_sentence
-from pipelabs.crypto import ring_versions
 from pipelabs.extensions import unit_of_work
 from pipelabs.services import api_key_stages, vault
+from pipelabs.vault_ring import ring_versions
 
 group = AppGroup("keys", help="Look after the vault's ring and what it has sealed.")
 UNREADABLE = "{count} rows do not open; they were left as they are."

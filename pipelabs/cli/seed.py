@@ -8,7 +8,7 @@ import click
 from flask.cli import AppGroup
 
 from pipelabs import seeds
-from pipelabs.audit import Actor
+from pipelabs.actor import Actor
 from pipelabs.cli.actors import at_the_terminal, in_a_sentence
 from pipelabs.extensions import unit_of_work
 from pipelabs.models import Role

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from pipelabs.models.base import Base, Identified, now
 from pipelabs.models.clients import Client
-from pipelabs.sealing import Binding, Sealed
+from pipelabs.models.envelopes import EncryptionContext, Envelope
 
 LABEL_LENGTH = 100
 IP_NOTE_LENGTH = 500
@@ -99,7 +99,7 @@ class ExchangeAPIKey(Identified, Base):
     fingerprint: Mapped[bytes] = mapped_column(index=True)
     # Which fields are sealed: `registry.Credential`.
     fields: Mapped[list[str]] = mapped_column(ARRAY(Text))
-    credentials: Mapped[Sealed | None]
+    credentials: Mapped[Envelope | None]
     # The version of the ring's key that wraps them, so that rows per version can be counted.
     key_version: Mapped[int | None]
     # The key that this one is to replace, or has replaced.
@@ -121,9 +121,9 @@ class ExchangeAPIKey(Identified, Base):
     client: Mapped[Client] = relationship(lazy="joined", innerjoin=True)
 
     @property
-    def binding(self) -> Binding:
-        """Return what the sealed document belongs to; under any other it does not open."""
-        return Binding(self.id, self.client_id, self.exchange, "credentials")
+    def context(self) -> EncryptionContext:
+        """Return what the encrypted document belongs to; it decrypts under no other context."""
+        return EncryptionContext(self.id, self.client_id, self.exchange, "credentials")
 
     @property
     def expires_on(self) -> date | None:

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import DateTime, Dialect, Enum, LargeBinary, MetaData, Text, TypeDecorator
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from pipelabs.sealing import Sealed
+from pipelabs.models.envelopes import Envelope
 
 
 def now() -> datetime:
@@ -17,19 +17,19 @@ def now() -> datetime:
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
-class SealedBytes(TypeDecorator[Sealed]):
-    """A sealed text in a column of bytes; loading it opens nothing."""
+class EnvelopeBytes(TypeDecorator[Envelope]):
+    """An envelope in a column of bytes; loading it decrypts nothing."""
 
     impl = LargeBinary
     cache_ok = True
 
-    def process_bind_param(self, value: Sealed | None, dialect: Dialect) -> bytes | None:
+    def process_bind_param(self, value: Envelope | None, dialect: Dialect) -> bytes | None:
         """Return what is stored."""
         return value.blob if value else None
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> Sealed | None:
+    def process_result_value(self, value: Any, dialect: Dialect) -> Envelope | None:
         """Return what was stored."""
-        return Sealed(bytes(value)) if value is not None else None
+        return Envelope(bytes(value)) if value is not None else None
 
 
 class Base(DeclarativeBase):
@@ -48,7 +48,7 @@ class Base(DeclarativeBase):
     type_annotation_map: ClassVar = {
         str: Text,
         datetime: DateTime(timezone=True),
-        Sealed: SealedBytes(),
+        Envelope: EnvelopeBytes(),
         StrEnum: Enum(
             StrEnum,
             native_enum=False,

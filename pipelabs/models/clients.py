@@ -10,7 +10,6 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, column_property, mapped_column
 
 from pipelabs.models.base import Base, Identified, now
-from pipelabs.wallets import Chain
 
 NAME_LENGTH = 255
 NOTES_LENGTH = 1_000
@@ -29,6 +28,15 @@ SYMBOLS = """ARRAY(
   WHERE client_id = clients.id AND client_markets.status <> 'delisted'
 )"""
 """The pairs in which a client is quoted; the tables are declared later, for they know clients."""
+
+
+class Chain(StrEnum):
+    """The network an address is on; all EVM networks share one form of address."""
+
+    EVM = "evm"
+    SOLANA = "solana"
+    BITCOIN = "bitcoin"
+    TRON = "tron"
 
 
 class Tier(StrEnum):

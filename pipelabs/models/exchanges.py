@@ -1,17 +1,51 @@
 """Exchanges: where the desk makes markets, and what it has set for each."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import CheckConstraint, Text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from pipelabs import registry
 from pipelabs.models.base import Base, now
-from pipelabs.registry import Kind, SymbolStyle
 
 CONFIG_BYTES = 4 * 1024
+
+
+class Kind(StrEnum):
+    """What is traded there."""
+
+    SPOT = "spot"
+    DERIVATIVES = "derivatives"
+    BOTH = "both"
+
+
+class SymbolStyle(StrEnum):
+    """How an exchange writes `BTC/USDT`; where no rule gives its spelling, somebody tells it."""
+
+    JOINED = "joined"
+    LOWER_JOINED = "lower_joined"
+    DASH = "dash"
+    UNDERSCORE = "underscore"
+    LOWER_UNDERSCORE = "lower_underscore"
+    SLASH = "slash"
+    OWN = "own"
+
+
+class Credential(StrEnum):
+    """A field that an exchange may ask for beside the key; ccxt has other names for some."""
+
+    API_KEY = "api_key"
+    API_SECRET = "api_secret"
+    PASSPHRASE = "passphrase"
+    UID = "uid"
+    ACCOUNT_ID = "account_id"
+    LOGIN = "login"
+    TOKEN = "token"
+    PRIVATE_KEY = "private_key"
+    WALLET_ADDRESS = "wallet_address"
+    TWO_FACTOR = "two_factor"
 
 
 class Exchange(Base):
@@ -34,7 +68,7 @@ class Exchange(Base):
     website: Mapped[str]
     docs_url: Mapped[str]
     symbol_style: Mapped[SymbolStyle]
-    # What a key consists of there, in the order of a form: `registry.Credential`.
+    # What a key consists of there, in the order of a form: `Credential`.
     credentials: Mapped[list[str]] = mapped_column(ARRAY(Text))
     # Other slugs under which people know it; found by them, never stored elsewhere.
     aliases: Mapped[list[str]] = mapped_column(ARRAY(Text))
@@ -50,9 +84,3 @@ class Exchange(Base):
     def needs_passphrase(self) -> bool:
         """Return whether a key there is nothing without its passphrase."""
         return "passphrase" in self.credentials
-
-    @property
-    def can_be_examined(self) -> bool:
-        """Return whether the exchange can be asked what a key may do."""
-        known = registry.find(self.slug)
-        return known is not None and known.ccxt_id is not None

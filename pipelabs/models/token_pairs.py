@@ -1,5 +1,6 @@
 """Token pairs, the markets that exchanges make of them, and which client is quoted where."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -10,13 +11,27 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from pipelabs.models.base import Base, Identified, now
 from pipelabs.models.clients import Client
-from pipelabs.symbols import Symbol
 
 AMOUNT = Numeric(38, 18)
 """Exact: 18 decimals, as many as an ERC-20 token has, and 20 digits before them."""
 ASSET = "^[A-Z0-9]{1,24}$"
 """An asset's code, as the trade writes it."""
 EXCHANGE_SYMBOL_LENGTH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """What is bought and sold, what it is paid in, and, for a swap, what it is settled in."""
+
+    base_asset: str
+    quote_asset: str
+    settle_asset: str | None = None
+
+    @property
+    def text(self) -> str:
+        """Return the one spelling: `BTC/USDT`, a swap as `BTC/USDT:USDT`."""
+        spot = f"{self.base_asset}/{self.quote_asset}"
+        return f"{spot}:{self.settle_asset}" if self.settle_asset else spot
 
 
 class MarketStatus(StrEnum):

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from marshmallow import Schema, ValidationError, fields, validates_schema
 
 from pipelabs.models.admins import Role
-from pipelabs.schemas.clients import Answer
+from pipelabs.schemas.envelope import Success
 from pipelabs.schemas.fields import Choice, EmailAddress, Input, Password, Switch, When
 from pipelabs.schemas.paging import PageOut
 
@@ -62,10 +62,6 @@ class RoleChange(Input):
     role = Choice(Role, required=True, metadata=ROLE)
 
 
-class Confirmed(Input):
-    """What a page that asks for a confirmation sends: nothing."""
-
-
 class AdminPatch(Input):
     """What an owner may change of an admin; at least one of it."""
 
@@ -87,7 +83,7 @@ class AdminOut(Schema):
     role = Choice(Role)
 
 
-class SignedIn(Answer):
+class SignedIn(Success):
     """The tokens of a new session; `expires_in` is the access token's life in seconds."""
 
     access_token = fields.String(metadata={"example": "eyJhbGciOiJIUzI1NiIs…"})
@@ -112,7 +108,7 @@ QUOTA = {
 }
 
 
-class Me(Answer):
+class Me(Success):
     """Who is signed in, what the role allows, and what is left of each budget."""
 
     admin = fields.Nested(AdminOut)
@@ -135,7 +131,7 @@ class SessionOut(Schema):
     expires_at = When()
 
 
-class SessionList(Answer):
+class SessionList(Success):
     """The living sessions of an admin, and which of them asks; an API token has none."""
 
     sessions = fields.List(fields.Nested(SessionOut))
@@ -150,13 +146,13 @@ class AdminFull(AdminOut):
     created_at = When()
 
 
-class AdminShown(Answer):
+class AdminShown(Success):
     """One admin."""
 
     admin = fields.Nested(AdminFull)
 
 
-class AdminList(Answer):
+class AdminList(Success):
     """One page of the admins."""
 
     admins = fields.List(fields.Nested(AdminFull))

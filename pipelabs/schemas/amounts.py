@@ -7,7 +7,7 @@ from typing import Any
 from marshmallow import fields
 
 from pipelabs.amounts import plain
-from pipelabs.schemas.fields import PlainText
+from pipelabs.schemas.fields import OpenAPIField, PlainText
 
 __all__ = ["SIGNED", "WRITTEN", "Amount", "plain"]
 WRITTEN = re.compile(r"[0-9]{1,20}(\.[0-9]{1,18})?", re.ASCII)
@@ -15,8 +15,10 @@ WRITTEN = re.compile(r"[0-9]{1,20}(\.[0-9]{1,18})?", re.ASCII)
 SIGNED = re.compile(f"-?{WRITTEN.pattern}", re.ASCII)
 
 
-class Amount(fields.Field[Decimal]):
+class Amount(OpenAPIField, fields.Field[Decimal]):
     """A decimal as text: plain digits, up to 20 before the point and 18 after it."""
+
+    openapi_type = "string"
 
     default_error_messages = PlainText.default_error_messages | {
         "invalid": 'Must be a decimal as text, such as "0.5".',
@@ -39,6 +41,10 @@ class Amount(fields.Field[Decimal]):
         self.is_positive = is_positive
         self.least, self.most = least, most
         self.written = WRITTEN if least is None else SIGNED
+
+    def openapi_constraints(self) -> dict[str, Any]:
+        """Return the pattern of plain digits."""
+        return {"pattern": f"^{self.written.pattern}$"}
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **rest: Any) -> str | None:
         return None if value is None else plain(value)

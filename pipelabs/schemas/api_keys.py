@@ -8,11 +8,11 @@ from marshmallow import Schema, ValidationError, fields, post_load, validates_sc
 
 from pipelabs import registry
 from pipelabs.models.api_keys import IP_NOTE_LENGTH, LABEL_LENGTH, KeyStage, KeyStatus
-from pipelabs.registry import Credential
-from pipelabs.schemas.clients import Answer
+from pipelabs.models.exchanges import Credential
 from pipelabs.schemas.credentials import CredentialsIn
+from pipelabs.schemas.envelope import Success
 from pipelabs.schemas.exchanges import EXCHANGE, ExchangeSlug
-from pipelabs.schemas.fields import Body, Choice, Input, PlainText, Switch, When
+from pipelabs.schemas.fields import Body, Choice, Input, OpenAPIField, PlainText, Switch, When
 from pipelabs.schemas.paging import ListQuery, PageOut
 
 REASON_LENGTH = 500
@@ -48,8 +48,11 @@ RIGHTS: dict[str, dict[str, str | None]] = {
 }
 
 
-class Day(fields.Field[datetime]):
+class Day(OpenAPIField, fields.Field[datetime]):
     """A date; loads as the first moment after it, in UTC."""
+
+    openapi_type = "string"
+    openapi_format = "date"
 
     default_error_messages = PlainText.default_error_messages | {
         "invalid": "Must be a date such as 2027-05-31."
@@ -214,14 +217,14 @@ class KeyOut(Schema):
     updated_at = When()
 
 
-class KeyShown(Answer):
+class KeyShown(Success):
     """One key, and which other clients have the same account."""
 
     api_key = fields.Nested(KeyOut)
     shared_with = fields.List(fields.Nested(Holder))
 
 
-class KeysListed(Answer):
+class KeysListed(Success):
     """A page of keys."""
 
     api_keys = fields.List(fields.Nested(KeyOut))

@@ -7,8 +7,9 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, post_load
 
 from pipelabs.models.admins import Permission
-from pipelabs.schemas.clients import Answer
-from pipelabs.schemas.fields import Choice, Input, PlainText, When
+from pipelabs.schemas.envelope import Success
+from pipelabs.schemas.fields import Choice, Input, OpenAPIField, PlainText, When
+from pipelabs.schemas.lists import BoundedList, LineList
 from pipelabs.schemas.paging import PageOut
 
 MOST_ADDRESSES = 20
@@ -33,8 +34,10 @@ ADDRESSES = {
 DAYS = {"label": "Expires in (days)", "example": 90}
 
 
-class Network(fields.Field[IPv4Network | IPv6Network]):
+class Network(OpenAPIField, fields.Field[IPv4Network | IPv6Network]):
     """An IP address or a network in CIDR form."""
+
+    openapi_type = "string"
 
     default_error_messages = PlainText.default_error_messages
 
@@ -51,39 +54,16 @@ class Network(fields.Field[IPv4Network | IPv6Network]):
             ) from None
 
 
-class Several(fields.List[Any]):
-    """A short list; what is wrong with it is told in sentences, like that of any other field."""
-
-    default_error_messages = PlainText.default_error_messages | {
-        "invalid": "Must be a list.",
-        "count": "Must have {least} to {most} entries.",
-    }
-
-    def __init__(self, inner: fields.Field[Any], *, least: int = 0, most: int, **rest: Any) -> None:
-        """`least` and `most` count entries."""
-        super().__init__(inner, **rest)
-        self.least = least
-        self.most = most
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> list[Any]:
-        if not isinstance(value, list):
-            raise self.make_error("invalid")
-        if not self.least <= len(value) <= self.most:
-            raise self.make_error("count", least=self.least, most=self.most)
-        try:
-            return super()._deserialize(value, attr, data, **rest)
-        except ValidationError as error:
-            wrong = error.messages_dict.values()
-            sentences = [sentence for found in wrong for sentence in found]
-            raise ValidationError(list(dict.fromkeys(sentences))) from None
-
-
-class Days(fields.Integer):
+class Days(OpenAPIField, fields.Integer):
     """How many days, as a number."""
 
     default_error_messages = PlainText.default_error_messages | {
         "days": f"Must be a whole number from 1 to {LONGEST_DAYS}."
     }
+
+    def openapi_constraints(self) -> dict[str, Any]:
+        """Return the range."""
+        return {"minimum": 1, "maximum": LONGEST_DAYS}
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> int:
         if type(value) is not int or not 1 <= value <= LONGEST_DAYS:
@@ -95,18 +75,11 @@ class TokenIn(Input):
     """What an admin sends to make a token."""
 
     name = PlainText(required=True, least=1, most=100, metadata=NAME)
-    permissions = Several(
+    permissions = BoundedList(
         Choice(Permission), least=1, most=len(Permission), required=True, metadata=PERMISSIONS
     )
-    addresses = Several(Network(), most=MOST_ADDRESSES, load_default=list, metadata=ADDRESSES)
+    addresses = BoundedList(Network(), most=MOST_ADDRESSES, load_default=list, metadata=ADDRESSES)
     expires_in_days = Days(load_default=90, metadata=DAYS)
-
-
-class Lines(Several):
-    """A short list as a form sends it: its entries apart by white space."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> list[Any]:
-        return super()._deserialize(value.split(), attr, data, **rest)
 
 
 class Lifetime(StrEnum):
@@ -123,10 +96,10 @@ class TokenForm(Input):
     """What the form of a token sends; loads as `TokenIn` does."""
 
     name = PlainText(required=True, least=1, most=100, metadata=NAME)
-    permissions = Lines(
+    permissions = LineList(
         Choice(Permission), least=1, most=len(Permission), required=True, metadata=PERMISSIONS
     )
-    addresses = Lines(
+    addresses = LineList(
         Network(),
         most=MOST_ADDRESSES,
         load_default=list,
@@ -155,20 +128,20 @@ class TokenOut(Schema):
     last_address = fields.String(allow_none=True, metadata={"example": "192.0.2.7"})
 
 
-class TokenCreated(Answer):
+class TokenCreated(Success):
     """A new token, and its text, which is shown this once."""
 
     token = fields.Nested(TokenOut)
     text = fields.String(metadata={"example": TEXT})
 
 
-class TokenShown(Answer):
+class TokenShown(Success):
     """One token."""
 
     token = fields.Nested(TokenOut)
 
 
-class TokenList(Answer):
+class TokenList(Success):
     """One page of an admin's tokens."""
 
     tokens = fields.List(fields.Nested(TokenOut))

@@ -6,11 +6,11 @@ from typing import Any
 
 from marshmallow import Schema, fields
 
-from pipelabs.audit import Event
+from pipelabs.audit_events import Event
 from pipelabs.models import Outcome
 from pipelabs.models.clients import EMAIL_LENGTH
-from pipelabs.schemas.clients import EMAIL, REQUEST_ID, Answer
-from pipelabs.schemas.fields import Choice, PlainText, When
+from pipelabs.schemas.envelope import EXAMPLE_REQUEST_ID, Success
+from pipelabs.schemas.fields import EMAIL, Choice, OpenAPIField, PlainText, When
 from pipelabs.schemas.paging import ListQuery, PageOut
 
 REQUEST_ID_LENGTH = 64
@@ -23,8 +23,10 @@ LINE = (
 SPAN = "A date stands for its whole day; a time without a zone is UTC."
 
 
-class Moment(fields.Field[datetime]):
+class Moment(OpenAPIField, fields.Field[datetime]):
     """A time, or a date that stands for the beginning of its day, or for its end; UTC."""
+
+    openapi_type = "string"
 
     default_error_messages = {"invalid": NOT_A_TIME}  # noqa: RUF012 - marshmallow's own form
 
@@ -92,7 +94,7 @@ class AuditEventOut(Schema):
     admin_id = fields.UUID(allow_none=True)
     actor = fields.String(allow_none=True, metadata=EMAIL)
     address = fields.String(allow_none=True, metadata={"example": "192.0.2.7"})
-    request_id = fields.String(metadata={"example": REQUEST_ID})
+    request_id = fields.String(metadata={"example": EXAMPLE_REQUEST_ID})
     status = Choice(Outcome)
     event = fields.String(
         metadata={"example": Event.CLIENT_CREATED.value, "description": "There will be more."}
@@ -103,14 +105,14 @@ class AuditEventOut(Schema):
     details = fields.Dict(metadata={"example": {"name": "Client Name", "tier": "Premium"}})
 
 
-class AuditEventsListed(Answer):
+class AuditEventsListed(Success):
     """A page of the audit trail."""
 
     audit_events = fields.List(fields.Nested(AuditEventOut))
     page = fields.Nested(PageOut)
 
 
-class AuditEventShown(Answer):
+class AuditEventShown(Success):
     """One event, and the line that the audit file has of it."""
 
     audit_event = fields.Nested(AuditEventOut)

@@ -13,7 +13,7 @@ from pipelabs.models.token_pairs import (
     QuotingStatus,
 )
 from pipelabs.schemas.amounts import Amount
-from pipelabs.schemas.clients import Answer
+from pipelabs.schemas.envelope import Success
 from pipelabs.schemas.exchanges import EXCHANGE, ExchangeSlug
 from pipelabs.schemas.fields import Body, Choice, Input, PlainText, When
 from pipelabs.schemas.markets import ClientNamed
@@ -174,20 +174,20 @@ class ClientMarketOut(Schema):
     updated_at = When()
 
 
-class ClientMarketsAdded(Answer):
+class ClientMarketsAdded(Success):
     """In which markets a client is quoted from now on, in the order in which they were sent."""
 
     message = fields.String(metadata={"example": "1 market added"})
     client_markets = fields.List(fields.Nested(ClientMarketOut))
 
 
-class ClientMarketShown(Answer):
+class ClientMarketShown(Success):
     """One client quoted in one market."""
 
     client_market = fields.Nested(ClientMarketOut)
 
 
-class ClientMarketsListed(Answer):
+class ClientMarketsListed(Success):
     """A page of a client's markets."""
 
     client_markets = fields.List(fields.Nested(ClientMarketOut))
@@ -204,7 +204,7 @@ class MatrixRow(Schema):
     total = fields.Integer(metadata={"example": 12})
 
 
-class MatrixShown(Answer):
+class MatrixShown(Success):
     """Clients by exchanges, a page of clients at a time."""
 
     exchanges = fields.List(fields.String(metadata=EXCHANGE))

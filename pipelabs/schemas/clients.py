@@ -3,32 +3,49 @@
 from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import Schema, fields, post_load
+from marshmallow import Schema, ValidationError, fields, post_load
 
-from pipelabs.models.clients import NAME_LENGTH, NOTES_LENGTH, ClientSort, Status, Tier
+from pipelabs import wallets
+from pipelabs.models.clients import NAME_LENGTH, NOTES_LENGTH, Chain, ClientSort, Status, Tier
+from pipelabs.schemas.characters import refuse_characters
+from pipelabs.schemas.envelope import Success
 from pipelabs.schemas.fields import (
+    EMAIL,
     Body,
     Choice,
     EmailAddress,
     Input,
+    OpenAPIField,
     PlainText,
-    WalletAddress,
     When,
 )
 from pipelabs.schemas.paging import ListQuery, PageOut, SearchText
-from pipelabs.wallets import Chain
 
-REQUEST_ID = "eb766d15"
-"""An example."""
 NAME = {"label": "Name", "example": "Client Name"}
 WALLET = {
     "label": "Wallet address",
     "description": "On EVM, Solana, Bitcoin or Tron; the chain is told from the address.",
     "example": "0x52908400098527886E0F7030069857D2E4169EE7",
 }
-EMAIL = {"label": "Email", "example": "email@example.com"}
 TIER = {"label": "Tier", "example": "Premium"}
 NOTES = {"label": "Notes", "example": "High volume trader"}
+
+
+class WalletAddress(OpenAPIField, fields.Field[wallets.Wallet]):
+    """An address of any chain the desk knows, in any spelling; loads as a `Wallet`."""
+
+    openapi_type = "string"
+
+    default_error_messages = PlainText.default_error_messages
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> wallets.Wallet:
+        if not isinstance(value, str):
+            raise self.make_error("invalid")
+        refuse_characters(value)
+        try:
+            return wallets.recognise(value)
+        except wallets.WalletError as error:
+            raise ValidationError(str(error)) from None
 
 
 class ClientIn(Input):
@@ -133,23 +150,7 @@ class CreationMetadata(Schema):
     processing_time_ms = fields.Float(metadata={"example": 4.2})
 
 
-class Answer(Schema):
-    """The envelope of every success."""
-
-    success = fields.Boolean(metadata={"description": "Always true.", "example": True})
-    message = fields.String(metadata={"may_lack": True, "description": "For a person."})
-    request_id = fields.String(
-        metadata={"description": "Stands in the log; quote it.", "example": REQUEST_ID}
-    )
-
-
-class Done(Answer):
-    """The answer to an act that shows nothing."""
-
-    message = fields.String(metadata={"example": "Signed out"})
-
-
-class ClientCreated(Answer):
+class ClientCreated(Success):
     """A new client, and how it came about."""
 
     message = fields.String(metadata={"example": "Client created successfully"})
@@ -157,13 +158,13 @@ class ClientCreated(Answer):
     metadata = fields.Nested(CreationMetadata)
 
 
-class ClientShown(Answer):
+class ClientShown(Success):
     """One client."""
 
     client = fields.Nested(ClientOut)
 
 
-class ClientsListed(Answer):
+class ClientsListed(Success):
     """A page of clients."""
 
     clients = fields.List(fields.Nested(ClientOut))

@@ -5,8 +5,8 @@ from typing import Any
 
 from marshmallow import fields, post_load
 
-from pipelabs.registry import Credential
-from pipelabs.schemas.fields import Input, PlainText
+from pipelabs.models.exchanges import Credential
+from pipelabs.schemas.fields import Input, OpenAPIField, PlainText
 from pipelabs.sealing import Secret
 
 SECRET_LENGTH = 8_192
@@ -42,8 +42,11 @@ CREDENTIALS: Mapping[str, dict[str, Any]] = {
 }
 
 
-class SecretText(fields.Field[Secret]):
+class SecretText(OpenAPIField, fields.Field[Secret]):
     """A secret as an exchange gives it: printable ASCII, and line breaks in a PEM key alone."""
+
+    openapi_type = "string"
+    openapi_format = "password"
 
     default_error_messages = PlainText.default_error_messages | {
         "length": f"Must have 1 to {SECRET_LENGTH:,} characters.",

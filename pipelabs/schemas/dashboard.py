@@ -4,7 +4,7 @@ from marshmallow import Schema, fields
 
 from pipelabs.schemas.admins import EMAIL
 from pipelabs.schemas.audit import AuditEventOut
-from pipelabs.schemas.clients import Answer
+from pipelabs.schemas.envelope import Success
 from pipelabs.schemas.fields import When
 
 BY_STATUS = {"active": 17, "paused": 2, "suspended": 1, "offboarded": 0}
@@ -115,7 +115,7 @@ class OverviewOut(Schema):
     )
 
 
-class OverviewShown(Answer):
+class OverviewShown(Success):
     """The overview."""
 
     overview = fields.Nested(OverviewOut)

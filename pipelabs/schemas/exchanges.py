@@ -7,10 +7,10 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
 
 from pipelabs import registry
-from pipelabs.registry import Kind, SymbolStyle
+from pipelabs.models.exchanges import Kind, SymbolStyle
 from pipelabs.schemas.amounts import Amount, plain
-from pipelabs.schemas.clients import Answer
-from pipelabs.schemas.fields import Body, Choice, Input, PlainText, Switch, When
+from pipelabs.schemas.envelope import Success
+from pipelabs.schemas.fields import Body, Choice, Input, OpenAPIField, PlainText, Switch, When
 from pipelabs.schemas.numbers import WholeNumber
 from pipelabs.schemas.paging import ListQuery, PageOut, SearchText, TrueOrFalse
 
@@ -43,8 +43,10 @@ REQUESTS = {
 }
 
 
-class ExchangeSlug(fields.Field[str]):
+class ExchangeSlug(OpenAPIField, fields.Field[str]):
     """An exchange by its slug or an alias of it, in any case; loads as the slug."""
+
+    openapi_type = "string"
 
     default_error_messages = PlainText.default_error_messages | {
         "exchange": "There is no such exchange."
@@ -56,6 +58,14 @@ class ExchangeSlug(fields.Field[str]):
         if not (found := registry.find(value)):
             raise self.make_error("exchange")
         return found.slug
+
+
+class CanBeProbed(fields.Boolean):
+    """Whether the exchange can be asked which permissions an API key has."""
+
+    def serialize(self, attr: str, obj: Any, accessor: Any = None, **rest: Any) -> bool:
+        """Return the registry's answer; the row of the exchange has no such column."""
+        return registry.can_be_probed(obj.slug)
 
 
 class Part(fields.Nested):
@@ -171,11 +181,11 @@ class ExchangeOut(Schema):
     )
     needs_passphrase = fields.Boolean(metadata={"example": True})
     has_testnet = fields.Boolean(metadata={"example": True})
-    can_be_examined = fields.Boolean(
+    can_be_probed = CanBeProbed(
         metadata={
             "description": "Whether the exchange can be asked what a key may do.",
             "example": True,
-        }
+        },
     )
     is_enabled = fields.Boolean(
         metadata={"description": "Whether markets and keys may be added there.", "example": True}
@@ -194,20 +204,20 @@ class CountsOut(Schema):
     api_keys = fields.Integer(metadata={"example": 9})
 
 
-class ExchangeShown(Answer):
+class ExchangeShown(Success):
     """One exchange."""
 
     exchange = fields.Nested(ExchangeOut)
     counts = fields.Nested(CountsOut)
 
 
-class ExchangeChanged(Answer):
+class ExchangeChanged(Success):
     """One exchange as it is now."""
 
     exchange = fields.Nested(ExchangeOut)
 
 
-class ExchangesListed(Answer):
+class ExchangesListed(Success):
     """A page of exchanges."""
 
     exchanges = fields.List(fields.Nested(ExchangeOut))

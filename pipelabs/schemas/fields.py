@@ -7,13 +7,12 @@ import unicodedata
 from collections.abc import Mapping
 from datetime import UTC
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 import bleach
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 from marshmallow import Schema, ValidationError, fields, pre_load
 
-from pipelabs import wallets
 from pipelabs.models.clients import EMAIL_LENGTH
 from pipelabs.schemas.characters import is_visible, refuse_characters
 
@@ -21,6 +20,8 @@ from pipelabs.schemas.characters import is_visible, refuse_characters
 SPECIAL_USE_DOMAIN_NAMES.clear()
 MARKUP = re.compile(r"<[!?/a-zA-Z][^>]{0,60}>?")
 _own = threading.local()
+EMAIL = {"label": "Email", "example": "email@example.com"}
+"""Metadata of every e-mail field."""
 UNFINISHED = re.compile(r"<[a-zA-Z][a-zA-Z0-9]*[\s/]+[a-zA-Z-]{2,}\s*=[^>]*\Z")
 """A tag with an attribute that never ends; bleach takes some of these for text."""
 
@@ -58,7 +59,18 @@ class Query(Schema):
     error_messages = {"unknown": "There is no such parameter."}  # noqa: RUF012 - see `Body`
 
 
-class PlainText(fields.String):
+class OpenAPIField:
+    """Mixin for fields that describe themselves in the OpenAPI document."""
+
+    openapi_type: ClassVar[str]
+    openapi_format: ClassVar[str | None] = None
+
+    def openapi_constraints(self) -> dict[str, Any]:
+        """Return further JSON Schema keywords, such as `maxLength`."""
+        return {}
+
+
+class PlainText(OpenAPIField, fields.String):
     """Text as typed, NFC, trimmed; one line with single spaces unless `lines` is set."""
 
     default_error_messages = {  # noqa: RUF012 - marshmallow's own form
@@ -90,6 +102,10 @@ class PlainText(fields.String):
         refuse_markup(text)
         return text
 
+    def openapi_constraints(self) -> dict[str, Any]:
+        """Return the length in code points."""
+        return {"minLength": self.least, "maxLength": self.most}
+
     def _cleaned(self, value: str) -> str:
         text = value.replace("\r\n", "\n") if self.lines else value
         refuse_characters(text, allowed="\n" if self.lines else "")
@@ -99,23 +115,11 @@ class PlainText(fields.String):
         return " ".join(text.split())
 
 
-class WalletAddress(fields.Field[wallets.Wallet]):
-    """An address of any chain the desk knows, in any spelling; loads as a `Wallet`."""
-
-    default_error_messages = PlainText.default_error_messages
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> wallets.Wallet:
-        if not isinstance(value, str):
-            raise self.make_error("invalid")
-        refuse_characters(value)
-        try:
-            return wallets.recognise(value)
-        except wallets.WalletError as error:
-            raise ValidationError(str(error)) from None
-
-
-class EmailAddress(fields.Field[str]):
+class EmailAddress(OpenAPIField, fields.Field[str]):
     """An ASCII e-mail address by its syntax alone, folded to lower case."""
+
+    openapi_type = "string"
+    openapi_format = "email"
 
     default_error_messages = PlainText.default_error_messages | {
         "email": "This is not an e-mail address.",
@@ -141,8 +145,10 @@ class EmailAddress(fields.Field[str]):
         return str(found.ascii_email).lower()
 
 
-class Choice(fields.Field[StrEnum]):
-    """One of a closed list, matched without case; anything else is told the choices."""
+class Choice(OpenAPIField, fields.Field[StrEnum]):
+    """One of a closed list, matched without case; the error names the choices."""
+
+    openapi_type = "string"
 
     default_error_messages = PlainText.default_error_messages
 
@@ -150,6 +156,10 @@ class Choice(fields.Field[StrEnum]):
         """`choices` are stored and answered by value."""
         super().__init__(**rest)
         self.choices = {choice.value.lower(): choice for choice in choices}
+
+    def openapi_constraints(self) -> dict[str, Any]:
+        """Return the choices by value."""
+        return {"enum": [choice.value for choice in self.choices.values()]}
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **rest: Any) -> Any:
         return value and str(value)
@@ -176,8 +186,11 @@ class Switch(fields.Boolean):
         return value
 
 
-class Password(fields.String):
+class Password(OpenAPIField, fields.String):
     """A password to be compared: as typed, and short enough to be hashed."""
+
+    openapi_type = "string"
+    openapi_format = "password"
 
     default_error_messages = PlainText.default_error_messages
 

@@ -4,7 +4,7 @@ from marshmallow import Schema, fields
 
 from pipelabs.models.token_pairs import EXCHANGE_SYMBOL_LENGTH, MarketStatus
 from pipelabs.schemas.amounts import Amount
-from pipelabs.schemas.clients import Answer
+from pipelabs.schemas.envelope import Success
 from pipelabs.schemas.exchanges import EXCHANGE, ExchangeSlug
 from pipelabs.schemas.fields import Body, Choice, Input, PlainText
 from pipelabs.schemas.paging import ListQuery, PageOut, SearchText
@@ -84,27 +84,27 @@ class ClientNamed(Schema):
     name = fields.String(metadata={"example": "Client Name"})
 
 
-class MarketCreated(Answer):
+class MarketCreated(Success):
     """A new market."""
 
     message = fields.String(metadata={"example": "Market created"})
     market = fields.Nested(MarketOut)
 
 
-class MarketShown(Answer):
+class MarketShown(Success):
     """One market."""
 
     market = fields.Nested(MarketOut)
 
 
-class MarketChanged(Answer):
+class MarketChanged(Success):
     """A market as it is now, and whose quoting its delisting has ended."""
 
     market = fields.Nested(MarketOut)
     affected_clients = fields.List(fields.Nested(ClientNamed))
 
 
-class MarketsListed(Answer):
+class MarketsListed(Success):
     """A page of markets."""
 
     markets = fields.List(fields.Nested(MarketOut))

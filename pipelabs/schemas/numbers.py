@@ -4,11 +4,13 @@ from typing import Any
 
 from marshmallow import fields
 
-from pipelabs.schemas.fields import PlainText
+from pipelabs.schemas.fields import OpenAPIField, PlainText
 
 
-class WholeNumber(fields.Field[int]):
+class WholeNumber(OpenAPIField, fields.Field[int]):
     """A whole number from `least` to `most`; only what a form sends may be text."""
+
+    openapi_type = "integer"
 
     default_error_messages = PlainText.default_error_messages | {
         "invalid": "Must be a whole number.",
@@ -21,6 +23,10 @@ class WholeNumber(fields.Field[int]):
         self.least = least
         self.most = most
         self.is_typed = is_typed
+
+    def openapi_constraints(self) -> dict[str, Any]:
+        """Return the range."""
+        return {"minimum": self.least, "maximum": self.most}
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> int:
         if self.is_typed and value.strip().isascii() and value.strip().isdecimal():

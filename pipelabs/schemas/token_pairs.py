@@ -4,13 +4,13 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields
 
-from pipelabs.models.token_pairs import MarketStatus, TokenPairSort
+from pipelabs.models.token_pairs import MarketStatus, Symbol, TokenPairSort
 from pipelabs.schemas.amounts import Amount
-from pipelabs.schemas.clients import Answer
+from pipelabs.schemas.envelope import Success
 from pipelabs.schemas.exchanges import EXCHANGE
-from pipelabs.schemas.fields import Choice, Input, PlainText, When
+from pipelabs.schemas.fields import Choice, Input, OpenAPIField, PlainText, When
 from pipelabs.schemas.paging import ListQuery, PageOut, SearchText
-from pipelabs.symbols import Symbol, SymbolError, parse
+from pipelabs.symbols import SymbolError, parse
 
 SYMBOL = {
     "label": "Symbol",
@@ -31,8 +31,10 @@ NOTIONAL = {
 }
 
 
-class SymbolField(fields.Field[Symbol]):
+class SymbolField(OpenAPIField, fields.Field[Symbol]):
     """A pair in any common spelling; loads as a `Symbol`."""
+
+    openapi_type = "string"
 
     default_error_messages = PlainText.default_error_messages
 
@@ -94,21 +96,21 @@ class MarketOut(Schema):
     updated_at = When()
 
 
-class TokenPairCreated(Answer):
+class TokenPairCreated(Success):
     """A new token pair."""
 
     message = fields.String(metadata={"example": "Token pair created"})
     token_pair = fields.Nested(TokenPairOut)
 
 
-class TokenPairShown(Answer):
+class TokenPairShown(Success):
     """One token pair, and the markets that exchanges make of it."""
 
     token_pair = fields.Nested(TokenPairOut)
     markets = fields.List(fields.Nested(MarketOut))
 
 
-class TokenPairsListed(Answer):
+class TokenPairsListed(Success):
     """A page of token pairs."""
 
     token_pairs = fields.List(fields.Nested(TokenPairOut))

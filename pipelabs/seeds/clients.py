@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from pipelabs.audit import Actor
+from pipelabs.actor import Actor
 from pipelabs.errors import Duplicate
 from pipelabs.extensions import db
 from pipelabs.models import Admin, Client, Role, Status, Tier

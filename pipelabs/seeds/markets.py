@@ -9,7 +9,8 @@ from uuid import UUID
 from sqlalchemy import select, update
 
 from pipelabs import audit
-from pipelabs.audit import Actor, Event
+from pipelabs.actor import Actor
+from pipelabs.audit_events import Event
 from pipelabs.extensions import db
 from pipelabs.models import (
     Bot,
@@ -22,6 +23,7 @@ from pipelabs.models import (
     Status,
     TokenPair,
 )
+from pipelabs.models.token_pairs import Symbol
 from pipelabs.schemas.clients import ClientIn
 from pipelabs.seeds.clients import demo_clients
 from pipelabs.services import markets
@@ -29,7 +31,7 @@ from pipelabs.services.client_markets import update_client_market
 from pipelabs.services.exchanges import enabled_slugs
 from pipelabs.services.markets import Wanted
 from pipelabs.services.quoting import Item, add_client_markets
-from pipelabs.symbols import Symbol, exchange_symbol
+from pipelabs.symbols import exchange_symbol
 
 BASES = """
 BTC ETH SOL XRP BNB DOGE ADA AVAX LINK DOT TRX LTC BCH NEAR UNI APT ATOM FIL ETC ICP HBAR VET ARB OP

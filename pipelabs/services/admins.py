@@ -7,7 +7,8 @@ from uuid import UUID
 from sqlalchemy import literal, select
 
 from pipelabs import audit, passwords
-from pipelabs.audit import Actor, Event
+from pipelabs.actor import Actor
+from pipelabs.audit_events import Event
 from pipelabs.errors import Duplicate, IllegalMove, InvalidInput, NotFound
 from pipelabs.extensions import db
 from pipelabs.models import Admin, Role, Session

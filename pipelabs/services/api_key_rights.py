@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 from pipelabs import registry
 from pipelabs.errors import CanWithdraw, InvalidInput
-from pipelabs.extensions import exchange_base_url, release
+from pipelabs.extensions import release
 from pipelabs.models import ExchangeAPIKey, KeyStatus, now
 from pipelabs.sealing import Secret
+from pipelabs.settings import setting
 from pipelabs.xray import PUBLIC_BALANCES, Failure, Right, Target, Verdict, examine
 
 Rights = Mapping[str, Mapping[str, str | None]]
@@ -44,7 +45,9 @@ def ask(exchange: str, credentials: Mapping[str, Secret], *, is_testnet: bool) -
     if known.ccxt_id is None or known.ccxt_id in PUBLIC_BALANCES:
         return Said(NOBODY_SAYS, None, None, None, 0.0)
     hosts = known.testnet_hosts if is_testnet else known.hosts
-    target = Target(exchange, known.ccxt_id, hosts, is_testnet, exchange_base_url())
+    target = Target(
+        exchange, known.ccxt_id, hosts, is_testnet, setting("EXCHANGE_BASE_URL") or None
+    )
     report = examine(target, {part: secret.text for part, secret in credentials.items()})
     rights = {
         one.right.value: {"verdict": one.verdict.value, "evidence": one.evidence}

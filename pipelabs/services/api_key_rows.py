@@ -8,15 +8,16 @@ from uuid import UUID, uuid4
 from sqlalchemy import ColumnElement, select
 
 from pipelabs import audit
-from pipelabs.audit import Actor, Event
-from pipelabs.crypto import fingerprint, vault
+from pipelabs.actor import Actor
+from pipelabs.audit_events import Event
 from pipelabs.errors import IllegalMove, InvalidInput, NotFound
 from pipelabs.extensions import db
 from pipelabs.models import Client, ExchangeAPIKey, KeyStage, KeyStatus, Status, now
-from pipelabs.registry import Credential
+from pipelabs.models.exchanges import Credential
 from pipelabs.sealing import Secret
 from pipelabs.services.api_key_rights import Said, note
 from pipelabs.services.versions import refuse_stale
+from pipelabs.vault_ring import fingerprint, vault
 from pipelabs.wallets import WalletError, recognise
 from pipelabs.xray import Right
 
@@ -49,7 +50,7 @@ def opened(key: ExchangeAPIKey) -> dict[str, Secret]:
     """
     if key.credentials is None:
         raise IllegalMove(GONE)
-    text = vault().reveal(key.credentials, key.binding).text
+    text = vault().decrypt(key.credentials, key.context).text
     return {part: Secret(value) for part, value in json.loads(text).items()}
 
 
@@ -65,8 +66,8 @@ def store(key: ExchangeAPIKey, data: Mapping[str, Any], said: Said) -> None:
     key.last_four = text[-4:] if part and len(text) >= SHORTEST_SHOWN else ""
     key.fingerprint = fingerprint(key.exchange, Secret(_one_spelling(part, text)))
     document = json.dumps({part: secret.text for part, secret in credentials.items()})
-    key.credentials = vault().seal(Secret(document), key.binding)
-    key.key_version = key.credentials.key_version
+    key.credentials = vault().encrypt(Secret(document), key.context)
+    key.key_version = key.credentials.kek_version
     note(key, said)
     db.session.add(key)
     db.session.flush()

@@ -8,12 +8,12 @@ from uuid import UUID
 from sqlalchemy import select
 
 from pipelabs import registry
-from pipelabs.audit import Actor, Event
-from pipelabs.crypto import vault
+from pipelabs.actor import Actor
+from pipelabs.audit_events import Event
 from pipelabs.errors import Duplicate, IllegalMove, InvalidInput
 from pipelabs.extensions import db
 from pipelabs.models import ExchangeAPIKey, KeyStage, KeyStatus, now
-from pipelabs.registry import Credential
+from pipelabs.models.exchanges import Credential
 from pipelabs.services.api_key_rights import ask, refuse_unfit
 from pipelabs.services.api_key_rows import (
     destroy,
@@ -27,6 +27,7 @@ from pipelabs.services.api_key_rows import (
     touch,
     what_was_said,
 )
+from pipelabs.vault_ring import vault
 
 KEPT_FOR = timedelta(hours=24)
 """For so long a cut-over can be taken back."""

@@ -7,8 +7,8 @@ from uuid import UUID
 from sqlalchemy import select
 
 from pipelabs import registry
-from pipelabs.audit import Actor, Event
-from pipelabs.crypto import vault
+from pipelabs.actor import Actor
+from pipelabs.audit_events import Event
 from pipelabs.errors import Duplicate, IllegalMove, InvalidInput
 from pipelabs.extensions import db
 from pipelabs.models import ExchangeAPIKey, KeyStage, KeyStatus, now
@@ -28,6 +28,7 @@ from pipelabs.services.api_key_rows import (
     touch,
     what_was_said,
 )
+from pipelabs.vault_ring import vault
 from pipelabs.xray import Right, Verdict
 
 TAKEN = "This client has a key with this label at this exchange already; replace that one."

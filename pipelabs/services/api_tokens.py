@@ -12,7 +12,8 @@ from uuid import UUID
 from sqlalchemy import Text, bindparam, cast, literal, select, update
 
 from pipelabs import audit
-from pipelabs.audit import Actor, Event
+from pipelabs.actor import Actor
+from pipelabs.audit_events import Event
 from pipelabs.errors import InvalidInput, NotFound, Unauthenticated
 from pipelabs.extensions import db, run
 from pipelabs.models import Admin, APIToken, AuditFold, Permission, now

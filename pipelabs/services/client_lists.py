@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Text, func, literal_column, select
 from sqlalchemy.orm import undefer
 
-from pipelabs.audit import Event
+from pipelabs.audit_events import Event
 from pipelabs.extensions import db
 from pipelabs.models import AuditEvent, Client
 from pipelabs.models.clients import FOLDED_NAME, SEARCHED, ClientSort

@@ -8,7 +8,8 @@ from sqlalchemy import Row, Select, func, select
 from sqlalchemy.orm import contains_eager
 
 from pipelabs import audit
-from pipelabs.audit import Actor, Event
+from pipelabs.actor import Actor
+from pipelabs.audit_events import Event
 from pipelabs.errors import IllegalMove, NotFound
 from pipelabs.extensions import db
 from pipelabs.models import (

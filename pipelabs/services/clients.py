@@ -9,7 +9,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
 from pipelabs import audit
-from pipelabs.audit import Actor, Event
+from pipelabs.actor import Actor
+from pipelabs.audit_events import Event
 from pipelabs.errors import Duplicate, IllegalMove, NotFound
 from pipelabs.extensions import db, run
 from pipelabs.models import Client, ClientMarket, QuotingStatus, Status, now

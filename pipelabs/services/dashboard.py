@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Float, cast, func, lateral, select, true
 
-from pipelabs.audit import Event
+from pipelabs.audit_events import Event
 from pipelabs.extensions import db
 from pipelabs.models import (
     Admin,

@@ -7,7 +7,8 @@ from sqlalchemy import Boolean, Table, func, literal_column, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
 from pipelabs import audit, registry
-from pipelabs.audit import Actor, Event
+from pipelabs.actor import Actor
+from pipelabs.audit_events import Event
 from pipelabs.errors import InvalidInput, NotFound
 from pipelabs.extensions import db
 from pipelabs.models import Exchange, now

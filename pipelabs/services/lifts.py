@@ -9,7 +9,8 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import array
 
 from pipelabs import audit
-from pipelabs.audit import Actor, Event
+from pipelabs.actor import Actor
+from pipelabs.audit_events import Event
 from pipelabs.extensions import db
 from pipelabs.models import Client, Status, now
 from pipelabs.services.client_markets import OFFBOARDED

@@ -10,8 +10,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import contains_eager
 
 from pipelabs import audit
+from pipelabs.actor import Actor
 from pipelabs.amounts import plain
-from pipelabs.audit import Actor, Event
+from pipelabs.audit_events import Event
 from pipelabs.errors import Duplicate, IllegalMove, InvalidInput, NotFound
 from pipelabs.extensions import db, run
 from pipelabs.models import (
@@ -23,12 +24,13 @@ from pipelabs.models import (
     TokenPair,
     now,
 )
+from pipelabs.models.token_pairs import Symbol
 from pipelabs.services.batches import arrays, sent
 from pipelabs.services.exchanges import get_enabled
 from pipelabs.services.paging import Page, page_of
 from pipelabs.services.token_pairs import ASSETS, TEXT, ensure_token_pairs, is_of, spelled
 from pipelabs.services.versions import refuse_stale
-from pipelabs.symbols import Symbol, exchange_symbol
+from pipelabs.symbols import exchange_symbol
 
 TAKEN = "This market already exists."
 UNTOLD = "No rule tells how this exchange writes the pair; give its own spelling."

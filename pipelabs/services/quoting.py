@@ -10,7 +10,8 @@ from sqlalchemy import Integer, Numeric, Row, Table, Text, Uuid, bindparam, sele
 from sqlalchemy.dialects.postgresql import insert
 
 from pipelabs import audit
-from pipelabs.audit import Actor, Event
+from pipelabs.actor import Actor
+from pipelabs.audit_events import Event
 from pipelabs.errors import Duplicate, IllegalMove, InvalidInput, NotFound
 from pipelabs.extensions import db, run
 from pipelabs.models import (

@@ -9,7 +9,8 @@ from uuid import UUID, uuid4
 from sqlalchemy import ColumnElement, Row, bindparam, select, update
 
 from pipelabs import audit, audit_folds, passwords
-from pipelabs.audit import Actor, Event
+from pipelabs.actor import Actor
+from pipelabs.audit_events import Event
 from pipelabs.errors import NotFound, SessionReplayed, Unauthenticated
 from pipelabs.extensions import db, run
 from pipelabs.models import Admin, AuditFold, Session, now

@@ -8,14 +8,15 @@ from sqlalchemy import ColumnElement, Table, Text, Uuid, bindparam, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from pipelabs import audit
-from pipelabs.audit import Actor, Event
+from pipelabs.actor import Actor
+from pipelabs.audit_events import Event
 from pipelabs.errors import Duplicate, NotFound
 from pipelabs.extensions import db, run
 from pipelabs.models import Market, TokenPair, now
-from pipelabs.models.token_pairs import TokenPairSort
+from pipelabs.models.token_pairs import Symbol, TokenPairSort
 from pipelabs.services.batches import arrays, sent
 from pipelabs.services.paging import Page, page_of
-from pipelabs.symbols import Symbol, SymbolError, parse
+from pipelabs.symbols import SymbolError, parse
 
 TAKEN = "This token pair already exists."
 TABLE = cast(Table, TokenPair.__table__)

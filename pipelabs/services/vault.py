@@ -8,22 +8,23 @@ from uuid import UUID
 from sqlalchemy import LargeBinary, Row, Select, Table, Uuid, bindparam, func, select, update
 
 from pipelabs import audit
-from pipelabs.audit import Actor, Event
-from pipelabs.crypto import ring_versions, vault
+from pipelabs.actor import Actor
+from pipelabs.audit_events import Event
 from pipelabs.errors import IllegalMove, InvalidInput, Undecryptable
 from pipelabs.extensions import db, run
 from pipelabs.models import ExchangeAPIKey
-from pipelabs.sealing import Binding
+from pipelabs.models.envelopes import EncryptionContext
 from pipelabs.services.batches import arrays, sent
+from pipelabs.vault_ring import ring_versions, vault
 
 BATCH = 500
 TABLE = cast(Table, ExchangeAPIKey.__table__)
 COLUMNS = (TABLE.c.id, TABLE.c.client_id, TABLE.c.exchange, TABLE.c.label, TABLE.c.credentials)
-FRESH = sent("fresh", {"row_id": Uuid(), "sealed": LargeBinary()})
+FRESH = sent("fresh", {"row_id": Uuid(), "envelope": LargeBinary()})
 REWRAP = (
     update(TABLE)
     .where(TABLE.c.id == FRESH.c.row_id)
-    .values(credentials=FRESH.c.sealed, key_version=bindparam("newest"))
+    .values(credentials=FRESH.c.envelope, key_version=bindparam("newest"))
 )
 """Leaves `version` alone: who edits a key meanwhile loses nothing."""
 UNREADABLE = "{row.id} (client {row.client_id}, {row.exchange}, {row.label}): {reason}"
@@ -77,7 +78,7 @@ def rotate(actor: Actor, after: UUID | None = None) -> Batch:
     fresh, unreadable = [], []
     for row in rows:
         try:
-            fresh.append((row.id, vault().rewrap(row.credentials, _binding(row)).blob))
+            fresh.append((row.id, vault().rewrap(row.credentials, _context(row)).blob))
         except Undecryptable as error:
             unreadable.append(UNREADABLE.format(row=row, reason=error.message))
     if fresh:
@@ -112,7 +113,7 @@ def check(*, is_ring_only: bool = False) -> Findings:
     found = Findings(rows_per_version(), missing_versions())
     for row in () if is_ring_only or not ring_versions() else _all():
         try:
-            vault().reveal(row.credentials, _binding(row))
+            vault().decrypt(row.credentials, _context(row))
         except Undecryptable as error:
             found.unreadable.append(UNREADABLE.format(row=row, reason=error.message))
     return found
@@ -126,5 +127,5 @@ def _all() -> Iterator[Row[Any]]:
     yield from db.session.execute(_rows().order_by(TABLE.c.id).execution_options(yield_per=BATCH))
 
 
-def _binding(row: Row[Any]) -> Binding:
-    return Binding(row.id, row.client_id, row.exchange, "credentials")
+def _context(row: Row[Any]) -> EncryptionContext:
+    return EncryptionContext(row.id, row.client_id, row.exchange, "credentials")

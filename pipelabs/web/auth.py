@@ -9,14 +9,16 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar
 from uuid import UUID
 
 import jwt
-from flask import Request, current_app, g, request
-from flask_jwt_extended import create_access_token, create_refresh_token
+from flask import Flask, Request, current_app, g, request
+from flask_jwt_extended import JWTManager, create_access_token, create_refresh_token
 
-from pipelabs.audit import Actor, Event
+from pipelabs.actor import Actor
+from pipelabs.audit_events import Event
 from pipelabs.errors import Forbidden, Unauthenticated
-from pipelabs.extensions import CONSOLE_PATH, LIMITED_PATH, is_below, unit_of_work
+from pipelabs.extensions import unit_of_work
 from pipelabs.models import Permission
 from pipelabs.services import api_tokens, sessions
+from pipelabs.web.paths import ADMIN_API_PATH, CONSOLE_PATH, is_below
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -33,12 +35,20 @@ MOST_KNOWN = 1024
 """Tokens whose signature a worker need not check again: more than are in use at once."""
 
 
+jwt_manager = JWTManager()
+
+
 class Token(NamedTuple):
     """Whose token it is, its own id, which for a refresh token must be the session's, its end."""
 
     admin: sessions.Claims
     refresh_jti: UUID
     expires_at: int
+
+
+def init_app(app: Flask) -> None:
+    """Bind the library that signs tokens."""
+    jwt_manager.init_app(app)
 
 
 def needs(
@@ -100,7 +110,7 @@ def is_guarded() -> bool:
     """
     if view := current_view():
         return getattr(view, "permission", Permission) is not None
-    return is_below(request.path, LIMITED_PATH) or is_below(request.path, CONSOLE_PATH)
+    return is_below(request.path, ADMIN_API_PATH) or is_below(request.path, CONSOLE_PATH)
 
 
 def identify(stranger: Actor) -> Actor:

@@ -1,6 +1,7 @@
 """The OpenAPI document: built once, from the schemas and the decorators of the views."""
 
 import json
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -8,24 +9,8 @@ from flask import Flask, current_app, render_template
 from flask_smorest import Api, Blueprint
 from marshmallow import fields
 
-from pipelabs.schemas.amounts import Amount
-from pipelabs.schemas.api_keys import Day
-from pipelabs.schemas.api_tokens import LONGEST_DAYS, Days, Network, Several
-from pipelabs.schemas.audit import Moment
-from pipelabs.schemas.credentials import SecretText
 from pipelabs.schemas.errors import Refused
-from pipelabs.schemas.exchanges import ExchangeSlug
-from pipelabs.schemas.fields import (
-    Body,
-    Choice,
-    EmailAddress,
-    Input,
-    Password,
-    PlainText,
-    WalletAddress,
-)
-from pipelabs.schemas.numbers import WholeNumber
-from pipelabs.schemas.token_pairs import SymbolField
+from pipelabs.schemas.fields import Body, Input, OpenAPIField
 from pipelabs.web import limits
 from pipelabs.web.headers import TOLD
 from pipelabs.web.operations import Operations
@@ -94,15 +79,10 @@ def _minutes() -> int:
 
 
 def _describe_fields(document: Document) -> None:
-    """Teach the library our kinds of field, and name the header fields and tokens."""
-    for kind in (Amount, Choice, ExchangeSlug, Moment, Network, SymbolField, WalletAddress):
-        document.register_field(kind, "string", None)
-    document.register_field(WholeNumber, "integer", None)
-    document.register_field(EmailAddress, "string", "email")
-    document.register_field(Day, "string", "date")
-    for secret in (Password, SecretText):
-        document.register_field(secret, "string", "password")
-    document.ma_plugin.converter.add_attribute_function(_of_field)
+    """Register the types of our fields, and name the header fields and tokens."""
+    for kind in _described_kinds(OpenAPIField):
+        document.register_field(kind, kind.openapi_type, kind.openapi_format)
+    document.ma_plugin.converter.add_attribute_function(_field_keywords)
     components = document.spec.components
     for name, (description, example) in (TOLD | CHALLENGE).items():
         schema = {"type": "integer" if example.isdigit() else "string"}
@@ -114,27 +94,22 @@ def _describe_fields(document: Document) -> None:
         components.security_scheme(name, scheme | {"description": text})
 
 
-def _of_field(_: object, field: fields.Field[Any], ret: dict[str, Any]) -> dict[str, Any]:
-    """Return what our kinds of field add; null stands for absence where `Input` takes it so."""
-    found: dict[str, Any] = {}
+def _described_kinds(base: type[OpenAPIField]) -> Iterator[type[OpenAPIField]]:
+    """Yield every kind of field that names a type of its own."""
+    for kind in base.__subclasses__():
+        if "openapi_type" in vars(kind):
+            yield kind
+        yield from _described_kinds(kind)
+
+
+def _field_keywords(_: object, field: fields.Field[Any], ret: dict[str, Any]) -> dict[str, Any]:
+    """Return the keywords our fields add; in an `Input`, null for an optional field is absence."""
+    keywords = field.openapi_constraints() if isinstance(field, OpenAPIField) else {}
     if isinstance(field.parent, Input) and not field.required and "null" not in ret["type"]:
-        found["type"] = [ret["type"], "null"]
-    match field:
-        case Several():
-            found |= {"minItems": field.least, "maxItems": field.most}
-        case Days():
-            found |= {"minimum": 1, "maximum": LONGEST_DAYS}
-        case WholeNumber():
-            found |= {"minimum": field.least, "maximum": field.most}
-        case Amount():
-            found |= {"pattern": f"^{field.written.pattern}$"}
-        case PlainText():
-            found |= {"minLength": field.least, "maxLength": field.most}
-        case Choice():
-            has_null = "null" in found.get("type", ret["type"])
-            choices = [choice.value for choice in field.choices.values()]
-            found["enum"] = [*choices, None] if has_null else choices
-    return found
+        keywords["type"] = [ret["type"], "null"]
+    if "enum" in keywords and "null" in keywords.get("type", ret["type"]):
+        keywords["enum"] = [*keywords["enum"], None]
+    return keywords
 
 
 def _finish(document: Document) -> None:

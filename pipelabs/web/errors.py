@@ -126,7 +126,7 @@ def from_http(status: int) -> PipeLabsError:
 
 
 def _respond_to_http(error: HTTPException) -> Response:
-    """Answer what werkzeug, Flask or the limiter raised; a 500's cause is in the log alone."""
+    """Success what werkzeug, Flask or the limiter raised; a 500's cause is in the log alone."""
     response = respond(from_http(error.code or 500))
     if allow := dict(error.get_headers()).get("Allow"):
         response.headers["Allow"] = allow

@@ -9,10 +9,10 @@ from marshmallow import Schema, ValidationError, fields
 from werkzeug.datastructures import MultiDict
 
 from pipelabs.errors import Fields, PipeLabsError
-from pipelabs.schemas.api_tokens import Several
 from pipelabs.schemas.credentials import SecretText
 from pipelabs.schemas.fields import Choice, Password, PlainText
-from pipelabs.web.console import CSRF_FIELD
+from pipelabs.schemas.lists import BoundedList
+from pipelabs.web.csrf import CSRF_FIELD
 from pipelabs.web.json import wrong_fields
 from pipelabs.web.query import load as read_query
 
@@ -98,7 +98,7 @@ class Form:
 
 def posted(schema: type[Schema], template: str, **context: Any) -> Form:
     """Return the form that was sent; any error from here on shows `template` with it again."""
-    several = {name for name, field in schema().fields.items() if isinstance(field, Several)}
+    several = {name for name, field in schema().fields.items() if isinstance(field, BoundedList)}
     form = Form(schema, _once(request.form, several))
     g.refused_form = (template, form, context)
     return form

@@ -9,9 +9,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from pipelabs import audit_file, draining
-from pipelabs.crypto import ring_versions
-from pipelabs.extensions import MIGRATIONS, db, limiter
+from pipelabs.extensions import MIGRATIONS, db
 from pipelabs.services import vault
+from pipelabs.vault_ring import ring_versions
+from pipelabs.web.limits import limiter
 
 OK, AWAY, MISSING, FULL = "ok", "away", "missing", "full"
 

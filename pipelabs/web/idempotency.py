@@ -10,7 +10,7 @@ from uuid import UUID
 from flask import Response, g, json, request
 
 from pipelabs import audit
-from pipelabs.audit import Event
+from pipelabs.audit_events import Event
 from pipelabs.errors import Duplicate, InvalidInput
 from pipelabs.extensions import finish
 from pipelabs.models import IdempotencyRecord, Outcome
@@ -28,7 +28,7 @@ OUTCOMES = {None: Outcome.SUCCESS, Duplicate.code: Outcome.DUPLICATE}
 
 
 def idempotent(replayed: Event) -> Callable[[Callable[P, Response]], Callable[P, Response]]:
-    """Answer a repeated request with what was answered first; `replayed` is its audit event.
+    """Success a repeated request with what was answered first; `replayed` is its audit event.
 
     Stands between the fields and the act: a 400 keeps nothing, a 201 or 409 is kept.
     """
@@ -73,7 +73,7 @@ def _keep(claim: Claim, response: Response) -> None:
 
 
 def _replay(record: IdempotencyRecord, replayed: Event) -> Response:
-    """Answer the first answer's bytes, its request id included, and note the repetition."""
+    """Success the first answer's bytes, its request id included, and note the repetition."""
     status = record.status or 500
     response = Response(record.body, status, record.headers)
     response.headers["Idempotent-Replayed"] = "true"

@@ -1,15 +1,17 @@
-"""The budgets as callers see them: header fields, and what is left."""
+"""Rate limiting: the limiter, its budgets, and what callers are told about them."""
 
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from flask import Response, current_app, g, request
+from flask import Flask, Response, current_app, g, request
+from flask_limiter import ApplicationLimit, Limiter
 from flask_limiter.util import get_qualified_name
 from limits import RateLimitItem, parse
 from redis.exceptions import RedisError
 
-from pipelabs.extensions import CONSOLE_PATH, LIMITED_PATH, is_below, limiter
+from pipelabs import windows
+from pipelabs.web.paths import ADMIN_API_PATH, CONSOLE_PATH, is_below
 
 LONGEST_WAIT_S = 60
 BUDGETS = {
@@ -18,6 +20,67 @@ BUDGETS = {
     "console": "RATELIMIT_CONSOLE",
 }
 """Name of a budget in headers and answers → its setting; the tightest first."""
+
+
+def limit_key() -> str:
+    """Return whose budget is spent: the admin over all tokens, workers and instances.
+
+    Never empty and never raising: Flask-Limiter skips a limit with an empty key, and takes any
+    exception here for a dead store.
+    """
+    return str(g.actor.caller)
+
+
+def create_limit() -> str:
+    """Return the budget of client creation."""
+    return str(current_app.config["RATELIMIT_CREATE"])
+
+
+def _general_limit() -> str:
+    return str(current_app.config["RATELIMIT_GENERAL"])
+
+
+def _console_limit() -> str:
+    return str(current_app.config["RATELIMIT_CONSOLE"])
+
+
+def _is_unlimited() -> bool:
+    return request.method == "OPTIONS" or not is_below(request.path, ADMIN_API_PATH)
+
+
+def _is_no_page() -> bool:
+    return request.method == "OPTIONS" or not is_below(request.path, CONSOLE_PATH)
+
+
+class FallbackLimiter(Limiter):
+    """Counts in memory for every call that is waiting while the store goes away.
+
+    The library does so for the first one only and raises the store's errors for the others.
+    """
+
+    def _check_request_limit(
+        self,
+        callable_name: str | None = None,
+        in_middleware: bool = True,  # noqa: FBT001, FBT002 - the library's own signature
+    ) -> None:
+        try:
+            super()._check_request_limit(callable_name, in_middleware)
+        except RedisError:
+            self.context.seen_limits.clear()
+            super()._check_request_limit(callable_name, in_middleware)
+
+
+# Unknown paths and methods have no endpoint; without a name for them they would spend nothing.
+limiter = FallbackLimiter(
+    limit_key,
+    application_limits=[
+        ApplicationLimit(limit_provider=_general_limit, scope="general", exempt_when=_is_unlimited),
+        ApplicationLimit(limit_provider=_console_limit, scope="console", exempt_when=_is_no_page),
+    ],
+    request_identifier=lambda: request.endpoint or "unknown",
+)
+limit_creates = limiter.shared_limit(create_limit, scope="create", override_defaults=False)
+"""Decorates every way to create a client: they spend one budget together."""
 
 
 class Budget(NamedTuple):
@@ -36,6 +99,12 @@ class Budget(NamedTuple):
             "window_s": self.item.get_expiry(),
             "reset_s": self.wait_s if self.remaining < self.item.amount else 0,
         }
+
+
+def init_app(app: Flask) -> None:
+    """Bind the limiter; it counts the caller that `web` has identified."""
+    windows.register()
+    limiter.init_app(app)
 
 
 def add_headers(response: Response) -> None:
@@ -103,7 +172,7 @@ def _spent() -> list[str]:
 
 def _by_path(path: str) -> set[str]:
     """Return the budget that a path spends from, whatever the view."""
-    paths = {"general": LIMITED_PATH, "console": CONSOLE_PATH}
+    paths = {"general": ADMIN_API_PATH, "console": CONSOLE_PATH}
     return {name for name, prefix in paths.items() if is_below(path, prefix)}
 
 

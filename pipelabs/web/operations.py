@@ -14,7 +14,7 @@ from werkzeug.routing import Rule
 
 from pipelabs.errors import PipeLabsError, Stale
 from pipelabs.models import Role
-from pipelabs.schemas.clients import REQUEST_ID
+from pipelabs.schemas.envelope import EXAMPLE_REQUEST_ID
 from pipelabs.schemas.errors import Refused
 from pipelabs.web import idempotency, limits
 from pipelabs.web.errors import envelope
@@ -139,7 +139,7 @@ def _terms(view: View, rule: Rule) -> str:
 
 def _refusal(status: int, errors: list[PipeLabsError]) -> Operation:
     examples = {
-        error.code: {"summary": error.message, "value": envelope(error, REQUEST_ID)}
+        error.code: {"summary": error.message, "value": envelope(error, EXAMPLE_REQUEST_ID)}
         for error in errors
     }
     codes = ", ".join(f"`{code}`" for code in examples)

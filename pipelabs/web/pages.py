@@ -20,9 +20,9 @@ from jinja2 import StrictUndefined
 
 from pipelabs.amounts import plain
 from pipelabs.errors import PipeLabsError
-from pipelabs.extensions import CONSOLE_PATH, is_below
 from pipelabs.models import Permission
-from pipelabs.web import auth, console
+from pipelabs.web import auth, console_session, csrf
+from pipelabs.web.paths import CONSOLE_PATH, is_below
 
 THEMES = ("light", "dark")
 THEME_COOKIE = "pl_theme"
@@ -85,10 +85,10 @@ def answer(error: PipeLabsError) -> Response:
 
 def _to_sign_in() -> Response:
     """Send the browser to the sign-in page; htmx would put that page into a corner of this one."""
-    address = console.sign_in_address()
+    address = console_session.sign_in_address()
     if request.headers.get("HX-Request"):
-        return console.forget(Response(status=401, headers={"HX-Redirect": address}))
-    return console.forget(make_response(redirect(address, 303)))
+        return console_session.forget(Response(status=401, headers={"HX-Redirect": address}))
+    return console_session.forget(make_response(redirect(address, 303)))
 
 
 def when(moment: datetime) -> str:
@@ -152,7 +152,7 @@ def _context() -> dict[str, Any]:
     return {
         "actor": g.get("actor"),
         "can": can,
-        "csrf_token": console.csrf_token,
+        "csrf_token": csrf.csrf_token,
         "environment": current_app.config["ENVIRONMENT"],
         "theme": theme if theme in THEMES else "",
     }

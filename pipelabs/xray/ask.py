@@ -180,7 +180,7 @@ def _skew_s(response: Any) -> float | None:
 
 
 def main() -> None:
-    """Answer the question on stdin."""
+    """Success the question on stdin."""
     json.dump(answer(json.load(sys.stdin)), sys.stdout)
 
 

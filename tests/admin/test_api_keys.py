@@ -3,7 +3,7 @@ from datetime import timedelta
 
 import pytest
 
-from pipelabs.audit import Event
+from pipelabs.audit_events import Event
 from pipelabs.extensions import db
 from pipelabs.models import AuditEvent, ExchangeAPIKey, KeyStage, KeyStatus, Role, now
 from pipelabs.xray import Failure

@@ -3,7 +3,8 @@ import re
 import pytest
 
 from pipelabs import audit
-from pipelabs.audit import Attempt, Event
+from pipelabs.audit import Attempt
+from pipelabs.audit_events import Event
 from pipelabs.models import AuditEvent, Outcome
 from tests.make import QUICK_CLIENT, make_actor, make_body
 

@@ -5,9 +5,10 @@ import pytest
 
 from pipelabs.extensions import db, finish
 from pipelabs.models import AuditEvent, Client, ExchangeAPIKey, Role, Status
+from pipelabs.models.clients import Chain
 from pipelabs.services.clients import change_status, create_client, update_client
 from pipelabs.services.quoting import add_client_markets
-from pipelabs.wallets import Chain, Wallet
+from pipelabs.wallets import Wallet
 from tests.make import WALLET, make_actor, make_body, make_data, make_item, make_wallet
 
 CLIENTS = "/admin/clients"

@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select, update
 
-from pipelabs.audit import Event
+from pipelabs.audit_events import Event
 from pipelabs.extensions import db
 from pipelabs.models import (
     AuditEvent,

@@ -6,8 +6,9 @@ import pytest
 
 from pipelabs.extensions import finish
 from pipelabs.models import AuditEvent, Client
+from pipelabs.models.clients import Chain
 from pipelabs.services.clients import create_client
-from pipelabs.wallets import Chain, Wallet
+from pipelabs.wallets import Wallet
 from tests.make import QUICK_CLIENT, WALLET, make_actor, make_body, make_data, make_wallet
 
 CLIENTS = "/api/admin/clients"

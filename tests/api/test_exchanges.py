@@ -106,7 +106,7 @@ def test_show_answers_all_that_is_known_with_the_version_as_etag(client, viewer)
         "aliases": ["okex", "okex5"],
         "needs_passphrase": True,
         "has_testnet": True,
-        "can_be_examined": True,
+        "can_be_probed": True,
         "is_enabled": True,
         "config": dict.fromkeys(CONFIG),
         "version": 1,

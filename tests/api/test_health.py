@@ -5,8 +5,9 @@ from limits.storage import storage_from_string
 from sqlalchemy import create_engine, text
 
 from pipelabs import audit_file
-from pipelabs.extensions import db, limiter
+from pipelabs.extensions import db
 from pipelabs.models import Client, Role
+from pipelabs.web.limits import limiter
 from tests.make import QUICK_CLIENT, make_body, make_exchange, make_key
 
 NOBODY_LISTENS = "127.0.0.1:1"

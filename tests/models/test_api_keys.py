@@ -23,7 +23,7 @@ def test_a_row_keeps_its_sealed_bytes_and_shows_four_characters(context):
     assert stored.credentials == key.credentials
     assert stored.key_version == 1
     assert stored.masked == "••••4711"
-    assert repr(stored.credentials) == "Sealed()"
+    assert repr(stored.credentials) == "Envelope()"
 
 
 def test_of_a_short_api_key_nothing_is_shown(context):

@@ -6,7 +6,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from pipelabs.extensions import db, finish
 from pipelabs.models import Client, Status, Tier
-from pipelabs.wallets import Chain
+from pipelabs.models.clients import Chain
 from tests.make import WALLET, make_wallet
 
 

@@ -3,7 +3,6 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from pipelabs.extensions import db
-from pipelabs.models import Exchange
 from tests.make import make_exchange
 
 
@@ -31,13 +30,7 @@ def test_the_table_refuses_what_the_schemas_refuse(app, column, value, constrain
             db.session.execute(change, {"value": value})
 
 
-def test_an_exchange_tells_whether_a_key_has_a_passphrase_and_can_be_examined(app):
+def test_needs_passphrase_follows_the_credentials_of_the_exchange(app):
     with app.app_context():
-        okx, bitkub = make_exchange("okx"), make_exchange("bitkub")
-
-        assert (okx.needs_passphrase, okx.can_be_examined) == (True, True)
-        assert (bitkub.needs_passphrase, bitkub.can_be_examined) == (False, False)
-
-
-def test_one_that_the_registry_does_not_know_cannot_be_examined():
-    assert not Exchange(slug="bittrex", credentials=[]).can_be_examined
+        assert make_exchange("okx").needs_passphrase
+        assert not make_exchange("bitkub").needs_passphrase

@@ -2,8 +2,8 @@ import pytest
 from marshmallow import ValidationError
 
 from pipelabs.models import Bot
+from pipelabs.models.token_pairs import Symbol
 from pipelabs.schemas.client_markets import ClientMarketsForm, SymbolLines, items_of
-from pipelabs.symbols import Symbol
 
 
 def lines(text):

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from marshmallow import ValidationError
 
 from pipelabs.models import Client, Status, Tier
+from pipelabs.models.clients import Chain
 from pipelabs.schemas.clients import ClientIn, ClientOut, ClientPatch, ClientsQuery, ClientSummary
-from pipelabs.wallets import Chain, Wallet
+from pipelabs.wallets import Wallet
 from tests.make import WALLET, make_body
 from tests.sizes import sized
 

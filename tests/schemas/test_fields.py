@@ -10,16 +10,10 @@ from hypothesis import strategies as st
 from marshmallow import ValidationError
 
 from pipelabs.models import Tier
-from pipelabs.schemas.fields import (
-    Choice,
-    EmailAddress,
-    Password,
-    PlainText,
-    WalletAddress,
-    When,
-    refuse_markup,
-)
-from pipelabs.wallets import Chain, Wallet
+from pipelabs.models.clients import Chain
+from pipelabs.schemas.clients import WalletAddress
+from pipelabs.schemas.fields import Choice, EmailAddress, Password, PlainText, When, refuse_markup
+from pipelabs.wallets import Wallet
 from tests.make import WALLET
 
 NAME = PlainText(required=True, least=1, most=255)

@@ -12,8 +12,9 @@ from pipelabs import seeds
 from pipelabs.cli import seed
 from pipelabs.extensions import db
 from pipelabs.models import Admin, AuditEvent, Client, Role, Status, Tier
+from pipelabs.models.clients import Chain
 from pipelabs.schemas.clients import ClientIn
-from pipelabs.wallets import Chain, recognise
+from pipelabs.wallets import recognise
 from tests.make import make_admin, make_body
 
 LOGIN, ME = "/api/auth/login", "/api/auth/me"

@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 import time_machine
 
-from pipelabs.audit import Event
+from pipelabs.audit_events import Event
 from pipelabs.errors import Duplicate, IllegalMove, InvalidInput, NotFound
 from pipelabs.extensions import db
 from pipelabs.models import AuditEvent, ExchangeAPIKey, KeyStage, KeyStatus, now

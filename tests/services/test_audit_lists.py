@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy import text
 
 from pipelabs import audit
-from pipelabs.audit import Attempt, Event
+from pipelabs.audit import Attempt
+from pipelabs.audit_events import Event
 from pipelabs.errors import NotFound
 from pipelabs.extensions import db
 from pipelabs.models import AuditEvent, Outcome

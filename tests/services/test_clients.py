@@ -11,8 +11,9 @@ from sqlalchemy.exc import IntegrityError
 from pipelabs.errors import Duplicate, IllegalMove, NotFound, Stale
 from pipelabs.extensions import db, unit_of_work
 from pipelabs.models import AuditEvent, Client, Status, Tier
+from pipelabs.models.clients import Chain
 from pipelabs.services.clients import change_status, create_client, get_client, update_client
-from pipelabs.wallets import Chain, Wallet
+from pipelabs.wallets import Wallet
 from tests.make import WALLET, make_actor, make_data
 
 OTHER = Wallet(Chain.BITCOIN, "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa")

@@ -5,13 +5,15 @@ import pytest
 import time_machine
 
 from pipelabs import audit
-from pipelabs.audit import Attempt, Event
+from pipelabs.audit import Attempt
+from pipelabs.audit_events import Event
 from pipelabs.extensions import db
 from pipelabs.models import Client, KeyStage, KeyStatus, Outcome, Status, Tier
+from pipelabs.models.clients import Chain
 from pipelabs.services import dashboard
 from pipelabs.services.api_key_rows import destroy
 from pipelabs.services.clients import change_status, create_client
-from pipelabs.wallets import Chain, Wallet
+from pipelabs.wallets import Wallet
 from tests.make import (
     make_actor,
     make_admin,

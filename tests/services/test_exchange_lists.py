@@ -3,17 +3,10 @@ import pytest
 from pipelabs import registry
 from pipelabs.errors import InvalidInput
 from pipelabs.extensions import db
-from pipelabs.models import (
-    Client,
-    ClientMarket,
-    ExchangeAPIKey,
-    KeyStage,
-    Market,
-    TokenPair,
-)
-from pipelabs.registry import Kind
+from pipelabs.models import Client, ClientMarket, ExchangeAPIKey, KeyStage, Market, TokenPair
+from pipelabs.models.clients import Chain
+from pipelabs.models.exchanges import Kind
 from pipelabs.services.exchange_lists import counts_of, list_exchanges
-from pipelabs.wallets import Chain
 from tests.make import make_exchange, make_wallet
 
 KNOWN = len(registry.known())

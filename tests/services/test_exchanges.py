@@ -8,7 +8,7 @@ from pipelabs import registry
 from pipelabs.errors import InvalidInput, NotFound, Stale
 from pipelabs.extensions import db, unit_of_work
 from pipelabs.models import AuditEvent, Exchange
-from pipelabs.registry import SymbolStyle
+from pipelabs.models.exchanges import SymbolStyle
 from pipelabs.services.exchanges import (
     enabled_slugs,
     ensure_exchanges,

@@ -3,9 +3,10 @@ from sqlalchemy import select
 
 from pipelabs.errors import InvalidInput
 from pipelabs.models import Client
+from pipelabs.models.clients import Chain
 from pipelabs.services import paging
 from pipelabs.services.clients import create_client
-from pipelabs.wallets import Chain, Wallet
+from pipelabs.wallets import Wallet
 from tests.make import make_actor, make_data, make_wallet
 
 BY_NAME = select(Client).order_by(Client.name, Client.id)

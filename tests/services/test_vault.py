@@ -1,11 +1,11 @@
 import pytest
 
-from pipelabs.audit import Event
-from pipelabs.crypto import vault as the_vault
+from pipelabs.audit_events import Event
 from pipelabs.errors import IllegalMove, InvalidInput, Unavailable
 from pipelabs.extensions import db
 from pipelabs.models import AuditEvent, ExchangeAPIKey
 from pipelabs.services import vault
+from pipelabs.vault_ring import vault as the_vault
 from tests.make import flipped, make_actor, make_client, make_exchange, make_key
 
 
@@ -21,7 +21,7 @@ def keys(app, ring):
 
 def secrets(keys):
     db.session.expire_all()
-    return [the_vault().reveal(key.credentials, key.binding).text for key in keys]
+    return [the_vault().decrypt(key.credentials, key.context).text for key in keys]
 
 
 def test_a_rotation_goes_on_where_the_last_batch_ended(keys, ring, monkeypatch):

@@ -15,8 +15,9 @@ import time_machine
 import config
 from dev import programs
 from pipelabs import create_app
-from pipelabs.extensions import db, limiter
+from pipelabs.extensions import db
 from pipelabs.models import AuditEvent, Client, Role
+from pipelabs.web.limits import limiter
 from tests.make import PASSWORD, QUICK_CLIENT, make_admin, make_body, make_wallet
 
 LOGIN, LOGOUT, ME = "/api/auth/login", "/api/auth/logout", "/api/auth/me"

@@ -1,27 +1,20 @@
-"""A browser's way in: the session's cookie, and the token that proves a form to be ours."""
+"""The console's session: its cookie, and where signing in leads back to."""
 
-import hmac
-import secrets
-from base64 import urlsafe_b64encode
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, current_app, g, request, session, url_for
+from flask import Flask, Response, current_app, request, url_for
 from flask_jwt_extended import create_access_token
 
-from pipelabs.audit import Actor
-from pipelabs.crypto import derive
-from pipelabs.errors import Forbidden, Unauthenticated
-from pipelabs.extensions import CONSOLE_PATH, is_below, unit_of_work
+from pipelabs.actor import Actor
+from pipelabs.errors import Unauthenticated
+from pipelabs.extensions import unit_of_work
 from pipelabs.models import Admin, Session
 from pipelabs.services import sessions
 from pipelabs.web import auth
+from pipelabs.web.paths import CONSOLE_PATH, is_below
 
 KIND = "console"
-"""The kind of token in the cookie: no bearer of the API, and no refresh token."""
-CSRF_FIELD, CSRF_HEADER = "csrf_token", "X-CSRF-Token"
-CSRF_LABEL = "pipelabs/csrf/v1"
-VISITOR = "visitor"
-STALE = "This form is too old to be taken; load the page again."
+"""The kind of token in the cookie: neither a bearer token of the API nor a refresh token."""
 
 
 def init_app(app: Flask) -> None:
@@ -47,29 +40,6 @@ def identify(stranger: Actor) -> Actor:
     claims = auth.claims_of(token, KIND).admin
     with unit_of_work():
         return sessions.visit(claims, stranger)
-
-
-def refuse_forgery() -> None:
-    """Raise `Forbidden` unless an unsafe request comes from one of our own pages.
-
-    Its origin must be this host, and it must carry the token of its session's forms.
-    """
-    origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc != request.host:
-        raise Forbidden("This request comes from another site.", code="csrf_failed")
-    sent = request.headers.get(CSRF_HEADER) or request.form.get(CSRF_FIELD, "")
-    if not hmac.compare_digest(sent.encode("utf-8", "replace"), csrf_token().encode()):
-        raise Forbidden(STALE, code="csrf_failed")
-
-
-def csrf_token() -> str:
-    """Return what forms of this session carry; of this visit, before anybody signs in."""
-    if owner := g.actor.session_id:
-        seed = f"session:{owner}"
-    else:
-        seed = f"visitor:{session.setdefault(VISITOR, secrets.token_urlsafe(18))}"
-    key = derive(current_app.config["SECRET_KEY"].encode(), CSRF_LABEL)
-    return urlsafe_b64encode(hmac.digest(key, seed.encode(), "sha256")).decode()
 
 
 def keep(response: Response, signed_in: sessions.SignedIn) -> Response:

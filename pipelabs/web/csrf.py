@@ -1,0 +1,39 @@
+"""CSRF protection of the console: the request's origin, and a token that its forms carry."""
+
+import hmac
+import secrets
+from base64 import urlsafe_b64encode
+from urllib.parse import urlsplit
+
+from flask import current_app, g, request, session
+
+from pipelabs.crypto import derive
+from pipelabs.errors import Forbidden
+
+CSRF_FIELD, CSRF_HEADER = "csrf_token", "X-CSRF-Token"
+CSRF_LABEL = "pipelabs/csrf/v1"
+VISITOR = "visitor"
+STALE = "This form is too old to be taken; load the page again."
+
+
+def refuse_forgery() -> None:
+    """Raise `Forbidden` unless an unsafe request comes from one of our own pages.
+
+    Its origin must be this host, and it must carry the token of its session's forms.
+    """
+    origin = request.headers.get("Origin")
+    if origin is not None and urlsplit(origin).netloc != request.host:
+        raise Forbidden("This request comes from another site.", code="csrf_failed")
+    sent = request.headers.get(CSRF_HEADER) or request.form.get(CSRF_FIELD, "")
+    if not hmac.compare_digest(sent.encode("utf-8", "replace"), csrf_token().encode()):
+        raise Forbidden(STALE, code="csrf_failed")
+
+
+def csrf_token() -> str:
+    """Return what forms of this session carry; of this visit, before anybody signs in."""
+    if owner := g.actor.session_id:
+        seed = f"session:{owner}"
+    else:
+        seed = f"visitor:{session.setdefault(VISITOR, secrets.token_urlsafe(18))}"
+    key = derive(current_app.config["SECRET_KEY"].encode(), CSRF_LABEL)
+    return urlsafe_b64encode(hmac.digest(key, seed.encode(), "sha256")).decode()
