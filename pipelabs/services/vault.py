@@ -82,7 +82,7 @@ def rotate(actor: Actor, after: UUID | None = None) -> Batch:
         except Undecryptable as error:
             unreadable.append(UNREADABLE.format(row=row, reason=error.message))
     if fresh:
-        run(REWRAP, arrays(("row_id", "sealed"), fresh) | {"newest": newest})
+        run(REWRAP, arrays(("row_id", "envelope"), fresh) | {"newest": newest})
         facts = {"rows": str(len(fresh)), "to": str(newest)}
         audit.record(Event.VAULT_ROTATED, actor, facts=facts)
     return Batch(len(fresh), unreadable, rows[-1].id if rows else None)
@@ -99,7 +99,7 @@ def retire(version: int, actor: Actor) -> None:
     if version not in ring_versions():
         raise InvalidInput(f"The ring has no version {version}.")
     if version == ring_versions()[0]:
-        raise IllegalMove(f"Version {version} is the one that seals; put a newer one before it.")
+        raise IllegalMove(f"Version {version} is the one to encrypt with; put a newer one before it.")
     if count := rows_per_version().get(version):
         raise IllegalMove(f"{count} rows still need version {version}; run flask keys rotate.")
     audit.record(Event.VAULT_KEY_RETIRED, actor, facts={"version": str(version)})
