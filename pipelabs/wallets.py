@@ -129,7 +129,7 @@ def _segwit(text: str) -> str:
     except ValueError:
         raise _checksum_error("Bitcoin") from None
     if (version, len(program)) not in {(0, 20), (0, 32), (1, 32)}:
-        raise WalletError("No wallet uses Bitcoin addresses of this kind; put a usual one.")
+        raise WalletError("No wallet uses Bitcoin addresses of this kind; use a standard address.")
     return text.lower()
 
 
@@ -189,7 +189,7 @@ def recognise(text: str) -> Wallet:
                     raise WalletError(_UNOWNED[address])
                 return Wallet(row.chain, address)
     supported = ", ".join(f"{row.label} ({row.hint})" for row in CHAINS)
-    raise WalletError(f"This is not an address of a chain we take: {supported}.")
+    raise WalletError(f"Unsupported address. Supported chains: {supported}.")
 
 
 def _is_secret(text: str) -> bool:

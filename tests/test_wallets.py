@@ -209,7 +209,8 @@ def test_a_witness_program_that_no_wallet_uses_is_rejected():
         "bc1pfeessrawgf",
     ):
         assert (
-            error_message(text) == "No wallet uses Bitcoin addresses of this kind; put a usual one."
+            error_message(text)
+            == "No wallet uses Bitcoin addresses of this kind; use a standard address."
         )
 
 
@@ -265,7 +266,7 @@ def test_the_message_for_an_unsupported_address_lists_the_chains():
         " " * 2**20 + "1" * 2**20,
     ):
         assert error_message(text) == (
-            "This is not an address of a chain we take: EVM (0x and 40 hexadecimal digits), "
+            "Unsupported address. Supported chains: EVM (0x and 40 hexadecimal digits), "
             "Bitcoin (begins with bc1, 1 or 3), Tron (T and 33 characters), "
             "Solana (32 bytes in base58)."
         )
