@@ -16,7 +16,7 @@ COMPILE := pip compile -q --universal --python-version 3.11 --generate-hashes \
 INSTALL := install -q --require-hashes --only-binary :all:
 
 # Used without being imported: a server, a driver, what libraries and the log's settings load.
-UNIMPORTED := alembic|eth-hash|gunicorn|psycopg2-binary|python-dotenv|python-json-logger|types-bleach
+UNIMPORTED := alembic|gunicorn|psycopg2-binary|python-dotenv|python-json-logger|types-bleach
 DEPTRY := --requirements-files .venv/declared.txt --requirements-files-dev .venv/declared-dev.txt \
 	--extend-exclude '\.local' --per-rule-ignores 'DEP002=$(UNIMPORTED),DEP004=brotli|playwright' --no-ansi
 

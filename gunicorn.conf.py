@@ -7,7 +7,6 @@ from typing import Any
 
 from config import Config, ConfigError, memory_limits
 from pipelabs import deadlines, draining, healing
-from pipelabs.wallets import recognise
 
 bind = f"{os.environ.get('HOST') or '127.0.0.1'}:{os.environ.get('PORT') or '8000'}"
 workers = Config.WORKERS
@@ -40,14 +39,9 @@ def on_starting(server: Any) -> None:
 
 
 def when_ready(server: Any) -> None:
-    """Drain before stopping, and recognise one EVM address before the workers fork.
-
-    So no caller waits for that import; the other chains' library stays away until somebody needs
-    it: it is twice as heavy.
-    """
+    """Delay SIGTERM until balancers have seen `/ready` fail, and share what was loaded."""
     draining.on_term(lambda: server.signal(signal.SIGTERM, None), Config.DRAIN_S)
-    recognise("0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed")
-    # What is loaded by now stays: no collection looks through it, or unshares its pages.
+    # Frozen objects are never collected, so no worker copies the pages they are on.
     gc.freeze()
 
 

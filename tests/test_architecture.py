@@ -88,7 +88,7 @@ def test_a_thing_is_done_in_its_one_place(word, home):
 
 
 def test_imports_stand_at_the_top_unless_they_are_heavy():
-    heavy = {"bip_utils", "ccxt", "eth_utils"}
+    heavy = {"ccxt"}
     inside = {
         re.split(r"[ .]", ast.unparse(node))[1]
         for path in CODE

@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import select
 
 from pipelabs.actor import Actor
+from pipelabs.address_codecs import base58_encode, base58check_encode, segwit_encode
 from pipelabs.errors import Duplicate
 from pipelabs.extensions import db
 from pipelabs.models import Admin, Client, Role, Status, Tier
@@ -158,37 +159,19 @@ def _evm(digest: bytes) -> str:
     return f"0x{digest[:20].hex()}"
 
 
-def _solana(digest: bytes) -> str:
-    from bip_utils import Base58Encoder  # noqa: PLC0415 - weight: the demo alone needs it
-
-    return str(Base58Encoder.Encode(digest))
-
-
 def _segwit(version: int, size: int) -> Callable[[bytes], str]:
-    """Return the writer of Bitcoin addresses that are a witness version before a program."""
-
-    def write(digest: bytes) -> str:
-        from bip_utils import SegwitBech32Encoder  # noqa: PLC0415 - weight: the demo alone needs it
-
-        return str(SegwitBech32Encoder.Encode("bc", version, digest[:size]))
-
-    return write
+    """Return a function that makes Bitcoin addresses of this witness version and length."""
+    return lambda digest: segwit_encode("bc", version, digest[:size])
 
 
 def _base58check(version: int) -> Callable[[bytes], str]:
-    """Return the writer of addresses that are a version byte before a hash of 20 bytes."""
-
-    def write(digest: bytes) -> str:
-        from bip_utils import Base58Encoder  # noqa: PLC0415 - weight: the demo alone needs it
-
-        return str(Base58Encoder.CheckEncode(bytes([version]) + digest[:20]))
-
-    return write
+    """Return a function that makes addresses of this version byte and a 20-byte hash."""
+    return lambda digest: base58check_encode(bytes([version]) + digest[:20])
 
 
 ADDRESSES: list[Callable[[bytes], str]] = (
     52 * [_evm]
-    + 22 * [_solana]
+    + 22 * [base58_encode]  # Solana
     + 9 * [_segwit(0, 20)]
     + 3 * [_segwit(1, 32)]  # Taproot
     + 2 * [_base58check(0x00)]  # Bitcoin's oldest kind, 1…

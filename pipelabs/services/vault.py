@@ -99,7 +99,7 @@ def retire(version: int, actor: Actor) -> None:
     if version not in ring_versions():
         raise InvalidInput(f"The ring has no version {version}.")
     if version == ring_versions()[0]:
-        raise IllegalMove(f"Version {version} is the one to encrypt with; put a newer one before it.")
+        raise IllegalMove(f"Version {version} encrypts; put a newer one before it.")
     if count := rows_per_version().get(version):
         raise IllegalMove(f"{count} rows still need version {version}; run flask keys rotate.")
     audit.record(Event.VAULT_KEY_RETIRED, actor, facts={"version": str(version)})

@@ -504,8 +504,8 @@ def test_a_wallet_loads_in_its_one_form(typed):
         ("0x" + "0" * 40, "zero address"),
         ("0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAeD", "all lower case skips this check"),
         (WALLET[:-1], "this has 39 digits"),
-        ("", "not an address of a chain we take"),
-        pytest.param("x" * 200_000, "not an address of a chain we take", id="long"),
+        ("", "Unsupported address"),
+        pytest.param("x" * 200_000, "Unsupported address", id="long"),
     ],
 )
 def test_what_is_no_wallet_is_told_why_in_one_sentence(typed, told):

@@ -95,7 +95,8 @@ def test_a_version_that_no_row_needs_is_retired_on_record(keys, ring, rows):
 
 
 @pytest.mark.parametrize(
-    ("version", "error", "said"), [(1, IllegalMove, "the one that seals"), (7, InvalidInput, "no")]
+    ("version", "error", "said"),
+    [(1, IllegalMove, "encrypts"), (7, InvalidInput, "no")],
 )
 def test_neither_the_writing_version_nor_an_unknown_one_is_retired(keys, version, error, said):
     with pytest.raises(error, match=said):
