@@ -51,7 +51,7 @@ lint: $(STAMP) ## check format, style, types, layers and dependencies
 	$(PY) -m dev.declared
 	$(BIN)/deptry . $(DEPTRY)
 
-unit: $(STAMP) ## run some tests: make unit T=tests/api/test_clients.py
+unit: $(STAMP) ## run some tests: make unit T=tests/integration/api
 	@exec $(PY) -m dev.servers -- $(PY) -m pytest -m "not slow" $(T)
 
 migration: $(STAMP) ## write a migration from the models: make migration M="client telegram"

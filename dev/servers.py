@@ -61,13 +61,19 @@ def main(words: Sequence[str]) -> int:
         foreground = in_foreground()
         command = Program(
             asked.command,
-            env=os.environ | servers.environment(),
+            env=os.environ | servers.environment() | _program_paths(),
             given=None,
             stop_group=not foreground,
             in_foreground=foreground,
         )
         status = launcher.hand_over(command)
     return status if status >= 0 else 128 - status
+
+
+def _program_paths() -> dict[str, str]:
+    """Return where a command finds the programs, to run servers of its own."""
+    folder, _ = programs.postgres(programs.unprivileged())
+    return {"POSTGRES_PROGRAMS": str(folder), "REDIS_PROGRAM": programs.redis() or ""}
 
 
 def throwaway_folder() -> Path:

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from dev import npm
+from tests.browser import npm
 
 ROOT = Path(__file__).parents[1]
 VENDOR = ROOT / "pipelabs/static/vendor"

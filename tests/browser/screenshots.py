@@ -1,0 +1,161 @@
+"""Pictures of the pages as an owner sees them, wide and narrow, in both themes.
+
+`python -m dev.servers -- python -m tests.browser.screenshots FOLDER` serves the demo for them.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+from playwright.sync_api import Page, sync_playwright
+
+from tests.browser import chromium
+from tests.factories import make_vault_keys
+from tests.instances import RAISED, fleet
+from tests.stub_exchange import Scenario, credentials, running
+
+EMAIL = "owner@desk.local"
+SIZES = {1440: 900, 390: 844}
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+LONGEST = 1_600
+PAGES = {
+    "overview": "/admin/",
+    "clients": "/admin/clients",
+    "client-new": "/admin/clients/new",
+    "client": "/admin/clients?q=alder+peak*",
+    "client-edit": "/admin/clients*/edit",
+    "client-markets": "/admin/matrix*",
+    "client-markets-grid": "/admin/matrix*/grid",
+    "client-markets-add": "/admin/matrix*/add",
+    "markets": "/admin/markets",
+    "market": "/admin/markets?q=btc-usdt*",
+    "market-edit": "/admin/markets?q=btc-usdt*/edit",
+    "market-status": "/admin/markets?q=btc-usdt*/status",
+    "token-pairs": "/admin/token-pairs",
+    "token-pair": "/admin/token-pairs?q=btc-usdt*",
+    "matrix": "/admin/matrix",
+    "exchanges": "/admin/exchanges",
+    "exchange": "/admin/exchanges/okx",
+    "exchange-edit": "/admin/exchanges/okx/edit",
+    "exchange-disable": "/admin/exchanges/okx/disable",
+    "api-keys": "/admin/api-keys",
+    "api-key": "/admin/api-keys?exchange=okx*",
+    "api-key-quarantined": "/admin/api-keys?exchange=kraken*",
+    "api-key-accept": "/admin/api-keys?exchange=kraken*/accept",
+    "api-key-replace": "/admin/api-keys?exchange=okx*/replace",
+    "api-key-cut-over": "/admin/api-keys?stage=candidate*/cut-over",
+    "api-key-candidate": "/admin/api-keys?stage=candidate*",
+    "api-keys-expiring": "/admin/api-keys/expiring?days=365",
+    "api-key-choose": "/admin/api-keys/new",
+    "audit": "/admin/audit",
+    "account": "/admin/account",
+    "admins": "/admin/admins",
+    "missing": "/admin/nothing",
+}
+"""Name of a picture → its page; `*` goes to the first row of the list before it."""
+FIRST_ROW = "main tbody a[href^='/admin/']"
+
+
+def main(folder: Path) -> None:
+    """Write a PNG of each page, of each width, in each theme."""
+    folder.mkdir(parents=True, exist_ok=True)
+    found = chromium.find()
+    with _demo() as (address, password), sync_playwright() as playwright:
+        browser = playwright.chromium.launch(**found.options())
+        for width, height in SIZES.items():
+            page = browser.new_page(
+                base_url=address,
+                viewport={"width": width, "height": height},
+                locale="en-US",
+                reduced_motion="reduce",
+            )
+            page.goto("/admin/login")
+            _shoot(page, folder / f"login-{width}")
+            page.get_by_label("Email").fill(EMAIL)
+            page.get_by_label("Password").fill(password)
+            page.get_by_role("button", name="Sign in").click()
+            if width == max(SIZES):
+                _add_keys(page)
+            _refuse_key(page)
+            _shoot(page, folder / f"api-key-refused-{width}")
+            for name, path in PAGES.items():
+                _open(page, path)
+                _shoot(page, folder / f"{name}-{width}")
+        browser.close()
+
+
+@contextmanager
+def _demo() -> Iterator[tuple[str, str]]:
+    """Serve the demo; yield the address and the owner's password."""
+    with TemporaryDirectory() as folder, running() as stub:
+        settings = RAISED | {
+            "ENVIRONMENT": "local",
+            "VAULT_KEYS": make_vault_keys(),
+            "EXCHANGE_BASE_URL": stub.base_url,
+        }
+        with fleet("screenshots", Path(folder), instances=1, **settings) as served:
+            demo = json.loads(served.flask("seed", "demo", "--json"))
+            [password] = [one["password"] for one in demo["admins"] if one["email"] == EMAIL]
+            yield f"http://127.0.0.1:{served.ports[0]}", password
+
+
+def _add_keys(page: Page) -> None:
+    """Add a key of every kind that a list can show, and one that waits to replace another."""
+    _fill_key(page, "okx", Scenario.TRADE_ONLY)
+    page.locator("#expires_on").fill(f"{datetime.now(UTC) + timedelta(days=9):%Y-%m-%d}")
+    page.get_by_role("button", name="Add key").click()
+    page.get_by_role("link", name="Replace").click()
+    _fill_parts(page, "okx", Scenario.IP_BOUND)
+    page.get_by_role("button", name="Add replacement").click()
+    for slug, scenario in (
+        ("bybit", Scenario.EXPIRING),
+        ("kraken", Scenario.READ_ONLY),
+        ("kucoin", Scenario.HTML),
+    ):
+        _fill_key(page, slug, scenario)
+        page.get_by_role("button", name="Add key").click()
+
+
+def _refuse_key(page: Page) -> None:
+    _fill_key(page, "binance", Scenario.WITHDRAW)
+    page.get_by_role("button", name="Add key").click()
+
+
+def _fill_key(page: Page, slug: str, scenario: Scenario) -> None:
+    page.goto(f"/admin/api-keys/new?q=alder&exchange={slug}")
+    page.goto(page.locator(".choices a").first.get_attribute("href") or "")
+    _fill_parts(page, slug, scenario)
+
+
+def _fill_parts(page: Page, slug: str, scenario: Scenario) -> None:
+    for name, text in credentials(slug, scenario).items():
+        page.locator(f"#{name}").fill(text)
+
+
+def _open(page: Page, path: str) -> None:
+    first, _, below = path.partition("*")
+    page.goto(first)
+    if first != path:
+        page.goto((page.locator(FIRST_ROW).first.get_attribute("href") or "") + below)
+
+
+def _shoot(page: Page, file: Path) -> None:
+    """Write the page in both themes, cut where a long list would go on."""
+    for theme in THEMES:
+        page.emulate_media(color_scheme=theme)
+        width = page.viewport_size["width"] if page.viewport_size else 0
+        height = min(page.evaluate("document.documentElement.scrollHeight"), LONGEST)
+        page.screenshot(
+            path=f"{file}-{theme}.png",
+            full_page=True,
+            clip={"x": 0, "y": 0, "width": width, "height": height},
+        )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,65 @@
+import pytest
+
+from pipelabs.models import Role
+from tests.browser.pages import axe_violations
+
+BOTH = pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "plain"])
+
+
+@pytest.fixture
+def owner(pages):
+    """Return an opener of pages of an owner, with or without scripts."""
+    return lambda **options: pages.open(Role.OWNER, **options)
+
+
+def said(page, text):
+    page.get_by_text(text).first.wait_for()
+
+
+@BOTH
+def test_an_exchange_is_found_configured_disabled_and_enabled(owner, scripts):
+    page = owner(java_script_enabled=scripts)
+    slug, name = ("bitget", "Bitget") if scripts else ("mexc", "MEXC")
+    page.goto("/admin/")
+    page.get_by_role("link", name="Exchanges").click()
+    page.get_by_label("Search").fill(slug.upper())
+    if not scripts:
+        page.get_by_role("button", name="Apply").click()
+    page.wait_for_url(f"**q={slug.upper()}**")
+    page.locator("#exchanges tbody").get_by_role("link", name=name).click()
+
+    page.get_by_role("link", name="Configure").click()
+    page.get_by_label("Maker fee, bps").fill("--1")
+    page.get_by_role("button", name="Save").click()
+    said(page, "Must be plain digits")
+    if scripts:
+        assert axe_violations(page) == []
+    page.get_by_label("Maker fee, bps").fill("-0.50")
+    page.get_by_label("Requests a minute").fill("600")
+    page.get_by_role("button", name="Save").click()
+    said(page, f"{name} was saved.")
+    assert "-0.5 bps" in page.locator(".facts").first.inner_text()
+
+    page.get_by_role("link", name="Disable").click()
+    said(page, "No market and no API key can be added there from now on.")
+    page.get_by_role("button", name=f"Disable {name}").click()
+    said(page, f"{name} is disabled now.")
+    page.get_by_role("link", name="Enable").click()
+    page.get_by_role("button", name=f"Enable {name}").click()
+    said(page, f"{name} is enabled now.")
+
+
+def test_filters_swap_the_list_alone_and_stay_in_the_address(owner):
+    page = owner()
+    page.goto("/admin/exchanges")
+    search = page.get_by_label("Search")
+    search.fill("okex")
+    page.wait_for_url("**q=okex**")
+    page.locator("#exchanges tbody tr").nth(1).wait_for(state="detached")
+    page.get_by_label("Standing").select_option("disabled")
+    said(page, "Nothing matches")
+
+    assert search.input_value() == "okex"
+    assert page.url.endswith("/admin/exchanges?q=okex&is_enabled=false&size=50")
+    page.get_by_role("link", name="Clear search and filters").click()
+    assert page.locator("#exchanges tbody tr").nth(49).is_visible()

@@ -1,0 +1,176 @@
+"""Rows and bodies that are valid unless a test changes them."""
+
+import base64
+import os
+from dataclasses import replace
+from datetime import timedelta
+from functools import cache
+from uuid import uuid4
+
+from pipelabs import passwords
+from pipelabs.actor import Actor
+from pipelabs.errors import Unauthenticated
+from pipelabs.extensions import db
+from pipelabs.models import Admin, Bot, Exchange, ExchangeAPIKey, Role, Session, now
+from pipelabs.models.clients import Chain
+from pipelabs.models.envelopes import Envelope
+from pipelabs.sealing import Secret
+from pipelabs.services.api_key_rights import Said
+from pipelabs.services.api_key_rows import store
+from pipelabs.services.clients import create_client
+from pipelabs.services.exchanges import ensure_exchanges
+from pipelabs.services.sessions import Claims, sign_in
+from pipelabs.symbols import parse
+from pipelabs.wallets import Wallet
+from pipelabs.xray import Right
+
+PASSWORD = "a-Long-quiet-evening-42"
+WALLET = "0x52908400098527886E0F7030069857D2E4169EE7"
+CANARY = "canary-7f3b1d90c4e8462aa5c1-canary"
+"""A secret that must be found nowhere."""
+QUICK_CLIENT = "/api/admin/quick-client"
+
+
+def make_body(**changes):
+    return {
+        "name": "Client Name",
+        "wallet_address": WALLET,
+        "email": "email@example.com",
+        "tier": "Premium",
+        "notes": "High volume trader",
+    } | changes
+
+
+def make_vault_keys():
+    """Return a key ring of one random key, as VAULT_KEYS holds it."""
+    return f"1:{base64.b64encode(os.urandom(32)).decode()}"
+
+
+def make_wallet():
+    return f"0x{os.urandom(20).hex()}"
+
+
+def make_data(**changes):
+    """What `ClientIn` loads."""
+    wallet = Wallet(Chain.EVM, WALLET)
+    return make_body(wallet_address=wallet) | changes
+
+
+def make_actor(**changes):
+    actor = Actor("abc12345", "192.0.2.7", "admin@example.com", uuid4(), role=Role.OPERATOR)
+    return replace(actor, **changes)
+
+
+ACTOR = make_actor()
+STRANGER = make_actor(name=None, admin_id=None, role=None)
+
+
+@cache
+def hash_of(password):
+    return passwords.hash_password(password)
+
+
+def make_admin(password=PASSWORD, **changes):
+    admin = Admin(
+        **{
+            "email": "owner@desk.local",
+            "role": Role.OWNER,
+            "password_hash": hash_of(password),
+        }
+        | changes
+    )
+    db.session.add(admin)
+    db.session.flush()
+    return admin
+
+
+def make_session(admin, **changes):
+    session = Session(
+        **{
+            "admin_id": admin.id,
+            "address": "192.0.2.7",
+            "refresh_jti": uuid4(),
+            "expires_at": now() + timedelta(hours=12),
+            "seen_at": now(),
+        }
+        | changes
+    )
+    db.session.add(session)
+    db.session.flush()
+    return session
+
+
+def make_exchange(slug="okx", **changes):
+    """The exchange as the registry knows it."""
+    ensure_exchanges(make_actor())
+    exchange = db.session.get_one(Exchange, slug)
+    for name, value in changes.items():
+        setattr(exchange, name, value)
+    db.session.flush()
+    return exchange
+
+
+def make_credentials(**changes):
+    parts = {"api_key": "okx-key-4711", "api_secret": CANARY, "passphrase": "a passphrase"}
+    return {part: Secret(text) for part, text in (parts | changes).items()}
+
+
+def make_key(client=None, exchange="okx", said=None, **changes):
+    """A stored key; `credentials` and the rest of `changes` are the row's."""
+    credentials = changes.pop("credentials", None) or make_credentials()
+    client_id = (client or make_client()).id
+    key = ExchangeAPIKey(client_id=client_id, exchange=exchange, label="main", is_testnet=False)
+    for name, value in changes.items():
+        setattr(key, name, value)
+    later = {"ip_note": "", "expires_at": changes.get("expires_at"), "credentials": credentials}
+    store(key, later, said or make_said(read="yes", trade="yes", withdraw="no"))
+    return key
+
+
+def flipped(sealed, place):
+    """The same sealed text with one bit changed."""
+    blob = bytearray(sealed.blob)
+    blob[place] ^= 1
+    return Envelope(bytes(blob))
+
+
+def make_said(failure=None, expires_at=None, **verdicts):
+    """What an exchange said; a right that is not named is unknown."""
+    rights = {
+        right.value: {"verdict": verdicts.get(right.value, "unknown"), "evidence": None}
+        for right in Right
+    }
+    return Said(rights, failure, None, expires_at, 12.5)
+
+
+def make_claims(admin, session, **changes):
+    return Claims(admin.id, session.id, admin.token_version)._replace(**changes)
+
+
+def is_let_in(email, password):
+    """Try to sign in."""
+    try:
+        sign_in(email, password, STRANGER)
+    except Unauthenticated:
+        return False
+    return True
+
+
+def make_client(**changes):
+    """Add a client with a wallet of its own."""
+    wallet = Wallet(Chain.EVM, make_wallet())
+    return create_client(
+        make_data(wallet_address=wallet, email=None, **changes), make_actor()
+    ).client
+
+
+def make_item(symbol="BTC/USDT", exchange="okx", **changes):
+    """What `ClientMarketItem` loads."""
+    return {
+        "symbol": parse(symbol),
+        "exchange": exchange,
+        "exchange_symbol": None,
+        "bot": Bot.MARKET_MAKER,
+        "spread_target_bps": None,
+        "daily_volume_target": None,
+    } | changes

@@ -1,0 +1,302 @@
+import re
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+
+from pipelabs.errors import Duplicate, IllegalMove, InvalidInput, NotFound, Unauthenticated
+from pipelabs.extensions import db
+from pipelabs.models import Admin, AuditEvent, Role, Session
+from pipelabs.services.admins import (
+    change_password,
+    change_role,
+    change_standing,
+    create_admin,
+    end_admin_sessions,
+    ensure_admin,
+    get_admin,
+    give_one_time_password,
+    list_admins,
+    reset_password,
+    update_admin,
+)
+from pipelabs.services.sessions import confirm, sign_in
+from tests.factories import (
+    PASSWORD,
+    STRANGER,
+    is_let_in,
+    make_actor,
+    make_admin,
+    make_claims,
+    make_session,
+)
+
+EMAIL = "owner@desk.local"
+NEW_PASSWORD = "nine-Slow-herons-17"
+PAST = datetime(2020, 1, 1, tzinfo=UTC)
+WEAK = ["", "eleven-long", "x" * 129, "password1234", "owner12345678", "abcabcabcabcabc"]
+
+
+@pytest.fixture(autouse=True)
+def context(app, rolled_back):
+    with app.app_context():
+        yield
+
+
+def test_ensure_admin_makes_one_who_can_sign_in(rows):
+    assert ensure_admin(EMAIL, Role.OWNER, PASSWORD, make_actor(name="cli:root"))
+
+    [admin] = rows(Admin)
+    assert (admin.email, admin.role, admin.is_disabled) == (EMAIL, Role.OWNER, False)
+    assert PASSWORD not in admin.password_hash
+    assert is_let_in(EMAIL, PASSWORD)
+    [event, _] = rows(AuditEvent)
+    assert (event.event, event.actor) == ("admin.created", "cli:root")
+    assert event.details == {"email": EMAIL, "role": "owner"}
+
+
+def test_ensure_admin_twice_changes_nothing(rows):
+    ensure_admin(EMAIL, Role.OWNER, PASSWORD, make_actor())
+    [before] = rows(Admin)
+
+    assert not ensure_admin(EMAIL, Role.VIEWER, NEW_PASSWORD, make_actor())
+
+    [after] = rows(Admin)
+    assert (after.role, after.password_hash) == (before.role, before.password_hash)
+    assert len(rows(AuditEvent)) == 1
+
+
+@pytest.mark.parametrize("password", WEAK, ids=range(len(WEAK)))
+def test_ensure_admin_refuses_a_weak_password_and_says_why(rows, password):
+    with pytest.raises(InvalidInput) as caught:
+        ensure_admin(EMAIL, Role.OWNER, password, make_actor())
+
+    assert caught.value.fields == {"password": [caught.value.message]}
+    assert (rows(Admin), rows(AuditEvent)) == ([], [])
+
+
+def test_reset_password_replaces_the_password(rows):
+    make_admin()
+
+    assert reset_password(EMAIL, NEW_PASSWORD, make_actor())
+
+    assert [event.event for event in rows(AuditEvent)] == ["admin.password_reset"]
+    assert (is_let_in(EMAIL, PASSWORD), is_let_in(EMAIL, NEW_PASSWORD)) == (False, True)
+
+
+def test_reset_password_ends_this_admin_s_sessions_alone():
+    mine, other = make_admin(), make_admin(email="other@desk.local")
+    claims = [make_claims(admin, make_session(admin)) for admin in (mine, mine, other)]
+
+    reset_password(EMAIL, NEW_PASSWORD, make_actor())
+
+    for old in claims[:2]:
+        with pytest.raises(Unauthenticated):
+            confirm(old, STRANGER)
+    assert confirm(claims[2], STRANGER).name == "other@desk.local"
+
+
+def test_reset_password_raises_the_version_and_keeps_the_time_of_an_earlier_end(rows):
+    admin = make_admin()
+    make_session(admin, revoked_at=PAST)
+
+    reset_password(EMAIL, NEW_PASSWORD, make_actor())
+
+    db.session.flush()
+    assert [row.token_version for row in rows(Admin)] == [2]
+    assert [row.revoked_at for row in rows(Session)] == [PAST]
+
+
+def test_reset_password_says_if_there_is_no_such_admin(rows):
+    make_admin()
+
+    assert not reset_password("nobody@desk.local", NEW_PASSWORD, make_actor())
+
+    assert rows(AuditEvent) == []
+
+
+def test_reset_password_refuses_a_weak_one_and_keeps_the_old():
+    claims = make_claims(admin := make_admin(), make_session(admin))
+
+    with pytest.raises(InvalidInput):
+        reset_password(EMAIL, "password1234", make_actor())
+
+    assert is_let_in(EMAIL, PASSWORD)
+    assert confirm(claims, STRANGER).admin_id == admin.id
+
+
+def as_owner(**changes):
+    """An owner who acts, and a session of its own."""
+    admin = make_admin(email="boss@desk.local", **changes)
+    session = make_session(admin)
+    return make_actor(admin_id=admin.id, name=admin.email, session_id=session.id, role=Role.OWNER)
+
+
+def test_a_new_admin_gets_a_password_for_once_and_must_choose_another(rows):
+    made = create_admin(EMAIL, Role.VIEWER, make_actor())
+
+    assert re.fullmatch(r"([a-z2-9]{5}-){3}[a-z2-9]{5}", made.password)
+    assert (made.admin.role, made.admin.must_change_password) == (Role.VIEWER, True)
+    assert sign_in(EMAIL, made.password, STRANGER).admin is made.admin
+    assert made.password not in str([row.details for row in rows(AuditEvent)])
+
+
+def test_an_address_that_has_an_admin_is_taken():
+    there = make_admin()
+
+    with pytest.raises(Duplicate) as caught:
+        create_admin(EMAIL, Role.VIEWER, make_actor())
+
+    assert caught.value.existing == {"email": str(there.id)}
+
+
+def test_admins_are_listed_by_their_address():
+    later, earlier = make_admin(email="b@desk.local"), make_admin(email="a@desk.local")
+
+    assert list_admins(25).rows == [earlier, later]
+
+
+def test_an_admin_who_is_not_there_is_not_found():
+    with pytest.raises(NotFound):
+        get_admin(UUID(int=7))
+    with pytest.raises(NotFound):
+        end_admin_sessions(UUID(int=7), make_actor())
+
+
+def test_a_changed_password_ends_the_other_sessions_and_keeps_this_one(rows):
+    admin = make_admin(must_change_password=True)
+    mine, other = make_session(admin), make_session(admin)
+    old = make_claims(admin, mine)
+    actor = make_actor(admin_id=admin.id, name=EMAIL, session_id=mine.id)
+    jti = mine.refresh_jti
+
+    signed_in = change_password(PASSWORD, NEW_PASSWORD, actor)
+
+    assert confirm(make_claims(admin, signed_in.session), STRANGER).must_change_password is False
+    assert (signed_in.session.id, signed_in.session.refresh_jti == jti) == (mine.id, False)
+    for dead in (old, make_claims(admin, other)):
+        with pytest.raises(Unauthenticated):
+            confirm(dead, STRANGER)
+    assert (is_let_in(EMAIL, PASSWORD), is_let_in(EMAIL, NEW_PASSWORD)) == (False, True)
+    assert rows(AuditEvent)[0].event == "admin.password_changed"
+
+
+@pytest.mark.parametrize(
+    ("current", "new", "field"),
+    [
+        (NEW_PASSWORD, NEW_PASSWORD, "current_password"),
+        (PASSWORD, PASSWORD, "new_password"),
+        (PASSWORD, "password1234", "new_password"),
+    ],
+    ids=["wrong", "the same", "weak"],
+)
+def test_a_password_is_not_changed_without_the_old_or_to_a_bad_one(current, new, field):
+    admin = make_admin()
+    mine = make_session(admin)
+
+    with pytest.raises(InvalidInput) as caught:
+        change_password(current, new, make_actor(admin_id=admin.id, session_id=mine.id))
+
+    assert list(caught.value.fields) == [field]
+    assert is_let_in(EMAIL, PASSWORD)
+
+
+def test_another_role_counts_at_once(rows):
+    actor, admin = as_owner(), make_admin(role=Role.VIEWER)
+    claims = make_claims(admin, make_session(admin))
+
+    change_role(admin.id, Role.OPERATOR, actor)
+
+    db.session.flush()
+    assert confirm(claims, STRANGER).role is Role.OPERATOR
+    assert rows(AuditEvent)[0].details == {"email": EMAIL, "from": "viewer", "to": "operator"}
+
+
+def test_disabling_ends_sessions_and_enabling_revives_none(rows):
+    actor, admin = as_owner(), make_admin()
+    claims = make_claims(admin, make_session(admin))
+
+    change_standing(admin.id, actor, is_disabled=True)
+    assert not is_let_in(EMAIL, PASSWORD)
+    change_standing(admin.id, actor, is_disabled=False)
+
+    assert is_let_in(EMAIL, PASSWORD)
+    with pytest.raises(Unauthenticated):
+        confirm(claims, STRANGER)
+    assert {row.event for row in rows(AuditEvent)} >= {"admin.disabled", "admin.enabled"}
+
+
+def test_what_is_so_already_is_not_done_again(rows):
+    actor, admin = as_owner(), make_admin(role=Role.VIEWER)
+
+    update_admin(admin.id, {"role": Role.VIEWER, "is_disabled": False}, actor)
+
+    assert (rows(AuditEvent), admin.token_version) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    "weaken",
+    [
+        lambda admin_id, actor: change_role(admin_id, Role.VIEWER, actor),
+        lambda admin_id, actor: change_standing(admin_id, actor, is_disabled=True),
+    ],
+    ids=["demoted", "disabled"],
+)
+def test_the_last_owner_who_can_sign_in_stays(weaken):
+    last = make_admin()
+    make_admin(email="off@desk.local", is_disabled=True)
+    make_admin(email="operator@desk.local", role=Role.OPERATOR)
+
+    with pytest.raises(IllegalMove) as caught:
+        weaken(last.id, make_actor())
+
+    assert caught.value.code == "last_owner"
+
+
+def test_one_of_two_owners_may_be_demoted():
+    actor, other = as_owner(), make_admin()
+
+    assert change_role(other.id, Role.VIEWER, actor).role is Role.VIEWER
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda actor: change_role(actor.admin_id, Role.VIEWER, actor),
+        lambda actor: change_standing(actor.admin_id, actor, is_disabled=True),
+        lambda actor: give_one_time_password(actor.admin_id, actor),
+    ],
+    ids=["role", "standing", "password"],
+)
+def test_nobody_does_it_to_himself(act):
+    actor = as_owner()
+    make_admin()
+
+    with pytest.raises(IllegalMove) as caught:
+        act(actor)
+
+    assert caught.value.code == "own_account"
+
+
+def test_a_reset_password_is_for_once_and_ends_the_sessions():
+    actor, admin = as_owner(), make_admin()
+    claims = make_claims(admin, make_session(admin))
+
+    made = give_one_time_password(admin.id, actor)
+
+    assert (is_let_in(EMAIL, PASSWORD), is_let_in(EMAIL, made.password)) == (False, True)
+    assert admin.must_change_password
+    with pytest.raises(Unauthenticated):
+        confirm(claims, STRANGER)
+
+
+def test_an_owner_ends_the_sessions_of_an_admin_and_no_other(rows):
+    actor, admin = as_owner(), make_admin()
+    claims = make_claims(admin, make_session(admin))
+
+    end_admin_sessions(admin.id, actor)
+
+    with pytest.raises(Unauthenticated):
+        confirm(claims, STRANGER)
+    assert [row.revoked_at is None for row in rows(Session, admin_id=actor.admin_id)] == [True]
+    assert rows(AuditEvent)[0].event == "admin.sessions_ended"

@@ -1,0 +1,169 @@
+from dataclasses import replace
+from datetime import timedelta
+from ipaddress import ip_network
+
+import pytest
+
+from pipelabs.errors import InvalidInput, NotFound, Unauthenticated
+from pipelabs.extensions import db
+from pipelabs.models import APIToken, AuditEvent, Permission, Role, now
+from pipelabs.services.api_tokens import (
+    confirm_token,
+    create_token,
+    list_tokens,
+    revoke_token,
+    see_token,
+)
+from tests.factories import make_actor, make_admin
+
+STRANGER = make_actor(name=None, admin_id=None, role=None)
+
+
+@pytest.fixture(autouse=True)
+def context(app, rolled_back):
+    with app.app_context():
+        yield
+
+
+@pytest.fixture
+def admin():
+    return make_admin(role=Role.OPERATOR, email="operator@desk.local")
+
+
+def actor_of(admin):
+    return make_actor(admin_id=admin.id, name=admin.email, permissions=admin.role.permissions)
+
+
+def make(admin, **changes):
+    data = {
+        "name": "Onboarding",
+        "permissions": [Permission.CLIENTS_WRITE],
+        "addresses": [],
+        "expires_in_days": 90,
+    }
+    return create_token(data | changes, actor_of(admin))
+
+
+def test_a_token_is_shown_once_and_stored_as_a_digest(admin, rows):
+    token, text = make(admin)
+
+    assert (len(text), text[:9], text[-4:]) == (46, token.prefix, token.last_four)
+    assert text.startswith("pl_")
+    assert timedelta(0) <= now() + timedelta(days=90) - token.expires_at < timedelta(minutes=1)
+    [row] = rows(APIToken)
+    assert text not in str(vars(row))
+    [event] = rows(AuditEvent)
+    assert event.details["permissions"] == "clients.write"
+    assert text not in str(event.details)
+
+
+@pytest.mark.parametrize(
+    "permission", [Permission.ADMINS_READ, Permission.SELF_WRITE, Permission.ADMINS_WRITE]
+)
+def test_a_token_has_nothing_that_its_owner_lacks_or_no_token_has(admin, permission):
+    with pytest.raises(InvalidInput) as caught:
+        make(admin, permissions=[Permission.CLIENTS_READ, permission])
+
+    assert str(permission) in caught.value.fields["permissions"][0]
+
+
+def test_not_even_an_owner_s_token_makes_tokens_or_changes_admins():
+    owner = make_admin()
+
+    for permission in (Permission.SELF_WRITE, Permission.ADMINS_WRITE):
+        with pytest.raises(InvalidInput):
+            make(owner, permissions=[permission])
+
+
+def test_a_token_is_its_owner_with_what_both_may_do(admin):
+    token, text = make(admin, permissions=[Permission.CLIENTS_READ, Permission.CLIENTS_WRITE])
+
+    before = confirm_token(text, STRANGER)
+    admin.role = Role.VIEWER
+    db.session.flush()
+    after = confirm_token(text, STRANGER)
+
+    assert (before.admin_id, before.name, before.token) == (admin.id, admin.email, token.prefix)
+    assert before.permissions == {Permission.CLIENTS_READ, Permission.CLIENTS_WRITE}
+    assert after.permissions == {Permission.CLIENTS_READ}
+    assert before.caller == f"admin:{admin.id}"
+
+
+@pytest.mark.parametrize("end", ["unknown", "expired", "revoked", "disabled"])
+def test_a_token_that_ended_lets_nobody_in(admin, end):
+    token, text = make(admin)
+    match end:
+        case "unknown":
+            text = text[:-1] + ("A" if text[-1] != "A" else "B")
+        case "expired":
+            token.expires_at = now()
+        case "revoked":
+            revoke_token(token.id, admin.id, actor_of(admin))
+        case "disabled":
+            admin.is_disabled = True
+    db.session.flush()
+
+    with pytest.raises(Unauthenticated) as caught:
+        confirm_token(text, STRANGER)
+
+    assert caught.value.code == "token_invalid"
+
+
+@pytest.mark.parametrize(
+    ("address", "is_let_in"),
+    [
+        ("192.0.2.7", True),
+        ("::ffff:192.0.2.7", True),
+        ("2001:db8::1", True),
+        ("198.51.100.7", False),
+        ("2001:db9::1", False),
+        ("unknown", False),
+        (None, False),
+    ],
+)
+def test_a_token_counts_from_its_addresses_alone(admin, address, is_let_in):
+    networks = [ip_network("192.0.2.0/24"), ip_network("2001:db8::/32")]
+    token, text = make(admin, addresses=networks)
+    stranger = replace(STRANGER, address=address)
+
+    if is_let_in:
+        assert confirm_token(text, stranger).name == admin.email
+        return
+    with pytest.raises(Unauthenticated) as caught:
+        confirm_token(text, stranger)
+
+    assert caught.value.code == "token_address"
+    assert caught.value.facts == {"token": token.prefix, "owner": admin.email}
+
+
+def test_use_is_noted_once_a_minute(admin):
+    token, text = make(admin)
+    actor = confirm_token(text, STRANGER)
+
+    see_token(text, actor)
+    see_token(text, replace(actor, address="198.51.100.7"))
+
+    db.session.refresh(token)
+    assert actor.is_unseen
+    assert not confirm_token(text, STRANGER).is_unseen
+    assert token.last_address == "192.0.2.7"
+
+
+def test_tokens_are_listed_newest_first_without_the_revoked(admin):
+    first, second, gone = (make(admin, name=name).token for name in ("a", "b", "c"))
+    first.created_at = now() - timedelta(hours=1)
+    db.session.flush()
+    revoke_token(gone.id, admin.id, actor_of(admin))
+    db.session.flush()
+
+    assert list_tokens(admin.id, 25).rows == [second, first]
+
+
+def test_nobody_else_s_token_is_revoked(admin, rows):
+    other = make_admin(email="other@desk.local")
+    token = make(other).token
+
+    with pytest.raises(NotFound):
+        revoke_token(token.id, admin.id, actor_of(admin))
+
+    assert len(rows(AuditEvent)) == 1

@@ -1,0 +1,224 @@
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from pipelabs.errors import NotFound, Unauthenticated
+from pipelabs.extensions import db
+from pipelabs.models import AuditEvent, AuditFold, Role, Session, now
+from pipelabs.services.sessions import (
+    SESSION_LIFE,
+    confirm,
+    end_my_session,
+    end_other_sessions,
+    list_sessions,
+    sign_in,
+    sign_out,
+)
+from tests.factories import (
+    PASSWORD,
+    STRANGER,
+    make_actor,
+    make_admin,
+    make_claims,
+    make_session,
+)
+
+EMAIL = "owner@desk.local"
+NEW_PASSWORD = "nine-Slow-herons-17"
+PAST = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def context(app, rolled_back):
+    with app.app_context():
+        yield
+
+
+def test_sign_in_opens_a_session_of_twelve_hours(rows):
+    admin = make_admin()
+
+    signed_in = sign_in(EMAIL, PASSWORD, STRANGER)
+
+    [row] = rows(Session)
+    assert (signed_in.admin, signed_in.session.id) == (admin, row.id)
+    assert (row.admin_id, row.address, row.revoked_at) == (admin.id, "192.0.2.7", None)
+    assert timedelta() <= now() + SESSION_LIFE - row.expires_at < timedelta(minutes=1)
+    assert timedelta(hours=12) == SESSION_LIFE
+
+
+def test_sign_in_is_audited_under_the_admin_s_name(rows):
+    admin = make_admin()
+
+    session = sign_in(EMAIL, PASSWORD, STRANGER).session
+
+    [row] = rows(AuditEvent)
+    assert (row.event, row.actor, row.admin_id) == ("admin.signed_in", EMAIL, admin.id)
+    assert row.details == {"session": str(session.id)}
+
+
+def test_each_sign_in_is_a_session_of_its_own():
+    make_admin()
+
+    one, two = (sign_in(EMAIL, PASSWORD, STRANGER).session for _ in range(2))
+
+    assert one.id != two.id
+    assert one.refresh_jti != two.refresh_jti
+
+
+@pytest.mark.parametrize(
+    ("changes", "email", "password"),
+    [
+        ({}, EMAIL, NEW_PASSWORD),
+        ({}, EMAIL, PASSWORD.lower()),
+        ({}, EMAIL, f"{PASSWORD} "),
+        ({}, "nobody@desk.local", PASSWORD),
+        ({"is_disabled": True}, EMAIL, PASSWORD),
+    ],
+)
+def test_sign_in_refuses_everybody_else_with_the_same_words(rows, changes, email, password):
+    make_admin(**changes)
+
+    with pytest.raises(Unauthenticated) as caught:
+        sign_in(email, password, STRANGER)
+
+    assert caught.value.message == "E-mail address or password is wrong."
+    assert (caught.value.code, caught.value.fields) == ("wrong_credentials", {})
+    assert caught.value.facts == {"claimed_email": email}
+    assert (rows(Session), rows(AuditEvent)) == ([], [])
+
+
+def test_sign_out_ends_this_session_and_no_other(rows):
+    admin = make_admin()
+    mine, other = (make_claims(admin, make_session(admin)) for _ in range(2))
+
+    sign_out(confirm(mine, STRANGER))
+
+    with pytest.raises(Unauthenticated):
+        confirm(mine, STRANGER)
+    assert confirm(other, STRANGER).session_id == other.session_id
+    [row] = rows(AuditEvent)
+    assert (row.event, row.details) == ("admin.signed_out", {"session": str(mine.session_id)})
+
+
+@pytest.mark.parametrize("role", Role)
+def test_confirm_names_the_admin_with_today_s_role(role):
+    admin = make_admin()
+    session = make_session(admin)
+    admin.role = role
+    db.session.flush()
+
+    actor = confirm(make_claims(admin, session), STRANGER)
+
+    assert (actor.name, actor.admin_id, actor.session_id) == (EMAIL, admin.id, session.id)
+    assert (actor.role, actor.has_folded) == (role, False)
+    assert (actor.request_id, actor.address) == (STRANGER.request_id, STRANGER.address)
+    assert actor.started == STRANGER.started
+
+
+@pytest.mark.parametrize(
+    ("admin", "session", "claims"),
+    [
+        ({"is_disabled": True}, {}, {}),
+        ({}, {"expires_at": PAST}, {}),
+        ({}, {"revoked_at": PAST}, {}),
+        ({"token_version": 2}, {}, {"token_version": 1}),
+        ({}, {}, {"token_version": 2}),
+        ({}, {}, {"session_id": UUID(int=7)}),
+        ({}, {}, {"admin_id": UUID(int=7)}),
+    ],
+)
+def test_confirm_refuses_whoever_has_no_living_session(admin, session, claims):
+    owner = make_admin(**admin)
+    theirs = make_session(owner, **session)
+
+    with pytest.raises(Unauthenticated) as caught:
+        confirm(make_claims(owner, theirs, **claims), STRANGER)
+
+    assert caught.value.code == "token_revoked"
+
+
+def test_confirm_refuses_the_session_of_another_admin():
+    mine, other = make_admin(), make_admin(email="other@desk.local")
+    claims = make_claims(mine, make_session(other))
+
+    with pytest.raises(Unauthenticated):
+        confirm(claims, STRANGER)
+
+
+@pytest.mark.parametrize(("folded", "has_folded"), [(0, False), (3, True)])
+def test_confirm_tells_whether_refusals_of_this_admin_were_folded(folded, has_folded):
+    admin = make_admin()
+    caller = f"admin:{admin.id}"
+    db.session.add(AuditFold(caller=caller, window_at=now(), refusals=20, folded=folded))
+    db.session.flush()
+
+    actor = confirm(make_claims(admin, make_session(admin)), STRANGER)
+
+    assert actor.has_folded is has_folded
+
+
+def test_sign_in_keeps_the_printable_beginning_of_what_the_program_calls_itself(rows):
+    make_admin()
+
+    sign_in(EMAIL, PASSWORD, STRANGER, "curl\0/8.5\n" + "x" * 500)
+
+    assert rows(Session)[0].user_agent == "curl/8.5" + "x" * 192
+
+
+@pytest.mark.parametrize(
+    ("since", "is_unseen"),
+    [(None, True), (timedelta(days=9), True), (timedelta(0), False)],
+    ids=["never", "long ago", "just now"],
+)
+def test_confirm_tells_whether_the_session_was_seen_within_the_minute(since, is_unseen):
+    admin = make_admin()
+    seen_at = now() - since if since is not None else None
+
+    actor = confirm(make_claims(admin, make_session(admin, seen_at=seen_at)), STRANGER)
+
+    assert actor.is_unseen is is_unseen
+
+
+def test_only_living_sessions_of_the_admin_are_listed_and_the_one_seen_last_first():
+    admin = make_admin()
+    earlier = now() - timedelta(minutes=5)
+    old, new = make_session(admin, seen_at=earlier), make_session(admin)
+    make_session(admin, revoked_at=PAST)
+    make_session(admin, expires_at=PAST)
+    make_session(make_admin(email="other@desk.local"))
+
+    assert list_sessions(admin.id) == [new, old]
+
+
+def test_a_session_of_one_s_own_is_ended_and_no_other(rows):
+    admin = make_admin()
+    mine, other = make_session(admin), make_session(admin)
+
+    end_my_session(other.id, make_actor(admin_id=admin.id, session_id=mine.id))
+
+    assert list_sessions(admin.id) == [mine]
+    assert rows(AuditEvent)[0].details == {"session": str(other.id)}
+
+
+@pytest.mark.parametrize("is_over", [True, False], ids=["over", "somebody else's"])
+def test_a_session_that_is_over_or_somebody_else_s_is_not_there_to_be_ended(rows, is_over):
+    admin, other = make_admin(), make_admin(email="other@desk.local")
+    theirs = make_session(admin, revoked_at=PAST) if is_over else make_session(other)
+
+    with pytest.raises(NotFound):
+        end_my_session(theirs.id, make_actor(admin_id=admin.id))
+
+    assert rows(AuditEvent) == []
+
+
+def test_all_sessions_but_this_one_are_ended(rows):
+    admin, other = make_admin(), make_admin(email="other@desk.local")
+    mine = make_session(admin)
+    make_session(admin)
+    theirs = make_session(other)
+
+    end_other_sessions(make_actor(admin_id=admin.id, session_id=mine.id))
+
+    assert (list_sessions(admin.id), list_sessions(other.id)) == ([mine], [theirs])
+    assert rows(AuditEvent)[0].details == {"session": "others"}

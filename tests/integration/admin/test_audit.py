@@ -1,0 +1,123 @@
+import re
+
+import pytest
+
+from pipelabs import audit
+from pipelabs.audit import Attempt
+from pipelabs.audit_events import Event
+from pipelabs.models import AuditEvent, Outcome
+from tests.factories import QUICK_CLIENT, make_actor, make_body
+
+AUDIT = "/admin/audit"
+PAYLOAD = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
+
+
+def refuse(app, request_id="hostile-1", **facts):
+    with app.app_context():
+        actor = make_actor(request_id=request_id, name=PAYLOAD, address="192.0.2.99")
+        audit.refuse(Attempt(Event.CLIENT_CREATE_REFUSED, Outcome.INVALID, 400, facts), actor)
+
+
+def test_the_list_leads_to_events_clients_and_requests(client, operator, desk, rows):
+    created = client.post(QUICK_CLIENT, json=make_body(), headers=operator).json
+    [event] = rows(AuditEvent, event="client.created")
+
+    page = desk.get(AUDIT)
+
+    assert f'href="/admin/audit/{event.id}"' in page.text
+    assert f'href="/admin/clients/{created["client"]["id"]}"' in page.text
+    assert f'href="/admin/audit?request_id={created["request_id"]}"' in page.text
+    assert f"{event.at:%Y-%m-%d %H:%M:%S}" in page.text
+
+
+@pytest.mark.parametrize(
+    ("filters", "is_found"),
+    [
+        ("event=client.create_refused&status=invalid", True),
+        ("address=192.0.2.99&admin=&since=", True),
+        ("since=2000-01-01&until=9000-01-01&request_id=hostile-1", True),
+        ("until=2000-01-01", False),
+        ("status=ERROR", False),
+    ],
+)
+def test_filters_are_kept_in_the_address_and_in_the_form(app, desk, filters, is_found):
+    refuse(app)
+
+    page = desk.get(f"{AUDIT}?{filters}")
+
+    assert page.status_code == 200
+    assert ("hostile-1</a>" in page.text) is is_found
+    assert ("Nothing matches" in page.text) is not is_found
+    assert ('<option value="INVALID" selected>' in page.text) is ("status=invalid" in filters)
+
+
+@pytest.mark.parametrize("name", ["since", "client_id", "event", "address", "cursor", "sort"])
+def test_a_wrong_filter_is_told_beside_it(desk, name):
+    page = desk.get(f"{AUDIT}?{name}=nonsense")
+
+    assert page.status_code == 400
+    assert f"Invalid input: {name}" in page.text
+    assert (f'id="{name}-errors"' in page.text) is (name not in {"cursor", "sort"})
+
+
+def test_a_cursor_of_another_list_is_told(desk):
+    page = desk.get(f"{AUDIT}?cursor=%3Es:a")
+
+    assert (page.status_code, "not a cursor of this list" in page.text) == (400, True)
+
+
+def test_a_page_beyond_the_end_leads_back(desk):
+    page = desk.get(f"{AUDIT}?cursor=%3Edt:1970-01-01%2000:00:00%2B00:00~i:0")
+
+    assert "This page is empty" in page.text
+
+
+def test_pages_keep_the_filters(app, desk):
+    for number in range(26):
+        refuse(app, request_id=f"hostile-{number}")
+
+    page = desk.get(f"{AUDIT}?event=client.create_refused&size=25")
+
+    [following] = re.findall(r'href="(/admin/audit\?[^"]*cursor=[^"]+)"', page.text)
+    assert "event=client.create_refused" in following
+    second = desk.get(following.replace("&amp;", "&"))
+    assert "hostile-0</a>" in second.text
+    assert "1 of 26" in second.text
+
+
+def test_an_event_is_shown_whole_with_the_others_of_its_request(app, desk, rows):
+    refuse(app, code="invalid_input", fields="name")
+    refuse(app, code="duplicate")
+    first, second = rows(AuditEvent, request_id="hostile-1")
+
+    page = desk.get(f"{AUDIT}/{first.id}")
+
+    assert str(first.uid) in page.text
+    assert "invalid_input" in page.text
+    assert f'href="/admin/audit/{second.id}"' in page.text
+    assert f"id={first.id} code=invalid_input fields=name" in page.text
+
+
+def test_an_event_that_stands_alone_says_so(app, desk, rows):
+    refuse(app)
+    [event] = rows(AuditEvent, request_id="hostile-1")
+
+    page = desk.get(f"{AUDIT}/{event.id}")
+
+    assert "Nothing else." in page.text
+
+
+def test_what_was_sent_is_shown_and_never_run(app, desk, rows):
+    refuse(app, **{"code": PAYLOAD, PAYLOAD: PAYLOAD, "fields": PAYLOAD})
+    [event] = rows(AuditEvent, request_id="hostile-1")
+
+    pages = [desk.get(path).text for path in (AUDIT, f"{AUDIT}/{event.id}", "/admin/")]
+
+    assert all("&lt;script&gt;alert(1)&lt;/script&gt;" in page for page in pages)
+    assert not any("<script>" in page or "<img" in page for page in pages)
+
+
+def test_an_event_that_is_not_there_is_a_page(desk):
+    page = desk.get(f"{AUDIT}/{10**30}")
+
+    assert (page.status_code, "There is no such event." in page.text) == (404, True)

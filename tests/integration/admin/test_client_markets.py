@@ -1,0 +1,188 @@
+import re
+
+import pytest
+
+from pipelabs.extensions import db, finish
+from pipelabs.models import Client, ClientMarket, MarketStatus, QuotingStatus, Role, Status
+from pipelabs.services.clients import change_status
+from pipelabs.services.markets import update_market
+from pipelabs.services.quoting import add_client_markets
+from tests.factories import ACTOR, make_client, make_exchange, make_item
+
+
+@pytest.fixture
+def acme(app, rolled_back):
+    """The id of a client."""
+    with app.app_context():
+        make_exchange()
+        made = make_client(name="<i>Acme")
+        finish(commit=True)
+        return made.id
+
+
+@pytest.fixture
+def page(acme):
+    return f"/admin/clients/{acme}/markets"
+
+
+@pytest.fixture
+def add(app, acme):
+    def items(*some):
+        with app.app_context():
+            rows = add_client_markets(acme, some, ACTOR)
+            finish(commit=True)
+            return rows
+
+    return items
+
+
+def delist(app, row):
+    with app.app_context():
+        update_market(row.market_id, {"status": MarketStatus.DELISTED}, ACTOR)
+        finish(commit=True)
+
+
+def test_a_client_who_is_quoted_nowhere_can_be_added_markets(desk, page, acme):
+    listed = desk.get(page).text
+
+    assert "Quoted nowhere" in listed
+    assert "&lt;i&gt;Acme" in listed
+    assert listed.count(f'href="{page}/add"') == 2
+    assert "There is nothing to show yet." in desk.get(f"{page}/grid").text
+    assert "Quoted nowhere" in desk.get(f"/admin/clients/{acme}").text
+
+
+def test_many_are_added_at_once(desk, page, acme, rows):
+    lines = "BTC/USDT\r\n\r\neth-usdt\r\nBTC/USDT:USDT = BTC-USDT-SWAP"
+
+    answer = desk.send(
+        f"{page}/add", symbols=lines, exchange="okx", bot="both", spread_target_bps="12.5"
+    )
+
+    listed = desk.get(answer.location).text
+    assert "3 markets were added." in listed
+    assert re.findall(r">([A-Z]+/[A-Z:]+)</a>", listed) == ["BTC/USDT", "BTC/USDT:USDT", "ETH/USDT"]
+    assert 'okx <span class="muted">3</span>' in listed
+    assert {row.spread_target_bps for row in rows(ClientMarket)} == {12.5}
+    shown = desk.get(f"/admin/clients/{acme}").text
+    assert "3 pairs on 1 exchange<" in shown
+    assert "Client market added" in shown
+    assert "BTC/USDT on okx, ETH/USDT on okx, BTC/USDT:USDT on okx" in shown
+    assert '"token_pairs": [' in shown
+
+
+def test_one_is_one(desk, page, acme):
+    form = desk.get(f"{page}/add").text
+
+    answer = desk.send(f"{page}/add", symbols="BTC/USDT", exchange="okx")
+
+    assert '<option value="okx">' in form
+    assert "1 market was added." in desk.get(answer.location).text
+    assert "1 pair on 1 exchange<" in desk.get(f"/admin/clients/{acme}").text
+
+
+def test_what_is_wrong_with_a_line_is_told_and_what_was_typed_stays(desk, page, add, rows):
+    add(make_item())
+
+    shape = desk.send(f"{page}/add", symbols="ETH/USDT\nWHAT", exchange="", bot="many")
+    rule = desk.send(f"{page}/add", symbols="XMR/USDT:USDT\nBTC/USDT", exchange="okx")
+    taken = desk.send(f"{page}/add", symbols="BTC/USDT", exchange="okx")
+
+    assert [one.status_code for one in (shape, rule, taken)] == [400, 400, 409]
+    assert "Line 2: Write the slash between base and quote" in shape.text
+    assert 'id="exchange-errors"' in shape.text
+    assert "ETH/USDT\nWHAT</textarea>" in shape.text
+    assert "<li>BTC/USDT on okx is quoted already.</li>" in rule.text
+    assert "<li>XMR/USDT:USDT on okx: No rule tells" in rule.text
+    assert "<li>BTC/USDT on okx is quoted already.</li>" in taken.text
+    assert len(rows(ClientMarket)) == 1
+
+
+def test_a_list_is_narrowed_by_exchange_and_status(desk, page, add):
+    add(make_item(), make_item(exchange="gate"))
+
+    okx = desk.get(f"{page}?exchange=okx").text
+    none = desk.get(f"{page}?status=paused").text
+
+    assert "BTC-USDT" in okx
+    assert "BTC_USDT" not in okx
+    assert "No market of this client has all of this." in none
+
+
+def test_the_grid_tells_each_status_in_a_word_too(app, desk, page, add):
+    rows = add(make_item(), make_item(exchange="gate"), make_item("ETH/USDT"))
+    delist(app, rows[1])
+
+    text = desk.get(f"{page}/grid").text
+
+    assert re.findall(r'title="([^"]*)"><span class="quiet-label">', text) == [
+        "BTC/USDT on gate: delisted",
+        "BTC/USDT on okx: active",
+        "ETH/USDT on okx: active",
+    ]
+
+
+def test_one_is_edited_by_who_has_seen_it(desk, page, add, rows):
+    one = f"{page}/{add(make_item())[0].id}"
+    form = desk.get(one).text
+    fields = {"bot": "both", "spread_target_bps": "20", "status": "paused", "version": "1"}
+
+    saved = desk.send(one, **fields)
+    stale = desk.send(one, **fields)
+    wrong = desk.send(one, **fields | {"spread_target_bps": "much"})
+
+    assert 'value="delisted"' not in form
+    assert (saved.status_code, stale.status_code, wrong.status_code) == (303, 412, 400)
+    assert "Start anew from what is stored now" in stale.text
+    assert 'id="spread_target_bps-errors"' in wrong.text
+    assert '<option value="paused" selected>' in wrong.text
+    [row] = rows(ClientMarket)
+    assert (row.status, row.version, row.bot) == (QuotingStatus.PAUSED, 2, "both")
+
+
+def test_who_is_in_a_delisted_market_stays_so_until_it_is_listed_again(app, desk, page, add):
+    [row] = add(make_item())
+    delist(app, row)
+    one = f"{page}/{row.id}"
+
+    gone = desk.get(one).text
+    with app.app_context():
+        update_market(row.market_id, {"status": MarketStatus.TRADING}, ACTOR)
+        finish(commit=True)
+    back = desk.get(one).text
+
+    assert re.findall(r'<option value="(\w+)"[^>]*>(?:active|paused|delisted)', gone) == [
+        "delisted"
+    ]
+    assert "The market is delisted." in gone
+    assert '<option value="active">' in back
+    assert '<option value="delisted" selected>' in back
+    assert "BTC/USDT on okx" in desk.get(f"/admin/clients/{page.split('/')[3]}").text
+
+
+def test_an_offboarded_client_is_offered_nothing(app, desk, page, acme):
+    with app.app_context():
+        change_status(acme, Status.OFFBOARDED, ACTOR)
+        finish(commit=True)
+
+    assert f'href="{page}/add"' not in desk.get(page).text
+    assert desk.send(f"{page}/add", symbols="BTC/USDT", exchange="okx").status_code == 409
+
+
+def test_a_viewer_reads_and_changes_nothing(console, page, add):
+    [row] = add(make_item())
+    viewer = console(Role.VIEWER, email="viewer@desk.local")
+
+    text = viewer.get(page).text
+
+    assert "BTC-USDT" in text
+    assert f"{page}/{row.id}" not in text
+    assert f"{page}/add" not in text
+
+
+def test_a_setting_of_ones_own_is_shown_with_the_pairs(app, desk, acme):
+    with app.app_context():
+        db.session.get_one(Client, acme).settings = {"mm": {"spread": 1}}
+        finish(commit=True)
+
+    assert '"mm": {' in desk.get(f"/admin/clients/{acme}").text

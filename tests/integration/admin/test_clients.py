@@ -1,0 +1,403 @@
+import re
+from uuid import UUID
+
+import pytest
+
+from pipelabs.extensions import db, finish
+from pipelabs.models import AuditEvent, Client, ExchangeAPIKey, Role, Status
+from pipelabs.models.clients import Chain
+from pipelabs.services.clients import change_status, create_client, update_client
+from pipelabs.services.quoting import add_client_markets
+from pipelabs.wallets import Wallet
+from tests.factories import WALLET, make_actor, make_body, make_data, make_item, make_wallet
+
+CLIENTS = "/admin/clients"
+NEW = f"{CLIENTS}/new"
+SOLANA = "4Nd1mBQtrMJVYVfKf2PJy9NZUZdTAsp7D4xWLs4gDB4T"
+PAYLOADS = {
+    "name": "\"><img src=x onerror=alert(1)>'{{7*7}}",
+    "notes": "</textarea></pre><script>alert(2)</script>",
+    "email": "a\"'&@x.example",
+}
+
+
+@pytest.fixture
+def make(app):
+    """Return a maker of clients that are committed."""
+
+    def make_one(**changes):
+        with app.app_context():
+            made = create_client(make_data(**changes), make_actor()).client
+            finish(commit=True)
+            return made
+
+    return make_one
+
+
+@pytest.fixture
+def acme(make):
+    return make(name="Acme")
+
+
+@pytest.fixture
+def path(acme):
+    return f"{CLIENTS}/{acme.id}"
+
+
+def version(page):
+    return re.findall(r'name="version" value="(\d+)"', page.text)[0]
+
+
+def names(page):
+    return re.findall(r'<td class="main-cell"><a href="[^"]+" title="([^"]+)"', page.text)
+
+
+def some(make, count):
+    return [
+        make(
+            name=f"Client {number:02}",
+            wallet_address=Wallet(Chain.EVM, make_wallet()),
+            email=None,
+        )
+        for number in range(count)
+    ]
+
+
+def give_settings(client_id):
+    """Give the client a setting that is a payload."""
+    db.session.get_one(Client, client_id).settings = {"<script>": "</pre><script>alert(5)"}
+
+
+def test_a_list_without_clients_says_what_to_do(desk, console):
+    text = desk.get(CLIENTS).text
+
+    assert "No clients yet" in text
+    assert text.count(f'href="{NEW}"') == 2
+    viewer = console(Role.VIEWER, email="viewer@desk.local")
+    assert f'href="{NEW}"' not in viewer.get(CLIENTS).text
+
+
+def test_a_row_shows_what_the_desk_asks_for(desk, acme, path):
+    text = desk.get(CLIENTS).text
+
+    assert f'<a href="{path}" title="Acme">Acme</a>' in text
+    assert '<span class="tag">Premium</span>' in text
+    assert '<span class="badge badge-good">active</span>' in text
+    assert "0x5290…9EE7" in text
+    assert f'data-copy="{WALLET}"' in text
+    assert "email@example.com" in text
+    assert "1 of 1" in text
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("q=client+0", ["Client 02", "Client 01", "Client 00"]),
+        ("q=&tier=&status=&chain=&size=50", ["Client 02", "Client 01", "Client 00"]),
+        ("sort=name&tier=premium", ["Client 00", "Client 01", "Client 02"]),
+        ("status=paused", []),
+        ("q=%25", []),
+    ],
+)
+def test_search_filters_and_order_are_in_the_address(desk, make, query, found):
+    some(make, 3)
+
+    page = desk.get(f"{CLIENTS}?{query}")
+
+    assert names(page) == found
+    assert ("Nothing matches" in page.text) is not found
+
+
+def test_a_sorted_column_says_so_and_turns_round_at_a_click(desk, make):
+    some(make, 2)
+
+    down = desk.get(f"{CLIENTS}?q=Client&sort=-name").text
+    plain = desk.get(CLIENTS).text
+
+    assert 'aria-sort="descending"><a href="/admin/clients?q=Client&amp;sort=name">Name' in down
+    assert '<input type="hidden" name="sort" value="-name">' in down
+    assert '<th scope="col"><a href="/admin/clients?sort=name">Name' in plain
+    assert 'aria-sort="descending"><a href="/admin/clients?sort=created_at">Created' in plain
+
+
+def test_pages_lead_on_and_keep_the_filters(desk, make):
+    some(make, 26)
+    first = desk.get(f"{CLIENTS}?size=25&sort=name&q=client")
+
+    [link] = re.findall(r'href="(/admin/clients\?[^"]*cursor=[^"]*)"', first.text)
+    second = desk.get(link.replace("&amp;", "&"))
+
+    assert (len(names(first)), names(second)) == (25, ["Client 25"])
+    assert "25 of 26" in first.text
+    assert "q=client" in link
+
+
+def test_a_page_whose_rows_are_gone_leads_to_the_first(desk, make):
+    [one] = some(make, 1)
+    cursor = f">dt:2000-01-01 00:00:00+00:00~uuid:{one.id}"
+
+    text = desk.client.get(
+        CLIENTS, query_string={"cursor": cursor}, base_url="https://localhost"
+    ).text
+
+    assert "This page is empty" in text
+
+
+@pytest.mark.parametrize("query", ["colour=red", "sort=email", "q=a&q=b", "cursor=x", "q=%00"])
+def test_a_wrong_address_is_a_page_that_says_so(desk, query):
+    response = desk.get(f"{CLIENTS}?{query}")
+
+    assert (response.status_code, response.mimetype) == (400, "text/html")
+    assert f'<dt class="mono">{query.partition("=")[0]}</dt>' in response.text
+
+
+def test_a_client_is_created_and_shown(desk, rows):
+    desk.get(NEW)
+    made = desk.post(NEW, **make_body(name="Acme & Sons"))
+    shown = desk.get(made.location)
+
+    [row] = rows(Client)
+    assert (made.status_code, made.location) == (303, f"{CLIENTS}/{row.id}")
+    assert "Acme &amp; Sons was created." in shown.text
+    *_, noted = rows(AuditEvent, client_id=row.id)
+    assert (noted.event, noted.actor) == ("client.created", "desk@desk.local")
+
+
+def test_wrong_fields_have_their_sentences_and_what_was_typed_stays(desk, rows):
+    desk.get(NEW)
+    response = desk.post(NEW, name="", wallet_address="0x1", email="x", notes="kept & so")
+
+    assert response.status_code == 400
+    assert response.text.count('aria-invalid="true"') == 3
+    assert "this has 1 digits" in response.text
+    assert "kept &amp; so</textarea>" in response.text
+    assert rows(Client) == []
+
+
+def test_a_duplicate_names_the_client_that_is_there(desk, acme, path):
+    desk.get(NEW)
+    response = desk.post(NEW, **make_body(name="Another", email=""))
+
+    assert response.status_code == 409
+    assert f'The wallet address belongs to <a href="{path}">Acme</a>.' in response.text
+    assert 'value="Another"' in response.text
+
+
+def test_creations_by_page_spend_the_budget_of_creations(variant, desk):
+    few = variant(RATELIMIT_CREATE="1/minute").test_client()
+    few._cookies = desk.client._cookies
+    desk.get(NEW)
+    body = {"csrf_token": desk.token}
+
+    answers = [few.post(NEW, data=body, base_url="https://localhost") for _ in range(2)]
+
+    assert [one.status_code for one in answers] == [400, 429]
+    typed = few.post(f"{CLIENTS}/wallet", data=body, base_url="https://localhost")
+    assert typed.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        (WALLET, "EVM address: the checksum is right."),
+        (WALLET.lower(), "EVM address: written in one case, so no checksum guards it."),
+        (SOLANA, "Solana address: it has no checksum, so compare every character."),
+        ("TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t", "Tron address: the checksum is right."),
+        ("0x1", "this has 1 digits"),
+        ("5" * 64, "never paste one anywhere"),
+    ],
+)
+def test_a_wallet_tells_its_chain_and_checksum_as_it_is_typed(desk, rows, typed, told):
+    desk.get(NEW)
+    response = desk.post(f"{CLIENTS}/wallet", wallet_address=f" {typed} ")
+
+    assert response.status_code == 200
+    assert told in response.text
+    assert typed not in response.text
+    assert {row.event for row in rows(AuditEvent)} <= {"admin.signed_in"}
+
+
+def test_a_wallet_that_is_taken_says_whose_it_is(desk, acme, path):
+    desk.get(NEW)
+    taken = desk.post(f"{CLIENTS}/wallet", wallet_address=WALLET.lower()).text
+
+    assert f'It belongs to <a href="{path}">Acme</a> already.' in taken
+    assert desk.post(f"{CLIENTS}/wallet", wallet_address=" ").text == ""
+
+
+def test_a_client_is_shown_with_all_that_is_known(desk, app, acme, path):
+    with app.app_context():
+        update_client(acme.id, {"tier": "Basic", "notes": "one\ntwo"}, make_actor())
+        change_status(acme.id, Status.PAUSED, make_actor())
+        finish(commit=True)
+
+    text = desk.get(path).text
+
+    for part in ("Acme", WALLET, "evm", "email@example.com", "one\ntwo", str(acme.id)):
+        assert part in text
+    assert re.findall(r"<li>\s*<p>(?:<a [^>]*>)?([A-Z][a-z ]+[a-z])", text) == [
+        "Status changed",
+        "Updated",
+        "Created",
+    ]
+    assert "<del>active</del>" in text
+    assert "<ins>paused</ins>" in text
+    assert "<del>Premium</del>" in text
+    assert "by admin@example.com" in text
+
+
+def test_a_client_with_little_known_shows_none(desk, make):
+    one = make(email=None, notes="")
+
+    text = desk.get(f"{CLIENTS}/{one.id}").text
+
+    assert text.count('<span class="muted">None</span>') == 2
+    assert "Settings" not in text
+
+
+@pytest.mark.parametrize("page", ["", "/edit", "/status"])
+def test_a_client_that_is_not_there_is_a_page(desk, page):
+    response = desk.get(f"{CLIENTS}/{UUID(int=7)}{page}")
+
+    assert (response.status_code, response.mimetype) == (404, "text/html")
+    assert "There is no such client." in response.text
+
+
+def test_an_edit_saves_and_shows(desk, path, rows):
+    form = desk.get(f"{path}/edit")
+    body = make_body(name="Acme Two", email="", notes="", version=version(form))
+    del body["wallet_address"]
+
+    saved = desk.post(f"{path}/edit", **body)
+
+    assert (saved.status_code, saved.location) == (303, path)
+    [row] = rows(Client)
+    assert (row.name, row.email, row.notes, row.version) == ("Acme Two", None, "", 2)
+    assert "Acme Two was saved." in desk.get(path).text
+
+
+def test_the_slower_of_two_editors_sees_both_and_chooses(desk, app, acme, path, rows):
+    form = desk.get(f"{path}/edit")
+    with app.app_context():
+        update_client(acme.id, {"name": "Theirs", "notes": "theirs"}, make_actor())
+        finish(commit=True)
+    mine = {"name": "Mine", "email": "email@example.com", "tier": "Premium", "notes": "theirs"}
+
+    conflict = desk.post(f"{path}/edit", version=version(form), **mine)
+
+    assert conflict.status_code == 412
+    radios = re.findall(r'<input type="radio" name="(\w+)" value="(\w+)" required>', conflict.text)
+    assert radios == [("name", "Theirs"), ("name", "Mine")]
+    saved = desk.post(f"{path}/edit", version=version(conflict), **mine)
+    assert saved.status_code == 303
+    assert [(row.name, row.version) for row in rows(Client)] == [("Mine", 3)]
+
+
+def test_an_edit_keeps_what_was_typed_when_it_is_wrong(desk, make, path):
+    make(wallet_address=Wallet(Chain.SOLANA, SOLANA), email="other@example.com", name="Other")
+    form = desk.get(f"{path}/edit")
+    sent = {"tier": "Basic", "version": version(form)}
+
+    wrong = desk.post(f"{path}/edit", name="", email="x", **sent)
+    taken = desk.post(f"{path}/edit", name="Acme", email="other@example.com", **sent)
+
+    assert (wrong.status_code, taken.status_code) == (400, 409)
+    assert version(wrong) == "1"
+    assert ">Other</a>." in taken.text
+
+
+def test_only_legal_moves_are_offered_and_one_is_made(desk, path, rows):
+    page = desk.get(f"{path}/status")
+
+    assert re.findall(r'name="status" value="(\w+)"', page.text) == [
+        "paused",
+        "suspended",
+        "offboarded",
+    ]
+    assert "leaves for ever" in page.text
+    assert "Offboard Acme" in page.text
+    moved = desk.post(f"{path}/status", status="suspended", version="1")
+    assert (moved.status_code, moved.location) == (303, path)
+    assert "Acme is suspended now." in desk.get(path).text
+    assert [row.status for row in rows(Client)] == ["suspended"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "told"),
+    [
+        ({"status": "active", "version": "1"}, 409, "cannot become active"),
+        ({"status": "paused", "version": "7"}, 412, "at version 1, not 7"),
+        ({"status": "gone", "version": "x"}, 400, "Invalid input: status, version"),
+    ],
+)
+def test_a_move_that_cannot_be_made_shows_the_page_again(desk, path, rows, sent, status, told):
+    desk.get(f"{path}/status")
+    response = desk.post(f"{path}/status", **sent)
+
+    assert response.status_code == status
+    assert told in response.text
+    assert "Pause Acme" in response.text
+    assert [row.version for row in rows(Client)] == [1]
+
+
+def test_an_offboarded_client_offers_nothing_more(desk, app, acme, path):
+    with app.app_context():
+        change_status(acme.id, Status.OFFBOARDED, make_actor())
+        finish(commit=True)
+
+    shown, status = desk.get(path).text, desk.get(f"{path}/status").text
+    form = desk.get(f"{path}/edit")
+    desk.get(path)
+    edited = desk.post(f"{path}/edit", name="Acme", tier="Basic", version="2")
+
+    assert "/edit" not in shown
+    assert "An offboarded client stays as it is." in status
+    assert (form.status_code, form.location) == (303, path)
+    assert edited.status_code == 409
+
+
+def test_a_viewer_sees_clients_and_no_way_to_change_them(console, path, rows):
+    viewer = console(Role.VIEWER, email="viewer@desk.local")
+    shown = viewer.get(path)
+
+    assert (shown.status_code, f"{path}/edit" in shown.text) == (200, False)
+    assert [viewer.get(one).status_code for one in (NEW, f"{path}/edit", f"{path}/status")] == [
+        403,
+        403,
+        403,
+    ]
+    assert viewer.post(f"{path}/status", status="paused", version="1").status_code == 403
+    assert [row.status for row in rows(Client)] == ["active"]
+
+
+def test_no_payload_of_any_field_is_markup_on_any_page(desk, app, make, rows):
+    # Past the schema, as an import or an old row may have it.
+    one = make(**PAYLOADS, wallet_address=Wallet(Chain.TRON, "T<svg onload=alert(3)>"))
+    with app.app_context():
+        give_settings(one.id)
+        update_client(one.id, {"name": PAYLOADS["name"] + "2"}, make_actor())
+        finish(commit=True)
+    path = f"{CLIENTS}/{one.id}"
+
+    pages = [desk.get(page).text for page in (CLIENTS, path, f"{path}/edit", f"{path}/status")]
+    pages += [desk.get(f"{CLIENTS}?q=%22%3E%3Csvg%20onload%3Dalert(4)%3E").text]
+    pages += [desk.post(f"{path}/edit", version="1", tier="Basic", name="<b>x").text]
+    pages += [desk.post(f"{path}/edit", version="1", tier="Basic", name="Mine").text]
+
+    for text in pages:
+        assert not re.search(r"<(img|script>|svg onload|b>)", text)
+        assert "onerror=alert(1)>" not in text
+        assert "49" not in re.findall(r"<h1>.*</h1>", text)[0]
+
+
+def test_offboarding_tells_what_stays_behind(app, desk, stored):
+    key_id = stored()
+    with app.app_context():
+        client_id = db.session.get_one(ExchangeAPIKey, key_id).client_id
+        add_client_markets(client_id, [make_item()], make_actor())
+        db.session.commit()
+
+    page = desk.get(f"/admin/clients/{client_id}/status")
+
+    assert "It is quoted on 1 exchange, which is paused everywhere." in page.text
+    assert "1 API key</a> stays in the vault until somebody revokes it." in page.text

@@ -1,0 +1,66 @@
+import re
+
+import pytest
+
+from pipelabs import draining
+from pipelabs.models import Role
+from tests.factories import QUICK_CLIENT, make_body
+
+
+def cells(page):
+    """Return the text of each table row, its cells set apart by a bar."""
+    rows = re.findall(r"<tr>(.*?)</tr>", page.text, re.S)
+    plain = [re.sub(r"<[^>]+>", " ", re.sub(r"</t[dh]>", "|", row)) for row in rows]
+    return ["|".join(" ".join(cell.split()) for cell in row.split("|")).strip("|") for row in plain]
+
+
+def test_a_new_installation_says_what_will_be_here(desk):
+    page = desk.get("/admin/")
+
+    assert page.status_code == 200
+    assert "No clients yet" in page.text
+    assert "Nothing was refused" in page.text
+    assert "All attempts|0|0" in cells(page)
+    assert "Success rate|\u2013|\u2013" in cells(page)
+
+
+def test_the_figures_are_those_of_what_was_done(client, operator, desk):
+    client.post(QUICK_CLIENT, json=make_body(), headers=operator)
+    client.post(QUICK_CLIENT, json=make_body(), headers=operator)
+    client.post(QUICK_CLIENT, json={}, headers=operator)
+
+    page = desk.get("/admin/")
+
+    found = cells(page)
+    assert {"Created|1|1", "Duplicate|1|1", "Invalid|1|1", "All attempts|3|3"} <= set(found)
+    assert "Success rate|33.3 %|33.3 %" in found
+    assert "invalid_input|name, wallet_address|1|1" in found
+    assert any(row.startswith("operator@desk.local|3|1|20") for row in found)
+    assert "1 in 30 days" in page.text
+    assert page.text.count("<title>") == 31
+    assert "client.create_refused" in page.text
+
+
+@pytest.mark.parametrize("role", Role)
+def test_every_role_sees_the_overview_and_its_own_actions(console, role):
+    page = console(role, email="somebody@desk.local").get("/admin/")
+
+    assert page.status_code == 200
+    assert ("New client" in page.text) is (role is not Role.VIEWER)
+
+
+def test_the_health_of_each_part_is_told_in_words(desk, monkeypatch):
+    page = desk.get("/admin/")
+
+    assert "PostgreSQL</dt>" in page.text
+    assert re.search(r"\d+ of 18 in use", page.text)
+    monkeypatch.setattr(draining, "is_draining", lambda: True)
+    assert "stopping" in desk.get("/admin/").text
+
+
+def test_nothing_on_the_page_runs_or_is_styled_in_place(desk, client, operator):
+    client.post(QUICK_CLIENT, json=make_body(), headers=operator)
+
+    text = desk.get("/admin/").text
+
+    assert not re.search(r"\sstyle=|\son[a-z]+=|<script(?! [^>]*src=)|javascript:", text)

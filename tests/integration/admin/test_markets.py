@@ -1,0 +1,148 @@
+import re
+
+import pytest
+
+from pipelabs.extensions import db, finish
+from pipelabs.models import ClientMarket, Exchange, Market, MarketStatus, QuotingStatus, Role
+from pipelabs.services.quoting import add_client_markets
+from tests.factories import ACTOR, make_client, make_exchange, make_item
+
+MARKETS = "/admin/markets"
+
+
+@pytest.fixture(autouse=True)
+def exchange(app, rolled_back):
+    with app.app_context():
+        make_exchange()
+        finish(commit=True)
+
+
+@pytest.fixture
+def quoted(app):
+    """The address of a market in which two clients are quoted."""
+    with app.app_context():
+        for name in ("Beta", "<b>Acme"):
+            [row] = add_client_markets(make_client(name=name).id, [make_item()], ACTOR)
+        finish(commit=True)
+        return f"{MARKETS}/{row.market_id}"
+
+
+def version(page):
+    return re.findall(r'name="version" value="(\d+)"', page.text)[0]
+
+
+def test_no_markets_say_what_makes_one(desk):
+    assert "No markets yet" in desk.get(MARKETS).text
+
+
+def test_a_disabled_exchange_stays_among_the_filters(desk, quoted, change):
+    change(Exchange, is_enabled=False)
+
+    assert '<option value="okx">' in desk.get(MARKETS).text
+
+
+def test_a_market_is_created_from_what_the_address_names(desk, rows):
+    form = desk.get(f"{MARKETS}/new?symbol=BTC/USDT&exchange=okx").text
+
+    answer = desk.send(
+        f"{MARKETS}/new", symbol="BTC/USDT", exchange="okx", price_tick="0.10", min_notional="5"
+    )
+
+    [market] = rows(Market)
+    shown = desk.get(answer.location).text
+    assert 'value="BTC/USDT"' in form
+    assert '<option value="okx" selected>' in form
+    assert answer.location == f"{MARKETS}/{market.id}"
+    assert "BTC/USDT on okx was created." in shown
+    assert "<dd>0.1</dd>" in shown
+    assert "BTC-USDT" in shown
+    assert "Nobody." in shown
+
+
+def test_wrong_fields_are_told_beside_them_and_what_is_there_linked(desk, quoted):
+    wrong = desk.send(f"{MARKETS}/new", symbol="BTC/USDT", exchange="kraken")
+    taken = desk.send(f"{MARKETS}/new", symbol="BTC/USDT", exchange="okx")
+
+    assert (wrong.status_code, taken.status_code) == (400, 409)
+    assert 'id="exchange_symbol-errors"><li>No rule tells' in wrong.text
+    assert '<option value="kraken" selected>' in wrong.text
+    assert f'href="{quoted}"' in taken.text
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [("", 1), ("?q=btc_usdt", 1), ("?exchange=OKEX&status=trading", 1), ("?status=halted", 0)],
+)
+def test_markets_are_found_by_their_filters(desk, quoted, query, count):
+    text = desk.get(f"{MARKETS}{query}").text
+
+    assert text.count(f'href="{quoted}"') == count
+    assert ("No market has all of this." in text) is not count
+
+
+def test_a_market_is_edited_by_who_has_seen_it(desk, quoted, rows):
+    form = desk.get(f"{quoted}/edit")
+    fields = {"exchange_symbol": "XBT-USDT", "price_tick": "0.5", "version": version(form)}
+
+    saved = desk.send(f"{quoted}/edit", **fields)
+    stale = desk.send(f"{quoted}/edit", **fields)
+    wrong = desk.send(f"{quoted}/edit", **fields | {"price_tick": "0"})
+
+    [market] = rows(Market)
+    assert (market.exchange_symbol, market.version) == ("XBT-USDT", 2)
+    assert (saved.status_code, stale.status_code, wrong.status_code) == (303, 412, 400)
+    assert "Start anew from what is stored now" in stale.text
+    assert 'id="price_tick-errors"' in wrong.text
+
+
+def test_a_delisting_lists_whom_it_touches_first(desk, quoted, rows):
+    page = desk.get(f"{quoted}/status")
+
+    answer = desk.send(f"{quoted}/status", status="delisted", version=version(page))
+
+    assert "2 clients are quoted there:" in page.text
+    assert "&lt;b&gt;Acme" in page.text
+    assert "2 clients are no longer quoted there." in desk.get(answer.location).text
+    assert {row.status for row in rows(ClientMarket)} == {QuotingStatus.DELISTED}
+    again = desk.get(f"{quoted}/status")
+    assert "List again BTC/USDT on okx" in again.text
+    assert "Halt BTC/USDT" not in again.text
+
+
+def test_a_halt_touches_nobody_and_a_stale_one_is_refused(desk, quoted, rows):
+    moved = desk.send(f"{quoted}/status", status="halted", version=1)
+    said = desk.get(moved.location).text
+    stale = desk.send(f"{quoted}/status", status="trading", version=1)
+
+    assert (moved.status_code, stale.status_code) == (303, 412)
+    assert "BTC/USDT on okx is halted now.</p>" in said
+    assert "The market has changed" in stale.text
+    assert rows(Market)[0].status is MarketStatus.HALTED
+
+
+def test_one_client_is_one_client(app, desk, quoted):
+    with app.app_context():
+        db.session.query(ClientMarket).limit(1).one().status = QuotingStatus.DELISTED
+        finish(commit=True)
+
+    assert "1 client is quoted there:" in desk.get(f"{quoted}/status").text
+
+
+def test_who_is_quoted_is_shown_page_by_page(app, desk, quoted):
+    with app.app_context():
+        for number in range(50):
+            add_client_markets(make_client(name=f"C{number:02}").id, [make_item()], ACTOR)
+        finish(commit=True)
+
+    first = desk.get(quoted)
+
+    assert "50 of 52" in first.text
+    [link] = re.findall(r'href="([^"]*cursor=[^"]*)".*Next</a>', first.text)
+    assert "C49" in desk.get(link.replace("&amp;", "&")).text
+
+
+def test_a_viewer_is_offered_no_changes(console, quoted):
+    viewer = console(Role.VIEWER, email="viewer@desk.local")
+
+    assert f'href="{MARKETS}/new"' not in viewer.get(MARKETS).text
+    assert f'href="{quoted}/edit"' not in viewer.get(quoted).text

@@ -1,0 +1,60 @@
+import re
+
+import pytest
+
+from pipelabs.extensions import finish
+from pipelabs.services.quoting import add_client_markets
+from tests.factories import ACTOR, make_client, make_exchange, make_item
+
+MATRIX = "/admin/matrix"
+
+
+@pytest.fixture
+def acme(app, rolled_back):
+    """The id of a client in two markets of okx and one of gate."""
+    with app.app_context():
+        make_exchange()
+        made = make_client(name="Acme").id
+        items = [make_item(), make_item("ETH/USDT"), make_item(exchange="gate")]
+        add_client_markets(made, items, ACTOR)
+        finish(commit=True)
+        return made
+
+
+def test_a_book_in_which_nobody_is_quoted_says_where_to_begin(desk):
+    assert "Nobody is quoted yet" in desk.get(MATRIX).text
+
+
+def test_a_count_leads_to_the_clients_markets_there_and_its_tint_is_told_in_words(desk, acme):
+    text = desk.get(MATRIX).text
+
+    cells = re.findall(r'heat-(\d)"><a href="([^"]+)" title="([^"]+)">(\d+)</a>', text)
+    here = f"/admin/clients/{acme}/markets?exchange="
+    assert cells == [
+        ("3", f"{here}gate", "Acme on gate: 1 pairs", "1"),
+        ("5", f"{here}okx", "Acme on okx: 2 pairs", "2"),
+    ]
+    assert "<strong>3</strong>" in text
+    assert "BTC-USDT" in desk.get(f"{here}okx").text
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [("q=acm", True), ("exchange=gate", True), ("status=active", True), ("status=paused", False)],
+)
+def test_filters_are_in_the_address(desk, acme, query, found):
+    text = desk.get(f"{MATRIX}?{query}").text
+
+    assert (f"/admin/clients/{acme}/markets" in text) is found
+    assert ("No client is quoted like this." in text) is not found
+
+
+def test_a_count_by_status_leads_to_that_status(desk, acme):
+    assert "?exchange=gate&amp;status=active" in desk.get(f"{MATRIX}?status=active").text
+
+
+def test_the_menu_knows_the_section(desk, acme):
+    text = desk.get(MATRIX).text
+
+    assert re.search(r'href="/admin/markets" aria-current="page"><svg', text)
+    assert 'aria-current="page">Matrix</a>' in text

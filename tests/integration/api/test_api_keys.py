@@ -1,0 +1,494 @@
+import base64
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select, update
+
+from pipelabs.audit_events import Event
+from pipelabs.extensions import db
+from pipelabs.models import (
+    AuditEvent,
+    Client,
+    Exchange,
+    ExchangeAPIKey,
+    IdempotencyRecord,
+    KeyStage,
+    KeyStatus,
+    Role,
+    Status,
+    now,
+)
+from pipelabs.sealing import Secret
+from pipelabs.services import api_key_rights, api_keys
+from pipelabs.services.api_key_rows import destroy, locked
+from tests.factories import flipped, make_client, make_credentials, make_exchange
+from tests.stub_exchange import Scenario, credentials
+
+KEYS = "/api/admin/api-keys"
+NOBODY = "31113ba9-d54f-4b34-8877-19e7dc1b7084"
+
+
+@pytest.fixture
+def owner(sign_in):
+    return sign_in(Role.OWNER, email="owner@desk.local")
+
+
+@pytest.fixture
+def call(client, operator):
+    """A client of the API that is an operator unless other headers say so."""
+    client.environ_base["HTTP_AUTHORIZATION"] = operator["Authorization"]
+    return client
+
+
+@pytest.fixture
+def client_id(app):
+    with app.app_context():
+        made = make_client()
+        db.session.commit()
+        return str(made.id)
+
+
+@pytest.fixture
+def body(client_id):
+    """Return a maker of what adds the key of a scenario."""
+
+    def make(scenario=Scenario.TRADE_ONLY, exchange="okx", **changes):
+        parts = credentials(exchange, scenario)
+        return {"client_id": client_id, "exchange": exchange} | parts | changes
+
+    return make
+
+
+def test_a_trade_only_key_is_added_verified_and_masked(call, venues, body, rows):
+    response = call.post(KEYS, json=body(label="main account"))
+
+    assert response.status_code == 201
+    key = response.json["api_key"]
+    assert (key["status"], key["stage"], key["label"]) == ("verified", "live", "main account")
+    assert key["api_key"] == "••••only"
+    assert key["rights"]["withdraw"]["verdict"] == "no"
+    assert "perm=" in key["rights"]["withdraw"]["evidence"]
+    assert response.headers["Location"].endswith(key["id"])
+    [event] = rows(AuditEvent, event=Event.API_KEY_CREATED)
+    assert str(event.client_id) == key["client_id"]
+    assert event.details["withdraw"].startswith("no (perm=")
+
+
+def test_a_key_that_can_withdraw_is_refused_and_nothing_is_stored(call, venues, body, rows):
+    response = call.post(KEYS, json=body(Scenario.WITHDRAW))
+
+    assert response.status_code == 400
+    error = response.json["error"]
+    assert error["code"] == "withdrawal_allowed"
+    assert error["rights"]["withdraw"]["verdict"] == "yes"
+    assert set(error["fields"]) == {"api_key"}
+    assert rows(ExchangeAPIKey) == []
+    [event] = rows(AuditEvent, event=Event.API_KEY_CREATE_REFUSED)
+    assert event.details["withdraw"] == "yes"
+
+
+def test_a_wrong_secret_is_refused_and_nothing_is_stored(call, venues, body, rows):
+    response = call.post(KEYS, json=body(api_secret="0" * 64))
+
+    assert response.status_code == 400
+    assert response.json["error"]["code"] == "credentials_refused"
+    assert rows(ExchangeAPIKey) == []
+
+
+def test_an_exchange_that_answers_nonsense_leaves_the_key_unverified(call, venues, body):
+    response = call.post(KEYS, json=body(Scenario.HTML))
+
+    key = response.json["api_key"]
+    assert (response.status_code, key["status"], key["failure"]) == (201, "unverified", "not_json")
+    assert key["rights"] == {}
+
+
+def test_a_key_of_which_nobody_knows_is_quarantined_until_an_owner_says_why(
+    call, owner, venues, body, rows
+):
+    made = call.post(KEYS, json=body(exchange="kraken"))
+    key = made.json["api_key"]
+    accept = f"{KEYS}/{key['id']}/accept"
+    reason = {"reason": "Seen on a call: withdrawals are off."}
+
+    denied = call.post(accept, json=reason)
+    accepted = call.post(accept, json=reason, headers=owner)
+
+    assert key["status"] == "quarantined"
+    assert key["rights"]["read"]["verdict"] == "yes"
+    assert denied.status_code == 403
+    shown = accepted.json["api_key"]
+    assert (shown["status"], shown["accepted_by"]) == ("verified", "owner@desk.local")
+    [event] = rows(AuditEvent, event=Event.API_KEY_ACCEPTED)
+    assert event.details["reason"] == reason["reason"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"passphrase": None}, "passphrase"),
+        ({"passphrase": ""}, "passphrase"),
+        ({"api_secret": "x" * 8_193}, "api_secret"),
+        ({"api_secret": "with\0nul"}, "api_secret"),
+        ({"api_secret": "two\nlines"}, "api_secret"),
+        ({"api_secret": 4711}, "api_secret"),
+        ({"api_secret": "gehe\u0456m"}, "api_secret"),
+        ({"uid": "7"}, "uid"),
+        ({"exchange": "nowhere"}, "exchange"),
+        ({"exchange": 7}, "exchange"),
+        ({"client_id": NOBODY}, "client_id"),
+        ({"client_id": "7"}, "client_id"),
+        ({"label": ""}, "label"),
+        ({"label": "<b>main</b>"}, "label"),
+        ({"expires_on": "tomorrow"}, "expires_on"),
+        ({"expires_on": "9999-12-31"}, "expires_on"),
+        ({"status": "verified"}, "status"),
+        ({"exchange": "gate", "passphrase": None, "is_testnet": "yes"}, "is_testnet"),
+    ],
+)
+def test_a_wrong_field_is_named_before_anybody_is_asked(call, venues, body, rows, changes, field):
+    asked = len(venues.requests)
+
+    response = call.post(KEYS, json=body(**changes))
+
+    assert response.status_code == 400
+    assert list(response.json["error"]["fields"]) == [field]
+    assert rows(ExchangeAPIKey) == []
+    assert len(venues.requests) == asked
+
+
+def test_an_exchange_without_a_testnet_has_no_key_of_one(call, venues, body):
+    response = call.post(KEYS, json=body(exchange="kucoin", is_testnet=True))
+
+    assert response.status_code == 400
+    assert "has no testnet" in response.json["error"]["fields"]["is_testnet"][0]
+
+
+@pytest.mark.parametrize("written", [str, lambda pem: pem.replace("\n", "\\n")])
+def test_a_secret_in_pem_keeps_its_line_breaks(call, venues, body, written):
+    parts = credentials("coinbase", Scenario.TRADE_ONLY)
+    secret = written(parts["api_secret"])
+
+    response = call.post(KEYS, json=body(exchange="coinbase", api_secret=secret))
+
+    assert (response.status_code, response.json["api_key"]["status"]) == (201, "verified")
+
+
+def test_a_key_that_is_verified_needs_no_acceptance(call, owner, stored):
+    reason = {"reason": "It is verified already, is it not?"}
+
+    response = call.post(f"{KEYS}/{stored()}/accept", json=reason, headers=owner)
+
+    assert response.status_code == 409
+
+
+def test_a_key_that_is_revoked_while_its_exchange_is_asked_stays_revoked(
+    app, call, venues, stored, rows, monkeypatch
+):
+    key_id = stored(credentials=make_credentials(**credentials("okx", Scenario.TRADE_ONLY)))
+
+    def ask(*about, **rest):
+        said = api_key_rights.ask(*about, **rest)
+        destroy(locked(UUID(key_id)))
+        return said
+
+    monkeypatch.setattr(api_keys, "ask", ask)
+
+    response = call.post(f"{KEYS}/{key_id}/verify")
+
+    assert (response.status_code, response.json["error"]["code"]) == (409, "illegal_move")
+
+
+def test_every_part_that_is_missing_is_named_at_once(call, venues, client_id):
+    response = call.post(KEYS, json={"client_id": client_id, "exchange": "kucoin"})
+
+    assert set(response.json["error"]["fields"]) == {"api_key", "api_secret", "passphrase"}
+
+
+def test_a_disabled_exchange_takes_no_key(app, call, venues, body):
+    with app.app_context():
+        make_exchange(is_enabled=False)
+        db.session.commit()
+
+    response = call.post(KEYS, json=body())
+
+    assert response.json["error"]["fields"] == {"exchange": ["OKX is disabled here."]}
+
+
+def test_an_offboarded_client_gets_no_key(app, call, venues, body, change):
+    data = body()
+    with app.app_context():
+        db.session.execute(update(Client).values(status=Status.OFFBOARDED))
+        db.session.commit()
+
+    assert call.post(KEYS, json=data).status_code == 409
+
+
+def test_a_label_that_is_taken_leads_to_its_key(call, venues, body):
+    first = call.post(KEYS, json=body()).json["api_key"]["id"]
+    asked = len(venues.requests)
+
+    response = call.post(KEYS, json=body(Scenario.READ_ONLY))
+
+    assert response.status_code == 409
+    assert response.json["error"]["existing"] == {"label": first}
+    assert len(venues.requests) == asked
+
+
+def test_the_same_key_twice_is_sealed_anew_and_flagged_under_two_clients(
+    app, call, venues, body, rows
+):
+    with app.app_context():
+        other = str(make_client(name="Other Client").id)
+        db.session.commit()
+    call.post(KEYS, json=body())
+
+    response = call.post(KEYS, json=body(client_id=other))
+
+    [holder] = response.json["shared_with"]
+    assert holder["name"] == "Client Name"
+    one, two = rows(ExchangeAPIKey)
+    assert one.fingerprint == two.fingerprint
+    assert one.credentials.ciphertext != two.credentials.ciphertext
+
+
+def test_a_replacement_is_cut_over_and_rolled_back(call, venues, body, stored):
+    live = stored()
+    parts = credentials("okx", Scenario.TRADE_ONLY)
+
+    candidate = call.post(f"{KEYS}/{live}/replace", json=parts).json["api_key"]
+    second = call.post(f"{KEYS}/{live}/replace", json=parts)
+    cut = call.post(f"{KEYS}/{candidate['id']}/cut-over")
+    kept = call.get(f"{KEYS}/{live}").json["api_key"]
+    back = call.post(f"{KEYS}/{candidate['id']}/roll-back")
+
+    assert (candidate["stage"], candidate["replaces_id"]) == ("candidate", live)
+    assert second.status_code == 409
+    assert cut.json["api_key"]["stage"] == "live"
+    assert (kept["stage"], kept["destroy_at"] is None) == ("kept", False)
+    assert (back.json["api_key"]["id"], back.json["api_key"]["stage"]) == (live, "live")
+
+
+def test_a_bad_replacement_never_touches_a_working_key(call, venues, stored, rows):
+    live = stored()
+    bad = credentials("okx", Scenario.WITHDRAW)
+
+    response = call.post(f"{KEYS}/{live}/replace", json=bad)
+
+    assert response.json["error"]["code"] == "withdrawal_allowed"
+    [key] = rows(ExchangeAPIKey)
+    assert (str(key.id), key.stage, key.status) == (live, KeyStage.LIVE, KeyStatus.VERIFIED)
+
+
+def test_verifying_anew_tells_what_has_changed(app, call, venues, stored, rows):
+    parts = make_credentials(**credentials("okx", Scenario.IP_BOUND))
+    key_id = stored(credentials=parts)
+
+    response = call.post(f"{KEYS}/{key_id}/verify")
+
+    key = response.json["api_key"]
+    assert (key["status"], key["rights"]["ip_bound"]["verdict"]) == ("verified", "yes")
+    assert response.headers["ETag"] == '"2"'
+    assert len(rows(AuditEvent, event=Event.API_KEY_VERIFIED)) == 1
+
+
+def test_a_failed_verification_is_on_record_and_changes_no_status(call, venues, stored, rows):
+    key_id = stored(credentials=make_credentials(**credentials("okx", Scenario.REDIRECT)))
+
+    key = call.post(f"{KEYS}/{key_id}/verify").json["api_key"]
+
+    assert (key["status"], key["failure"]) == ("verified", "redirect")
+    assert venues.elsewhere == []
+    assert len(rows(AuditEvent, event=Event.API_KEY_VERIFICATION_FAILED)) == 1
+
+
+def test_a_tampered_row_is_refused_and_on_record(app, call, venues, stored, rows):
+    key_id = stored()
+    with app.app_context():
+        key = db.session.get_one(ExchangeAPIKey, key_id)
+        key.credentials = flipped(key.credentials, 90)
+        db.session.commit()
+    asked = len(venues.requests)
+
+    response = call.post(f"{KEYS}/{key_id}/verify")
+
+    assert (response.status_code, response.json["error"]["code"]) == (409, "undecryptable")
+    [event] = rows(AuditEvent, event=Event.API_KEY_VERIFICATION_REFUSED)
+    assert event.details["code"] == "undecryptable"
+    assert len(venues.requests) == asked
+
+
+def test_a_revoked_key_is_destroyed_and_does_nothing_any_more(call, stored, rows):
+    key_id = stored()
+
+    revoked = call.post(f"{KEYS}/{key_id}/revoke")
+    again = [call.post(f"{KEYS}/{key_id}/{act}") for act in ("revoke", "verify")]
+    listed = call.get(KEYS).json["api_keys"]
+    destroyed = call.get(f"{KEYS}?stage=destroyed").json["api_keys"]
+
+    assert revoked.json["api_key"]["status"] == "revoked"
+    assert [one.status_code for one in again] == [409, 409]
+    assert (listed, len(destroyed)) == ([], 1)
+    assert rows(ExchangeAPIKey)[0].credentials is None
+
+
+def test_notes_are_changed_by_whoever_has_seen_the_latest(call, stored, rows):
+    key_id = stored()
+    change = {"label": "sub-account", "ip_note": "192.0.2.7", "expires_on": "2027-05-31"}
+
+    changed = call.patch(f"{KEYS}/{key_id}", json=change)
+    same = call.patch(f"{KEYS}/{key_id}", json=change)
+    stale = call.patch(f"{KEYS}/{key_id}", json=change, headers={"If-Match": '"1"'})
+    emptied = call.patch(f"{KEYS}/{key_id}", json={"ip_note": None, "expires_on": None})
+
+    assert changed.json["api_key"]["expires_at"] == "2027-06-01T00:00:00.000Z"
+    assert same.headers["ETag"] == changed.headers["ETag"] == '"2"'
+    assert stale.status_code == 412
+    assert (emptied.json["api_key"]["ip_note"], emptied.json["api_key"]["expires_at"]) == ("", None)
+    assert len(rows(AuditEvent, event=Event.API_KEY_UPDATED)) == 2
+
+
+def test_a_day_that_says_what_is_known_prolongs_nothing(call, stored):
+    soon = datetime(2027, 5, 31, 10, 30, tzinfo=UTC)
+    key_id = stored(expires_at=soon)
+
+    same = call.patch(f"{KEYS}/{key_id}", json={"expires_on": "2027-05-31", "label": "other"})
+    later = call.patch(f"{KEYS}/{key_id}", json={"expires_on": "2027-06-01"})
+
+    assert same.json["api_key"]["expires_at"] == "2027-05-31T10:30:00.000Z"
+    assert same.json["api_key"]["label"] == "other"
+    assert later.json["api_key"]["expires_at"] == "2027-06-02T00:00:00.000Z"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_shared"),
+    [
+        ("0x52908400098527886E0F7030069857D2E4169EE7", None, True),
+        ("not a wallet at all", "NOT A WALLET AT ALL", False),
+    ],
+)
+def test_a_wallet_is_one_account_in_every_spelling(call, stored, one, other, is_shared):
+    for text in (one, other or one.lower()):
+        parts = {"wallet_address": Secret(text), "private_key": Secret("agent")}
+        stored(exchange="hyperliquid", credentials=parts)
+
+    listed = call.get(KEYS).json
+
+    assert len(listed["shared"]) == (2 if is_shared else 0)
+    assert listed["api_keys"][0]["api_key"] == f"••••{(other or one.lower())[-4:]}"
+
+
+def test_what_is_derived_counts_in_the_etag_and_not_in_if_match(call, stored):
+    key_id = stored()
+    first = call.get(f"{KEYS}/{key_id}").headers["ETag"]
+    stored()
+
+    again = call.get(f"{KEYS}/{key_id}", headers={"If-None-Match": first})
+    match = {"If-Match": again.headers["ETag"]}
+    changed = call.patch(f"{KEYS}/{key_id}", json={"ip_note": "x"}, headers=match)
+
+    assert (first, again.status_code, changed.status_code) == ('"1"', 200, 200)
+
+
+def test_a_label_cannot_become_another_live_keys(app, call, stored):
+    with app.app_context():
+        owner = make_client()
+        db.session.commit()
+    stored(client=owner, label="one")
+    key_id = stored(client=owner, label="two")
+
+    response = call.patch(f"{KEYS}/{key_id}", json={"label": "one"})
+
+    assert response.status_code == 409
+
+
+def test_keys_that_expire_soon_are_listed_soonest_first(call, stored):
+    in_days = {days: stored(expires_at=now() + timedelta(days=days)) for days in (20, 3, -1)}
+    stored()
+
+    def expiring(query=""):
+        listed = call.get(f"{KEYS}/expiring{query}").json["api_keys"]
+        return [key["id"] for key in listed]
+
+    assert expiring() == [in_days[-1], in_days[3]]
+    assert expiring("?days=30") == [in_days[-1], in_days[3], in_days[20]]
+
+
+@pytest.mark.parametrize("days", ["0", "366", "-1", "1.5", "ten", "9999999", ""])
+def test_a_wrong_number_of_days_is_told(call, days):
+    response = call.get(f"{KEYS}/expiring?days={days}")
+
+    assert set(response.json["error"]["fields"]) == {"days"}
+
+
+def test_the_list_is_narrowed_by_every_filter(call, stored):
+    wanted = stored(exchange="gate", credentials=make_credentials())
+    stored()
+    [one] = call.get(f"{KEYS}?exchange=gate").json["api_keys"]
+    query = f"?exchange=gateio&status=verified&stage=live&client_id={one['client_id']}"
+
+    response = call.get(KEYS + query)
+
+    assert [key["id"] for key in response.json["api_keys"]] == [one["id"]] == [wanted]
+
+
+@pytest.mark.parametrize(
+    "query", ["exchange=nowhere", "status=fine", "stage=old", "client_id=7", "size=7", "x=1"]
+)
+def test_a_wrong_filter_is_told(call, query):
+    assert call.get(f"{KEYS}?{query}").status_code == 400
+
+
+def test_without_a_ring_nothing_comes_in_and_reading_goes_on(call, ring, stored, venues, body):
+    key_id = stored()
+    data = body()
+    ring()
+
+    added = call.post(KEYS, json=data)
+    verified = call.post(f"{KEYS}/{key_id}/verify")
+    shown = call.get(f"{KEYS}/{key_id}")
+
+    assert (added.status_code, added.json["error"]["code"]) == (503, "vault_not_configured")
+    assert verified.status_code == 503
+    assert shown.status_code == 200
+
+
+def test_unknown_keys_are_404(call, owner):
+    for act in ("verify", "revoke", "cut-over", "roll-back"):
+        assert call.post(f"{KEYS}/{NOBODY}/{act}").status_code == 404
+    assert call.get(f"{KEYS}/{NOBODY}").status_code == 404
+    reason = {"reason": "There is no such key at all."}
+    assert call.post(f"{KEYS}/{NOBODY}/accept", json=reason, headers=owner).status_code == 404
+
+
+@pytest.fixture
+def told(app, lines, caplog, capfd):
+    """Return all that tables, logs and files have by now."""
+
+    def read():
+        with app.app_context():
+            rows = [
+                str(row)
+                for model in (ExchangeAPIKey, AuditEvent, IdempotencyRecord, Client, Exchange)
+                for row in db.session.execute(select(*model.__table__.columns))
+            ]
+            sealed = db.session.scalars(select(ExchangeAPIKey.credentials)).all()
+        blobs = [repr(bytes(one.blob)) + one.blob.hex() for one in sealed if one]
+        return "".join([*rows, *blobs, caplog.text, *capfd.readouterr(), *lines()])
+
+    return read
+
+
+def test_a_secret_is_found_nowhere_but_in_the_process(call, venues, body, told):
+    data = body(Scenario.HTML)
+    answers = [call.post(KEYS, json=data), call.post(KEYS, json=data | {"x": 1})]
+    key_id = answers[0].json["api_key"]["id"]
+    answers += [call.get(f"{KEYS}/{key_id}"), call.get(KEYS), call.post(f"{KEYS}/{key_id}/verify")]
+    answers += [call.post(f"{KEYS}/{key_id}/replace", json=data)]
+
+    shown = told() + "".join(one.text for one in answers)
+
+    for secret in (data["api_secret"], data["passphrase"], data["api_key"]):
+        coded = base64.b64encode(secret.encode()).decode().rstrip("=")[:-1]
+        assert [form for form in (secret, secret.encode().hex(), coded) if form in shown] == []

@@ -1,0 +1,430 @@
+import json
+import re
+from uuid import UUID
+
+import pytest
+
+from pipelabs.extensions import finish
+from pipelabs.models import AuditEvent, Client
+from pipelabs.models.clients import Chain
+from pipelabs.services.clients import create_client
+from pipelabs.wallets import Wallet
+from tests.factories import QUICK_CLIENT, WALLET, make_actor, make_body, make_data, make_wallet
+
+CLIENTS = "/api/admin/clients"
+
+OTHER_WALLET = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
+
+
+def test_quick_client_answers_the_specification_to_the_letter(client, operator, rows):
+    response = client.post(QUICK_CLIENT, json=make_body(), headers=operator)
+
+    assert response.status_code == 201
+    [row] = rows(Client)
+    assert list(response.json) == ["success", "message", "request_id", "client", "metadata"]
+    assert response.json == {
+        "success": True,
+        "message": "Client created successfully",
+        "request_id": response.headers["X-Request-ID"],
+        "client": {
+            "id": str(row.id),
+            "name": "Client Name",
+            "wallet_address": WALLET,
+            "email": "email@example.com",
+            "tier": "Premium",
+            "status": "active",
+            "created_at": f"{row.created_at:%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z",
+        },
+        "metadata": {
+            "created_by": "operator@desk.local",
+            "processing_time_ms": response.json["metadata"]["processing_time_ms"],
+        },
+    }
+    assert isinstance(response.json["metadata"]["processing_time_ms"], float)
+    assert re.fullmatch("[0-9a-f]{8}", response.json["request_id"])
+    assert response.headers["Location"] == f"/api/admin/clients/{row.id}"
+
+
+def test_the_audit_row_and_line_tell_the_same_as_the_answer(client, operator, rows, lines):
+    response = client.post(QUICK_CLIENT, json=make_body(), headers=operator)
+
+    [row] = rows(AuditEvent)
+    assert (row.status, row.event, row.http) == ("SUCCESS", "client.created", 201)
+    assert row.ms == response.json["metadata"]["processing_time_ms"]
+    [line] = lines()
+    fields = line.split(" | ")
+    assert fields[1:5] == [
+        "SUCCESS",
+        response.json["request_id"],
+        "operator@desk.local",
+        response.json["client"]["id"],
+    ]
+    assert f"http=201 ip=127.0.0.1 ms={row.ms} id={row.id} " in fields[5]
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        ({}, {"name", "wallet_address"}),
+        ({"name": None, "wallet_address": None}, {"name", "wallet_address"}),
+        (make_body(extra=1), {"extra"}),
+        (make_body(id="x", status="active", created_by="me"), {"id", "status", "created_by"}),
+        (
+            make_body(client={"id": 1}, __class__="x", metadata={"created_by": "me"}),
+            {"client", "__class__", "metadata"},
+        ),
+        (
+            make_body(name=1, email=2, tier=3, notes=4, wallet_address=5),
+            {"name", "email", "tier", "notes", "wallet_address"},
+        ),
+    ],
+)
+def test_every_wrong_field_is_named_at_once_and_nothing_stored(
+    client, operator, rows, body, fields
+):
+    response = client.post(QUICK_CLIENT, json=body, headers=operator)
+
+    assert response.status_code == 400
+    assert set(response.json["error"]["fields"]) == fields
+    assert rows(Client) == []
+    assert [row.status for row in rows(AuditEvent)] == ["INVALID"]
+
+
+def test_optional_fields_may_be_absent_or_null(client, operator):
+    absent = {"name": "A", "wallet_address": make_wallet()}
+    null = {
+        "name": "B",
+        "wallet_address": make_wallet(),
+        "email": None,
+        "tier": None,
+        "notes": None,
+    }
+
+    answers = [client.post(QUICK_CLIENT, json=body, headers=operator) for body in (absent, null)]
+
+    assert [answer.status_code for answer in answers] == [201, 201]
+    assert all(answer.json["client"]["email"] is None for answer in answers)
+    assert all(answer.json["client"]["tier"] == "Standard" for answer in answers)
+
+
+@pytest.mark.parametrize(
+    ("changes", "taken"),
+    [
+        ({"email": "other@example.com"}, {"wallet_address"}),
+        ({"email": "EMAIL@example.com", "wallet_address": OTHER_WALLET}, {"email"}),
+        ({"wallet_address": WALLET.lower()}, {"wallet_address", "email"}),
+    ],
+)
+def test_duplicate_names_every_taken_field_and_who_has_it(client, operator, rows, changes, taken):
+    first = client.post(QUICK_CLIENT, json=make_body(), headers=operator).json["client"]["id"]
+
+    response = client.post(QUICK_CLIENT, json=make_body(**changes), headers=operator)
+
+    assert response.status_code == 409
+    assert response.json["error"]["code"] == "duplicate"
+    assert set(response.json["error"]["fields"]) == taken
+    assert response.json["error"]["existing"] == dict.fromkeys(taken, first)
+    assert len(rows(Client)) == 1
+    assert [row.status for row in rows(AuditEvent)] == ["SUCCESS", "DUPLICATE"]
+
+
+def test_wallet_and_email_may_belong_to_two_clients(client, operator):
+    one = client.post(QUICK_CLIENT, json=make_body(email=None), headers=operator)
+    two = client.post(QUICK_CLIENT, json=make_body(wallet_address=make_wallet()), headers=operator)
+
+    response = client.post(QUICK_CLIENT, json=make_body(), headers=operator)
+
+    assert response.json["error"]["existing"] == {
+        "wallet_address": one.json["client"]["id"],
+        "email": two.json["client"]["id"],
+    }
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "AT&T",
+        "O'Brien & Sons",
+        "<3",
+        "<10k",
+        "{{7*7}}",
+        "a < b",
+        "Robert'); DROP TABLE clients;--",
+        "木村 Trading",
+        "👩‍💻",
+    ],
+)
+def test_text_is_stored_and_answered_as_typed(client, operator, rows, name):
+    response = client.post(QUICK_CLIENT, json=make_body(name=name), headers=operator)
+
+    assert response.status_code == 201
+    assert response.json["client"]["name"] == rows(Client)[0].name == name
+
+
+def test_markup_is_refused_with_a_quote_of_it(client, operator):
+    body = make_body(name="x<script>alert(1)</script>")
+
+    response = client.post(QUICK_CLIENT, json=body, headers=operator)
+
+    assert (response.status_code, response.json["error"]["code"]) == (400, "markup_not_allowed")
+    assert "<script>" in response.json["error"]["fields"]["name"][0]
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        ({"data": ""}, 415),
+        ({"data": "{}", "content_type": "text/plain"}, 415),
+        ({"data": "{}", "content_type": "application/json; charset=utf-16"}, 415),
+        (
+            {
+                "data": "{}",
+                "content_type": "application/json",
+                "headers": {"Content-Encoding": "gzip"},
+            },
+            415,
+        ),
+        ({"data": "", "content_type": "application/json"}, 400),
+        ({"data": "{name:", "content_type": "application/json"}, 400),
+        ({"data": "[]", "content_type": "application/json"}, 400),
+        (
+            {
+                "data": json.dumps(make_body(notes="x" * 300_000)),
+                "content_type": "application/json",
+            },
+            413,
+        ),
+    ],
+)
+def test_other_bodies_are_refused_before_anything_is_stored(client, operator, rows, sent, status):
+    sent["headers"] = operator | sent.get("headers", {})
+
+    response = client.post(QUICK_CLIENT, **sent)
+
+    assert response.status_code == status
+    assert response.json["success"] is False
+    assert rows(Client) == []
+    assert [(row.status, row.http) for row in rows(AuditEvent)] == [("INVALID", status)]
+
+
+def test_a_viewer_may_read_clients_and_not_create_them(client, viewer, operator, rows):
+    made = client.post(QUICK_CLIENT, json=make_body(), headers=operator)
+
+    refused = client.post(QUICK_CLIENT, json=make_body(), headers=viewer)
+    shown = client.get(made.headers["Location"], headers=viewer)
+
+    assert (refused.status_code, refused.json["error"]["code"]) == (403, "forbidden")
+    assert shown.status_code == 200
+    assert [row.status for row in rows(AuditEvent)] == ["SUCCESS", "FORBIDDEN"]
+
+
+def test_show_answers_all_fields_with_the_version_as_etag(client, operator):
+    made = client.post(QUICK_CLIENT, json=make_body(), headers=operator)
+
+    response = client.get(made.headers["Location"], headers=operator)
+
+    assert response.headers["ETag"] == '"1"'
+    assert response.json["client"] == made.json["client"] | {
+        "chain": "evm",
+        "notes": "High volume trader",
+        "settings": {"token_pairs": []},
+        "version": 1,
+        "updated_at": made.json["client"]["created_at"],
+    }
+
+
+def test_show_answers_304_to_who_has_this_version(client, operator):
+    made = client.post(QUICK_CLIENT, json=make_body(), headers=operator)
+
+    response = client.get(made.headers["Location"], headers=operator | {"If-None-Match": '"1"'})
+
+    assert (response.status_code, response.data) == (304, b"")
+
+
+@pytest.mark.parametrize("path", [f"/api/admin/clients/{UUID(int=7)}", "/api/admin/clients/1"])
+def test_an_unknown_client_is_404(client, operator, path):
+    response = client.get(path, headers=operator)
+
+    assert (response.status_code, response.json["error"]["code"]) == (404, "not_found")
+
+
+@pytest.fixture
+def shown(client, operator):
+    """Return the path of a client that was just created."""
+    return client.post(QUICK_CLIENT, json=make_body(), headers=operator).headers["Location"]
+
+
+def test_a_list_has_rows_and_a_page(client, viewer, operator, shown):
+    response = client.get(f"{CLIENTS}?q=NAME&tier=premium&size=25", headers=viewer)
+
+    assert response.status_code == 200
+    assert list(response.json) == ["success", "request_id", "clients", "page"]
+    one = client.get(shown, headers=viewer).json["client"]
+    assert response.json["clients"] == [one]
+    assert response.json["page"] == {
+        "next": None,
+        "previous": None,
+        "total": 1,
+        "is_capped": False,
+    }
+
+
+def test_a_list_is_followed_by_its_cursors(client, operator, app):
+    with app.app_context():
+        for number in range(26):
+            wallet = Wallet(Chain.EVM, make_wallet())
+            data = make_data(name=f"Client {number:02}", wallet_address=wallet, email=None)
+            create_client(data, make_actor())
+        finish(commit=True)
+    where = {"sort": "name", "size": "25"}
+
+    first = client.get(CLIENTS, query_string=where, headers=operator).json
+    where["cursor"] = first["page"]["next"]
+    second = client.get(CLIENTS, query_string=where, headers=operator).json
+
+    assert [len(page["clients"]) for page in (first, second)] == [25, 1]
+    assert second["clients"][0]["name"] == "Client 25"
+    assert second["page"]["previous"]
+
+
+@pytest.mark.parametrize(
+    ("query", "fields"),
+    [
+        ("colour=red", {"colour"}),
+        ("q=a&q=b", {"q"}),
+        ("q=%00", {"q"}),
+        ("q=%FF", {"q"}),
+        ("tier=gold&status=gone&chain=doge", {"tier", "status", "chain"}),
+        ("sort=email&size=51", {"sort", "size"}),
+        ("cursor=x", {"cursor"}),
+        ("cursor=%3Es:a~s:b", {"cursor"}),
+        ("tier=", {"tier"}),
+    ],
+)
+def test_every_wrong_parameter_is_named(client, viewer, query, fields):
+    response = client.get(f"{CLIENTS}?{query}", headers=viewer)
+
+    assert (response.status_code, response.json["error"]["code"]) == (400, "invalid_input")
+    assert set(response.json["error"]["fields"]) == fields
+
+
+def test_an_update_answers_the_client_with_its_new_version(client, operator, shown, rows):
+    body = {"name": "Other", "email": None, "tier": "Basic", "notes": "a\nb"}
+
+    response = client.patch(shown, json=body, headers=operator | {"If-Match": '"1"'})
+
+    assert (response.status_code, response.headers["ETag"]) == (200, '"2"')
+    [row] = rows(Client)
+    assert response.json["client"] == client.get(shown, headers=operator).json["client"]
+    assert (row.name, row.email, row.tier, row.notes) == ("Other", None, "Basic", "a\nb")
+    assert [one.event for one in rows(AuditEvent)] == ["client.created", "client.updated"]
+
+
+@pytest.mark.parametrize(
+    ("match", "status"),
+    [
+        ('"1"', 200),
+        ("*", 200),
+        ('"2"', 412),
+        ('W/"1"', 400),
+        ("1", 400),
+        ('"1", "2"', 400),
+        ('"0"', 400),
+        ("", 400),
+        ('"999999999999"', 400),
+    ],
+)
+def test_if_match_guards_what_was_seen(client, operator, shown, rows, match, status):
+    sent = {"headers": operator | {"If-Match": match}}
+
+    update = client.patch(shown, json={"name": "Other"}, **sent)
+
+    assert update.status_code == status
+    assert [row.name for row in rows(Client)] == ["Other" if status == 200 else "Client Name"]
+    outcome = "SUCCESS" if status == 200 else "INVALID"
+    assert [row.status for row in rows(AuditEvent)][1] == outcome
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        ({"wallet_address": WALLET}, {"wallet_address"}),
+        ({"status": "paused", "version": 1}, {"status", "version"}),
+        ({"name": "<b>x</b>", "tier": None}, {"name", "tier"}),
+    ],
+)
+def test_an_update_names_every_wrong_field(client, operator, shown, rows, body, fields):
+    response = client.patch(shown, json=body, headers=operator)
+
+    assert response.status_code == 400
+    assert set(response.json["error"]["fields"]) == fields
+    assert [row.event for row in rows(AuditEvent)][1] == "client.update_refused"
+
+
+def test_anothers_email_is_a_duplicate_that_names_it(client, operator, shown):
+    body = make_body(wallet_address=make_wallet(), email="other@example.com")
+    client.post(QUICK_CLIENT, json=body, headers=operator)
+
+    response = client.patch(shown, json={"email": "OTHER@example.com"}, headers=operator)
+
+    assert (response.status_code, response.json["error"]["code"]) == (409, "duplicate")
+    other = client.get(f"{CLIENTS}?q=other@", headers=operator).json["clients"][0]["id"]
+    assert response.json["error"]["existing"] == {"email": other}
+
+
+def test_a_client_is_moved_and_a_repeated_key_moves_it_once(client, operator, shown, rows):
+    keyed = operator | {"Idempotency-Key": "once", "If-Match": '"1"'}
+
+    first, again = [
+        client.post(f"{shown}/status", json={"status": "paused"}, headers=keyed) for _ in "12"
+    ]
+
+    assert (first.status_code, first.headers["ETag"]) == (200, '"2"')
+    assert first.json["client"]["status"] == "paused"
+    assert (again.data, again.headers["ETag"]) == (first.data, '"2"')
+    assert [row.version for row in rows(Client)] == [2]
+    assert [row.event for row in rows(AuditEvent)][1:] == [
+        "client.status_changed",
+        "client.status_change_replayed",
+    ]
+
+
+def test_an_illegal_move_is_a_conflict_and_its_replay_too(client, operator, shown, rows):
+    keyed = operator | {"Idempotency-Key": "once"}
+
+    answers = [
+        client.post(f"{shown}/status", json={"status": "active"}, headers=keyed) for _ in "12"
+    ]
+
+    assert [one.status_code for one in answers] == [409, 409]
+    assert answers[0].json["error"]["code"] == "illegal_move"
+    assert [(row.status, row.event) for row in rows(AuditEvent)][1:] == [
+        ("INVALID", "client.status_change_refused"),
+        ("INVALID", "client.status_change_replayed"),
+    ]
+
+
+def test_an_offboarded_client_stays_as_it_is(client, operator, shown):
+    client.post(f"{shown}/status", json={"status": "offboarded"}, headers=operator)
+
+    update = client.patch(shown, json={"name": "Other"}, headers=operator)
+    move = client.post(f"{shown}/status", json={"status": "active"}, headers=operator)
+
+    assert [one.json["error"]["code"] for one in (update, move)] == ["illegal_move"] * 2
+
+
+def test_a_viewer_changes_nothing(client, viewer, shown, rows):
+    update = client.patch(shown, json={"name": "Other"}, headers=viewer)
+    move = client.post(f"{shown}/status", json={"status": "paused"}, headers=viewer)
+
+    assert [update.status_code, move.status_code] == [403, 403]
+    assert [row.version for row in rows(Client)] == [1]
+
+
+def test_nobody_can_be_changed_who_is_not_there(client, operator):
+    path = f"{CLIENTS}/{UUID(int=7)}"
+
+    update = client.patch(path, json={}, headers=operator)
+    move = client.post(f"{path}/status", json={"status": "paused"}, headers=operator)
+
+    assert [update.status_code, move.status_code] == [404, 404]

@@ -1,0 +1,126 @@
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import text
+
+from pipelabs import audit
+from pipelabs.audit import Attempt
+from pipelabs.audit_events import Event
+from pipelabs.errors import NotFound
+from pipelabs.extensions import db
+from pipelabs.models import AuditEvent, Outcome
+from pipelabs.services import audit_lists
+from tests.factories import make_actor, make_admin
+
+CLIENT = uuid4()
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def trail(app):
+    """Three events in an open context: created, refused, from the terminal."""
+    with app.app_context():
+        admin = make_admin(email="desk@desk.local")
+        actor = make_actor(admin_id=admin.id, name=admin.email, request_id="first-request")
+        audit.record(Event.CLIENT_CREATED, actor, client_id=CLIENT, facts={"name": "Acme"})
+        other = replace(actor, request_id="second-request", address="192.0.2.9")
+        refusal = Attempt(Event.CLIENT_CREATE_REFUSED, Outcome.INVALID, 400, {"code": "x"})
+        audit.refuse(refusal, other)
+        terminal = make_actor(admin_id=None, name="cli:root", address=None, request_id="third")
+        audit.record(Event.ADMIN_CREATED, terminal)
+        yield admin
+
+
+def events(**filters):
+    return [row.event for row in audit_lists.list_events(filters, 25).rows]
+
+
+def test_the_newest_event_comes_first(trail):
+    assert events() == [Event.ADMIN_CREATED, Event.CLIENT_CREATE_REFUSED, Event.CLIENT_CREATED]
+
+
+@pytest.mark.parametrize(
+    ("filters", "found"),
+    [
+        ({"client_id": CLIENT}, [Event.CLIENT_CREATED]),
+        ({"event": Event.CLIENT_CREATED}, [Event.CLIENT_CREATED]),
+        ({"status": Outcome.INVALID}, [Event.CLIENT_CREATE_REFUSED]),
+        ({"request_id": "third"}, [Event.ADMIN_CREATED]),
+        ({"address": "192.0.2.9"}, [Event.CLIENT_CREATE_REFUSED]),
+        ({"admin": "Desk@desk.local"}, [Event.CLIENT_CREATE_REFUSED, Event.CLIENT_CREATED]),
+        ({"admin": "desk@desk.local", "address": "192.0.2.9"}, [Event.CLIENT_CREATE_REFUSED]),
+        ({"admin": "cli:root"}, [Event.ADMIN_CREATED]),
+        ({"admin": "nobody@desk.local"}, []),
+        ({"since": datetime.now(UTC) + DAY}, []),
+        ({"until": datetime.now(UTC) - DAY}, []),
+        ({"admin": None, "request_id": "third"}, [Event.ADMIN_CREATED]),
+    ],
+)
+def test_filters_narrow_the_list_together(trail, filters, found):
+    assert events(**filters) == found
+
+
+def test_an_admin_is_found_by_its_id(trail):
+    assert len(events(admin=str(trail.id))) == 2
+
+
+def test_a_span_has_its_beginning_and_not_its_end(trail):
+    newest = audit_lists.list_events({}, 25).rows[0].at
+
+    assert Event.ADMIN_CREATED in events(since=newest)
+    assert Event.ADMIN_CREATED not in events(until=newest)
+
+
+def test_pages_follow_each_other(trail):
+    for number in range(25):
+        audit.record(Event.ADMIN_SIGNED_OUT, make_actor(request_id=f"more-{number}"))
+
+    first = audit_lists.list_events({}, 25)
+    second = audit_lists.list_events({}, 25, first.next)
+
+    assert (len(first.rows), len(second.rows), first.total) == (25, 3, 28)
+    assert not {row.id for row in first.rows} & {row.id for row in second.rows}
+
+
+@pytest.mark.parametrize("event_id", [0, 2**63, 10**30])
+def test_an_event_that_is_not_there_is_not_found(app, event_id):
+    with app.app_context(), pytest.raises(NotFound):
+        audit_lists.get_event(event_id)
+
+
+def test_the_other_events_of_a_request_are_told_in_their_order(trail):
+    actor = make_actor(request_id="first-request")
+    audit.record(Event.ADMIN_SIGNED_IN, actor)
+    audit.record(Event.ADMIN_SIGNED_OUT, actor)
+    [created] = audit_lists.list_events({"event": Event.CLIENT_CREATED}, 25).rows
+
+    others = audit_lists.same_request(created)
+
+    assert [row.event for row in others] == [Event.ADMIN_SIGNED_IN, Event.ADMIN_SIGNED_OUT]
+    assert audit_lists.get_event(created.id) is created
+
+
+@pytest.mark.parametrize(
+    ("filters", "index"),
+    [
+        ("true", "ix_audit_events_at_id"),
+        ("admin_id = '31113ba9-d54f-4b34-8877-19e7dc1b7084'", "ix_audit_events_admin_id_at_id"),
+        ("event = 'client.created'", "ix_audit_events_event_at_id"),
+        ("status = 'ERROR'", "ix_audit_events_status_at_id"),
+        ("address = '192.0.2.7'", "ix_audit_events_address_at_id"),
+        ("admin_id IS NULL AND actor = 'cli:root'", "ix_audit_events_actor_at_id"),
+    ],
+)
+def test_every_filter_reads_its_index_in_the_order_of_the_list(app, filters, index):
+    columns = ", ".join(AuditEvent.__table__.columns.keys())
+    query = f"SELECT {columns} FROM audit_events WHERE {filters} ORDER BY at DESC, id DESC LIMIT 51"  # noqa: S608 - constants
+    with app.app_context():
+        db.session.execute(text("SET LOCAL enable_seqscan = off"))
+        db.session.execute(text("SET LOCAL enable_bitmapscan = off"))
+        db.session.execute(text("SET LOCAL enable_sort = off"))
+        plan = "\n".join(db.session.scalars(text(f"EXPLAIN {query}")))
+
+    assert f"using {index} on" in plan
+    assert "Sort" not in plan

@@ -1,0 +1,515 @@
+import os
+import pwd
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+from sqlalchemy import NullPool, create_engine, text, update
+from sqlalchemy.exc import DBAPIError
+
+from pipelabs import audit, audit_folds
+from pipelabs.audit_events import Event
+from pipelabs.audit_file import file_handler
+from pipelabs.crypto import current_audit_key
+from pipelabs.errors import Unavailable
+from pipelabs.extensions import db, finish
+from pipelabs.models import Admin, AuditEvent, AuditFold, Client, Session
+from tests.factories import PASSWORD, QUICK_CLIENT, make_actor, make_admin, make_body, make_wallet
+
+LOGIN = "/api/auth/login"
+LOGOUT = "/api/auth/logout"
+NOBODY = {"email": "nobody@desk.local", "password": PASSWORD}
+
+
+@pytest.fixture
+def owner(urls):
+    return create_engine(urls["owner"], isolation_level="AUTOCOMMIT", poolclass=NullPool)
+
+
+@pytest.fixture
+def closed_trail(app, urls, owner):
+    with owner.connect() as connection:
+        connection.execute(text(f"REVOKE INSERT ON audit_events FROM {urls['service'].username}"))
+        yield
+        connection.execute(text(f"GRANT INSERT ON audit_events TO {urls['service'].username}"))
+
+
+@pytest.fixture
+def caller(request):
+    headers = request.getfixturevalue(request.param) if request.param else {}
+    name = f"{request.param}@desk.local" if request.param else None
+    return SimpleNamespace(headers=headers, name=name)
+
+
+@pytest.fixture
+def folds_early(app, monkeypatch):
+    monkeypatch.setattr(audit_folds, "FOLD_AFTER", 2)
+    monkeypatch.setitem(app.config, "RATELIMIT_CREATE", "1/minute")
+
+
+@pytest.fixture
+def a_minute_passes(app):
+    def shift():
+        with app.app_context():
+            earlier = AuditFold.window_at - timedelta(seconds=61)
+            db.session.execute(update(AuditFold).values(window_at=earlier))
+            finish(commit=True)
+
+    return shift
+
+
+def folded(rows):
+    return [row.details["folded"] for row in rows if "folded" in row.details]
+
+
+def signed(row):
+    return {column.key: getattr(row, column.key) for column in AuditEvent.__table__.columns}
+
+
+def test_the_line_follows_the_commit(app, rows, lines):
+    with app.app_context():
+        audit.record(Event.CLIENT_CREATED, make_actor(), facts={"name": "A"})
+        before = lines()
+        finish(commit=True)
+
+    [row] = rows(AuditEvent)
+    assert before == []
+    assert [line.split(" ")[-2:] for line in lines()] == [[f"id={row.id}", "name=A"]]
+
+
+def test_what_is_rolled_back_leaves_neither_row_nor_line(app, rows, lines):
+    with app.app_context():
+        audit.record(Event.CLIENT_CREATED, make_actor())
+        finish(commit=False)
+        finish(commit=True)
+
+    assert rows(AuditEvent) == []
+    assert lines() == []
+
+
+def test_a_released_savepoint_is_no_commit(app, lines):
+    with app.app_context():
+        with db.session.begin_nested():
+            audit.record(Event.CLIENT_CREATED, make_actor())
+        finish(commit=False)
+
+    assert lines() == []
+
+
+def test_a_savepoint_that_is_rolled_back_takes_its_own_lines_alone(app, rows, lines):
+    with app.app_context():
+        audit.record(Event.CLIENT_CREATED, make_actor(request_id="outside1"))
+        savepoint = db.session.begin_nested()
+        audit.record(Event.CLIENT_CREATED, make_actor(request_id="inside01"))
+        savepoint.rollback()
+        finish(commit=True)
+
+    assert [row.request_id for row in rows(AuditEvent)] == ["outside1"]
+    assert [line.split(" | ")[2] for line in lines()] == ["outside1"]
+
+
+@pytest.mark.parametrize(
+    ("call", "caller", "sent", "told"),
+    [
+        (("POST", QUICK_CLIENT), "operator", {"json": {}}, (400, "INVALID")),
+        (("POST", QUICK_CLIENT), None, {"json": make_body()}, (401, "UNAUTHORIZED")),
+        (("POST", LOGIN), None, {"json": NOBODY}, (401, "UNAUTHORIZED")),
+        (("POST", LOGOUT), None, {}, (401, "UNAUTHORIZED")),
+        (("POST", QUICK_CLIENT), "viewer", {"json": make_body()}, (403, "FORBIDDEN")),
+        (("POST", "/api/admin/nowhere"), "operator", {}, (404, "INVALID")),
+        (("POST", "/api/nowhere"), None, {}, (404, "INVALID")),
+        (("DELETE", QUICK_CLIENT), "operator", {}, (405, "INVALID")),
+        (("PUT", "/health"), None, {}, (405, "INVALID")),
+        (("POST", QUICK_CLIENT), None, {"data": "x" * 300_000}, (413, "INVALID")),
+        (("POST", QUICK_CLIENT), "operator", {"data": "{}"}, (415, "INVALID")),
+        (("POST", LOGIN), None, {"data": "{}"}, (415, "INVALID")),
+    ],
+    ids=range(12),
+    indirect=["caller"],
+)
+def test_a_refusal_has_one_row(client, rows, call, caller, sent, told):
+    method, path = call
+
+    response = client.open(path, method=method, headers=caller.headers, **sent)
+
+    [row] = rows(AuditEvent)
+    assert (response.status_code, row.status, row.http) == (*told, told[0])
+    assert (row.request_id, row.actor) == (response.json["request_id"], caller.name)
+    assert (row.details["method"], row.details["path"]) == call
+    assert row.details["code"] == response.json["error"]["code"]
+
+
+def test_a_duplicate_has_a_row_that_names_who_is_in_the_way(client, operator, rows):
+    made = client.post(QUICK_CLIENT, json=make_body(), headers=operator).json["client"]["id"]
+
+    client.post(QUICK_CLIENT, json=make_body(email=None), headers=operator)
+
+    [row] = rows(AuditEvent, status="DUPLICATE")
+    assert row.http == 409
+    assert row.details["existing_wallet_address"] == made
+
+
+def test_a_limited_create_has_a_row(app, client, operator, rows, monkeypatch):
+    monkeypatch.setitem(app.config, "RATELIMIT_CREATE", "1/minute")
+    client.post(QUICK_CLIENT, json={}, headers=operator)
+
+    client.post(QUICK_CLIENT, json={}, headers=operator)
+
+    assert [(row.status, row.http) for row in rows(AuditEvent)] == [
+        ("INVALID", 400),
+        ("RATE_LIMITED", 429),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(RuntimeError("nobody foresaw it"), ("ERROR", 500)), (Unavailable("Away."), ("ERROR", 503))],
+    ids=["500", "503"],
+)
+def test_a_failure_has_a_row(client, operator, rows, monkeypatch, error, told):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr("pipelabs.services.clients.create_client", fail)
+
+    client.post(QUICK_CLIENT, json=make_body(), headers=operator)
+
+    [row] = rows(AuditEvent)
+    assert (row.status, row.http, row.event) == (*told, "client.create_refused")
+    assert "nobody foresaw it" not in str(row.details)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "caller"),
+    [
+        ("GET", "/api/admin/clients/1", "operator"),
+        ("GET", "/api/auth/me", "operator"),
+        ("GET", "/api/auth/me", None),
+        ("GET", QUICK_CLIENT, "operator"),
+        ("HEAD", "/api/nowhere", None),
+        ("OPTIONS", QUICK_CLIENT, None),
+        ("GET", "/ready", None),
+    ],
+    indirect=["caller"],
+)
+def test_safe_methods_have_no_row(client, rows, method, path, caller):
+    client.open(path, method=method, headers=caller.headers)
+
+    assert rows(AuditEvent) == []
+
+
+@pytest.mark.parametrize("caller", ["operator", "viewer", None], indirect=True)
+def test_every_attempt_to_create_a_client_is_in_the_file(client, rows, lines, caller):
+    client.post(QUICK_CLIENT, json={}, headers=caller.headers)
+
+    [row] = rows(AuditEvent)
+    assert row.event == "client.create_refused"
+    assert [line.split(" | ")[2] for line in lines()] == [row.request_id]
+
+
+def test_other_events_are_not_in_the_file(client, operator, rows, lines):
+    client.post(LOGOUT, headers=operator)
+
+    assert [row.event for row in rows(AuditEvent)] == ["admin.signed_out"]
+    assert lines() == []
+
+
+def test_a_claimed_name_is_a_fact_and_never_the_admin(client, operator, rows):
+    claimed = NOBODY | {"email": "operator@desk.local"}
+
+    client.post(LOGIN, json=claimed | {"password": "not-the-one-it-is"})
+
+    [row] = rows(AuditEvent)
+    assert (row.event, row.actor, row.admin_id) == ("admin.sign_in_refused", None, None)
+    assert row.details["claimed_email"] == "operator@desk.local"
+
+
+def test_an_admins_refusals_by_the_limit_are_folded_after_twenty(
+    app, client, operator, rows, monkeypatch
+):
+    monkeypatch.setitem(app.config, "RATELIMIT_CREATE", "1/minute")
+
+    for _ in range(26):
+        client.post(QUICK_CLIENT, json={}, headers=operator)
+
+    assert [row.status for row in rows(AuditEvent)] == ["INVALID"] + ["RATE_LIMITED"] * 20
+    assert folded(rows(AuditEvent)) == []
+
+
+def test_the_next_success_of_the_caller_tells_how_many_were_folded(
+    client, operator, rows, folds_early
+):
+    for _ in range(6):
+        client.post(QUICK_CLIENT, json={}, headers=operator)
+
+    client.post(LOGOUT, headers=operator)
+
+    [row] = rows(AuditEvent, status="SUCCESS")
+    assert row.details["folded"] == "3"
+
+
+def test_a_client_created_after_a_flood_tells_it_once(
+    app, client, operator, rows, folds_early, monkeypatch
+):
+    for _ in range(6):
+        client.post(QUICK_CLIENT, json={}, headers=operator)
+    monkeypatch.setitem(app.config, "RATELIMIT_CREATE", "99/minute")
+
+    for _ in range(2):
+        body = make_body(wallet_address=make_wallet(), email=None)
+        client.post(QUICK_CLIENT, json=body, headers=operator)
+
+    assert [row.details.get("folded") for row in rows(AuditEvent, status="SUCCESS")] == ["3", None]
+
+
+def test_the_first_refusal_of_the_next_minute_tells_how_many_were_folded(
+    client, operator, rows, folds_early, a_minute_passes
+):
+    for _ in range(6):
+        client.post(QUICK_CLIENT, json={}, headers=operator)
+
+    a_minute_passes()
+    for _ in range(2):
+        client.post(QUICK_CLIENT, json={}, headers=operator)
+
+    limited = rows(AuditEvent, status="RATE_LIMITED")
+    assert [row.details.get("folded") for row in limited] == [None, None, "3", None]
+
+
+def test_signing_in_again_tells_how_many_of_this_admin_were_folded(
+    client, operator, rows, folds_early
+):
+    for _ in range(6):
+        client.post(QUICK_CLIENT, json={}, headers=operator)
+
+    client.post(LOGIN, json={"email": "operator@desk.local", "password": PASSWORD})
+
+    [row] = rows(AuditEvent, event="admin.signed_in")
+    assert row.details.get("folded") == "3"
+
+
+def test_a_success_that_is_rolled_back_leaves_the_count_for_the_next_row(app, rows):
+    actor = make_actor(has_folded=True)
+    with app.app_context():
+        db.session.add(
+            AuditFold(caller=actor.caller, window_at=db.func.now(), refusals=25, folded=5)
+        )
+        finish(commit=True)
+        audit.record(Event.CLIENT_CREATED, actor)
+        finish(commit=False)
+        audit.record(Event.CLIENT_CREATED, actor)
+        finish(commit=True)
+
+    assert folded(rows(AuditEvent)) == ["5"]
+
+
+def test_one_callers_flood_folds_nobody_elses_refusals(client, operator, rows, folds_early):
+    for _ in range(4):
+        client.post(LOGOUT)
+
+    client.post(LOGOUT, environ_overrides={"REMOTE_ADDR": "192.0.2.9"})
+    client.post(LOGOUT, headers=operator)
+
+    assert [(row.status, row.address) for row in rows(AuditEvent)] == [
+        *[("UNAUTHORIZED", "127.0.0.1")] * 2,
+        ("UNAUTHORIZED", "192.0.2.9"),
+        ("SUCCESS", "127.0.0.1"),
+    ]
+    assert folded(rows(AuditEvent)) == []
+
+
+def test_a_stranger_has_twenty_rows_a_minute(client, rows):
+    for _ in range(23):
+        client.post(LOGOUT)
+
+    assert [row.status for row in rows(AuditEvent)] == ["UNAUTHORIZED"] * 20
+
+
+@pytest.mark.usefixtures("folds_early")
+@pytest.mark.parametrize(
+    ("path", "sent", "status"),
+    [
+        (QUICK_CLIENT, {"json": {}}, 401),
+        (LOGIN, {"json": {}}, 400),
+        (LOGIN, {"data": "{}"}, 415),
+        ("/api/nowhere", {}, 404),
+        ("/health", {}, 405),
+    ],
+    ids=range(5),
+)
+def test_strangers_fold_whatever_the_status(client, rows, a_minute_passes, path, sent, status):
+    for _ in range(5):
+        client.post(path, **sent)
+
+    a_minute_passes()
+    client.post(path, **sent)
+
+    assert [row.http for row in rows(AuditEvent)] == [status] * 3
+    assert folded(rows(AuditEvent)) == ["3"]
+
+
+def test_an_admins_other_refusals_are_never_folded(client, viewer, rows, folds_early):
+    for _ in range(5):
+        client.post(QUICK_CLIENT, json=make_body(), headers=viewer)
+
+    assert len(rows(AuditEvent, status="FORBIDDEN")) == 5
+
+
+CHANGES = [
+    "UPDATE audit_events SET actor = 'x'",
+    "DELETE FROM audit_events",
+    "TRUNCATE audit_events",
+]
+
+
+@pytest.mark.parametrize("statement", CHANGES)
+def test_the_service_may_not_change_the_trail(app, statement):
+    with app.app_context(), pytest.raises(DBAPIError, match="permission denied"):
+        db.session.execute(text(statement))
+
+
+@pytest.mark.parametrize("statement", CHANGES)
+def test_nor_may_the_owner(app, owner, statement):
+    with owner.connect() as connection, pytest.raises(DBAPIError, match="is append-only"):
+        connection.execute(text(statement))
+
+
+@pytest.mark.parametrize("caller", ["operator", "viewer", None], indirect=True)
+def test_a_stored_row_verifies(app, client, rows, caller):
+    client.post(QUICK_CLIENT, json=make_body(), headers=caller.headers)
+
+    [row] = rows(AuditEvent)
+
+    with app.app_context():
+        key = current_audit_key()
+    assert (row.mac_key, row.mac) == (key.version, audit.mac(signed(row), key.secret))
+
+
+SIGNED = sorted({column.key for column in AuditEvent.__table__.columns} - {"id", "xid", "mac"})
+
+
+@pytest.mark.parametrize("name", SIGNED)
+def test_a_changed_row_does_not_verify(app, client, operator, rows, name):
+    client.post(QUICK_CLIENT, json=make_body(), headers=operator)
+
+    [row] = rows(AuditEvent)
+
+    with app.app_context():
+        key = current_audit_key()
+    assert audit.mac(signed(row) | {name: "changed"}, key.secret) != row.mac
+    assert audit.mac(signed(row) | {name: None}, key.secret) != row.mac
+
+
+def test_a_row_does_not_verify_under_another_key(app, client, operator, rows):
+    client.post(QUICK_CLIENT, json=make_body(), headers=operator)
+
+    [row] = rows(AuditEvent)
+
+    assert audit.mac(signed(row), os.urandom(32)) != row.mac
+
+
+def test_without_an_audit_row_no_client_is_created(client, operator, rows, lines, closed_trail):
+    response = client.post(QUICK_CLIENT, json=make_body(), headers=operator)
+
+    assert response.status_code == 503
+    assert response.json["error"]["code"] == "audit_unavailable"
+    assert response.headers["Retry-After"] == "5"
+    assert rows(Client) == rows(AuditEvent) == lines() == []
+
+
+def test_without_an_audit_row_nobody_is_signed_in(app, client, rows, closed_trail):
+    with app.app_context():
+        make_admin()
+        finish(commit=True)
+
+    response = client.post(LOGIN, json={"email": "owner@desk.local", "password": PASSWORD})
+
+    assert response.json["error"]["code"] == "audit_unavailable"
+    assert rows(Session) == []
+
+
+def test_a_refusal_stands_even_if_its_row_cannot_be_written(client, caplog, closed_trail):
+    response = client.post(LOGIN, json=NOBODY)
+
+    assert (response.status_code, response.json["error"]["code"]) == (401, "wrong_credentials")
+    assert "a refusal has no audit row" in caplog.text
+
+
+def test_a_file_that_cannot_be_written_stops_no_work(
+    client, operator, rows, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(file_handler(), "is_failing", False)
+    monkeypatch.setattr(file_handler(), "baseFilename", str(tmp_path))
+
+    response = client.post(QUICK_CLIENT, json=make_body(), headers=operator)
+
+    assert response.status_code == 201
+    assert len(rows(Client)) == len(rows(AuditEvent)) == 1
+    assert f"| {response.json['request_id']} |" in capsys.readouterr().err
+    assert file_handler().is_writable() is False
+    ready = client.get("/ready", headers=operator)
+    assert (ready.status_code, ready.json["parts"]["audit_file"]) == (200, "not writable")
+
+
+def test_facts_that_postgresql_cannot_hold_are_stored_readable(app, rows, lines):
+    with app.app_context():
+        audit.record(Event.CLIENT_CREATED, make_actor(), facts={"name": "a\0b\ud800c"})
+        finish(commit=True)
+
+    assert [row.details for row in rows(AuditEvent)] == [{"name": "a\\x00b\\ud800c"}]
+    assert lines()[0].endswith("name=a\\\\x00b\\\\ud800c")
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/%00", "/api/%ff%fe", "/api/%ed%a0%80", "/api/%0a|%e2%80%a8"]
+)
+def test_odd_paths_have_a_row_like_any_other(client, rows, path):
+    response = client.post(path)
+
+    assert response.status_code == 404
+    assert [row.status for row in rows(AuditEvent)] == ["INVALID"]
+
+
+def test_rows_of_the_terminal_name_its_user(app, rows):
+    user = pwd.getpwuid(os.getuid()).pw_name
+    seed = ["seed", "admin", "first@desk.local", "--password-stdin"]
+
+    app.test_cli_runner().invoke(args=seed, input=f"{PASSWORD}\n")
+
+    [row] = rows(AuditEvent)
+    assert (row.event, row.actor) == ("admin.created", f"cli:{user}")
+    assert (row.address, row.http, row.admin_id) == (None, None, None)
+    assert row.details == {"email": "first@desk.local", "role": "operator"}
+
+
+def test_a_user_without_a_name_is_a_number(app, rows, monkeypatch):
+    monkeypatch.setattr(os, "getuid", lambda: 54_321)
+    seed = ["seed", "admin", "first@desk.local", "--password-stdin"]
+
+    app.test_cli_runner().invoke(args=seed, input=f"{PASSWORD}\n")
+
+    assert [row.actor for row in rows(AuditEvent)] == ["cli:54321"]
+    assert len(rows(Admin)) == 1
+
+
+def test_a_refusal_that_cannot_be_counted_is_answered_all_the_same(client, owner, urls):
+    role = urls["service"].username
+    with owner.connect() as connection:
+        connection.execute(text(f"REVOKE ALL ON audit_folds FROM {role}"))
+
+        response = client.post(QUICK_CLIENT, json=make_body())
+        connection.execute(text(f"GRANT SELECT, INSERT, UPDATE, DELETE ON audit_folds TO {role}"))
+
+    assert (response.status_code, response.json["error"]["code"]) == (401, "unauthenticated")
+
+
+def test_counts_that_are_long_over_are_dropped_at_a_sign_in(client, operator, app, rows):
+    with app.app_context():
+        old = db.func.now() - db.func.make_interval(0, 0, 0, 0, 2)
+        for caller, folded in (("ip:192.0.2.1", 0), ("ip:192.0.2.2", 3)):
+            db.session.add(AuditFold(caller=caller, window_at=old, refusals=9, folded=folded))
+        db.session.commit()
+
+    client.post(LOGIN, json={"email": "operator@desk.local", "password": PASSWORD})
+
+    assert [row.caller for row in rows(AuditFold)] == ["ip:192.0.2.2"]

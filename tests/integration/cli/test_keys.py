@@ -1,0 +1,116 @@
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import update
+
+from pipelabs.extensions import db
+from pipelabs.models import ExchangeAPIKey, KeyStage, now
+from tests.factories import flipped, make_client, make_exchange, make_key
+
+
+@pytest.fixture
+def run(app):
+    return lambda *words: app.test_cli_runner().invoke(args=("keys", *words))
+
+
+@pytest.fixture
+def keys(app, ring):
+    """Three keys under version 1; the ids."""
+    with app.app_context():
+        make_exchange()
+        client = make_client()
+        made = [make_key(client, label=f"account {number}").id for number in range(3)]
+        db.session.commit()
+    return made
+
+
+@pytest.fixture
+def tampered(app, keys):
+    """The id of a row whose wrap was altered."""
+    with app.app_context():
+        key = db.session.get_one(ExchangeAPIKey, keys[1])
+        key.credentials = flipped(key.credentials, 20)
+        db.session.commit()
+    return str(keys[1])
+
+
+def test_a_rotation_tells_what_it_did_and_a_second_has_nothing_to_do(run, keys, ring):
+    ring(2, 1)
+
+    first, second = run("rotate"), run("rotate")
+
+    assert (first.exit_code, first.stdout) == (0, "3 rows re-wrapped, now under version 2\n")
+    assert second.stdout == "0 rows re-wrapped, now under version 2\n"
+    ring(2)
+    assert run("check").exit_code == 0
+
+
+def test_a_rotation_names_what_does_not_open_and_fails(run, tampered, ring):
+    ring(2, 1)
+
+    result = run("rotate")
+
+    assert result.exit_code == 1
+    assert "2 rows re-wrapped" in result.stdout
+    assert tampered in result.stderr
+    assert "1 rows do not open" in result.stderr
+
+
+def test_a_check_tells_rows_per_version(run, keys):
+    result = run("check")
+
+    assert result.exit_code == 0
+    assert result.stdout == "version 1: 3 rows, in the ring\n3 sealed rows\n"
+
+
+def test_a_check_names_the_row_that_does_not_open(run, tampered):
+    result = run("check")
+
+    assert result.exit_code == 1
+    assert tampered in result.stderr
+    assert run("check", "--ring-only").exit_code == 0
+
+
+def test_a_version_taken_out_too_early_stops_a_release(run, keys, ring):
+    ring(2)
+
+    for words in (("check",), ("check", "--ring-only")):
+        result = run(*words)
+        assert result.exit_code == 1
+        assert "version 1: 3 rows, missing from VAULT_KEYS" in result.stdout
+
+
+def test_a_missing_version_is_told_by_its_number(run, keys, ring):
+    ring(2)
+
+    assert "Put version 1 back into VAULT_KEYS." in run("check", "--ring-only").stderr
+
+
+def test_without_keys_and_without_a_ring_all_is_well(run, app):
+    result = run("check")
+
+    assert (result.exit_code, result.stdout) == (0, "0 sealed rows\n")
+    assert "VAULT_KEYS is not set" in run("rotate").stderr
+
+
+def test_a_version_in_use_cannot_be_retired(run, keys, ring):
+    ring(2, 1)
+
+    refused = run("retire", "1")
+    run("rotate")
+    retired = run("retire", "1")
+
+    assert (refused.exit_code, retired.exit_code) == (1, 0)
+    assert "3 rows still need version 1" in refused.stderr
+    assert "take it out of VAULT_KEYS" in retired.stdout
+
+
+def test_what_is_due_can_be_destroyed_by_hand(run, app, keys):
+    over = {"stage": KeyStage.KEPT, "destroy_at": now() - timedelta(seconds=1)}
+    with app.app_context():
+        db.session.execute(
+            update(ExchangeAPIKey).where(ExchangeAPIKey.id == keys[0]).values(**over)
+        )
+        db.session.commit()
+
+    assert run("destroy-due").stdout == "1 keys destroyed\n"

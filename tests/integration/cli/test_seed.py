@@ -1,0 +1,158 @@
+import pytest
+
+from pipelabs.models import Admin, AuditEvent, Role, Session
+from tests.factories import PASSWORD
+
+LOGIN, ME = "/api/auth/login", "/api/auth/me"
+NEW_PASSWORD = "a-Short-loud-morning-24"
+EMAIL = "owner@desk.local"
+
+
+@pytest.fixture
+def seed(app):
+    def run(*words, given=f"{PASSWORD}\n"):
+        words = ("seed", "admin", *words, "--password-stdin")
+        return app.test_cli_runner().invoke(args=words, input=given)
+
+    return run
+
+
+def statuses(client, *passwords):
+    return [
+        client.post(LOGIN, json={"email": EMAIL, "password": one}).status_code for one in passwords
+    ]
+
+
+def test_an_admin_is_created_and_can_sign_in(seed, client, rows):
+    result = seed(EMAIL, "--role", "owner")
+
+    assert (result.exit_code, result.stdout) == (0, f"{EMAIL}: created\n")
+    assert [(row.email, row.role) for row in rows(Admin)] == [(EMAIL, Role.OWNER)]
+    assert statuses(client, PASSWORD) == [200]
+
+
+def test_the_role_is_operator_unless_another_is_named(seed, rows):
+    seed(EMAIL)
+
+    assert [row.role for row in rows(Admin)] == [Role.OPERATOR]
+
+
+def test_an_admin_who_is_there_stays_as_it_is(seed, client, rows):
+    seed(EMAIL, "--role", "viewer")
+
+    result = seed("OWNER@desk.local", "--role", "owner", given=f"{NEW_PASSWORD}\n")
+
+    assert (result.exit_code, result.stdout) == (0, f"{EMAIL}: already there\n")
+    assert [row.role for row in rows(Admin)] == [Role.VIEWER]
+    assert statuses(client, PASSWORD, NEW_PASSWORD) == [200, 401]
+    assert [row.event for row in rows(AuditEvent, actor=None)] == ["admin.sign_in_refused"]
+
+
+def test_a_reset_gives_a_new_password_and_ends_every_session(seed, client, sign_in, rows):
+    header = sign_in(Role.OWNER, email=EMAIL)
+
+    result = seed(EMAIL, "--reset-password", given=f"{NEW_PASSWORD}\n")
+
+    assert (result.exit_code, result.stdout) == (0, f"{EMAIL}: password reset, sessions ended\n")
+    assert client.get(ME, headers=header).status_code == 401
+    assert [bool(row.revoked_at) for row in rows(Session)] == [True]
+    assert [row.event for row in rows(AuditEvent)] == ["admin.password_reset"]
+
+
+def test_after_a_reset_the_old_password_is_refused(seed, client):
+    seed(EMAIL)
+
+    seed(EMAIL, "--reset-password", given=f"{NEW_PASSWORD}\n")
+
+    assert statuses(client, PASSWORD, NEW_PASSWORD) == [401, 200]
+
+
+def test_a_reset_makes_no_admin(seed, rows):
+    result = seed(EMAIL, "--reset-password")
+
+    assert (result.exit_code, result.stderr) == (1, f"Error: {EMAIL}: there is no such admin\n")
+    assert rows(Admin) == rows(AuditEvent) == []
+
+
+@pytest.mark.parametrize("reset", [False, True], ids=["new", "reset"])
+@pytest.mark.parametrize(
+    ("password", "sentence"),
+    [
+        ("", "A password has 12 to 128 characters."),
+        ("too-short", "A password has 12 to 128 characters."),
+        ("password1234", "This password is on the lists that attackers try first."),
+        ("ababababababab", "This password repeats a few characters."),
+    ],
+    ids=["none", "short", "common", "repeated"],
+)
+def test_a_weak_password_is_refused_with_the_reason(seed, rows, reset, password, sentence):
+    if reset:
+        seed(EMAIL)
+    before = [row.password_hash for row in rows(Admin)]
+
+    result = seed(EMAIL, *["--reset-password"] * reset, given=f"{password}\n")
+
+    assert (result.exit_code, result.stderr) == (1, f"Error: {sentence}\n")
+    assert [row.password_hash for row in rows(Admin)] == before
+
+
+@pytest.mark.parametrize(
+    ("email", "sentence"),
+    [
+        ("nobody", "This is not an e-mail address."),
+        ("a b@desk.local", "This is not an e-mail address."),
+        ("木村@desk.local", "Only ASCII addresses are taken; write the domain in its xn-- form."),
+        (f"{'x' * 250}@desk.local", "An e-mail address has at most 254 characters."),
+    ],
+    ids=["word", "blank", "unicode", "long"],
+)
+def test_a_wrong_address_is_refused_with_the_reason(seed, rows, email, sentence):
+    result = seed(email)
+
+    assert (result.exit_code, result.stderr) == (1, f"Error: {sentence}\n")
+    assert rows(Admin) == []
+
+
+def test_an_unknown_role_is_told_the_choices(seed, rows):
+    result = seed(EMAIL, "--role", "root")
+
+    assert result.exit_code == 2
+    assert all(f"'{role}'" in result.output for role in ("viewer", "operator", "owner"))
+    assert rows(Admin) == []
+
+
+def test_a_password_is_asked_for_twice_and_not_shown(app, client):
+    words = ("seed", "admin", EMAIL)
+
+    result = app.test_cli_runner().invoke(args=words, input=f"{PASSWORD}\n{PASSWORD}\n")
+
+    assert result.stdout.splitlines()[-1] == f"{EMAIL}: created"
+    assert PASSWORD not in result.output
+    assert statuses(client, PASSWORD) == [200]
+
+
+def test_two_different_passwords_make_no_admin(app, rows):
+    words = ("seed", "admin", EMAIL)
+
+    result = app.test_cli_runner().invoke(args=words, input=f"{PASSWORD}\n{NEW_PASSWORD}\n")
+
+    assert result.exit_code == 1
+    assert "do not match" in result.output
+    assert rows(Admin) == []
+
+
+def test_only_the_line_end_of_a_password_is_dropped(seed, client):
+    seed(EMAIL, given=" spaces around it \r\nand a second line\n")
+
+    assert statuses(client, "spaces around it", " spaces around it ") == [401, 200]
+
+
+def test_postgresql_that_is_away_is_a_sentence(variant):
+    nowhere = variant(SQLALCHEMY_DATABASE_URI="postgresql+psycopg2://u:p@127.0.0.1:1/x")
+
+    result = nowhere.test_cli_runner().invoke(
+        args=["seed", "admin", "owner@desk.local", "--password-stdin"], input="nine-Slow-herons-17"
+    )
+
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: PostgreSQL: ")

@@ -1,0 +1,167 @@
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+from sqlalchemy import update
+
+from pipelabs.errors import InvalidInput
+from pipelabs.extensions import db
+from pipelabs.models import Client, Status, Tier
+from pipelabs.models.clients import Chain, ClientSort
+from pipelabs.services.client_lists import changes_of, events_of, list_clients
+from pipelabs.services.clients import change_status, create_client, update_client
+from pipelabs.wallets import Wallet
+from tests.factories import make_actor, make_data
+
+BECH32 = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"
+SOLANA = "4Nd1mBQtrMJVYVfKf2PJy9NZUZdTAsp7D4xWLs4gDB4T"
+WALLETS = [
+    Wallet(Chain.EVM, "0x52908400098527886E0F7030069857D2E4169EE7"),
+    Wallet(Chain.BITCOIN, BECH32),
+    Wallet(Chain.SOLANA, SOLANA),
+    Wallet(Chain.TRON, "TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t"),
+]
+NAMES = ["Ångström Capital", "beta 100% Fund", "Gamma_Labs", "delta\\100"]
+
+
+@pytest.fixture
+def four(app):
+    """Four clients of four chains and tiers in an open context; the last is paused."""
+    with app.app_context():
+        made = [
+            create_client(
+                make_data(
+                    name=name,
+                    wallet_address=wallet,
+                    tier=tier,
+                    email=f"ops@{name[0].lower()}.example" if name.isascii() else None,
+                ),
+                make_actor(),
+            ).client
+            for name, wallet, tier in zip(NAMES, WALLETS, Tier, strict=True)
+        ]
+        change_status(made[3].id, Status.PAUSED, make_actor())
+        yield made
+
+
+def year(number):
+    return datetime(number, 1, 1, tzinfo=UTC)
+
+
+def places(page):
+    return [NAMES.index(client.name) for client in page.rows]
+
+
+@pytest.mark.parametrize(
+    ("q", "found"),
+    [
+        ("", {0, 1, 2, 3}),
+        ("CAPITAL", {0}),
+        ("ångström", {0}),
+        ("ÅNG", {0}),
+        ("ps@", {1, 2, 3}),
+        ("OPS@b", {1}),
+        ("100", {1, 3}),
+        ("%", {1}),
+        ("0%", {1}),
+        ("_", {2}),
+        ("a_L", {2}),
+        ("\\", {3}),
+        ("a\\1", {3}),
+        ("'", set()),
+        ("e7 ops", set()),
+        ("52908400098527886e0f7030069857d2e4169ee7", {0}),
+        ("0X52908400098527886E0F7030069857D2E4169EE7", {0}),
+        (BECH32.upper(), {1}),
+        (SOLANA, {2}),
+        (SOLANA[5:20].lower(), {2}),
+    ],
+)
+def test_a_search_finds_a_part_of_name_wallet_or_email_in_any_case(four, q, found):
+    assert set(places(list_clients({"q": q}))) == found
+
+
+@pytest.mark.parametrize(
+    ("filters", "found"),
+    [
+        ({}, {0, 1, 2, 3}),
+        ({"tier": None, "status": None, "chain": None}, {0, 1, 2, 3}),
+        ({"tier": Tier.STANDARD}, {1}),
+        ({"status": Status.PAUSED}, {3}),
+        ({"chain": Chain.SOLANA}, {2}),
+        ({"q": "100", "status": Status.ACTIVE}, {1}),
+        ({"tier": Tier.BASIC, "chain": Chain.TRON}, set()),
+    ],
+)
+def test_filters_narrow_the_list_together(four, filters, found):
+    page = list_clients(filters)
+
+    assert set(places(page)) == found
+    assert page.total == len(found)
+
+
+@pytest.mark.parametrize(
+    ("sort", "order"),
+    [
+        (ClientSort.CREATED_AT, [0, 1, 2, 3]),
+        (ClientSort.CREATED_AT_DOWN, [3, 2, 1, 0]),
+        (ClientSort.NAME, [1, 3, 2, 0]),
+        (ClientSort.NAME_DOWN, [0, 2, 3, 1]),
+        (ClientSort.UPDATED_AT, [0, 3, 2, 1]),
+        (ClientSort.UPDATED_AT_DOWN, [1, 2, 3, 0]),
+    ],
+)
+def test_a_list_is_sorted_and_paged_by_each_key(four, sort, order):
+    for place, client in enumerate(four):
+        times = {"created_at": year(2020 + place), "updated_at": year(2025 - (place + 3) % 4)}
+        db.session.execute(update(Client).where(Client.id == client.id).values(times))
+
+    first = list_clients({}, sort, 3)
+    second = list_clients({}, sort, 3, first.next)
+    back = list_clients({}, sort, 3, second.previous)
+
+    assert places(first) + places(second) == order
+    assert places(back) == order[:3]
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        ">dt:2026-01-01~i:2",
+        ">true~true",
+        ">b:aGk=~b:aGk=",
+        ">s:a~s:b",
+        ">i:1~uuid:00000000-0000-0000-0000-000000000000",
+        ">dt:2026-01-01",
+        ">d:2026-01-01~f:nan",
+        ">s:a~uuid:00000000-0000-0000-0000-000000000000~x",
+    ],
+)
+@pytest.mark.parametrize("sort", [ClientSort.NAME, ClientSort.CREATED_AT_DOWN])
+def test_a_cursor_of_another_list_is_refused(four, cursor, sort):
+    with pytest.raises(InvalidInput) as refused:
+        list_clients({}, sort, 25, cursor)
+
+    assert list(refused.value.fields) == ["cursor"]
+
+
+def test_the_events_of_a_client_are_its_own_newest_first(four):
+    paused = four[3].id
+    update_client(paused, {"name": "Other"}, make_actor())
+
+    events = events_of(paused, 2)
+
+    assert [event.event for event in events] == ["client.updated", "client.status_changed"]
+    assert len(events_of(paused, 9)) == 3
+    assert events_of(UUID(int=7), 9) == []
+
+
+def test_what_an_event_has_changed_is_told_field_by_field(four):
+    first = four[3].id
+    update_client(first, {"email": None, "tier": Tier.BASIC}, make_actor())
+
+    updated, moved, created = events_of(first, 3)
+
+    assert changes_of(updated) == [("email", "ops@d.example", ""), ("tier", "Enterprise", "Basic")]
+    assert changes_of(moved) == [("status", "active", "paused")]
+    assert changes_of(created) == []

@@ -1,0 +1,458 @@
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Barrier
+from uuid import UUID
+
+import pytest
+from sqlalchemy import event, text, update
+from sqlalchemy.exc import IntegrityError
+
+from pipelabs.errors import Duplicate, IllegalMove, NotFound, Stale
+from pipelabs.extensions import db, unit_of_work
+from pipelabs.models import AuditEvent, Client, Status, Tier
+from pipelabs.models.clients import Chain
+from pipelabs.services.clients import change_status, create_client, get_client, update_client
+from pipelabs.wallets import Wallet
+from tests.factories import WALLET, make_actor, make_data
+
+OTHER = Wallet(Chain.BITCOIN, "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa")
+THIRD = Wallet(Chain.TRON, "TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t")
+RACERS = 8
+ACTIVE, PAUSED, SUSPENDED, OFFBOARDED = Status
+LEGAL = {
+    (ACTIVE, PAUSED),
+    (ACTIVE, SUSPENDED),
+    (ACTIVE, OFFBOARDED),
+    (PAUSED, ACTIVE),
+    (PAUSED, SUSPENDED),
+    (PAUSED, OFFBOARDED),
+    (SUSPENDED, ACTIVE),
+    (SUSPENDED, OFFBOARDED),
+}
+MOVES = [(one, other) for one in Status for other in Status]
+WAITERS = text(
+    "SELECT count(*) FROM pg_locks WHERE NOT granted AND transactionid = pg_current_xact_id()::xid"
+)
+
+
+@pytest.fixture
+def context(app):
+    with app.app_context():
+        yield
+
+
+def make(**changes):
+    return create_client(make_data(**changes), make_actor()).client
+
+
+def stand(status):
+    """Return a client who stands there by now."""
+    client = make()
+    return client if status == ACTIVE else change_status(client.id, status, make_actor())
+
+
+def try_to_move(app, client, status):
+    """Return the client that a thread of its own has moved, or the error that it got."""
+    with app.app_context():
+        try:
+            with unit_of_work():
+                return change_status(client.id, status, make_actor())
+        except IllegalMove as error:
+            return error
+
+
+def attempt(app, **changes):
+    """Return the client that a thread of its own has committed, or the error that it got."""
+    with app.app_context():
+        try:
+            with unit_of_work():
+                return make(**changes)
+        except Duplicate as error:
+            return error
+
+
+def wait_for_a_loser():
+    """Return once another transaction waits for the end of this one."""
+    deadline = time.monotonic() + 2.5
+    while not db.session.scalar(WAITERS):
+        assert time.monotonic() < deadline, "nobody waits"
+        time.sleep(0.01)
+
+
+@contextmanager
+def after_each_insert(do):
+    """Call `do` with a connection of its own each time a client's insert has been tried."""
+    engine = db.engine
+
+    def changed(connection, cursor, statement, *rest):
+        if "ON CONFLICT" in statement:
+            with engine.begin() as another:
+                do(another)
+
+    event.listen(engine, "after_cursor_execute", changed)
+    try:
+        yield
+    finally:
+        event.remove(engine, "after_cursor_execute", changed)
+
+
+def test_a_new_client_is_stored_as_it_is_answered(context, rows):
+    made = make(tier=Tier.BASIC)
+
+    [row] = rows(Client)
+    columns = [column.key for column in Client.__table__.columns]
+    assert [getattr(row, key) for key in columns] == [getattr(made, key) for key in columns]
+    assert (row.status, row.version, row.settings) == (Status.ACTIVE, 1, {})
+    assert (row.chain, row.wallet_address) == (Chain.EVM, WALLET)
+    assert row.created_at == row.updated_at
+
+
+def test_the_audit_row_has_the_figure_that_is_answered(context, rows):
+    client, ms = create_client(make_data(), make_actor())
+
+    [row] = rows(AuditEvent)
+    assert (row.event, row.client_id, row.ms) == ("client.created", client.id, ms)
+    assert row.details == {
+        "name": "Client Name",
+        "wallet_address": WALLET,
+        "email": "email@example.com",
+        "tier": "Premium",
+    }
+
+
+def test_the_audit_row_of_a_client_without_an_email_has_none(context, rows):
+    make(email=None)
+
+    [row] = rows(AuditEvent)
+    assert set(row.details) == {"name", "wallet_address", "tier"}
+
+
+def test_get_client_returns_the_client(context):
+    made = make()
+
+    assert get_client(made.id).name == "Client Name"
+
+
+def test_get_client_says_so_if_there_is_none(context):
+    make()
+
+    with pytest.raises(NotFound, match="no such client"):
+        get_client(UUID(int=7))
+
+
+@pytest.mark.parametrize(
+    ("changes", "taken"),
+    [
+        ({"email": "other@example.com"}, {"wallet_address"}),
+        ({"email": None}, {"wallet_address"}),
+        ({"wallet_address": OTHER}, {"email"}),
+        ({}, {"wallet_address", "email"}),
+    ],
+)
+def test_every_taken_field_is_named_with_who_has_it(context, rows, changes, taken):
+    first = make()
+
+    with pytest.raises(Duplicate) as caught:
+        make(**changes)
+
+    assert set(caught.value.fields) == taken
+    assert caught.value.existing == dict.fromkeys(taken, str(first.id))
+    assert caught.value.facts == {f"existing_{field}": str(first.id) for field in taken}
+    assert [row.id for row in rows(Client)] == [first.id]
+
+
+def test_the_taken_fields_may_belong_to_two_clients(context):
+    one = make(email=None)
+    two = make(wallet_address=OTHER)
+
+    with pytest.raises(Duplicate) as caught:
+        make()
+
+    assert caught.value.existing == {"wallet_address": str(one.id), "email": str(two.id)}
+
+
+def test_clients_without_an_email_are_no_duplicates(context, rows):
+    for wallet in (OTHER, THIRD):
+        make(wallet_address=wallet, email=None)
+
+    make(email=None)
+
+    assert [row.email for row in rows(Client)] == [None, None, None]
+
+
+def test_a_duplicate_leaves_the_transaction_usable(context, rows):
+    make()
+    with pytest.raises(Duplicate):
+        make()
+
+    make(wallet_address=OTHER, email=None)
+
+    assert len(rows(Client)) == 2
+    assert [row.status for row in rows(AuditEvent)] == ["SUCCESS", "SUCCESS"]
+
+
+def test_a_duplicate_costs_one_statement_too(context):
+    make()
+    statements = []
+    event.listen(db.engine, "before_cursor_execute", lambda *call: statements.append(call[2]))
+
+    with pytest.raises(Duplicate):
+        make()
+
+    assert len([one for one in statements if "clients" in one]) == 1
+
+
+@pytest.mark.parametrize(("was", "becomes"), [move for move in MOVES if move in LEGAL])
+def test_a_legal_move_is_stored_and_recorded(context, rows, was, becomes):
+    client = stand(was)
+    with unit_of_work():
+        changed = change_status(client.id, becomes, make_actor())
+
+    [row] = rows(Client)
+    *_, noted = rows(AuditEvent)
+    assert row.status == changed.status == becomes
+    assert (noted.event, noted.client_id) == ("client.status_changed", client.id)
+    assert noted.details == {"from": was.value, "to": becomes.value}
+
+
+@pytest.mark.parametrize(("was", "becomes"), [move for move in MOVES if move not in LEGAL])
+def test_an_illegal_move_is_a_conflict_and_changes_nothing(context, rows, was, becomes):
+    with unit_of_work():
+        client = stand(was)
+    before = [(row.status, row.version, row.updated_at) for row in rows(Client)]
+    noted = len(rows(AuditEvent))
+
+    with pytest.raises(IllegalMove, match=f"is {was} cannot become {becomes}") as caught:
+        change_status(client.id, becomes, make_actor())
+
+    assert (caught.value.status, caught.value.code) == (409, "illegal_move")
+    assert caught.value.facts == {"from": was.value, "to": becomes.value}
+    assert set(caught.value.fields) == {"status"}
+    assert [(row.status, row.version, row.updated_at) for row in rows(Client)] == before
+    assert len(rows(AuditEvent)) == noted
+
+
+def test_a_move_raises_the_version_by_one_and_the_time(context, rows):
+    client = make()
+    time.sleep(0.002)
+
+    with unit_of_work():
+        change_status(client.id, PAUSED, make_actor())
+
+    [row] = rows(Client)
+    assert row.version == 2
+    assert row.created_at < row.updated_at
+
+
+@pytest.mark.own_database
+def test_of_two_moves_at_once_the_second_starts_where_the_first_ends(app, rows):
+    with app.app_context(), ThreadPoolExecutor() as pool:
+        with unit_of_work():
+            client = make()
+        change_status(client.id, OFFBOARDED, make_actor())
+        racer = pool.submit(try_to_move, app, client, PAUSED)
+        wait_for_a_loser()
+        db.session.commit()
+
+        loser = racer.result()
+
+    assert isinstance(loser, IllegalMove)
+    assert loser.facts == {"from": "offboarded", "to": "paused"}
+    assert [(row.status, row.version) for row in rows(Client)] == [(OFFBOARDED, 2)]
+
+
+@pytest.mark.own_database
+@pytest.mark.parametrize(
+    ("changes", "taken"),
+    [
+        ({"email": "other@example.com"}, {"wallet_address"}),
+        ({"email": None}, {"wallet_address"}),
+        ({"wallet_address": OTHER}, {"email"}),
+        ({}, {"wallet_address", "email"}),
+    ],
+)
+def test_who_lost_to_a_commit_that_its_statement_did_not_see_is_told_the_winner(
+    app, rows, changes, taken
+):
+    with app.app_context(), ThreadPoolExecutor() as pool:
+        winner = make()
+        racer = pool.submit(attempt, app, **changes)
+        wait_for_a_loser()
+        db.session.commit()
+
+        loser = racer.result()
+
+    assert isinstance(loser, Duplicate)
+    assert set(loser.fields) == taken
+    assert loser.existing == dict.fromkeys(taken, str(winner.id))
+    assert [row.id for row in rows(Client)] == [winner.id]
+
+
+@pytest.mark.own_database
+def test_who_waited_for_one_that_was_rolled_back_wins(app, rows):
+    with app.app_context(), ThreadPoolExecutor() as pool:
+        make()
+        racer = pool.submit(attempt, app)
+        wait_for_a_loser()
+        db.session.rollback()
+
+        winner = racer.result()
+
+    assert [row.id for row in rows(Client)] == [winner.id]
+
+
+@pytest.mark.own_database
+def test_nobody_is_told_of_a_client_that_was_not_stored(app, rows):
+    freed = update(Client).where(Client.wallet_address == WALLET).values(email=None)
+    with app.app_context(), ThreadPoolExecutor() as pool:
+        make()
+        with after_each_insert(lambda another: another.execute(freed)):
+            racer = pool.submit(attempt, app, wallet_address=OTHER)
+            wait_for_a_loser()
+            db.session.commit()
+            answered = racer.result()
+
+    stored = {row.id for row in rows(Client)}
+    assert isinstance(answered, Duplicate) or answered.id in stored
+
+
+@pytest.mark.own_database
+def test_of_eight_threads_with_one_wallet_one_wins_and_seven_know_who(app, rows):
+    start = Barrier(RACERS)
+
+    def race(number):
+        start.wait()
+        return attempt(app, email=f"racer{number}@example.com")
+
+    with ThreadPoolExecutor(RACERS) as pool:
+        answers = list(pool.map(race, range(RACERS)))
+
+    [winner] = [answer for answer in answers if isinstance(answer, Client)]
+    losers = [answer.existing for answer in answers if isinstance(answer, Duplicate)]
+    assert losers == [{"wallet_address": str(winner.id)}] * (RACERS - 1)
+    assert [row.id for row in rows(Client)] == [winner.id]
+    assert [row.client_id for row in rows(AuditEvent)] == [winner.id]
+
+
+def test_an_update_changes_what_is_sent_and_tells_what_it_was(context, rows):
+    client = make()
+    time.sleep(0.002)
+
+    with unit_of_work():
+        update_client(client.id, {"name": "Other", "tier": Tier.BASIC, "notes": ""}, make_actor())
+
+    [row] = rows(Client)
+    *_, noted = rows(AuditEvent)
+    assert (row.name, row.tier, row.notes, row.version) == ("Other", Tier.BASIC, "", 2)
+    assert row.email == "email@example.com"
+    assert row.created_at < row.updated_at
+    assert (noted.event, noted.client_id) == ("client.updated", client.id)
+    assert noted.details == {
+        "changed": "name,tier,notes",
+        "from_name": "Client Name",
+        "to_name": "Other",
+        "from_tier": "Premium",
+        "to_tier": "Basic",
+        "from_notes": "High volume trader",
+        "to_notes": "",
+    }
+
+
+def test_an_update_may_take_the_email_away(context, rows):
+    client = make()
+
+    with unit_of_work():
+        update_client(client.id, {"email": None}, make_actor())
+
+    *_, noted = rows(AuditEvent)
+    assert [row.email for row in rows(Client)] == [None]
+    assert noted.details["to_email"] == ""
+
+
+@pytest.mark.parametrize("data", [{}, {"name": "Client Name", "tier": Tier.PREMIUM}])
+def test_an_update_that_changes_nothing_leaves_no_trace(context, rows, data):
+    client = make()
+
+    with unit_of_work():
+        update_client(client.id, data, make_actor())
+
+    assert [(row.version, row.updated_at) for row in rows(Client)] == [(1, client.created_at)]
+    assert len(rows(AuditEvent)) == 1
+
+
+def test_an_offboarded_client_cannot_be_edited(context, rows):
+    client = stand(OFFBOARDED)
+
+    with pytest.raises(IllegalMove, match="stays as it is"):
+        update_client(client.id, {"name": "Other"}, make_actor())
+
+
+@pytest.mark.parametrize("version", [1, 3])
+def test_a_change_of_another_version_is_stale(context, rows, version):
+    client = stand(PAUSED)
+
+    for change in (
+        lambda: update_client(client.id, {"name": "Other"}, make_actor(), version=version),
+        lambda: change_status(client.id, ACTIVE, make_actor(), version=version),
+    ):
+        with pytest.raises(Stale, match=f"at version 2, not {version}") as caught:
+            change()
+        assert (caught.value.status, caught.value.code) == (412, "stale_version")
+        assert caught.value.facts == {"version": str(version), "stored": "2"}
+
+
+def test_a_change_of_this_very_version_is_made(context):
+    client = make()
+
+    assert update_client(client.id, {"name": "B"}, make_actor(), version=1).version == 2
+    assert change_status(client.id, PAUSED, make_actor(), version=2).version == 3
+
+
+def test_a_client_that_is_not_there_cannot_be_changed(context):
+    with pytest.raises(NotFound):
+        update_client(UUID(int=7), {"name": "Other"}, make_actor())
+    with pytest.raises(NotFound):
+        change_status(UUID(int=7), PAUSED, make_actor())
+
+
+def test_anothers_email_is_refused_with_who_has_it(context, rows):
+    first = make()
+    second = make(wallet_address=OTHER, email=None)
+
+    with pytest.raises(Duplicate) as caught:
+        update_client(second.id, {"email": "email@example.com"}, make_actor())
+
+    assert caught.value.existing == {"email": str(first.id)}
+    assert list(caught.value.fields) == ["email"]
+    assert [row.version for row in rows(Client)] == [1, 1]
+
+
+def test_what_the_table_refuses_for_another_reason_is_no_duplicate(context):
+    client = make()
+
+    with pytest.raises(IntegrityError, match="name_length"):
+        update_client(client.id, {"name": ""}, make_actor())
+
+
+@pytest.mark.own_database
+def test_of_two_updates_at_once_of_one_version_the_second_is_stale(app, rows):
+    def try_to_update(client):
+        with app.app_context():
+            try:
+                with unit_of_work():
+                    return update_client(client.id, {"name": "Mine"}, make_actor(), version=1)
+            except Stale as error:
+                return error
+
+    with app.app_context(), ThreadPoolExecutor() as pool:
+        with unit_of_work():
+            client = make()
+        update_client(client.id, {"name": "Theirs"}, make_actor(), version=1)
+        racer = pool.submit(try_to_update, client)
+        wait_for_a_loser()
+        db.session.commit()
+
+        assert isinstance(racer.result(), Stale)
+
+    assert [(row.name, row.version) for row in rows(Client)] == [("Theirs", 2)]

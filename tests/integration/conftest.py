@@ -1,0 +1,266 @@
+"""The application on a real PostgreSQL and Redis; each test is rolled back."""
+
+import logging
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import redis
+from flask_jwt_extended import create_access_token
+from flask_migrate import downgrade, upgrade
+from sqlalchemy import NullPool, create_engine, inspect, make_url, select, text, update
+from sqlalchemy.orm import Session as AnySession
+
+import config
+from pipelabs import create_app
+from pipelabs.extensions import db
+from pipelabs.models import Base, Role
+from pipelabs.sealing import Vault
+from tests import servers
+from tests.factories import PASSWORD, make_admin, make_exchange, make_key, make_session
+from tests.form_client import Browser
+from tests.waiting import wait_for
+
+servers.require()
+
+
+@pytest.fixture(scope="session")
+def urls(worker_id):
+    """Return this worker's own database, empty, by service role and by owner, and its Redis."""
+    name = f"test_{worker_id}"
+    owner = make_url(config.database_url("DATABASE_MIGRATION_URL"))
+    server = create_engine(owner, isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        # What a run that died left behind would fail one test of the next.
+        connection.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    server.dispose()
+    number = int(worker_id.removeprefix("gw")) + 1 if worker_id != "master" else 0
+    return {
+        "service": make_url(config.database_url("DATABASE_URL")).set(database=name),
+        "owner": owner.set(database=name),
+        "redis": servers.redis_database(number),
+    }
+
+
+@pytest.fixture(scope="session")
+def app(urls, tmp_path_factory):
+    class Testing(config.Config):
+        TESTING = True
+        SECRET_KEY = os.urandom(32).hex()
+        VAULT_KEYS = ""
+        CORS_ORIGINS = ["https://console.example.com"]  # noqa: RUF012 - a setting, never changed
+        SQLALCHEMY_DATABASE_URI = urls["service"].render_as_string(hide_password=False)
+        DATABASE_MIGRATION_URL = urls["owner"].render_as_string(hide_password=False)
+        RATELIMIT_STORAGE_URI = urls["redis"]
+        RATELIMIT_STORAGE_OPTIONS = config.REDIS_OPTIONS
+        AUDIT_LOG_FILE = str(tmp_path_factory.mktemp("audit") / "client_creation.log")
+        LOG_FORMAT = "text"
+
+    app = create_app(Testing)
+    with app.app_context():
+        upgrade()
+        downgrade(revision="base")
+        upgrade()
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+@pytest.fixture(autouse=True)
+def rolled_back(request):
+    """Run each test in one outer transaction; what it commits is a savepoint of that."""
+    if "app" not in request.fixturenames:
+        yield
+        return
+    app = request.getfixturevalue("app")
+    if request.node.get_closest_marker("own_database"):
+        yield
+        empty(app)
+        return
+    redis.Redis.from_url(app.config["RATELIMIT_STORAGE_URI"]).flushdb()
+    with app.app_context():
+        engine = db.engine
+        connection = engine.connect()
+        outer = connection.begin()
+        # Sessions of every application context of this test join the one connection.
+        db._app_engines[app][None] = connection  # type: ignore[assignment]  # serves as one
+        db.session.configure(join_transaction_mode="create_savepoint")
+    yield
+    with app.app_context():
+        db.session.remove()
+        outer.rollback()
+        connection.close()
+        db._app_engines[app][None] = engine
+        db.session.configure(join_transaction_mode="conditional_savepoint")
+
+
+def empty(app):
+    """Empty every table as the owner; the trigger of the audit trail is told to look away."""
+    tables = ", ".join(Base.metadata.tables)
+    engine = create_engine(app.config["DATABASE_MIGRATION_URL"], poolclass=NullPool)
+    with engine.begin() as connection:
+        connection.execute(text("SET LOCAL session_replication_role = replica"))
+        connection.execute(text(f"TRUNCATE {tables}"))
+
+
+@pytest.fixture
+def variant(app):
+    """Return a maker of the same application with other settings.
+
+    It joins this test's transaction, unless the change is to the database.
+    """
+    handlers = logging.root.handlers[:]
+    made = []
+
+    def make(**changes):
+        other = create_app(SimpleNamespace(**{**app.config, **changes}))
+        if not any(name.startswith("SQLALCHEMY") for name in changes):
+            db._app_engines[other][None] = db._app_engines[app][None]
+        made.append(other)
+        return other
+
+    yield make
+    for other in made:
+        if (engine := db._app_engines[other][None]) is not db._app_engines[app][None]:
+            engine.dispose()
+    logging.root.handlers[:] = handlers
+
+
+@pytest.fixture
+def client(app):
+    return app.test_client()
+
+
+@pytest.fixture
+def rows(app):
+    """Return a reader of a table that sees what another request would see."""
+
+    def read(model, **matching):
+        with app.app_context(), AnySession(db.engine, expire_on_commit=False) as session:
+            order = getattr(model, "created_at", None) or inspect(model).primary_key[0]
+            return list(session.scalars(select(model).filter_by(**matching).order_by(order)))
+
+    return read
+
+
+@pytest.fixture
+def sign_in(app):
+    """Return a maker of bearer headers for new admins of a role."""
+
+    def header(role: Role, **changes):
+        with app.app_context():
+            admin = make_admin(role=role, **changes)
+            session = make_session(admin)
+            claims = {"sid": str(session.id), "tv": admin.token_version}
+            token = create_access_token(str(admin.id), additional_claims=claims)
+            db.session.commit()
+        return {"Authorization": f"Bearer {token}"}
+
+    return header
+
+
+@pytest.fixture
+def console(app):
+    """Return a maker of browsers that are signed in as a new admin of a role."""
+
+    def browser(role: Role, **changes):
+        with app.app_context():
+            make_admin(role=role, **changes)
+            db.session.commit()
+        browser = Browser(app)
+        browser.post("/admin/login", email=changes["email"], password=PASSWORD)
+        return browser
+
+    return browser
+
+
+@pytest.fixture
+def change(app):
+    """Return a changer of columns, as another instance would do it."""
+
+    def set_columns(model, **values):
+        with app.app_context():
+            db.session.execute(update(model).values(**values))
+            db.session.commit()
+
+    return set_columns
+
+
+@pytest.fixture
+def desk(console):
+    """A browser signed in as an operator."""
+    return console(Role.OPERATOR, email="desk@desk.local")
+
+
+@pytest.fixture
+def ring(app, monkeypatch):
+    """Return a setter of the vault's ring, by the versions of its keys; it has one already."""
+    roots = {version: os.urandom(32) for version in (1, 2, 3)}
+
+    def hold(*versions):
+        monkeypatch.setitem(
+            app.extensions, "pipelabs.vault", Vault({v: roots[v] for v in versions})
+        )
+
+    hold(1)
+    return hold
+
+
+@pytest.fixture
+def venues(app, ring, stub, monkeypatch):
+    """Let there be exchanges, asked at the stub, and a vault; yield the stub."""
+    monkeypatch.setitem(app.config, "EXCHANGE_BASE_URL", stub.base_url)
+    with app.app_context():
+        make_exchange()
+        db.session.commit()
+    return stub
+
+
+@pytest.fixture
+def stored(app, ring):
+    """Return a maker of API keys in the vault, which answers their id."""
+
+    def make(**changes):
+        with app.app_context():
+            make_exchange()
+            key_id = str(make_key(**changes).id)
+            db.session.commit()
+        return key_id
+
+    return make
+
+
+@pytest.fixture
+def viewer(sign_in):
+    return sign_in(Role.VIEWER, email="viewer@desk.local")
+
+
+@pytest.fixture
+def operator(sign_in):
+    return sign_in(Role.OPERATOR, email="operator@desk.local")
+
+
+@pytest.fixture
+def lines(app):
+    """Return a reader of the audit file's lines that this test has added."""
+    path = Path(app.config["AUDIT_LOG_FILE"])
+    before = len(path.read_text().splitlines()) if path.exists() else 0
+    return lambda: path.read_text(encoding="utf-8").splitlines()[before:] if path.exists() else []
+
+
+@pytest.fixture
+def until_final(app):
+    """Return a wait until every audit row is older than all that runs, in any test's database."""
+    older = text("SELECT bool_and(xid < pg_snapshot_xmin(pg_current_snapshot())) FROM audit_events")
+
+    def all_are_older():
+        db.session.rollback()
+        return db.session.scalar(older)
+
+    def wait():
+        with app.app_context():
+            wait_for(all_are_older)
+
+    return wait

@@ -1,0 +1,8 @@
+from pipelabs.crypto import audit_key, current_audit_key
+
+
+def test_the_running_application_has_one_audit_key(app):
+    with app.app_context():
+        key = current_audit_key()
+
+    assert key == audit_key({}, app.config["SECRET_KEY"])

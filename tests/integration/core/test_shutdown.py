@@ -1,0 +1,25 @@
+"""What a draining instance answers."""
+
+import signal
+
+import pytest
+
+from pipelabs import draining
+
+
+@pytest.fixture
+def restored():
+    signums = (signal.SIGTERM, signal.SIGALRM)
+    before = {signum: signal.getsignal(signum) for signum in signums}
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    for signum, handler in before.items():
+        signal.signal(signum, handler)
+    draining._flag[0] = False
+
+
+def test_while_draining_ready_is_red_and_health_is_green(client, restored):
+    draining.begin()
+
+    assert client.get("/ready").status_code == 503
+    assert client.get("/health").status_code == 200

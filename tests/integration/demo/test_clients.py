@@ -1,0 +1,309 @@
+import io
+import json
+import re
+import sys
+from collections import Counter
+
+import pytest
+from flask.cli import ScriptInfo
+from sqlalchemy import NullPool, create_engine, event, text
+
+from pipelabs import seeds
+from pipelabs.cli import seed
+from pipelabs.extensions import db
+from pipelabs.models import Admin, AuditEvent, Client, Role, Status, Tier
+from pipelabs.models.clients import Chain
+from pipelabs.schemas.clients import ClientIn
+from pipelabs.wallets import recognise
+from tests.factories import make_admin, make_body
+
+LOGIN, ME = "/api/auth/login", "/api/auth/me"
+ROLES = {f"{role}@desk.local": role.value for role in Role}
+NONE = {"created": 0, "already_there": 0}
+PASSWORD = re.compile(r"[\w-]{24}", re.ASCII)
+
+
+@pytest.fixture
+def demo(app):
+    return lambda *words: app.test_cli_runner().invoke(args=("seed", "demo", *words))
+
+
+@pytest.fixture
+def killed_at(app):
+    """Return a wish to be interrupted at a client's insert, by its number."""
+    heard = []
+
+    def kill(number):
+        def count(connection, cursor, statement, *rest):
+            heard.append("ON CONFLICT" in statement and "INTO clients" in statement)
+            if sum(heard) == number:
+                raise KeyboardInterrupt
+
+        with app.app_context():
+            engine = db.engine
+        event.listen(engine, "before_cursor_execute", count)
+        return lambda: event.remove(engine, "before_cursor_execute", count)
+
+    return kill
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def told(result):
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_the_demo_is_a_hundred_clients_of_every_chain_tier_and_status(demo, rows):
+    demo()
+
+    stored = rows(Client)
+    assert len(stored) == 100
+    assert Counter(row.chain for row in stored) == {
+        Chain.EVM: 52,
+        Chain.SOLANA: 22,
+        Chain.BITCOIN: 16,
+        Chain.TRON: 10,
+    }
+    assert Counter(row.tier for row in stored) == {
+        Tier.BASIC: 41,
+        Tier.STANDARD: 39,
+        Tier.PREMIUM: 14,
+        Tier.ENTERPRISE: 6,
+    }
+    assert Counter(row.status for row in stored) == {
+        Status.ACTIVE: 83,
+        Status.PAUSED: 10,
+        Status.SUSPENDED: 4,
+        Status.OFFBOARDED: 3,
+    }
+    assert sum(row.email is None for row in stored) == 12
+
+
+def test_every_address_is_taken_and_of_each_kind_that_its_chain_has():
+    addresses = [one.body["wallet_address"] for one in seeds.demo_clients()]
+
+    kinds = Counter((recognise(one).chain, one[:4] in {"bc1q", "bc1p"}) for one in addresses)
+    assert len(set(addresses)) == 100
+    assert kinds[Chain.BITCOIN, True] == 12
+    assert kinds[Chain.BITCOIN, False] == 4
+    assert {one[:4] for one in addresses} >= {"bc1q", "bc1p"}
+
+
+def test_no_two_clients_share_a_name_or_an_email_and_no_host_can_be_owned():
+    bodies = [ClientIn().load(one.body) for one in seeds.demo_clients()]
+
+    emails = [one["email"] for one in bodies if one["email"]]
+    assert len({one["name"] for one in bodies}) == 100
+    assert len(set(emails)) == len(emails)
+    assert all(re.fullmatch(r"[a-z]+@[a-z]+(-[a-z]+)*\.example", one) for one in emails)
+
+
+def test_an_address_is_for_ever():
+    # Were it another in the next release, a second run would make everybody twice.
+    assert seeds.demo_clients()[0].body == {
+        "name": "Alder Peak Trading",
+        "wallet_address": "0x30717fce52fe40ac2eba8134cf4ae35c6778b14e",
+        "email": "ops@alder-peak-trading.example",
+        "tier": "Basic",
+        "notes": "",
+    }
+
+
+def test_each_act_of_the_demo_has_its_audit_row_and_its_line(demo, rows, lines):
+    demo()
+
+    noted = rows(AuditEvent)
+    assert Counter(row.event for row in noted) == {
+        "client.created": 100,
+        "client.status_changed": 17,
+        "admin.created": 3,
+        "exchange.seeded": 1,
+        "market.created": 1,
+        "market.updated": 37,
+        "client_market.added": 41,
+        "client_market.delisted": 9,
+        "client_market.updated": 25,
+    }
+    assert {row.actor.partition(":")[0] for row in noted} == {"cli"}
+    assert len(lines()) == 100
+
+
+def test_a_client_of_another_status_was_moved_there_once(demo, rows):
+    demo()
+
+    assert {row.status: row.version for row in rows(Client)} == {
+        Status.ACTIVE: 1,
+        Status.PAUSED: 2,
+        Status.SUSPENDED: 2,
+        Status.OFFBOARDED: 2,
+    }
+
+
+def test_a_second_run_makes_nothing_and_says_so(demo, rows):
+    demo()
+    before = [(row.id, row.version) for row in rows(Client)], len(rows(AuditEvent))
+
+    result = demo()
+
+    assert result.stdout.splitlines() == [
+        "0 clients created, 100 already there",
+        "0 markets created, clients quoted in 0",
+        "owner@desk.local (owner): already there",
+        "operator@desk.local (operator): already there",
+        "viewer@desk.local (viewer): already there",
+    ]
+    assert ([(row.id, row.version) for row in rows(Client)], len(rows(AuditEvent))) == before
+
+
+def test_the_passwords_are_shown_once_and_each_signs_its_admin_in(demo, client):
+    admins = told(demo("--json"))["admins"]
+
+    for one in admins:
+        body = {"email": one["email"], "password": one["password"]}
+        token = client.post(LOGIN, json=body).get_json()["access_token"]
+        me = client.get(ME, headers={"Authorization": f"Bearer {token}"})
+        assert one["role"] in me.get_data(as_text=True)
+    assert {one["email"]: one["role"] for one in admins} == ROLES
+    assert "password" not in demo("--json").stdout
+
+
+def test_text_shows_the_passwords_too(demo):
+    first, second, *admins, last = demo().stdout.splitlines()
+
+    assert first == "100 clients created, 0 already there"
+    assert second == "1000 markets created, clients quoted in 499"
+    assert [one.partition(": created, password ")[0] for one in admins] == [
+        "owner@desk.local (owner)",
+        "operator@desk.local (operator)",
+        "viewer@desk.local (viewer)",
+    ]
+    assert all(PASSWORD.fullmatch(one.split()[-1]) for one in admins)
+    assert last == "Note the passwords: they are stored nowhere and not shown again."
+
+
+def test_a_password_is_random_and_in_no_table_line_or_repr(demo, rows, lines):
+    result = demo("--json")
+
+    passwords = {one["password"] for one in told(result)["admins"]}
+    kept = [row.password_hash for row in rows(Admin)]
+    kept += [str(row.details) for row in rows(AuditEvent)]
+    assert len(passwords) == 3
+    assert not any(one in text for one in passwords for text in [*kept, *lines(), result.stderr])
+    assert "hidden" not in repr(seeds.DemoAdmin("owner@desk.local", Role.OWNER, "hidden"))
+
+
+def test_json_is_one_object_with_what_was_made(demo):
+    first, second = told(demo("--json")), told(demo("--json"))
+
+    assert first["clients"] == {"created": 100, "already_there": 0}
+    assert [set(one) for one in first["admins"]] == [{"email", "role", "created", "password"}] * 3
+    assert second == {
+        "admins": [
+            {"email": f"{role}@desk.local", "role": role, "created": False}
+            for role in ("owner", "operator", "viewer")
+        ],
+        "clients": {"created": 0, "already_there": 100},
+        "markets": {"created": 0, "quoted": 0},
+    }
+
+
+def test_an_admin_who_is_there_keeps_the_role_and_is_told_with_it(app, demo, rows):
+    with app.app_context():
+        make_admin(email="viewer@desk.local", role=Role.OPERATOR)
+        db.session.commit()
+
+    admins = told(demo("--json"))["admins"]
+
+    assert admins[-1] == {"email": "viewer@desk.local", "role": "operator", "created": False}
+    assert [row.role for row in rows(Admin, email="viewer@desk.local")] == [Role.OPERATOR]
+
+
+@pytest.mark.own_database
+def test_an_interrupted_run_leaves_whole_clients_and_the_next_one_the_rest(demo, killed_at, rows):
+    stop_killing = killed_at(47)
+    assert demo().exit_code == 1
+    stop_killing()
+    left = len(rows(Client)), len(rows(AuditEvent, event="client.created")), rows(Admin)
+    shown = Counter(row.status for row in rows(Client))
+
+    result = told(demo("--json"))
+
+    assert left == (40, 40, [])
+    assert shown == Counter(one.status for one in seeds.demo_clients()[:40])
+    assert result["clients"] == {"created": 60, "already_there": 40}
+    assert [one["created"] for one in result["admins"]] == [True] * 3
+    assert Counter(row.status for row in rows(Client))[Status.ACTIVE] == 83
+
+
+def test_whose_email_is_taken_is_left_out(client, operator, demo, rows):
+    body = make_body(email="ops@alder-peak-trading.example")
+    client.post("/api/admin/quick-client", json=body, headers=operator)
+
+    result = told(demo("--json"))
+
+    assert result["clients"] == {"created": 99, "already_there": 1}
+    assert len(rows(Client)) == 100
+
+
+def test_a_first_run_makes_no_admins_and_a_second_one_nothing(demo, rows):
+    first = demo("--first-run")
+    second = told(demo("--first-run", "--json"))
+
+    assert first.stdout.splitlines() == [
+        "100 clients created, 0 already there",
+        "1000 markets created, clients quoted in 499",
+    ]
+    assert second == {"admins": [], "clients": NONE, "markets": {"created": 0, "quoted": 0}}
+    assert rows(Admin) == []
+
+
+def test_a_first_run_leaves_a_book_alone_that_has_a_client(client, operator, demo, rows):
+    client.post("/api/admin/quick-client", json=make_body(), headers=operator)
+
+    demo("--first-run")
+
+    assert [row.name for row in rows(Client)] == ["Client Name"]
+
+
+@pytest.mark.parametrize(("words", "shown"), [([], True), (["--json"], False)])
+def test_a_terminal_sees_a_bar_but_never_with_json(app, monkeypatch, capsys, words, shown):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+
+    info = ScriptInfo(create_app=lambda: app)
+    app.cli.main(["seed", "demo", *words], "flask", standalone_mode=False, obj=info)
+
+    text = terminal.getvalue()
+    assert ("100%" in text, seed.ERASE_LINE in text) == (shown, shown)
+    assert "100%" not in capsys.readouterr().out
+    # The bar never stands before a line of the audit trail.
+    assert not re.search(r"%[^\r\n]*\| SUCCESS", text)
+
+
+def test_no_terminal_sees_no_bar(demo):
+    assert "%" not in demo().stderr
+
+
+def test_postgresql_that_is_away_is_a_sentence(variant):
+    elsewhere = variant(SQLALCHEMY_DATABASE_URI="postgresql+psycopg2://u:p@127.0.0.1:1/x")
+
+    result = elsewhere.test_cli_runner().invoke(args=["seed", "demo"])
+
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: PostgreSQL: ")
+
+
+@pytest.mark.own_database
+def test_tables_that_are_not_there_are_a_sentence(app, demo, urls):
+    owner = create_engine(urls["owner"], isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with owner.connect() as connection:
+        connection.execute(text("ALTER TABLE clients RENAME TO elsewhere"))
+        result = demo()
+        connection.execute(text("ALTER TABLE elsewhere RENAME TO clients"))
+
+    assert result.exit_code == 1
+    assert 'Error: PostgreSQL: relation "clients" does not exist' in result.output

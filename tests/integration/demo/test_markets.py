@@ -1,0 +1,63 @@
+from collections import Counter
+
+import pytest
+from sqlalchemy import func, select
+
+from pipelabs.extensions import db
+from pipelabs.models import Client, ClientMarket, Exchange, Market, MarketStatus, TokenPair
+from pipelabs.seeds import demo_clients, ensure_client, ensure_markets
+from pipelabs.seeds.markets import demo_pairs, demo_venues
+from pipelabs.services.client_markets import summary_of
+from tests.factories import ACTOR, make_exchange
+
+
+@pytest.fixture(autouse=True)
+def context(app, rolled_back):
+    with app.app_context():
+        make_exchange()
+        yield
+
+
+def count(model):
+    return db.session.scalar(select(func.count()).select_from(model))
+
+
+def test_there_are_three_hundred_pairs_the_best_known_first():
+    pairs = demo_pairs()
+
+    assert (len(pairs), len(set(pairs))) == (300, 300)
+    assert pairs[0].text == "BTC/USDT"
+
+
+def test_venues_that_are_disabled_are_replaced_by_others():
+    make_exchange("binance", is_enabled=False)
+
+    venues = demo_venues()
+
+    assert len({one.slug for one in venues}) == 25
+    assert "binance" not in {one.slug for one in venues}
+
+
+def test_a_client_is_quoted_in_three_hundred_markets_and_forty_in_a_few():
+    for one in demo_clients():
+        ensure_client(one, ACTOR)
+
+    first, second = ensure_markets(ACTOR), ensure_markets(ACTOR)
+
+    by_client = Counter(db.session.scalars(select(ClientMarket.client_id)))
+    flagship = db.session.scalars(select(Client.id).filter_by(name="Alder Peak Trading")).one()
+    assert (first.created, sum(by_client.values())) == (1_000, first.quoted)
+    assert second == (0, 0)
+    assert by_client.pop(flagship) == 300
+    assert tuple(summary_of(flagship)) == (12, 25)
+    assert len(by_client) == 40
+    assert set(by_client.values()) <= set(range(1, 13))
+    assert count(TokenPair) == 300
+    statuses = Counter(db.session.scalars(select(Market.status)))
+    assert statuses[MarketStatus.HALTED] > 5
+    assert statuses[MarketStatus.DELISTED] > 5
+
+
+def test_who_is_not_there_is_not_quoted():
+    assert ensure_markets(ACTOR).quoted == 0
+    assert count(Exchange) > 100

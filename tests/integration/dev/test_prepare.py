@@ -1,0 +1,67 @@
+import os
+import subprocess
+import sys
+
+import pytest
+from sqlalchemy import NullPool, create_engine, text
+
+from pipelabs import registry
+from tests.factories import PASSWORD
+from tests.paths import ROOT
+
+EXCHANGES = len(registry.known())
+MADE = "1000 markets created, clients quoted in 499"
+NONE = "0 markets created, clients quoted in 0"
+OWNER = "owner@desk.local"
+
+
+@pytest.fixture
+def prepare(urls, worker_id, tmp_path):
+    """Return a runner of what `make run` does before it serves, on an empty database.
+
+    It answers the exit status and what was said, the log aside.
+    """
+    name = f"prepare_{worker_id}"
+    owner = urls["owner"]
+    server = create_engine(owner, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    variables = {
+        "DATABASE_URL": urls["service"].set(database=name),
+        "DATABASE_MIGRATION_URL": owner.set(database=name),
+    }
+    environment = {k: v.render_as_string(hide_password=False) for k, v in variables.items()}
+    environment |= {"SECRET_KEY": os.urandom(32).hex(), "CORS_ORIGINS": ""}
+    environment |= {"AUDIT_LOG_FILE": str(tmp_path / "client_creation.log")}
+
+    def run(*words):
+        ended = subprocess.run(
+            [sys.executable, "-m", "dev.prepare", OWNER, *words],
+            cwd=ROOT,
+            env=os.environ | environment,
+            input=PASSWORD,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        said = [line for line in ended.stdout.splitlines() if not line.startswith("{")]
+        return ended.returncode, said
+
+    with server.connect() as connection:
+        connection.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+        connection.execute(text(f"CREATE DATABASE {name}"))
+        yield run
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+def test_the_first_run_with_a_demo_has_clients_and_the_second_leaves_them(prepare):
+    there = [
+        f"Exchanges: 0 added, 0 updated, {EXCHANGES} unchanged",
+        f"{OWNER}: already there",
+    ]
+
+    answers = [prepare(*words) for words in ([], ["demo"], ["demo"])]
+
+    assert answers == [
+        (0, [f"Exchanges: {EXCHANGES} added, 0 updated, 0 unchanged", f"{OWNER}: created"]),
+        (0, [*there, "100 clients created, 0 already there", MADE]),
+        (0, [*there, "0 clients created, 0 already there", NONE]),
+    ]

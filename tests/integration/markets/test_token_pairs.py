@@ -1,0 +1,102 @@
+import pytest
+from sqlalchemy import select
+
+from pipelabs.errors import Duplicate, InvalidInput, NotFound
+from pipelabs.extensions import db
+from pipelabs.models import AuditEvent, TokenPair
+from pipelabs.models.token_pairs import TokenPairSort
+from pipelabs.services.quoting import add_client_markets
+from pipelabs.services.token_pairs import (
+    create_token_pair,
+    ensure_token_pairs,
+    get_token_pair,
+    list_token_pairs,
+    markets_of,
+)
+from pipelabs.symbols import parse
+from tests.factories import ACTOR, make_client, make_exchange, make_item
+
+SYMBOLS = ["BTC/USDT", "BTC/USDT:USDT", "ETH/BTC", "WBTC/EUR"]
+
+
+@pytest.fixture(autouse=True)
+def context(app, rolled_back):
+    with app.app_context():
+        yield
+
+
+def listed(**asked):
+    filters = {"q": asked.pop("q", "")}
+    return [pair.symbol for pair in list_token_pairs(filters, **asked).rows]
+
+
+def test_a_new_pair_is_recorded():
+    pair = create_token_pair(parse("btc-usdt"), ACTOR)
+
+    noted = db.session.scalars(select(AuditEvent)).one()
+    assert (noted.event, noted.details) == ("token_pair.created", {"symbol": "BTC/USDT"})
+    assert get_token_pair(pair.id).symbol == "BTC/USDT"
+
+
+@pytest.mark.parametrize("symbol", ["BTC/USDT", "BTC/USDT:USDT"])
+def test_a_pair_that_is_there_is_named(symbol):
+    pair = create_token_pair(parse(symbol), ACTOR)
+
+    with pytest.raises(Duplicate) as taken:
+        create_token_pair(parse(symbol), ACTOR)
+
+    assert taken.value.existing == {"symbol": str(pair.id)}
+
+
+def test_a_swap_and_its_spot_pair_are_two():
+    assert len(ensure_token_pairs({parse(one) for one in SYMBOLS})) == 4
+    assert ensure_token_pairs({parse("BTC/USDT"), parse("BTC/USDT:USDT")}) == []
+    assert db.session.query(TokenPair).count() == 4
+
+
+@pytest.mark.parametrize(
+    ("q", "found"),
+    [
+        ("", SYMBOLS),
+        ("btc", SYMBOLS),
+        ("btc-usdt", SYMBOLS[:2]),
+        ("eth_btc", ["ETH/BTC"]),
+        (":usdt", ["BTC/USDT:USDT"]),
+        ("%", []),
+        ("_", []),
+        ("/e", ["WBTC/EUR"]),
+    ],
+)
+def test_a_search_takes_any_spelling(q, found):
+    ensure_token_pairs([parse(one) for one in SYMBOLS])
+
+    assert listed(q=q) == found
+
+
+def test_a_list_is_sorted_either_way_and_paged():
+    for symbol in reversed(SYMBOLS):
+        ensure_token_pairs([parse(symbol)])
+
+    first = list_token_pairs({}, size=3)
+    second = list_token_pairs({}, size=3, cursor=first.next)
+
+    assert [pair.symbol for pair in (*first.rows, *second.rows)] == SYMBOLS
+    assert listed(sort=TokenPairSort.SYMBOL_DOWN) == SYMBOLS[::-1]
+    with pytest.raises(InvalidInput):
+        list_token_pairs({}, cursor=">x")
+
+
+def test_a_pair_shows_its_markets_by_exchange():
+    make_exchange()
+    client = make_client()
+    items = [make_item(exchange=slug) for slug in ("okx", "binance")]
+    rows = add_client_markets(client.id, items, ACTOR)
+
+    found = markets_of(rows[0].token_pair_id)
+
+    assert [market.exchange for market in found] == ["binance", "okx"]
+
+
+def test_a_pair_that_is_not_there_is_not_found():
+    with pytest.raises(NotFound):
+        get_token_pair(make_client().id)

@@ -1,0 +1,88 @@
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import insert
+from sqlalchemy.exc import IntegrityError
+
+from pipelabs.extensions import db
+from pipelabs.models import ClientMarket, Market, TokenPair
+from pipelabs.services.quoting import add_client_markets
+from tests.factories import ACTOR, make_client, make_exchange, make_item
+
+
+@pytest.fixture(autouse=True)
+def context(app, rolled_back):
+    with app.app_context():
+        make_exchange()
+        yield
+
+
+@pytest.fixture
+def row():
+    return add_client_markets(make_client().id, [make_item()], ACTOR)[0]
+
+
+def violated(model, **values):
+    with pytest.raises(IntegrityError) as error, db.session.begin_nested():
+        db.session.execute(insert(model).values(values))
+    return str(error.value).partition('constraint "')[2].partition('"')[0]
+
+
+@pytest.mark.parametrize(
+    ("assets", "constraint"),
+    [
+        (("BTC", "USDT", None), "uq_token_pairs_symbol"),
+        (("BTC", "BTC", None), "ck_token_pairs_assets_differ"),
+        (("btc", "USDT", None), "ck_token_pairs_base_asset_form"),
+        (("BTC", "US/T", None), "ck_token_pairs_quote_asset_form"),
+        (("BTC", "USDT", "A" * 25), "ck_token_pairs_settle_asset_form"),
+    ],
+)
+def test_a_pair_is_two_or_three_assets_and_there_once(row, assets, constraint):
+    names = ("base_asset", "quote_asset", "settle_asset")
+
+    assert violated(TokenPair, **dict(zip(names, assets, strict=True))) == constraint
+
+
+@pytest.mark.parametrize(
+    ("changes", "constraint"),
+    [
+        ({}, "uq_markets_symbol"),
+        ({"exchange": "gate", "exchange_symbol": ""}, "ck_markets_exchange_symbol_length"),
+        ({"exchange": "gate", "price_tick": 0}, "ck_markets_price_tick_positive"),
+        ({"exchange": "gate", "amount_step": -1}, "ck_markets_amount_step_positive"),
+        ({"exchange": "gate", "min_notional": -1}, "ck_markets_min_notional_positive"),
+    ],
+)
+def test_a_market_is_there_once_and_its_amounts_can_be(row, changes, constraint):
+    market = {"token_pair_id": row.token_pair_id, "exchange": "okx", "exchange_symbol": "X"}
+
+    assert violated(Market, **market | changes) == constraint
+
+
+@pytest.mark.parametrize(
+    ("changes", "constraint"),
+    [
+        ({}, "uq_client_markets_market"),
+        ({"spread_target_bps": 0}, "ck_client_markets_spread_target_positive"),
+        ({"daily_volume_target": -1}, "ck_client_markets_daily_volume_positive"),
+        ({"version": 0}, "ck_client_markets_version_positive"),
+    ],
+)
+def test_a_client_is_quoted_once_in_a_market(row, changes, constraint):
+    stored = db.session.get_one(ClientMarket, row.id)
+    other = {} if not changes else {"client_id": make_client(name="Other").id}
+    own = {"id": uuid4(), "client_id": stored.client_id, "market_id": row.market_id}
+
+    assert violated(ClientMarket, **own | other | changes) == constraint
+
+
+def test_all_three_know_symbol_and_exchange(row):
+    stored = db.session.get_one(ClientMarket, row.id)
+
+    assert (stored.symbol, stored.exchange, stored.exchange_symbol, stored.market_status) == (
+        "BTC/USDT",
+        "okx",
+        "BTC-USDT",
+        "trading",
+    )

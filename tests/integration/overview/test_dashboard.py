@@ -1,0 +1,179 @@
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+import time_machine
+
+from pipelabs import audit
+from pipelabs.audit import Attempt
+from pipelabs.audit_events import Event
+from pipelabs.extensions import db
+from pipelabs.models import Client, KeyStage, KeyStatus, Outcome, Status, Tier
+from pipelabs.models.clients import Chain
+from pipelabs.services import dashboard
+from pipelabs.services.api_key_rows import destroy
+from pipelabs.services.clients import change_status, create_client
+from pipelabs.wallets import Wallet
+from tests.factories import (
+    make_actor,
+    make_admin,
+    make_data,
+    make_exchange,
+    make_key,
+    make_said,
+    make_wallet,
+)
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def context(app):
+    """An open context at noon of a day."""
+    with app.app_context(), time_machine.travel(NOON, tick=False):
+        yield
+
+
+def create(actor=None, **changes):
+    wallet = Wallet(Chain.EVM, make_wallet())
+    data = make_data(wallet_address=wallet, email=None, **changes)
+    return create_client(data, actor or make_actor()).client
+
+
+def refuse(outcome, ago=timedelta(), event=Event.CLIENT_CREATE_REFUSED, **facts):
+    with time_machine.travel(NOON - ago, tick=False):
+        audit.refuse(Attempt(event, outcome, 400, facts), make_actor())
+
+
+def test_a_new_installation_has_figures_too(context):
+    found = dashboard.overview()
+
+    assert (found.clients, found.last_24_h.attempts, found.last_7_d.success_rate) == (0, 0, None)
+    assert [count for _, count in found.per_day] == [0] * 30
+    assert (found.last_24_h.p50_ms, found.last_24_h.p95_ms) == (None, None)
+    assert (found.last_7_d.patterns, found.admins, found.events) == ([], [], [])
+
+
+def test_clients_are_counted_by_status_and_by_tier(context):
+    create(tier=Tier.PREMIUM)
+    change_status(create(tier=Tier.BASIC).id, Status.PAUSED, make_actor())
+    create(tier=Tier.BASIC)
+
+    found = dashboard.overview()
+
+    assert found.clients == 3
+    assert found.by_status == dict.fromkeys(Status, 0) | {Status.ACTIVE: 2, Status.PAUSED: 1}
+    assert found.by_tier == dict.fromkeys(Tier, 0) | {Tier.PREMIUM: 1, Tier.BASIC: 2}
+
+
+def test_keys_are_counted_by_status_and_by_what_expires(context, ring):
+    make_exchange()
+    soon = NOON + dashboard.EXPIRING
+    make_key(expires_at=soon)
+    make_key(expires_at=soon + timedelta(seconds=1))
+    make_key(said=make_said(), expires_at=NOON - DAY)
+    kept = {"stage": KeyStage.KEPT, "destroy_at": NOON + DAY}
+    make_key(expires_at=soon, **kept)
+    destroy(make_key(expires_at=soon))
+
+    found = dashboard.overview()
+
+    assert found.keys == 4
+    assert (found.keys_by_status, found.keys_expiring) == (
+        {KeyStatus.UNVERIFIED: 0, KeyStatus.VERIFIED: 3, KeyStatus.QUARANTINED: 1},
+        2,
+    )
+
+
+def test_a_day_begins_and_ends_in_utc(context):
+    midnight = NOON.replace(hour=0)
+    for moment in (midnight - DAY * 29, midnight - timedelta(milliseconds=1), midnight, NOON):
+        with time_machine.travel(moment, tick=False):
+            create()
+    with time_machine.travel(midnight - DAY * 29 - timedelta(milliseconds=1), tick=False):
+        create()
+
+    per_day = dashboard.overview().per_day
+
+    assert [(one.isoformat(), count) for one, count in per_day if count] == [
+        ("2026-10-24", 1),
+        ("2026-11-21", 1),
+        ("2026-11-22", 2),
+    ]
+    assert len(per_day) == 30
+
+
+def test_attempts_are_counted_by_how_they_ended_and_when(context):
+    create()
+    for outcome in Outcome:
+        refuse(outcome if outcome is not Outcome.SUCCESS else Outcome.INVALID, code="x")
+    refuse(Outcome.DUPLICATE, ago=DAY * 2, code="x")
+    refuse(Outcome.ERROR, ago=DAY * 8, code="x")
+    refuse(Outcome.DUPLICATE, event=Event.CLIENT_CREATE_REPLAYED)
+    refuse(Outcome.FORBIDDEN, event=Event.REQUEST_REFUSED)
+
+    found = dashboard.overview()
+
+    results = {"success": 1, "duplicate": 1, "invalid": 2, "limited": 1, "denied": 2, "error": 1}
+    assert found.last_24_h.results == results
+    assert found.last_7_d.results == results | {"duplicate": 2}
+    assert (found.last_24_h.success_rate, found.last_7_d.success_rate) == (0.125, 0.1111)
+
+
+def test_the_most_frequent_refusals_of_each_span_are_told(context):
+    for outcome, ago, facts in [
+        (Outcome.INVALID, DAY * 2, {"code": "invalid_input", "fields": "email"}),
+        (Outcome.INVALID, DAY * 2, {"code": "invalid_input", "fields": "email"}),
+        (Outcome.RATE_LIMITED, DAY / 2, {"code": "rate_limited"}),
+    ]:
+        refuse(outcome, ago=ago, **facts)
+
+    found = dashboard.overview()
+
+    limited = dashboard.Pattern("rate_limited", None, 1)
+    assert found.last_24_h.patterns == [limited]
+    assert found.last_7_d.patterns == [dashboard.Pattern("invalid_input", "email", 2), limited]
+
+
+def test_processing_time_is_that_of_the_clients_created(context):
+    for ms in (1.0, 2.0, 3.0):
+        audit.record(Event.CLIENT_CREATED, make_actor(), client_id=uuid4(), ms=ms)
+    audit.record(Event.CLIENT_STATUS_CHANGED, make_actor(), ms=900.0)
+    with time_machine.travel(NOON - DAY * 2, tick=False):
+        audit.record(Event.CLIENT_CREATED, make_actor(), client_id=uuid4(), ms=10.0)
+
+    found = dashboard.overview()
+
+    assert (found.last_24_h.p50_ms, found.last_24_h.p95_ms) == (2, 2.9)
+    assert (found.last_7_d.p50_ms, found.last_7_d.p95_ms) == (2.5, 8.9)
+
+
+def test_the_busiest_admins_of_the_week_come_first(context):
+    busy, idle = (make_admin(email=f"{name}@desk.local") for name in ("busy", "idle"))
+    make_admin(email="away@desk.local")
+    create(make_actor(admin_id=idle.id, name=idle.email))
+    for _ in range(2):
+        audit.record(Event.ADMIN_SIGNED_IN, make_actor(admin_id=busy.id, name=busy.email))
+
+    found = dashboard.overview().admins
+
+    assert found == [
+        dashboard.Activity(busy.id, "busy@desk.local", 2, 0, NOON),
+        dashboard.Activity(idle.id, "idle@desk.local", 1, 1, NOON),
+    ]
+
+
+def test_the_ten_newest_events_are_told(context):
+    for number in range(11):
+        audit.record(Event.ADMIN_SIGNED_IN, make_actor(request_id=f"request-{number}"))
+
+    events = dashboard.overview().events
+
+    assert [event.request_id for event in events] == [f"request-{10 - n}" for n in range(10)]
+
+
+def test_no_client_is_counted_for_its_attempt_alone(context):
+    audit.record(Event.CLIENT_CREATED, make_actor(), client_id=uuid4())
+
+    assert db.session.query(Client).count() == dashboard.overview().clients == 0

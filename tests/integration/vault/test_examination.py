@@ -1,0 +1,20 @@
+from pipelabs.services.api_key_rights import NOBODY_SAYS, ask
+from pipelabs.xray import Right, Verdict
+from tests.factories import make_credentials
+
+
+def test_a_balance_that_anybody_can_read_proves_nothing(app, venues):
+    asked = len(venues.requests)
+    with app.app_context():
+        said = ask("hyperliquid", make_credentials(), is_testnet=False)
+
+    assert said.rights == NOBODY_SAYS
+    assert len(venues.requests) == asked
+
+
+def test_where_nobody_can_ask_every_right_is_unknown(app):
+    with app.app_context():
+        said = ask("bitmex", make_credentials(), is_testnet=False)
+
+    assert said.rights == NOBODY_SAYS
+    assert said.verdict(Right.WITHDRAW) is Verdict.UNKNOWN

@@ -1,0 +1,194 @@
+"""The vault's promise: while its ring is rotated, killed or twice at once, no read fails."""
+
+import base64
+import os
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager, suppress
+
+import pytest
+from sqlalchemy import func, select, text
+
+from pipelabs.audit_events import Event
+from pipelabs.crypto import derive
+from pipelabs.extensions import db
+from pipelabs.models import AuditEvent, ExchangeAPIKey
+from pipelabs.sealing import Vault
+from pipelabs.services.api_key_rows import get_key, opened
+from pipelabs.services.vault import BATCH
+from pipelabs.vault_ring import KEK_LABEL
+from tests.factories import CANARY, make_client, make_exchange, make_key
+from tests.integration.row_locks import held, waiting
+from tests.paths import ROOT
+from tests.sizes import sized
+from tests.waiting import wait_for
+
+READERS = 4
+
+
+@pytest.fixture
+def hold(app, monkeypatch):
+    """Return a setter of the ring here; it answers what VAULT_KEYS is for the same one."""
+    roots = {version: os.urandom(32) for version in (1, 2)}
+
+    def ring(*versions):
+        vault = Vault({version: derive(roots[version], KEK_LABEL) for version in versions})
+        monkeypatch.setitem(app.extensions, "pipelabs.vault", vault)
+        return ",".join(f"{one}:{base64.b64encode(roots[one]).decode()}" for one in versions)
+
+    ring(1)
+    return ring
+
+
+@pytest.fixture
+def begin(app, hold, urls, tmp_path):
+    """Return a starter of real `flask keys …` processes, by the versions of their ring."""
+    names = {"DATABASE_URL": "service", "DATABASE_MIGRATION_URL": "owner"}
+    environment = os.environ | {
+        **{name: urls[role].render_as_string(hide_password=False) for name, role in names.items()},
+        "SECRET_KEY": app.config["SECRET_KEY"],
+        "AUDIT_LOG_FILE": str(tmp_path / "client_creation.log"),
+    }
+
+    def start(*words, ring=(2, 1)):
+        return subprocess.Popen(
+            [sys.executable, "-m", "flask", "--app", "wsgi", "keys", *words],
+            cwd=ROOT,
+            env=environment | {"VAULT_KEYS": hold(*ring)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return start
+
+
+@pytest.fixture
+def make_rows(app, hold):
+    """Return a maker of so many rows under version 1; it answers their ids, in order."""
+
+    def make(count):
+        with app.app_context():
+            make_exchange()
+            client = make_client()
+            made = [make_key(client, label=f"account {number}").id for number in range(count)]
+            db.session.commit()
+        return sorted(made)
+
+    return make
+
+
+def ended(process):
+    """Return how a process ended, and how many rows it says that it has re-wrapped."""
+    said, complaint = process.communicate(timeout=60)
+    assert process.returncode == 0, complaint
+    # a slow statement is told before it
+    return int(re.findall(r"(\d+) rows re-wrapped", said)[0])
+
+
+def is_well(process):
+    """Return whether a check found every row open."""
+    process.communicate(timeout=60)
+    return process.returncode == 0
+
+
+def per_version(app):
+    with app.app_context():
+        counted = select(ExchangeAPIKey.key_version, func.count()).group_by(text("1"))
+        return dict(db.session.execute(counted).all())
+
+
+def batches(rows):
+    return [int(event.details["rows"]) for event in rows(AuditEvent, event=Event.VAULT_ROTATED)]
+
+
+class Readers:
+    """Threads that open random rows without pause, as requests do, each in its own session."""
+
+    def __init__(self, app, ids):
+        self._app, self._ids, self._over = app, ids, threading.Event()
+        self.reads, self.failed = 0, []
+
+    @contextmanager
+    def reading(self):
+        """Read for as long as the block runs."""
+        threads = [threading.Thread(target=self._read) for _ in range(READERS)]
+        for thread in threads:
+            thread.start()
+        wait_for(lambda: self.reads > READERS)
+        yield
+        seen = self.reads
+        wait_for(lambda: self.reads > seen + READERS)
+        self._over.set()
+        for thread in threads:
+            thread.join()
+
+    def _read(self):
+        while not self._over.is_set():
+            try:
+                with self._app.app_context():
+                    found = opened(get_key(secrets.choice(self._ids)))["api_secret"].text
+            except Exception as error:  # noqa: BLE001 - whatever it is, the read has failed
+                found = repr(error)
+            self.failed += [found] if found != CANARY else []
+            self.reads += 1
+
+
+@pytest.mark.own_database
+@sized(100, 1_000)
+def test_a_rotation_under_load_fails_no_read(app, make_rows, begin, rows, size, record_property):
+    ids = make_rows(size)
+    readers = Readers(app, ids)
+
+    rotation = begin("rotate")
+    with readers.reading():
+        rewrapped = ended(rotation)
+
+    record_property("reads", readers.reads)
+    record_property("failed", len(readers.failed))
+    assert readers.failed == []
+    assert rewrapped == size
+    assert per_version(app) == {2: size}
+    assert sum(batches(rows)) == size
+    assert is_well(begin("check", ring=(2,)))
+
+
+@pytest.mark.own_database
+@sized(BATCH + 50, 2 * BATCH)
+def test_a_rotation_killed_half_way_is_ended_by_the_next(app, make_rows, begin, rows, size):
+    ids = make_rows(size)
+    with held(app, ids[-1]):
+        rotation = begin("rotate")
+        wait_for(lambda: waiting(app))
+        rotation.send_signal(signal.SIGKILL)
+        rotation.communicate()
+    left = per_version(app)
+
+    rewrapped = ended(begin("rotate"))
+
+    assert left == {2: BATCH, 1: size - BATCH}
+    assert rewrapped == size - BATCH
+    assert per_version(app) == {2: size}
+    assert batches(rows) == [BATCH, size - BATCH]
+    assert is_well(begin("check", ring=(2,)))
+
+
+@pytest.mark.own_database
+@sized(BATCH + 50, 2 * BATCH)
+def test_two_rotations_at_once_do_each_row_once(app, make_rows, begin, rows, size):
+    ids = make_rows(size)
+
+    with held(app, ids[0]):
+        both = [begin("rotate") for _ in range(2)]
+        wait_for(lambda: waiting(app))
+        with suppress(TimeoutError):  # the first one waits for three seconds and no longer
+            wait_for(lambda: waiting(app) == 2, 2)
+    rewrapped = [ended(rotation) for rotation in both]
+
+    assert sum(rewrapped) == sum(batches(rows)) == size
+    assert per_version(app) == {2: size}
+    assert is_well(begin("check", ring=(2,)))

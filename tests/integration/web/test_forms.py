@@ -1,0 +1,22 @@
+import pytest
+
+from pipelabs.errors import InvalidInput
+from pipelabs.schemas.clients import ClientIn
+from pipelabs.web import forms
+
+
+def test_a_parameter_that_is_sent_twice_is_refused(app):
+    with app.test_request_context("/?name=a&name=b"), pytest.raises(InvalidInput) as refused:
+        forms.query(ClientIn)
+
+    assert refused.value.fields == {"name": ["Give this parameter once."]}
+
+
+def test_a_field_of_a_form_that_is_sent_twice_is_refused(app):
+    with (
+        app.test_request_context("/", method="POST", data={"name": ["a", "b"]}),
+        pytest.raises(InvalidInput) as refused,
+    ):
+        forms.posted(ClientIn, "admin/clients/new.html")
+
+    assert refused.value.fields == {"name": ["Sent more than once."]}

@@ -1,0 +1,5 @@
+"""Real gunicorns, which need the servers that `make test` starts."""
+
+from tests import servers
+
+servers.require()

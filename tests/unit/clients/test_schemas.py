@@ -1,0 +1,183 @@
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from marshmallow import ValidationError
+
+from pipelabs.models import Client, Status, Tier
+from pipelabs.models.clients import Chain
+from pipelabs.schemas.clients import ClientIn, ClientOut, ClientPatch, ClientsQuery, ClientSummary
+from pipelabs.wallets import Wallet
+from tests.factories import WALLET, make_body
+from tests.sizes import sized
+
+FIELDS = ["name", "wallet_address", "email", "tier", "notes"]
+TEXTS = st.text(st.characters(exclude_categories=()))
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | TEXTS
+VALUES = st.recursive(
+    LEAVES, lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner), max_leaves=8
+)
+BODIES = st.dictionaries(st.sampled_from(FIELDS) | TEXTS, VALUES) | st.fixed_dictionaries(
+    {"name": TEXTS, "wallet_address": st.just(WALLET)},
+    optional={"email": st.emails() | TEXTS, "tier": st.sampled_from(Tier) | TEXTS, "notes": TEXTS},
+)
+
+SUMMARY = {
+    "id": "00000000-0000-0000-0000-000000000007",
+    "name": "Acme",
+    "wallet_address": WALLET,
+    "email": None,
+    "tier": "Basic",
+    "status": "paused",
+    "created_at": "2026-01-02T03:04:05.006Z",
+}
+
+
+@pytest.fixture
+def acme():
+    return Client(
+        id=UUID(int=7),
+        name="Acme",
+        wallet_address=WALLET,
+        chain=Chain.EVM,
+        email=None,
+        tier=Tier.BASIC,
+        status=Status.PAUSED,
+        notes="a\nb",
+        settings={"mm": {"spread": 1}},
+        version=3,
+        created_at=datetime(2026, 1, 2, 3, 4, 5, 6_000, UTC),
+        updated_at=datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC),
+    )
+
+
+def refusals(body):
+    with pytest.raises(ValidationError) as caught:
+        ClientIn().load(body)
+    return caught.value.messages_dict
+
+
+def test_a_whole_body_loads_clean():
+    body = make_body(name=" Acme  Ltd ", email="A@B.de", tier="basic", notes="a\r\nb")
+
+    assert ClientIn().load(body) == {
+        "name": "Acme Ltd",
+        "wallet_address": Wallet(Chain.EVM, WALLET),
+        "email": "a@b.de",
+        "tier": Tier.BASIC,
+        "notes": "a\nb",
+    }
+
+
+@pytest.mark.parametrize("optional", [{}, {"email": None, "tier": None, "notes": None}])
+def test_absent_and_null_load_as_the_same_defaults(optional):
+    loaded = ClientIn().load({"name": "Acme", "wallet_address": WALLET} | optional)
+
+    assert loaded == {
+        "name": "Acme",
+        "wallet_address": Wallet(Chain.EVM, WALLET),
+        "email": None,
+        "tier": Tier.STANDARD,
+        "notes": "",
+    }
+
+
+@pytest.mark.parametrize("body", [{}, {"name": None, "wallet_address": None}])
+def test_name_and_wallet_are_required(body):
+    assert refusals(body) == {
+        "name": ["This field is required."],
+        "wallet_address": ["This field is required."],
+    }
+
+
+@pytest.mark.parametrize("field", ["email", "tier"])
+def test_an_empty_text_is_not_an_absent_one(field):
+    assert list(refusals(make_body(**{field: ""}))) == [field]
+
+
+def test_all_wrong_fields_are_told_at_once():
+    body = {"name": "<b>", "wallet_address": "x", "email": "a", "tier": "Gold", "notes": "\0"}
+
+    assert set(refusals(body)) == set(body)
+
+
+@pytest.mark.parametrize("value", [None, 1, "a"])
+@pytest.mark.parametrize(
+    "name", ["extra", "id", "status", "settings", "created_by", "Name", "name ", "", "\ud800"]
+)
+def test_an_unknown_member_is_named_whatever_its_value(name, value):
+    assert refusals(make_body(**{name: value})) == {name: ["There is no such field."]}
+
+
+def test_loading_leaves_the_body_as_it_was():
+    body = make_body(email=None, name=" Acme ")
+
+    ClientIn().load(body)
+
+    assert body == make_body(email=None, name=" Acme ")
+
+
+def test_every_field_of_the_form_has_a_label():
+    labels = {name: field.metadata.get("label") for name, field in ClientIn().fields.items()}
+
+    assert all(labels.values())
+
+
+def test_the_summary_is_what_the_specification_shows_in_its_order(acme):
+    answered = ClientSummary().dump(acme)
+
+    assert list(answered.items()) == list(SUMMARY.items())
+
+
+def test_a_client_is_shown_with_all_its_fields(acme):
+    assert ClientOut().dump(acme) == SUMMARY | {
+        "chain": "evm",
+        "notes": "a\nb",
+        "settings": {"mm": {"spread": 1}, "token_pairs": []},
+        "version": 3,
+        "updated_at": "2026-02-03T04:05:06.000Z",
+    }
+
+
+@sized(300, 10_000)
+def test_any_body_is_loaded_whole_or_refused_with_a_sentence_for_a_field(size):
+    settings(max_examples=size, deadline=None, database=None)(given(BODIES)(loads_or_refuses))()
+
+
+def loads_or_refuses(body):
+    refused = ClientIn().validate(body)
+    if refused:
+        assert all(isinstance(one, str) for sentences in refused.values() for one in sentences)
+        return
+    found = ClientIn().load(body)
+    assert set(body) <= set(found) == set(FIELDS)
+    assert found["wallet_address"].address == WALLET
+
+
+def test_a_patch_has_what_was_sent_and_null_empties():
+    assert ClientPatch().load({}) == {}
+    assert ClientPatch().load({"name": " A  B "}) == {"name": "A B"}
+    assert ClientPatch().load({"email": None, "notes": None}) == {"email": None, "notes": ""}
+
+
+@pytest.mark.parametrize(
+    ("body", "wrong"),
+    [
+        ({"name": None, "tier": None}, {"name", "tier"}),
+        ({"name": "", "email": ""}, {"name", "email"}),
+        ({"wallet_address": WALLET, "status": "paused"}, {"wallet_address", "status"}),
+        ({"version": 1, "settings": {}}, {"version", "settings"}),
+    ],
+)
+def test_a_patch_names_every_wrong_field(body, wrong):
+    assert set(ClientPatch().validate(body)) == wrong
+
+
+def test_a_list_is_asked_for_newest_first_unless_told_otherwise():
+    plain = ClientsQuery().load({})
+    told = ClientsQuery().load({"tier": "basic", "sort": "-NAME", "q": " x "})
+
+    assert plain == {"sort": "-created_at", "q": "", "size": 50}
+    assert (told["sort"], told["q"], told["tier"]) == ("-name", "x", "Basic")

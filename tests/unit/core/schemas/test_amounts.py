@@ -1,0 +1,34 @@
+from decimal import Decimal
+
+import pytest
+from marshmallow import ValidationError
+
+from pipelabs.schemas.amounts import Amount
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        (1, 'Must be a decimal as text, such as "0.5".'),
+        (0.5, 'Must be a decimal as text, such as "0.5".'),
+        (True, 'Must be a decimal as text, such as "0.5".'),
+        ("1e3", "plain digits"),
+        ("-1", "plain digits"),
+        ("NaN", "plain digits"),
+        ("Infinity", "plain digits"),
+        ("٣", "plain digits"),
+        (".5", "plain digits"),
+        ("1" * 21, "at most 20 before the point"),
+        ("0." + "1" * 19, "18 after it"),
+        ("0", "Must be more than 0."),
+        ("0.000", "Must be more than 0."),
+        ("10.1", "Must be at most 10."),
+    ],
+)
+def test_what_cannot_be_stored_exactly_is_told_why(value, sentence):
+    with pytest.raises(ValidationError, match=sentence):
+        Amount(is_positive=True, most=Decimal(10)).deserialize(value)
+
+
+def test_no_amount_is_none():
+    assert Amount().serialize("a", {"a": None}) is None

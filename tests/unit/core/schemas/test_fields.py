@@ -1,0 +1,538 @@
+import sys
+import unicodedata
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta, timezone
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from marshmallow import ValidationError
+
+from pipelabs.models import Tier
+from pipelabs.models.clients import Chain
+from pipelabs.schemas.clients import WalletAddress
+from pipelabs.schemas.fields import Choice, EmailAddress, Password, PlainText, When, refuse_markup
+from pipelabs.wallets import Wallet
+from tests.factories import WALLET
+
+NAME = PlainText(required=True, least=1, most=255)
+NOTES = PlainText(most=1_000, lines=True)
+EMAIL = EmailAddress(required=True)
+TIER = Choice(Tier, required=True)
+PASSWORD = Password(required=True)
+WALLET_ADDRESS = WalletAddress(required=True)
+TEXTS = [NAME, NOTES, EMAIL, TIER, PASSWORD, WALLET_ADDRESS]
+NAMES_OF_TEXTS = ["name", "notes", "email", "tier", "password", "wallet"]
+LONGEST_LABEL = "x" * 63
+EMAIL_254 = f"a@{LONGEST_LABEL}.{LONGEST_LABEL}.{LONGEST_LABEL}.{'x' * 56}.com"
+SMILE = "\N{GRINNING FACE}"
+
+
+def refusal(field, value):
+    with pytest.raises(ValidationError) as caught:
+        field.deserialize(value)
+    [sentence] = caught.value.messages
+    return sentence
+
+
+@pytest.mark.parametrize("value", [True, 0, 1.5, [], ["a"], {}, {"a": "b"}, b"a"], ids=repr)
+@pytest.mark.parametrize("field", TEXTS, ids=NAMES_OF_TEXTS)
+def test_what_is_not_text_is_refused_and_never_coerced(field, value):
+    assert refusal(field, value) == "Must be text."
+
+
+@pytest.mark.parametrize("field", TEXTS, ids=NAMES_OF_TEXTS)
+def test_null_is_no_value_of_a_field(field):
+    assert refusal(field, None) == "This field is required."
+
+
+# White space and normal form
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("  Acme  ", "Acme"),
+        ("Acme  Ltd", "Acme Ltd"),
+        ("\xa0Acme\xa0\xa0Ltd\xa0", "Acme Ltd"),
+        ("Acme \N{EM SPACE}\N{IDEOGRAPHIC SPACE} Ltd", "Acme Ltd"),
+        ("Cafe\N{COMBINING ACUTE ACCENT}", "Café"),
+        ("\N{ANGSTROM SIGN}", "\xc5"),
+        ("\N{FULLWIDTH LATIN CAPITAL LETTER A}\N{LATIN SMALL LIGATURE FI}",) * 2,
+        ("None", "None"),
+        ("=1+1", "=1+1"),
+    ],
+)
+def test_a_name_is_trimmed_composed_and_single_spaced(typed, kept):
+    assert NAME.deserialize(typed) == kept
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("first\nsecond", "first\nsecond"),
+        ("first\r\n\r\nsecond", "first\n\nsecond"),
+        ("\n\n first  line \n second\r\n", "first  line \n second"),
+        ("a\xa0b", "a\xa0b"),
+        ("Cafe\N{COMBINING ACUTE ACCENT}", "Café"),
+        ("", ""),
+        (" \xa0\n", ""),
+    ],
+)
+def test_notes_keep_their_lines(typed, kept):
+    assert NOTES.deserialize(typed) == kept
+
+
+@pytest.mark.parametrize(
+    "blank",
+    [
+        "",
+        "   ",
+        "\xa0",
+        "\N{IDEOGRAPHIC SPACE}",
+        "\N{BRAILLE PATTERN BLANK}",
+        "\N{HANGUL FILLER}",
+        "\N{HALFWIDTH HANGUL FILLER}",
+        "\N{HANGUL CHOSEONG FILLER}",
+        "\N{COMBINING ACUTE ACCENT}",
+        "\N{VARIATION SELECTOR-16}",
+    ],
+)
+def test_a_name_of_blanks_is_empty(blank):
+    assert refusal(NAME, blank) == "Must not be empty."
+
+
+# Lengths of texts
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        pytest.param(NAME, "x", id="shortest name"),
+        pytest.param(NAME, "x" * 255, id="longest name"),
+        pytest.param(NAME, SMILE * 255, id="code points beyond the BMP"),
+        pytest.param(NOTES, "x" * 1_000, id="longest notes"),
+        pytest.param(NOTES, SMILE * 1_000, id="notes of code points beyond the BMP"),
+    ],
+)
+def test_a_text_may_be_as_long_as_its_limit_in_code_points(field, text):
+    assert field.deserialize(text) == text
+
+
+@pytest.mark.parametrize(
+    ("field", "typed", "length"),
+    [
+        pytest.param(NAME, "e\N{COMBINING ACUTE ACCENT}" * 255, 255, id="composed"),
+        pytest.param(NAME, "a" + " " * 900 + "b", 3, id="collapsed"),
+        pytest.param(NOTES, "x\r\n" * 500, 999, id="CRLF"),
+        pytest.param(NAME, " " * 1_200 + "a", 1, id="trimmed name"),
+        pytest.param(NOTES, "a" + "\n" * 5_000, 1, id="trimmed notes"),
+    ],
+)
+def test_the_length_is_counted_after_cleaning(field, typed, length):
+    assert len(field.deserialize(typed)) == length
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "sentence"),
+    [
+        pytest.param(NAME, "x" * 256, "1 to 255 characters; this has 256.", id="name"),
+        pytest.param(NAME, SMILE * 256, "1 to 255 characters; this has 256.", id="emoji"),
+        pytest.param(NAME, "x" * 9_999, "1 to 255 characters; this has 9999.", id="long name"),
+        pytest.param(NOTES, "x" * 1_001, "0 to 1000 characters; this has 1001.", id="notes"),
+    ],
+)
+def test_a_longer_text_is_told_both_limits_and_its_length(field, text, sentence):
+    assert refusal(field, text) == f"Must have {sentence}"
+
+
+# Characters of texts
+
+
+@pytest.mark.parametrize(
+    ("character", "told"),
+    [
+        ("\0", "U+0000"),
+        ("\a", "U+0007"),
+        ("\t", "U+0009"),
+        ("\n", "U+000A"),
+        ("\r", "U+000D"),
+        ("\x1b", "U+001B"),
+        ("\x1c", "U+001C"),
+        ("\x7f", "U+007F"),
+        ("\x85", "U+0085"),
+        ("\x9b", "U+009B"),
+        ("\xad", "U+00AD, SOFT HYPHEN"),
+        ("\u061c", "U+061C, ARABIC LETTER MARK"),
+        ("\u180e", "U+180E, MONGOLIAN VOWEL SEPARATOR"),
+        ("\u200b", "U+200B, ZERO WIDTH SPACE"),
+        ("\u200e", "U+200E, LEFT-TO-RIGHT MARK"),
+        ("\u2028", "U+2028, LINE SEPARATOR"),
+        ("\u2029", "U+2029, PARAGRAPH SEPARATOR"),
+        ("\u202a", "U+202A, LEFT-TO-RIGHT EMBEDDING"),
+        ("\u202e", "U+202E, RIGHT-TO-LEFT OVERRIDE"),
+        ("\u2060", "U+2060, WORD JOINER"),
+        ("\u2066", "U+2066, LEFT-TO-RIGHT ISOLATE"),
+        ("\u2069", "U+2069, POP DIRECTIONAL ISOLATE"),
+        ("\ufeff", "U+FEFF, ZERO WIDTH NO-BREAK SPACE"),
+        ("\ue000", "U+E000"),
+        ("\U00100000", "U+100000"),
+        ("\u0378", "U+0378"),
+        ("\ufffe", "U+FFFE"),
+        ("\U0010ffff", "U+10FFFF"),
+        ("\ud800", "U+D800"),
+        ("\udfff", "U+DFFF"),
+        ("\U000e0041", "U+E0041, TAG LATIN CAPITAL LETTER A"),
+    ],
+)
+def test_characters_that_no_text_may_hold_are_named(character, told):
+    sentence = refusal(NAME, f"Ac{character}me")
+
+    assert sentence.startswith(f"Character 3 is not allowed: {told}")
+
+
+@pytest.mark.parametrize("text", ["\0Acme", "Acme\0", "\0", "Acme\n", "\u202e" * 300])
+def test_a_forbidden_character_is_refused_and_never_trimmed(text):
+    assert "is not allowed: U+" in refusal(NAME, text)
+
+
+@pytest.mark.parametrize("character", ["\0", "\t", "\v", "\f", "\r", "\x85", "\u2028"])
+def test_notes_take_no_other_control_than_the_line_break(character):
+    assert f"U+{ord(character):04X}" in refusal(NOTES, f"first\n{character}second")
+
+
+@pytest.mark.parametrize("field", [EMAIL, PASSWORD, WALLET_ADDRESS])
+@pytest.mark.parametrize("character", ["\0", "\n", "\u202e", "\u200b", "\ud800"])
+def test_the_other_texts_refuse_the_same_characters(field, character):
+    assert f"U+{ord(character):04X}" in refusal(field, f"a{character}@example.com")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\N{WOMAN}\u200d\N{PERSONAL COMPUTER}",
+        "\N{HEAVY BLACK HEART}\N{VARIATION SELECTOR-16}\u200d\N{FIRE}",
+        "\N{WAVING WHITE FLAG}\N{VARIATION SELECTOR-16}\u200d\N{RAINBOW}",
+        "\N{RUNNER}\N{EMOJI MODIFIER FITZPATRICK TYPE-4}\u200d\N{FEMALE SIGN}",
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",  # Persian: I want
+        "\u0915\u094d\u200d\u0937",  # Devanagari: a half letter
+        "\N{REGIONAL INDICATOR SYMBOL LETTER D}\N{REGIONAL INDICATOR SYMBOL LETTER E}",
+        "\u0634\u0631\u06a9\u062a \u05d7\u05d1\u05e8\u05d4",
+        "\u6728\u6751 Trading",
+    ],
+)
+def test_joiners_in_words_and_emoji_are_kept(text):
+    assert NAME.deserialize(text) == NOTES.deserialize(text) == text
+
+
+@pytest.mark.parametrize("field", [NAME, NOTES])
+@pytest.mark.parametrize("text", ["\u200d", "\u200da", "a\u200c", "a \u200d b", "a \u200db"])
+def test_a_joiner_that_joins_nothing_visible_is_refused(field, text):
+    assert "ZERO WIDTH" in refusal(field, text)
+
+
+# Markup in texts
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("<b>", "<b>"),
+        ("a <b>bold move", "<b>"),
+        ("a</b>", "</b>"),
+        ("<br/>", "<br/>"),
+        ("<SCRIPT>alert(1)</SCRIPT>", "<SCRIPT>"),
+        ("<ScRiPt src=//x.test>", "<ScRiPt src=//x.test>"),
+        ("<img src=x onerror=alert(1)>", "<img src=x onerror=alert(1)>"),
+        ('Acme"><svg/onload=alert(1)>', "<svg/onload=alert(1)>"),
+        ("<x-y>", "<x-y>"),
+        ("<<b>>", "<b>"),
+        ("<3 <b>", "<b>"),
+        ("&<b>", "<b>"),
+        ("&lt;<i>", "<i>"),
+        ("O'Brien <obrien@x.io>", "<obrien@x.io>"),
+        ("<!-- hidden -->", "<!-- hidden -->"),
+        ("a<!--", "<!--"),
+        ("<!DOCTYPE html>", "<!DOCTYPE html>"),
+        ("<!doctype", "<!doctype"),
+        ("<![CDATA[x]]>", "<![CDATA[x]]>"),
+        ('<?xml version="1.0"?>', '<?xml version="1.0"?>'),
+        ("<?php", "<?php"),
+    ],
+)
+@pytest.mark.parametrize("field", [NAME, NOTES])
+def test_markup_is_refused_and_quoted(field, text, found):
+    assert refusal(field, text) == f"HTML is not taken here; found {found}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["<img src=x onerror=alert(1)//", "<svg/onload=alert(1)", 'a <a href="javascript:alert(1)"'],
+    ids=["unquoted", "slash", "quoted"],
+)
+def test_a_tag_with_attributes_is_markup_even_if_it_never_ends(text):
+    assert refusal(NAME, text).startswith("HTML is not taken here; found <")
+
+
+def test_the_quote_of_a_long_tag_is_cut():
+    assert len(refusal(NOTES, f"<a href={'x' * 900}>")) < 110
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<3",
+        "</3",
+        "<10k",
+        "<-",
+        "<>",
+        "a < b",
+        "a<b",
+        "x<y",
+        "x<y and y<z",
+        'if a<b, then "c"',
+        "x > y",
+        "5<6>4",
+        "< b>",
+        "i <3 AT&T & <10k",
+        "AT&T",
+        "&",
+        "&amp;",
+        "&lt;b&gt;",
+        "&#60;b&#62; <3",
+        "&amp <3 &copy; &notanentity;",
+        "\"a\" <3 'b'",
+        "{{7*7}} ${7*7} <%= 7*7 %>",
+        f"{SMILE} <3 {SMILE}",
+        "\N{FULLWIDTH LESS-THAN SIGN}b\N{FULLWIDTH GREATER-THAN SIGN}",
+        "<\u0431>",
+        "<" * 255,
+    ],
+)
+def test_text_without_a_tag_is_kept_as_typed(text):
+    assert NAME.deserialize(text) == NOTES.deserialize(text) == text
+
+
+class Tags(HTMLParser):
+    """The standard library's opinion: does the text have a tag, a comment or a declaration?"""
+
+    found = False
+
+    def handle_starttag(self, tag, attrs):
+        self.found = True
+
+    handle_startendtag = handle_starttag
+
+
+@settings(deadline=None, max_examples=300, derandomize=True)
+@given(st.text(st.sampled_from("<>&;/!?-=ab3 '\"")) | st.text(st.characters()))
+def test_what_a_name_is_stored_as_has_no_tag_and_loads_as_itself(typed):
+    try:
+        kept = NAME.deserialize(typed)
+    except ValidationError:
+        return
+
+    judge = Tags()
+    judge.feed(kept)
+    assert not judge.found
+    assert kept == NAME.deserialize(kept) == " ".join(unicodedata.normalize("NFC", typed).split())
+
+
+# E-mail addresses
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("a@b.de", "a@b.de"),
+        ("Anna.Lee+Desk@Example.COM", "anna.lee+desk@example.com"),
+        ("  a@b.de ", "a@b.de"),
+        ("o'brien@b.de", "o'brien@b.de"),
+        ("a@desk.local", "a@desk.local"),
+        ("a@x.test", "a@x.test"),
+        ("a@sub.example.com", "a@sub.example.com"),
+        ("A@XN--BCHER-KVA.DE", "a@xn--bcher-kva.de"),
+        pytest.param("x" * 64 + "@b.de", "x" * 64 + "@b.de", id="local part of 64"),
+        pytest.param(f"a@{LONGEST_LABEL}.de", f"a@{LONGEST_LABEL}.de", id="label of 63"),
+        pytest.param(EMAIL_254, EMAIL_254, id="254"),
+        pytest.param(f" {EMAIL_254.upper()} ", EMAIL_254, id="254 and spaces"),
+    ],
+)
+def test_an_email_address_is_trimmed_and_folded(typed, kept):
+    assert EMAIL.deserialize(typed) == kept
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "",
+        " ",
+        "a",
+        "a@",
+        "@b",
+        "a@b",
+        "a b@c.de",
+        "a@b c.de",
+        "a@b..de",
+        "a@b.de.",
+        ".a@b.de",
+        "a.@b.de",
+        "a..b@b.de",
+        "a@b@c.de",
+        "a@@b.de",
+        "a@-b.de",
+        "a@b-.de",
+        "a@b_c.de",
+        "a@[127.0.0.1]",
+        "a@127.0.0.1",
+        '"a b"@c.de',
+        "Anna <a@b.de>",
+        "a@b.de, c@d.de",
+        "mailto:a@b.de",
+        "' OR 1=1--",
+        "a@xn--",
+        "a@xn--zzzzzz.de",
+        pytest.param("x" * 65 + "@b.de", id="local part of 65"),
+        pytest.param(f"a@x{LONGEST_LABEL}.de", id="label of 64"),
+    ],
+)
+def test_what_is_no_email_address_is_refused(typed):
+    assert refusal(EMAIL, typed) == "This is not an e-mail address."
+
+
+@pytest.mark.parametrize(
+    "typed", ["\xe9@b.de", "a@b\xfccher.de", "\N{KELVIN SIGN}@b.de", "a@b\N{FULLWIDTH FULL STOP}de"]
+)
+def test_an_address_beyond_ascii_is_told_the_way_out(typed):
+    assert "xn--" in refusal(EMAIL, typed)
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        pytest.param(EMAIL_254.replace("a@", "ab@"), id="255"),
+        pytest.param("a" * 200_000 + "@b.de", id="200,005"),
+    ],
+)
+def test_a_longer_address_is_told_the_limit(typed):
+    assert refusal(EMAIL, typed) == "An e-mail address has at most 254 characters."
+
+
+# Choices
+
+
+@pytest.mark.parametrize("typed", ["Premium", "premium", "PREMIUM", " pReMiUm "])
+def test_a_choice_is_matched_without_case(typed):
+    assert TIER.deserialize(typed) is Tier.PREMIUM
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "",
+        " ",
+        "Gold",
+        "Premium\0",
+        "Pre mium",
+        "\tPremium",
+        "Tier.PREMIUM",
+        "'; SELECT 1--",
+        "PREM\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}UM",
+    ],
+)
+def test_another_choice_is_told_all_choices_and_never_falls_back(typed):
+    assert refusal(TIER, typed) == "Must be one of: Basic, Standard, Premium, Enterprise."
+
+
+@pytest.mark.parametrize("value", [Tier.PREMIUM, "Premium"])
+def test_a_choice_is_answered_by_its_value(value):
+    answered = TIER.serialize("tier", {"tier": value})
+
+    assert (type(answered), answered) == (str, "Premium")
+
+
+# Passwords
+
+
+@pytest.mark.parametrize("typed", [" a ", "x" * 128, SMILE * 128, "<b>", "e\u0301"])
+def test_a_password_is_taken_as_typed(typed):
+    assert PASSWORD.deserialize(typed) == typed
+
+
+@pytest.mark.parametrize("length", [0, 129, 200_000])
+def test_a_password_that_would_not_be_hashed_is_told_its_limits(length):
+    sentence = refusal(PASSWORD, "x" * length)
+
+    assert sentence == f"Must have 1 to 128 characters; this has {length}."
+
+
+# Times
+
+
+@pytest.mark.parametrize(
+    ("moment", "answered"),
+    [
+        (datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), "2026-01-02T03:04:05.000Z"),
+        (datetime(2026, 1, 2, 3, 4, 5, 6_999, tzinfo=UTC), "2026-01-02T03:04:05.006Z"),
+        (datetime(2026, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC), "2026-12-31T23:59:59.999Z"),
+        (
+            datetime(2026, 1, 2, 3, 4, tzinfo=timezone(timedelta(hours=5, minutes=30))),
+            "2026-01-01T21:34:00.000Z",
+        ),
+        (None, None),
+    ],
+)
+def test_a_time_is_answered_in_utc_to_the_millisecond(moment, answered):
+    assert When().serialize("at", {"at": moment}) == answered
+
+
+# Wallet addresses
+
+
+@pytest.mark.parametrize(
+    "typed", [WALLET, WALLET.lower(), f"  {WALLET} ", f"0x{WALLET[2:].upper()}"]
+)
+def test_a_wallet_loads_in_its_one_form(typed):
+    assert WALLET_ADDRESS.deserialize(typed) == Wallet(Chain.EVM, WALLET)
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("0xWalletAddress", "documentation's placeholder"),
+        ("0x" + "0" * 40, "zero address"),
+        ("0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAeD", "all lower case skips this check"),
+        (WALLET[:-1], "this has 39 digits"),
+        ("", "Unsupported address"),
+        pytest.param("x" * 200_000, "Unsupported address", id="long"),
+    ],
+)
+def test_what_is_no_wallet_is_told_why_in_one_sentence(typed, told):
+    assert told in refusal(WALLET_ADDRESS, typed)
+
+
+def test_a_pasted_key_is_not_repeated():
+    key = "ab" * 32
+
+    assert key not in refusal(WALLET_ADDRESS, key)
+
+
+def is_refused(text):
+    try:
+        refuse_markup(text)
+    except ValidationError:
+        return True
+    return False
+
+
+def test_markup_is_told_from_text_by_many_threads_at_once():
+    texts = ["a <3 b", "<b>x</b>"] * 400
+    switching = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+
+    with ThreadPoolExecutor(16) as pool:
+        found = list(pool.map(is_refused, texts))
+    sys.setswitchinterval(switching)
+
+    assert found == [False, True] * 400
