@@ -2,7 +2,6 @@
 
 import ast
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,13 +13,6 @@ ROOT = Path(__file__).parents[1]
 CODE = sorted((ROOT / "pipelabs").rglob("*.py"))
 LONGEST_FUNCTION = 30
 LONGEST_FILE = 230
-DOCUMENTS = {
-    "README.md",
-    "CHANGELOG.md",
-    "docs/operating.md",
-    "docs/decisions.md",
-    "docs/security.md",
-}
 NO_TEST_OF_THEIR_OWN = {
     "pipelabs/__init__.py": "every test makes the application",
     "pipelabs/audit_events.py": "lists",
@@ -65,17 +57,6 @@ NO_TEST_OF_THEIR_OWN = {
     "pipelabs/xray/findings.py": "tests/xray/test_rights.py",
     "pipelabs/xray/report.py": "tests/xray/test_examine.py",
 }
-
-
-def tracked(*patterns):
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", *patterns],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return set(listed.stdout.split())
 
 
 def views(app):
@@ -174,10 +155,6 @@ def test_every_module_has_its_test():
     without = {module for module, test in expected.items() if not test.exists()}
 
     assert without == set(NO_TEST_OF_THEIR_OWN)
-
-
-def test_there_are_no_other_documents():
-    assert tracked("*.md") <= DOCUMENTS
 
 
 def test_every_setting_is_in_the_table_of_settings():
