@@ -62,7 +62,7 @@ def test_every_setting_is_in_the_table_of_settings():
             r'(?:env|number|listed|database_url)\(\s*"([A-Z_]+)"', Path(config.__file__).read_text()
         )
     )
-    table = (ROOT / "docs/operating.md").read_text()
+    table = (ROOT / "docs/reference/settings.md").read_text()
 
     assert {name for name in read if f"`{name}`" not in table} == set()
 
