@@ -69,16 +69,16 @@ def seed_demo(first_run: bool, as_json: bool) -> None:  # noqa: FBT001 - click p
     with in_a_sentence():
         with unit_of_work():
             exchanges.ensure_exchanges(actor)
-        demo = [] if first_run and seeds.has_clients() else seeds.demo_clients()
-        created = _seed_clients(demo, actor, is_shown=not as_json)
-        if demo:
+        book = [] if first_run and seeds.has_clients() else seeds.demo_clients()
+        created = _seed_clients(book, actor, is_shown=not as_json)
+        if book:
             with unit_of_work():
                 markets = seeds.ensure_markets(actor)
         if not first_run:
             # Last, so that nothing can go wrong between a password and its being printed.
             with unit_of_work():
                 made = seeds.ensure_admins(actor)
-    clients = {"created": created, "already_there": len(demo) - created}
+    clients = {"created": created, "already_there": len(book) - created}
     click.echo((_as_json if as_json else _as_text)(made, clients, markets))
 
 
@@ -94,15 +94,15 @@ def _seed(email: str, role: Role, password: str, *, is_reset: bool) -> str:
     return "password reset, sessions ended"
 
 
-def _seed_clients(demo: Sequence[DemoClient], actor: Actor, *, is_shown: bool) -> int:
+def _seed_clients(book: Sequence[DemoClient], actor: Actor, *, is_shown: bool) -> int:
     """Return how many clients were created; the rest was there."""
     created = 0
     is_shown = is_shown and sys.stderr.isatty()
     with click.progressbar(
-        length=len(demo), label="Clients", file=sys.stderr, hidden=not is_shown
+        length=len(book), label="Clients", file=sys.stderr, hidden=not is_shown
     ) as bar:
-        for start in range(0, len(demo), BATCH):
-            batch = demo[start : start + BATCH]
+        for start in range(0, len(book), BATCH):
+            batch = book[start : start + BATCH]
             with unit_of_work():
                 created += sum(seeds.ensure_client(one, actor) for one in batch)
                 if is_shown:

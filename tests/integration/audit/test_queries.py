@@ -19,7 +19,7 @@ DAY = timedelta(days=1)
 
 
 @pytest.fixture
-def trail(app):
+def three_events(app):
     """Three events in an open context: created, refused, from the terminal."""
     with app.app_context():
         admin = make_admin(email="desk@desk.local")
@@ -37,7 +37,7 @@ def events(**filters):
     return [row.event for row in audit_lists.list_events(filters, 25).rows]
 
 
-def test_the_newest_event_comes_first(trail):
+def test_the_newest_event_comes_first(three_events):
     assert events() == [Event.ADMIN_CREATED, Event.CLIENT_CREATE_REFUSED, Event.CLIENT_CREATED]
 
 
@@ -58,22 +58,22 @@ def test_the_newest_event_comes_first(trail):
         ({"admin": None, "request_id": "third"}, [Event.ADMIN_CREATED]),
     ],
 )
-def test_filters_narrow_the_list_together(trail, filters, found):
+def test_filters_narrow_the_list_together(three_events, filters, found):
     assert events(**filters) == found
 
 
-def test_an_admin_is_found_by_its_id(trail):
-    assert len(events(admin=str(trail.id))) == 2
+def test_an_admin_is_found_by_its_id(three_events):
+    assert len(events(admin=str(three_events.id))) == 2
 
 
-def test_a_span_has_its_beginning_and_not_its_end(trail):
+def test_a_span_has_its_beginning_and_not_its_end(three_events):
     newest = audit_lists.list_events({}, 25).rows[0].at
 
     assert Event.ADMIN_CREATED in events(since=newest)
     assert Event.ADMIN_CREATED not in events(until=newest)
 
 
-def test_pages_follow_each_other(trail):
+def test_pages_follow_each_other(three_events):
     for number in range(25):
         audit.record(Event.ADMIN_SIGNED_OUT, make_actor(request_id=f"more-{number}"))
 
@@ -90,7 +90,7 @@ def test_an_event_that_is_not_there_is_not_found(app, event_id):
         audit_lists.get_event(event_id)
 
 
-def test_the_other_events_of_a_request_are_told_in_their_order(trail):
+def test_the_other_events_of_a_request_are_told_in_their_order(three_events):
     actor = make_actor(request_id="first-request")
     audit.record(Event.ADMIN_SIGNED_IN, actor)
     audit.record(Event.ADMIN_SIGNED_OUT, actor)

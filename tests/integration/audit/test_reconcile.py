@@ -32,7 +32,7 @@ def written(client, operator, file, monkeypatch, until_final):
     return lines
 
 
-def reconcile(app):
+def run_reconcile(app):
     with app.app_context(), unit_of_work():
         return audit.reconcile(app.config["INSTANCE"])
 
@@ -43,7 +43,7 @@ def rebuild(app):
 
 
 def test_a_file_that_is_whole_is_left_as_it_is(app, file, written):
-    assert (reconcile(app), reconcile(app)) == (0, 0)
+    assert (run_reconcile(app), run_reconcile(app)) == (0, 0)
 
     assert file.read_text().splitlines() == written
 
@@ -53,7 +53,7 @@ def test_a_line_that_was_lost_is_appended_once_and_as_it_was(app, file, written,
     kept = [one for one in written if one != written[lost]]
     file.write_text("".join(f"{one}\n" for one in kept))
 
-    assert (reconcile(app), reconcile(app)) == (1, 0)
+    assert (run_reconcile(app), run_reconcile(app)) == (1, 0)
 
     assert file.read_text().splitlines() == [*kept, written[lost]]
 
@@ -66,23 +66,23 @@ def test_lines_that_logrotate_took_along_are_not_written_again(app, file, writte
         Path(f"{rotated}.gz").write_bytes(gzip.compress(rotated.read_bytes()))
         rotated.unlink()
 
-    assert reconcile(app) == 0
+    assert run_reconcile(app) == 0
 
     assert file.read_text() == ""
 
 
 def test_what_rotation_deleted_later_stays_deleted(app, file, written):
-    reconcile(app)
+    run_reconcile(app)
     file.write_text("")
 
-    assert reconcile(app) == 0
+    assert run_reconcile(app) == 0
 
 
 def test_a_file_that_was_deleted_comes_back_whole(app, file, written):
-    reconcile(app)
+    run_reconcile(app)
     file.unlink()
 
-    assert reconcile(app) == 3
+    assert run_reconcile(app) == 3
 
     assert file.read_text().splitlines() == written
 
@@ -90,11 +90,11 @@ def test_a_file_that_was_deleted_comes_back_whole(app, file, written):
 def test_a_row_that_is_young_is_left_to_its_worker(app, file, written, monkeypatch):
     monkeypatch.setattr(audit, "SETTLE", timedelta(hours=1))
     file.write_text("")
-    first = reconcile(app)
+    first = run_reconcile(app)
 
     monkeypatch.setattr(audit, "SETTLE", timedelta(0))
 
-    assert (first, reconcile(app)) == (0, 3)
+    assert (first, run_reconcile(app)) == (0, 3)
 
 
 def test_rows_of_other_instances_and_events_are_not_for_this_file(app, file, written, client):
@@ -102,7 +102,7 @@ def test_rows_of_other_instances_and_events_are_not_for_this_file(app, file, wri
     with app.app_context(), unit_of_work():
         found = audit.reconcile("another-instance")
 
-    assert (found, reconcile(app)) == (0, 0)
+    assert (found, run_reconcile(app)) == (0, 0)
     assert file.read_text().splitlines() == written
 
 
@@ -111,19 +111,19 @@ def test_one_process_at_a_time_reconciles(app, file, written):
     name = f"pipelabs.reconcile.{app.config['INSTANCE']}"
     with app.app_context(), db.engine.connect() as other:
         other.execute(audit.LOCK, {"name": name})
-        during = reconcile(app)
+        during = run_reconcile(app)
 
-    assert (during, reconcile(app)) == (0, 3)
+    assert (during, run_reconcile(app)) == (0, 3)
 
 
 def test_a_file_that_cannot_be_written_is_tried_again(app, file, written):
     file.unlink()
     file.mkdir()
     with pytest.raises(OSError, match="directory"):
-        reconcile(app)
+        run_reconcile(app)
     file.rmdir()
 
-    assert reconcile(app) == 3
+    assert run_reconcile(app) == 3
 
 
 def test_rebuild_writes_every_line_as_it_was_in_the_order_of_ids(app, file, written, rows):

@@ -24,7 +24,7 @@ PASSWORD = re.compile(r"[\w-]{24}", re.ASCII)
 
 
 @pytest.fixture
-def demo(app):
+def seed_demo(app):
     return lambda *words: app.test_cli_runner().invoke(args=("seed", "demo", *words))
 
 
@@ -57,8 +57,8 @@ def told(result):
     return json.loads(result.stdout)
 
 
-def test_the_demo_is_a_hundred_clients_of_every_chain_tier_and_status(demo, rows):
-    demo()
+def test_the_demo_is_a_hundred_clients_of_every_chain_tier_and_status(seed_demo, rows):
+    seed_demo()
 
     stored = rows(Client)
     assert len(stored) == 100
@@ -113,8 +113,8 @@ def test_an_address_is_for_ever():
     }
 
 
-def test_each_act_of_the_demo_has_its_audit_row_and_its_line(demo, rows, lines):
-    demo()
+def test_each_act_of_the_demo_has_its_audit_row_and_its_line(seed_demo, rows, lines):
+    seed_demo()
 
     noted = rows(AuditEvent)
     assert Counter(row.event for row in noted) == {
@@ -132,8 +132,8 @@ def test_each_act_of_the_demo_has_its_audit_row_and_its_line(demo, rows, lines):
     assert len(lines()) == 100
 
 
-def test_a_client_of_another_status_was_moved_there_once(demo, rows):
-    demo()
+def test_a_client_of_another_status_was_moved_there_once(seed_demo, rows):
+    seed_demo()
 
     assert {row.status: row.version for row in rows(Client)} == {
         Status.ACTIVE: 1,
@@ -143,11 +143,11 @@ def test_a_client_of_another_status_was_moved_there_once(demo, rows):
     }
 
 
-def test_a_second_run_makes_nothing_and_says_so(demo, rows):
-    demo()
+def test_a_second_run_makes_nothing_and_says_so(seed_demo, rows):
+    seed_demo()
     before = [(row.id, row.version) for row in rows(Client)], len(rows(AuditEvent))
 
-    result = demo()
+    result = seed_demo()
 
     assert result.stdout.splitlines() == [
         "0 clients created, 100 already there",
@@ -159,8 +159,8 @@ def test_a_second_run_makes_nothing_and_says_so(demo, rows):
     assert ([(row.id, row.version) for row in rows(Client)], len(rows(AuditEvent))) == before
 
 
-def test_the_passwords_are_shown_once_and_each_signs_its_admin_in(demo, client):
-    admins = told(demo("--json"))["admins"]
+def test_the_passwords_are_shown_once_and_each_signs_its_admin_in(seed_demo, client):
+    admins = told(seed_demo("--json"))["admins"]
 
     for one in admins:
         body = {"email": one["email"], "password": one["password"]}
@@ -168,11 +168,11 @@ def test_the_passwords_are_shown_once_and_each_signs_its_admin_in(demo, client):
         me = client.get(ME, headers={"Authorization": f"Bearer {token}"})
         assert one["role"] in me.get_data(as_text=True)
     assert {one["email"]: one["role"] for one in admins} == ROLES
-    assert "password" not in demo("--json").stdout
+    assert "password" not in seed_demo("--json").stdout
 
 
-def test_text_shows_the_passwords_too(demo):
-    first, second, *admins, last = demo().stdout.splitlines()
+def test_text_shows_the_passwords_too(seed_demo):
+    first, second, *admins, last = seed_demo().stdout.splitlines()
 
     assert first == "100 clients created, 0 already there"
     assert second == "1000 markets created, clients quoted in 499"
@@ -185,8 +185,8 @@ def test_text_shows_the_passwords_too(demo):
     assert last == "Note the passwords: they are stored nowhere and not shown again."
 
 
-def test_a_password_is_random_and_in_no_table_line_or_repr(demo, rows, lines):
-    result = demo("--json")
+def test_a_password_is_random_and_in_no_table_line_or_repr(seed_demo, rows, lines):
+    result = seed_demo("--json")
 
     passwords = {one["password"] for one in told(result)["admins"]}
     kept = [row.password_hash for row in rows(Admin)]
@@ -196,8 +196,8 @@ def test_a_password_is_random_and_in_no_table_line_or_repr(demo, rows, lines):
     assert "hidden" not in repr(seeds.DemoAdmin("owner@desk.local", Role.OWNER, "hidden"))
 
 
-def test_json_is_one_object_with_what_was_made(demo):
-    first, second = told(demo("--json")), told(demo("--json"))
+def test_json_is_one_object_with_what_was_made(seed_demo):
+    first, second = told(seed_demo("--json")), told(seed_demo("--json"))
 
     assert first["clients"] == {"created": 100, "already_there": 0}
     assert [set(one) for one in first["admins"]] == [{"email", "role", "created", "password"}] * 3
@@ -211,26 +211,26 @@ def test_json_is_one_object_with_what_was_made(demo):
     }
 
 
-def test_an_admin_who_is_there_keeps_the_role_and_is_told_with_it(app, demo, rows):
+def test_an_admin_who_is_there_keeps_the_role_and_is_told_with_it(app, seed_demo, rows):
     with app.app_context():
         make_admin(email="viewer@desk.local", role=Role.OPERATOR)
         db.session.commit()
 
-    admins = told(demo("--json"))["admins"]
+    admins = told(seed_demo("--json"))["admins"]
 
     assert admins[-1] == {"email": "viewer@desk.local", "role": "operator", "created": False}
     assert [row.role for row in rows(Admin, email="viewer@desk.local")] == [Role.OPERATOR]
 
 
 @pytest.mark.own_database
-def test_an_interrupted_run_leaves_whole_clients_and_the_next_one_the_rest(demo, killed_at, rows):
+def test_an_interrupted_run_leaves_whole_clients_and_the_next_one_the_rest(seed_demo, killed_at, rows):
     stop_killing = killed_at(47)
-    assert demo().exit_code == 1
+    assert seed_demo().exit_code == 1
     stop_killing()
     left = len(rows(Client)), len(rows(AuditEvent, event="client.created")), rows(Admin)
     shown = Counter(row.status for row in rows(Client))
 
-    result = told(demo("--json"))
+    result = told(seed_demo("--json"))
 
     assert left == (40, 40, [])
     assert shown == Counter(one.status for one in seeds.demo_clients()[:40])
@@ -239,19 +239,19 @@ def test_an_interrupted_run_leaves_whole_clients_and_the_next_one_the_rest(demo,
     assert Counter(row.status for row in rows(Client))[Status.ACTIVE] == 83
 
 
-def test_whose_email_is_taken_is_left_out(client, operator, demo, rows):
+def test_whose_email_is_taken_is_left_out(client, operator, seed_demo, rows):
     body = make_body(email="ops@alder-peak-trading.example")
     client.post("/api/admin/quick-client", json=body, headers=operator)
 
-    result = told(demo("--json"))
+    result = told(seed_demo("--json"))
 
     assert result["clients"] == {"created": 99, "already_there": 1}
     assert len(rows(Client)) == 100
 
 
-def test_a_first_run_makes_no_admins_and_a_second_one_nothing(demo, rows):
-    first = demo("--first-run")
-    second = told(demo("--first-run", "--json"))
+def test_a_first_run_makes_no_admins_and_a_second_one_nothing(seed_demo, rows):
+    first = seed_demo("--first-run")
+    second = told(seed_demo("--first-run", "--json"))
 
     assert first.stdout.splitlines() == [
         "100 clients created, 0 already there",
@@ -261,10 +261,10 @@ def test_a_first_run_makes_no_admins_and_a_second_one_nothing(demo, rows):
     assert rows(Admin) == []
 
 
-def test_a_first_run_leaves_a_book_alone_that_has_a_client(client, operator, demo, rows):
+def test_a_first_run_leaves_a_book_alone_that_has_a_client(client, operator, seed_demo, rows):
     client.post("/api/admin/quick-client", json=make_body(), headers=operator)
 
-    demo("--first-run")
+    seed_demo("--first-run")
 
     assert [row.name for row in rows(Client)] == ["Client Name"]
 
@@ -284,8 +284,8 @@ def test_a_terminal_sees_a_bar_but_never_with_json(app, monkeypatch, capsys, wor
     assert not re.search(r"%[^\r\n]*\| SUCCESS", text)
 
 
-def test_no_terminal_sees_no_bar(demo):
-    assert "%" not in demo().stderr
+def test_no_terminal_sees_no_bar(seed_demo):
+    assert "%" not in seed_demo().stderr
 
 
 def test_postgresql_that_is_away_is_a_sentence(variant):
@@ -298,11 +298,11 @@ def test_postgresql_that_is_away_is_a_sentence(variant):
 
 
 @pytest.mark.own_database
-def test_tables_that_are_not_there_are_a_sentence(app, demo, urls):
+def test_tables_that_are_not_there_are_a_sentence(app, seed_demo, urls):
     owner = create_engine(urls["owner"], isolation_level="AUTOCOMMIT", poolclass=NullPool)
     with owner.connect() as connection:
         connection.execute(text("ALTER TABLE clients RENAME TO elsewhere"))
-        result = demo()
+        result = seed_demo()
         connection.execute(text("ALTER TABLE elsewhere RENAME TO clients"))
 
     assert result.exit_code == 1
