@@ -6,7 +6,8 @@ import signal
 from typing import Any
 
 from config import Config, ConfigError, memory_limits
-from pipelabs import deadlines, draining, healing
+from pipelabs.core import postgres_timeout, shutdown
+from pipelabs.jobs import every_minute
 
 bind = f"{os.environ.get('HOST') or '127.0.0.1'}:{os.environ.get('PORT') or '8000'}"
 workers = Config.WORKERS
@@ -40,12 +41,12 @@ def on_starting(server: Any) -> None:
 
 def when_ready(server: Any) -> None:
     """Delay SIGTERM until balancers have seen `/ready` fail, and share what was loaded."""
-    draining.on_term(lambda: server.signal(signal.SIGTERM, None), Config.DRAIN_S)
+    shutdown.on_term(lambda: server.signal(signal.SIGTERM, None), Config.DRAIN_S)
     # Frozen objects are never collected, so no worker copies the pages they are on.
     gc.freeze()
 
 
 def post_worker_init(worker: Any) -> None:
     """Keep PostgreSQL to its time, and look after the audit file at the start and each minute."""
-    deadlines.keep()
-    healing.start(worker.wsgi)
+    postgres_timeout.keep()
+    every_minute.start(worker.wsgi)

@@ -2,7 +2,7 @@
 
 from config import ConfigError
 from pipelabs import create_app
-from pipelabs.crypto import MalformedRing
+from pipelabs.core.keyring import MalformedRing
 
 try:
     app = create_app("config.Production")

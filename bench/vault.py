@@ -15,10 +15,10 @@ from psycopg2.extras import execute_values
 
 from bench.load import WrongAnswer
 from bench.stage import Stage, said
-from pipelabs.crypto import derive, parse_ring
+from pipelabs.core.keyring import derive, parse_ring
 from pipelabs.models.envelopes import EncryptionContext
-from pipelabs.sealing import Secret, Vault
-from pipelabs.vault_ring import KEK_LABEL
+from pipelabs.vault.envelope import Secret, Vault
+from pipelabs.vault.ring import KEK_LABEL
 
 SEAL = "seal one key's credentials, µs"
 OPEN = "open one key's credentials, µs"

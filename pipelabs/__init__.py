@@ -3,7 +3,10 @@
 from flask import Flask
 
 from config import check
-from pipelabs import admin, api, audit_file, cli, crypto, extensions, logs, vault_ring, web
+from pipelabs import admin, api, cli, web
+from pipelabs.audit import log_file
+from pipelabs.core import db, keyring, logging
+from pipelabs.vault import ring
 
 
 def create_app(config: str | object = "config.Development") -> Flask:
@@ -14,12 +17,12 @@ def create_app(config: str | object = "config.Development") -> Flask:
     app = Flask(__name__)
     app.config.from_object(config)
     check(app.config)
-    crypto.init_app(app)
-    vault_ring.init_app(app)
-    audit_file.configure(app.config["AUDIT_LOG_FILE"])
+    keyring.init_app(app)
+    ring.init_app(app)
+    log_file.configure(app.config["AUDIT_LOG_FILE"])
     web.init_app(app)
-    extensions.init_app(app)
-    logs.init_app(app)
+    db.init_app(app)
+    logging.init_app(app)
     api.init_app(app)
     admin.init_app(app)
     cli.init_app(app)

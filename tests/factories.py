@@ -7,22 +7,22 @@ from datetime import timedelta
 from functools import cache
 from uuid import uuid4
 
-from pipelabs import passwords
-from pipelabs.actor import Actor
-from pipelabs.errors import Unauthenticated
-from pipelabs.extensions import db
+from pipelabs.accounts import passwords
+from pipelabs.accounts.sessions import Claims, sign_in
+from pipelabs.clients.service import create_client
+from pipelabs.clients.wallets import Wallet
+from pipelabs.core.actor import Actor
+from pipelabs.core.db import db
+from pipelabs.core.errors import Unauthenticated
+from pipelabs.exchanges.service import ensure_exchanges
+from pipelabs.markets.symbols import parse
 from pipelabs.models import Admin, Bot, Exchange, ExchangeAPIKey, Role, Session, now
 from pipelabs.models.clients import Chain
 from pipelabs.models.envelopes import Envelope
-from pipelabs.sealing import Secret
-from pipelabs.services.api_key_rights import Said
-from pipelabs.services.api_key_rows import store
-from pipelabs.services.clients import create_client
-from pipelabs.services.exchanges import ensure_exchanges
-from pipelabs.services.sessions import Claims, sign_in
-from pipelabs.symbols import parse
-from pipelabs.wallets import Wallet
-from pipelabs.xray import Right
+from pipelabs.vault.envelope import Secret
+from pipelabs.vault.examination import Said
+from pipelabs.vault.probe import Right
+from pipelabs.vault.records import store
 
 PASSWORD = "a-Long-quiet-evening-42"
 WALLET = "0x52908400098527886E0F7030069857D2E4169EE7"

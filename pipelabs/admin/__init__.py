@@ -12,10 +12,10 @@ from pipelabs.admin import (
     auth,
     client_markets,
     clients,
-    dashboard,
     exchanges,
     markets,
     matrix,
+    overview,
     palette,
     token_pairs,
 )
@@ -32,7 +32,7 @@ NOUNS = (
     auth,
     client_markets,
     clients,
-    dashboard,
+    overview,
     exchanges,
     markets,
     matrix,
@@ -46,7 +46,7 @@ for noun in NOUNS:
 @public()
 def home() -> ResponseReturnValue:
     """Send whoever asks for the bare host to the console."""
-    return redirect(url_for("admin.dashboard.index"), 303)
+    return redirect(url_for("admin.overview.index"), 303)
 
 
 def init_app(app: Flask) -> None:

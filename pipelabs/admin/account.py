@@ -5,14 +5,14 @@ from uuid import UUID
 from flask import Blueprint, flash, g, make_response, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from pipelabs.audit_events import Event
-from pipelabs.extensions import unit_of_work
+from pipelabs.accounts import admins, api_tokens, sessions, sign_in_throttle
+from pipelabs.accounts.schemas.admins import PasswordChange
+from pipelabs.accounts.schemas.api_tokens import TokenForm
+from pipelabs.audit.events import Event
+from pipelabs.core.db import unit_of_work
+from pipelabs.core.schemas.envelope import Confirmation
+from pipelabs.core.schemas.pagination import ListQuery
 from pipelabs.models import Permission, now
-from pipelabs.schemas.admins import PasswordChange
-from pipelabs.schemas.api_tokens import TokenForm
-from pipelabs.schemas.envelope import Confirmation
-from pipelabs.schemas.paging import ListQuery
-from pipelabs.services import admins, api_tokens, sessions, throttles
 from pipelabs.web import console_session
 from pipelabs.web.auth import needs
 from pipelabs.web.forms import Form, posted, query
@@ -48,7 +48,7 @@ def change_password() -> ResponseReturnValue:
     form = posted(PasswordChange, "admin/account/password.html")
     data = form.load()
     with unit_of_work():
-        refusal = throttles.reserve(g.actor.name, g.actor.address)
+        refusal = sign_in_throttle.reserve(g.actor.name, g.actor.address)
     if refusal:
         raise refusal
     signed_in = admins.change_password(data["current_password"], data["new_password"], g.actor)

@@ -6,12 +6,12 @@ from uuid import UUID
 from flask import Blueprint, flash, g, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from pipelabs.audit_events import Event
+from pipelabs.accounts import admins, api_tokens
+from pipelabs.accounts.schemas.admins import AdminIn, RoleChange
+from pipelabs.audit.events import Event
+from pipelabs.core.schemas.envelope import Confirmation
+from pipelabs.core.schemas.pagination import ListQuery
 from pipelabs.models import Permission, now
-from pipelabs.schemas.admins import AdminIn, RoleChange
-from pipelabs.schemas.envelope import Confirmation
-from pipelabs.schemas.paging import ListQuery
-from pipelabs.services import admins, api_tokens
 from pipelabs.web.auth import needs
 from pipelabs.web.forms import Form, posted, query
 

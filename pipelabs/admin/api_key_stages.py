@@ -6,12 +6,12 @@ from uuid import UUID
 from flask import Blueprint, flash, g, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from pipelabs import registry
-from pipelabs.audit_events import Event
+from pipelabs.audit.events import Event
+from pipelabs.core.schemas.envelope import Confirmation
+from pipelabs.exchanges import registry
 from pipelabs.models import ExchangeAPIKey, Permission
-from pipelabs.schemas.api_keys import Acceptance, KeyReplacement
-from pipelabs.schemas.envelope import Confirmation
-from pipelabs.services import api_key_rows, api_key_stages, api_keys
+from pipelabs.vault import api_keys, records, replacement
+from pipelabs.vault.schemas.api_keys import Acceptance, KeyReplacement
 from pipelabs.web.auth import needs
 from pipelabs.web.forms import Form, posted
 
@@ -50,7 +50,7 @@ REVOKE = Act(
 @needs(Permission.API_KEYS_WRITE)
 def replace(key_id: UUID) -> ResponseReturnValue:
     """Show the form of a replacement."""
-    key = api_key_rows.get_key(key_id)
+    key = records.get_key(key_id)
     known = registry.known()[key.exchange]
     form = Form(KeyReplacement).demand(known.credentials)
     return render_template(REPLACE, form=form, key=key, known=known)
@@ -60,10 +60,10 @@ def replace(key_id: UUID) -> ResponseReturnValue:
 @needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_REPLACEMENT_REFUSED)
 def add_replacement(key_id: UUID) -> ResponseReturnValue:
     """Add a candidate; the live key works on."""
-    key = api_key_rows.get_key(key_id)
+    key = records.get_key(key_id)
     known = registry.known()[key.exchange]
     form = posted(KeyReplacement, REPLACE, key=key, known=known).demand(known.credentials)
-    candidate = api_key_stages.add_replacement(key_id, form.load(), g.actor)
+    candidate = replacement.add_replacement(key_id, form.load(), g.actor)
     return _to(candidate, f"The replacement was added; it is {candidate.status}.")
 
 
@@ -71,14 +71,14 @@ def add_replacement(key_id: UUID) -> ResponseReturnValue:
 @needs(Permission.API_KEYS_ACCEPT)
 def accept(key_id: UUID) -> ResponseReturnValue:
     """Show the form that asks an owner why."""
-    return render_template(ACCEPT, form=Form(Acceptance), key=api_key_rows.get_key(key_id))
+    return render_template(ACCEPT, form=Form(Acceptance), key=records.get_key(key_id))
 
 
 @bp.post("/accept")
 @needs(Permission.API_KEYS_ACCEPT, refused=Event.API_KEY_ACCEPT_REFUSED)
 def take_risk(key_id: UUID) -> ResponseReturnValue:
     """Accept that nobody knows whether the key can withdraw."""
-    form = posted(Acceptance, ACCEPT, key=api_key_rows.get_key(key_id))
+    form = posted(Acceptance, ACCEPT, key=records.get_key(key_id))
     key = api_keys.accept_key(key_id, form.load()["reason"], g.actor)
     return _to(key, "The risk is accepted; the key may be traded with.")
 
@@ -95,7 +95,7 @@ def cut_over(key_id: UUID) -> ResponseReturnValue:
 def confirm_cut_over(key_id: UUID) -> ResponseReturnValue:
     """Let a candidate take over."""
     _confirmed(key_id, CUT_OVER)
-    return _to(api_key_stages.cut_over(key_id, g.actor), "This key is the live one now.")
+    return _to(replacement.cut_over(key_id, g.actor), "This key is the live one now.")
 
 
 @bp.get("/roll-back")
@@ -110,7 +110,7 @@ def roll_back(key_id: UUID) -> ResponseReturnValue:
 def confirm_roll_back(key_id: UUID) -> ResponseReturnValue:
     """Put the key before back."""
     _confirmed(key_id, ROLL_BACK)
-    return _to(api_key_stages.roll_back(key_id, g.actor), "This key is the live one again.")
+    return _to(replacement.roll_back(key_id, g.actor), "This key is the live one again.")
 
 
 @bp.get("/revoke")
@@ -129,12 +129,12 @@ def confirm_revoke(key_id: UUID) -> ResponseReturnValue:
 
 
 def _ask(key_id: UUID, act: Act) -> ResponseReturnValue:
-    return render_template(CONFIRM, key=api_key_rows.get_key(key_id), act=act)
+    return render_template(CONFIRM, key=records.get_key(key_id), act=act)
 
 
 def _confirmed(key_id: UUID, act: Act) -> None:
     """Take what the page of `_ask` sends; an error from here on shows that page again."""
-    posted(Confirmation, CONFIRM, key=api_key_rows.get_key(key_id), act=act).load()
+    posted(Confirmation, CONFIRM, key=records.get_key(key_id), act=act).load()
 
 
 def _to(key: ExchangeAPIKey, said: str) -> ResponseReturnValue:

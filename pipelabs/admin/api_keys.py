@@ -6,20 +6,16 @@ from uuid import UUID
 from flask import Blueprint, flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from pipelabs import registry
-from pipelabs.audit_events import Event
+from pipelabs.audit.events import Event
+from pipelabs.clients import queries as client_queries
+from pipelabs.clients import service as clients
+from pipelabs.exchanges import registry
+from pipelabs.exchanges import service as exchanges
 from pipelabs.models import ExchangeAPIKey, KeyStage, KeyStatus, Permission, now
-from pipelabs.schemas.api_key_forms import KeyChoice, KeyEdit, KeyForm, KeyTarget
-from pipelabs.schemas.api_keys import ExpiringQuery, KeysQuery
-from pipelabs.services import (
-    api_key_lists,
-    api_key_rows,
-    api_key_stages,
-    api_keys,
-    client_lists,
-    clients,
-    exchanges,
-)
+from pipelabs.vault import api_keys, records, replacement
+from pipelabs.vault import queries as key_queries
+from pipelabs.vault.schemas.api_keys import ExpiringQuery, KeysQuery
+from pipelabs.vault.schemas.forms import KeyChoice, KeyEdit, KeyForm, KeyTarget
 from pipelabs.web.auth import needs
 from pipelabs.web.forms import Form, posted, query
 
@@ -36,7 +32,7 @@ MOST_EVENTS = 30
 def index() -> ResponseReturnValue:
     """List keys; the filters are in the address."""
     asked = query(KeysQuery)
-    page = api_key_lists.list_keys(asked, asked["size"], asked.get("cursor"))
+    page = key_queries.list_keys(asked, asked["size"], asked.get("cursor"))
     client_id = asked.get("client_id")
     return render_template(
         "admin/api_keys/index.html",
@@ -45,8 +41,8 @@ def index() -> ResponseReturnValue:
         choices=CHOICES,
         exchanges=sorted(registry.known()),
         client=clients.get_client(client_id) if client_id else None,
-        shared=api_key_lists.shared_among(page),
-        is_narrowed=any(asked.get(name) for name in api_key_lists.EQUAL),
+        shared=key_queries.shared_among(page),
+        is_narrowed=any(asked.get(name) for name in key_queries.EQUAL),
     )
 
 
@@ -55,7 +51,7 @@ def index() -> ResponseReturnValue:
 def expiring() -> ResponseReturnValue:
     """List the keys in use that expire soon, or have."""
     asked = query(ExpiringQuery)
-    page = api_key_lists.list_expiring(asked["days"], asked["size"], asked.get("cursor"))
+    page = key_queries.list_expiring(asked["days"], asked["size"], asked.get("cursor"))
     return render_template("admin/api_keys/expiring.html", page=page, days=asked["days"], now=now())
 
 
@@ -74,7 +70,7 @@ def new() -> ResponseReturnValue:
     return render_template(
         "admin/api_keys/choose.html",
         client=clients.get_client(client_id) if client_id else None,
-        found=client_lists.list_clients({"q": asked["q"]}, size=MOST_CLIENTS).rows,
+        found=client_queries.list_clients({"q": asked["q"]}, size=MOST_CLIENTS).rows,
         q=asked["q"],
         exchange=slug,
         exchanges=exchanges.enabled_slugs(),
@@ -97,7 +93,7 @@ def create() -> ResponseReturnValue:
 @needs(Permission.API_KEYS_READ)
 def show(key_id: UUID) -> ResponseReturnValue:
     """Show a key: what it may do, what stands by to replace it, who else has its account."""
-    return render_template("admin/api_keys/show.html", **_about(api_key_rows.get_key(key_id)))
+    return render_template("admin/api_keys/show.html", **_about(records.get_key(key_id)))
 
 
 @bp.post("/<uuid:key_id>/verify")
@@ -112,7 +108,7 @@ def verify(key_id: UUID) -> ResponseReturnValue:
 @needs(Permission.API_KEYS_WRITE)
 def edit(key_id: UUID) -> ResponseReturnValue:
     """Show the form of what the desk notes of a key."""
-    key = api_key_rows.get_key(key_id)
+    key = records.get_key(key_id)
     values = {"label": key.label, "ip_note": key.ip_note, "version": key.version}
     values["expires_on"] = key.expires_on
     return render_template(EDIT, form=Form(KeyEdit, values), key=key)
@@ -122,7 +118,7 @@ def edit(key_id: UUID) -> ResponseReturnValue:
 @needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_UPDATE_REFUSED)
 def update(key_id: UUID) -> ResponseReturnValue:
     """Change what the desk notes of a key."""
-    form = posted(KeyEdit, EDIT, key=api_key_rows.get_key(key_id))
+    form = posted(KeyEdit, EDIT, key=records.get_key(key_id))
     data = form.load()
     version = data.pop("version")
     return _to(api_keys.update_key(key_id, data, g.actor, version=version), "The key was saved.")
@@ -133,10 +129,10 @@ def _about(key: ExchangeAPIKey) -> dict[str, Any]:
     return {
         "key": key,
         "known": registry.known()[key.exchange],
-        "candidate": api_key_stages.candidate_of(key),
-        "predecessor": api_key_stages.predecessor_of(key),
-        "shared_with": api_key_lists.shared_with(key),
-        "events": api_key_lists.events_of(key, MOST_EVENTS),
+        "candidate": replacement.candidate_of(key),
+        "predecessor": replacement.predecessor_of(key),
+        "shared_with": key_queries.shared_with(key),
+        "events": key_queries.events_of(key, MOST_EVENTS),
     }
 
 

@@ -3,10 +3,10 @@
 from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 
-from pipelabs.audit_events import Event
+from pipelabs.audit import queries as audit_queries
+from pipelabs.audit.events import Event
+from pipelabs.audit.schemas import AuditQuery
 from pipelabs.models import Outcome, Permission
-from pipelabs.schemas.audit import AuditQuery
-from pipelabs.services import audit_lists
 from pipelabs.web import forms
 from pipelabs.web.auth import needs
 
@@ -23,7 +23,7 @@ def index() -> ResponseReturnValue:
     about = {"filters": FILTERS, "choices": CHOICES}
     form = forms.asked(AuditQuery, LIST, page=None, **about)
     query = form.load()
-    page = audit_lists.list_events(query, query["size"], query.get("cursor"))
+    page = audit_queries.list_events(query, query["size"], query.get("cursor"))
     return render_template(LIST, page=page, form=form, **about)
 
 
@@ -31,10 +31,10 @@ def index() -> ResponseReturnValue:
 @needs(Permission.AUDIT_READ)
 def show(event_id: int) -> ResponseReturnValue:
     """Show one event in full, and the others of its request."""
-    event = audit_lists.get_event(event_id)
+    event = audit_queries.get_event(event_id)
     return render_template(
         "admin/audit/show.html",
         event=event,
-        others=audit_lists.same_request(event),
-        line=audit_lists.line_of(event),
+        others=audit_queries.same_request(event),
+        line=audit_queries.line_of(event),
     )

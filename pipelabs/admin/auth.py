@@ -3,12 +3,12 @@
 from flask import Blueprint, flash, g, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from pipelabs.audit_events import Event
-from pipelabs.errors import Unauthenticated
-from pipelabs.extensions import unit_of_work
+from pipelabs.accounts import sessions, sign_in_throttle
+from pipelabs.accounts.schemas.admins import SignIn
+from pipelabs.audit.events import Event
+from pipelabs.core.db import unit_of_work
+from pipelabs.core.errors import Unauthenticated
 from pipelabs.models import Permission
-from pipelabs.schemas.admins import SignIn
-from pipelabs.services import sessions, throttles
 from pipelabs.web import console_session, pages
 from pipelabs.web.auth import needs, public
 from pipelabs.web.forms import Form, posted
@@ -37,7 +37,7 @@ def sign_in() -> ResponseReturnValue:
     form = posted(SignIn, "admin/auth/login.html", target=target)
     data = form.load()
     with unit_of_work():
-        refusal = throttles.reserve(data["email"], g.actor.address)
+        refusal = sign_in_throttle.reserve(data["email"], g.actor.address)
     if refusal:
         raise refusal
     signed_in = sessions.sign_in(

@@ -5,17 +5,18 @@ from uuid import UUID
 from flask import Blueprint, flash, g, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from pipelabs.audit_events import Event
-from pipelabs.models import ClientMarket, MarketStatus, Permission, QuotingStatus, Status
-from pipelabs.schemas.client_markets import (
+from pipelabs.audit.events import Event
+from pipelabs.clients import service as clients
+from pipelabs.exchanges.service import enabled_slugs
+from pipelabs.markets import client_markets, quoting
+from pipelabs.markets.matrix import grid as grid_of
+from pipelabs.markets.schemas.client_markets import (
     ClientMarketEdit,
     ClientMarketsForm,
     ClientMarketsQuery,
     items_of,
 )
-from pipelabs.services import client_markets, clients, quoting
-from pipelabs.services.exchanges import enabled_slugs
-from pipelabs.services.matrix import grid as grid_of
+from pipelabs.models import ClientMarket, MarketStatus, Permission, QuotingStatus, Status
 from pipelabs.web.auth import needs
 from pipelabs.web.forms import Form, posted, query
 

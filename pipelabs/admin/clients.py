@@ -6,16 +6,19 @@ from uuid import UUID
 from flask import Blueprint, flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from pipelabs.audit_events import Event
+from pipelabs.audit.events import Event
+from pipelabs.clients import queries as client_queries
+from pipelabs.clients import service as clients
+from pipelabs.clients.schemas import ClientEdit, ClientIn, ClientsQuery, StatusMove
+from pipelabs.clients.wallets import Wallet, WalletError, recognise
+from pipelabs.core.schemas.pagination import SIZES
+from pipelabs.markets import client_markets
 from pipelabs.models import Permission, Status, Tier
 from pipelabs.models.clients import Chain
-from pipelabs.schemas.clients import ClientEdit, ClientIn, ClientsQuery, StatusMove
-from pipelabs.schemas.paging import SIZES
-from pipelabs.services import api_key_lists, client_lists, client_markets, clients
-from pipelabs.wallets import Wallet, WalletError, recognise
+from pipelabs.vault import queries as key_queries
 from pipelabs.web.auth import needs
 from pipelabs.web.forms import Form, posted, query
-from pipelabs.web.limits import limit_creates
+from pipelabs.web.rate_limit import limit_creates
 
 bp = Blueprint("clients", __name__, url_prefix="/clients")
 CHOICES = {"tier": Tier, "status": Status, "chain": Chain}
@@ -29,7 +32,7 @@ GUARDED = "the checksum is right."
 def index() -> ResponseReturnValue:
     """List clients; search, filters, order and size are in the address."""
     asked = query(ClientsQuery)
-    page = client_lists.list_clients(asked, asked["sort"], asked["size"], asked.get("cursor"))
+    page = client_queries.list_clients(asked, asked["sort"], asked["size"], asked.get("cursor"))
     kept = {name: text for name, text in request.args.items() if text and name != "cursor"}
     return render_template(
         "admin/clients/index.html",
@@ -93,9 +96,9 @@ def show(client_id: UUID) -> ResponseReturnValue:
         "admin/clients/show.html",
         client=client,
         quoted=client_markets.summary_of(client_id),
-        keys=api_key_lists.count_keys(client_id),
-        events=client_lists.events_of(client_id, MOST_EVENTS),
-        changes_of=client_lists.changes_of,
+        keys=key_queries.count_keys(client_id),
+        events=client_queries.events_of(client_id, MOST_EVENTS),
+        changes_of=client_queries.changes_of,
         is_final=not clients.MOVES[client.status],
     )
 
@@ -117,7 +120,7 @@ def edit(client_id: UUID) -> ResponseReturnValue:
 def update(client_id: UUID) -> ResponseReturnValue:
     """Change a client; whoever was slower than somebody else sees both versions."""
     client = clients.get_client(client_id)
-    latest = client_lists.events_of
+    latest = client_queries.events_of
     form = posted(
         ClientEdit, "admin/clients/edit.html", client=client, name_of=_name_of, latest=latest
     )
@@ -152,7 +155,7 @@ def _about_moving(client_id: UUID) -> dict[str, Any]:
         "client": clients.get_client(client_id),
         "moves": clients.MOVES,
         "quoted": client_markets.summary_of(client_id),
-        "keys": api_key_lists.count_keys(client_id),
+        "keys": key_queries.count_keys(client_id),
     }
 
 

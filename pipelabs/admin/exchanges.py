@@ -5,13 +5,14 @@ from typing import NamedTuple
 from flask import Blueprint, flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from pipelabs import registry
-from pipelabs.audit_events import Event
+from pipelabs.audit.events import Event
+from pipelabs.core.schemas.pagination import SIZES
+from pipelabs.exchanges import queries as exchange_queries
+from pipelabs.exchanges import registry
+from pipelabs.exchanges import service as exchanges
+from pipelabs.exchanges.schemas import ExchangeEdit, ExchangesQuery, StandingMove
 from pipelabs.models import Permission
 from pipelabs.models.exchanges import Kind
-from pipelabs.schemas.exchanges import ExchangeEdit, ExchangesQuery, StandingMove
-from pipelabs.schemas.paging import SIZES
-from pipelabs.services import exchange_lists, exchanges
 from pipelabs.web.auth import needs
 from pipelabs.web.forms import Form, posted, query
 
@@ -44,7 +45,7 @@ ENABLE = Act("Enable", "Markets and API keys can be added there again.", "primar
 def index() -> ResponseReturnValue:
     """List exchanges; search, filters and size are in the address."""
     asked = query(ExchangesQuery)
-    page = exchange_lists.list_exchanges(asked, asked["size"], asked.get("cursor"))
+    page = exchange_queries.list_exchanges(asked, asked["size"], asked.get("cursor"))
     kept = {name: text for name, text in request.args.items() if text and name != "cursor"}
     return render_template(
         "admin/exchanges/index.html",
@@ -62,7 +63,7 @@ def index() -> ResponseReturnValue:
 def show(exchange: str) -> ResponseReturnValue:
     """Show an exchange, what is set for it, and how much there is at it."""
     found = exchanges.get_exchange(exchange)
-    counts = exchange_lists.counts_of(found.slug)
+    counts = exchange_queries.counts_of(found.slug)
     return render_template(
         "admin/exchanges/show.html",
         exchange=found,
@@ -122,14 +123,14 @@ def confirm_enable(exchange: str) -> ResponseReturnValue:
 
 def _ask(name: str, act: Act) -> ResponseReturnValue:
     found = exchanges.get_exchange(name)
-    counts = exchange_lists.counts_of(found.slug)
+    counts = exchange_queries.counts_of(found.slug)
     return render_template(CONFIRM, exchange=found, counts=counts, act=act)
 
 
 def _do(name: str, act: Act) -> ResponseReturnValue:
     """Take what the page of `_ask` sends; an error from here on shows that page again."""
     found = exchanges.get_exchange(name)
-    counts = exchange_lists.counts_of(found.slug)
+    counts = exchange_queries.counts_of(found.slug)
     data = posted(StandingMove, CONFIRM, exchange=found, counts=counts, act=act).load()
     wanted = {"is_enabled": act.is_enabled}
     moved = exchanges.update_exchange(found.slug, wanted, g.actor, version=data["version"])

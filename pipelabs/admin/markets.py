@@ -5,12 +5,12 @@ from uuid import UUID
 from flask import Blueprint, flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from pipelabs.audit_events import Event
+from pipelabs.audit.events import Event
+from pipelabs.core.schemas.pagination import ListQuery
+from pipelabs.exchanges.service import enabled_slugs
+from pipelabs.markets import client_markets, markets
+from pipelabs.markets.schemas.markets import MarketEdit, MarketIn, MarketMove, MarketsQuery
 from pipelabs.models import MarketStatus, Permission
-from pipelabs.schemas.markets import MarketEdit, MarketIn, MarketMove, MarketsQuery
-from pipelabs.schemas.paging import ListQuery
-from pipelabs.services import client_markets, markets
-from pipelabs.services.exchanges import enabled_slugs
 from pipelabs.web.auth import needs
 from pipelabs.web.forms import Form, posted, query
 

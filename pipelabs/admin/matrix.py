@@ -3,10 +3,10 @@
 from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 
+from pipelabs.markets.markets import exchanges_in_use
+from pipelabs.markets.matrix import matrix
+from pipelabs.markets.schemas.client_markets import MatrixQuery
 from pipelabs.models import Permission, QuotingStatus
-from pipelabs.schemas.client_markets import MatrixQuery
-from pipelabs.services.markets import exchanges_in_use
-from pipelabs.services.matrix import matrix
 from pipelabs.web.auth import needs
 from pipelabs.web.forms import query
 

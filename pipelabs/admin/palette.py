@@ -6,9 +6,9 @@ from flask import Blueprint, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from pipelabs.admin.sections import ACTIONS, SECTIONS
+from pipelabs.clients import queries as client_queries
+from pipelabs.clients.schemas import ClientsQuery
 from pipelabs.models import Permission
-from pipelabs.schemas.clients import ClientsQuery
-from pipelabs.services import client_lists
 from pipelabs.web.auth import needs
 from pipelabs.web.forms import query
 from pipelabs.web.pages import can
@@ -39,7 +39,7 @@ def _clients(wanted: str) -> list[Entry]:
     """Return the first clients that have the words in their name, e-mail or wallet address."""
     if not wanted or not can(Permission.CLIENTS_READ):
         return []
-    found = client_lists.list_clients({"q": wanted}, size=MOST_CLIENTS)
+    found = client_queries.list_clients({"q": wanted}, size=MOST_CLIENTS)
     return [
         Entry(one.name, url_for("admin.clients.show", client_id=one.id), "Client", "user-round")
         for one in found.rows

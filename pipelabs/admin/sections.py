@@ -26,7 +26,7 @@ class Action(NamedTuple):
 
 
 SECTIONS = (
-    Section("dashboard", "Overview", "layout-dashboard", Permission.AUDIT_READ),
+    Section("overview", "Overview", "layout-dashboard", Permission.AUDIT_READ),
     Section("clients", "Clients", "users", Permission.CLIENTS_READ, ("client_markets",)),
     Section(
         "markets",

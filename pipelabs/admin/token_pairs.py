@@ -5,11 +5,11 @@ from uuid import UUID
 from flask import Blueprint, flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from pipelabs.audit_events import Event
+from pipelabs.audit.events import Event
+from pipelabs.core.schemas.pagination import ListQuery
+from pipelabs.markets import client_markets, token_pairs
+from pipelabs.markets.schemas.token_pairs import TokenPairIn, TokenPairsQuery
 from pipelabs.models import Permission
-from pipelabs.schemas.paging import ListQuery
-from pipelabs.schemas.token_pairs import TokenPairIn, TokenPairsQuery
-from pipelabs.services import client_markets, token_pairs
 from pipelabs.web.auth import needs
 from pipelabs.web.forms import Form, posted, query
 

@@ -11,14 +11,14 @@ from pipelabs.api import (
     auth,
     client_markets,
     clients,
-    dashboard,
     docs,
     exchanges,
     health,
     markets,
+    overview,
     token_pairs,
 )
-from pipelabs.web import document
+from pipelabs.web.openapi import document
 
 api = Blueprint("api", __name__, url_prefix="/api")
 NOUNS = (
@@ -32,7 +32,7 @@ NOUNS = (
     admins,
     api_tokens,
     audit,
-    dashboard,
+    overview,
     docs,
 )
 for noun in NOUNS:

@@ -7,19 +7,25 @@ from uuid import UUID
 from flask import g, url_for
 from flask.typing import ResponseReturnValue
 
-from pipelabs.audit_events import Event
-from pipelabs.errors import Duplicate, IllegalMove
+from pipelabs.accounts import admins, api_tokens
+from pipelabs.accounts.schemas.admins import (
+    AdminIn,
+    AdminList,
+    AdminPatch,
+    AdminShown,
+    OneTimePassword,
+)
+from pipelabs.accounts.schemas.api_tokens import TokenList
+from pipelabs.audit.events import Event
+from pipelabs.core.errors import Duplicate, IllegalMove
+from pipelabs.core.schemas.envelope import Done
+from pipelabs.core.schemas.pagination import ListQuery
 from pipelabs.models import Permission
-from pipelabs.schemas.admins import AdminIn, AdminList, AdminPatch, AdminShown, OneTimePassword
-from pipelabs.schemas.api_tokens import TokenList
-from pipelabs.schemas.envelope import Done
-from pipelabs.schemas.paging import ListQuery
-from pipelabs.services import admins, api_tokens
 from pipelabs.web.auth import needs
 from pipelabs.web.blueprints import StrictBlueprint
 from pipelabs.web.envelope import reply
-from pipelabs.web.examples import ID
-from pipelabs.web.refusals import raises
+from pipelabs.web.openapi.errors import raises
+from pipelabs.web.openapi.examples import ID
 
 bp = StrictBlueprint("admins", __name__, url_prefix="/admin/admins")
 TAKEN = Duplicate(admins.TAKEN, fields={"email": [admins.TAKEN]}, existing={"email": ID})

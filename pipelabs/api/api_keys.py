@@ -7,10 +7,20 @@ from uuid import UUID
 from flask import g, url_for
 from flask.typing import ResponseReturnValue
 
-from pipelabs.audit_events import Event
-from pipelabs.errors import CanWithdraw, Duplicate, IllegalMove, Stale, Unavailable, Undecryptable
+from pipelabs.audit.events import Event
+from pipelabs.core.errors import (
+    CanWithdraw,
+    Duplicate,
+    IllegalMove,
+    Stale,
+    Unavailable,
+    Undecryptable,
+)
 from pipelabs.models import ExchangeAPIKey, Permission
-from pipelabs.schemas.api_keys import (
+from pipelabs.vault import api_keys, records, replacement
+from pipelabs.vault import queries as key_queries
+from pipelabs.vault.examination import CAN_WITHDRAW
+from pipelabs.vault.schemas.api_keys import (
     RIGHTS,
     Acceptance,
     ExpiringQuery,
@@ -21,28 +31,26 @@ from pipelabs.schemas.api_keys import (
     KeysListed,
     KeysQuery,
 )
-from pipelabs.services import api_key_lists, api_key_rows, api_key_stages, api_keys
-from pipelabs.services.api_key_rights import CAN_WITHDRAW
 from pipelabs.web.auth import needs
 from pipelabs.web.blueprints import StrictBlueprint
 from pipelabs.web.envelope import reply
 from pipelabs.web.etags import etag_of, expected_version
-from pipelabs.web.examples import ID
-from pipelabs.web.refusals import raises
+from pipelabs.web.openapi.errors import raises
+from pipelabs.web.openapi.examples import ID
 
 bp = StrictBlueprint("api_keys", __name__, url_prefix="/admin/api-keys")
 WITHDRAWS = CAN_WITHDRAW.format(name="OKX", evidence="perm=read_only,trade,withdraw")
 REFUSED = CanWithdraw(WITHDRAWS, fields={"api_key": [WITHDRAWS]}, rights=RIGHTS)
 TAKEN = Duplicate(api_keys.TAKEN, fields={"label": [api_keys.TAKEN]}, existing={"label": ID})
 WAITING = Duplicate(
-    api_key_stages.WAITING, fields={"label": [api_key_stages.WAITING]}, existing={"label": ID}
+    replacement.WAITING, fields={"label": [replacement.WAITING]}, existing={"label": ID}
 )
 NO_VAULT = Unavailable(
     "API keys cannot be sealed or opened here: VAULT_KEYS is not set.", code="vault_not_configured"
 )
 SHARED = IllegalMove(api_keys.SHARED, fields={"label": [api_keys.SHARED]})
 STALE = Stale("The key has changed: it is at version 4, not 3.")
-GONE = IllegalMove(api_key_rows.GONE)
+GONE = IllegalMove(records.GONE)
 TAMPERED = Undecryptable("It cannot be opened: it was altered, or belongs to another record.")
 """Examples for the document."""
 
@@ -53,8 +61,8 @@ TAMPERED = Undecryptable("It cannot be opened: it was altered, or belongs to ano
 @bp.response(200, KeysListed)
 def index(query: Mapping[str, Any]) -> ResponseReturnValue:
     """List keys, the newest first; destroyed ones only with `stage=destroyed`."""
-    page = api_key_lists.list_keys(query, query["size"], query.get("cursor"))
-    return reply(api_keys=page.rows, page=page, shared=api_key_lists.shared_among(page))
+    page = key_queries.list_keys(query, query["size"], query.get("cursor"))
+    return reply(api_keys=page.rows, page=page, shared=key_queries.shared_among(page))
 
 
 @bp.get("/expiring")
@@ -63,8 +71,8 @@ def index(query: Mapping[str, Any]) -> ResponseReturnValue:
 @bp.response(200, KeysListed)
 def list_expiring(query: Mapping[str, Any]) -> ResponseReturnValue:
     """List keys in use that expire within `days`, or have expired, the soonest first."""
-    page = api_key_lists.list_expiring(query["days"], query["size"], query.get("cursor"))
-    return reply(api_keys=page.rows, page=page, shared=api_key_lists.shared_among(page))
+    page = key_queries.list_expiring(query["days"], query["size"], query.get("cursor"))
+    return reply(api_keys=page.rows, page=page, shared=key_queries.shared_among(page))
 
 
 @bp.post("")
@@ -89,7 +97,7 @@ def create(data: Mapping[str, Any]) -> ResponseReturnValue:
 @bp.response(200, KeyShown, headers={"ETag": "ETag"})
 def show(key_id: UUID) -> ResponseReturnValue:
     """Show one key, masked; the ETag is its version."""
-    return _shown(api_key_rows.get_key(key_id))
+    return _shown(records.get_key(key_id))
 
 
 @bp.patch("/<uuid:key_id>")
@@ -129,10 +137,10 @@ def accept(data: Mapping[str, Any], key_id: UUID) -> ResponseReturnValue:
 @needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_REPLACEMENT_REFUSED)
 @bp.arguments(KeyReplacement)
 @bp.response(201, KeyShown)
-@raises(REFUSED, WAITING, IllegalMove(api_key_stages.NOT_LIVE), NO_VAULT)
+@raises(REFUSED, WAITING, IllegalMove(replacement.NOT_LIVE), NO_VAULT)
 def replace(data: Mapping[str, Any], key_id: UUID) -> ResponseReturnValue:
     """Add the candidate that is to replace a live key; the live one works on until the cut-over."""
-    candidate = api_key_stages.add_replacement(key_id, data, g.actor)
+    candidate = replacement.add_replacement(key_id, data, g.actor)
     return _shown(candidate, "Replacement added", status=201)
 
 
@@ -142,7 +150,7 @@ def replace(data: Mapping[str, Any], key_id: UUID) -> ResponseReturnValue:
 @raises(IllegalMove("The new key is quarantined; only a verified one takes over."))
 def cut_over(key_id: UUID) -> ResponseReturnValue:
     """Put a verified candidate in the place of the live key, which is kept for 24 hours."""
-    return _shown(api_key_stages.cut_over(key_id, g.actor), "Cut over")
+    return _shown(replacement.cut_over(key_id, g.actor), "Cut over")
 
 
 @bp.post("/<uuid:key_id>/roll-back")
@@ -151,7 +159,7 @@ def cut_over(key_id: UUID) -> ResponseReturnValue:
 @raises(IllegalMove("There is no key left to go back to."))
 def roll_back(key_id: UUID) -> ResponseReturnValue:
     """Put back the key that this one has replaced, live or revoked by now; it is answered."""
-    return _shown(api_key_stages.roll_back(key_id, g.actor), "Rolled back")
+    return _shown(replacement.roll_back(key_id, g.actor), "Rolled back")
 
 
 @bp.post("/<uuid:key_id>/revoke")
@@ -166,7 +174,7 @@ def revoke(key_id: UUID) -> ResponseReturnValue:
 def _shown(
     key: ExchangeAPIKey, message: str | None = None, status: int = 200
 ) -> ResponseReturnValue:
-    shared_with = api_key_lists.shared_with(key)
+    shared_with = key_queries.shared_with(key)
     return reply(
         message,
         status=status,

@@ -7,12 +7,12 @@ from uuid import UUID
 from flask import g, url_for
 from flask.typing import ResponseReturnValue
 
-from pipelabs.audit_events import Event
+from pipelabs.accounts import api_tokens
+from pipelabs.accounts.schemas.api_tokens import TokenCreated, TokenIn, TokenList, TokenShown
+from pipelabs.audit.events import Event
+from pipelabs.core.schemas.envelope import Done
+from pipelabs.core.schemas.pagination import ListQuery
 from pipelabs.models import Permission
-from pipelabs.schemas.api_tokens import TokenCreated, TokenIn, TokenList, TokenShown
-from pipelabs.schemas.envelope import Done
-from pipelabs.schemas.paging import ListQuery
-from pipelabs.services import api_tokens
 from pipelabs.web.auth import needs
 from pipelabs.web.blueprints import StrictBlueprint
 from pipelabs.web.envelope import reply

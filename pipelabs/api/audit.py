@@ -5,9 +5,9 @@ from typing import Any
 
 from flask.typing import ResponseReturnValue
 
+from pipelabs.audit import queries as audit_queries
+from pipelabs.audit.schemas import AuditEventShown, AuditEventsListed, AuditQuery
 from pipelabs.models import Permission
-from pipelabs.schemas.audit import AuditEventShown, AuditEventsListed, AuditQuery
-from pipelabs.services import audit_lists
 from pipelabs.web.auth import needs
 from pipelabs.web.blueprints import StrictBlueprint
 from pipelabs.web.envelope import reply
@@ -25,7 +25,7 @@ def index(query: Mapping[str, Any]) -> ResponseReturnValue:
     Filters narrow the list together. `total` is exact up to 10,000; above, `is_capped` is true.
     Follow `page.next` with the same filters.
     """
-    page = audit_lists.list_events(query, query["size"], query.get("cursor"))
+    page = audit_queries.list_events(query, query["size"], query.get("cursor"))
     return reply(audit_events=page.rows, page=page)
 
 
@@ -34,5 +34,5 @@ def index(query: Mapping[str, Any]) -> ResponseReturnValue:
 @bp.response(200, AuditEventShown)
 def show(event_id: int) -> ResponseReturnValue:
     """Show one audit event, and its line."""
-    event = audit_lists.get_event(event_id)
-    return reply(audit_event=event, line=audit_lists.line_of(event))
+    event = audit_queries.get_event(event_id)
+    return reply(audit_event=event, line=audit_queries.line_of(event))

@@ -5,18 +5,18 @@ from uuid import UUID
 from flask import g, request
 from flask.typing import ResponseReturnValue
 
-from pipelabs.audit_events import Event
-from pipelabs.errors import InvalidInput, Throttled, Unauthenticated
-from pipelabs.extensions import unit_of_work
+from pipelabs.accounts import admins, sessions, sign_in_throttle
+from pipelabs.accounts.schemas.admins import Me, PasswordChange, SessionList, SignedIn, SignIn
+from pipelabs.audit.events import Event
+from pipelabs.core.db import unit_of_work
+from pipelabs.core.errors import InvalidInput, Throttled, Unauthenticated
+from pipelabs.core.schemas.envelope import Done
 from pipelabs.models import Permission
-from pipelabs.schemas.admins import Me, PasswordChange, SessionList, SignedIn, SignIn
-from pipelabs.schemas.envelope import Done
-from pipelabs.services import admins, sessions, throttles
-from pipelabs.web import limits
+from pipelabs.web import rate_limit
 from pipelabs.web.auth import needs, public, renewed, tokens
 from pipelabs.web.blueprints import StrictBlueprint
 from pipelabs.web.envelope import reply
-from pipelabs.web.refusals import raises
+from pipelabs.web.openapi.errors import raises
 
 bp = StrictBlueprint("auth", __name__, url_prefix="/auth")
 THROTTLED = Throttled("Too many attempts to sign in; wait as long as Retry-After says.", wait_s=60)
@@ -120,12 +120,12 @@ def me() -> ResponseReturnValue:
     """Show who is signed in, what the role allows, and what is left of each budget."""
     actor = g.actor
     admin = {"id": actor.admin_id, "email": actor.name, "role": actor.role}
-    return reply(admin=admin, permissions=sorted(actor.permissions), quota=limits.quota())
+    return reply(admin=admin, permissions=sorted(actor.permissions), quota=rate_limit.quota())
 
 
 def _reserve(email: str) -> None:
     """Count one try of a password; raise `Throttled` if it is one too many."""
     with unit_of_work():
-        refusal = throttles.reserve(email, g.actor.address)
+        refusal = sign_in_throttle.reserve(email, g.actor.address)
     if refusal:
         raise refusal

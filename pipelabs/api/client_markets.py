@@ -7,10 +7,11 @@ from uuid import UUID
 from flask import g, url_for
 from flask.typing import ResponseReturnValue
 
-from pipelabs.audit_events import Event
-from pipelabs.errors import Duplicate, IllegalMove, Stale
-from pipelabs.models import Permission
-from pipelabs.schemas.client_markets import (
+from pipelabs.audit.events import Event
+from pipelabs.core.errors import Duplicate, IllegalMove, Stale
+from pipelabs.markets import client_markets, quoting
+from pipelabs.markets.matrix import matrix as matrix_of
+from pipelabs.markets.schemas.client_markets import (
     ClientMarketPatch,
     ClientMarketsAdded,
     ClientMarketShown,
@@ -20,15 +21,14 @@ from pipelabs.schemas.client_markets import (
     MatrixQuery,
     MatrixShown,
 )
-from pipelabs.services import client_markets, quoting
-from pipelabs.services.matrix import matrix as matrix_of
+from pipelabs.models import Permission
 from pipelabs.web.auth import needs
 from pipelabs.web.blueprints import StrictBlueprint
 from pipelabs.web.envelope import reply
 from pipelabs.web.etags import expected_version
-from pipelabs.web.examples import ID
 from pipelabs.web.idempotency import idempotent
-from pipelabs.web.refusals import raises
+from pipelabs.web.openapi.errors import raises
+from pipelabs.web.openapi.examples import ID
 
 bp = StrictBlueprint("client_markets", __name__, url_prefix="/admin")
 QUOTED = Duplicate(

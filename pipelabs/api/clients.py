@@ -7,10 +7,10 @@ from uuid import UUID
 from flask import g, url_for
 from flask.typing import ResponseReturnValue
 
-from pipelabs.audit_events import Event
-from pipelabs.errors import Duplicate, IllegalMove, Stale
-from pipelabs.models import Permission
-from pipelabs.schemas.clients import (
+from pipelabs.audit.events import Event
+from pipelabs.clients import queries as client_queries
+from pipelabs.clients import service as clients
+from pipelabs.clients.schemas import (
     ClientCreated,
     ClientIn,
     ClientPatch,
@@ -19,15 +19,16 @@ from pipelabs.schemas.clients import (
     ClientsQuery,
     StatusIn,
 )
-from pipelabs.services import client_lists, clients
+from pipelabs.core.errors import Duplicate, IllegalMove, Stale
+from pipelabs.models import Permission
 from pipelabs.web.auth import needs
 from pipelabs.web.blueprints import StrictBlueprint
 from pipelabs.web.envelope import reply
 from pipelabs.web.etags import etag_of, expected_version
-from pipelabs.web.examples import ID
 from pipelabs.web.idempotency import idempotent
-from pipelabs.web.limits import limit_creates
-from pipelabs.web.refusals import raises
+from pipelabs.web.openapi.errors import raises
+from pipelabs.web.openapi.examples import ID
+from pipelabs.web.rate_limit import limit_creates
 
 bp = StrictBlueprint("clients", __name__, url_prefix="/admin")
 TAKEN = Duplicate(
@@ -80,7 +81,7 @@ def index(query: Mapping[str, Any]) -> ResponseReturnValue:
     `total` is exact up to 10,000; above, `is_capped` is true. Follow `page.next` with the same
     filters and the same sort.
     """
-    page = client_lists.list_clients(
+    page = client_queries.list_clients(
         query, query["sort"], query["size"], query.get("cursor"), has_symbols=True
     )
     return reply(clients=page.rows, page=page)

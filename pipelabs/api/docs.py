@@ -2,9 +2,9 @@
 
 from flask import Response, render_template
 
-from pipelabs.web import document
 from pipelabs.web.auth import public
 from pipelabs.web.blueprints import StrictBlueprint
+from pipelabs.web.openapi import document
 
 bp = StrictBlueprint("docs", __name__)
 

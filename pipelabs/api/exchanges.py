@@ -6,22 +6,23 @@ from typing import Any
 from flask import g
 from flask.typing import ResponseReturnValue
 
-from pipelabs.audit_events import Event
-from pipelabs.errors import Stale
-from pipelabs.models import Permission
-from pipelabs.schemas.exchanges import (
+from pipelabs.audit.events import Event
+from pipelabs.core.errors import Stale
+from pipelabs.exchanges import queries as exchange_queries
+from pipelabs.exchanges import service as exchanges
+from pipelabs.exchanges.schemas import (
     ExchangeChanged,
     ExchangePatch,
     ExchangeShown,
     ExchangesListed,
     ExchangesQuery,
 )
-from pipelabs.services import exchange_lists, exchanges
+from pipelabs.models import Permission
 from pipelabs.web.auth import needs
 from pipelabs.web.blueprints import StrictBlueprint
 from pipelabs.web.envelope import reply
 from pipelabs.web.etags import expected_version
-from pipelabs.web.refusals import raises
+from pipelabs.web.openapi.errors import raises
 
 bp = StrictBlueprint("exchanges", __name__, url_prefix="/admin/exchanges")
 STALE = Stale("The exchange has changed: it is at version 4, not 3.")
@@ -34,7 +35,7 @@ STALE = Stale("The exchange has changed: it is at version 4, not 3.")
 @bp.response(200, ExchangesListed)
 def index(query: Mapping[str, Any]) -> ResponseReturnValue:
     """List exchanges by name, a page at a time."""
-    page = exchange_lists.list_exchanges(query, query["size"], query.get("cursor"))
+    page = exchange_queries.list_exchanges(query, query["size"], query.get("cursor"))
     return reply(exchanges=page.rows, page=page)
 
 
@@ -47,7 +48,7 @@ def show(exchange: str) -> ResponseReturnValue:
     The ETag is the version of what is set; counts and facts of the registry change without it.
     """
     found = exchanges.get_exchange(exchange)
-    counts = exchange_lists.counts_of(found.slug)
+    counts = exchange_queries.counts_of(found.slug)
     return reply(exchange=found, counts=counts, etag=str(found.version))
 
 

@@ -3,7 +3,7 @@
 from flask import g
 from flask.typing import ResponseReturnValue
 
-from pipelabs.errors import PipeLabsError
+from pipelabs.core.errors import PipeLabsError
 from pipelabs.web import health
 from pipelabs.web.auth import identify, public
 from pipelabs.web.blueprints import StrictBlueprint

@@ -7,10 +7,10 @@ from uuid import UUID
 from flask import g, url_for
 from flask.typing import ResponseReturnValue
 
-from pipelabs.audit_events import Event
-from pipelabs.errors import Duplicate, IllegalMove, Stale
-from pipelabs.models import Permission
-from pipelabs.schemas.markets import (
+from pipelabs.audit.events import Event
+from pipelabs.core.errors import Duplicate, IllegalMove, Stale
+from pipelabs.markets import markets
+from pipelabs.markets.schemas.markets import (
     MarketChanged,
     MarketCreated,
     MarketIn,
@@ -19,14 +19,14 @@ from pipelabs.schemas.markets import (
     MarketsListed,
     MarketsQuery,
 )
-from pipelabs.services import markets
+from pipelabs.models import Permission
 from pipelabs.web.auth import needs
 from pipelabs.web.blueprints import StrictBlueprint
 from pipelabs.web.envelope import reply
 from pipelabs.web.etags import expected_version
-from pipelabs.web.examples import ID
 from pipelabs.web.idempotency import idempotent
-from pipelabs.web.refusals import raises
+from pipelabs.web.openapi.errors import raises
+from pipelabs.web.openapi.examples import ID
 
 bp = StrictBlueprint("markets", __name__, url_prefix="/admin/markets")
 TAKEN = Duplicate(markets.TAKEN, fields={"symbol": [markets.TAKEN]}, existing={"symbol": ID})

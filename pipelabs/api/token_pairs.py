@@ -7,23 +7,23 @@ from uuid import UUID
 from flask import g, url_for
 from flask.typing import ResponseReturnValue
 
-from pipelabs.audit_events import Event
-from pipelabs.errors import Duplicate
-from pipelabs.models import Permission
-from pipelabs.schemas.token_pairs import (
+from pipelabs.audit.events import Event
+from pipelabs.core.errors import Duplicate
+from pipelabs.markets import token_pairs
+from pipelabs.markets.schemas.token_pairs import (
     TokenPairCreated,
     TokenPairIn,
     TokenPairShown,
     TokenPairsListed,
     TokenPairsQuery,
 )
-from pipelabs.services import token_pairs
+from pipelabs.models import Permission
 from pipelabs.web.auth import needs
 from pipelabs.web.blueprints import StrictBlueprint
 from pipelabs.web.envelope import reply
-from pipelabs.web.examples import ID
 from pipelabs.web.idempotency import idempotent
-from pipelabs.web.refusals import raises
+from pipelabs.web.openapi.errors import raises
+from pipelabs.web.openapi.examples import ID
 
 bp = StrictBlueprint("token_pairs", __name__, url_prefix="/admin/token-pairs")
 TAKEN = Duplicate(

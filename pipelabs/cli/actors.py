@@ -10,8 +10,8 @@ import click
 from marshmallow import ValidationError
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from pipelabs.actor import Actor
-from pipelabs.errors import PipeLabsError
+from pipelabs.core.actor import Actor
+from pipelabs.core.errors import PipeLabsError
 
 
 def at_the_terminal() -> Actor:

@@ -6,8 +6,8 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 
-from pipelabs.extensions import unit_of_work
-from pipelabs.services import audit
+from pipelabs.audit import reconciliation
+from pipelabs.core.db import unit_of_work
 
 group = AppGroup("audit", help="Look after the audit trail's file.")
 
@@ -16,14 +16,14 @@ group = AppGroup("audit", help="Look after the audit trail's file.")
 def reconcile() -> None:
     """Append the lines that this instance's audit file lacks."""
     # What was committed a moment ago may still be on its way into the file.
-    time.sleep(audit.SETTLE.total_seconds())
+    time.sleep(reconciliation.SETTLE.total_seconds())
     with unit_of_work():
-        click.echo(f"{audit.reconcile(current_app.config['INSTANCE'])} lines appended")
+        click.echo(f"{reconciliation.reconcile(current_app.config['INSTANCE'])} lines appended")
 
 
 @group.command("rebuild")
 def rebuild() -> None:
     """Write this instance's audit file anew from the table."""
-    time.sleep(audit.SETTLE.total_seconds())
+    time.sleep(reconciliation.SETTLE.total_seconds())
     with unit_of_work():
-        click.echo(f"{audit.rebuild(current_app.config['INSTANCE'])} lines written")
+        click.echo(f"{reconciliation.rebuild(current_app.config['INSTANCE'])} lines written")

@@ -5,7 +5,7 @@ import sys
 import click
 from flask.cli import AppGroup
 
-from pipelabs import registry, registry_sync
+from pipelabs.exchanges import ccxt_sync, registry
 
 group = AppGroup("exchanges", help="Look after the registry of exchanges.")
 
@@ -17,16 +17,16 @@ def sync(is_check: bool) -> None:  # noqa: FBT001 - click passes flags by name
 
     What is ours in it stays, and no exchange is ever taken out.
     """
-    before = registry_sync.stored()
-    after = registry_sync.merged(before, registry_sync.known_to_ccxt())
-    found = registry_sync.compared(before, after)
+    before = ccxt_sync.stored()
+    after = ccxt_sync.merged(before, ccxt_sync.known_to_ccxt())
+    found = ccxt_sync.compared(before, after)
     for verb, slugs in found._asdict().items():
         click.echo(f"{len(slugs)} {verb}{': ' if slugs else ''}{', '.join(slugs)}")
     if not any(found):
         return
     if is_check:
         sys.exit(1)
-    _write(registry_sync.as_text(after))
+    _write(ccxt_sync.as_text(after))
 
 
 def _write(text: str) -> None:

@@ -6,9 +6,9 @@ import click
 from flask.cli import AppGroup
 
 from pipelabs.cli.actors import at_the_terminal, in_a_sentence
-from pipelabs.extensions import unit_of_work
-from pipelabs.services import api_key_stages, vault
-from pipelabs.vault_ring import ring_versions
+from pipelabs.core.db import unit_of_work
+from pipelabs.vault import replacement, rotation
+from pipelabs.vault.ring import ring_versions
 
 group = AppGroup("keys", help="Look after the vault's ring and what it has sealed.")
 UNREADABLE = "{count} rows do not open; they were left as they are."
@@ -24,12 +24,12 @@ def rotate() -> None:
     """
     who, done, unreadable = at_the_terminal(), 0, []
     with in_a_sentence():
-        left = vault.count_old()
+        left = rotation.count_old()
         after = None
         with click.progressbar(length=left, label="Re-wrapping", file=sys.stderr) as bar:
             while True:
                 with unit_of_work():
-                    batch = vault.rotate(who, after)
+                    batch = rotation.rotate(who, after)
                 if batch.last_id is None:
                     break
                 after, done = batch.last_id, done + batch.rewrapped
@@ -44,7 +44,7 @@ def rotate() -> None:
 def retire(version: int) -> None:
     """Say whether VERSION may leave VAULT_KEYS; refused while a row needs it."""
     with in_a_sentence(), unit_of_work():
-        vault.retire(version, at_the_terminal())
+        rotation.retire(version, at_the_terminal())
     click.echo(
         f"No row needs version {version}: take it out of VAULT_KEYS and restart, but keep it for"
         " the backups that were made before."
@@ -59,7 +59,7 @@ def check(ring_only: bool) -> None:  # noqa: FBT001 - click passes flags by name
     Exits with 1 if one does not, or if rows need a version that the ring has no more.
     """
     with in_a_sentence(), unit_of_work():
-        found = vault.check(is_ring_only=ring_only)
+        found = rotation.check(is_ring_only=ring_only)
     for version, count in found.rows.items():
         state = "missing from VAULT_KEYS" if version in found.missing else "in the ring"
         click.echo(f"version {version}: {count} rows, {state}")
@@ -74,7 +74,7 @@ def check(ring_only: bool) -> None:  # noqa: FBT001 - click passes flags by name
 def destroy_due() -> None:
     """Destroy the secrets of replaced keys whose 24 hours are over; the service does so itself."""
     with in_a_sentence(), unit_of_work():
-        click.echo(f"{api_key_stages.destroy_due(at_the_terminal())} keys destroyed")
+        click.echo(f"{replacement.destroy_due(at_the_terminal())} keys destroyed")
 
 
 def _name(unreadable: list[str]) -> None:

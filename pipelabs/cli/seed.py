@@ -7,15 +7,16 @@ from collections.abc import Mapping, Sequence
 import click
 from flask.cli import AppGroup
 
-from pipelabs import seeds
-from pipelabs.actor import Actor
+from pipelabs import demo
+from pipelabs.accounts import admins
 from pipelabs.cli.actors import at_the_terminal, in_a_sentence
-from pipelabs.extensions import unit_of_work
+from pipelabs.core.actor import Actor
+from pipelabs.core.db import unit_of_work
+from pipelabs.core.schemas.characters import refuse_characters
+from pipelabs.core.schemas.fields import EmailAddress
+from pipelabs.demo import DemoAdmin, DemoClient, DemoMarkets
+from pipelabs.exchanges import service as exchanges
 from pipelabs.models import Role
-from pipelabs.schemas.characters import refuse_characters
-from pipelabs.schemas.fields import EmailAddress
-from pipelabs.seeds import DemoAdmin, DemoClient, DemoMarkets
-from pipelabs.services import admins, exchanges
 
 BATCH = 20
 """Clients of the demo in one transaction: a kill leaves whole ones, and a new run the rest."""
@@ -69,15 +70,15 @@ def seed_demo(first_run: bool, as_json: bool) -> None:  # noqa: FBT001 - click p
     with in_a_sentence():
         with unit_of_work():
             exchanges.ensure_exchanges(actor)
-        book = [] if first_run and seeds.has_clients() else seeds.demo_clients()
+        book = [] if first_run and demo.has_clients() else demo.demo_clients()
         created = _seed_clients(book, actor, is_shown=not as_json)
         if book:
             with unit_of_work():
-                markets = seeds.ensure_markets(actor)
+                markets = demo.ensure_markets(actor)
         if not first_run:
             # Last, so that nothing can go wrong between a password and its being printed.
             with unit_of_work():
-                made = seeds.ensure_admins(actor)
+                made = demo.ensure_admins(actor)
     clients = {"created": created, "already_there": len(book) - created}
     click.echo((_as_json if as_json else _as_text)(made, clients, markets))
 
@@ -104,7 +105,7 @@ def _seed_clients(book: Sequence[DemoClient], actor: Actor, *, is_shown: bool) -
         for start in range(0, len(book), BATCH):
             batch = book[start : start + BATCH]
             with unit_of_work():
-                created += sum(seeds.ensure_client(one, actor) for one in batch)
+                created += sum(demo.ensure_client(one, actor) for one in batch)
                 if is_shown:
                     # The lines of the audit trail, which follow, push the bar down.
                     click.echo(ERASE_LINE, nl=False, err=True)

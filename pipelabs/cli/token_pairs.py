@@ -4,10 +4,10 @@ import click
 from flask.cli import AppGroup
 
 from pipelabs.cli.actors import at_the_terminal, in_a_sentence
-from pipelabs.extensions import finish
-from pipelabs.schemas.exchanges import ExchangeSlug
-from pipelabs.services.exchanges import get_enabled
-from pipelabs.services.lifts import clients_to_lift, lift
+from pipelabs.core.db import finish
+from pipelabs.exchanges.schemas import ExchangeSlug
+from pipelabs.exchanges.service import get_enabled
+from pipelabs.markets.legacy_import import clients_to_lift, lift
 
 group = AppGroup("token-pairs", help="Look after token pairs.")
 

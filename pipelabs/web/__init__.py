@@ -11,8 +11,8 @@ from pipelabs.web import (
     errors,
     headers,
     lifecycle,
-    limits,
     pages,
+    rate_limit,
 )
 
 
@@ -40,4 +40,4 @@ def init_app(app: Flask) -> None:
     console_session.init_app(app)
     pages.init_app(app)
     auth.init_app(app)
-    limits.init_app(app)
+    rate_limit.init_app(app)

@@ -12,12 +12,12 @@ import jwt
 from flask import Flask, Request, current_app, g, request
 from flask_jwt_extended import JWTManager, create_access_token, create_refresh_token
 
-from pipelabs.actor import Actor
-from pipelabs.audit_events import Event
-from pipelabs.errors import Forbidden, Unauthenticated
-from pipelabs.extensions import unit_of_work
+from pipelabs.accounts import api_tokens, sessions
+from pipelabs.audit.events import Event
+from pipelabs.core.actor import Actor
+from pipelabs.core.db import unit_of_work
+from pipelabs.core.errors import Forbidden, Unauthenticated
 from pipelabs.models import Permission
-from pipelabs.services import api_tokens, sessions
 from pipelabs.web.paths import ADMIN_API_PATH, CONSOLE_PATH, is_below
 
 P = ParamSpec("P")

@@ -5,11 +5,11 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, current_app, request, url_for
 from flask_jwt_extended import create_access_token
 
-from pipelabs.actor import Actor
-from pipelabs.errors import Unauthenticated
-from pipelabs.extensions import unit_of_work
+from pipelabs.accounts import sessions
+from pipelabs.core.actor import Actor
+from pipelabs.core.db import unit_of_work
+from pipelabs.core.errors import Unauthenticated
 from pipelabs.models import Admin, Session
-from pipelabs.services import sessions
 from pipelabs.web import auth
 from pipelabs.web.paths import CONSOLE_PATH, is_below
 
@@ -77,7 +77,7 @@ def own_page(target: str) -> str:
     parts = urlsplit(target)
     is_ours = not (parts.scheme or parts.netloc) and is_below(parts.path, CONSOLE_PATH)
     is_plain = target.isprintable() and "\\" not in target and "//" not in parts.path
-    return target if is_ours and is_plain else url_for("admin.dashboard.index")
+    return target if is_ours and is_plain else url_for("admin.overview.index")
 
 
 def _claims(admin: Admin, opened: Session) -> dict[str, object]:

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 from flask import current_app, g, request, session
 
-from pipelabs.crypto import derive
-from pipelabs.errors import Forbidden
+from pipelabs.core.errors import Forbidden
+from pipelabs.core.keyring import derive
 
 CSRF_FIELD, CSRF_HEADER = "csrf_token", "X-CSRF-Token"
 CSRF_LABEL = "pipelabs/csrf/v1"

@@ -14,13 +14,13 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
-from pipelabs import audit
-from pipelabs.audit import Attempt
-from pipelabs.errors import Duplicate, PipeLabsError, SessionReplayed, Throttled, Unavailable
-from pipelabs.extensions import finish, unit_of_work
+from pipelabs.accounts import sessions
+from pipelabs.audit import trail
+from pipelabs.audit.trail import Attempt
+from pipelabs.core.db import finish, unit_of_work
+from pipelabs.core.errors import Duplicate, PipeLabsError, SessionReplayed, Throttled, Unavailable
 from pipelabs.models import Base, Outcome
-from pipelabs.services import sessions
-from pipelabs.web import idempotency, limits, pages
+from pipelabs.web import idempotency, pages, rate_limit
 from pipelabs.web.auth import refused_event
 
 logger = logging.getLogger("pipelabs")
@@ -65,7 +65,7 @@ def _outlive(error: PipeLabsError, response: Response) -> None:
         if isinstance(error, SessionReplayed):
             sessions.end_session(error.session_id)
         idempotency.keep_conflict(response)
-    audit.refuse(_refusal(error), g.actor)
+    trail.refuse(_refusal(error), g.actor)
 
 
 def envelope(error: PipeLabsError, request_id: str) -> dict[str, object]:
@@ -88,7 +88,7 @@ def answer(error: PipeLabsError) -> Response:
     if response.status_code == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = 'Bearer realm="pipelabs"'
     if error.status == HTTPStatus.TOO_MANY_REQUESTS:
-        wait_s = error.wait_s if isinstance(error, Throttled) else limits.retry_after_s()
+        wait_s = error.wait_s if isinstance(error, Throttled) else rate_limit.retry_after_s()
         response.headers["Retry-After"] = str(wait_s)
     if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
         response.headers["Retry-After"] = str(RETRY_AFTER_S)

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import request
 
-from pipelabs.errors import InvalidInput
+from pipelabs.core.errors import InvalidInput
 
 VERSION = re.compile(r'"([1-9][0-9]{0,8})(?:-[0-9a-f]{8})?"', re.ASCII)
 """An ETag of ours: a version, and a mark of what is derived beside the row."""

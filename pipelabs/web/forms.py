@@ -8,10 +8,10 @@ from flask import g, request
 from marshmallow import Schema, ValidationError, fields
 from werkzeug.datastructures import MultiDict
 
-from pipelabs.errors import Fields, PipeLabsError
-from pipelabs.schemas.credentials import SecretText
-from pipelabs.schemas.fields import Choice, Password, PlainText
-from pipelabs.schemas.lists import BoundedList
+from pipelabs.core.errors import Fields, PipeLabsError
+from pipelabs.core.schemas.fields import Choice, Password, PlainText
+from pipelabs.core.schemas.lists import BoundedList
+from pipelabs.vault.schemas.credentials import SecretText
 from pipelabs.web.csrf import CSRF_FIELD
 from pipelabs.web.json import wrong_fields
 from pipelabs.web.query import load as read_query

@@ -8,11 +8,12 @@ from sqlalchemy import QueuePool, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from pipelabs import audit_file, draining
-from pipelabs.extensions import MIGRATIONS, db
-from pipelabs.services import vault
-from pipelabs.vault_ring import ring_versions
-from pipelabs.web.limits import limiter
+from pipelabs.audit import log_file
+from pipelabs.core import shutdown
+from pipelabs.core.db import MIGRATIONS, db
+from pipelabs.vault import rotation
+from pipelabs.vault.ring import ring_versions
+from pipelabs.web.rate_limit import limiter
 
 OK, AWAY, MISSING, FULL = "ok", "away", "missing", "full"
 
@@ -43,7 +44,7 @@ def check() -> Report:
 
     An instance that was told to stop still serves, but wants no more calls.
     """
-    if draining.is_draining():
+    if shutdown.is_draining():
         return Report(is_ready=False, parts={})
     parts = _database()
     is_ready = set(parts.values()) == {OK}
@@ -51,7 +52,7 @@ def check() -> Report:
     parts["pool"] = OK if pool.in_use < pool.most else FULL
     parts["redis"] = _redis()
     parts["vault"] = _vault(is_asked=is_ready)
-    parts["audit_file"] = OK if audit_file.file_handler().is_writable() else "not writable"
+    parts["audit_file"] = OK if log_file.file_handler().is_writable() else "not writable"
     return Report(is_ready, parts)
 
 
@@ -77,7 +78,7 @@ def _vault(*, is_asked: bool) -> str:
     """Return whether the ring is there, and has every key that a row needs."""
     if not ring_versions():
         return MISSING
-    missing = vault.missing_versions() if is_asked else []
+    missing = rotation.missing_versions() if is_asked else []
     return f"lacks version {', '.join(map(str, missing))}" if missing else OK
 
 

@@ -9,13 +9,13 @@ from uuid import UUID
 
 from flask import Response, g, json, request
 
-from pipelabs import audit
-from pipelabs.audit_events import Event
-from pipelabs.errors import Duplicate, InvalidInput
-from pipelabs.extensions import finish
+from pipelabs.audit import trail
+from pipelabs.audit.events import Event
+from pipelabs.core import idempotency
+from pipelabs.core.db import finish
+from pipelabs.core.errors import Duplicate, InvalidInput
+from pipelabs.core.idempotency import Claim
 from pipelabs.models import IdempotencyRecord, Outcome
-from pipelabs.services import idempotency
-from pipelabs.services.idempotency import Claim
 
 P = ParamSpec("P")
 HEADER = "Idempotency-Key"
@@ -81,8 +81,8 @@ def _replay(record: IdempotencyRecord, replayed: Event) -> Response:
     outcome = OUTCOMES.get(first.get("error", {}).get("code"), Outcome.INVALID)
     finish(commit=False)
     client_id = first.get("client", {}).get("id") or (request.view_args or {}).get("client_id")
-    audit.replay(
-        audit.Attempt(replayed, outcome, status, {"first_request_id": first["request_id"]}),
+    trail.replay(
+        trail.Attempt(replayed, outcome, status, {"first_request_id": first["request_id"]}),
         g.actor,
         client_id and UUID(str(client_id)),
     )

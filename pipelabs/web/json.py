@@ -11,8 +11,8 @@ from marshmallow import RAISE, ValidationError
 from marshmallow.exceptions import SCHEMA
 from webargs.flaskparser import FlaskParser
 
-from pipelabs.errors import InvalidInput, TooLarge, UnsupportedMedia
-from pipelabs.schemas.fields import MarkupSentence
+from pipelabs.core.errors import InvalidInput, TooLarge, UnsupportedMedia
+from pipelabs.core.schemas.fields import MarkupSentence
 from pipelabs.web import query
 
 DEEPEST = 32

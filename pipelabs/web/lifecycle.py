@@ -9,9 +9,9 @@ from urllib.parse import quote
 from flask import Flask, Response, current_app, g, request
 from sqlalchemy.exc import DBAPIError
 
-from pipelabs.errors import TooLarge
-from pipelabs.extensions import finish
-from pipelabs.web import auth, console_session, csrf, errors, headers, limits
+from pipelabs.core.db import finish
+from pipelabs.core.errors import TooLarge
+from pipelabs.web import auth, console_session, csrf, errors, headers, rate_limit
 from pipelabs.web.paths import CONSOLE_PATH, is_below
 
 logger = logging.getLogger("pipelabs.request")
@@ -49,7 +49,7 @@ def _end(response: Response) -> Response:
         # Typed handlers are not called from here, and the hooks would run again.
         response = errors.respond(errors.from_database(error))
     response.headers["X-Request-ID"] = g.request_id
-    limits.add_headers(response)
+    rate_limit.add_headers(response)
     headers.add_headers(response)
     if response.headers.get("ETag"):
         response.make_conditional(request)

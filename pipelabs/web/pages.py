@@ -18,8 +18,8 @@ from flask import (
 )
 from jinja2 import StrictUndefined
 
-from pipelabs.amounts import plain
-from pipelabs.errors import PipeLabsError
+from pipelabs.core.decimals import plain
+from pipelabs.core.errors import PipeLabsError
 from pipelabs.models import Permission
 from pipelabs.web import auth, console_session, csrf
 from pipelabs.web.paths import CONSOLE_PATH, is_below

@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl
 
 from flask import Request
 
-from pipelabs.errors import InvalidInput
+from pipelabs.core.errors import InvalidInput
 
 MOST_PARAMETERS = 64
 """More than any list has; keeps the list of unknown ones an answer and not a flood."""

@@ -14,9 +14,9 @@ from sqlalchemy.orm import Session as AnySession
 
 import config
 from pipelabs import create_app
-from pipelabs.extensions import db
+from pipelabs.core.db import db
 from pipelabs.models import Base, Role
-from pipelabs.sealing import Vault
+from pipelabs.vault.envelope import Vault
 from tests import servers
 from tests.factories import PASSWORD, make_admin, make_exchange, make_key, make_session
 from tests.form_client import Browser

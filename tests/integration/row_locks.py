@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 from sqlalchemy import select, text
 
-from pipelabs.errors import PipeLabsError
-from pipelabs.extensions import db, unit_of_work
+from pipelabs.core.db import db, unit_of_work
+from pipelabs.core.errors import PipeLabsError
 from pipelabs.models import ExchangeAPIKey
 from tests.waiting import wait_for
 

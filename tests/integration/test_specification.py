@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import event, text
 
-from pipelabs.extensions import db
+from pipelabs.core.db import db
 from pipelabs.models import AuditEvent, Client
 from tests.factories import PASSWORD, QUICK_CLIENT, make_admin, make_body, make_wallet
 from tests.paths import ROOT

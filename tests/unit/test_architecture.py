@@ -17,9 +17,9 @@ LONGEST_FUNCTION = 30
 @pytest.mark.parametrize(
     ("word", "home"),
     [
-        (".commit(", "pipelabs/extensions.py"),
+        (".commit(", "pipelabs/core/db.py"),
         (".register_error_handler(", "pipelabs/web/errors.py"),
-        ("import bleach", "pipelabs/schemas/fields.py"),
+        ("import bleach", "pipelabs/core/schemas/fields.py"),
         ("os.environ", None),
         ("abort(", None),
         ("validate=lambda", None),

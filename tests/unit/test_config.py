@@ -10,7 +10,7 @@ import pytest
 import config
 from config import ConfigError
 from pipelabs import create_app
-from pipelabs.crypto import MalformedRing
+from pipelabs.core.keyring import MalformedRing
 from tests.paths import ROOT
 
 SECRET = "vC1eWq8zJx0TfN5uYb7RkLmPd3HsGa9oQ4iEw6Zt"

@@ -4,10 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from pipelabs.errors import Duplicate, IllegalMove, InvalidInput, NotFound, Unauthenticated
-from pipelabs.extensions import db
-from pipelabs.models import Admin, AuditEvent, Role, Session
-from pipelabs.services.admins import (
+from pipelabs.accounts.admins import (
     change_password,
     change_role,
     change_standing,
@@ -20,7 +17,10 @@ from pipelabs.services.admins import (
     reset_password,
     update_admin,
 )
-from pipelabs.services.sessions import confirm, sign_in
+from pipelabs.accounts.sessions import confirm, sign_in
+from pipelabs.core.db import db
+from pipelabs.core.errors import Duplicate, IllegalMove, InvalidInput, NotFound, Unauthenticated
+from pipelabs.models import Admin, AuditEvent, Role, Session
 from tests.factories import (
     PASSWORD,
     STRANGER,

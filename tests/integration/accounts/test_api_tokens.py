@@ -4,16 +4,16 @@ from ipaddress import ip_network
 
 import pytest
 
-from pipelabs.errors import InvalidInput, NotFound, Unauthenticated
-from pipelabs.extensions import db
-from pipelabs.models import APIToken, AuditEvent, Permission, Role, now
-from pipelabs.services.api_tokens import (
+from pipelabs.accounts.api_tokens import (
     confirm_token,
     create_token,
     list_tokens,
     revoke_token,
     see_token,
 )
+from pipelabs.core.db import db
+from pipelabs.core.errors import InvalidInput, NotFound, Unauthenticated
+from pipelabs.models import APIToken, AuditEvent, Permission, Role, now
 from tests.factories import make_actor, make_admin
 
 STRANGER = make_actor(name=None, admin_id=None, role=None)

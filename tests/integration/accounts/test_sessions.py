@@ -3,10 +3,7 @@ from uuid import UUID
 
 import pytest
 
-from pipelabs.errors import NotFound, Unauthenticated
-from pipelabs.extensions import db
-from pipelabs.models import AuditEvent, AuditFold, Role, Session, now
-from pipelabs.services.sessions import (
+from pipelabs.accounts.sessions import (
     SESSION_LIFE,
     confirm,
     end_my_session,
@@ -15,6 +12,9 @@ from pipelabs.services.sessions import (
     sign_in,
     sign_out,
 )
+from pipelabs.core.db import db
+from pipelabs.core.errors import NotFound, Unauthenticated
+from pipelabs.models import AuditEvent, AuditFold, Role, Session, now
 from tests.factories import (
     PASSWORD,
     STRANGER,

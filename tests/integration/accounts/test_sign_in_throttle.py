@@ -2,10 +2,10 @@ from datetime import timedelta
 
 import pytest
 
-from pipelabs.extensions import db
+from pipelabs.accounts import sign_in_throttle
+from pipelabs.accounts.sign_in_throttle import release, reserve
+from pipelabs.core.db import db
 from pipelabs.models import SignInThrottle, now
-from pipelabs.services import throttles
-from pipelabs.services.throttles import release, reserve
 
 EMAIL, HERE = "owner@desk.local", "192.0.2.7"
 
@@ -21,7 +21,7 @@ def clock(monkeypatch):
     """Return a setter of what time the throttles believe it is, from now on."""
     start = now()
     return lambda seconds: monkeypatch.setattr(
-        throttles, "now", lambda: start + timedelta(seconds=seconds)
+        sign_in_throttle, "now", lambda: start + timedelta(seconds=seconds)
     )
 
 

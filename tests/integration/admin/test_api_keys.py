@@ -3,10 +3,10 @@ from datetime import timedelta
 
 import pytest
 
-from pipelabs.audit_events import Event
-from pipelabs.extensions import db
+from pipelabs.audit.events import Event
+from pipelabs.core.db import db
 from pipelabs.models import AuditEvent, ExchangeAPIKey, KeyStage, KeyStatus, Role, now
-from pipelabs.xray import Failure
+from pipelabs.vault.probe import Failure
 from tests.factories import CANARY, make_client, make_credentials, make_key, make_said
 from tests.stub_exchange import Scenario, credentials
 

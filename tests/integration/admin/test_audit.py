@@ -2,9 +2,9 @@ import re
 
 import pytest
 
-from pipelabs import audit
-from pipelabs.audit import Attempt
-from pipelabs.audit_events import Event
+from pipelabs.audit import trail
+from pipelabs.audit.events import Event
+from pipelabs.audit.trail import Attempt
 from pipelabs.models import AuditEvent, Outcome
 from tests.factories import QUICK_CLIENT, make_actor, make_body
 
@@ -15,7 +15,7 @@ PAYLOAD = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 def refuse(app, request_id="hostile-1", **facts):
     with app.app_context():
         actor = make_actor(request_id=request_id, name=PAYLOAD, address="192.0.2.99")
-        audit.refuse(Attempt(Event.CLIENT_CREATE_REFUSED, Outcome.INVALID, 400, facts), actor)
+        trail.refuse(Attempt(Event.CLIENT_CREATE_REFUSED, Outcome.INVALID, 400, facts), actor)
 
 
 def test_the_list_leads_to_events_clients_and_requests(client, operator, desk, rows):

@@ -1,8 +1,8 @@
 import pytest
 
-from pipelabs.extensions import db
+from pipelabs.accounts.sessions import IDLE
+from pipelabs.core.db import db
 from pipelabs.models import Admin, AuditEvent, Client, Role, Session, now
-from pipelabs.services.sessions import IDLE
 from tests.factories import PASSWORD, QUICK_CLIENT, make_admin, make_body
 from tests.form_client import Browser
 

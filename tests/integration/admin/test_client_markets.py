@@ -2,11 +2,11 @@ import re
 
 import pytest
 
-from pipelabs.extensions import db, finish
+from pipelabs.clients.service import change_status
+from pipelabs.core.db import db, finish
+from pipelabs.markets.markets import update_market
+from pipelabs.markets.quoting import add_client_markets
 from pipelabs.models import Client, ClientMarket, MarketStatus, QuotingStatus, Role, Status
-from pipelabs.services.clients import change_status
-from pipelabs.services.markets import update_market
-from pipelabs.services.quoting import add_client_markets
 from tests.factories import ACTOR, make_client, make_exchange, make_item
 
 

@@ -3,12 +3,12 @@ from uuid import UUID
 
 import pytest
 
-from pipelabs.extensions import db, finish
+from pipelabs.clients.service import change_status, create_client, update_client
+from pipelabs.clients.wallets import Wallet
+from pipelabs.core.db import db, finish
+from pipelabs.markets.quoting import add_client_markets
 from pipelabs.models import AuditEvent, Client, ExchangeAPIKey, Role, Status
 from pipelabs.models.clients import Chain
-from pipelabs.services.clients import change_status, create_client, update_client
-from pipelabs.services.quoting import add_client_markets
-from pipelabs.wallets import Wallet
 from tests.factories import WALLET, make_actor, make_body, make_data, make_item, make_wallet
 
 CLIENTS = "/admin/clients"

@@ -2,9 +2,9 @@ import re
 
 import pytest
 
-from pipelabs.extensions import db
+from pipelabs.core.db import db
+from pipelabs.exchanges.service import update_exchange
 from pipelabs.models import AuditEvent, Exchange, Role
-from pipelabs.services.exchanges import update_exchange
 from tests.factories import make_actor, make_exchange
 
 DASH = "\N{EN DASH}"

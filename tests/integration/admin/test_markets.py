@@ -2,9 +2,9 @@ import re
 
 import pytest
 
-from pipelabs.extensions import db, finish
+from pipelabs.core.db import db, finish
+from pipelabs.markets.quoting import add_client_markets
 from pipelabs.models import ClientMarket, Exchange, Market, MarketStatus, QuotingStatus, Role
-from pipelabs.services.quoting import add_client_markets
 from tests.factories import ACTOR, make_client, make_exchange, make_item
 
 MARKETS = "/admin/markets"

@@ -2,8 +2,8 @@ import re
 
 import pytest
 
-from pipelabs.extensions import finish
-from pipelabs.services.quoting import add_client_markets
+from pipelabs.core.db import finish
+from pipelabs.markets.quoting import add_client_markets
 from tests.factories import ACTOR, make_client, make_exchange, make_item
 
 MATRIX = "/admin/matrix"

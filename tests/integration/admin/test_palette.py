@@ -1,7 +1,7 @@
 import pytest
 
-from pipelabs.extensions import db
-from pipelabs.services.clients import create_client
+from pipelabs.clients.service import create_client
+from pipelabs.core.db import db
 from tests.factories import make_actor, make_data
 
 

@@ -2,10 +2,10 @@ import threading
 
 import pytest
 
-from pipelabs.errors import IllegalMove
-from pipelabs.extensions import db, unit_of_work
+from pipelabs.accounts import admins
+from pipelabs.core.db import db, unit_of_work
+from pipelabs.core.errors import IllegalMove
 from pipelabs.models import Admin, AuditEvent, Role
-from pipelabs.services import admins
 from tests.factories import PASSWORD, QUICK_CLIENT, make_actor, make_admin, make_body
 
 ADMINS = "/api/admin/admins"

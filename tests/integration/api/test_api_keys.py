@@ -5,8 +5,8 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select, update
 
-from pipelabs.audit_events import Event
-from pipelabs.extensions import db
+from pipelabs.audit.events import Event
+from pipelabs.core.db import db
 from pipelabs.models import (
     AuditEvent,
     Client,
@@ -19,9 +19,9 @@ from pipelabs.models import (
     Status,
     now,
 )
-from pipelabs.sealing import Secret
-from pipelabs.services import api_key_rights, api_keys
-from pipelabs.services.api_key_rows import destroy, locked
+from pipelabs.vault import api_keys, examination
+from pipelabs.vault.envelope import Secret
+from pipelabs.vault.records import destroy, locked
 from tests.factories import flipped, make_client, make_credentials, make_exchange
 from tests.stub_exchange import Scenario, credentials
 
@@ -189,7 +189,7 @@ def test_a_key_that_is_revoked_while_its_exchange_is_asked_stays_revoked(
     key_id = stored(credentials=make_credentials(**credentials("okx", Scenario.TRADE_ONLY)))
 
     def ask(*about, **rest):
-        said = api_key_rights.ask(*about, **rest)
+        said = examination.ask(*about, **rest)
         destroy(locked(UUID(key_id)))
         return said
 

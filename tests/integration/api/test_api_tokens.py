@@ -1,6 +1,6 @@
 import pytest
 
-from pipelabs.extensions import db
+from pipelabs.core.db import db
 from pipelabs.models import APIToken, AuditEvent, Client, Role
 from tests.factories import QUICK_CLIENT, make_body
 

@@ -6,7 +6,7 @@ import jwt
 import pytest
 from sqlalchemy import delete
 
-from pipelabs.extensions import db
+from pipelabs.core.db import db
 from pipelabs.models import (
     Admin,
     AuditEvent,

@@ -4,11 +4,11 @@ from uuid import UUID
 
 import pytest
 
-from pipelabs.extensions import finish
+from pipelabs.clients.service import create_client
+from pipelabs.clients.wallets import Wallet
+from pipelabs.core.db import finish
 from pipelabs.models import AuditEvent, Client
 from pipelabs.models.clients import Chain
-from pipelabs.services.clients import create_client
-from pipelabs.wallets import Wallet
 from tests.factories import QUICK_CLIENT, WALLET, make_actor, make_body, make_data, make_wallet
 
 CLIENTS = "/api/admin/clients"

@@ -3,8 +3,8 @@ import re
 import pytest
 from sqlalchemy import event
 
-from pipelabs.extensions import db
-from pipelabs.web import document
+from pipelabs.core.db import db
+from pipelabs.web.openapi import document
 
 DOCUMENT = "/api/openapi.json"
 PAGE = "/api/docs"

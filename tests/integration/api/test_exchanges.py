@@ -1,6 +1,6 @@
 import pytest
 
-from pipelabs.extensions import db
+from pipelabs.core.db import db
 from pipelabs.models import AuditEvent, Exchange, Role
 from tests.factories import make_exchange
 

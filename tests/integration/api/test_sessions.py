@@ -2,9 +2,9 @@ from datetime import timedelta
 
 import pytest
 
-from pipelabs.extensions import db
+from pipelabs.accounts.sessions import IDLE
+from pipelabs.core.db import db
 from pipelabs.models import Admin, AuditEvent, Session, now
-from pipelabs.services.sessions import IDLE
 from tests.factories import PASSWORD, make_admin
 
 EMAIL = "owner@desk.local"

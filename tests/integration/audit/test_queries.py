@@ -5,13 +5,13 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import text
 
-from pipelabs import audit
-from pipelabs.audit import Attempt
-from pipelabs.audit_events import Event
-from pipelabs.errors import NotFound
-from pipelabs.extensions import db
+from pipelabs.audit import queries as audit_queries
+from pipelabs.audit import trail
+from pipelabs.audit.events import Event
+from pipelabs.audit.trail import Attempt
+from pipelabs.core.db import db
+from pipelabs.core.errors import NotFound
 from pipelabs.models import AuditEvent, Outcome
-from pipelabs.services import audit_lists
 from tests.factories import make_actor, make_admin
 
 CLIENT = uuid4()
@@ -24,17 +24,17 @@ def three_events(app):
     with app.app_context():
         admin = make_admin(email="desk@desk.local")
         actor = make_actor(admin_id=admin.id, name=admin.email, request_id="first-request")
-        audit.record(Event.CLIENT_CREATED, actor, client_id=CLIENT, facts={"name": "Acme"})
+        trail.record(Event.CLIENT_CREATED, actor, client_id=CLIENT, facts={"name": "Acme"})
         other = replace(actor, request_id="second-request", address="192.0.2.9")
         refusal = Attempt(Event.CLIENT_CREATE_REFUSED, Outcome.INVALID, 400, {"code": "x"})
-        audit.refuse(refusal, other)
+        trail.refuse(refusal, other)
         terminal = make_actor(admin_id=None, name="cli:root", address=None, request_id="third")
-        audit.record(Event.ADMIN_CREATED, terminal)
+        trail.record(Event.ADMIN_CREATED, terminal)
         yield admin
 
 
 def events(**filters):
-    return [row.event for row in audit_lists.list_events(filters, 25).rows]
+    return [row.event for row in audit_queries.list_events(filters, 25).rows]
 
 
 def test_the_newest_event_comes_first(three_events):
@@ -67,7 +67,7 @@ def test_an_admin_is_found_by_its_id(three_events):
 
 
 def test_a_span_has_its_beginning_and_not_its_end(three_events):
-    newest = audit_lists.list_events({}, 25).rows[0].at
+    newest = audit_queries.list_events({}, 25).rows[0].at
 
     assert Event.ADMIN_CREATED in events(since=newest)
     assert Event.ADMIN_CREATED not in events(until=newest)
@@ -75,10 +75,10 @@ def test_a_span_has_its_beginning_and_not_its_end(three_events):
 
 def test_pages_follow_each_other(three_events):
     for number in range(25):
-        audit.record(Event.ADMIN_SIGNED_OUT, make_actor(request_id=f"more-{number}"))
+        trail.record(Event.ADMIN_SIGNED_OUT, make_actor(request_id=f"more-{number}"))
 
-    first = audit_lists.list_events({}, 25)
-    second = audit_lists.list_events({}, 25, first.next)
+    first = audit_queries.list_events({}, 25)
+    second = audit_queries.list_events({}, 25, first.next)
 
     assert (len(first.rows), len(second.rows), first.total) == (25, 3, 28)
     assert not {row.id for row in first.rows} & {row.id for row in second.rows}
@@ -87,19 +87,19 @@ def test_pages_follow_each_other(three_events):
 @pytest.mark.parametrize("event_id", [0, 2**63, 10**30])
 def test_an_event_that_is_not_there_is_not_found(app, event_id):
     with app.app_context(), pytest.raises(NotFound):
-        audit_lists.get_event(event_id)
+        audit_queries.get_event(event_id)
 
 
 def test_the_other_events_of_a_request_are_told_in_their_order(three_events):
     actor = make_actor(request_id="first-request")
-    audit.record(Event.ADMIN_SIGNED_IN, actor)
-    audit.record(Event.ADMIN_SIGNED_OUT, actor)
-    [created] = audit_lists.list_events({"event": Event.CLIENT_CREATED}, 25).rows
+    trail.record(Event.ADMIN_SIGNED_IN, actor)
+    trail.record(Event.ADMIN_SIGNED_OUT, actor)
+    [created] = audit_queries.list_events({"event": Event.CLIENT_CREATED}, 25).rows
 
-    others = audit_lists.same_request(created)
+    others = audit_queries.same_request(created)
 
     assert [row.event for row in others] == [Event.ADMIN_SIGNED_IN, Event.ADMIN_SIGNED_OUT]
-    assert audit_lists.get_event(created.id) is created
+    assert audit_queries.get_event(created.id) is created
 
 
 @pytest.mark.parametrize(

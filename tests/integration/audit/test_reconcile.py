@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelabs.extensions import db, unit_of_work
+from pipelabs.audit import reconciliation
+from pipelabs.core.db import db, unit_of_work
 from pipelabs.models import AuditEvent
-from pipelabs.services import audit
 from tests.factories import QUICK_CLIENT, make_body
 
 pytestmark = pytest.mark.own_database
@@ -23,7 +23,7 @@ def file(app):
 @pytest.fixture
 def written(client, operator, file, monkeypatch, until_final):
     """Return the lines of a success, a duplicate and an invalid attempt, long settled."""
-    monkeypatch.setattr(audit, "SETTLE", timedelta(0))
+    monkeypatch.setattr(reconciliation, "SETTLE", timedelta(0))
     for body in (make_body(), make_body(), make_body(name="")):
         client.post(QUICK_CLIENT, json=body, headers=operator)
     lines = file.read_text().splitlines()
@@ -34,12 +34,12 @@ def written(client, operator, file, monkeypatch, until_final):
 
 def run_reconcile(app):
     with app.app_context(), unit_of_work():
-        return audit.reconcile(app.config["INSTANCE"])
+        return reconciliation.reconcile(app.config["INSTANCE"])
 
 
 def rebuild(app):
     with app.app_context(), unit_of_work():
-        return audit.rebuild(app.config["INSTANCE"])
+        return reconciliation.rebuild(app.config["INSTANCE"])
 
 
 def test_a_file_that_is_whole_is_left_as_it_is(app, file, written):
@@ -88,11 +88,11 @@ def test_a_file_that_was_deleted_comes_back_whole(app, file, written):
 
 
 def test_a_row_that_is_young_is_left_to_its_worker(app, file, written, monkeypatch):
-    monkeypatch.setattr(audit, "SETTLE", timedelta(hours=1))
+    monkeypatch.setattr(reconciliation, "SETTLE", timedelta(hours=1))
     file.write_text("")
     first = run_reconcile(app)
 
-    monkeypatch.setattr(audit, "SETTLE", timedelta(0))
+    monkeypatch.setattr(reconciliation, "SETTLE", timedelta(0))
 
     assert (first, run_reconcile(app)) == (0, 3)
 
@@ -100,7 +100,7 @@ def test_a_row_that_is_young_is_left_to_its_worker(app, file, written, monkeypat
 def test_rows_of_other_instances_and_events_are_not_for_this_file(app, file, written, client):
     client.post("/api/auth/login", json={"email": "x@y.test", "password": "z"})
     with app.app_context(), unit_of_work():
-        found = audit.reconcile("another-instance")
+        found = reconciliation.reconcile("another-instance")
 
     assert (found, run_reconcile(app)) == (0, 0)
     assert file.read_text().splitlines() == written
@@ -110,7 +110,7 @@ def test_one_process_at_a_time_reconciles(app, file, written):
     file.write_text("")
     name = f"pipelabs.reconcile.{app.config['INSTANCE']}"
     with app.app_context(), db.engine.connect() as other:
-        other.execute(audit.LOCK, {"name": name})
+        other.execute(reconciliation.LOCK, {"name": name})
         during = run_reconcile(app)
 
     assert (during, run_reconcile(app)) == (0, 3)

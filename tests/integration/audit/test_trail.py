@@ -7,12 +7,12 @@ import pytest
 from sqlalchemy import NullPool, create_engine, text, update
 from sqlalchemy.exc import DBAPIError
 
-from pipelabs import audit, audit_folds
-from pipelabs.audit_events import Event
-from pipelabs.audit_file import file_handler
-from pipelabs.crypto import current_audit_key
-from pipelabs.errors import Unavailable
-from pipelabs.extensions import db, finish
+from pipelabs.audit import coalescing, trail
+from pipelabs.audit.events import Event
+from pipelabs.audit.log_file import file_handler
+from pipelabs.core.db import db, finish
+from pipelabs.core.errors import Unavailable
+from pipelabs.core.keyring import current_audit_key
 from pipelabs.models import Admin, AuditEvent, AuditFold, Client, Session
 from tests.factories import PASSWORD, QUICK_CLIENT, make_actor, make_admin, make_body, make_wallet
 
@@ -43,7 +43,7 @@ def caller(request):
 
 @pytest.fixture
 def folds_early(app, monkeypatch):
-    monkeypatch.setattr(audit_folds, "FOLD_AFTER", 2)
+    monkeypatch.setattr(coalescing, "FOLD_AFTER", 2)
     monkeypatch.setitem(app.config, "RATELIMIT_CREATE", "1/minute")
 
 
@@ -68,7 +68,7 @@ def signed(row):
 
 def test_the_line_follows_the_commit(app, rows, lines):
     with app.app_context():
-        audit.record(Event.CLIENT_CREATED, make_actor(), facts={"name": "A"})
+        trail.record(Event.CLIENT_CREATED, make_actor(), facts={"name": "A"})
         before = lines()
         finish(commit=True)
 
@@ -79,7 +79,7 @@ def test_the_line_follows_the_commit(app, rows, lines):
 
 def test_what_is_rolled_back_leaves_neither_row_nor_line(app, rows, lines):
     with app.app_context():
-        audit.record(Event.CLIENT_CREATED, make_actor())
+        trail.record(Event.CLIENT_CREATED, make_actor())
         finish(commit=False)
         finish(commit=True)
 
@@ -90,7 +90,7 @@ def test_what_is_rolled_back_leaves_neither_row_nor_line(app, rows, lines):
 def test_a_released_savepoint_is_no_commit(app, lines):
     with app.app_context():
         with db.session.begin_nested():
-            audit.record(Event.CLIENT_CREATED, make_actor())
+            trail.record(Event.CLIENT_CREATED, make_actor())
         finish(commit=False)
 
     assert lines() == []
@@ -98,9 +98,9 @@ def test_a_released_savepoint_is_no_commit(app, lines):
 
 def test_a_savepoint_that_is_rolled_back_takes_its_own_lines_alone(app, rows, lines):
     with app.app_context():
-        audit.record(Event.CLIENT_CREATED, make_actor(request_id="outside1"))
+        trail.record(Event.CLIENT_CREATED, make_actor(request_id="outside1"))
         savepoint = db.session.begin_nested()
-        audit.record(Event.CLIENT_CREATED, make_actor(request_id="inside01"))
+        trail.record(Event.CLIENT_CREATED, make_actor(request_id="inside01"))
         savepoint.rollback()
         finish(commit=True)
 
@@ -170,7 +170,7 @@ def test_a_failure_has_a_row(client, operator, rows, monkeypatch, error, told):
     def fail(*_):
         raise error
 
-    monkeypatch.setattr("pipelabs.services.clients.create_client", fail)
+    monkeypatch.setattr("pipelabs.clients.service.create_client", fail)
 
     client.post(QUICK_CLIENT, json=make_body(), headers=operator)
 
@@ -295,9 +295,9 @@ def test_a_success_that_is_rolled_back_leaves_the_count_for_the_next_row(app, ro
             AuditFold(caller=actor.caller, window_at=db.func.now(), refusals=25, folded=5)
         )
         finish(commit=True)
-        audit.record(Event.CLIENT_CREATED, actor)
+        trail.record(Event.CLIENT_CREATED, actor)
         finish(commit=False)
-        audit.record(Event.CLIENT_CREATED, actor)
+        trail.record(Event.CLIENT_CREATED, actor)
         finish(commit=True)
 
     assert folded(rows(AuditEvent)) == ["5"]
@@ -382,7 +382,7 @@ def test_a_stored_row_verifies(app, client, rows, caller):
 
     with app.app_context():
         key = current_audit_key()
-    assert (row.mac_key, row.mac) == (key.version, audit.mac(signed(row), key.secret))
+    assert (row.mac_key, row.mac) == (key.version, trail.mac(signed(row), key.secret))
 
 
 SIGNED = sorted({column.key for column in AuditEvent.__table__.columns} - {"id", "xid", "mac"})
@@ -396,8 +396,8 @@ def test_a_changed_row_does_not_verify(app, client, operator, rows, name):
 
     with app.app_context():
         key = current_audit_key()
-    assert audit.mac(signed(row) | {name: "changed"}, key.secret) != row.mac
-    assert audit.mac(signed(row) | {name: None}, key.secret) != row.mac
+    assert trail.mac(signed(row) | {name: "changed"}, key.secret) != row.mac
+    assert trail.mac(signed(row) | {name: None}, key.secret) != row.mac
 
 
 def test_a_row_does_not_verify_under_another_key(app, client, operator, rows):
@@ -405,7 +405,7 @@ def test_a_row_does_not_verify_under_another_key(app, client, operator, rows):
 
     [row] = rows(AuditEvent)
 
-    assert audit.mac(signed(row), os.urandom(32)) != row.mac
+    assert trail.mac(signed(row), os.urandom(32)) != row.mac
 
 
 def test_without_an_audit_row_no_client_is_created(client, operator, rows, lines, closed_trail):
@@ -453,7 +453,7 @@ def test_a_file_that_cannot_be_written_stops_no_work(
 
 def test_facts_that_postgresql_cannot_hold_are_stored_readable(app, rows, lines):
     with app.app_context():
-        audit.record(Event.CLIENT_CREATED, make_actor(), facts={"name": "a\0b\ud800c"})
+        trail.record(Event.CLIENT_CREATED, make_actor(), facts={"name": "a\0b\ud800c"})
         finish(commit=True)
 
     assert [row.details for row in rows(AuditEvent)] == [{"name": "a\\x00b\\ud800c"}]

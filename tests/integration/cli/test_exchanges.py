@@ -1,6 +1,6 @@
 import pytest
 
-from pipelabs import registry, registry_sync
+from pipelabs.exchanges import ccxt_sync, registry
 from pipelabs.models import AuditEvent, Exchange
 from pipelabs.models.exchanges import Kind, SymbolStyle
 
@@ -13,16 +13,16 @@ def run(app):
 @pytest.fixture
 def file(tmp_path, monkeypatch):
     """Return a copy of the registry's file, from which an exchange is missing and one is old."""
-    rows = [dict(row) for row in registry_sync.stored() if row["slug"] != "bybit"]
+    rows = [dict(row) for row in ccxt_sync.stored() if row["slug"] != "bybit"]
     for row in rows:
         if row["slug"] == "okx":
             row |= {"hosts": ["old.example"], "name": "Ours"}
         if row["slug"] == "bitkub":
             row |= {"hosts": ["api.bitkub.com"], "ccxt_id": "bitkub"}
     path = tmp_path / "exchanges.json"
-    path.write_text(registry_sync.as_text(rows), encoding="utf-8")
+    path.write_text(ccxt_sync.as_text(rows), encoding="utf-8")
     monkeypatch.setattr(registry, "FILE", path)
-    monkeypatch.setattr(registry_sync, "FILE", path)
+    monkeypatch.setattr(ccxt_sync, "FILE", path)
     return path
 
 
@@ -34,7 +34,7 @@ def test_a_sync_tells_what_it_adds_changes_and_loses_and_writes_it(run, file):
 
     assert (first.exit_code, first.stdout) == (0, TOLD)
     assert (second.exit_code, second.stdout) == (0, "0 added\n0 changed\n0 lost\n")
-    rows = {row["slug"]: row for row in registry_sync.stored()}
+    rows = {row["slug"]: row for row in ccxt_sync.stored()}
     assert (rows["okx"]["name"], rows["okx"]["hosts"]) == ("Ours", ["www.okx.com"])
     assert rows["bitkub"]["ccxt_id"] is None
     assert rows["bybit"]["symbol_style"] == "own"

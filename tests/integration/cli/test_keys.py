@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
-from pipelabs.extensions import db
+from pipelabs.core.db import db
 from pipelabs.models import ExchangeAPIKey, KeyStage, now
 from tests.factories import flipped, make_client, make_exchange, make_key
 

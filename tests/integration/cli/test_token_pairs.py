@@ -1,6 +1,6 @@
 import pytest
 
-from pipelabs.extensions import db
+from pipelabs.core.db import db
 from pipelabs.models import Client, ClientMarket
 from tests.factories import make_client, make_exchange
 

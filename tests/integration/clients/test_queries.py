@@ -4,13 +4,13 @@ from uuid import UUID
 import pytest
 from sqlalchemy import update
 
-from pipelabs.errors import InvalidInput
-from pipelabs.extensions import db
+from pipelabs.clients.queries import changes_of, events_of, list_clients
+from pipelabs.clients.service import change_status, create_client, update_client
+from pipelabs.clients.wallets import Wallet
+from pipelabs.core.db import db
+from pipelabs.core.errors import InvalidInput
 from pipelabs.models import Client, Status, Tier
 from pipelabs.models.clients import Chain, ClientSort
-from pipelabs.services.client_lists import changes_of, events_of, list_clients
-from pipelabs.services.clients import change_status, create_client, update_client
-from pipelabs.wallets import Wallet
 from tests.factories import make_actor, make_data
 
 BECH32 = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"

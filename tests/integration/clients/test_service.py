@@ -8,12 +8,12 @@ import pytest
 from sqlalchemy import event, text, update
 from sqlalchemy.exc import IntegrityError
 
-from pipelabs.errors import Duplicate, IllegalMove, NotFound, Stale
-from pipelabs.extensions import db, unit_of_work
+from pipelabs.clients.service import change_status, create_client, get_client, update_client
+from pipelabs.clients.wallets import Wallet
+from pipelabs.core.db import db, unit_of_work
+from pipelabs.core.errors import Duplicate, IllegalMove, NotFound, Stale
 from pipelabs.models import AuditEvent, Client, Status, Tier
 from pipelabs.models.clients import Chain
-from pipelabs.services.clients import change_status, create_client, get_client, update_client
-from pipelabs.wallets import Wallet
 from tests.factories import WALLET, make_actor, make_data
 
 OTHER = Wallet(Chain.BITCOIN, "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa")

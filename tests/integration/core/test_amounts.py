@@ -6,9 +6,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import cast, literal, select
 
-from pipelabs.extensions import db
+from pipelabs.core.db import db
+from pipelabs.core.schemas.decimals import Amount
 from pipelabs.models.token_pairs import AMOUNT
-from pipelabs.schemas.amounts import Amount
 
 LARGEST = Decimal("9" * 20 + "." + "9" * 18)
 SMALLEST = Decimal("1E-18")

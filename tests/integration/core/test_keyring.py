@@ -1,4 +1,4 @@
-from pipelabs.crypto import audit_key, current_audit_key
+from pipelabs.core.keyring import audit_key, current_audit_key
 
 
 def test_the_running_application_has_one_audit_key(app):

@@ -7,7 +7,7 @@ import pytest
 from pythonjsonlogger.json import JsonFormatter
 from sqlalchemy import text
 
-from pipelabs.extensions import db
+from pipelabs.core.db import db
 from tests.factories import make_admin
 
 CANARY = "canary-that-no-source-line-shows"
@@ -162,7 +162,7 @@ def test_a_pool_that_is_short_again_later_is_told_again(small, caplog, monkeypat
         engine = db.engine
     with engine.connect(), engine.connect():
         pass
-    monkeypatch.setattr("pipelabs.logs.SHORT_EVERY_S", 0)
+    monkeypatch.setattr("pipelabs.core.logging.SHORT_EVERY_S", 0)
 
     with engine.connect(), engine.connect():
         pass

@@ -1,12 +1,12 @@
 import pytest
 from sqlalchemy import select
 
-from pipelabs.errors import InvalidInput
+from pipelabs.clients.service import create_client
+from pipelabs.clients.wallets import Wallet
+from pipelabs.core import pagination
+from pipelabs.core.errors import InvalidInput
 from pipelabs.models import Client
 from pipelabs.models.clients import Chain
-from pipelabs.services import paging
-from pipelabs.services.clients import create_client
-from pipelabs.wallets import Wallet
 from tests.factories import make_actor, make_data, make_wallet
 
 BY_NAME = select(Client).order_by(Client.name, Client.id)
@@ -29,10 +29,10 @@ def names(page):
 
 @pytest.mark.usefixtures("five")
 def test_pages_lead_to_each_other_and_back():
-    first = paging.page_of(BY_NAME, 2)
-    second = paging.page_of(BY_NAME, 2, first.next)
-    third = paging.page_of(BY_NAME, 2, second.next)
-    back = paging.page_of(BY_NAME, 2, second.previous)
+    first = pagination.page_of(BY_NAME, 2)
+    second = pagination.page_of(BY_NAME, 2, first.next)
+    third = pagination.page_of(BY_NAME, 2, second.next)
+    back = pagination.page_of(BY_NAME, 2, second.previous)
 
     assert [names(page) for page in (first, second, third, back)] == ["ab", "cd", "e", "ab"]
     assert (first.previous, third.next, back.previous) == (None, None, None)
@@ -41,9 +41,9 @@ def test_pages_lead_to_each_other_and_back():
 
 @pytest.mark.usefixtures("five")
 def test_a_long_list_is_counted_so_far_and_no_further(monkeypatch):
-    monkeypatch.setattr(paging, "MOST_COUNTED", 4)
+    monkeypatch.setattr(pagination, "MOST_COUNTED", 4)
 
-    page = paging.page_of(BY_NAME, 2)
+    page = pagination.page_of(BY_NAME, 2)
 
     assert (page.total, page.is_capped) == (4, True)
 
@@ -52,13 +52,13 @@ def test_a_long_list_is_counted_so_far_and_no_further(monkeypatch):
 @pytest.mark.usefixtures("five")
 def test_a_cursor_of_no_list_is_refused(cursor):
     with pytest.raises(InvalidInput) as refused:
-        paging.page_of(BY_NAME, 2, cursor)
+        pagination.page_of(BY_NAME, 2, cursor)
 
     assert list(refused.value.fields) == ["cursor"]
 
 
 @pytest.mark.usefixtures("five")
 def test_a_list_of_one_page_is_not_counted_twice(monkeypatch):
-    monkeypatch.setattr(paging, "_count", pytest.fail)
+    monkeypatch.setattr(pagination, "_count", pytest.fail)
 
-    assert paging.page_of(BY_NAME, 5).total == 5
+    assert pagination.page_of(BY_NAME, 5).total == 5

@@ -3,16 +3,16 @@ import time
 import pytest
 from sqlalchemy import NullPool, create_engine, text
 
-from pipelabs import deadlines
-from pipelabs.extensions import db
+from pipelabs.core import postgres_timeout
+from pipelabs.core.db import db
 from tests.factories import QUICK_CLIENT, make_body
 
 
 @pytest.fixture
 def in_time():
-    deadlines.keep(0.5)
+    postgres_timeout.keep(0.5)
     yield
-    deadlines.drop()
+    postgres_timeout.drop()
 
 
 @pytest.fixture

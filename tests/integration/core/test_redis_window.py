@@ -8,7 +8,7 @@ from limits import parse
 from limits.storage import storage_from_string
 from limits.strategies import MovingWindowRateLimiter
 
-from pipelabs.windows import TellingWindow
+from pipelabs.core.redis_window import TellingWindow
 
 THREE = parse("3/minute")
 

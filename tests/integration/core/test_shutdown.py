@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from pipelabs import draining
+from pipelabs.core import shutdown
 
 
 @pytest.fixture
@@ -15,11 +15,11 @@ def restored():
     signal.setitimer(signal.ITIMER_REAL, 0)
     for signum, handler in before.items():
         signal.signal(signum, handler)
-    draining._flag[0] = False
+    shutdown._flag[0] = False
 
 
 def test_while_draining_ready_is_red_and_health_is_green(client, restored):
-    draining.begin()
+    shutdown.begin()
 
     assert client.get("/ready").status_code == 503
     assert client.get("/health").status_code == 200

@@ -8,13 +8,13 @@ import pytest
 from flask.cli import ScriptInfo
 from sqlalchemy import NullPool, create_engine, event, text
 
-from pipelabs import seeds
+from pipelabs import demo
 from pipelabs.cli import seed
-from pipelabs.extensions import db
+from pipelabs.clients.schemas import ClientIn
+from pipelabs.clients.wallets import recognise
+from pipelabs.core.db import db
 from pipelabs.models import Admin, AuditEvent, Client, Role, Status, Tier
 from pipelabs.models.clients import Chain
-from pipelabs.schemas.clients import ClientIn
-from pipelabs.wallets import recognise
 from tests.factories import make_admin, make_body
 
 LOGIN, ME = "/api/auth/login", "/api/auth/me"
@@ -84,7 +84,7 @@ def test_the_demo_is_a_hundred_clients_of_every_chain_tier_and_status(seed_demo,
 
 
 def test_every_address_is_taken_and_of_each_kind_that_its_chain_has():
-    addresses = [one.body["wallet_address"] for one in seeds.demo_clients()]
+    addresses = [one.body["wallet_address"] for one in demo.demo_clients()]
 
     kinds = Counter((recognise(one).chain, one[:4] in {"bc1q", "bc1p"}) for one in addresses)
     assert len(set(addresses)) == 100
@@ -94,7 +94,7 @@ def test_every_address_is_taken_and_of_each_kind_that_its_chain_has():
 
 
 def test_no_two_clients_share_a_name_or_an_email_and_no_host_can_be_owned():
-    bodies = [ClientIn().load(one.body) for one in seeds.demo_clients()]
+    bodies = [ClientIn().load(one.body) for one in demo.demo_clients()]
 
     emails = [one["email"] for one in bodies if one["email"]]
     assert len({one["name"] for one in bodies}) == 100
@@ -104,7 +104,7 @@ def test_no_two_clients_share_a_name_or_an_email_and_no_host_can_be_owned():
 
 def test_an_address_is_for_ever():
     # Were it another in the next release, a second run would make everybody twice.
-    assert seeds.demo_clients()[0].body == {
+    assert demo.demo_clients()[0].body == {
         "name": "Alder Peak Trading",
         "wallet_address": "0x30717fce52fe40ac2eba8134cf4ae35c6778b14e",
         "email": "ops@alder-peak-trading.example",
@@ -193,7 +193,7 @@ def test_a_password_is_random_and_in_no_table_line_or_repr(seed_demo, rows, line
     kept += [str(row.details) for row in rows(AuditEvent)]
     assert len(passwords) == 3
     assert not any(one in text for one in passwords for text in [*kept, *lines(), result.stderr])
-    assert "hidden" not in repr(seeds.DemoAdmin("owner@desk.local", Role.OWNER, "hidden"))
+    assert "hidden" not in repr(demo.DemoAdmin("owner@desk.local", Role.OWNER, "hidden"))
 
 
 def test_json_is_one_object_with_what_was_made(seed_demo):
@@ -223,7 +223,9 @@ def test_an_admin_who_is_there_keeps_the_role_and_is_told_with_it(app, seed_demo
 
 
 @pytest.mark.own_database
-def test_an_interrupted_run_leaves_whole_clients_and_the_next_one_the_rest(seed_demo, killed_at, rows):
+def test_an_interrupted_run_leaves_whole_clients_and_the_next_one_the_rest(
+    seed_demo, killed_at, rows
+):
     stop_killing = killed_at(47)
     assert seed_demo().exit_code == 1
     stop_killing()
@@ -233,7 +235,7 @@ def test_an_interrupted_run_leaves_whole_clients_and_the_next_one_the_rest(seed_
     result = told(seed_demo("--json"))
 
     assert left == (40, 40, [])
-    assert shown == Counter(one.status for one in seeds.demo_clients()[:40])
+    assert shown == Counter(one.status for one in demo.demo_clients()[:40])
     assert result["clients"] == {"created": 60, "already_there": 40}
     assert [one["created"] for one in result["admins"]] == [True] * 3
     assert Counter(row.status for row in rows(Client))[Status.ACTIVE] == 83

@@ -3,11 +3,11 @@ from collections import Counter
 import pytest
 from sqlalchemy import func, select
 
-from pipelabs.extensions import db
+from pipelabs.core.db import db
+from pipelabs.demo import demo_clients, ensure_client, ensure_markets
+from pipelabs.demo.markets import demo_pairs, demo_venues
+from pipelabs.markets.client_markets import summary_of
 from pipelabs.models import Client, ClientMarket, Exchange, Market, MarketStatus, TokenPair
-from pipelabs.seeds import demo_clients, ensure_client, ensure_markets
-from pipelabs.seeds.markets import demo_pairs, demo_venues
-from pipelabs.services.client_markets import summary_of
 from tests.factories import ACTOR, make_exchange
 
 

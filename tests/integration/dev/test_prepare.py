@@ -5,7 +5,7 @@ import sys
 import pytest
 from sqlalchemy import NullPool, create_engine, text
 
-from pipelabs import registry
+from pipelabs.exchanges import registry
 from tests.factories import PASSWORD
 from tests.paths import ROOT
 

@@ -1,12 +1,12 @@
 import pytest
 
-from pipelabs import registry
-from pipelabs.errors import InvalidInput
-from pipelabs.extensions import db
+from pipelabs.core.db import db
+from pipelabs.core.errors import InvalidInput
+from pipelabs.exchanges import registry
+from pipelabs.exchanges.queries import counts_of, list_exchanges
 from pipelabs.models import Client, ClientMarket, ExchangeAPIKey, KeyStage, Market, TokenPair
 from pipelabs.models.clients import Chain
 from pipelabs.models.exchanges import Kind
-from pipelabs.services.exchange_lists import counts_of, list_exchanges
 from tests.factories import make_exchange, make_wallet
 
 KNOWN = len(registry.known())

@@ -4,18 +4,18 @@ from threading import Barrier
 import pytest
 from sqlalchemy import delete, update
 
-from pipelabs import registry
-from pipelabs.errors import InvalidInput, NotFound, Stale
-from pipelabs.extensions import db, unit_of_work
-from pipelabs.models import AuditEvent, Exchange
-from pipelabs.models.exchanges import SymbolStyle
-from pipelabs.services.exchanges import (
+from pipelabs.core.db import db, unit_of_work
+from pipelabs.core.errors import InvalidInput, NotFound, Stale
+from pipelabs.exchanges import registry
+from pipelabs.exchanges.service import (
     enabled_slugs,
     ensure_exchanges,
     get_enabled,
     get_exchange,
     update_exchange,
 )
+from pipelabs.models import AuditEvent, Exchange
+from pipelabs.models.exchanges import SymbolStyle
 from tests.factories import make_actor, make_exchange
 
 KNOWN = len(registry.known())

@@ -3,11 +3,11 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import select
 
-from pipelabs.errors import IllegalMove, NotFound, Stale
-from pipelabs.extensions import db
-from pipelabs.models import AuditEvent, Bot, ClientMarket, QuotingStatus, Status
-from pipelabs.services.client_lists import changes_of
-from pipelabs.services.client_markets import (
+from pipelabs.clients.queries import changes_of
+from pipelabs.clients.service import change_status
+from pipelabs.core.db import db
+from pipelabs.core.errors import IllegalMove, NotFound, Stale
+from pipelabs.markets.client_markets import (
     exchanges_of,
     get_client_market,
     list_client_markets,
@@ -16,8 +16,8 @@ from pipelabs.services.client_markets import (
     summary_of,
     update_client_market,
 )
-from pipelabs.services.clients import change_status
-from pipelabs.services.quoting import add_client_markets
+from pipelabs.markets.quoting import add_client_markets
+from pipelabs.models import AuditEvent, Bot, ClientMarket, QuotingStatus, Status
 from tests.factories import ACTOR, make_client, make_exchange, make_item
 
 PAUSED = {"status": QuotingStatus.PAUSED}

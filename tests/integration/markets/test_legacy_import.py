@@ -1,13 +1,13 @@
 import pytest
 from sqlalchemy import select
 
-from pipelabs.extensions import db
+from pipelabs.clients.service import change_status
+from pipelabs.core.db import db
+from pipelabs.markets.client_markets import quoted_markets
+from pipelabs.markets.legacy_import import clients_to_lift, lift
+from pipelabs.markets.markets import update_market
+from pipelabs.markets.quoting import add_client_markets
 from pipelabs.models import AuditEvent, Client, MarketStatus, Status
-from pipelabs.services.client_markets import quoted_markets
-from pipelabs.services.clients import change_status
-from pipelabs.services.lifts import clients_to_lift, lift
-from pipelabs.services.markets import update_market
-from pipelabs.services.quoting import add_client_markets
 from tests.factories import ACTOR, make_client, make_exchange, make_item
 
 

@@ -4,18 +4,18 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import select
 
-from pipelabs.errors import Duplicate, IllegalMove, InvalidInput, NotFound, Stale
-from pipelabs.extensions import db
-from pipelabs.models import AuditEvent, ClientMarket, MarketStatus, QuotingStatus
-from pipelabs.services.client_markets import update_client_market
-from pipelabs.services.markets import (
+from pipelabs.core.db import db
+from pipelabs.core.errors import Duplicate, IllegalMove, InvalidInput, NotFound, Stale
+from pipelabs.markets.client_markets import update_client_market
+from pipelabs.markets.markets import (
     affected_by,
     create_market,
     get_market,
     list_markets,
     update_market,
 )
-from pipelabs.services.quoting import add_client_markets
+from pipelabs.markets.quoting import add_client_markets
+from pipelabs.models import AuditEvent, ClientMarket, MarketStatus, QuotingStatus
 from tests.factories import ACTOR, make_client, make_exchange, make_item
 
 RULES = {

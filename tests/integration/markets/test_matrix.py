@@ -1,10 +1,10 @@
 import pytest
 
-from pipelabs.extensions import db
+from pipelabs.core.db import db
+from pipelabs.markets.client_markets import quoted_markets
+from pipelabs.markets.matrix import grid, matrix
+from pipelabs.markets.quoting import add_client_markets
 from pipelabs.models import ClientMarket, QuotingStatus
-from pipelabs.services.client_markets import quoted_markets
-from pipelabs.services.matrix import grid, matrix
-from pipelabs.services.quoting import add_client_markets
 from tests.factories import ACTOR, make_client, make_exchange, make_item
 
 

@@ -5,8 +5,11 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import event, func, select
 
-from pipelabs.errors import Duplicate, IllegalMove, InvalidInput, NotFound
-from pipelabs.extensions import db, finish, unit_of_work
+from pipelabs.clients.service import change_status
+from pipelabs.core.db import db, finish, unit_of_work
+from pipelabs.core.errors import Duplicate, IllegalMove, InvalidInput, NotFound
+from pipelabs.markets.markets import UNTOLD, update_market
+from pipelabs.markets.quoting import add_client_markets, facts_of
 from pipelabs.models import (
     AuditEvent,
     Bot,
@@ -18,9 +21,6 @@ from pipelabs.models import (
     Status,
     TokenPair,
 )
-from pipelabs.services.clients import change_status
-from pipelabs.services.markets import UNTOLD, update_market
-from pipelabs.services.quoting import add_client_markets, facts_of
 from tests.factories import ACTOR, make_client, make_exchange, make_item
 
 DELISTED = {"status": MarketStatus.DELISTED}

@@ -1,19 +1,19 @@
 import pytest
 from sqlalchemy import select
 
-from pipelabs.errors import Duplicate, InvalidInput, NotFound
-from pipelabs.extensions import db
-from pipelabs.models import AuditEvent, TokenPair
-from pipelabs.models.token_pairs import TokenPairSort
-from pipelabs.services.quoting import add_client_markets
-from pipelabs.services.token_pairs import (
+from pipelabs.core.db import db
+from pipelabs.core.errors import Duplicate, InvalidInput, NotFound
+from pipelabs.markets.quoting import add_client_markets
+from pipelabs.markets.symbols import parse
+from pipelabs.markets.token_pairs import (
     create_token_pair,
     ensure_token_pairs,
     get_token_pair,
     list_token_pairs,
     markets_of,
 )
-from pipelabs.symbols import parse
+from pipelabs.models import AuditEvent, TokenPair
+from pipelabs.models.token_pairs import TokenPairSort
 from tests.factories import ACTOR, make_client, make_exchange, make_item
 
 SYMBOLS = ["BTC/USDT", "BTC/USDT:USDT", "ETH/BTC", "WBTC/EUR"]

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from pipelabs.extensions import db, finish
+from pipelabs.core.db import db, finish
 from pipelabs.models import Admin, Permission, Role
 from tests.factories import make_admin, make_session
 

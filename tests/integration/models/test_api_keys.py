@@ -2,7 +2,7 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
 
-from pipelabs.extensions import db
+from pipelabs.core.db import db
 from pipelabs.models import ExchangeAPIKey, KeyStage, now
 from tests.factories import make_client, make_credentials, make_exchange, make_key
 

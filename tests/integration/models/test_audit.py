@@ -2,7 +2,7 @@ import pytest
 from sqlalchemy import insert, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from pipelabs.extensions import db, finish
+from pipelabs.core.db import db, finish
 from pipelabs.models import AuditEvent, AuditFold, Outcome
 
 

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from pipelabs.extensions import db, finish
+from pipelabs.core.db import db, finish
 from pipelabs.models import Client, Status, Tier
 from pipelabs.models.clients import Chain
 from tests.factories import WALLET, make_wallet

@@ -2,7 +2,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from pipelabs.extensions import db
+from pipelabs.core.db import db
 from tests.factories import make_exchange
 
 

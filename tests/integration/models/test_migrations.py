@@ -6,7 +6,7 @@ from sqlalchemy import NullPool, create_engine, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from pipelabs import create_app
-from pipelabs.extensions import db
+from pipelabs.core.db import db
 from pipelabs.models import Base
 
 TABLES = set(Base.metadata.tables) | {"alembic_version"}

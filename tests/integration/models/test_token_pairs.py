@@ -4,9 +4,9 @@ import pytest
 from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
-from pipelabs.extensions import db
+from pipelabs.core.db import db
+from pipelabs.markets.quoting import add_client_markets
 from pipelabs.models import ClientMarket, Market, TokenPair
-from pipelabs.services.quoting import add_client_markets
 from tests.factories import ACTOR, make_client, make_exchange, make_item
 
 

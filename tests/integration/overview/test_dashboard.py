@@ -4,16 +4,16 @@ from uuid import uuid4
 import pytest
 import time_machine
 
-from pipelabs import audit
-from pipelabs.audit import Attempt
-from pipelabs.audit_events import Event
-from pipelabs.extensions import db
+from pipelabs.audit import trail
+from pipelabs.audit.events import Event
+from pipelabs.audit.trail import Attempt
+from pipelabs.clients.service import change_status, create_client
+from pipelabs.clients.wallets import Wallet
+from pipelabs.core.db import db
 from pipelabs.models import Client, KeyStage, KeyStatus, Outcome, Status, Tier
 from pipelabs.models.clients import Chain
-from pipelabs.services import dashboard
-from pipelabs.services.api_key_rows import destroy
-from pipelabs.services.clients import change_status, create_client
-from pipelabs.wallets import Wallet
+from pipelabs.overview import queries as overview
+from pipelabs.vault.records import destroy
 from tests.factories import (
     make_actor,
     make_admin,
@@ -43,11 +43,11 @@ def create(actor=None, **changes):
 
 def refuse(outcome, ago=timedelta(), event=Event.CLIENT_CREATE_REFUSED, **facts):
     with time_machine.travel(NOON - ago, tick=False):
-        audit.refuse(Attempt(event, outcome, 400, facts), make_actor())
+        trail.refuse(Attempt(event, outcome, 400, facts), make_actor())
 
 
 def test_a_new_installation_has_figures_too(context):
-    found = dashboard.overview()
+    found = overview.overview()
 
     assert (found.clients, found.last_24_h.attempts, found.last_7_d.success_rate) == (0, 0, None)
     assert [count for _, count in found.per_day] == [0] * 30
@@ -60,7 +60,7 @@ def test_clients_are_counted_by_status_and_by_tier(context):
     change_status(create(tier=Tier.BASIC).id, Status.PAUSED, make_actor())
     create(tier=Tier.BASIC)
 
-    found = dashboard.overview()
+    found = overview.overview()
 
     assert found.clients == 3
     assert found.by_status == dict.fromkeys(Status, 0) | {Status.ACTIVE: 2, Status.PAUSED: 1}
@@ -69,7 +69,7 @@ def test_clients_are_counted_by_status_and_by_tier(context):
 
 def test_keys_are_counted_by_status_and_by_what_expires(context, ring):
     make_exchange()
-    soon = NOON + dashboard.EXPIRING
+    soon = NOON + overview.EXPIRING
     make_key(expires_at=soon)
     make_key(expires_at=soon + timedelta(seconds=1))
     make_key(said=make_said(), expires_at=NOON - DAY)
@@ -77,7 +77,7 @@ def test_keys_are_counted_by_status_and_by_what_expires(context, ring):
     make_key(expires_at=soon, **kept)
     destroy(make_key(expires_at=soon))
 
-    found = dashboard.overview()
+    found = overview.overview()
 
     assert found.keys == 4
     assert (found.keys_by_status, found.keys_expiring) == (
@@ -94,7 +94,7 @@ def test_a_day_begins_and_ends_in_utc(context):
     with time_machine.travel(midnight - DAY * 29 - timedelta(milliseconds=1), tick=False):
         create()
 
-    per_day = dashboard.overview().per_day
+    per_day = overview.overview().per_day
 
     assert [(one.isoformat(), count) for one, count in per_day if count] == [
         ("2026-10-24", 1),
@@ -113,7 +113,7 @@ def test_attempts_are_counted_by_how_they_ended_and_when(context):
     refuse(Outcome.DUPLICATE, event=Event.CLIENT_CREATE_REPLAYED)
     refuse(Outcome.FORBIDDEN, event=Event.REQUEST_REFUSED)
 
-    found = dashboard.overview()
+    found = overview.overview()
 
     results = {"success": 1, "duplicate": 1, "invalid": 2, "limited": 1, "denied": 2, "error": 1}
     assert found.last_24_h.results == results
@@ -129,21 +129,21 @@ def test_the_most_frequent_refusals_of_each_span_are_told(context):
     ]:
         refuse(outcome, ago=ago, **facts)
 
-    found = dashboard.overview()
+    found = overview.overview()
 
-    limited = dashboard.Pattern("rate_limited", None, 1)
+    limited = overview.Pattern("rate_limited", None, 1)
     assert found.last_24_h.patterns == [limited]
-    assert found.last_7_d.patterns == [dashboard.Pattern("invalid_input", "email", 2), limited]
+    assert found.last_7_d.patterns == [overview.Pattern("invalid_input", "email", 2), limited]
 
 
 def test_processing_time_is_that_of_the_clients_created(context):
     for ms in (1.0, 2.0, 3.0):
-        audit.record(Event.CLIENT_CREATED, make_actor(), client_id=uuid4(), ms=ms)
-    audit.record(Event.CLIENT_STATUS_CHANGED, make_actor(), ms=900.0)
+        trail.record(Event.CLIENT_CREATED, make_actor(), client_id=uuid4(), ms=ms)
+    trail.record(Event.CLIENT_STATUS_CHANGED, make_actor(), ms=900.0)
     with time_machine.travel(NOON - DAY * 2, tick=False):
-        audit.record(Event.CLIENT_CREATED, make_actor(), client_id=uuid4(), ms=10.0)
+        trail.record(Event.CLIENT_CREATED, make_actor(), client_id=uuid4(), ms=10.0)
 
-    found = dashboard.overview()
+    found = overview.overview()
 
     assert (found.last_24_h.p50_ms, found.last_24_h.p95_ms) == (2, 2.9)
     assert (found.last_7_d.p50_ms, found.last_7_d.p95_ms) == (2.5, 8.9)
@@ -154,26 +154,26 @@ def test_the_busiest_admins_of_the_week_come_first(context):
     make_admin(email="away@desk.local")
     create(make_actor(admin_id=idle.id, name=idle.email))
     for _ in range(2):
-        audit.record(Event.ADMIN_SIGNED_IN, make_actor(admin_id=busy.id, name=busy.email))
+        trail.record(Event.ADMIN_SIGNED_IN, make_actor(admin_id=busy.id, name=busy.email))
 
-    found = dashboard.overview().admins
+    found = overview.overview().admins
 
     assert found == [
-        dashboard.Activity(busy.id, "busy@desk.local", 2, 0, NOON),
-        dashboard.Activity(idle.id, "idle@desk.local", 1, 1, NOON),
+        overview.Activity(busy.id, "busy@desk.local", 2, 0, NOON),
+        overview.Activity(idle.id, "idle@desk.local", 1, 1, NOON),
     ]
 
 
 def test_the_ten_newest_events_are_told(context):
     for number in range(11):
-        audit.record(Event.ADMIN_SIGNED_IN, make_actor(request_id=f"request-{number}"))
+        trail.record(Event.ADMIN_SIGNED_IN, make_actor(request_id=f"request-{number}"))
 
-    events = dashboard.overview().events
+    events = overview.overview().events
 
     assert [event.request_id for event in events] == [f"request-{10 - n}" for n in range(10)]
 
 
 def test_no_client_is_counted_for_its_attempt_alone(context):
-    audit.record(Event.CLIENT_CREATED, make_actor(), client_id=uuid4())
+    trail.record(Event.CLIENT_CREATED, make_actor(), client_id=uuid4())
 
-    assert db.session.query(Client).count() == dashboard.overview().clients == 0
+    assert db.session.query(Client).count() == overview.overview().clients == 0

@@ -5,14 +5,14 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import update
 
-from pipelabs.errors import Duplicate, IllegalMove
-from pipelabs.extensions import db, unit_of_work
+from pipelabs.core.db import db, unit_of_work
+from pipelabs.core.errors import Duplicate, IllegalMove
 from pipelabs.models import Client, ExchangeAPIKey, KeyStage, KeyStatus, Status
-from pipelabs.sealing import Secret
-from pipelabs.services import api_keys, vault
-from pipelabs.services.api_key_rows import get_key
-from pipelabs.services.api_key_stages import add_replacement, cut_over, roll_back
-from pipelabs.services.api_keys import add_key, revoke_key, update_key, verify_key
+from pipelabs.vault import api_keys, rotation
+from pipelabs.vault.api_keys import add_key, revoke_key, update_key, verify_key
+from pipelabs.vault.envelope import Secret
+from pipelabs.vault.records import get_key
+from pipelabs.vault.replacement import add_replacement, cut_over, roll_back
 from tests.factories import (
     make_actor,
     make_client,
@@ -63,7 +63,7 @@ def test_a_cut_over_and_a_rotation_do_not_wait_for_each_other_in_a_circle(app, r
         app,
         candidate,
         lambda: cut_over(candidate, ACTOR).id,
-        lambda: vault.rotate(ACTOR).rewrapped,
+        lambda: rotation.rotate(ACTOR).rewrapped,
     )
 
     assert done == [candidate, 2]
@@ -81,7 +81,7 @@ def test_a_roll_back_and_a_rotation_do_not_either(app, ring, pair):
         app,
         candidate,
         lambda: roll_back(candidate, ACTOR).id,
-        lambda: vault.rotate(ACTOR).rewrapped,
+        lambda: rotation.rotate(ACTOR).rewrapped,
     )
 
     assert done == [live, 2]
@@ -202,7 +202,7 @@ def test_a_key_that_is_rotated_while_its_exchange_is_asked_is_verified(
     app, ring, pair, monkeypatch
 ):
     def ask(*args, **kwargs):
-        vault.rotate(ACTOR)
+        rotation.rotate(ACTOR)
         return make_said(withdraw="no")
 
     monkeypatch.setattr(api_keys, "ask", ask)

@@ -1,5 +1,5 @@
-from pipelabs.services.api_key_rights import NOBODY_SAYS, ask
-from pipelabs.xray import Right, Verdict
+from pipelabs.vault.examination import NOBODY_SAYS, ask
+from pipelabs.vault.probe import Right, Verdict
 from tests.factories import make_credentials
 
 

@@ -3,14 +3,14 @@ from datetime import timedelta
 import pytest
 import time_machine
 
-from pipelabs.audit_events import Event
-from pipelabs.errors import Duplicate, IllegalMove, InvalidInput, NotFound
-from pipelabs.extensions import db
+from pipelabs.audit.events import Event
+from pipelabs.core.db import db
+from pipelabs.core.errors import Duplicate, IllegalMove, InvalidInput, NotFound
 from pipelabs.models import AuditEvent, ExchangeAPIKey, KeyStage, KeyStatus, now
-from pipelabs.sealing import Secret
-from pipelabs.services import api_key_stages
-from pipelabs.services.api_key_rows import destroy, opened
-from pipelabs.services.api_key_stages import (
+from pipelabs.vault import replacement
+from pipelabs.vault.envelope import Secret
+from pipelabs.vault.records import destroy, opened
+from pipelabs.vault.replacement import (
     KEPT_FOR,
     candidate_of,
     cut_over,
@@ -174,7 +174,7 @@ def test_a_replacement_is_judged_by_its_exchanges_shape(pair):
     del parts["passphrase"]
 
     with pytest.raises(InvalidInput) as refused:
-        api_key_stages.add_replacement(live.id, {"credentials": parts}, ACTOR)
+        replacement.add_replacement(live.id, {"credentials": parts}, ACTOR)
 
     assert refused.value.fields == {"passphrase": ["OKX asks for it."]}
 
@@ -183,14 +183,14 @@ def test_a_key_has_one_replacement_waiting(pair):
     live, candidate = pair
 
     with pytest.raises(Duplicate) as refused:
-        api_key_stages.add_replacement(live.id, {"credentials": make_credentials()}, ACTOR)
+        replacement.add_replacement(live.id, {"credentials": make_credentials()}, ACTOR)
 
     assert refused.value.existing == {"label": str(candidate.id)}
 
 
 def test_only_a_live_key_is_replaced(pair):
     with pytest.raises(IllegalMove, match="Only a live key"):
-        api_key_stages.add_replacement(pair[1].id, {"credentials": make_credentials()}, ACTOR)
+        replacement.add_replacement(pair[1].id, {"credentials": make_credentials()}, ACTOR)
 
 
 def test_an_unknown_key_moves_nowhere(pair):
@@ -206,7 +206,7 @@ def test_a_candidate_is_examined_before_it_waits(venues, pair):
     parts = {part: Secret(text) for part, text in credentials("okx", Scenario.TRADE_ONLY).items()}
     data = {"credentials": parts, "ip_note": "", "expires_at": None}
 
-    added = api_key_stages.add_replacement(live.id, data, ACTOR)
+    added = replacement.add_replacement(live.id, data, ACTOR)
 
     assert (added.stage, added.status) == (KeyStage.CANDIDATE, KeyStatus.VERIFIED)
     assert (added.replaces_id, added.label) == (live.id, live.label)

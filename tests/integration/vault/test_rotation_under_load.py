@@ -13,14 +13,14 @@ from contextlib import contextmanager, suppress
 import pytest
 from sqlalchemy import func, select, text
 
-from pipelabs.audit_events import Event
-from pipelabs.crypto import derive
-from pipelabs.extensions import db
+from pipelabs.audit.events import Event
+from pipelabs.core.db import db
+from pipelabs.core.keyring import derive
 from pipelabs.models import AuditEvent, ExchangeAPIKey
-from pipelabs.sealing import Vault
-from pipelabs.services.api_key_rows import get_key, opened
-from pipelabs.services.vault import BATCH
-from pipelabs.vault_ring import KEK_LABEL
+from pipelabs.vault.envelope import Vault
+from pipelabs.vault.records import get_key, opened
+from pipelabs.vault.ring import KEK_LABEL
+from pipelabs.vault.rotation import BATCH
 from tests.factories import CANARY, make_client, make_exchange, make_key
 from tests.integration.row_locks import held, waiting
 from tests.paths import ROOT

@@ -6,12 +6,12 @@ from contextlib import suppress
 
 import pytest
 
-from pipelabs.audit_events import Event
-from pipelabs.errors import Undecryptable
-from pipelabs.extensions import db
+from pipelabs.audit.events import Event
+from pipelabs.core.db import db
+from pipelabs.core.errors import Undecryptable
 from pipelabs.models import AuditEvent
 from pipelabs.models.envelopes import Envelope
-from pipelabs.services.api_key_rows import get_key, opened
+from pipelabs.vault.records import get_key, opened
 from tests.factories import make_client, make_credentials, make_exchange, make_key
 from tests.sizes import sized
 

@@ -3,24 +3,13 @@ import json
 import re
 
 import pytest
+from marshmallow import Schema
 from openapi_spec_validator import validate
 from werkzeug.exceptions import HTTPException
 
-from pipelabs.schemas import (
-    admins,
-    api_keys,
-    api_tokens,
-    audit,
-    client_markets,
-    clients,
-    dashboard,
-    envelope,
-    exchanges,
-    markets,
-    token_pairs,
-)
-from pipelabs.schemas.errors import Refused
-from pipelabs.web import document, headers, idempotency
+from pipelabs.core.schemas.errors import Refused
+from pipelabs.web import headers, idempotency
+from pipelabs.web.openapi import document
 from tests.factories import QUICK_CLIENT
 from tests.paths import ROOT
 
@@ -34,19 +23,13 @@ UPDATE = ("patch", "/api/admin/clients/{client_id}")
 MOVE = ("post", "/api/admin/clients/{client_id}/status")
 SET = ("patch", "/api/admin/exchanges/{exchange}")
 NOTE = ("patch", "/api/admin/api-keys/{key_id}")
-SCHEMAS = {
-    **vars(admins),
-    **vars(api_keys),
-    **vars(api_tokens),
-    **vars(audit),
-    **vars(clients),
-    **vars(client_markets),
-    **vars(dashboard),
-    **vars(envelope),
-    **vars(exchanges),
-    **vars(markets),
-    **vars(token_pairs),
-}
+
+
+def subclasses(base):
+    return {base}.union(*map(subclasses, base.__subclasses__()))
+
+
+SCHEMAS = {kind.__name__: kind for kind in subclasses(Schema) if "pipelabs" in kind.__module__}
 MADE = {
     ("post", "/api/admin/clients/{client_id}/markets"),
     ("post", "/api/admin/markets"),

@@ -8,15 +8,15 @@ from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.exc import IntegrityError
 from werkzeug.exceptions import BadRequest, Gone, HTTPVersionNotSupported, ServiceUnavailable
 
-from pipelabs.errors import Duplicate, Forbidden, InvalidInput, NotFound, Unavailable
-from pipelabs.extensions import db, finish
+from pipelabs.core.db import db, finish
+from pipelabs.core.errors import Duplicate, Forbidden, InvalidInput, NotFound, Unavailable
 from pipelabs.models import AuditEvent, Client, Session
 from pipelabs.web.errors import integrity
 from tests.factories import PASSWORD, QUICK_CLIENT, make_admin, make_body
 
 LOGIN = "/api/auth/login"
 LOGIN_BODY = {"email": "owner@desk.local", "password": PASSWORD}
-CREATE = "pipelabs.services.clients.create_client"
+CREATE = "pipelabs.clients.service.create_client"
 FAILS_AT_COMMIT = """
 CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN {}; RETURN NULL; END';
 CREATE CONSTRAINT TRIGGER fail AFTER INSERT ON clients DEFERRABLE INITIALLY DEFERRED

@@ -2,10 +2,10 @@ import pytest
 from flask import g
 from sqlalchemy.exc import IntegrityError
 
-from pipelabs.extensions import db, finish, unit_of_work
+from pipelabs.core.db import db, finish, unit_of_work
 from pipelabs.models import Admin, Client, Role
-from pipelabs.web.limits import limit_key
 from pipelabs.web.paths import is_below
+from pipelabs.web.rate_limit import limit_key
 from tests.factories import QUICK_CLIENT, make_actor, make_admin, make_body
 
 
@@ -68,7 +68,7 @@ def test_a_safe_request_commits_nothing(client, operator, rows, monkeypatch):
         make_admin(email="stray@desk.local")
         return db.session.get(Client, client_id)
 
-    monkeypatch.setattr("pipelabs.services.clients.get_client", careless)
+    monkeypatch.setattr("pipelabs.clients.service.get_client", careless)
 
     response = client.get(made.headers["Location"], headers=operator)
 

@@ -1,7 +1,7 @@
 import pytest
 
-from pipelabs.errors import InvalidInput
-from pipelabs.schemas.clients import ClientIn
+from pipelabs.clients.schemas import ClientIn
+from pipelabs.core.errors import InvalidInput
 from pipelabs.web import forms
 
 

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
-from pipelabs.extensions import db
+from pipelabs.core.db import db
 from pipelabs.models import Client
 from tests.factories import QUICK_CLIENT, make_body
 from tests.sizes import sized

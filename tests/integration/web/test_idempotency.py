@@ -4,7 +4,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import NullPool, create_engine, insert, text
 
-from pipelabs.extensions import db
+from pipelabs.core.db import db
 from pipelabs.models import Admin, AuditEvent, Client, IdempotencyRecord, now
 from tests.factories import QUICK_CLIENT, make_body, make_wallet
 from tests.waiting import wait_for
@@ -120,7 +120,7 @@ def test_a_replay_spends_the_budget(client, operator, app, monkeypatch):
 
 def test_an_error_of_ours_releases_the_key(client, operator, monkeypatch, rows):
     with monkeypatch.context() as broken:
-        broken.setattr("pipelabs.services.clients.now", lambda: 1 / 0)
+        broken.setattr("pipelabs.clients.service.now", lambda: 1 / 0)
         failed = create(client, operator)
 
     response = create(client, operator)

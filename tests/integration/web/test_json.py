@@ -5,7 +5,7 @@ import pytest
 from flask import request
 from gunicorn.http.errors import InvalidChunkSize
 
-from pipelabs.errors import InvalidInput
+from pipelabs.core.errors import InvalidInput
 from pipelabs.models import Client
 from pipelabs.web.json import load
 from tests.factories import QUICK_CLIENT, make_body

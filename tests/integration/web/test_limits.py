@@ -11,9 +11,9 @@ import time_machine
 
 import config
 from pipelabs import create_app
-from pipelabs.extensions import db
+from pipelabs.core.db import db
 from pipelabs.models import AuditEvent, Client, Role
-from pipelabs.web.limits import limiter
+from pipelabs.web.rate_limit import limiter
 from tests.factories import PASSWORD, QUICK_CLIENT, make_admin, make_body, make_wallet
 from tests.servers import Redis
 

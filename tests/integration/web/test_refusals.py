@@ -5,10 +5,10 @@ import pytest
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from pipelabs.errors import InProgress
-from pipelabs.extensions import db
+from pipelabs.core.db import db
+from pipelabs.core.errors import InProgress
 from pipelabs.models import Role
-from pipelabs.web import document
+from pipelabs.web.openapi import document
 from tests.factories import PASSWORD, QUICK_CLIENT, make_admin, make_body
 
 LOGIN = "/api/auth/login"
@@ -142,7 +142,7 @@ def test_what_goes_wrong_here_is_answered_as_shown(
     def fail(*_):
         raise error
 
-    monkeypatch.setattr("pipelabs.services.clients.create_client", fail)
+    monkeypatch.setattr("pipelabs.clients.service.create_client", fail)
 
     response = client.post(QUICK_CLIENT, json=make_body(), headers=operator)
 

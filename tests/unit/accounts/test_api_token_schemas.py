@@ -2,8 +2,8 @@ from ipaddress import ip_network
 
 import pytest
 
+from pipelabs.accounts.schemas.api_tokens import TokenIn
 from pipelabs.models import Permission
-from pipelabs.schemas.api_tokens import TokenIn
 
 GOOD = {"name": "Onboarding", "permissions": ["clients.read"]}
 

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from pipelabs.passwords import hash_password, is_right, one_time, weakness
+from pipelabs.accounts.passwords import hash_password, is_right, one_time, weakness
 from tests.factories import PASSWORD
 
 EMAIL = "margaret.hamilton@desk.local"

@@ -14,7 +14,7 @@ from flask import Flask
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelabs import audit_file, audit_line
+from pipelabs.audit import line_format, log_file
 from pipelabs.models import Outcome
 from tests.paths import ROOT
 from tests.sizes import sized
@@ -43,15 +43,15 @@ import os, sys
 from pipelabs import audit_file, audit_line
 from tests.unit.audit.test_log_file import make_row
 
-audit_file.logger.setLevel("INFO")
-audit_file.logger.addHandler(audit_file.AuditFileHandler(sys.argv[1]))
+log_file.logger.setLevel("INFO")
+log_file.logger.addHandler(log_file.AuditFileHandler(sys.argv[1]))
 large = make_row(details=dict.fromkeys("abc", "\\U0001f600" * 1_024))
 writers = []
 for writer in range(4):
     if not (number := os.fork()):
         for line in range(500):
             row = make_row() if line % 10 else large
-            audit_file.write(row | {"request_id": f"{writer}.{line}"})
+            log_file.write(row | {"request_id": f"{writer}.{line}"})
         os._exit(0)
     writers.append(number)
 sys.exit(sum(os.waitpid(number, 0)[1] for number in writers))
@@ -91,13 +91,13 @@ def text_of(value):
 @pytest.fixture
 def file(tmp_path, monkeypatch):
     path = tmp_path / "client_creation.log"
-    monkeypatch.setattr(audit_file.logger, "handlers", [])
+    monkeypatch.setattr(log_file.logger, "handlers", [])
     app = Flask(__name__)
     app.config["AUDIT_LOG_FILE"] = str(path)
-    audit_file.configure(app.config["AUDIT_LOG_FILE"])
+    log_file.configure(app.config["AUDIT_LOG_FILE"])
     yield path
     with suppress(OSError):  # what a full disk did not take is tried once more
-        audit_file.file_handler().close()
+        log_file.file_handler().close()
 
 
 @sized(200, 10_000)
@@ -106,7 +106,7 @@ def test_a_line_is_one_line_of_six_fields_that_can_be_read_back(size):
 
 
 def reads_back(row):
-    line = audit_line.line(row)
+    line = line_format.line(row)
 
     assert line.splitlines() == [line]
     _, *fields, details = line.split(" | ")
@@ -121,7 +121,7 @@ def reads_back(row):
 
 
 def test_a_line_is_exactly_as_decided():
-    assert audit_line.line(make_row()) == (
+    assert line_format.line(make_row()) == (
         "2026-03-01T12:30:05.007Z | SUCCESS | abc12345 | operator@desk.local |"
         " 00000000-0000-0000-0000-000000000007 |"
         " event=client.created http=201 ip=192.0.2.7 ms=4.2 id=11"
@@ -132,7 +132,7 @@ def test_a_line_is_exactly_as_decided():
 def test_absent_values_are_a_dash_and_a_dash_is_not():
     absent = {"actor": None, "client_id": None, "http": None, "address": None, "ms": None}
 
-    line = audit_line.line(make_row(**absent, details={"name": "-"}))
+    line = line_format.line(make_row(**absent, details={"name": "-"}))
 
     assert line.endswith(" | - | - | event=client.created http=- ip=- ms=- id=11 name=\\x2d")
 
@@ -140,7 +140,7 @@ def test_absent_values_are_a_dash_and_a_dash_is_not():
 def test_facts_stand_in_the_order_of_their_keys():
     details = {"wallet_address": "0x", "email": "a@b.example", "name": "A", "folded": "3"}
 
-    line = audit_line.line(make_row(details=details))
+    line = line_format.line(make_row(details=details))
 
     assert line.endswith("id=11 email=a@b.example folded=3 name=A wallet_address=0x")
 
@@ -150,7 +150,7 @@ def test_facts_stand_in_the_order_of_their_keys():
     [(0, "05.000Z"), (999, "05.000Z"), (1_000, "05.001Z"), (999_999, "05.999Z")],
 )
 def test_a_time_has_milliseconds_and_is_never_rounded_up(microsecond, shown):
-    line = audit_line.line(make_row(at=datetime(2026, 3, 1, 12, 30, 5, microsecond, UTC)))
+    line = line_format.line(make_row(at=datetime(2026, 3, 1, 12, 30, 5, microsecond, UTC)))
 
     assert line.startswith(f"2026-03-01T12:30:{shown} | ")
 
@@ -173,26 +173,28 @@ def test_a_time_has_milliseconds_and_is_never_rounded_up(microsecond, shown):
     ],
 )
 def test_values_are_escaped_exactly_as_decided(value, shown):
-    assert audit_line.encode(value) == shown
+    assert line_format.encode(value) == shown
 
 
 @pytest.mark.parametrize("character", ["a", "|", "木", "\u202e"])
 def test_a_value_over_1024_characters_is_cut_with_a_mark(character):
-    whole = audit_line.encode(character * 1_024)
-    cut = audit_line.encode(character * 1_025)
+    whole = line_format.encode(character * 1_024)
+    cut = line_format.encode(character * 1_025)
 
     assert decode(whole) == character * 1_024
-    assert cut == whole + audit_line.CUT_MARK
+    assert cut == whole + line_format.CUT_MARK
 
 
 def test_a_value_that_ends_in_the_mark_is_not_taken_for_a_cut_one():
-    assert decode(audit_line.encode(f"name{audit_line.CUT_MARK}")) == f"name{audit_line.CUT_MARK}"
+    name = f"name{line_format.CUT_MARK}"
+
+    assert decode(line_format.encode(name)) == name
 
 
 def test_a_new_file_is_read_by_its_owner_and_group_alone(file):
     before = os.umask(0)
 
-    audit_file.write(make_row())
+    log_file.write(make_row())
 
     os.umask(before)
     assert file.stat().st_mode & 0o777 == 0o640
@@ -200,10 +202,10 @@ def test_a_new_file_is_read_by_its_owner_and_group_alone(file):
 
 def test_a_file_that_logrotate_moved_away_is_made_anew(file, tmp_path):
     moved = tmp_path / "client_creation.log.1"
-    audit_file.write(make_row(request_id="before01"))
+    log_file.write(make_row(request_id="before01"))
 
     file.rename(moved)
-    audit_file.write(make_row(request_id="after001"))
+    log_file.write(make_row(request_id="after001"))
 
     assert "before01" in moved.read_text()
     assert len(moved.read_text().splitlines()) == len(file.read_text().splitlines()) == 1
@@ -222,15 +224,15 @@ def test_a_file_that_logrotate_moved_away_is_made_anew(file, tmp_path):
     ],
 )
 def test_the_console_has_every_line_and_the_file_has_client_creation(file, capsys, event, is_filed):
-    audit_file.write(make_row(event=event))
+    log_file.write(make_row(event=event))
 
-    line = audit_line.line(make_row(event=event)) + "\n"
+    line = line_format.line(make_row(event=event)) + "\n"
     assert capsys.readouterr().err == line
     assert (file.read_text() if file.exists() else "") == (line if is_filed else "")
 
 
 def test_lines_are_utf_8(file):
-    audit_file.write(make_row(actor="木村@desk.local"))
+    log_file.write(make_row(actor="木村@desk.local"))
 
     assert "木村".encode() in file.read_bytes()
 
@@ -238,28 +240,28 @@ def test_lines_are_utf_8(file):
 def test_a_file_that_cannot_be_written_refuses_nothing_and_is_told(file, capsys):
     file.mkdir()
 
-    audit_file.write(make_row())
+    log_file.write(make_row())
 
-    assert audit_line.line(make_row()) in capsys.readouterr().err
-    assert audit_file.file_handler().is_writable() is False
+    assert line_format.line(make_row()) in capsys.readouterr().err
+    assert log_file.file_handler().is_writable() is False
 
 
 def test_a_file_that_can_be_written_again_is_told(file):
     file.mkdir()
-    audit_file.write(make_row())
+    log_file.write(make_row())
 
     file.rmdir()
-    audit_file.write(make_row())
+    log_file.write(make_row())
 
-    assert audit_file.file_handler().is_writable() is True
+    assert log_file.file_handler().is_writable() is True
     assert len(file.read_text().splitlines()) == 1
 
 
 def test_a_file_that_stays_unwritable_is_said_once_in_the_log(file, caplog):
     file.mkdir()
 
-    audit_file.write(make_row())
-    audit_file.write(make_row())
+    log_file.write(make_row())
+    log_file.write(make_row())
 
     said = [record.getMessage() for record in caplog.records if record.name == "pipelabs"]
     assert len(said) == 1
@@ -268,15 +270,15 @@ def test_a_file_that_stays_unwritable_is_said_once_in_the_log(file, caplog):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a full disk at hand")
 def test_a_full_disk_refuses_nothing_and_is_told(file, monkeypatch):
-    monkeypatch.setattr(audit_file.file_handler(), "baseFilename", "/dev/full")
+    monkeypatch.setattr(log_file.file_handler(), "baseFilename", "/dev/full")
 
-    audit_file.write(make_row())
+    log_file.write(make_row())
 
-    assert audit_file.file_handler().is_writable() is False
+    assert log_file.file_handler().is_writable() is False
 
 
 def test_a_folder_that_is_missing_is_told_before_the_first_line(file, monkeypatch):
-    handler = audit_file.file_handler()
+    handler = log_file.file_handler()
     before = handler.is_writable()
 
     monkeypatch.setattr(handler, "baseFilename", str(file.parent / "missing" / "audit.log"))
@@ -299,22 +301,22 @@ def test_four_processes_tear_no_line_of_each_other(tmp_path):
 
 
 def test_half_a_line_is_cut_back(file, monkeypatch):
-    audit_file.write(make_row())
+    log_file.write(make_row())
     whole, write = file.read_bytes(), os.write
     monkeypatch.setattr(os, "write", lambda to, text: write(to, text[: len(text) // 2]))
 
-    audit_file.write(make_row())
+    log_file.write(make_row())
 
     assert file.read_bytes() == whole
-    assert audit_file.file_handler().is_writable() is False
+    assert log_file.file_handler().is_writable() is False
 
 
 @pytest.mark.parametrize("is_there", [True, False], ids=["replaced", "moved"])
 def test_a_line_that_waited_goes_to_the_file_of_then(file, is_there):
-    audit_file.write(make_row())
+    log_file.write(make_row())
     with file.open() as locked, ThreadPoolExecutor(1) as pool:
         fcntl.flock(locked, fcntl.LOCK_EX)
-        writing = pool.submit(audit_file.write, make_row(request_id="waited00"))
+        writing = pool.submit(log_file.write, make_row(request_id="waited00"))
         with suppress(TimeoutError):
             writing.result(0.3)
         file.rename(f"{file}.1")
@@ -331,11 +333,11 @@ def test_a_file_that_cannot_be_written_anew_stays_as_it_is(file):
         yield "the first"
         raise OSError("No space left on device")
 
-    audit_file.write(make_row())
+    log_file.write(make_row())
     before = file.read_text()
 
     with pytest.raises(OSError, match="No space"):
-        audit_file.file_handler().replace(full())
+        log_file.file_handler().replace(full())
 
     assert file.read_text() == before
     assert list(file.parent.iterdir()) == [file]
@@ -344,4 +346,4 @@ def test_a_file_that_cannot_be_written_anew_stays_as_it_is(file):
 def test_lines_that_are_none_have_no_id(file):
     file.write_text("something else\n")
 
-    assert audit_file.file_handler().ids_since(None) == set()
+    assert log_file.file_handler().ids_since(None) == set()

@@ -9,7 +9,7 @@ from bip_utils import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelabs.address_codecs import (
+from pipelabs.clients.address_codecs import (
     BASE58,
     BECH32,
     base58_decode,

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from marshmallow import ValidationError
 
+from pipelabs.clients.schemas import ClientIn, ClientOut, ClientPatch, ClientsQuery, ClientSummary
+from pipelabs.clients.wallets import Wallet
 from pipelabs.models import Client, Status, Tier
 from pipelabs.models.clients import Chain
-from pipelabs.schemas.clients import ClientIn, ClientOut, ClientPatch, ClientsQuery, ClientSummary
-from pipelabs.wallets import Wallet
 from tests.factories import WALLET, make_body
 from tests.sizes import sized
 

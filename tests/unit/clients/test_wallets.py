@@ -2,9 +2,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipelabs.address_codecs import base58_encode, base58check_encode, eip55_encode
+from pipelabs.clients.address_codecs import base58_encode, base58check_encode, eip55_encode
+from pipelabs.clients.wallets import CHAINS, Wallet, WalletError, recognise
 from pipelabs.models.clients import Chain
-from pipelabs.wallets import CHAINS, Wallet, WalletError, recognise
 
 EIP_55 = [
     "0x52908400098527886E0F7030069857D2E4169EE7",

@@ -2,7 +2,7 @@ from decimal import Decimal
 
 import pytest
 
-from pipelabs.amounts import plain
+from pipelabs.core.decimals import plain
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from pipelabs.crypto import NEW_RING, Key, MalformedRing, audit_key, derive, parse_ring
+from pipelabs.core.keyring import NEW_RING, Key, MalformedRing, audit_key, derive, parse_ring
 
 ONE = b"12345678901234567890123456789012"
 TWO = b"abcdefghijklmnopqrstuvwxyzABCDEF"

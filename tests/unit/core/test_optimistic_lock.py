@@ -1,7 +1,7 @@
 import pytest
 
-from pipelabs.errors import Stale
-from pipelabs.services.versions import refuse_stale
+from pipelabs.core.errors import Stale
+from pipelabs.core.optimistic_lock import refuse_stale
 
 
 @pytest.mark.parametrize("seen", [None, 3])

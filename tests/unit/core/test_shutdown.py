@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from pipelabs import draining
+from pipelabs.core import shutdown
 
 
 @pytest.fixture
@@ -16,12 +16,12 @@ def restored():
     signal.setitimer(signal.ITIMER_REAL, 0)
     for signum, handler in before.items():
         signal.signal(signum, handler)
-    draining._flag[0] = False
+    shutdown._flag[0] = False
 
 
 def test_a_second_term_stops_at_once(restored):
     stopped = []
-    draining.on_term(lambda: stopped.append("now"), 20)
+    shutdown.on_term(lambda: stopped.append("now"), 20)
 
     signal.raise_signal(signal.SIGTERM)
     first = stopped[:]
@@ -32,7 +32,7 @@ def test_a_second_term_stops_at_once(restored):
 
 def test_without_seconds_to_drain_term_stops_at_once(restored):
     stopped = []
-    draining.on_term(lambda: stopped.append("now"), 0)
+    shutdown.on_term(lambda: stopped.append("now"), 0)
 
     signal.raise_signal(signal.SIGTERM)
 
@@ -41,7 +41,7 @@ def test_without_seconds_to_drain_term_stops_at_once(restored):
 
 def test_the_seconds_over_it_stops(restored):
     stopped = threading.Event()
-    draining.on_term(stopped.set, 0.01)
+    shutdown.on_term(stopped.set, 0.01)
 
     signal.raise_signal(signal.SIGTERM)
 

@@ -2,13 +2,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipelabs import registry, registry_sync
-from pipelabs.registry_sync import as_text, compared, merged, stored
+from pipelabs.exchanges import ccxt_sync, registry
+from pipelabs.exchanges.ccxt_sync import as_text, compared, merged, stored
 
 
 @pytest.fixture(scope="module")
 def facts():
-    return registry_sync.known_to_ccxt()
+    return ccxt_sync.known_to_ccxt()
 
 
 def make_row(**changes):
@@ -116,7 +116,7 @@ def test_what_comes_back_to_ccxt_can_be_called_again():
 
 
 def test_an_exchange_of_ccxts_is_told_in_our_words():
-    row = registry_sync._row(make_exchange())
+    row = ccxt_sync._row(make_exchange())
 
     assert row == {
         "slug": "newex",
@@ -142,13 +142,13 @@ def test_an_exchange_of_ccxts_is_told_in_our_words():
     ],
 )
 def test_the_kind_is_what_is_traded_there(has, kind):
-    assert registry_sync._row(make_exchange(has=has))["kind"] == kind
+    assert ccxt_sync._row(make_exchange(has=has))["kind"] == kind
 
 
 def test_an_exchange_without_documentation_has_its_website():
     urls = {"www": "https://new.example", "api": "https://api.new.example", "test": None}
 
-    row = registry_sync._row(make_exchange(urls=urls, hostname=None))
+    row = ccxt_sync._row(make_exchange(urls=urls, hostname=None))
 
     assert (row["docs_url"], row["testnet_hosts"]) == ("https://new.example", [])
 

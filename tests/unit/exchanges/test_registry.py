@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import ccxt
 import pytest
 
-from pipelabs import registry
+from pipelabs.exchanges import registry
 from pipelabs.models.exchanges import Credential, Kind, SymbolStyle
 
 EVERY = list(registry.known().values())

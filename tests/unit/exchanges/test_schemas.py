@@ -1,7 +1,7 @@
 import pytest
 from marshmallow import Schema, ValidationError
 
-from pipelabs.schemas.exchanges import (
+from pipelabs.exchanges.schemas import (
     ConfigOut,
     ExchangeConfig,
     ExchangeEdit,

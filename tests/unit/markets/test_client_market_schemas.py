@@ -1,9 +1,9 @@
 import pytest
 from marshmallow import ValidationError
 
+from pipelabs.markets.schemas.client_markets import ClientMarketsForm, SymbolLines, items_of
 from pipelabs.models import Bot
 from pipelabs.models.token_pairs import Symbol
-from pipelabs.schemas.client_markets import ClientMarketsForm, SymbolLines, items_of
 
 
 def lines(text):

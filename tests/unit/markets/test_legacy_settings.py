@@ -2,8 +2,8 @@ from decimal import Decimal
 
 import pytest
 
+from pipelabs.markets.legacy_settings import Entry, Unreadable, entries_of, kept, read
 from pipelabs.models.token_pairs import Symbol
-from pipelabs.services.old_settings import Entry, Unreadable, entries_of, kept, read
 
 BTC = Symbol("BTC", "USDT")
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelabs.markets.symbols import SymbolError, exchange_symbol, parse
 from pipelabs.models.exchanges import SymbolStyle
 from pipelabs.models.token_pairs import Symbol
-from pipelabs.symbols import SymbolError, exchange_symbol, parse
 
 BTC, SWAP = Symbol("BTC", "USDT"), Symbol("BTC", "USDT", "USDT")
 ASSETS = st.from_regex(r"[A-Z0-9]{1,24}", fullmatch=True).filter(str.isascii)

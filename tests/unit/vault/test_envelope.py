@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelabs.errors import Undecryptable
+from pipelabs.core.errors import Undecryptable
 from pipelabs.models.envelopes import CIPHERTEXT_AT, EncryptionContext, Envelope
-from pipelabs.sealing import Secret, Vault
+from pipelabs.vault.envelope import Secret, Vault
 from tests.factories import flipped
 
 CONTEXT = EncryptionContext(uuid4(), uuid4(), "okx", "credentials")

@@ -1,9 +1,9 @@
 import pytest
 
-from pipelabs.errors import CanWithdraw, InvalidInput
+from pipelabs.core.errors import CanWithdraw, InvalidInput
 from pipelabs.models import ExchangeAPIKey, KeyStatus, now
-from pipelabs.services.api_key_rights import note, refuse_unfit, verdict_of
-from pipelabs.xray import Failure, Right, Verdict
+from pipelabs.vault.examination import note, refuse_unfit, verdict_of
+from pipelabs.vault.probe import Failure, Right, Verdict
 from tests.factories import make_said
 
 OUTAGES = [failure for failure in Failure if failure is not Failure.CREDENTIALS]

@@ -1,9 +1,9 @@
 import pytest
 from marshmallow import Schema, fields
 
+from pipelabs.core.schemas.fields import Choice, When
 from pipelabs.models import Status
-from pipelabs.schemas.fields import Choice, When
-from pipelabs.web.examples import ID, MOMENT, body_of, example_of
+from pipelabs.web.openapi.examples import ID, MOMENT, body_of, example_of
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,9 @@
 import pytest
 
-from pipelabs.errors import Duplicate, InvalidInput
-from pipelabs.schemas.admins import SignIn
-from pipelabs.schemas.api_key_forms import KeyForm
-from pipelabs.schemas.clients import ClientIn
+from pipelabs.accounts.schemas.admins import SignIn
+from pipelabs.clients.schemas import ClientIn
+from pipelabs.core.errors import Duplicate, InvalidInput
+from pipelabs.vault.schemas.forms import KeyForm
 from pipelabs.web.forms import Form
 from tests.factories import WALLET
 

@@ -4,7 +4,7 @@ import time
 import pytest
 from flask import Flask, request
 
-from pipelabs.errors import InvalidInput, UnsupportedMedia
+from pipelabs.core.errors import InvalidInput, UnsupportedMedia
 from pipelabs.web.json import load
 
 MALFORMED = "The body is not well-formed JSON."

@@ -1,7 +1,7 @@
 import pytest
 from flask import Flask, request
 
-from pipelabs.errors import InvalidInput
+from pipelabs.core.errors import InvalidInput
 from pipelabs.web.query import load
 
 ONCE = ["Give this parameter once."]

@@ -3,7 +3,7 @@ from decimal import Decimal
 import pytest
 from marshmallow import ValidationError
 
-from pipelabs.schemas.amounts import Amount
+from pipelabs.core.schemas.decimals import Amount
 
 
 @pytest.mark.parametrize(

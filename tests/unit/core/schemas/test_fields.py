@@ -9,11 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from marshmallow import ValidationError
 
+from pipelabs.clients.schemas import WalletAddress
+from pipelabs.clients.wallets import Wallet
+from pipelabs.core.schemas.fields import (
+    Choice,
+    EmailAddress,
+    Password,
+    PlainText,
+    When,
+    refuse_markup,
+)
 from pipelabs.models import Tier
 from pipelabs.models.clients import Chain
-from pipelabs.schemas.clients import WalletAddress
-from pipelabs.schemas.fields import Choice, EmailAddress, Password, PlainText, When, refuse_markup
-from pipelabs.wallets import Wallet
 from tests.factories import WALLET
 
 NAME = PlainText(required=True, least=1, most=255)

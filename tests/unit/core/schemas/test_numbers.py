@@ -1,7 +1,7 @@
 import pytest
 from marshmallow import ValidationError
 
-from pipelabs.schemas.numbers import WholeNumber
+from pipelabs.core.schemas.numbers import WholeNumber
 
 
 def whole(**changes):

@@ -1,7 +1,7 @@
 import pytest
 from marshmallow import ValidationError
 
-from pipelabs.schemas.paging import ListQuery, SearchText
+from pipelabs.core.schemas.pagination import ListQuery, SearchText
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 import pytest
 
-from pipelabs import xray
-from pipelabs.xray import ask
+from pipelabs.vault import probe
+from pipelabs.vault.probe import ask
 from tests.stub_exchange import Scenario, credentials, running
 
 
@@ -16,18 +16,18 @@ def stub():
 @pytest.fixture
 def target(stub):
     """Return a maker of targets that are the stub."""
-    return lambda slug: xray.Target(slug, slug, frozenset(), base_url=stub.base_url)
+    return lambda slug: probe.Target(slug, slug, frozenset(), base_url=stub.base_url)
 
 
 @pytest.fixture
 def examine(target):
-    """Return `xray.examine` without the process, which takes 0.4 s."""
+    """Return `probe.examine` without the process, which takes 0.4 s."""
 
     def ask_here(
         slug: str, scenario: Scenario, timeout_s: float = 5, **changes: str
-    ) -> xray.Report:
+    ) -> probe.Report:
         named = credentials(slug, scenario) | changes
-        answer = ask.answer(xray.question(target(slug), named, timeout_s))
-        return xray.conclude(target(slug), named, answer, ms=0)
+        answer = ask.answer(probe.question(target(slug), named, timeout_s))
+        return probe.conclude(target(slug), named, answer, ms=0)
 
     return ask_here

@@ -6,20 +6,20 @@ import threading
 
 import pytest
 
-from pipelabs import xray
-from pipelabs.xray import ask
-from pipelabs.xray.report import Failure, Target
+from pipelabs.vault import probe
+from pipelabs.vault.probe import ask
+from pipelabs.vault.probe.report import Failure, Target
 from tests.stub_exchange import Scenario, credentials
 from tests.stub_exchange.server import Handler
 
 
 def question(target, scenario=Scenario.READ_ONLY, **changes):
     named = credentials(target.slug, scenario)
-    return xray.question(target, named, 5) | changes
+    return probe.question(target, named, 5) | changes
 
 
 def failure(target, answer):
-    return xray.conclude(target, {}, answer, ms=0).failure
+    return probe.conclude(target, {}, answer, ms=0).failure
 
 
 def test_the_script_answers_on_stdout(target, monkeypatch):

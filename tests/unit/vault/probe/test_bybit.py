@@ -2,8 +2,8 @@ import copy
 
 import pytest
 
-from pipelabs.xray.bybit import bybit
-from pipelabs.xray.report import Right, Verdict
+from pipelabs.vault.probe.bybit import bybit
+from pipelabs.vault.probe.report import Right, Verdict
 from tests.stub_exchange import Scenario
 from tests.stub_exchange.answers import ANSWERS, grant
 

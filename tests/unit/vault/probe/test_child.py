@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from pipelabs.errors import Unavailable
-from pipelabs.xray import child
+from pipelabs.core.errors import Unavailable
+from pipelabs.vault.probe import child
 
 
 @pytest.fixture

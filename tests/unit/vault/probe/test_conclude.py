@@ -1,8 +1,8 @@
 import ccxt
 import pytest
 
-from pipelabs import xray
-from pipelabs.xray.report import Failure, Verdict
+from pipelabs.vault import probe
+from pipelabs.vault.probe.report import Failure, Verdict
 from tests.stub_exchange import Scenario, credentials
 
 
@@ -12,7 +12,7 @@ def test_evidence_that_repeats_a_credential_is_left_out(target, place):
     padded = "x" * 190 + named["api_secret"]
     raw = {"data": [{"perm": "read_only", "ip": "10.0.0.1"} | {place: padded}]}
 
-    report = xray.conclude(target("okx"), named, {"raw": raw}, ms=0)
+    report = probe.conclude(target("okx"), named, {"raw": raw}, ms=0)
 
     assert not any(named["api_secret"][:6] in str(one.evidence) for one in report.findings)
 
@@ -20,7 +20,7 @@ def test_evidence_that_repeats_a_credential_is_left_out(target, place):
 def test_evidence_is_short_and_printable(target):
     raw = {"data": [{"perm": "trade,\n\u202e" + "x" * 300}]}
 
-    report = xray.conclude(target("okx"), {}, {"raw": raw}, ms=0)
+    report = probe.conclude(target("okx"), {}, {"raw": raw}, ms=0)
 
     assert report.findings[1].evidence == ("perm=trade,\\n\\u202e" + "x" * 300)[:200]
 
@@ -29,14 +29,14 @@ def test_evidence_is_short_and_printable(target):
 def test_an_error_code_that_is_text_or_a_credential_is_no_detail(target, code):
     named = {"api_key": "okx-trade-only"}
 
-    report = xray.conclude(target("okx"), named, {"error": {"code": code, "has_sent": True}}, ms=0)
+    report = probe.conclude(target("okx"), named, {"error": {"code": code, "has_sent": True}}, ms=0)
 
     assert report.detail is None
 
 
 @pytest.mark.parametrize("answer", [{}, {"error": "nonsense"}, {"error": {"kinds": 1}}, {"a": 1}])
 def test_an_answer_of_another_form_is_a_failure(target, answer):
-    report = xray.conclude(target("okx"), {}, answer, ms=0)
+    report = probe.conclude(target("okx"), {}, answer, ms=0)
 
     assert report.failure is Failure.OTHER
     assert {one.verdict for one in report.findings} == {Verdict.UNKNOWN}
@@ -45,10 +45,10 @@ def test_an_answer_of_another_form_is_a_failure(target, answer):
 def test_any_other_credential_is_sent_as_it_is(target):
     named = {"api_key": " k", "passphrase": "back\\nslash"}
 
-    question = xray.question(target("okx"), named, 1)
+    question = probe.question(target("okx"), named, 1)
 
     assert question["credentials"] == {"apiKey": " k", "password": "back\\nslash"}
 
 
 def test_all_fields_have_the_names_that_ccxt_gives_them(target):
-    assert set(xray.CCXT_NAMES.values()) == set(ccxt.Exchange.requiredCredentials)
+    assert set(probe.CCXT_NAMES.values()) == set(ccxt.Exchange.requiredCredentials)

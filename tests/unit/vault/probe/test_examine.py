@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelabs import xray
-from pipelabs.xray.report import Failure, Right, Verdict
-from pipelabs.xray.rights import RULES
+from pipelabs.vault import probe
+from pipelabs.vault.probe.report import Failure, Right, Verdict
+from pipelabs.vault.probe.rights import RULES
 from tests.stub_exchange import SLUGS, Scenario, credentials
 from tests.stub_exchange.answers import ANSWERS, EXPIRES_AT
 
@@ -164,7 +164,7 @@ def test_no_report_holds_a_credential(examine, slug):
 def test_the_whole_way_takes_a_process_of_its_own(target, stub):
     named = credentials("bybit", Scenario.TRADE_ONLY)
 
-    report = xray.examine(target("bybit"), named)
+    report = probe.examine(target("bybit"), named)
 
     assert letters(report) == "yyynnnu"
     assert report.failure is None
@@ -176,7 +176,7 @@ def test_the_whole_way_takes_a_process_of_its_own(target, stub):
 def test_a_server_that_never_ends_is_left_at_the_deadline(target, scenario):
     named = credentials("okx", scenario)
 
-    report = xray.examine(target("okx"), named, deadline_s=0.8)
+    report = probe.examine(target("okx"), named, deadline_s=0.8)
 
     assert report.failure is Failure.TIMEOUT
     assert 800 <= report.ms < 5000
@@ -187,7 +187,7 @@ def test_the_process_shows_nothing_of_ours(target, stub, monkeypatch):
     monkeypatch.setenv("SECRET_KEY", "never to be seen there")
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     named = credentials("okx", Scenario.TIME_OUT)
-    thread = threading.Thread(target=xray.examine, args=(target("okx"), named))
+    thread = threading.Thread(target=probe.examine, args=(target("okx"), named))
 
     thread.start()
     while not stub.requests and thread.is_alive():
@@ -222,10 +222,10 @@ def test_line_breaks_of_a_private_key_may_be_written_as_in_json(examine):
 def test_the_four_places_are_given_back(target, stub):
     named = credentials("okx", Scenario.READ_ONLY)
 
-    reports = [xray.examine(target("okx"), named, deadline_s=0) for _ in range(5)]
+    reports = [probe.examine(target("okx"), named, deadline_s=0) for _ in range(5)]
 
     assert {one.failure for one in reports} == {Failure.TIMEOUT}
-    assert xray.examine(target("okx"), named).failure is None
+    assert probe.examine(target("okx"), named).failure is None
 
 
 def test_every_exchange_with_a_rule_is_played_by_the_stub():

@@ -1,7 +1,7 @@
 import pytest
 
-from pipelabs.xray.failures import classify
-from pipelabs.xray.report import Failure
+from pipelabs.vault.probe.failures import classify
+from pipelabs.vault.probe.report import Failure
 
 
 def error(*kinds, **changes):

@@ -1,7 +1,7 @@
 import pytest
 
-from pipelabs.xray.gate import gate
-from pipelabs.xray.report import Right, Verdict
+from pipelabs.vault.probe.gate import gate
+from pipelabs.vault.probe.report import Right, Verdict
 
 YES, NO, UNKNOWN = Verdict.YES, Verdict.NO, Verdict.UNKNOWN
 API_KEY = "c5dcfbf1f3a7e58d"

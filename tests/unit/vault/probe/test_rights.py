@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelabs.xray.report import Right, Verdict
-from pipelabs.xray.rights import RULES
+from pipelabs.vault.probe.report import Right, Verdict
+from pipelabs.vault.probe.rights import RULES
 from tests.stub_exchange import Scenario
 from tests.stub_exchange.answers import ANSWERS, grant
 

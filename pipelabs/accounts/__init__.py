@@ -1,0 +1,1 @@
+"""Admins, their sessions, API tokens and passwords."""

@@ -1,0 +1,34 @@
+"""The first page: how the desk's book stands, and how the service does."""
+
+from flask import Blueprint, render_template
+from flask.typing import ResponseReturnValue
+
+from pipelabs.models import Permission
+from pipelabs.overview import queries as overview
+from pipelabs.web import charts, health
+from pipelabs.web.auth import needs
+
+bp = Blueprint("overview", __name__)
+PARTS = {
+    "postgresql": "PostgreSQL",
+    "migrations": "Migrations",
+    "pool": "Connection pool",
+    "redis": "Redis",
+    "vault": "Vault keys",
+    "audit_file": "Audit file",
+}
+"""Part of the service → what the page calls it."""
+
+
+@bp.get("/")
+@needs(Permission.AUDIT_READ)
+def index() -> ResponseReturnValue:
+    """Show the overview."""
+    found = overview.overview()
+    return render_template(
+        "admin/overview/index.html",
+        overview=found,
+        chart=charts.per_day(found.per_day),
+        parts=[(name, PARTS[name], state) for name, state in health.check().parts.items()],
+        pool=health.pool_use(),
+    )

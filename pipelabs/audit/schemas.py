@@ -1,0 +1,119 @@
+"""The audit trail as callers ask for it and see it."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from ipaddress import ip_address
+from typing import Any
+
+from marshmallow import Schema, fields
+
+from pipelabs.audit.events import Event
+from pipelabs.core.schemas.envelope import EXAMPLE_REQUEST_ID, Success
+from pipelabs.core.schemas.fields import EMAIL, Choice, OpenAPIField, PlainText, When
+from pipelabs.core.schemas.pagination import ListQuery, PageOut
+from pipelabs.models import Outcome
+from pipelabs.models.clients import EMAIL_LENGTH
+
+REQUEST_ID_LENGTH = 64
+DATE_LENGTH = 10
+NOT_A_TIME = "Must be a date or a time in ISO 8601: 2026-11-22 or 2026-11-22T22:46Z."
+LINE = (
+    "2026-11-22T22:46:00.012Z | SUCCESS | eb766d15 | operator@desk.local | "
+    "31113ba9-d54f-4b34-8877-19e7dc1b7084 | event=client.created http=201 ip=192.0.2.7 ms=4.2 id=1"
+)
+SPAN = "A date stands for its whole day; a time without a zone is UTC."
+
+
+class Moment(OpenAPIField, fields.Field[datetime]):
+    """A time, or a date that stands for the beginning of its day, or for its end; UTC."""
+
+    openapi_type = "string"
+
+    default_error_messages = {"invalid": NOT_A_TIME}  # noqa: RUF012 - marshmallow's own form
+
+    def __init__(self, *, is_end: bool = False, **rest: Any) -> None:
+        """Of a date, an end takes the first moment after it."""
+        super().__init__(**rest)
+        self.is_end = is_end
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> datetime:
+        try:
+            if len(value) == DATE_LENGTH:
+                day = date.fromisoformat(value) + timedelta(days=self.is_end)
+                return datetime.combine(day, time(), UTC)
+            moment = datetime.fromisoformat(value)
+            return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        except (ValueError, OverflowError):
+            raise self.make_error("invalid") from None
+
+
+class Address(fields.String):
+    """An IP address in any spelling, or `unknown`, which the trail has where there was none."""
+
+    default_error_messages = {"address": "This is not an IP address."}  # noqa: RUF012 - as above
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> str:
+        if value == "unknown":
+            return "unknown"
+        try:
+            return str(ip_address(value.strip()))
+        except ValueError:
+            raise self.make_error("address") from None
+
+
+class ClientID(fields.UUID):
+    """The id of a client."""
+
+    default_error_messages = {"invalid_uuid": "This is not an id."}  # noqa: RUF012 - as above
+
+
+class AuditQuery(ListQuery):
+    """Which events are wanted; they come newest first."""
+
+    since = Moment(metadata={"label": "From", "description": f"No earlier than this. {SPAN}"})
+    until = Moment(
+        is_end=True, metadata={"label": "To", "description": f"Earlier than this. {SPAN}"}
+    )
+    admin = PlainText(
+        least=1,
+        most=EMAIL_LENGTH,
+        metadata={"label": "Admin", "description": "An admin's e-mail address or id."},
+    )
+    client_id = ClientID(metadata={"label": "Client"})
+    event = Choice(Event, metadata={"label": "Event"})
+    status = Choice(Outcome, metadata={"label": "Status", "description": "How it ended."})
+    request_id = PlainText(least=1, most=REQUEST_ID_LENGTH, metadata={"label": "Request id"})
+    address = Address(metadata={"label": "Address", "description": "An IP address."})
+
+
+class AuditEventOut(Schema):
+    """One attempt and its outcome."""
+
+    id = fields.Integer(metadata={"example": 1})
+    at = When()
+    instance = fields.String(metadata={"example": "web-1"})
+    admin_id = fields.UUID(allow_none=True)
+    actor = fields.String(allow_none=True, metadata=EMAIL)
+    address = fields.String(allow_none=True, metadata={"example": "192.0.2.7"})
+    request_id = fields.String(metadata={"example": EXAMPLE_REQUEST_ID})
+    status = Choice(Outcome)
+    event = fields.String(
+        metadata={"example": Event.CLIENT_CREATED.value, "description": "There will be more."}
+    )
+    client_id = fields.UUID(allow_none=True)
+    http = fields.Integer(allow_none=True, metadata={"example": 201})
+    ms = fields.Float(allow_none=True, metadata={"example": 4.2})
+    details = fields.Dict(metadata={"example": {"name": "Client Name", "tier": "Premium"}})
+
+
+class AuditEventsListed(Success):
+    """A page of the audit trail."""
+
+    audit_events = fields.List(fields.Nested(AuditEventOut))
+    page = fields.Nested(PageOut)
+
+
+class AuditEventShown(Success):
+    """One event, and the line that the audit file has of it."""
+
+    audit_event = fields.Nested(AuditEventOut)
+    line = fields.String(metadata={"example": LINE})

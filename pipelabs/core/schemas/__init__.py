@@ -1,0 +1,1 @@
+"""Fields, pages and the envelopes that every schema shares."""

@@ -1,0 +1,242 @@
+"""The kinds of input: each judges one value, and answers it clean or with a sentence."""
+
+import html
+import re
+import threading
+import unicodedata
+from collections.abc import Mapping
+from datetime import UTC
+from enum import StrEnum
+from typing import Any, ClassVar
+
+import bleach
+from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
+from marshmallow import Schema, ValidationError, fields, pre_load
+
+from pipelabs.core.schemas.characters import is_visible, refuse_characters
+from pipelabs.models.clients import EMAIL_LENGTH
+
+# A desk's own hosts are named desk.local or x.test; the library offers no other way to take them.
+SPECIAL_USE_DOMAIN_NAMES.clear()
+MARKUP = re.compile(r"<[!?/a-zA-Z][^>]{0,60}>?")
+_own = threading.local()
+EMAIL = {"label": "Email", "example": "email@example.com"}
+"""Metadata of every e-mail field."""
+UNFINISHED = re.compile(r"<[a-zA-Z][a-zA-Z0-9]*[\s/]+[a-zA-Z-]{2,}\s*=[^>]*\Z")
+"""A tag with an attribute that never ends; bleach takes some of these for text."""
+
+
+class MarkupSentence(str):
+    """A sentence about markup; it gives the whole answer a code of its own."""
+
+    __slots__ = ()
+    code = "markup_not_allowed"
+
+
+class Body(Schema):
+    """Base of what callers send in a body: no unknown members."""
+
+    error_messages = {"unknown": "There is no such field."}  # noqa: RUF012 - marshmallow's own form
+
+
+class Input(Body):
+    """A body in which null for an optional member is absence."""
+
+    @pre_load
+    def drop_nulls(self, data: object, **_: object) -> object:
+        """Leave out the optional fields that are null; what is no object is refused later."""
+        if not isinstance(data, Mapping):
+            return data
+        optional = {name for name, field in self.fields.items() if not field.required}
+        return {
+            key: value for key, value in data.items() if value is not None or key not in optional
+        }
+
+
+class Query(Schema):
+    """Base of what callers send in a query string: no unknown parameters."""
+
+    error_messages = {"unknown": "There is no such parameter."}  # noqa: RUF012 - see `Body`
+
+
+class OpenAPIField:
+    """Mixin for fields that describe themselves in the OpenAPI document."""
+
+    openapi_type: ClassVar[str]
+    openapi_format: ClassVar[str | None] = None
+
+    def openapi_constraints(self) -> dict[str, Any]:
+        """Return further JSON Schema keywords, such as `maxLength`."""
+        return {}
+
+
+class PlainText(OpenAPIField, fields.String):
+    """Text as typed, NFC, trimmed; one line with single spaces unless `lines` is set."""
+
+    default_error_messages = {  # noqa: RUF012 - marshmallow's own form
+        "required": "This field is required.",
+        "null": "This field is required.",
+        "invalid": "Must be text.",
+        "length": "Must have {least} to {most} characters; this has {count}.",
+        "blank": "Must not be empty.",
+    }
+
+    def __init__(self, *, least: int = 0, most: int, lines: bool = False, **rest: Any) -> None:
+        """`least` and `most` count code points of the cleaned text."""
+        super().__init__(**rest)
+        self.least = least
+        self.most = most
+        self.lines = lines
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> str:
+        if not isinstance(value, str):
+            raise self.make_error("invalid")
+        if len(value.strip()) > self.most * 4 + 100:
+            # Whatever it is, cleaning cannot make it fit.
+            raise self.make_error("length", least=self.least, most=self.most, count=len(value))
+        text = self._cleaned(value)
+        if self.least and not any(map(is_visible, text)):
+            raise self.make_error("blank")
+        if not self.least <= len(text) <= self.most:
+            raise self.make_error("length", least=self.least, most=self.most, count=len(text))
+        refuse_markup(text)
+        return text
+
+    def openapi_constraints(self) -> dict[str, Any]:
+        """Return the length in code points."""
+        return {"minLength": self.least, "maxLength": self.most}
+
+    def _cleaned(self, value: str) -> str:
+        text = value.replace("\r\n", "\n") if self.lines else value
+        refuse_characters(text, allowed="\n" if self.lines else "")
+        text = unicodedata.normalize("NFC", text)
+        if self.lines:
+            return text.strip()
+        return " ".join(text.split())
+
+
+class EmailAddress(OpenAPIField, fields.Field[str]):
+    """An ASCII e-mail address by its syntax alone, folded to lower case."""
+
+    openapi_type = "string"
+    openapi_format = "email"
+
+    default_error_messages = PlainText.default_error_messages | {
+        "email": "This is not an e-mail address.",
+        "ascii": "Only ASCII addresses are taken; write the domain in its xn-- form.",
+        "long": f"An e-mail address has at most {EMAIL_LENGTH} characters.",
+    }
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> str:
+        if not isinstance(value, str):
+            raise self.make_error("invalid")
+        text = value.strip(" ")
+        refuse_characters(text)
+        if not text.isascii():
+            raise self.make_error("ascii")
+        if len(text) > EMAIL_LENGTH:
+            raise self.make_error("long")
+        try:
+            found = validate_email(
+                text, check_deliverability=False, allow_smtputf8=False, strict=True
+            )
+        except EmailNotValidError:
+            raise self.make_error("email") from None
+        return str(found.ascii_email).lower()
+
+
+class Choice(OpenAPIField, fields.Field[StrEnum]):
+    """One of a closed list, matched without case; the error names the choices."""
+
+    openapi_type = "string"
+
+    default_error_messages = PlainText.default_error_messages
+
+    def __init__(self, choices: type[StrEnum], **rest: Any) -> None:
+        """`choices` are stored and answered by value."""
+        super().__init__(**rest)
+        self.choices = {choice.value.lower(): choice for choice in choices}
+
+    def openapi_constraints(self) -> dict[str, Any]:
+        """Return the choices by value."""
+        return {"enum": [choice.value for choice in self.choices.values()]}
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **rest: Any) -> Any:
+        return value and str(value)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> StrEnum:
+        if not isinstance(value, str):
+            raise self.make_error("invalid")
+        if choice := self.choices.get(value.strip(" ").lower()):
+            return choice
+        names = ", ".join(choice.value for choice in self.choices.values())
+        raise ValidationError(f"Must be one of: {names}.")
+
+
+class Switch(fields.Boolean):
+    """True or false, and nothing that stands for one of them."""
+
+    default_error_messages = PlainText.default_error_messages | {
+        "invalid": "Must be true or false."
+    }
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> bool:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid")
+        return value
+
+
+class Password(OpenAPIField, fields.String):
+    """A password to be compared: as typed, and short enough to be hashed."""
+
+    openapi_type = "string"
+    openapi_format = "password"
+
+    default_error_messages = PlainText.default_error_messages
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> str:
+        if not isinstance(value, str):
+            raise self.make_error("invalid")
+        # Counted as it is hashed; what is far too long is not worth the work.
+        count = len(value if len(value) > 1_000 else unicodedata.normalize("NFKC", value))
+        if not 1 <= count <= 128:
+            raise self.make_error("length", least=1, most=128, count=count)
+        refuse_characters(value)
+        return value
+
+
+class When(fields.AwareDateTime):
+    """A time in UTC, ISO 8601 in milliseconds with `Z`."""
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **rest: Any) -> str | None:
+        value = value and value.astimezone(UTC)
+        return value and f"{value:%Y-%m-%dT%H:%M:%S}.{value.microsecond // 1000:03d}Z"
+
+
+def refuse_markup(text: str) -> None:
+    """Raise a `ValidationError` quoting the tag, comment or doctype that bleach would remove.
+
+    bleach detects and never rewrites: what it answers is escaped HTML, not what was typed. An
+    ampersand starts no tag, so it is out of the way before the comparison.
+    """
+    if "<" not in text:
+        return
+    plain = text.replace("&", "+")
+    if html.unescape(_cleaner().clean(plain)) == plain and not UNFINISHED.search(plain):
+        return
+    found = MARKUP.search(text)
+    quoted = found.group() if found else "<"
+    raise ValidationError([MarkupSentence(f"HTML is not taken here; found {quoted}")])
+
+
+def _cleaner() -> bleach.Cleaner:
+    """Return this thread's cleaner, which allows nothing: bleach's parser holds state.
+
+    Replace it here (nh3) and nowhere else.
+    """
+    if not hasattr(_own, "cleaner"):
+        _own.cleaner = bleach.Cleaner(
+            tags=frozenset(), attributes={}, strip=True, strip_comments=True
+        )
+    cleaner: bleach.Cleaner = _own.cleaner
+    return cleaner

@@ -1,0 +1,45 @@
+"""Lists of bounded length."""
+
+from typing import Any
+
+from marshmallow import ValidationError, fields
+
+from pipelabs.core.schemas.fields import OpenAPIField, PlainText
+
+
+class BoundedList(OpenAPIField, fields.List[Any]):
+    """A list of `min` to `max` entries whose errors are sentences, as for any other field."""
+
+    default_error_messages = PlainText.default_error_messages | {
+        "invalid": "Must be a list.",
+        "count": "Must have {least} to {most} entries.",
+    }
+
+    def __init__(self, inner: fields.Field[Any], *, least: int = 0, most: int, **rest: Any) -> None:
+        """`least` and `most` count entries."""
+        super().__init__(inner, **rest)
+        self.least = least
+        self.most = most
+
+    def openapi_constraints(self) -> dict[str, Any]:
+        """Return the range of the length."""
+        return {"minItems": self.least, "maxItems": self.most}
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> list[Any]:
+        if not isinstance(value, list):
+            raise self.make_error("invalid")
+        if not self.least <= len(value) <= self.most:
+            raise self.make_error("count", least=self.least, most=self.most)
+        try:
+            return super()._deserialize(value, attr, data, **rest)
+        except ValidationError as error:
+            wrong = error.messages_dict.values()
+            sentences = [sentence for found in wrong for sentence in found]
+            raise ValidationError(list(dict.fromkeys(sentences))) from None
+
+
+class LineList(BoundedList):
+    """A bounded list as a form sends it: entries separated by white space."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> list[Any]:
+        return super()._deserialize(value.split(), attr, data, **rest)

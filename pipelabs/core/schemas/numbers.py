@@ -1,0 +1,39 @@
+"""Whole numbers, counted and not rounded."""
+
+from typing import Any
+
+from marshmallow import fields
+
+from pipelabs.core.schemas.fields import OpenAPIField, PlainText
+
+
+class WholeNumber(OpenAPIField, fields.Field[int]):
+    """A whole number from `least` to `most`; only what a form sends may be text."""
+
+    openapi_type = "integer"
+
+    default_error_messages = PlainText.default_error_messages | {
+        "invalid": "Must be a whole number.",
+        "range": "Must be {least:,} to {most:,}.",
+    }
+
+    def __init__(self, *, least: int, most: int, is_typed: bool = False, **rest: Any) -> None:
+        """`is_typed` is a field of a form: plain digits."""
+        super().__init__(**rest)
+        self.least = least
+        self.most = most
+        self.is_typed = is_typed
+
+    def openapi_constraints(self) -> dict[str, Any]:
+        """Return the range."""
+        return {"minimum": self.least, "maximum": self.most}
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> int:
+        if self.is_typed and value.strip().isascii() and value.strip().isdecimal():
+            # Longer ones are out of range, and Python refuses to read the longest.
+            value = int(value.strip()[:20])
+        if type(value) is not int:
+            raise self.make_error("invalid")
+        if not self.least <= value <= self.most:
+            raise self.make_error("range", least=self.least, most=self.most)
+        return value

@@ -1,0 +1,1 @@
+"""Exchanges: the registry and what the desk has set for each."""

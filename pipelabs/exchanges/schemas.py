@@ -1,0 +1,224 @@
+"""Exchanges as callers name them and see them."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
+
+from pipelabs.core.schemas.decimals import Amount, plain
+from pipelabs.core.schemas.envelope import Success
+from pipelabs.core.schemas.fields import Body, Choice, Input, OpenAPIField, PlainText, Switch, When
+from pipelabs.core.schemas.numbers import WholeNumber
+from pipelabs.core.schemas.pagination import ListQuery, PageOut, SearchText, TrueOrFalse
+from pipelabs.exchanges import registry
+from pipelabs.models.exchanges import Kind, SymbolStyle
+
+EXCHANGE = {"label": "Exchange", "example": "okx"}
+SLUG = {"example": "okx", "description": "The id: lower case, and for ever."}
+WHOLE = Decimal(10_000)
+"""All of a price, in hundredths of a percent."""
+MOST_REQUESTS = 100_000
+MAKER_FEE = {
+    "label": "Maker fee, bps",
+    "description": "What an order that waits in the book pays, in hundredths of a percent; less"
+    " than 0 where it is paid for.",
+    "example": "2",
+}
+TAKER_FEE = {
+    "label": "Taker fee, bps",
+    "description": "What an order that is filled at once pays, in hundredths of a percent.",
+    "example": "5.5",
+}
+MIN_NOTIONAL = {
+    "label": "Minimum notional",
+    "description": "The least price times amount of an order, in the quote asset, unless a market"
+    " has its own.",
+    "example": "10",
+}
+REQUESTS = {
+    "label": "Requests a minute",
+    "description": "How many calls all of the desk may make there in a minute.",
+    "example": 1200,
+}
+
+
+class ExchangeSlug(OpenAPIField, fields.Field[str]):
+    """An exchange by its slug or an alias of it, in any case; loads as the slug."""
+
+    openapi_type = "string"
+
+    default_error_messages = PlainText.default_error_messages | {
+        "exchange": "There is no such exchange."
+    }
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> str:
+        if not isinstance(value, str):
+            raise self.make_error("invalid")
+        if not (found := registry.find(value)):
+            raise self.make_error("exchange")
+        return found.slug
+
+
+class CanBeProbed(fields.Boolean):
+    """Whether the exchange can be asked which permissions an API key has."""
+
+    def serialize(self, attr: str, obj: Any, accessor: Any = None, **rest: Any) -> bool:
+        """Return the registry's answer; the row of the exchange has no such column."""
+        return registry.can_be_probed(obj.slug)
+
+
+class Part(fields.Nested):
+    """An object in a body."""
+
+    default_error_messages = {  # noqa: RUF012 - marshmallow's own form
+        "null": "Must be an object; an empty one unsets everything.",
+        "object": "Must be an object.",
+    }
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Any, partial: Any = None, **rest: Any
+    ) -> Any:
+        if not isinstance(value, Mapping):
+            raise self.make_error("object")
+        return super()._deserialize(value, attr, data, partial, **rest)
+
+
+class ExchangeConfig(Input):
+    """What the desk has set for an exchange; loads as it is stored, amounts as text.
+
+    What is left out or null is unset.
+    """
+
+    maker_fee_bps = Amount(least=-WHOLE, most=WHOLE, metadata=MAKER_FEE)
+    taker_fee_bps = Amount(most=WHOLE, metadata=TAKER_FEE)
+    min_notional = Amount(metadata=MIN_NOTIONAL)
+    requests_per_minute = WholeNumber(least=1, most=MOST_REQUESTS, metadata=REQUESTS)
+
+    @post_load
+    def as_stored(self, data: Mapping[str, Any], **_: object) -> dict[str, Any]:
+        """Return what JSON holds exactly."""
+        return {
+            name: plain(value) if isinstance(value, Decimal) else value
+            for name, value in data.items()
+        }
+
+
+class ExchangeEdit(ExchangeConfig):
+    """All that a form sends to configure an exchange, and the version that it was filled from."""
+
+    requests_per_minute = WholeNumber(least=1, most=MOST_REQUESTS, is_typed=True, metadata=REQUESTS)
+    version = fields.Integer(required=True)
+
+
+class StandingMove(Input):
+    """What a page that asks for a confirmation sends: the version that it was drawn from."""
+
+    version = fields.Integer(required=True)
+
+
+class ExchangePatch(Body):
+    """What an owner may change of an exchange; at least one of it."""
+
+    is_enabled = Switch(metadata={"example": True})
+    config = Part(
+        ExchangeConfig,
+        metadata={"description": "Replaces all of what is set; what is left out is unset."},
+    )
+
+    @validates_schema
+    def refuse_nothing(self, data: Mapping[str, object], **_: object) -> None:
+        """Refuse a change of nothing."""
+        if not data:
+            raise ValidationError({name: ["Send this field or another."] for name in self.fields})
+
+
+class ExchangesQuery(ListQuery):
+    """Which exchanges are wanted."""
+
+    q = SearchText(
+        load_default="", metadata={"description": "A part of the name, the slug or an alias."}
+    )
+    kind = Choice(Kind)
+    is_enabled = TrueOrFalse()
+
+
+class ConfigOut(Schema):
+    """What is set for an exchange; null where nothing is."""
+
+    maker_fee_bps = fields.String(dump_default=None, allow_none=True, metadata=MAKER_FEE)
+    taker_fee_bps = fields.String(dump_default=None, allow_none=True, metadata=TAKER_FEE)
+    min_notional = fields.String(dump_default=None, allow_none=True, metadata=MIN_NOTIONAL)
+    requests_per_minute = fields.Integer(dump_default=None, allow_none=True, metadata=REQUESTS)
+
+
+class ExchangeOut(Schema):
+    """An exchange: what the registry says of it, and what the desk has set."""
+
+    slug = fields.String(metadata=SLUG)
+    name = fields.String(metadata={"example": "OKX"})
+    kind = Choice(Kind, metadata={"description": "What is traded there.", "example": "both"})
+    website = fields.String(metadata={"example": "https://www.okx.com"})
+    docs_url = fields.String(metadata={"example": "https://www.okx.com/docs-v5/en"})
+    symbol_style = Choice(
+        SymbolStyle,
+        metadata={
+            "description": "How it writes BTC/USDT: `joined` is BTCUSDT, `dash` BTC-USDT, `own`"
+            " anything else.",
+            "example": "dash",
+        },
+    )
+    credentials = fields.List(
+        fields.String(),
+        metadata={
+            "description": "What a key consists of there.",
+            "example": ["api_key", "api_secret", "passphrase"],
+        },
+    )
+    aliases = fields.List(
+        fields.String(),
+        metadata={"description": "Other slugs it is found by.", "example": ["okex"]},
+    )
+    needs_passphrase = fields.Boolean(metadata={"example": True})
+    has_testnet = fields.Boolean(metadata={"example": True})
+    can_be_probed = CanBeProbed(
+        metadata={
+            "description": "Whether the exchange can be asked what a key may do.",
+            "example": True,
+        },
+    )
+    is_enabled = fields.Boolean(
+        metadata={"description": "Whether markets and keys may be added there.", "example": True}
+    )
+    config = fields.Nested(ConfigOut)
+    version = fields.Integer(metadata={"example": 1})
+    created_at = When()
+    updated_at = When()
+
+
+class CountsOut(Schema):
+    """How much there is at an exchange."""
+
+    markets = fields.Integer(metadata={"example": 12})
+    clients = fields.Integer(metadata={"example": 7, "description": "Quoted in a market there."})
+    api_keys = fields.Integer(metadata={"example": 9})
+
+
+class ExchangeShown(Success):
+    """One exchange."""
+
+    exchange = fields.Nested(ExchangeOut)
+    counts = fields.Nested(CountsOut)
+
+
+class ExchangeChanged(Success):
+    """One exchange as it is now."""
+
+    exchange = fields.Nested(ExchangeOut)
+
+
+class ExchangesListed(Success):
+    """A page of exchanges."""
+
+    exchanges = fields.List(fields.Nested(ExchangeOut))
+    page = fields.Nested(PageOut)

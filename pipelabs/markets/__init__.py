@@ -1,0 +1,1 @@
+"""Token pairs, markets, and which client is quoted where."""

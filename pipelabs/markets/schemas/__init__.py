@@ -1,0 +1,1 @@
+"""Token pairs and markets as callers send and see them."""

@@ -1,0 +1,117 @@
+"""Token pairs as callers send and see them."""
+
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields
+
+from pipelabs.core.schemas.decimals import Amount
+from pipelabs.core.schemas.envelope import Success
+from pipelabs.core.schemas.fields import Choice, Input, OpenAPIField, PlainText, When
+from pipelabs.core.schemas.pagination import ListQuery, PageOut, SearchText
+from pipelabs.exchanges.schemas import EXCHANGE
+from pipelabs.markets.symbols import SymbolError, parse
+from pipelabs.models.token_pairs import MarketStatus, Symbol, TokenPairSort
+
+SYMBOL = {
+    "label": "Symbol",
+    "description": "Such as BTC/USDT; a swap with what it is settled in: BTC/USDT:USDT.",
+    "example": "BTC/USDT",
+}
+SPELLED = {
+    "label": "Exchange symbol",
+    "description": "As the exchange itself writes the pair; empty where a rule gives it.",
+    "example": "BTC-USDT",
+}
+TICK = {"label": "Price tick", "description": "In the quote asset.", "example": "0.1"}
+STEP = {"label": "Amount step", "description": "In the base asset.", "example": "0.0001"}
+NOTIONAL = {
+    "label": "Minimum notional",
+    "description": "The smallest order, in the quote asset.",
+    "example": "5",
+}
+
+
+class SymbolField(OpenAPIField, fields.Field[Symbol]):
+    """A pair in any common spelling; loads as a `Symbol`."""
+
+    openapi_type = "string"
+
+    default_error_messages = PlainText.default_error_messages
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> Symbol:
+        if not isinstance(value, str):
+            raise self.make_error("invalid")
+        try:
+            return parse(value)
+        except SymbolError as error:
+            raise ValidationError(str(error)) from None
+
+
+class TokenPairIn(Input):
+    """What an admin sends to create a token pair."""
+
+    symbol = SymbolField(required=True, metadata=SYMBOL)
+
+
+class TokenPairsQuery(ListQuery):
+    """Which token pairs are wanted, in which order."""
+
+    q = SearchText(
+        load_default="", metadata={"description": "A part of the symbol, in any spelling."}
+    )
+    sort = Choice(
+        TokenPairSort,
+        load_default=TokenPairSort.SYMBOL,
+        metadata={"description": "A minus is descending."},
+    )
+
+
+class TokenPairOut(Schema):
+    """Base and quote on no exchange in particular."""
+
+    id = fields.UUID()
+    symbol = fields.String(metadata=SYMBOL)
+    base_asset = fields.String(metadata={"example": "BTC"})
+    quote_asset = fields.String(metadata={"example": "USDT"})
+    settle_asset = fields.String(
+        allow_none=True, metadata={"example": None, "description": "Of a swap alone."}
+    )
+    created_at = When()
+
+
+class MarketOut(Schema):
+    """A token pair as one exchange lists it."""
+
+    id = fields.UUID()
+    token_pair_id = fields.UUID()
+    symbol = fields.String(metadata=SYMBOL)
+    exchange = fields.String(metadata=EXCHANGE)
+    exchange_symbol = fields.String(metadata=SPELLED)
+    price_tick = Amount(allow_none=True, metadata=TICK)
+    amount_step = Amount(allow_none=True, metadata=STEP)
+    min_notional = Amount(allow_none=True, metadata=NOTIONAL)
+    status = Choice(MarketStatus)
+    version = fields.Integer(metadata={"example": 1})
+    created_at = When()
+    updated_at = When()
+
+
+class TokenPairCreated(Success):
+    """A new token pair."""
+
+    message = fields.String(metadata={"example": "Token pair created"})
+    token_pair = fields.Nested(TokenPairOut)
+
+
+class TokenPairShown(Success):
+    """One token pair, and the markets that exchanges make of it."""
+
+    token_pair = fields.Nested(TokenPairOut)
+    markets = fields.List(fields.Nested(MarketOut))
+
+
+class TokenPairsListed(Success):
+    """A page of token pairs."""
+
+    token_pairs = fields.List(fields.Nested(TokenPairOut))
+    page = fields.Nested(PageOut)

@@ -1,0 +1,121 @@
+"""The overview as callers see it."""
+
+from marshmallow import Schema, fields
+
+from pipelabs.accounts.schemas.admins import EMAIL
+from pipelabs.audit.schemas import AuditEventOut
+from pipelabs.core.schemas.envelope import Success
+from pipelabs.core.schemas.fields import When
+
+BY_STATUS = {"active": 17, "paused": 2, "suspended": 1, "offboarded": 0}
+BY_TIER = {"Basic": 1, "Standard": 12, "Premium": 5, "Enterprise": 2}
+KEYS_BY_STATUS = {"unverified": 1, "verified": 38, "quarantined": 2}
+RESULTS = {"success": 19, "duplicate": 1, "invalid": 2, "limited": 0, "denied": 0, "error": 0}
+PARTS = {"postgresql": "ok", "pool": "ok", "redis": "ok", "vault": "ok", "audit_file": "ok"}
+
+
+class Counts(fields.Dict):
+    """How many there are of each."""
+
+    def __init__(
+        self, example: dict[str, int], description: str, attribute: str | None = None
+    ) -> None:
+        """Take an example with all the names there are, and where they are found."""
+        metadata = {"example": example, "description": description}
+        super().__init__(
+            keys=fields.String(),
+            values=fields.Integer(),
+            attribute=attribute,
+            metadata=metadata,
+        )
+
+
+class ClientsCounted(Schema):
+    """How many clients there are."""
+
+    total = fields.Integer(attribute="clients", metadata={"example": 20})
+    by_status = Counts(BY_STATUS, "Every status there is.")
+    by_tier = Counts(BY_TIER, "Every tier there is.")
+
+
+class KeysCounted(Schema):
+    """How many exchange API keys there are, without those destroyed."""
+
+    total = fields.Integer(attribute="keys", metadata={"example": 41})
+    by_status = Counts(KEYS_BY_STATUS, "Every status of a key that is there.", "keys_by_status")
+    expiring = fields.Integer(
+        attribute="keys_expiring",
+        metadata={"example": 3, "description": "Live or waiting, and over within 14 days."},
+    )
+
+
+class DayCounted(Schema):
+    """How many clients a day brought, in UTC."""
+
+    on = fields.Date(metadata={"example": "2026-11-22"})
+    count = fields.Integer(metadata={"example": 3})
+
+
+class PatternOut(Schema):
+    """What creates were refused for."""
+
+    code = fields.String(metadata={"example": "invalid_input"})
+    fields_ = fields.String(
+        attribute="fields",
+        data_key="fields",
+        allow_none=True,
+        metadata={"example": "email,name", "description": "The wrong fields, comma-separated."},
+    )
+    count = fields.Integer(metadata={"example": 2})
+
+
+class CreatesOut(Schema):
+    """How the attempts to create a client ended, and how long the successes took."""
+
+    attempts = fields.Integer(metadata={"example": 22, "description": "Without replays."})
+    results = Counts(RESULTS, "`limited` is 429, `denied` 401 and 403, `error` 5xx.")
+    success_rate = fields.Float(
+        allow_none=True, metadata={"example": 0.8636, "description": "0 to 1."}
+    )
+    p50_ms = fields.Float(allow_none=True, metadata={"example": 4.2})
+    p95_ms = fields.Float(allow_none=True, metadata={"example": 9.6})
+    patterns = fields.List(
+        fields.Nested(PatternOut), metadata={"description": "The most frequent refusals."}
+    )
+
+
+class ActivityOut(Schema):
+    """What an admin did in the last seven days."""
+
+    admin_id = fields.UUID()
+    email = fields.String(metadata=EMAIL)
+    events = fields.Integer(metadata={"example": 40})
+    creates = fields.Integer(metadata={"example": 19})
+    last_seen_at = When()
+
+
+class OverviewOut(Schema):
+    """All figures of the overview."""
+
+    clients = fields.Nested(ClientsCounted)
+    api_keys = fields.Nested(KeysCounted)
+    created_per_day = fields.List(
+        fields.Nested(DayCounted), metadata={"description": "The last 30 days, today last."}
+    )
+    last_24_h = fields.Nested(CreatesOut)
+    last_7_d = fields.Nested(CreatesOut)
+    admins = fields.List(
+        fields.Nested(ActivityOut), metadata={"description": "The busiest of the last 7 days."}
+    )
+    events = fields.List(fields.Nested(AuditEventOut), metadata={"description": "The newest ten."})
+    parts = fields.Dict(
+        keys=fields.String(),
+        values=fields.String(),
+        metadata={"example": PARTS, "description": "The state of each part, `ok` if all is well."},
+    )
+
+
+class OverviewShown(Success):
+    """The overview."""
+
+    overview = fields.Nested(OverviewOut)

@@ -1,1 +1,0 @@
-"""The only judges of input, and the shape of output."""

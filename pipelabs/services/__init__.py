@@ -1,1 +1,0 @@
-"""The rules and the queries: functions that flush and never commit."""

@@ -1,0 +1,1 @@
+"""Exchange API keys: encrypted, examined, replaced and rotated."""

@@ -1,0 +1,108 @@
+"""What an exchange says that a key may do, and what the desk makes of it."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from pipelabs.core.db import release
+from pipelabs.core.errors import CanWithdraw, InvalidInput
+from pipelabs.core.settings import setting
+from pipelabs.exchanges import registry
+from pipelabs.models import ExchangeAPIKey, KeyStatus, now
+from pipelabs.vault.envelope import Secret
+from pipelabs.vault.probe import PUBLIC_BALANCES, Failure, Right, Target, Verdict, examine
+
+Rights = Mapping[str, Mapping[str, str | None]]
+"""Right → verdict and evidence."""
+NOBODY_SAYS: Rights = {right.value: {"verdict": "unknown", "evidence": None} for right in Right}
+REFUSALS = {Failure.ADDRESS, Failure.PERMISSION, Failure.REFUSED, Failure.OTHER}
+"""Answers that will be the same tomorrow; the others are worth another try."""
+WRONG_KEY = "{name} does not take this key: one of its parts is wrong{code}."
+CAN_WITHDRAW = "{name} says that this key can withdraw ({evidence}); make one that cannot."
+
+
+class Said(NamedTuple):
+    """An exchange's answer: the rights it told, or why it told none."""
+
+    rights: Rights
+    failure: Failure | None
+    code: str | None
+    expires_at: datetime | None
+    ms: float
+
+    def verdict(self, right: Right) -> Verdict:
+        """Return yes, no or unknown."""
+        return verdict_of(self.rights, right)
+
+
+def ask(exchange: str, credentials: Mapping[str, Secret], *, is_testnet: bool) -> Said:
+    """Ask the exchange what the key may do; the running transaction ends before, unwritten.
+
+    Where nobody knows how to ask, or an answer would prove nothing, every right is unknown.
+    """
+    known = registry.known()[exchange]
+    release()
+    if known.ccxt_id is None or known.ccxt_id in PUBLIC_BALANCES:
+        return Said(NOBODY_SAYS, None, None, None, 0.0)
+    hosts = known.testnet_hosts if is_testnet else known.hosts
+    target = Target(
+        exchange, known.ccxt_id, hosts, is_testnet, setting("EXCHANGE_BASE_URL") or None
+    )
+    report = examine(target, {part: secret.text for part, secret in credentials.items()})
+    rights = {
+        one.right.value: {"verdict": one.verdict.value, "evidence": one.evidence}
+        for one in report.findings
+    }
+    return Said(rights, report.failure, report.detail, report.expires_at, report.ms)
+
+
+def refuse_unfit(exchange: str, said: Said) -> None:
+    """Raise `CanWithdraw`, or `InvalidInput` for a key that the exchange does not know.
+
+    An exchange that cannot be asked refuses nothing: the key waits, unverified.
+    """
+    name = registry.known()[exchange].name
+    if said.failure is Failure.CREDENTIALS:
+        sentence = WRONG_KEY.format(name=name, code=f" (code {said.code})" if said.code else "")
+        raise InvalidInput(sentence, code="credentials_refused", fields={"api_key": [sentence]})
+    if said.verdict(Right.WITHDRAW) is Verdict.YES:
+        evidence = said.rights[Right.WITHDRAW]["evidence"]
+        sentence = CAN_WITHDRAW.format(name=name, evidence=evidence)
+        raise CanWithdraw(sentence, fields={"api_key": [sentence]}, rights=said.rights)
+
+
+def note(key: ExchangeAPIKey, said: Said) -> None:
+    """Write what the exchange said into the row, and the status that follows from it.
+
+    An exchange that cannot be asked changes no status; one that no longer knows the key does. Of
+    one that refuses to answer more cannot be had: the key waits for an owner, not for a better day.
+    """
+    key.examined_at, key.examined_ms = now(), said.ms
+    key.failure = said.failure.value if said.failure else None
+    if said.failure is Failure.CREDENTIALS:
+        key.status = KeyStatus.UNVERIFIED
+    elif said.failure in REFUSALS and key.status is KeyStatus.UNVERIFIED:
+        key.status = KeyStatus.QUARANTINED
+    if said.failure:
+        return
+    key.rights = {right: dict(found) for right, found in said.rights.items()}
+    if said.expires_at or said.verdict(Right.EXPIRES) is Verdict.NO:
+        key.expires_at = said.expires_at
+    key.status = _status(said, is_accepted=key.accepted_at is not None)
+    if said.verdict(Right.WITHDRAW) is not Verdict.UNKNOWN:
+        key.accepted_at = key.accepted_by = key.accepted_reason = None
+
+
+def verdict_of(rights: Rights, right: Right) -> Verdict:
+    """Return what is known of a right; of one that nobody was asked about, nothing."""
+    found = rights.get(right.value)
+    return Verdict(str(found["verdict"])) if found else Verdict.UNKNOWN
+
+
+def _status(said: Said, *, is_accepted: bool) -> KeyStatus:
+    match said.verdict(Right.WITHDRAW):
+        case Verdict.NO:
+            return KeyStatus.VERIFIED
+        case Verdict.UNKNOWN if is_accepted:
+            return KeyStatus.VERIFIED
+    return KeyStatus.QUARANTINED

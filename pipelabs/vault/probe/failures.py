@@ -1,0 +1,147 @@
+"""Tell why an exchange gave no answer, from its error code first and ccxt's exception second."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from pipelabs.vault.probe.report import FAMILIES, Failure
+
+SKEW_S = 60
+"""So far apart two clocks must be before the clock is blamed for a refusal without a code."""
+
+# Gate's, Bitget's and partly OKX's codes are explained where ccxt 4.5.90 lists its exceptions.
+_CODES = {
+    # https://developers.binance.com/docs/binance-spot-api-docs/errors
+    "binance": {
+        Failure.CLOCK: {"-1021"},
+        Failure.CREDENTIALS: {"-1022", "-2008", "-2014"},
+        Failure.REFUSED: {"-2015"},
+        Failure.BUSY: {"-1003", "-1008", "-1016"},
+    },
+    # https://bybit-exchange.github.io/docs/v5/error
+    "bybit": {
+        Failure.CLOCK: {"-1", "10002"},
+        Failure.CREDENTIALS: {"10003", "10004", "10007", "33004", "-2015"},
+        Failure.ADDRESS: {"10009", "10010"},
+        Failure.PERMISSION: {"10005"},
+        Failure.BUSY: {"429", "10006", "10016", "10018"},
+    },
+    "okx": {
+        Failure.CLOCK: {"50102", "50112"},
+        Failure.CREDENTIALS: {"50101", "50105", "50111", "50113"},
+        Failure.ADDRESS: {"50110"},
+        Failure.PERMISSION: {"50114", "50120"},
+        Failure.BUSY: {"50001", "50011", "50013", "50026"},
+    },
+    # https://www.kucoin.com/docs-new/error-code/websocket, "Gateway error code"
+    "kucoin": {
+        Failure.CLOCK: {"400002"},
+        Failure.CREDENTIALS: {"400003", "400004", "400005", "400008", "400009"},
+        Failure.ADDRESS: {"400006"},
+        Failure.PERMISSION: {"400007", "400010"},
+        Failure.BUSY: {"429000"},
+    },
+    "gate": {
+        Failure.CLOCK: {"REQUEST_EXPIRED"},
+        Failure.CREDENTIALS: {"INVALID_CREDENTIALS", "INVALID_KEY", "INVALID_SIGNATURE"},
+        Failure.ADDRESS: {"IP_FORBIDDEN"},
+        Failure.PERMISSION: {"FORBIDDEN", "READ_ONLY"},
+        Failure.BUSY: {"TOO_FAST", "TOO_MANY_REQUESTS"},
+    },
+    # https://www.mexc.com/api-docs/spot-v3/error-code
+    "mexc": {
+        Failure.CLOCK: {"10073", "700003"},
+        Failure.CREDENTIALS: {"402", "602", "10072", "700001", "700002"},
+        Failure.ADDRESS: {"406", "700006"},
+        Failure.PERMISSION: {"700007"},
+        Failure.BUSY: {"429", "503"},
+        Failure.OTHER: {"403"},
+    },
+    "bitget": {
+        Failure.CLOCK: {"40004", "40005", "40008"},
+        Failure.CREDENTIALS: {"40006", "40009", "40012", "40037"},
+        Failure.ADDRESS: {"40018"},
+        Failure.PERMISSION: {"40014"},
+        Failure.BUSY: {"429", "40200"},
+    },
+    # the one refusal of its keys that ccxt has no class for
+    "kraken": {Failure.CREDENTIALS: {"EAPI:Invalid signature"}},
+}
+
+_BY_CODE = {
+    (ccxt_id, code): failure
+    for ccxt_id, failures in _CODES.items()
+    for failure, codes in failures.items()
+    for code in codes
+}
+
+_BY_STATUS = {
+    418: Failure.BUSY,
+    429: Failure.BUSY,
+    503: Failure.BUSY,
+}
+"""What a status tells where the body is no JSON, and so is not the exchange's own."""
+_WORDLESS = {"coinbase"}
+"""Who refuse a key with a bare status; from others a page with 401 is some gateway's."""
+
+_BY_KIND = {
+    "InvalidNonce": Failure.CLOCK,
+    "PermissionDenied": Failure.PERMISSION,
+    "AccountSuspended": Failure.PERMISSION,
+    "AuthenticationError": Failure.CREDENTIALS,
+    "RateLimitExceeded": Failure.BUSY,
+    "DDoSProtection": Failure.BUSY,
+    "OnMaintenance": Failure.BUSY,
+    "RequestTimeout": Failure.TIMEOUT,
+    "BadResponse": Failure.NOT_JSON,
+    "ExchangeNotAvailable": Failure.UNREACHABLE,
+    "NetworkError": Failure.UNREACHABLE,
+    "SSLError": Failure.UNREACHABLE,
+}
+"""By the names of an exception's classes, the nearest first."""
+
+
+def classify(ccxt_id: str, error: Mapping[str, object]) -> Failure:
+    """Return the failure that the facts of `ask.py` tell of."""
+    ccxt_id = FAMILIES.get(ccxt_id, ccxt_id)
+    if refused := error.get("refused"):
+        return Failure.REDIRECT if refused == "redirect" else Failure.OTHER
+    if not error.get("has_sent"):
+        return _unsent(error)
+    if known := _BY_CODE.get((ccxt_id, str(error.get("code")))):
+        return known
+    status = error.get("status")
+    failure = _answered(ccxt_id, error, status) if isinstance(status, int) else _kind(error)
+    is_code = error.get("code") is not None
+    if failure is Failure.CREDENTIALS and not is_code and _is_skewed(error):
+        return Failure.CLOCK
+    return failure
+
+
+def _unsent(error: Mapping[str, object]) -> Failure:
+    """Blame what could not sign: it is no key at all, or is not there."""
+    is_unusable = not {"AuthenticationError", "ValueError"}.isdisjoint(_names(error))
+    return Failure.CREDENTIALS if is_unusable else Failure.OTHER
+
+
+def _answered(ccxt_id: str, error: Mapping[str, object], status: int) -> Failure:
+    if not error.get("is_json"):
+        is_refusal = status == HTTPStatus.UNAUTHORIZED and ccxt_id in _WORDLESS
+        return Failure.CREDENTIALS if is_refusal else _BY_STATUS.get(status, Failure.NOT_JSON)
+    failure = _kind(error)
+    if failure is Failure.UNREACHABLE:
+        return Failure.BUSY if status >= 500 else Failure.OTHER
+    return failure
+
+
+def _kind(error: Mapping[str, object]) -> Failure:
+    return next((_BY_KIND[name] for name in _names(error) if name in _BY_KIND), Failure.OTHER)
+
+
+def _names(error: Mapping[str, object]) -> list[str]:
+    kinds = error.get("kinds")
+    return [name for name in kinds if isinstance(name, str)] if isinstance(kinds, list) else []
+
+
+def _is_skewed(error: Mapping[str, object]) -> bool:
+    skew_s = error.get("skew_s")
+    return isinstance(skew_s, int | float) and abs(skew_s) > SKEW_S

@@ -1,0 +1,1 @@
+"""API keys as callers send and see them."""

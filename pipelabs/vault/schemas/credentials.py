@@ -1,0 +1,89 @@
+"""The parts of an exchange API key: what is secret comes in, and never goes out."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import fields, post_load
+
+from pipelabs.core.schemas.fields import Input, OpenAPIField, PlainText
+from pipelabs.models.exchanges import Credential
+from pipelabs.vault.envelope import Secret
+
+SECRET_LENGTH = 8_192
+"""A private key in PEM has a few hundred characters; nothing that an exchange gives has more."""
+PEM = "-----BEGIN "
+WRITE_ONLY = "Sealed at once, and never shown again."
+CREDENTIALS: Mapping[str, dict[str, Any]] = {
+    Credential.API_KEY: {
+        "label": "API key",
+        "description": "Of it the last four characters stay visible.",
+        "example": "okx-trade-only",
+    },
+    Credential.API_SECRET: {
+        "label": "API secret",
+        "description": WRITE_ONLY,
+        "example": "an example, and no secret",
+    },
+    Credential.PASSPHRASE: {
+        "label": "Passphrase",
+        "description": f"The one chosen when the key was made. {WRITE_ONLY}",
+        "example": "an example",
+    },
+    Credential.UID: {"label": "User id"},
+    Credential.ACCOUNT_ID: {"label": "Account id"},
+    Credential.LOGIN: {"label": "Login"},
+    Credential.TOKEN: {"label": "Token", "description": WRITE_ONLY},
+    Credential.PRIVATE_KEY: {
+        "label": "Private key of the API wallet",
+        "description": f"Of an agent that can only trade, never of a client's wallet. {WRITE_ONLY}",
+    },
+    Credential.WALLET_ADDRESS: {"label": "Wallet address of the account"},
+    Credential.TWO_FACTOR: {"label": "Two-factor secret", "description": WRITE_ONLY},
+}
+
+
+class SecretText(OpenAPIField, fields.Field[Secret]):
+    """A secret as an exchange gives it: printable ASCII, and line breaks in a PEM key alone."""
+
+    openapi_type = "string"
+    openapi_format = "password"
+
+    default_error_messages = PlainText.default_error_messages | {
+        "length": f"Must have 1 to {SECRET_LENGTH:,} characters.",
+        "characters": "Must be printable ASCII, without spaces at its ends or line breaks.",
+    }
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> Secret:
+        if not isinstance(value, str):
+            raise self.make_error("invalid")
+        text = value.strip()
+        if not 1 <= len(text) <= SECRET_LENGTH:
+            raise self.make_error("length")
+        if text.startswith(PEM):
+            text = text.replace("\\n", "\n").replace("\r\n", "\n")
+        printed = text.replace("\n", "") if text.startswith(PEM) else text
+        if not (printed.isascii() and printed.isprintable()):
+            raise self.make_error("characters")
+        return Secret(text)
+
+
+class CredentialsIn(Input):
+    """The parts of a key; which of them an exchange asks for, the registry knows."""
+
+    api_key = SecretText(metadata=CREDENTIALS["api_key"])
+    api_secret = SecretText(metadata=CREDENTIALS["api_secret"])
+    passphrase = SecretText(metadata=CREDENTIALS["passphrase"])
+    uid = SecretText(metadata=CREDENTIALS["uid"])
+    account_id = SecretText(metadata=CREDENTIALS["account_id"])
+    login = SecretText(metadata=CREDENTIALS["login"])
+    token = SecretText(metadata=CREDENTIALS["token"])
+    private_key = SecretText(metadata=CREDENTIALS["private_key"])
+    wallet_address = SecretText(metadata=CREDENTIALS["wallet_address"])
+    two_factor = SecretText(metadata=CREDENTIALS["two_factor"])
+
+    @post_load
+    def gather(self, data: Mapping[str, Any], **_: object) -> dict[str, Any]:
+        """Put the parts of the key together under `credentials`."""
+        parts = {part.value: data[part] for part in Credential if part in data}
+        rest = {name: value for name, value in data.items() if name not in parts}
+        return rest | {"credentials": parts}
