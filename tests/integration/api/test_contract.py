@@ -4,7 +4,7 @@ from contextlib import suppress
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
@@ -48,6 +48,8 @@ def call(operation, mode, headers):
     statuses = set()
 
     def holds(case):
+        # An empty list or object in a query string is not sent, so nothing is wrong with the call.
+        assume(all(value not in ([], {}) for value in (case.query or {}).values()))
         if mode.is_positive and case.path == QUICK_CLIENT:
             case.body["wallet_address"] = make_wallet()
         response = case.call_and_validate(headers=headers, excluded_checks=UNTOLD)
