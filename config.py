@@ -49,10 +49,10 @@ def env(name: str, default: str = "") -> str:
     return os.environ.get(name, "").strip() or default
 
 
-def number(name: str, default: int, least: int = 0, most: int = 999_999_999) -> int:
-    """Return the variable as a whole number from `least` to `most`."""
+def number(name: str, default: int, min: int = 0, max: int = 999_999_999) -> int:
+    """Return the variable as a whole number from `min` to `max`."""
     text = env(name, str(default))
-    if not (text.isascii() and text.isdigit() and len(text) <= 9 and least <= int(text) <= most):
+    if not (text.isascii() and text.isdigit() and len(text) <= 9 and min <= int(text) <= max):
         raise ConfigError(f"{name} must be a whole number, such as {name}={default}")
     return int(text)
 
@@ -81,7 +81,7 @@ def limit_storage() -> str:
 
 def workers() -> int:
     """Return how many worker processes serve: one where limits are counted in memory."""
-    return number("WEB_CONCURRENCY", 1 if limit_storage().startswith("memory") else 2, least=1)
+    return number("WEB_CONCURRENCY", 1 if limit_storage().startswith("memory") else 2, min=1)
 
 
 class Config:
@@ -96,7 +96,7 @@ class Config:
     TRUSTED_HOSTS = listed("TRUSTED_HOSTS") or None
     CORS_ORIGINS = listed("CORS_ORIGINS")
     WORKERS = workers()
-    DRAIN_S = number("DRAIN_S", 3, most=20)
+    DRAIN_S = number("DRAIN_S", 3, max=20)
 
     AUDIT_LOG_FILE = env("AUDIT_LOG_FILE", "client_creation.log")
     LOG_FORMAT, LOG_LEVEL = env("LOG_FORMAT", "json"), env("LOG_LEVEL", "INFO").upper()
@@ -106,12 +106,12 @@ class Config:
     MAX_FORM_MEMORY_SIZE, MAX_FORM_PARTS = 64 * 1024, 20
     PROPAGATE_EXCEPTIONS = False
 
-    THREADS = number("THREADS", 16, least=1)
+    THREADS = number("THREADS", 16, min=1)
     SQLALCHEMY_DATABASE_URI = database_url("DATABASE_URL")
     DATABASE_MIGRATION_URL = database_url("DATABASE_MIGRATION_URL", "DATABASE_URL")
     SQLALCHEMY_ENGINE_OPTIONS = {
         # One connection a thread; what is over is for the moment in which a thread changes hands.
-        "pool_size": number("DB_POOL_SIZE", THREADS, least=1),
+        "pool_size": number("DB_POOL_SIZE", THREADS, min=1),
         "max_overflow": number("DB_POOL_OVERFLOW", 2),
         "pool_timeout": 3,
         "pool_pre_ping": True,

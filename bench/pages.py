@@ -51,7 +51,7 @@ INSERT INTO audit_events (uid, at, instance, admin_id, actor, address, request_i
                           http, ms, details, mac_key, mac)
 SELECT gen_random_uuid(), now() - (%(count)s - n) * interval '30 s', 'filled', admins.id,
        admins.email, '192.0.2.' || n %% 200, lpad(to_hex(n), 8, '0'), status,
-       CASE WHEN status = 'SUCCESS' THEN 'client.created' ELSE 'client.create_refused' END,
+       CASE WHEN status = 'SUCCESS' THEN 'client.created' ELSE 'client.create_denied' END,
        201, n %% 50,
        CASE WHEN status = 'SUCCESS' THEN '{}' ELSE '{"code": "invalid_input"}' END::jsonb,
        's00000000', '\\x00'

@@ -30,16 +30,18 @@ LEGEND = "µs: processor time of a request. own: its processing_time_ms."
 
 @dataclass(frozen=True, kw_only=True)
 class Goal:
-    """What a figure should be; `least` says on which side that is."""
+    """What a figure should be; `is_minimum` says on which side that is."""
 
     goal: float | None = None
-    least: bool = False
+    is_minimum: bool = False
 
     def verdict(self, value: float) -> str:
         """Return whether a value meets the goal."""
         if self.goal is None:
             return ""
-        return "met" if (value >= self.goal if self.least else value <= self.goal) else "missed"
+        return (
+            "met" if (value >= self.goal if self.is_minimum else value <= self.goal) else "missed"
+        )
 
     def judged(self, value: float) -> dict[str, Any]:
         """Return a value, and the goal and the verdict where there is a goal."""
@@ -50,7 +52,7 @@ class Goal:
 
     def line(self, name: str, facts: Mapping[str, Any]) -> tuple[str, str, str, str]:
         """Return the cells of a judged figure in a table."""
-        side = "≥" if self.least else "≤"
+        side = "≥" if self.is_minimum else "≤"
         goal = f"{side} {self.goal}" if "goal" in facts else ""
         return name, _shown(facts["is"]), goal, facts.get("verdict", "")
 
@@ -68,7 +70,7 @@ RATIOS = (
         "requests/s, of the bare view's",
         lambda r: r[CREATE]["requests_s"] / r[BARE]["requests_s"],
         goal=0.25,
-        least=True,
+        is_minimum=True,
     ),
     Ratio(
         "processor time of the application, µs", lambda r: r[CREATE]["application_us"], goal=1100
@@ -97,7 +99,7 @@ RATIOS = (
 JOBS = {
     SEAL: Goal(goal=50),
     OPEN: Goal(goal=50),
-    ROTATION: Goal(goal=2000, least=True),
+    ROTATION: Goal(goal=2000, is_minimum=True),
     OWN_PAGE: Goal(goal=100),
     MATRIX_PAGE: Goal(goal=100),
     ADDED: Goal(goal=150),

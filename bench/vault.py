@@ -39,14 +39,14 @@ ONE_CLIENT = "SELECT id FROM clients ORDER BY id LIMIT 1"
 FILL = """
 INSERT INTO exchange_api_keys (id, created_at, updated_at, client_id, exchange, label, is_testnet,
                                ip_note, stage, status, last_four, fingerprint, fields, credentials,
-                               key_version, rights, version)
+                               kek_version, permissions, version)
 VALUES %s
 """
 ROW = (
     "(%(id)s, now(), now(), %(client)s, %(exchange)s, %(id)s, false, '', 'live', 'verified', '',"
     " '', '{}', %(envelope)s, %(version)s, '{}', 1)"
 )
-VERSIONS = "SELECT key_version, count(*) FROM exchange_api_keys GROUP BY 1"
+VERSIONS = "SELECT kek_version, count(*) FROM exchange_api_keys GROUP BY 1"
 
 
 def play(stage: Stage, share: float = 1) -> dict[str, float]:

@@ -21,7 +21,7 @@ from pipelabs.models.clients import Chain
 from pipelabs.models.envelopes import Envelope
 from pipelabs.vault.envelope import Secret
 from pipelabs.vault.examination import Said
-from pipelabs.vault.probe import Right
+from pipelabs.vault.probe import KeyPermission
 from pipelabs.vault.records import store
 
 PASSWORD = "a-Long-quiet-evening-42"
@@ -62,7 +62,7 @@ def make_actor(**changes):
 
 
 ACTOR = make_actor()
-STRANGER = make_actor(name=None, admin_id=None, role=None)
+ANONYMOUS = make_actor(name=None, admin_id=None, role=None)
 
 
 @cache
@@ -136,11 +136,11 @@ def flipped(sealed, place):
 
 def make_said(failure=None, expires_at=None, **verdicts):
     """What an exchange said; a right that is not named is unknown."""
-    rights = {
-        right.value: {"verdict": verdicts.get(right.value, "unknown"), "evidence": None}
-        for right in Right
+    permissions = {
+        permission.value: {"verdict": verdicts.get(permission.value, "unknown"), "evidence": None}
+        for permission in KeyPermission
     }
-    return Said(rights, failure, None, expires_at, 12.5)
+    return Said(permissions, failure, None, expires_at, 12.5)
 
 
 def make_claims(admin, session, **changes):
@@ -150,7 +150,7 @@ def make_claims(admin, session, **changes):
 def is_let_in(email, password):
     """Try to sign in."""
     try:
-        sign_in(email, password, STRANGER)
+        sign_in(email, password, ANONYMOUS)
     except Unauthenticated:
         return False
     return True

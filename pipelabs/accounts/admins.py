@@ -7,12 +7,12 @@ from uuid import UUID
 from sqlalchemy import literal, select
 
 from pipelabs.accounts import passwords, sign_in_throttle
-from pipelabs.accounts.sessions import SignedIn, end_sessions, fresh
+from pipelabs.accounts.sessions import SignedIn, end_sessions, rotate_refresh_token
 from pipelabs.audit import trail
 from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import db
-from pipelabs.core.errors import Duplicate, IllegalMove, InvalidInput, NotFound
+from pipelabs.core.errors import Duplicate, InvalidInput, InvalidTransition, NotFound
 from pipelabs.core.pagination import Page, page_of
 from pipelabs.models import Admin, Role, Session
 
@@ -47,7 +47,7 @@ def ensure_admin(email: str, role: Role, password: str, actor: Actor) -> bool:
     """
     if db.session.scalar(select(Admin.id).where(Admin.email == email)):
         return False
-    refuse_weak(password, email)
+    reject_weak_password(password, email)
     _add(Admin(email=email, role=role), password, actor)
     return True
 
@@ -67,7 +67,7 @@ def reset_password(email: str, password: str, actor: Actor) -> bool:
     admin = db.session.scalar(select(Admin).where(Admin.email == email).with_for_update())
     if not admin:
         return False
-    refuse_weak(password, email)
+    reject_weak_password(password, email)
     _replace_password(admin, password)
     trail.record(Event.ADMIN_PASSWORD_RESET, actor, facts={"email": email})
     return True
@@ -76,7 +76,7 @@ def reset_password(email: str, password: str, actor: Actor) -> bool:
 def give_one_time_password(admin_id: UUID, actor: Actor) -> OneTime:
     """Replace the password by a random one that must be changed, and end every session."""
     admin = _locked(admin_id)
-    _refuse_own(admin, actor, "Change your own password where you know it: in your account.")
+    _reject_own(admin, actor, "Change your own password where you know it: in your account.")
     password = passwords.one_time()
     _replace_password(admin, password)
     admin.must_change_password = True
@@ -92,16 +92,16 @@ def change_password(current: str, new: str, actor: Actor) -> SignedIn:
     """
     admin = _locked(actor.admin_id)
     if not passwords.is_right(current, admin.password_hash):
-        _refuse("current_password", "This is not your password.", code="wrong_password")
+        _reject("current_password", "This is not your password.", code="wrong_password")
     sign_in_throttle.release(admin.email, actor.address)
     if current == new:
-        _refuse("new_password", "This is the password that you have.")
+        _reject("new_password", "This is the password that you have.")
     if reason := passwords.weakness(new, admin.email):
-        _refuse("new_password", reason)
+        _reject("new_password", reason)
     _replace_password(admin, new, kept=actor.session_id)
     admin.must_change_password = False
     trail.record(Event.ADMIN_PASSWORD_CHANGED, actor, facts={"email": admin.email})
-    return SignedIn(admin, fresh(actor))
+    return SignedIn(admin, rotate_refresh_token(actor))
 
 
 def update_admin(admin_id: UUID, changes: Mapping[str, Any], actor: Actor) -> Admin:
@@ -109,14 +109,14 @@ def update_admin(admin_id: UUID, changes: Mapping[str, Any], actor: Actor) -> Ad
     if "role" in changes:
         change_role(admin_id, changes["role"], actor)
     if "is_disabled" in changes:
-        change_standing(admin_id, actor, is_disabled=changes["is_disabled"])
+        set_disabled(admin_id, actor, is_disabled=changes["is_disabled"])
     return get_admin(admin_id)
 
 
 def change_role(admin_id: UUID, role: Role, actor: Actor) -> Admin:
     """Give the admin another role, which counts from its next request on."""
     admin = _locked(admin_id, is_weakened=role is not Role.OWNER)
-    _refuse_own(admin, actor, OWN_ROLE)
+    _reject_own(admin, actor, OWN_ROLE)
     if admin.role is not role:
         facts = {"email": admin.email, "from": admin.role.value, "to": role.value}
         admin.role = role
@@ -124,10 +124,10 @@ def change_role(admin_id: UUID, role: Role, actor: Actor) -> Admin:
     return admin
 
 
-def change_standing(admin_id: UUID, actor: Actor, *, is_disabled: bool) -> Admin:
+def set_disabled(admin_id: UUID, actor: Actor, *, is_disabled: bool) -> Admin:
     """Disable the admin, which ends all its sessions and stops its tokens, or enable it."""
     admin = _locked(admin_id, is_weakened=is_disabled)
-    _refuse_own(admin, actor, "Nobody disables himself; ask another owner.")
+    _reject_own(admin, actor, "Nobody disables himself; ask another owner.")
     if admin.is_disabled is not is_disabled:
         admin.is_disabled = is_disabled
         _end_all(admin)
@@ -144,19 +144,19 @@ def end_admin_sessions(admin_id: UUID, actor: Actor) -> Admin:
     return admin
 
 
-def refuse_weak(password: str, email: str) -> None:
+def reject_weak_password(password: str, email: str) -> None:
     """Raise `InvalidInput` with the reason why this password cannot be taken."""
     if reason := passwords.weakness(password, email):
-        _refuse("password", reason)
+        _reject("password", reason)
 
 
-def _refuse(field: str, sentence: str, code: str | None = None) -> Never:
+def _reject(field: str, sentence: str, code: str | None = None) -> Never:
     raise InvalidInput(sentence, code=code, fields={field: [sentence]})
 
 
-def _refuse_own(admin: Admin, actor: Actor, sentence: str) -> None:
+def _reject_own(admin: Admin, actor: Actor, sentence: str) -> None:
     if admin.id == actor.admin_id:
-        raise IllegalMove(sentence, code="own_account")
+        raise InvalidTransition(sentence, code="own_account")
 
 
 def _add(admin: Admin, password: str, actor: Actor) -> None:
@@ -171,7 +171,8 @@ def _locked(admin_id: UUID | None, *, is_weakened: bool = False) -> Admin:
     """Return the admin as it stands now, locked; raise `NotFound`.
 
     Where an owner may go, every owner is locked, in one order: of two who demote each other one
-    waits, and then finds itself the last. Raise `IllegalMove` for the last one who can sign in.
+    waits, and then finds itself the last. Raise `InvalidTransition` for the last one who can sign
+    in.
     """
     is_owner = (Admin.role == Role.OWNER) & Admin.is_disabled.is_(False)
     wanted = (Admin.id == admin_id) | (is_owner & literal(is_weakened))
@@ -182,7 +183,7 @@ def _locked(admin_id: UUID | None, *, is_weakened: bool = False) -> Admin:
         raise NotFound("There is no such admin.")
     is_owner_now = admin.role is Role.OWNER and not admin.is_disabled
     if is_weakened and is_owner_now and len(rows) == 1:
-        raise IllegalMove(LAST_OWNER, code="last_owner")
+        raise InvalidTransition(LAST_OWNER, code="last_owner")
     return admin
 
 

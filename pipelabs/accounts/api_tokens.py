@@ -18,7 +18,7 @@ from pipelabs.core.actor import Actor
 from pipelabs.core.db import db, run
 from pipelabs.core.errors import InvalidInput, NotFound, Unauthenticated
 from pipelabs.core.pagination import Page, page_of
-from pipelabs.models import Admin, APIToken, AuditFold, Permission, now
+from pipelabs.models import Admin, APIToken, CoalescedDenials, Permission, now
 
 PREFIX = "pl_"
 PREFIX_LENGTH = len(PREFIX) + 6
@@ -36,10 +36,12 @@ HOLDER = (
         Admin.email,
         Admin.role,
         Admin.must_change_password,
-        AuditFold.folded,
+        CoalescedDenials.coalesced,
     )
     .join(Admin, Admin.id == APIToken.admin_id)
-    .outerjoin(AuditFold, AuditFold.caller == literal("admin:") + cast(Admin.id, Text))
+    .outerjoin(
+        CoalescedDenials, CoalescedDenials.caller == literal("admin:") + cast(Admin.id, Text)
+    )
     .where(
         APIToken.digest == bindparam("digest"),
         APIToken.revoked_at.is_(None),
@@ -112,7 +114,7 @@ def revoke_token(token_id: UUID, admin_id: UUID, actor: Actor) -> APIToken:
     return token
 
 
-def confirm_token(text: str, stranger: Actor) -> Actor:
+def authenticate_token(text: str, anonymous: Actor) -> Actor:
     """Return the stranger as the token's owner, with what both token and today's role allow.
 
     Raise `Unauthenticated` if the token is none of ours, expired or revoked, its owner is
@@ -122,26 +124,26 @@ def confirm_token(text: str, stranger: Actor) -> Actor:
     row = run(HOLDER, {"digest": _digest(text), "moment": moment}).one_or_none()
     if not row:
         raise Unauthenticated("This API token does not count (any more).", code="token_invalid")
-    if not _is_from(stranger.address, row.addresses):
+    if not _is_from(anonymous.address, row.addresses):
         raise Unauthenticated(
             "This API token does not count from this address.",
             code="token_address",
             facts={"token": row.prefix, "owner": row.email},
         )
     return replace(
-        stranger,
+        anonymous,
         name=row.email,
         admin_id=row.id,
         role=row.role,
         permissions=row.role.permissions & frozenset(row.permissions),
         token=row.prefix,
         must_change_password=row.must_change_password,
-        is_unseen=row.last_used_at is None or row.last_used_at < moment - SEEN_EVERY,
-        has_folded=bool(row.folded),
+        needs_last_seen_update=row.last_used_at is None or row.last_used_at < moment - SEEN_EVERY,
+        has_coalesced=bool(row.coalesced),
     )
 
 
-def see_token(text: str, actor: Actor) -> None:
+def touch_last_used(text: str, actor: Actor) -> None:
     """Note when and from where the token was used; of two calls at once, one writes."""
     moment = now()
     last = APIToken.last_used_at

@@ -14,7 +14,7 @@ from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import db, run
 from pipelabs.core.errors import NotFound, SessionReplayed, Unauthenticated
-from pipelabs.models import Admin, AuditFold, Session, now
+from pipelabs.models import Admin, CoalescedDenials, Session, now
 
 SESSION_LIFE = timedelta(hours=12)
 """NIST SP 800-63B-4: reauthentication at least every 12 hours at AAL2."""
@@ -23,7 +23,7 @@ IDLE = timedelta(minutes=30)
 SEEN_EVERY = timedelta(minutes=1)
 """How exact `seen_at` is; it would cost a write a request otherwise."""
 USER_AGENT_LENGTH = 200
-MOST_LISTED = 100
+MAX_LISTED = 100
 SIGNED_IN = (
     select(
         Admin.email,
@@ -31,10 +31,10 @@ SIGNED_IN = (
         Admin.must_change_password,
         Session.renewed_at,
         Session.seen_at,
-        AuditFold.folded,
+        CoalescedDenials.coalesced,
     )
     .join(Session, Session.admin_id == Admin.id)
-    .outerjoin(AuditFold, AuditFold.caller == bindparam("caller"))
+    .outerjoin(CoalescedDenials, CoalescedDenials.caller == bindparam("caller"))
     .where(
         Session.id == bindparam("session_id"),
         Session.revoked_at.is_(None),
@@ -79,17 +79,17 @@ def sign_in(email: str, password: str, actor: Actor, user_agent: str = "") -> Si
     sign_in_throttle.release(email, actor.address)
     coalescing.purge()
     # Nobody has asked yet whether refusals of this admin were folded; the row looks.
-    who = replace(actor, name=admin.email, admin_id=admin.id, has_folded=True)
+    who = replace(actor, name=admin.email, admin_id=admin.id, has_coalesced=True)
     trail.record(Event.ADMIN_SIGNED_IN, who, facts={"session": str(session.id)})
     return SignedIn(admin, session)
 
 
-def renew(claims: Claims, refresh_jti: UUID, stranger: Actor) -> SignedIn:
+def renew(claims: Claims, refresh_jti: UUID, anonymous: Actor) -> SignedIn:
     """Give the session a new refresh token; the one that was shown counts no more.
 
     Raise `SessionReplayed` if it had been shown before, `Unauthenticated` if the session is over.
     """
-    actor = confirm(claims, stranger)
+    actor = authenticate(claims, anonymous)
     session = db.session.get_one(Session, claims.session_id, with_for_update=True)
     if session.refresh_jti != refresh_jti:
         raise SessionReplayed(
@@ -122,7 +122,7 @@ def list_sessions(admin_id: UUID) -> Sequence[Session]:
     """Return the admin's living sessions, the one seen last first."""
     mine = select(Session).where(Session.admin_id == admin_id, *_living())
     return db.session.scalars(
-        mine.order_by(Session.seen_at.desc().nulls_last()).limit(MOST_LISTED)
+        mine.order_by(Session.seen_at.desc().nulls_last()).limit(MAX_LISTED)
     ).all()
 
 
@@ -164,16 +164,16 @@ def end_sessions(which: ColumnElement[bool]) -> None:
     db.session.execute(update(Session).where(which, living).values(revoked_at=now()))
 
 
-def confirm(claims: Claims, stranger: Actor) -> Actor:
+def authenticate(claims: Claims, anonymous: Actor) -> Actor:
     """Return the stranger as the admin whom the claims name, with today's role.
 
     Raise `Unauthenticated` if the session ended, or the admin is disabled or has a new password.
     One indexed read of the primary; it also tells whether refusals of this admin were folded.
     """
-    return _named(_signed_in(claims), claims, stranger)
+    return _named(_signed_in(claims), claims, anonymous)
 
 
-def visit(claims: Claims, stranger: Actor) -> Actor:
+def authenticate_console(claims: Claims, anonymous: Actor) -> Actor:
     """Return the admin whose browser this is, and keep its session from falling idle.
 
     Written at most once a minute; raise `Unauthenticated` as `confirm` does, and after `IDLE`.
@@ -185,7 +185,7 @@ def visit(claims: Claims, stranger: Actor) -> Actor:
     if idle > SEEN_EVERY:
         visited = update(Session).where(Session.id == claims.session_id)
         db.session.execute(visited.values(renewed_at=now(), seen_at=now()))
-    return _named(row, claims, stranger)
+    return _named(row, claims, anonymous)
 
 
 def _signed_in(claims: Claims) -> Row[Any]:
@@ -195,28 +195,28 @@ def _signed_in(claims: Claims) -> Row[Any]:
     raise Unauthenticated("This session has ended; sign in again.", code="token_revoked")
 
 
-def _named(row: Row[Any], claims: Claims, stranger: Actor) -> Actor:
+def _named(row: Row[Any], claims: Claims, anonymous: Actor) -> Actor:
     return replace(
-        stranger,
+        anonymous,
         name=row.email,
         admin_id=claims.admin_id,
         session_id=claims.session_id,
         role=row.role,
         permissions=row.role.permissions,
         must_change_password=row.must_change_password,
-        is_unseen=row.seen_at is None or row.seen_at < now() - SEEN_EVERY,
-        has_folded=bool(row.folded),
+        needs_last_seen_update=row.seen_at is None or row.seen_at < now() - SEEN_EVERY,
+        has_coalesced=bool(row.coalesced),
     )
 
 
-def fresh(actor: Actor) -> Session:
+def rotate_refresh_token(actor: Actor) -> Session:
     """Return the actor's session with a new refresh token; the one before counts no more."""
     session = db.session.get_one(Session, actor.session_id, with_for_update=True)
     session.refresh_jti, session.renewed_at = uuid4(), now()
     return session
 
 
-def see(actor: Actor) -> None:
+def touch_last_seen(actor: Actor) -> None:
     """Note that the actor's session is in use; of two at once, one writes."""
     moment = now()
     is_old = Session.seen_at.is_(None) | (Session.seen_at < moment - SEEN_EVERY)

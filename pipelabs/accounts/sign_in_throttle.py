@@ -26,8 +26,8 @@ def reserve(email: str, address: str | None) -> Throttled | None:
     moment = now()
     rules = [(f"ip:{address}", *rule) for rule in ADDRESS_TRIES]
     rules += [(_account(email), *rule) for rule in ACCOUNT_TRIES]
-    for name, window, most in rules:
-        if wait_s := _count(f"{name}:{window // SECOND}", window, most, moment):
+    for name, window, limit in rules:
+        if wait_s := _count(f"{name}:{window // SECOND}", window, limit, moment):
             return Throttled(
                 "Too many attempts to sign in; wait as long as Retry-After says.", wait_s=wait_s
             )
@@ -47,7 +47,7 @@ def release(email: str, address: str | None) -> None:
     db.session.execute(update(SignInThrottle).where(from_here).values(tries=tries - 1))
 
 
-def _count(key: str, window: timedelta, most: int, moment: datetime) -> int:
+def _count(key: str, window: timedelta, limit: int, moment: datetime) -> int:
     """Count one try; return in how many seconds the next is let through, 0 if this one is."""
     is_over = SignInThrottle.window_at <= moment - window
     first = insert(SignInThrottle).values(key=key, window_at=moment, tries=1)
@@ -59,7 +59,7 @@ def _count(key: str, window: timedelta, most: int, moment: datetime) -> int:
         },
     ).returning(SignInThrottle.tries, SignInThrottle.window_at)
     tries, window_at = db.session.execute(statement).one()
-    if tries <= most:
+    if tries <= limit:
         return 0
     return max(1, ceil((window_at + window - moment).total_seconds()))
 

@@ -42,7 +42,7 @@ def password() -> ResponseReturnValue:
 
 
 @bp.post("/password")
-@needs(Permission.SELF_WRITE, refused=Event.ADMIN_PASSWORD_CHANGE_REFUSED, always=True)
+@needs(Permission.SELF_WRITE, refused=Event.ADMIN_PASSWORD_CHANGE_DENIED, always=True)
 def change_password() -> ResponseReturnValue:
     """Change the own password; every other session ends."""
     form = posted(PasswordChange, "admin/account/password.html")
@@ -84,7 +84,7 @@ def new_token() -> ResponseReturnValue:
 
 
 @bp.post("/tokens/new")
-@needs(Permission.SELF_WRITE, refused=Event.API_TOKEN_CREATE_REFUSED)
+@needs(Permission.SELF_WRITE, refused=Event.API_TOKEN_CREATE_DENIED)
 def create_token() -> ResponseReturnValue:
     """Create an API token and show it, in this answer and never again."""
     may = sorted(api_tokens.grantable(g.actor))

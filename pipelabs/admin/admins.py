@@ -54,7 +54,7 @@ def new() -> ResponseReturnValue:
 
 
 @bp.post("/new")
-@needs(Permission.ADMINS_WRITE, refused=Event.ADMIN_CREATE_REFUSED)
+@needs(Permission.ADMINS_WRITE, refused=Event.ADMIN_CREATE_DENIED)
 def create() -> ResponseReturnValue:
     """Create an admin and show its password, in this answer and never again."""
     data = posted(AdminIn, "admin/admins/new.html").load()
@@ -82,7 +82,7 @@ def role(admin_id: UUID) -> ResponseReturnValue:
 
 
 @bp.post("/<uuid:admin_id>/role")
-@needs(Permission.ADMINS_WRITE, refused=Event.ADMIN_CHANGE_REFUSED)
+@needs(Permission.ADMINS_WRITE, refused=Event.ADMIN_CHANGE_DENIED)
 def change_role(admin_id: UUID) -> ResponseReturnValue:
     """Give an admin another role."""
     form = posted(RoleChange, "admin/admins/role.html", admin=admins.get_admin(admin_id))
@@ -99,11 +99,11 @@ def disable(admin_id: UUID) -> ResponseReturnValue:
 
 
 @bp.post("/<uuid:admin_id>/disable")
-@needs(Permission.ADMINS_WRITE, refused=Event.ADMIN_CHANGE_REFUSED)
+@needs(Permission.ADMINS_WRITE, refused=Event.ADMIN_CHANGE_DENIED)
 def confirm_disable(admin_id: UUID) -> ResponseReturnValue:
     """Disable an admin."""
     _confirmed(admin_id, DISABLE)
-    admin = admins.change_standing(admin_id, g.actor, is_disabled=True)
+    admin = admins.set_disabled(admin_id, g.actor, is_disabled=True)
     flash(f"{admin.email} is disabled.", "success")
     return redirect(url_for("admin.admins.show", admin_id=admin_id), 303)
 
@@ -116,11 +116,11 @@ def enable(admin_id: UUID) -> ResponseReturnValue:
 
 
 @bp.post("/<uuid:admin_id>/enable")
-@needs(Permission.ADMINS_WRITE, refused=Event.ADMIN_CHANGE_REFUSED)
+@needs(Permission.ADMINS_WRITE, refused=Event.ADMIN_CHANGE_DENIED)
 def confirm_enable(admin_id: UUID) -> ResponseReturnValue:
     """Enable an admin."""
     _confirmed(admin_id, ENABLE)
-    admin = admins.change_standing(admin_id, g.actor, is_disabled=False)
+    admin = admins.set_disabled(admin_id, g.actor, is_disabled=False)
     flash(f"{admin.email} is enabled.", "success")
     return redirect(url_for("admin.admins.show", admin_id=admin_id), 303)
 
@@ -133,7 +133,7 @@ def end_sessions(admin_id: UUID) -> ResponseReturnValue:
 
 
 @bp.post("/<uuid:admin_id>/end-sessions")
-@needs(Permission.ADMINS_WRITE, refused=Event.ADMIN_CHANGE_REFUSED)
+@needs(Permission.ADMINS_WRITE, refused=Event.ADMIN_CHANGE_DENIED)
 def confirm_end_sessions(admin_id: UUID) -> ResponseReturnValue:
     """End every session of an admin."""
     _confirmed(admin_id, END)
@@ -150,7 +150,7 @@ def reset_password(admin_id: UUID) -> ResponseReturnValue:
 
 
 @bp.post("/<uuid:admin_id>/reset-password")
-@needs(Permission.ADMINS_WRITE, refused=Event.ADMIN_CHANGE_REFUSED)
+@needs(Permission.ADMINS_WRITE, refused=Event.ADMIN_CHANGE_DENIED)
 def confirm_reset_password(admin_id: UUID) -> ResponseReturnValue:
     """Give an admin a password for one sign-in and show it, in this answer and never again."""
     _confirmed(admin_id, RESET)

@@ -57,7 +57,7 @@ def replace(key_id: UUID) -> ResponseReturnValue:
 
 
 @bp.post("/replace")
-@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_REPLACEMENT_REFUSED)
+@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_REPLACEMENT_DENIED)
 def add_replacement(key_id: UUID) -> ResponseReturnValue:
     """Add a candidate; the live key works on."""
     key = records.get_key(key_id)
@@ -75,7 +75,7 @@ def accept(key_id: UUID) -> ResponseReturnValue:
 
 
 @bp.post("/accept")
-@needs(Permission.API_KEYS_ACCEPT, refused=Event.API_KEY_ACCEPT_REFUSED)
+@needs(Permission.API_KEYS_ACCEPT, refused=Event.API_KEY_ACCEPT_DENIED)
 def take_risk(key_id: UUID) -> ResponseReturnValue:
     """Accept that nobody knows whether the key can withdraw."""
     form = posted(Acceptance, ACCEPT, key=records.get_key(key_id))
@@ -91,7 +91,7 @@ def cut_over(key_id: UUID) -> ResponseReturnValue:
 
 
 @bp.post("/cut-over")
-@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_CUT_OVER_REFUSED)
+@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_CUT_OVER_DENIED)
 def confirm_cut_over(key_id: UUID) -> ResponseReturnValue:
     """Let a candidate take over."""
     _confirmed(key_id, CUT_OVER)
@@ -106,7 +106,7 @@ def roll_back(key_id: UUID) -> ResponseReturnValue:
 
 
 @bp.post("/roll-back")
-@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_ROLL_BACK_REFUSED)
+@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_ROLL_BACK_DENIED)
 def confirm_roll_back(key_id: UUID) -> ResponseReturnValue:
     """Put the key before back."""
     _confirmed(key_id, ROLL_BACK)
@@ -121,7 +121,7 @@ def revoke(key_id: UUID) -> ResponseReturnValue:
 
 
 @bp.post("/revoke")
-@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_REVOKE_REFUSED)
+@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_REVOKE_DENIED)
 def confirm_revoke(key_id: UUID) -> ResponseReturnValue:
     """Destroy the secrets of a key."""
     _confirmed(key_id, REVOKE)

@@ -23,8 +23,8 @@ bp = Blueprint("api_keys", __name__, url_prefix="/api-keys")
 CHOICES = {"status": KeyStatus, "stage": KeyStage}
 """The filters of the list that are closed lists; exchange and client are the others."""
 NEW, EDIT = "admin/api_keys/new.html", "admin/api_keys/edit.html"
-MOST_CLIENTS = 20
-MOST_EVENTS = 30
+MAX_CLIENTS = 20
+MAX_EVENTS = 30
 
 
 @bp.get("")
@@ -70,7 +70,7 @@ def new() -> ResponseReturnValue:
     return render_template(
         "admin/api_keys/choose.html",
         client=clients.get_client(client_id) if client_id else None,
-        found=client_queries.list_clients({"q": asked["q"]}, size=MOST_CLIENTS).rows,
+        found=client_queries.list_clients({"q": asked["q"]}, size=MAX_CLIENTS).rows,
         q=asked["q"],
         exchange=slug,
         exchanges=exchanges.enabled_slugs(),
@@ -78,7 +78,7 @@ def new() -> ResponseReturnValue:
 
 
 @bp.post("/new")
-@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_CREATE_REFUSED)
+@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_CREATE_DENIED)
 def create() -> ResponseReturnValue:
     """Add a key, once its exchange was asked what it may do."""
     sent = {name: request.form.get(name, "") for name in KeyTarget().fields}
@@ -97,7 +97,7 @@ def show(key_id: UUID) -> ResponseReturnValue:
 
 
 @bp.post("/<uuid:key_id>/verify")
-@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_VERIFICATION_REFUSED)
+@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_VERIFICATION_DENIED)
 def verify(key_id: UUID) -> ResponseReturnValue:
     """Ask the exchange anew what the key may do."""
     key = api_keys.verify_key(key_id, g.actor)
@@ -115,7 +115,7 @@ def edit(key_id: UUID) -> ResponseReturnValue:
 
 
 @bp.post("/<uuid:key_id>/edit")
-@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_UPDATE_REFUSED)
+@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_UPDATE_DENIED)
 def update(key_id: UUID) -> ResponseReturnValue:
     """Change what the desk notes of a key."""
     form = posted(KeyEdit, EDIT, key=records.get_key(key_id))
@@ -132,7 +132,7 @@ def _about(key: ExchangeAPIKey) -> dict[str, Any]:
         "candidate": replacement.candidate_of(key),
         "predecessor": replacement.predecessor_of(key),
         "shared_with": key_queries.shared_with(key),
-        "events": key_queries.events_of(key, MOST_EVENTS),
+        "events": key_queries.events_of(key, MAX_EVENTS),
     }
 
 

@@ -30,7 +30,7 @@ def login() -> ResponseReturnValue:
 
 
 @bp.post("/login")
-@public(refused=Event.ADMIN_SIGN_IN_REFUSED)
+@public(refused=Event.ADMIN_SIGN_IN_DENIED)
 def sign_in() -> ResponseReturnValue:
     """Open a session and go where one was going."""
     target = console_session.own_page(request.args.get("next", ""))

@@ -59,7 +59,7 @@ def new(client_id: UUID) -> ResponseReturnValue:
 
 
 @bp.post("/add")
-@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.CLIENT_MARKET_ADD_REFUSED)
+@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.CLIENT_MARKET_ADD_DENIED)
 def create(client_id: UUID) -> ResponseReturnValue:
     """Have a client quoted in many markets."""
     client = clients.get_client(client_id)
@@ -83,7 +83,7 @@ def edit(client_id: UUID, client_market_id: UUID) -> ResponseReturnValue:
 
 
 @bp.post("/<uuid:client_market_id>")
-@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.CLIENT_MARKET_UPDATE_REFUSED)
+@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.CLIENT_MARKET_UPDATE_DENIED)
 def update(client_id: UUID, client_market_id: UUID) -> ResponseReturnValue:
     """Change how a client is quoted in a market."""
     stored = client_markets.get_client_market(client_id, client_market_id)

@@ -23,7 +23,7 @@ from pipelabs.web.rate_limit import limit_creates
 bp = Blueprint("clients", __name__, url_prefix="/clients")
 CHOICES = {"tier": Tier, "status": Status, "chain": Chain}
 """The filters of the list; with `q` they are what narrows it."""
-MOST_EVENTS = 100
+MAX_EVENTS = 100
 GUARDED = "the checksum is right."
 
 
@@ -53,7 +53,7 @@ def new() -> ResponseReturnValue:
 
 
 @bp.post("/new")
-@needs(Permission.CLIENTS_WRITE, refused=Event.CLIENT_CREATE_REFUSED)
+@needs(Permission.CLIENTS_WRITE, refused=Event.CLIENT_CREATE_DENIED)
 @limit_creates
 def create() -> ResponseReturnValue:
     """Create a client."""
@@ -97,7 +97,7 @@ def show(client_id: UUID) -> ResponseReturnValue:
         client=client,
         quoted=client_markets.summary_of(client_id),
         keys=key_queries.count_keys(client_id),
-        events=client_queries.events_of(client_id, MOST_EVENTS),
+        events=client_queries.events_of(client_id, MAX_EVENTS),
         changes_of=client_queries.changes_of,
         is_final=not clients.MOVES[client.status],
     )
@@ -116,7 +116,7 @@ def edit(client_id: UUID) -> ResponseReturnValue:
 
 
 @bp.post("/<uuid:client_id>/edit")
-@needs(Permission.CLIENTS_WRITE, refused=Event.CLIENT_UPDATE_REFUSED)
+@needs(Permission.CLIENTS_WRITE, refused=Event.CLIENT_UPDATE_DENIED)
 def update(client_id: UUID) -> ResponseReturnValue:
     """Change a client; whoever was slower than somebody else sees both versions."""
     client = clients.get_client(client_id)
@@ -139,7 +139,7 @@ def status(client_id: UUID) -> ResponseReturnValue:
 
 
 @bp.post("/<uuid:client_id>/status")
-@needs(Permission.CLIENTS_WRITE, refused=Event.CLIENT_STATUS_CHANGE_REFUSED)
+@needs(Permission.CLIENTS_WRITE, refused=Event.CLIENT_STATUS_CHANGE_DENIED)
 def move(client_id: UUID) -> ResponseReturnValue:
     """Move a client to another status."""
     form = posted(StatusMove, "admin/clients/status.html", **_about_moving(client_id))

@@ -10,7 +10,7 @@ from pipelabs.core.schemas.pagination import SIZES
 from pipelabs.exchanges import queries as exchange_queries
 from pipelabs.exchanges import registry
 from pipelabs.exchanges import service as exchanges
-from pipelabs.exchanges.schemas import ExchangeEdit, ExchangesQuery, StandingMove
+from pipelabs.exchanges.schemas import ExchangeEdit, ExchangesQuery, StatusChange
 from pipelabs.models import Permission
 from pipelabs.models.exchanges import Kind
 from pipelabs.web.auth import needs
@@ -82,7 +82,7 @@ def edit(exchange: str) -> ResponseReturnValue:
 
 
 @bp.post("/<string:exchange>/edit")
-@needs(Permission.EXCHANGES_WRITE, refused=Event.EXCHANGE_CHANGE_REFUSED)
+@needs(Permission.EXCHANGES_WRITE, refused=Event.EXCHANGE_CHANGE_DENIED)
 def update(exchange: str) -> ResponseReturnValue:
     """Configure an exchange; what is left empty is unset."""
     found = exchanges.get_exchange(exchange)
@@ -101,7 +101,7 @@ def disable(exchange: str) -> ResponseReturnValue:
 
 
 @bp.post("/<string:exchange>/disable")
-@needs(Permission.EXCHANGES_WRITE, refused=Event.EXCHANGE_CHANGE_REFUSED)
+@needs(Permission.EXCHANGES_WRITE, refused=Event.EXCHANGE_CHANGE_DENIED)
 def confirm_disable(exchange: str) -> ResponseReturnValue:
     """Disable an exchange."""
     return _do(exchange, DISABLE)
@@ -115,7 +115,7 @@ def enable(exchange: str) -> ResponseReturnValue:
 
 
 @bp.post("/<string:exchange>/enable")
-@needs(Permission.EXCHANGES_WRITE, refused=Event.EXCHANGE_CHANGE_REFUSED)
+@needs(Permission.EXCHANGES_WRITE, refused=Event.EXCHANGE_CHANGE_DENIED)
 def confirm_enable(exchange: str) -> ResponseReturnValue:
     """Enable an exchange."""
     return _do(exchange, ENABLE)
@@ -131,7 +131,7 @@ def _do(name: str, act: Act) -> ResponseReturnValue:
     """Take what the page of `_ask` sends; an error from here on shows that page again."""
     found = exchanges.get_exchange(name)
     counts = exchange_queries.counts_of(found.slug)
-    data = posted(StandingMove, CONFIRM, exchange=found, counts=counts, act=act).load()
+    data = posted(StatusChange, CONFIRM, exchange=found, counts=counts, act=act).load()
     wanted = {"is_enabled": act.is_enabled}
     moved = exchanges.update_exchange(found.slug, wanted, g.actor, version=data["version"])
     flash(f"{moved.name} is {'enabled' if moved.is_enabled else 'disabled'} now.", "success")

@@ -41,7 +41,7 @@ def new() -> ResponseReturnValue:
 
 
 @bp.post("/new")
-@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.MARKET_CREATE_REFUSED)
+@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.MARKET_CREATE_DENIED)
 def create() -> ResponseReturnValue:
     """Create a market."""
     form = posted(MarketIn, "admin/markets/new.html")
@@ -73,7 +73,7 @@ def edit(market_id: UUID) -> ResponseReturnValue:
 
 
 @bp.post("/<uuid:market_id>/edit")
-@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.MARKET_UPDATE_REFUSED)
+@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.MARKET_UPDATE_DENIED)
 def update(market_id: UUID) -> ResponseReturnValue:
     """Change a market."""
     market = markets.get_market(market_id)
@@ -92,7 +92,7 @@ def status(market_id: UUID) -> ResponseReturnValue:
 
 
 @bp.post("/<uuid:market_id>/status")
-@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.MARKET_UPDATE_REFUSED)
+@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.MARKET_UPDATE_DENIED)
 def move(market_id: UUID) -> ResponseReturnValue:
     """Halt, delist or list a market."""
     shown = _moves(market_id)

@@ -14,7 +14,7 @@ from pipelabs.web.forms import query
 from pipelabs.web.pages import can
 
 bp = Blueprint("palette", __name__, url_prefix="/palette")
-MOST_CLIENTS = 8
+MAX_CLIENTS = 8
 
 
 class Entry(NamedTuple):
@@ -39,7 +39,7 @@ def _clients(wanted: str) -> list[Entry]:
     """Return the first clients that have the words in their name, e-mail or wallet address."""
     if not wanted or not can(Permission.CLIENTS_READ):
         return []
-    found = client_queries.list_clients({"q": wanted}, size=MOST_CLIENTS)
+    found = client_queries.list_clients({"q": wanted}, size=MAX_CLIENTS)
     return [
         Entry(one.name, url_for("admin.clients.show", client_id=one.id), "Client", "user-round")
         for one in found.rows

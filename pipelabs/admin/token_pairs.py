@@ -34,7 +34,7 @@ def new() -> ResponseReturnValue:
 
 
 @bp.post("/new")
-@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.TOKEN_PAIR_CREATE_REFUSED)
+@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.TOKEN_PAIR_CREATE_DENIED)
 def create() -> ResponseReturnValue:
     """Create a token pair."""
     data = posted(TokenPairIn, "admin/token_pairs/new.html").load()

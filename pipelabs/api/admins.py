@@ -17,7 +17,7 @@ from pipelabs.accounts.schemas.admins import (
 )
 from pipelabs.accounts.schemas.api_tokens import TokenList
 from pipelabs.audit.events import Event
-from pipelabs.core.errors import Duplicate, IllegalMove
+from pipelabs.core.errors import Duplicate, InvalidTransition
 from pipelabs.core.schemas.envelope import Done
 from pipelabs.core.schemas.pagination import ListQuery
 from pipelabs.models import Permission
@@ -29,8 +29,8 @@ from pipelabs.web.openapi.examples import ID
 
 bp = StrictBlueprint("admins", __name__, url_prefix="/admin/admins")
 TAKEN = Duplicate(admins.TAKEN, fields={"email": [admins.TAKEN]}, existing={"email": ID})
-LAST_OWNER = IllegalMove(admins.LAST_OWNER, code="last_owner")
-OWN_ACCOUNT = IllegalMove(admins.OWN_ROLE, code="own_account")
+LAST_OWNER = InvalidTransition(admins.LAST_OWNER, code="last_owner")
+OWN_ACCOUNT = InvalidTransition(admins.OWN_ROLE, code="own_account")
 """Examples for the document."""
 
 
@@ -45,7 +45,7 @@ def index(query: Mapping[str, Any]) -> ResponseReturnValue:
 
 
 @bp.post("")
-@needs(Permission.ADMINS_WRITE, refused=Event.ADMIN_CREATE_REFUSED)
+@needs(Permission.ADMINS_WRITE, refused=Event.ADMIN_CREATE_DENIED)
 @bp.arguments(AdminIn)
 @bp.response(201, OneTimePassword)
 @raises(TAKEN)
@@ -74,7 +74,7 @@ def show(admin_id: UUID) -> ResponseReturnValue:
 
 
 @bp.patch("/<uuid:admin_id>")
-@needs(Permission.ADMINS_WRITE, refused=Event.ADMIN_CHANGE_REFUSED)
+@needs(Permission.ADMINS_WRITE, refused=Event.ADMIN_CHANGE_DENIED)
 @bp.arguments(AdminPatch)
 @bp.response(200, AdminShown)
 @raises(LAST_OWNER, OWN_ACCOUNT)
@@ -87,7 +87,7 @@ def update(data: Mapping[str, Any], admin_id: UUID) -> ResponseReturnValue:
 
 
 @bp.post("/<uuid:admin_id>/end-sessions")
-@needs(Permission.ADMINS_WRITE, refused=Event.ADMIN_CHANGE_REFUSED)
+@needs(Permission.ADMINS_WRITE, refused=Event.ADMIN_CHANGE_DENIED)
 @bp.response(200, AdminShown)
 def end_sessions(admin_id: UUID) -> ResponseReturnValue:
     """End every session of an admin; its API tokens go on.
@@ -98,7 +98,7 @@ def end_sessions(admin_id: UUID) -> ResponseReturnValue:
 
 
 @bp.post("/<uuid:admin_id>/reset-password")
-@needs(Permission.ADMINS_WRITE, refused=Event.ADMIN_CHANGE_REFUSED)
+@needs(Permission.ADMINS_WRITE, refused=Event.ADMIN_CHANGE_DENIED)
 @bp.response(200, OneTimePassword)
 @raises(OWN_ACCOUNT)
 def reset_password(admin_id: UUID) -> ResponseReturnValue:

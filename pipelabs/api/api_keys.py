@@ -11,7 +11,7 @@ from pipelabs.audit.events import Event
 from pipelabs.core.errors import (
     CanWithdraw,
     Duplicate,
-    IllegalMove,
+    InvalidTransition,
     Stale,
     Unavailable,
     Undecryptable,
@@ -21,7 +21,7 @@ from pipelabs.vault import api_keys, records, replacement
 from pipelabs.vault import queries as key_queries
 from pipelabs.vault.examination import CAN_WITHDRAW
 from pipelabs.vault.schemas.api_keys import (
-    RIGHTS,
+    PERMISSIONS,
     Acceptance,
     ExpiringQuery,
     KeyIn,
@@ -40,7 +40,7 @@ from pipelabs.web.openapi.examples import ID
 
 bp = StrictBlueprint("api_keys", __name__, url_prefix="/admin/api-keys")
 WITHDRAWS = CAN_WITHDRAW.format(name="OKX", evidence="perm=read_only,trade,withdraw")
-REFUSED = CanWithdraw(WITHDRAWS, fields={"api_key": [WITHDRAWS]}, rights=RIGHTS)
+REFUSED = CanWithdraw(WITHDRAWS, fields={"api_key": [WITHDRAWS]}, permissions=PERMISSIONS)
 TAKEN = Duplicate(api_keys.TAKEN, fields={"label": [api_keys.TAKEN]}, existing={"label": ID})
 WAITING = Duplicate(
     replacement.WAITING, fields={"label": [replacement.WAITING]}, existing={"label": ID}
@@ -48,9 +48,9 @@ WAITING = Duplicate(
 NO_VAULT = Unavailable(
     "API keys cannot be sealed or opened here: VAULT_KEYS is not set.", code="vault_not_configured"
 )
-SHARED = IllegalMove(api_keys.SHARED, fields={"label": [api_keys.SHARED]})
+SHARED = InvalidTransition(api_keys.SHARED, fields={"label": [api_keys.SHARED]})
 STALE = Stale("The key has changed: it is at version 4, not 3.")
-GONE = IllegalMove(records.GONE)
+GONE = InvalidTransition(records.GONE)
 TAMPERED = Undecryptable("It cannot be opened: it was altered, or belongs to another record.")
 """Examples for the document."""
 
@@ -76,7 +76,7 @@ def list_expiring(query: Mapping[str, Any]) -> ResponseReturnValue:
 
 
 @bp.post("")
-@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_CREATE_REFUSED)
+@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_CREATE_DENIED)
 @bp.arguments(KeyIn)
 @bp.response(201, KeyShown)
 @raises(REFUSED, TAKEN, NO_VAULT)
@@ -101,7 +101,7 @@ def show(key_id: UUID) -> ResponseReturnValue:
 
 
 @bp.patch("/<uuid:key_id>")
-@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_UPDATE_REFUSED)
+@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_UPDATE_DENIED)
 @bp.arguments(KeyPatch)
 @bp.response(200, KeyShown, headers={"ETag": "ETag"})
 @raises(TAKEN, SHARED, STALE)
@@ -111,7 +111,7 @@ def update(data: Mapping[str, Any], key_id: UUID) -> ResponseReturnValue:
 
 
 @bp.post("/<uuid:key_id>/verify")
-@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_VERIFICATION_REFUSED)
+@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_VERIFICATION_DENIED)
 @bp.response(200, KeyShown, headers={"ETag": "ETag"})
 @raises(GONE, TAMPERED, NO_VAULT)
 def verify(key_id: UUID) -> ResponseReturnValue:
@@ -124,20 +124,20 @@ def verify(key_id: UUID) -> ResponseReturnValue:
 
 
 @bp.post("/<uuid:key_id>/accept")
-@needs(Permission.API_KEYS_ACCEPT, refused=Event.API_KEY_ACCEPT_REFUSED)
+@needs(Permission.API_KEYS_ACCEPT, refused=Event.API_KEY_ACCEPT_DENIED)
 @bp.arguments(Acceptance)
 @bp.response(200, KeyShown, headers={"ETag": "ETag"})
-@raises(IllegalMove("This key can withdraw; nobody can accept that."))
+@raises(InvalidTransition("This key can withdraw; nobody can accept that."))
 def accept(data: Mapping[str, Any], key_id: UUID) -> ResponseReturnValue:
     """Take the risk of a quarantined key, of which nobody knows whether it can withdraw."""
     return _shown(api_keys.accept_key(key_id, data["reason"], g.actor), "Risk accepted")
 
 
 @bp.post("/<uuid:key_id>/replace")
-@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_REPLACEMENT_REFUSED)
+@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_REPLACEMENT_DENIED)
 @bp.arguments(KeyReplacement)
 @bp.response(201, KeyShown)
-@raises(REFUSED, WAITING, IllegalMove(replacement.NOT_LIVE), NO_VAULT)
+@raises(REFUSED, WAITING, InvalidTransition(replacement.NOT_LIVE), NO_VAULT)
 def replace(data: Mapping[str, Any], key_id: UUID) -> ResponseReturnValue:
     """Add the candidate that is to replace a live key; the live one works on until the cut-over."""
     candidate = replacement.add_replacement(key_id, data, g.actor)
@@ -145,25 +145,25 @@ def replace(data: Mapping[str, Any], key_id: UUID) -> ResponseReturnValue:
 
 
 @bp.post("/<uuid:key_id>/cut-over")
-@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_CUT_OVER_REFUSED)
+@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_CUT_OVER_DENIED)
 @bp.response(200, KeyShown, headers={"ETag": "ETag"})
-@raises(IllegalMove("The new key is quarantined; only a verified one takes over."))
+@raises(InvalidTransition("The new key is quarantined; only a verified one takes over."))
 def cut_over(key_id: UUID) -> ResponseReturnValue:
     """Put a verified candidate in the place of the live key, which is kept for 24 hours."""
     return _shown(replacement.cut_over(key_id, g.actor), "Cut over")
 
 
 @bp.post("/<uuid:key_id>/roll-back")
-@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_ROLL_BACK_REFUSED)
+@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_ROLL_BACK_DENIED)
 @bp.response(200, KeyShown, headers={"ETag": "ETag"})
-@raises(IllegalMove("There is no key left to go back to."))
+@raises(InvalidTransition("There is no key left to go back to."))
 def roll_back(key_id: UUID) -> ResponseReturnValue:
     """Put back the key that this one has replaced, live or revoked by now; it is answered."""
     return _shown(replacement.roll_back(key_id, g.actor), "Rolled back")
 
 
 @bp.post("/<uuid:key_id>/revoke")
-@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_REVOKE_REFUSED)
+@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_REVOKE_DENIED)
 @bp.response(200, KeyShown, headers={"ETag": "ETag"})
 @raises(GONE)
 def revoke(key_id: UUID) -> ResponseReturnValue:

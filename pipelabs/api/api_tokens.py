@@ -31,7 +31,7 @@ def index(query: Mapping[str, Any]) -> ResponseReturnValue:
 
 
 @bp.post("")
-@needs(Permission.SELF_WRITE, refused=Event.API_TOKEN_CREATE_REFUSED)
+@needs(Permission.SELF_WRITE, refused=Event.API_TOKEN_CREATE_DENIED)
 @bp.arguments(TokenIn)
 @bp.response(201, TokenCreated)
 def create(data: Mapping[str, Any]) -> ResponseReturnValue:

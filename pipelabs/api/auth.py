@@ -24,7 +24,7 @@ THROTTLED = Throttled("Too many attempts to sign in; wait as long as Retry-After
 
 
 @bp.post("/login")
-@public(refused=Event.ADMIN_SIGN_IN_REFUSED)
+@public(refused=Event.ADMIN_SIGN_IN_DENIED)
 @bp.arguments(SignIn)
 @bp.response(200, SignedIn)
 @raises(
@@ -45,7 +45,7 @@ def login(data: dict[str, str]) -> ResponseReturnValue:
 
 
 @bp.post("/refresh")
-@public(refused=Event.ADMIN_SESSION_RENEWAL_REFUSED)
+@public(refused=Event.ADMIN_SESSION_RENEWAL_DENIED)
 @bp.response(200, SignedIn)
 @bp.doc(security=[{"refresh_token": []}])
 @raises(
@@ -80,7 +80,7 @@ def logout_all() -> ResponseReturnValue:
 
 
 @bp.post("/password")
-@needs(Permission.SELF_WRITE, refused=Event.ADMIN_PASSWORD_CHANGE_REFUSED, always=True)
+@needs(Permission.SELF_WRITE, refused=Event.ADMIN_PASSWORD_CHANGE_DENIED, always=True)
 @bp.arguments(PasswordChange)
 @bp.response(200, SignedIn)
 @raises(InvalidInput("This is not your password.", code="wrong_password"), THROTTLED)

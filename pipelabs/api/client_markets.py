@@ -8,7 +8,7 @@ from flask import g, url_for
 from flask.typing import ResponseReturnValue
 
 from pipelabs.audit.events import Event
-from pipelabs.core.errors import Duplicate, IllegalMove, Stale
+from pipelabs.core.errors import Duplicate, InvalidTransition, Stale
 from pipelabs.markets import client_markets, quoting
 from pipelabs.markets.matrix import matrix as matrix_of
 from pipelabs.markets.schemas.client_markets import (
@@ -36,10 +36,10 @@ QUOTED = Duplicate(
     fields={"markets.0.symbol": ["BTC/USDT on okx is quoted already."]},
     existing={"markets.0.symbol": ID},
 )
-OVER = IllegalMove(client_markets.OFFBOARDED)
+OVER = InvalidTransition(client_markets.OFFBOARDED)
 STALE = Stale("It has changed: it is at version 4, not 3.")
 NO_WAY = "BTC/USDT is delisted on okx."
-ILLEGAL = IllegalMove(NO_WAY, fields={"status": [NO_WAY]})
+ILLEGAL = InvalidTransition(NO_WAY, fields={"status": [NO_WAY]})
 """Examples for the document."""
 
 
@@ -54,7 +54,7 @@ def index(query: Mapping[str, Any], client_id: UUID) -> ResponseReturnValue:
 
 
 @bp.post("/clients/<uuid:client_id>/markets")
-@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.CLIENT_MARKET_ADD_REFUSED)
+@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.CLIENT_MARKET_ADD_DENIED)
 @bp.arguments(ClientMarketsIn)
 @idempotent(replayed=Event.CLIENT_MARKET_ADD_REPLAYED)
 @bp.response(201, ClientMarketsAdded)
@@ -75,7 +75,7 @@ def create(data: Mapping[str, Any], client_id: UUID) -> ResponseReturnValue:
 
 
 @bp.patch("/clients/<uuid:client_id>/markets/<uuid:client_market_id>")
-@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.CLIENT_MARKET_UPDATE_REFUSED)
+@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.CLIENT_MARKET_UPDATE_DENIED)
 @bp.arguments(ClientMarketPatch)
 @bp.response(200, ClientMarketShown, headers={"ETag": "ETag"})
 @raises(ILLEGAL, STALE)

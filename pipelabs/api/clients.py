@@ -19,7 +19,7 @@ from pipelabs.clients.schemas import (
     ClientsQuery,
     StatusIn,
 )
-from pipelabs.core.errors import Duplicate, IllegalMove, Stale
+from pipelabs.core.errors import Duplicate, InvalidTransition, Stale
 from pipelabs.models import Permission
 from pipelabs.web.auth import needs
 from pipelabs.web.blueprints import StrictBlueprint
@@ -42,14 +42,14 @@ EMAIL_TAKEN = Duplicate(
     existing={"email": ID},
 )
 STALE = Stale("The client has changed: it is at version 4, not 3.")
-OVER = IllegalMove("An offboarded client stays as it is.")
+OVER = InvalidTransition("An offboarded client stays as it is.")
 NO_WAY = "A client that is offboarded cannot become paused."
-ILLEGAL = IllegalMove(NO_WAY, fields={"status": [NO_WAY]})
+ILLEGAL = InvalidTransition(NO_WAY, fields={"status": [NO_WAY]})
 """Examples for the document."""
 
 
 @bp.post("/quick-client")
-@needs(Permission.CLIENTS_WRITE, refused=Event.CLIENT_CREATE_REFUSED)
+@needs(Permission.CLIENTS_WRITE, refused=Event.CLIENT_CREATE_DENIED)
 @limit_creates
 @bp.arguments(ClientIn)
 @idempotent(replayed=Event.CLIENT_CREATE_REPLAYED)
@@ -97,7 +97,7 @@ def show(client_id: UUID) -> ResponseReturnValue:
 
 
 @bp.patch("/clients/<uuid:client_id>")
-@needs(Permission.CLIENTS_WRITE, refused=Event.CLIENT_UPDATE_REFUSED)
+@needs(Permission.CLIENTS_WRITE, refused=Event.CLIENT_UPDATE_DENIED)
 @bp.arguments(ClientPatch)
 @bp.response(200, ClientShown, headers={"ETag": "ETag"})
 @raises(EMAIL_TAKEN, OVER, STALE)
@@ -112,7 +112,7 @@ def update(data: Mapping[str, Any], client_id: UUID) -> ResponseReturnValue:
 
 
 @bp.post("/clients/<uuid:client_id>/status")
-@needs(Permission.CLIENTS_WRITE, refused=Event.CLIENT_STATUS_CHANGE_REFUSED)
+@needs(Permission.CLIENTS_WRITE, refused=Event.CLIENT_STATUS_CHANGE_DENIED)
 @bp.arguments(StatusIn)
 @idempotent(replayed=Event.CLIENT_STATUS_CHANGE_REPLAYED)
 @bp.response(200, ClientShown, headers={"ETag": "ETag"})

@@ -53,7 +53,7 @@ def show(exchange: str) -> ResponseReturnValue:
 
 
 @bp.patch("/<string:exchange>")
-@needs(Permission.EXCHANGES_WRITE, refused=Event.EXCHANGE_CHANGE_REFUSED)
+@needs(Permission.EXCHANGES_WRITE, refused=Event.EXCHANGE_CHANGE_DENIED)
 @bp.arguments(ExchangePatch)
 @bp.response(200, ExchangeChanged, headers={"ETag": "ETag"})
 @raises(STALE)

@@ -8,7 +8,7 @@ from flask import g, url_for
 from flask.typing import ResponseReturnValue
 
 from pipelabs.audit.events import Event
-from pipelabs.core.errors import Duplicate, IllegalMove, Stale
+from pipelabs.core.errors import Duplicate, InvalidTransition, Stale
 from pipelabs.markets import markets
 from pipelabs.markets.schemas.markets import (
     MarketChanged,
@@ -32,7 +32,7 @@ bp = StrictBlueprint("markets", __name__, url_prefix="/admin/markets")
 TAKEN = Duplicate(markets.TAKEN, fields={"symbol": [markets.TAKEN]}, existing={"symbol": ID})
 STALE = Stale("The market has changed: it is at version 4, not 3.")
 NO_WAY = "A market that is delisted cannot become halted."
-ILLEGAL = IllegalMove(NO_WAY, fields={"status": [NO_WAY]})
+ILLEGAL = InvalidTransition(NO_WAY, fields={"status": [NO_WAY]})
 """Examples for the document."""
 
 
@@ -47,7 +47,7 @@ def index(query: Mapping[str, Any]) -> ResponseReturnValue:
 
 
 @bp.post("")
-@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.MARKET_CREATE_REFUSED)
+@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.MARKET_CREATE_DENIED)
 @bp.arguments(MarketIn)
 @idempotent(replayed=Event.MARKET_CREATE_REPLAYED)
 @bp.response(201, MarketCreated)
@@ -77,7 +77,7 @@ def show(market_id: UUID) -> ResponseReturnValue:
 
 
 @bp.patch("/<uuid:market_id>")
-@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.MARKET_UPDATE_REFUSED)
+@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.MARKET_UPDATE_DENIED)
 @bp.arguments(MarketPatch)
 @bp.response(200, MarketChanged, headers={"ETag": "ETag"})
 @raises(ILLEGAL, STALE)

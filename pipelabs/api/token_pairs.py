@@ -43,7 +43,7 @@ def index(query: Mapping[str, Any]) -> ResponseReturnValue:
 
 
 @bp.post("")
-@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.TOKEN_PAIR_CREATE_REFUSED)
+@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.TOKEN_PAIR_CREATE_DENIED)
 @bp.arguments(TokenPairIn)
 @idempotent(replayed=Event.TOKEN_PAIR_CREATE_REPLAYED)
 @bp.response(201, TokenPairCreated)

@@ -12,7 +12,7 @@ from pipelabs.core.errors import NotFound
 from pipelabs.core.pagination import Page, page_of
 from pipelabs.models import Admin, AuditEvent
 
-LARGEST_ID = 2**63 - 1
+MAX_ID = 2**63 - 1
 NEWEST_FIRST = select(AuditEvent).order_by(AuditEvent.at.desc(), AuditEvent.id.desc())
 EQUAL = ("client_id", "event", "status", "request_id", "address")
 """Filters that are a column's name and ask for its value."""
@@ -38,7 +38,7 @@ def list_events(
 
 def get_event(event_id: int) -> AuditEvent:
     """Return the event, or raise `NotFound`."""
-    if event_id <= LARGEST_ID and (event := db.session.get(AuditEvent, event_id)):
+    if event_id <= MAX_ID and (event := db.session.get(AuditEvent, event_id)):
         return event
     raise NotFound("There is no such event.")
 

@@ -8,7 +8,7 @@ from marshmallow import Schema, fields
 
 from pipelabs.audit.events import Event
 from pipelabs.core.schemas.envelope import EXAMPLE_REQUEST_ID, Success
-from pipelabs.core.schemas.fields import EMAIL, Choice, OpenAPIField, PlainText, When
+from pipelabs.core.schemas.fields import EMAIL, EnumField, OpenAPIField, PlainText, Timestamp
 from pipelabs.core.schemas.pagination import ListQuery, PageOut
 from pipelabs.models import Outcome
 from pipelabs.models.clients import EMAIL_LENGTH
@@ -23,7 +23,7 @@ LINE = (
 SPAN = "A date stands for its whole day; a time without a zone is UTC."
 
 
-class Moment(OpenAPIField, fields.Field[datetime]):
+class DateTimeFilter(OpenAPIField, fields.Field[datetime]):
     """A time, or a date that stands for the beginning of its day, or for its end; UTC."""
 
     openapi_type = "string"
@@ -69,19 +69,21 @@ class ClientID(fields.UUID):
 class AuditQuery(ListQuery):
     """Which events are wanted; they come newest first."""
 
-    since = Moment(metadata={"label": "From", "description": f"No earlier than this. {SPAN}"})
-    until = Moment(
+    since = DateTimeFilter(
+        metadata={"label": "From", "description": f"No earlier than this. {SPAN}"}
+    )
+    until = DateTimeFilter(
         is_end=True, metadata={"label": "To", "description": f"Earlier than this. {SPAN}"}
     )
     admin = PlainText(
-        least=1,
-        most=EMAIL_LENGTH,
+        min=1,
+        max=EMAIL_LENGTH,
         metadata={"label": "Admin", "description": "An admin's e-mail address or id."},
     )
     client_id = ClientID(metadata={"label": "Client"})
-    event = Choice(Event, metadata={"label": "Event"})
-    status = Choice(Outcome, metadata={"label": "Status", "description": "How it ended."})
-    request_id = PlainText(least=1, most=REQUEST_ID_LENGTH, metadata={"label": "Request id"})
+    event = EnumField(Event, metadata={"label": "Event"})
+    status = EnumField(Outcome, metadata={"label": "Status", "description": "How it ended."})
+    request_id = PlainText(min=1, max=REQUEST_ID_LENGTH, metadata={"label": "Request id"})
     address = Address(metadata={"label": "Address", "description": "An IP address."})
 
 
@@ -89,13 +91,13 @@ class AuditEventOut(Schema):
     """One attempt and its outcome."""
 
     id = fields.Integer(metadata={"example": 1})
-    at = When()
+    at = Timestamp()
     instance = fields.String(metadata={"example": "web-1"})
     admin_id = fields.UUID(allow_none=True)
     actor = fields.String(allow_none=True, metadata=EMAIL)
     address = fields.String(allow_none=True, metadata={"example": "192.0.2.7"})
     request_id = fields.String(metadata={"example": EXAMPLE_REQUEST_ID})
-    status = Choice(Outcome)
+    status = EnumField(Outcome)
     event = fields.String(
         metadata={"example": Event.CLIENT_CREATED.value, "description": "There will be more."}
     )

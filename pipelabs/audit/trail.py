@@ -47,7 +47,7 @@ class Attempt:
     facts: Mapping[str, str]
 
     @property
-    def folds(self) -> bool:
+    def is_coalesced(self) -> bool:
         """Return whether a flood of these is counted in place of filling the table."""
         return self.outcome in {Outcome.RATE_LIMITED, Outcome.UNAUTHORIZED}
 
@@ -73,22 +73,22 @@ def record(
     _add(row | {"client_id": client_id, "details": _details(facts or {}, actor)})
 
 
-def replay(attempt: Attempt, actor: Actor, client_id: UUID | None) -> None:
+def record_replay(attempt: Attempt, actor: Actor, client_id: UUID | None) -> None:
     """Write the row and the line of a request that was answered from memory, on its own."""
     with unit_of_work():
         _add_attempt(attempt, actor, client_id)
 
 
-def refuse(refusal: Attempt, actor: Actor) -> None:
+def record_denied(denial: Attempt, actor: Actor) -> None:
     """Write the row and the line of an attempt that was turned away, in a transaction of its own.
 
-    In a flood of a foldable kind, or of any kind by a stranger, the later ones are counted, and
+    In a flood of a foldable kind, or of any kind by a anonymous, the later ones are counted, and
     the caller's next row says how many had none: `folded=N`.
     """
     with unit_of_work():
-        if (refusal.folds or not actor.admin_id) and coalescing.count(actor.caller):
+        if (denial.is_coalesced or not actor.admin_id) and coalescing.count(actor.caller):
             return
-        _add_attempt(refusal, actor, None)
+        _add_attempt(denial, actor, None)
 
 
 def mac(row: Mapping[str, Any], secret: bytes) -> bytes:
@@ -143,7 +143,7 @@ def _details(facts: Mapping[str, str], actor: Actor) -> dict[str, str]:
     details = {key: _storable(value) for key, value in facts.items()}
     if actor.token:
         details["token"] = actor.token
-    if (actor.has_folded or not actor.admin_id) and (folded := coalescing.take(actor.caller)):
+    if (actor.has_coalesced or not actor.admin_id) and (folded := coalescing.drain(actor.caller)):
         details["folded"] = str(folded)
     return details
 

@@ -12,7 +12,7 @@ from pipelabs.accounts import admins
 from pipelabs.cli.actors import at_the_terminal, in_a_sentence
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import unit_of_work
-from pipelabs.core.schemas.characters import refuse_characters
+from pipelabs.core.schemas.characters import reject_characters
 from pipelabs.core.schemas.fields import EmailAddress
 from pipelabs.demo import DemoAdmin, DemoClient, DemoMarkets
 from pipelabs.exchanges import service as exchanges
@@ -143,5 +143,5 @@ def _password(*, from_stdin: bool) -> str:
     else:
         typed = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     # What the sign-in would not take must not be set either.
-    refuse_characters(typed)
+    reject_characters(typed)
     return str(typed)

@@ -6,17 +6,17 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, post_load
 
 from pipelabs.clients import wallets
-from pipelabs.core.schemas.characters import refuse_characters
+from pipelabs.core.schemas.characters import reject_characters
 from pipelabs.core.schemas.envelope import Success
 from pipelabs.core.schemas.fields import (
     EMAIL,
     Body,
-    Choice,
     EmailAddress,
+    EnumField,
     Input,
     OpenAPIField,
     PlainText,
-    When,
+    Timestamp,
 )
 from pipelabs.core.schemas.pagination import ListQuery, PageOut, SearchText
 from pipelabs.models.clients import NAME_LENGTH, NOTES_LENGTH, Chain, ClientSort, Status, Tier
@@ -41,7 +41,7 @@ class WalletAddress(OpenAPIField, fields.Field[wallets.Wallet]):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> wallets.Wallet:
         if not isinstance(value, str):
             raise self.make_error("invalid")
-        refuse_characters(value)
+        reject_characters(value)
         try:
             return wallets.recognise(value)
         except wallets.WalletError as error:
@@ -51,27 +51,27 @@ class WalletAddress(OpenAPIField, fields.Field[wallets.Wallet]):
 class ClientIn(Input):
     """What an admin sends to create a client."""
 
-    name = PlainText(required=True, least=1, most=NAME_LENGTH, metadata=NAME)
+    name = PlainText(required=True, min=1, max=NAME_LENGTH, metadata=NAME)
     wallet_address = WalletAddress(required=True, metadata=WALLET)
     email = EmailAddress(load_default=None, metadata=EMAIL)
-    tier = Choice(Tier, load_default=Tier.STANDARD, metadata=TIER)
-    notes = PlainText(load_default="", most=NOTES_LENGTH, lines=True, metadata=NOTES)
+    tier = EnumField(Tier, load_default=Tier.STANDARD, metadata=TIER)
+    notes = PlainText(load_default="", max=NOTES_LENGTH, lines=True, metadata=NOTES)
 
 
 class ClientEdit(Input):
     """All that a form sends to change a client, and the version that it was filled from."""
 
-    name = PlainText(required=True, least=1, most=NAME_LENGTH, metadata=NAME)
+    name = PlainText(required=True, min=1, max=NAME_LENGTH, metadata=NAME)
     email = EmailAddress(load_default=None, metadata=EMAIL)
-    tier = Choice(Tier, required=True, metadata=TIER)
-    notes = PlainText(load_default="", most=NOTES_LENGTH, lines=True, metadata=NOTES)
+    tier = EnumField(Tier, required=True, metadata=TIER)
+    notes = PlainText(load_default="", max=NOTES_LENGTH, lines=True, metadata=NOTES)
     version = fields.Integer(required=True)
 
 
 class StatusMove(Input):
     """What a form sends to move a client, and the version that it was drawn from."""
 
-    status = Choice(Status, required=True)
+    status = EnumField(Status, required=True)
     version = fields.Integer(required=True)
 
 
@@ -81,10 +81,10 @@ class ClientPatch(Body):
     A wallet never changes: the audit trail names a client by it.
     """
 
-    name = PlainText(least=1, most=NAME_LENGTH, metadata=NAME)
+    name = PlainText(min=1, max=NAME_LENGTH, metadata=NAME)
     email = EmailAddress(allow_none=True, metadata=EMAIL)
-    tier = Choice(Tier, metadata=TIER)
-    notes = PlainText(allow_none=True, most=NOTES_LENGTH, lines=True, metadata=NOTES)
+    tier = EnumField(Tier, metadata=TIER)
+    notes = PlainText(allow_none=True, max=NOTES_LENGTH, lines=True, metadata=NOTES)
 
     @post_load
     def empty_notes(self, data: Mapping[str, Any], **_: object) -> dict[str, Any]:
@@ -95,7 +95,7 @@ class ClientPatch(Body):
 class StatusIn(Input):
     """Where an admin moves a client."""
 
-    status = Choice(Status, required=True, metadata={"label": "Status", "example": "paused"})
+    status = EnumField(Status, required=True, metadata={"label": "Status", "example": "paused"})
 
 
 class ClientsQuery(ListQuery):
@@ -105,10 +105,10 @@ class ClientsQuery(ListQuery):
         load_default="",
         metadata={"description": "A part of the name, the wallet or the e-mail address."},
     )
-    tier = Choice(Tier)
-    status = Choice(Status)
-    chain = Choice(Chain)
-    sort = Choice(
+    tier = EnumField(Tier)
+    status = EnumField(Status)
+    chain = EnumField(Chain)
+    sort = EnumField(
         ClientSort,
         load_default=ClientSort.CREATED_AT_DOWN,
         metadata={"description": "A minus is descending."},
@@ -122,15 +122,15 @@ class ClientSummary(Schema):
     name = fields.String(metadata=NAME)
     wallet_address = fields.String(metadata=WALLET)
     email = fields.String(allow_none=True, metadata=EMAIL)
-    tier = Choice(Tier, metadata=TIER)
-    status = Choice(Status)
-    created_at = When()
+    tier = EnumField(Tier, metadata=TIER)
+    status = EnumField(Status)
+    created_at = Timestamp()
 
 
 class ClientOut(ClientSummary):
     """A client with all that is known of it."""
 
-    chain = Choice(Chain)
+    chain = EnumField(Chain)
     notes = fields.String(metadata=NOTES)
     settings = fields.Dict(
         attribute="shown_settings",
@@ -140,7 +140,7 @@ class ClientOut(ClientSummary):
         },
     )
     version = fields.Integer(metadata={"example": 1})
-    updated_at = When()
+    updated_at = Timestamp()
 
 
 class CreationMetadata(Schema):

@@ -12,8 +12,8 @@ from pipelabs.audit import trail
 from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import db, run
-from pipelabs.core.errors import Duplicate, IllegalMove, NotFound
-from pipelabs.core.optimistic_lock import refuse_stale
+from pipelabs.core.errors import Duplicate, InvalidTransition, NotFound
+from pipelabs.core.optimistic_lock import reject_stale
 from pipelabs.models import Client, ClientMarket, QuotingStatus, Status, now
 
 TAKEN = {
@@ -76,11 +76,12 @@ def update_client(
     """Change the fields in `data` and record what each was and is; nothing new leaves no trace.
 
     `data` is what `ClientPatch` loads. Raise `Stale` if `version` is not the stored one,
-    `IllegalMove` for an offboarded client, and `Duplicate` for another client's e-mail address.
+    `InvalidTransition` for an offboarded client, and `Duplicate` for another client's e-mail
+    address.
     """
     stored = _locked(client_id, version)
     if stored.status is Status.OFFBOARDED:
-        raise IllegalMove("An offboarded client stays as it is.")
+        raise InvalidTransition("An offboarded client stays as it is.")
     changed = {name: value for name, value in data.items() if getattr(stored, name) != value}
     if not changed:
         return stored
@@ -98,13 +99,13 @@ def change_status(
     """Move the client to another status and record who did it.
 
     Who is offboarded is quoted nowhere any more. Raise `Stale` if `version` is not the stored one,
-    and `IllegalMove` if it may not go there.
+    and `InvalidTransition` if it may not go there.
     """
     stored = _locked(client_id, version)
     facts = {"from": stored.status.value, "to": status.value}
     if status not in MOVES[stored.status]:
         sentence = f"A client that is {stored.status} cannot become {status}."
-        raise IllegalMove(sentence, fields={"status": [sentence]}, facts=facts)
+        raise InvalidTransition(sentence, fields={"status": [sentence]}, facts=facts)
     _store(stored, {"status": status})
     if status is Status.OFFBOARDED and (paused := _pause_markets(client_id)):
         facts["paused_markets"] = str(paused)
@@ -117,7 +118,7 @@ def _locked(client_id: UUID, version: int | None) -> Client:
     stored = db.session.get(Client, client_id, with_for_update=True, populate_existing=True)
     if not stored:
         raise NotFound("There is no such client.")
-    refuse_stale("The client", stored.version, version)
+    reject_stale("The client", stored.version, version)
     return stored
 
 

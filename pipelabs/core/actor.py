@@ -23,8 +23,8 @@ class Actor:
     permissions: frozenset[Permission] = frozenset()
     token: str | None = None
     must_change_password: bool = False
-    is_unseen: bool = False
-    has_folded: bool = False
+    needs_last_seen_update: bool = False
+    has_coalesced: bool = False
     started: float = field(default_factory=perf_counter)
 
     @property

@@ -46,15 +46,15 @@ class CanWithdraw(InvalidInput):
     code = "withdrawal_allowed"
 
     def __init__(
-        self, message: str, *, fields: Fields, rights: Mapping[str, Mapping[str, str | None]]
+        self, message: str, *, fields: Fields, permissions: Mapping[str, Mapping[str, str | None]]
     ) -> None:
-        """`rights` is all that the exchange said: right → verdict and evidence."""
+        """`permissions` is all that the exchange said: right → verdict and evidence."""
         super().__init__(message, fields=fields, facts={"withdraw": "yes"})
-        self.rights = {right: dict(found) for right, found in rights.items()}
+        self.permissions = {name: dict(found) for name, found in permissions.items()}
 
     def body(self) -> dict[str, object]:
         """Return the `error` member, with what the key may do."""
-        return super().body() | {"rights": self.rights}
+        return super().body() | {"permissions": self.permissions}
 
 
 class Unauthenticated(PipeLabsError):
@@ -97,11 +97,11 @@ class Duplicate(PipeLabsError):
         return super().body() | {"existing": self.existing}
 
 
-class IllegalMove(PipeLabsError):
+class InvalidTransition(PipeLabsError):
     """The thing cannot get from where it stands to where it is sent."""
 
     status = 409
-    code = "illegal_move"
+    code = "invalid_transition"
 
 
 class Stale(PipeLabsError):

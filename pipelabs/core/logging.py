@@ -24,7 +24,7 @@ TOLD_BY_POSTGRESQL = re.compile(
 """What it adds to an error: the failing row, or the statement with its values."""
 
 
-class Discreet(logging.Formatter):
+class RedactingFormatter(logging.Formatter):
     """Leaves the values that PostgreSQL quotes out of tracebacks."""
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's own name
@@ -32,7 +32,7 @@ class Discreet(logging.Formatter):
         return TOLD_BY_POSTGRESQL.sub(r"\1: (left out)\n", super().formatException(ei))
 
 
-class DiscreetJson(Discreet, JsonFormatter):
+class RedactingJsonFormatter(RedactingFormatter, JsonFormatter):
     """JSON lines with the same discretion."""
 
 
@@ -61,11 +61,11 @@ def _settings(style: str, level: str) -> dict[str, Any]:
         "filters": {"request": {"()": RequestFilter}},
         "formatters": {
             "json": {
-                "()": DiscreetJson,
+                "()": RedactingJsonFormatter,
                 "format": "%(asctime)s %(levelname)s %(name)s %(message)s %(request_id)s",
             },
             "text": {
-                "()": Discreet,
+                "()": RedactingFormatter,
                 "format": "%(levelname)-7s %(name)s [%(request_id)s] %(message)s",
             },
         },

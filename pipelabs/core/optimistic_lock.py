@@ -3,7 +3,7 @@
 from pipelabs.core.errors import Stale
 
 
-def refuse_stale(what: str, stored: int, seen: int | None) -> None:
+def reject_stale(what: str, stored: int, seen: int | None) -> None:
     """Raise `Stale` if the caller has seen another version than the stored one; None asks nothing.
 
     To be asked of a row that is locked, by which the sentence calls it: "The client".

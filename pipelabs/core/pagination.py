@@ -12,7 +12,7 @@ from pipelabs.core.db import db
 from pipelabs.core.errors import InvalidInput
 
 T = TypeVar("T")
-MOST_COUNTED = 10_000
+MAX_COUNTED = 10_000
 """A longer list is told as "more than"; counting all of it takes as long as it is long."""
 PAGE_SIZES = (25, 50, 100)
 
@@ -31,7 +31,7 @@ class Page(Generic[T]):
 def page_of(wanted: Select[T], size: int, cursor: str | None = None) -> Page[T]:
     """Return one page of the query, whose order must end in a unique column.
 
-    `total` is exact up to `MOST_COUNTED`; above, it is that figure and `is_capped` says so. Raise
+    `total` is exact up to `MAX_COUNTED`; above, it is that figure and `is_capped` says so. Raise
     `InvalidInput` for a cursor that is none of this list's.
     """
     try:
@@ -45,13 +45,13 @@ def page_of(wanted: Select[T], size: int, cursor: str | None = None) -> Page[T]:
         rows=rows,
         next=ends.bookmark_next if ends.has_next else None,
         previous=ends.bookmark_previous if ends.has_previous else None,
-        total=min(total, MOST_COUNTED),
-        is_capped=total > MOST_COUNTED,
+        total=min(total, MAX_COUNTED),
+        is_capped=total > MAX_COUNTED,
     )
 
 
 def _count(wanted: Select[T]) -> int:
     """Return how long the list is, or one more than is told; a list of one page needs no count."""
-    some = wanted.order_by(None).limit(MOST_COUNTED + 1)
+    some = wanted.order_by(None).limit(MAX_COUNTED + 1)
     some = some.with_only_columns(literal(1), maintain_column_froms=True)
     return db.session.scalar(select(func.count()).select_from(some.subquery())) or 0

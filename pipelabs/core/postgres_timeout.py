@@ -6,11 +6,11 @@ import time
 import psycopg2
 from psycopg2.extensions import POLL_OK, POLL_READ, connection, set_wait_callback
 
-LONGEST_S = 6.0
+TIMEOUT_S = 6.0
 """Above `statement_timeout` (5 s): only a server that cannot keep its own time-outs gets here."""
 
 
-def keep(longest_s: float = LONGEST_S) -> None:
+def keep(longest_s: float = TIMEOUT_S) -> None:
     """Let every wait of this process for PostgreSQL end in `OperationalError` after so long.
 
     A frozen server, or a network that swallows packets, still acknowledges on the kernel's level,

@@ -48,7 +48,7 @@ VENUES = """
 binance okx bybit gate kucoin bitget mexc htx kraken coinbase bitfinex bitstamp cryptocom bingx
 lbank whitebit xt poloniex phemex upbit gemini digifinex bitvavo bitrue hashkey
 """
-MOST_VENUES, MAJORS, OTHERS, CLIENTS = 25, 12, 28, 41
+MAX_VENUES, MAJORS, OTHERS, CLIENTS = 25, 12, 28, 41
 TICKS = {"USDT": "0.0001", "USDC": "0.0001", "BTC": "0.00000001", "EUR": "0.001"}
 NOTIONALS = {"USDT": "5", "USDC": "5", "BTC": "0.0001", "EUR": "10"}
 SPREADS = ("12.5", "20", "25", "40", "60", "80")
@@ -85,7 +85,7 @@ def demo_venues() -> list[Exchange]:
     """Return 25 exchanges, of those that are enabled the best known."""
     enabled = enabled_slugs()
     known = [slug for slug in VENUES.split() if slug in enabled]
-    slugs = [*known, *(slug for slug in enabled if slug not in known)][:MOST_VENUES]
+    slugs = [*known, *(slug for slug in enabled if slug not in known)][:MAX_VENUES]
     rows = db.session.scalars(select(Exchange).where(Exchange.slug.in_(slugs)))
     by_slug = {row.slug: row for row in rows}
     return [by_slug[slug] for slug in slugs]

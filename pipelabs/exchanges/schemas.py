@@ -8,9 +8,17 @@ from marshmallow import Schema, ValidationError, fields, post_load, validates_sc
 
 from pipelabs.core.schemas.decimals import Amount, plain
 from pipelabs.core.schemas.envelope import Success
-from pipelabs.core.schemas.fields import Body, Choice, Input, OpenAPIField, PlainText, Switch, When
+from pipelabs.core.schemas.fields import (
+    Body,
+    EnumField,
+    Input,
+    OpenAPIField,
+    PlainText,
+    StrictBoolean,
+    Timestamp,
+)
 from pipelabs.core.schemas.numbers import WholeNumber
-from pipelabs.core.schemas.pagination import ListQuery, PageOut, SearchText, TrueOrFalse
+from pipelabs.core.schemas.pagination import BooleanFilter, ListQuery, PageOut, SearchText
 from pipelabs.exchanges import registry
 from pipelabs.models.exchanges import Kind, SymbolStyle
 
@@ -18,7 +26,7 @@ EXCHANGE = {"label": "Exchange", "example": "okx"}
 SLUG = {"example": "okx", "description": "The id: lower case, and for ever."}
 WHOLE = Decimal(10_000)
 """All of a price, in hundredths of a percent."""
-MOST_REQUESTS = 100_000
+MAX_REQUESTS = 100_000
 MAKER_FEE = {
     "label": "Maker fee, bps",
     "description": "What an order that waits in the book pays, in hundredths of a percent; less"
@@ -90,10 +98,10 @@ class ExchangeConfig(Input):
     What is left out or null is unset.
     """
 
-    maker_fee_bps = Amount(least=-WHOLE, most=WHOLE, metadata=MAKER_FEE)
-    taker_fee_bps = Amount(most=WHOLE, metadata=TAKER_FEE)
+    maker_fee_bps = Amount(min=-WHOLE, max=WHOLE, metadata=MAKER_FEE)
+    taker_fee_bps = Amount(max=WHOLE, metadata=TAKER_FEE)
     min_notional = Amount(metadata=MIN_NOTIONAL)
-    requests_per_minute = WholeNumber(least=1, most=MOST_REQUESTS, metadata=REQUESTS)
+    requests_per_minute = WholeNumber(min=1, max=MAX_REQUESTS, metadata=REQUESTS)
 
     @post_load
     def as_stored(self, data: Mapping[str, Any], **_: object) -> dict[str, Any]:
@@ -107,11 +115,11 @@ class ExchangeConfig(Input):
 class ExchangeEdit(ExchangeConfig):
     """All that a form sends to configure an exchange, and the version that it was filled from."""
 
-    requests_per_minute = WholeNumber(least=1, most=MOST_REQUESTS, is_typed=True, metadata=REQUESTS)
+    requests_per_minute = WholeNumber(min=1, max=MAX_REQUESTS, is_typed=True, metadata=REQUESTS)
     version = fields.Integer(required=True)
 
 
-class StandingMove(Input):
+class StatusChange(Input):
     """What a page that asks for a confirmation sends: the version that it was drawn from."""
 
     version = fields.Integer(required=True)
@@ -120,7 +128,7 @@ class StandingMove(Input):
 class ExchangePatch(Body):
     """What an owner may change of an exchange; at least one of it."""
 
-    is_enabled = Switch(metadata={"example": True})
+    is_enabled = StrictBoolean(metadata={"example": True})
     config = Part(
         ExchangeConfig,
         metadata={"description": "Replaces all of what is set; what is left out is unset."},
@@ -139,8 +147,8 @@ class ExchangesQuery(ListQuery):
     q = SearchText(
         load_default="", metadata={"description": "A part of the name, the slug or an alias."}
     )
-    kind = Choice(Kind)
-    is_enabled = TrueOrFalse()
+    kind = EnumField(Kind)
+    is_enabled = BooleanFilter()
 
 
 class ConfigOut(Schema):
@@ -157,10 +165,10 @@ class ExchangeOut(Schema):
 
     slug = fields.String(metadata=SLUG)
     name = fields.String(metadata={"example": "OKX"})
-    kind = Choice(Kind, metadata={"description": "What is traded there.", "example": "both"})
+    kind = EnumField(Kind, metadata={"description": "What is traded there.", "example": "both"})
     website = fields.String(metadata={"example": "https://www.okx.com"})
     docs_url = fields.String(metadata={"example": "https://www.okx.com/docs-v5/en"})
-    symbol_style = Choice(
+    symbol_style = EnumField(
         SymbolStyle,
         metadata={
             "description": "How it writes BTC/USDT: `joined` is BTCUSDT, `dash` BTC-USDT, `own`"
@@ -192,8 +200,8 @@ class ExchangeOut(Schema):
     )
     config = fields.Nested(ConfigOut)
     version = fields.Integer(metadata={"example": 1})
-    created_at = When()
-    updated_at = When()
+    created_at = Timestamp()
+    updated_at = Timestamp()
 
 
 class CountsOut(Schema):

@@ -11,7 +11,7 @@ from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import db
 from pipelabs.core.errors import InvalidInput, NotFound
-from pipelabs.core.optimistic_lock import refuse_stale
+from pipelabs.core.optimistic_lock import reject_stale
 from pipelabs.exchanges import registry
 from pipelabs.exchanges.registry import KnownExchange
 from pipelabs.models import Exchange, now
@@ -125,7 +125,7 @@ def _locked(name: str, version: int | None) -> Exchange:
     """Return the exchange, read anew and locked, so of two changes the second sees both."""
     if not (stored := _find(name, is_locked=True)):
         raise NotFound(NONE)
-    refuse_stale("The exchange", stored.version, version)
+    reject_stale("The exchange", stored.version, version)
     return stored
 
 

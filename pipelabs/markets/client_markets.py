@@ -12,8 +12,8 @@ from pipelabs.audit.events import Event
 from pipelabs.clients.service import get_client
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import db
-from pipelabs.core.errors import IllegalMove, NotFound
-from pipelabs.core.optimistic_lock import refuse_stale
+from pipelabs.core.errors import InvalidTransition, NotFound
+from pipelabs.core.optimistic_lock import reject_stale
 from pipelabs.core.pagination import Page, page_of
 from pipelabs.markets.markets import told
 from pipelabs.markets.token_pairs import TEXT
@@ -101,14 +101,15 @@ def update_client_market(
     """Change the fields in `data` and record what each was and is; nothing new leaves no trace.
 
     `data` is what `ClientMarketPatch` loads. Raise `Stale` if `version` is not the stored one, and
-    `IllegalMove` for an offboarded client or a status that only a delisting or a listing gives.
+    `InvalidTransition` for an offboarded client or a status that only a delisting or a listing
+    gives.
     """
     stored = _locked(get_client_market(client_id, client_market_id), version)
     changed = {name: value for name, value in data.items() if getattr(stored, name) != value}
     if not changed:
         return stored
     if "status" in changed:
-        _refuse_move(stored, changed["status"])
+        _reject_move(stored, changed["status"])
     where = {"markets": f"{stored.symbol} on {stored.exchange}"}
     facts = where | {"client_market": str(stored.id), "changed": ",".join(changed)}
     for name, value in changed.items():
@@ -131,12 +132,12 @@ def _locked(found: ClientMarket, version: int | None) -> ClientMarket:
     stored: ClientMarket
     client, _, stored = (db.session.scalars(one, execution_options=anew).one() for one in locks)
     if client.status is Status.OFFBOARDED:
-        raise IllegalMove(OFFBOARDED)
-    refuse_stale("It", stored.version, version)
+        raise InvalidTransition(OFFBOARDED)
+    reject_stale("It", stored.version, version)
     return stored
 
 
-def _refuse_move(stored: ClientMarket, status: QuotingStatus) -> None:
+def _reject_move(stored: ClientMarket, status: QuotingStatus) -> None:
     sentence = ""
     if stored.market_status is MarketStatus.DELISTED:
         sentence = f"{stored.symbol} is delisted on {stored.exchange}."
@@ -144,7 +145,7 @@ def _refuse_move(stored: ClientMarket, status: QuotingStatus) -> None:
         sentence = BY_DELISTING
     if sentence:
         facts = {"from": stored.status.value, "to": status.value}
-        raise IllegalMove(sentence, fields={"status": [sentence]}, facts=facts)
+        raise InvalidTransition(sentence, fields={"status": [sentence]}, facts=facts)
 
 
 def _objects() -> Select[ClientMarket]:

@@ -17,7 +17,7 @@ from pipelabs.markets.legacy_settings import LEFT, TOLD, Entry, Unreadable, entr
 from pipelabs.markets.quoting import Item, facts_of, find_places, insert_client_markets
 from pipelabs.models import Client, Status, now
 
-LONGEST_TOLD = 120
+MAX_SHOWN_LENGTH = 120
 
 
 class Problem(NamedTuple):
@@ -64,7 +64,7 @@ def lift(client_id: UUID, exchange: str | None, actor: Actor) -> Lifted:
     if settings != client.settings:
         client.settings, client.version, client.updated_at = settings, client.version + 1, now()
         facts = facts_of(added) | {"left": str(len(left))}
-        trail.record(Event.CLIENT_MARKET_LIFTED, actor, client_id=client_id, facts=facts)
+        trail.record(Event.CLIENT_MARKET_IMPORTED, actor, client_id=client_id, facts=facts)
     return Lifted(len(added), held, problems)
 
 
@@ -90,4 +90,4 @@ def _store(
 def _keep(entry: Entry, reason: str, left: list[Entry], problems: list[Problem]) -> None:
     left.append(entry)
     text = json.dumps(entry.alone, ensure_ascii=False)
-    problems.append(Problem(text[:LONGEST_TOLD], reason))
+    problems.append(Problem(text[:MAX_SHOWN_LENGTH], reason))

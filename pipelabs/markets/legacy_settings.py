@@ -16,7 +16,7 @@ SYMBOL, BASE, QUOTE = ("symbol", "pair"), ("base", "base_asset"), ("quote", "quo
 SPREAD = ("spread_target_bps", "spread_bps", "spread")
 VOLUME = ("daily_volume_target", "daily_volume", "volume")
 SPELLED = re.compile(r"[A-Za-z0-9/_:.-]{1,64}", re.ASCII)
-LEAST, MOST, WIDEST_BPS = Decimal("1e-18"), Decimal("1e20"), Decimal(10_000)
+LEAST, MOST, MAX_SPREAD_BPS = Decimal("1e-18"), Decimal("1e20"), Decimal(10_000)
 
 
 class Unreadable(ValueError):
@@ -83,7 +83,7 @@ def read(entry: Entry, exchange: str | None) -> dict[str, Any]:
         "exchange": known.slug,
         "exchange_symbol": spelled,
         "bot": Bot.MARKET_MAKER,
-        "spread_target_bps": _amount(told, SPREAD, least=LEAST, most=WIDEST_BPS),
+        "spread_target_bps": _amount(told, SPREAD, min=LEAST, max=MAX_SPREAD_BPS),
         "daily_volume_target": _amount(told, VOLUME),
     }
 
@@ -100,8 +100,8 @@ def _amount(
     told: Mapping[str, Any],
     names: tuple[str, ...],
     *,
-    least: Decimal = Decimal(0),
-    most: Decimal = MOST,
+    min: Decimal = Decimal(0),  # noqa: A002 - as marshmallow names them
+    max: Decimal = MOST,  # noqa: A002 - as above
 ) -> Decimal | None:
     """Return the first of these that is told; a number in JSON is read as it is written."""
     found = _first(told, names)
@@ -111,7 +111,7 @@ def _amount(
         amount = Decimal(str(found))
     except InvalidOperation:
         amount = Decimal("NaN")
-    if not amount.is_finite() or not least <= amount <= most or amount >= MOST:
+    if not amount.is_finite() or not min <= amount <= max or amount >= MOST:
         raise Unreadable(f"Its {names[-1]} is no amount that can be stored.")
     if amount != round(amount, 18):
         raise Unreadable(f"Its {names[-1]} has more than 18 decimals.")

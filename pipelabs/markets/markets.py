@@ -15,8 +15,8 @@ from pipelabs.core.actor import Actor
 from pipelabs.core.bulk import arrays, sent
 from pipelabs.core.db import db, run
 from pipelabs.core.decimals import plain
-from pipelabs.core.errors import Duplicate, IllegalMove, InvalidInput, NotFound
-from pipelabs.core.optimistic_lock import refuse_stale
+from pipelabs.core.errors import Duplicate, InvalidInput, InvalidTransition, NotFound
+from pipelabs.core.optimistic_lock import reject_stale
 from pipelabs.core.pagination import Page, page_of
 from pipelabs.exchanges.service import get_enabled
 from pipelabs.markets.symbols import exchange_symbol
@@ -154,8 +154,8 @@ def update_market(
     """Change the fields in `data` and record what each was and is; nothing new leaves no trace.
 
     `data` is what `MarketPatch` loads. A delisting marks every client's market there, in the same
-    transaction. Raise `Stale` if `version` is not the stored one, and `IllegalMove` if its status
-    may not become that.
+    transaction. Raise `Stale` if `version` is not the stored one, and `InvalidTransition` if its
+    status may not become that.
     """
     stored = _locked(market_id, version)
     changed = {name: value for name, value in data.items() if getattr(stored, name) != value}
@@ -165,7 +165,7 @@ def update_market(
     for name, value in changed.items():
         facts |= {f"from_{name}": told(getattr(stored, name)), f"to_{name}": told(value)}
     if status := changed.get("status"):
-        _refuse_move(stored.status, status)
+        _reject_move(stored.status, status)
     for name, value in changed.items():
         setattr(stored, name, value)
     stored.version, stored.updated_at = stored.version + 1, now()
@@ -195,15 +195,15 @@ def _locked(market_id: UUID, version: int | None) -> Market:
     stored = db.session.scalar(wanted, execution_options=options)
     if not stored:
         raise NotFound("There is no such market.")
-    refuse_stale("The market", stored.version, version)
+    reject_stale("The market", stored.version, version)
     return stored
 
 
-def _refuse_move(here: MarketStatus, there: MarketStatus) -> None:
+def _reject_move(here: MarketStatus, there: MarketStatus) -> None:
     if there not in MOVES[here]:
         sentence = f"A market that is {here} cannot become {there}."
         facts = {"from": here.value, "to": there.value}
-        raise IllegalMove(sentence, fields={"status": [sentence]}, facts=facts)
+        raise InvalidTransition(sentence, fields={"status": [sentence]}, facts=facts)
 
 
 def _delist(market: Market, actor: Actor) -> Sequence[Row[UUID, str]]:

@@ -36,11 +36,11 @@ class Matrix:
     page: Page[Client]
     exchanges: list[str]
     rows: list[Line]
-    most: int
+    max: int
 
     def heat(self, count: int) -> int:
         """Return how large a count is beside the largest on the page, 0 to 5."""
-        return ceil(count / self.most * HEATS)
+        return ceil(count / self.max * HEATS)
 
 
 @dataclass(frozen=True, slots=True)

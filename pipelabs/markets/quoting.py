@@ -14,7 +14,7 @@ from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
 from pipelabs.core.bulk import arrays, sent
 from pipelabs.core.db import db, run
-from pipelabs.core.errors import Duplicate, IllegalMove, InvalidInput, NotFound
+from pipelabs.core.errors import Duplicate, InvalidInput, InvalidTransition, NotFound
 from pipelabs.exchanges.service import NONE
 from pipelabs.markets.client_markets import OFFBOARDED, QUOTED
 from pipelabs.markets.markets import UNTOLD, Wanted, ensure_markets
@@ -35,7 +35,7 @@ from pipelabs.models import (
 Item = Mapping[str, Any]
 """What `ClientMarketItem` loads."""
 Fields = dict[str, list[str]]
-MOST_TOLD = 8
+MAX_LISTED = 8
 TABLE = cast(Table, ClientMarket.__table__)
 OWN = ("bot", "spread_target_bps", "daily_volume_target")
 SENT = sent("wanted", {"place": Integer(), **dict.fromkeys((*ASSETS, "exchange"), Text())})
@@ -103,9 +103,9 @@ def add_client_markets(
 ) -> list[Row[*tuple[Any, ...]]]:
     """Have the client quoted in all of these markets, and record who did it; or in none.
 
-    Pairs and markets that are not there are made on the way. Raise `NotFound`, `IllegalMove` for an
-    offboarded client, `Duplicate` if the client is quoted in some already, and `InvalidInput` for
-    anything else; each names every wrong item at once, as `markets.3.symbol`.
+    Pairs and markets that are not there are made on the way. Raise `NotFound`, `InvalidTransition`
+    for an offboarded client, `Duplicate` if the client is quoted in some already, and
+    `InvalidInput` for anything else; each names every wrong item at once, as `markets.3.symbol`.
     """
     _lock_client(client_id)
     places = find_places(client_id, items, actor)
@@ -129,7 +129,7 @@ def find_places(client_id: UUID, items: Sequence[Item], actor: Actor) -> Places:
     )
     values = arrays(("place", *ASSETS, "exchange"), rows) | {"client_id": client_id}
     found = {row.place: row for row in run(FOUND, values)}
-    return Places(found, wrong, _refuse_found(items, found, wrong))
+    return Places(found, wrong, _reject_found(items, found, wrong))
 
 
 def insert_client_markets(
@@ -148,8 +148,8 @@ def insert_client_markets(
 
 def facts_of(items: Sequence[Item]) -> dict[str, str]:
     """Return what the audit trail tells of them: how many, where, and the first few."""
-    first = ", ".join(f"{one['symbol'].text} on {one['exchange']}" for one in items[:MOST_TOLD])
-    more = f" and {len(items) - MOST_TOLD} more" if len(items) > MOST_TOLD else ""
+    first = ", ".join(f"{one['symbol'].text} on {one['exchange']}" for one in items[:MAX_LISTED])
+    more = f" and {len(items) - MAX_LISTED} more" if len(items) > MAX_LISTED else ""
     exchanges = Counter(one["exchange"] for one in items)
     told = ", ".join(f"{slug}: {count}" for slug, count in sorted(exchanges.items()))
     every = ", ".join(f"{one['symbol'].text} on {one['exchange']}" for one in items)
@@ -172,7 +172,7 @@ def _lock_client(client_id: UUID) -> None:
     if not status:
         raise NotFound("There is no such client.")
     if status is Status.OFFBOARDED:
-        raise IllegalMove(OFFBOARDED)
+        raise InvalidTransition(OFFBOARDED)
 
 
 def _wanted(items: Sequence[Item]) -> tuple[Fields, dict[int, Wanted]]:
@@ -202,7 +202,7 @@ def _wanted(items: Sequence[Item]) -> tuple[Fields, dict[int, Wanted]]:
     return wrong, wanted
 
 
-def _refuse_found(
+def _reject_found(
     items: Sequence[Item], found: Mapping[int, Row[*tuple[Any, ...]]], wrong: Fields
 ) -> dict[str, str]:
     """Add what is wrong with the markets to `wrong`; return field → id of what is there already."""

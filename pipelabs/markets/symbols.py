@@ -33,7 +33,7 @@ def parse(text: str) -> Symbol:
     Raise `SymbolError` for what is none, dated futures and options among them.
     """
     text = text.strip(" ")
-    _refuse_characters(text)
+    _reject_characters(text)
     text = text.upper()
     if DATED.search(text):
         raise SymbolError("Futures and options with a date are not quoted here.")
@@ -42,7 +42,7 @@ def parse(text: str) -> Symbol:
     base, quote, settle = found.groups()
     for name, asset in (("base", base), ("quote", quote), ("settle", settle)):
         if asset is not None:
-            _refuse_asset(name, asset)
+            _reject_asset(name, asset)
     if base == quote:
         raise SymbolError(f"Base and quote are both {base}.")
     return Symbol(base, quote, settle)
@@ -59,7 +59,7 @@ def exchange_symbol(symbol: Symbol, style: SymbolStyle) -> str | None:
     return SPELLINGS[style].format(*assets, *map(str.lower, assets))
 
 
-def _refuse_characters(text: str) -> None:
+def _reject_characters(text: str) -> None:
     for place, character in enumerate(text):
         if not character.isascii():
             name = unicodedata.name(character, "a character without a name")
@@ -81,7 +81,7 @@ def _shape(text: str) -> str:
     return "Write a pair as BTC/USDT, and a swap as BTC/USDT:USDT."
 
 
-def _refuse_asset(name: str, asset: str) -> None:
+def _reject_asset(name: str, asset: str) -> None:
     if not asset:
         raise SymbolError(f"The {name} asset is missing; write a pair as BTC/USDT.")
     if len(asset) > ASSET_LENGTH:

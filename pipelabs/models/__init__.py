@@ -2,7 +2,7 @@
 
 from pipelabs.models.admins import Admin, APIToken, Permission, Role, Session, SignInThrottle
 from pipelabs.models.api_keys import ExchangeAPIKey, KeyStage, KeyStatus
-from pipelabs.models.audit import AuditEvent, AuditFileMark, AuditFold, Outcome
+from pipelabs.models.audit import AuditEvent, AuditFileMark, CoalescedDenials, Outcome
 from pipelabs.models.base import Base, now
 from pipelabs.models.clients import Client, Status, Tier
 from pipelabs.models.exchanges import Exchange
@@ -21,11 +21,11 @@ __all__ = [
     "Admin",
     "AuditEvent",
     "AuditFileMark",
-    "AuditFold",
     "Base",
     "Bot",
     "Client",
     "ClientMarket",
+    "CoalescedDenials",
     "Exchange",
     "ExchangeAPIKey",
     "IdempotencyRecord",

@@ -39,7 +39,7 @@ class KeyStage(StrEnum):
 
     CANDIDATE = "candidate"
     LIVE = "live"
-    KEPT = "kept"
+    SUPERSEDED = "superseded"
     DESTROYED = "destroyed"
 
 
@@ -73,15 +73,17 @@ class ExchangeAPIKey(Identified, Base):
         Index(
             "ix_exchange_api_keys_destroy_at",
             "destroy_at",
-            postgresql_where=text("stage = 'kept'"),
+            postgresql_where=text("stage = 'superseded'"),
         ),
-        Index("ix_exchange_api_keys_key_version_id", "key_version", "id"),
+        Index("ix_exchange_api_keys_kek_version_id", "kek_version", "id"),
         CheckConstraint(f"char_length(label) BETWEEN 1 AND {LABEL_LENGTH}", name="label_length"),
         CheckConstraint(
-            "(stage = 'destroyed') = (credentials IS NULL)", name="sealed_or_destroyed"
+            "(stage = 'destroyed') = (credentials IS NULL)", name="encrypted_or_destroyed"
         ),
-        CheckConstraint("(credentials IS NULL) = (key_version IS NULL)", name="key_version_known"),
-        CheckConstraint("(stage = 'kept') = (destroy_at IS NOT NULL)", name="kept_until"),
+        CheckConstraint("(credentials IS NULL) = (kek_version IS NULL)", name="kek_version_known"),
+        CheckConstraint(
+            "(stage = 'superseded') = (destroy_at IS NOT NULL)", name="superseded_until"
+        ),
         CheckConstraint("version >= 1", name="version_positive"),
     )
 
@@ -101,12 +103,12 @@ class ExchangeAPIKey(Identified, Base):
     fields: Mapped[list[str]] = mapped_column(ARRAY(Text))
     credentials: Mapped[Envelope | None]
     # The version of the ring's key that wraps them, so that rows per version can be counted.
-    key_version: Mapped[int | None]
+    kek_version: Mapped[int | None]
     # The key that this one is to replace, or has replaced.
     replaces_id: Mapped[UUID | None] = mapped_column(ForeignKey("exchange_api_keys.id"), index=True)
     destroy_at: Mapped[datetime | None]
     # What the exchange said that the key may do: right → verdict and evidence.
-    rights: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
+    permissions: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
     # Why the exchange could not be asked, or None.
     failure: Mapped[str | None]
     examined_at: Mapped[datetime | None]

@@ -98,15 +98,15 @@ class AuditEvent(Base):
     xid: Mapped[int] = mapped_column(XID8, server_default=text("pg_current_xact_id()"))
 
 
-class AuditFold(Base):
-    """How many refusals a caller had in this minute, and how many of them have no row yet."""
+class CoalescedDenials(Base):
+    """How many denials a caller had in this minute, and how many of them have no row yet."""
 
-    __tablename__ = "audit_folds"
+    __tablename__ = "coalesced_denials"
 
     caller: Mapped[str] = mapped_column(primary_key=True)
     window_at: Mapped[datetime]
-    refusals: Mapped[int]
-    folded: Mapped[int]
+    denials: Mapped[int]
+    coalesced: Mapped[int]
 
 
 class AuditFileMark(Base):

@@ -28,7 +28,7 @@ DAY, WEEK = timedelta(days=1), timedelta(days=7)
 DAYS = 30
 EXPIRING = timedelta(days=14)
 """So far ahead the list of expiring keys looks too, unless it is asked for another span."""
-MOST_PATTERNS, MOST_ADMINS, MOST_EVENTS = 5, 10, 10
+MAX_PATTERNS, MAX_ADMINS, MAX_EVENTS = 5, 10, 10
 QUANTILES = (0.5, 0.95)
 RESULTS = {
     Outcome.SUCCESS: "success",
@@ -122,7 +122,7 @@ def overview() -> Overview:
         last_24_h=last_24_h,
         last_7_d=last_7_d,
         admins=_activity(moment),
-        events=db.session.scalars(newest.limit(MOST_EVENTS)).all(),
+        events=db.session.scalars(newest.limit(MAX_EVENTS)).all(),
     )
 
 
@@ -179,7 +179,7 @@ def _creates(moment: datetime) -> tuple[Creates, Creates]:
     code, names = AuditEvent.details["code"].astext, AuditEvent.details["fields"].astext
     refused = (
         select(AuditEvent.status, code, names, func.count().filter(is_new), func.count())
-        .where(AuditEvent.event == Event.CLIENT_CREATE_REFUSED, week)
+        .where(AuditEvent.event == Event.CLIENT_CREATE_DENIED, week)
         .group_by(AuditEvent.status, code, names)
     )
     day_count, day_ms, week_count, week_ms = db.session.execute(created).one()
@@ -196,7 +196,7 @@ def _span(created: int, ms: list[float] | None, refused: list[tuple[Outcome, Pat
     for outcome, pattern in refused:
         results[RESULTS[outcome]] += pattern.count
         patterns[pattern.code, pattern.fields] += pattern.count
-    most = [Pattern(*what, count) for what, count in patterns.most_common(MOST_PATTERNS) if count]
+    most = [Pattern(*what, count) for what, count in patterns.most_common(MAX_PATTERNS) if count]
     p50, p95 = (round(one, 1) for one in ms) if ms else (None, None)
     return Creates(results, most, p50, p95)
 
@@ -216,6 +216,6 @@ def _activity(moment: datetime) -> list[Activity]:
         .join(mine, true())
         .where(mine.c.events > 0)
         .order_by(mine.c.events.desc(), Admin.email)
-        .limit(MOST_ADMINS)
+        .limit(MAX_ADMINS)
     )
     return [Activity(*row) for row in db.session.execute(found)]

@@ -5,7 +5,7 @@ from marshmallow import Schema, fields
 from pipelabs.accounts.schemas.admins import EMAIL
 from pipelabs.audit.schemas import AuditEventOut
 from pipelabs.core.schemas.envelope import Success
-from pipelabs.core.schemas.fields import When
+from pipelabs.core.schemas.fields import Timestamp
 
 BY_STATUS = {"active": 17, "paused": 2, "suspended": 1, "offboarded": 0}
 BY_TIER = {"Basic": 1, "Standard": 12, "Premium": 5, "Enterprise": 2}
@@ -91,7 +91,7 @@ class ActivityOut(Schema):
     email = fields.String(metadata=EMAIL)
     events = fields.Integer(metadata={"example": 40})
     creates = fields.Integer(metadata={"example": 19})
-    last_seen_at = When()
+    last_seen_at = Timestamp()
 
 
 class OverviewOut(Schema):

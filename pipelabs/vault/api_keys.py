@@ -9,13 +9,13 @@ from sqlalchemy import select
 from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import db
-from pipelabs.core.errors import Duplicate, IllegalMove, InvalidInput
+from pipelabs.core.errors import Duplicate, InvalidInput, InvalidTransition
 from pipelabs.exchanges import registry
 from pipelabs.exchanges import service as exchanges
 from pipelabs.models import ExchangeAPIKey, KeyStage, KeyStatus, now
 from pipelabs.models.api_keys import last_day
-from pipelabs.vault.examination import ask, note, refuse_unfit, verdict_of
-from pipelabs.vault.probe import Right, Verdict
+from pipelabs.vault.examination import ask, note, reject_unusable, verdict_of
+from pipelabs.vault.probe import KeyPermission, Verdict
 from pipelabs.vault.records import (
     GONE,
     destroy,
@@ -24,7 +24,7 @@ from pipelabs.vault.records import (
     locked,
     opened,
     record,
-    refuse_client,
+    reject_closed_client,
     store,
     touch,
     what_was_said,
@@ -44,15 +44,15 @@ def add_key(data: Mapping[str, Any], actor: Actor) -> ExchangeAPIKey:
     vault()
     exchange = exchanges.get_enabled(data["exchange"]).slug
     client_id, label = data["client_id"], data["label"]
-    refuse_client(client_id)
+    reject_closed_client(client_id)
     if data["is_testnet"] and not registry.known()[exchange].has_testnet:
-        _refuse("is_testnet", f"{registry.known()[exchange].name} has no testnet that we know.")
-    _refuse_taken(client_id, exchange, label)
+        _reject("is_testnet", f"{registry.known()[exchange].name} has no testnet that we know.")
+    _reject_taken(client_id, exchange, label)
     said = ask(exchange, data["credentials"], is_testnet=data["is_testnet"])
-    refuse_unfit(exchange, said)
+    reject_unusable(exchange, said)
     exchanges.get_enabled(exchange)
-    refuse_client(client_id)
-    _refuse_taken(client_id, exchange, label)
+    reject_closed_client(client_id)
+    _reject_taken(client_id, exchange, label)
     key = ExchangeAPIKey(
         client_id=client_id, exchange=exchange, label=label, is_testnet=data["is_testnet"]
     )
@@ -67,7 +67,8 @@ def update_key(
     """Change what the desk notes of a key; `data` is what `KeyPatch` loads.
 
     Raise `Stale` if `version` is not the stored one, `Duplicate` for another key's label, and
-    `IllegalMove` for a new label of a key beside which others stand by: they go by the old one.
+    `InvalidTransition` for a new label of a key beside which others stand by: they go by the old
+    one.
     """
     key = locked(key_id, version)
     changed = {name: value for name, value in data.items() if getattr(key, name) != value}
@@ -77,8 +78,8 @@ def update_key(
     if not changed:
         return key
     if "label" in changed:
-        _refuse_shared(key)
-        _refuse_taken(key.client_id, key.exchange, changed["label"])
+        _reject_shared(key)
+        _reject_taken(key.client_id, key.exchange, changed["label"])
     facts = {"changed": ",".join(changed)}
     for name, value in changed.items():
         facts |= {f"from_{name}": str(getattr(key, name) or ""), f"to_{name}": str(value or "")}
@@ -92,7 +93,8 @@ def verify_key(key_id: UUID, actor: Actor) -> ExchangeAPIKey:
     """Ask the exchange anew what a stored key may do, and record what it said.
 
     A verification that fails replaces nothing: the key stays as it is, unless the exchange no
-    longer knows it. Raise `IllegalMove` for a destroyed key, or for one that changed meanwhile.
+    longer knows it. Raise `InvalidTransition` for a destroyed key, or for one that changed
+    meanwhile.
     """
     key = get_key(key_id)
     credentials, before = opened(key), key.credentials
@@ -100,7 +102,7 @@ def verify_key(key_id: UUID, actor: Actor) -> ExchangeAPIKey:
     said = ask(exchange, credentials, is_testnet=is_testnet)
     key = locked(key_id)
     if not before or not key.credentials or key.credentials.ciphertext != before.ciphertext:
-        raise IllegalMove("The key was replaced or destroyed while its exchange was asked.")
+        raise InvalidTransition("The key was replaced or destroyed while its exchange was asked.")
     note(key, said)
     touch(key)
     event = Event.API_KEY_VERIFICATION_FAILED if said.failure else Event.API_KEY_VERIFIED
@@ -111,13 +113,13 @@ def verify_key(key_id: UUID, actor: Actor) -> ExchangeAPIKey:
 def accept_key(key_id: UUID, reason: str, actor: Actor) -> ExchangeAPIKey:
     """Let a quarantined key be traded with, at the risk of whoever says why.
 
-    Raise `IllegalMove` unless nobody knows whether it can withdraw: what can is never taken.
+    Raise `InvalidTransition` unless nobody knows whether it can withdraw: what can is never taken.
     """
     key = locked(key_id)
     if key.status is not KeyStatus.QUARANTINED:
-        raise IllegalMove(f"A key that is {key.status} needs no acceptance.")
-    if verdict_of(key.rights, Right.WITHDRAW) is Verdict.YES:
-        raise IllegalMove("This key can withdraw; nobody can accept that.")
+        raise InvalidTransition(f"A key that is {key.status} needs no acceptance.")
+    if verdict_of(key.permissions, KeyPermission.WITHDRAW) is Verdict.YES:
+        raise InvalidTransition("This key can withdraw; nobody can accept that.")
     key.status = KeyStatus.VERIFIED
     key.accepted_at, key.accepted_by, key.accepted_reason = now(), actor.name, reason
     touch(key)
@@ -129,7 +131,7 @@ def revoke_key(key_id: UUID, actor: Actor) -> ExchangeAPIKey:
     """Destroy the secrets of a key at once; what is known of it stays."""
     key = locked(key_id)
     if key.stage is KeyStage.DESTROYED:
-        raise IllegalMove(GONE)
+        raise InvalidTransition(GONE)
     was = key.stage
     destroy(key)
     key.status = KeyStatus.REVOKED
@@ -137,7 +139,7 @@ def revoke_key(key_id: UUID, actor: Actor) -> ExchangeAPIKey:
     return key
 
 
-def _refuse_taken(client_id: UUID, exchange: str, label: str) -> None:
+def _reject_taken(client_id: UUID, exchange: str, label: str) -> None:
     """Raise `Duplicate` if a key is live under the label, or waits for a revoked one's place."""
     in_use = ExchangeAPIKey.stage.in_([KeyStage.LIVE, KeyStage.CANDIDATE])
     holders = select(ExchangeAPIKey.id).where(in_use, *labelled(client_id, exchange, label))
@@ -146,14 +148,14 @@ def _refuse_taken(client_id: UUID, exchange: str, label: str) -> None:
         raise Duplicate(TAKEN, fields={"label": [TAKEN]}, existing={"label": str(holder)})
 
 
-def _refuse_shared(key: ExchangeAPIKey) -> None:
-    """Raise `IllegalMove` unless the key is live and alone under its label."""
+def _reject_shared(key: ExchangeAPIKey) -> None:
+    """Raise `InvalidTransition` unless the key is live and alone under its label."""
     there = ExchangeAPIKey.stage != KeyStage.DESTROYED
     own = labelled(key.client_id, key.exchange, key.label)
     others = select(ExchangeAPIKey.id).where(there, *own, ExchangeAPIKey.id != key.id)
     if key.stage is not KeyStage.LIVE or db.session.scalar(others.limit(1)):
-        raise IllegalMove(SHARED, fields={"label": [SHARED]})
+        raise InvalidTransition(SHARED, fields={"label": [SHARED]})
 
 
-def _refuse(field: str, sentence: str) -> Never:
+def _reject(field: str, sentence: str) -> Never:
     raise InvalidInput(sentence, fields={field: [sentence]})

@@ -10,11 +10,13 @@ from pipelabs.core.settings import setting
 from pipelabs.exchanges import registry
 from pipelabs.models import ExchangeAPIKey, KeyStatus, now
 from pipelabs.vault.envelope import Secret
-from pipelabs.vault.probe import PUBLIC_BALANCES, Failure, Right, Target, Verdict, examine
+from pipelabs.vault.probe import PUBLIC_BALANCES, Failure, KeyPermission, Target, Verdict, examine
 
-Rights = Mapping[str, Mapping[str, str | None]]
-"""Right → verdict and evidence."""
-NOBODY_SAYS: Rights = {right.value: {"verdict": "unknown", "evidence": None} for right in Right}
+KeyPermissions = Mapping[str, Mapping[str, str | None]]
+"""KeyPermission → verdict and evidence."""
+NOBODY_SAYS: KeyPermissions = {
+    permission.value: {"verdict": "unknown", "evidence": None} for permission in KeyPermission
+}
 REFUSALS = {Failure.ADDRESS, Failure.PERMISSION, Failure.REFUSED, Failure.OTHER}
 """Answers that will be the same tomorrow; the others are worth another try."""
 WRONG_KEY = "{name} does not take this key: one of its parts is wrong{code}."
@@ -24,15 +26,15 @@ CAN_WITHDRAW = "{name} says that this key can withdraw ({evidence}); make one th
 class Said(NamedTuple):
     """An exchange's answer: the rights it told, or why it told none."""
 
-    rights: Rights
+    permissions: KeyPermissions
     failure: Failure | None
     code: str | None
     expires_at: datetime | None
     ms: float
 
-    def verdict(self, right: Right) -> Verdict:
+    def verdict(self, permission: KeyPermission) -> Verdict:
         """Return yes, no or unknown."""
-        return verdict_of(self.rights, right)
+        return verdict_of(self.permissions, permission)
 
 
 def ask(exchange: str, credentials: Mapping[str, Secret], *, is_testnet: bool) -> Said:
@@ -49,14 +51,14 @@ def ask(exchange: str, credentials: Mapping[str, Secret], *, is_testnet: bool) -
         exchange, known.ccxt_id, hosts, is_testnet, setting("EXCHANGE_BASE_URL") or None
     )
     report = examine(target, {part: secret.text for part, secret in credentials.items()})
-    rights = {
-        one.right.value: {"verdict": one.verdict.value, "evidence": one.evidence}
+    permissions = {
+        one.permission.value: {"verdict": one.verdict.value, "evidence": one.evidence}
         for one in report.findings
     }
-    return Said(rights, report.failure, report.detail, report.expires_at, report.ms)
+    return Said(permissions, report.failure, report.detail, report.expires_at, report.ms)
 
 
-def refuse_unfit(exchange: str, said: Said) -> None:
+def reject_unusable(exchange: str, said: Said) -> None:
     """Raise `CanWithdraw`, or `InvalidInput` for a key that the exchange does not know.
 
     An exchange that cannot be asked refuses nothing: the key waits, unverified.
@@ -65,10 +67,10 @@ def refuse_unfit(exchange: str, said: Said) -> None:
     if said.failure is Failure.CREDENTIALS:
         sentence = WRONG_KEY.format(name=name, code=f" (code {said.code})" if said.code else "")
         raise InvalidInput(sentence, code="credentials_refused", fields={"api_key": [sentence]})
-    if said.verdict(Right.WITHDRAW) is Verdict.YES:
-        evidence = said.rights[Right.WITHDRAW]["evidence"]
+    if said.verdict(KeyPermission.WITHDRAW) is Verdict.YES:
+        evidence = said.permissions[KeyPermission.WITHDRAW]["evidence"]
         sentence = CAN_WITHDRAW.format(name=name, evidence=evidence)
-        raise CanWithdraw(sentence, fields={"api_key": [sentence]}, rights=said.rights)
+        raise CanWithdraw(sentence, fields={"api_key": [sentence]}, permissions=said.permissions)
 
 
 def note(key: ExchangeAPIKey, said: Said) -> None:
@@ -85,22 +87,22 @@ def note(key: ExchangeAPIKey, said: Said) -> None:
         key.status = KeyStatus.QUARANTINED
     if said.failure:
         return
-    key.rights = {right: dict(found) for right, found in said.rights.items()}
-    if said.expires_at or said.verdict(Right.EXPIRES) is Verdict.NO:
+    key.permissions = {permission: dict(found) for permission, found in said.permissions.items()}
+    if said.expires_at or said.verdict(KeyPermission.EXPIRES) is Verdict.NO:
         key.expires_at = said.expires_at
     key.status = _status(said, is_accepted=key.accepted_at is not None)
-    if said.verdict(Right.WITHDRAW) is not Verdict.UNKNOWN:
+    if said.verdict(KeyPermission.WITHDRAW) is not Verdict.UNKNOWN:
         key.accepted_at = key.accepted_by = key.accepted_reason = None
 
 
-def verdict_of(rights: Rights, right: Right) -> Verdict:
+def verdict_of(permissions: KeyPermissions, permission: KeyPermission) -> Verdict:
     """Return what is known of a right; of one that nobody was asked about, nothing."""
-    found = rights.get(right.value)
+    found = permissions.get(permission.value)
     return Verdict(str(found["verdict"])) if found else Verdict.UNKNOWN
 
 
 def _status(said: Said, *, is_accepted: bool) -> KeyStatus:
-    match said.verdict(Right.WITHDRAW):
+    match said.verdict(KeyPermission.WITHDRAW):
         case Verdict.NO:
             return KeyStatus.VERIFIED
         case Verdict.UNKNOWN if is_accepted:

@@ -12,13 +12,13 @@ from pipelabs.audit.events import Event
 from pipelabs.clients.wallets import WalletError, recognise
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import db
-from pipelabs.core.errors import IllegalMove, InvalidInput, NotFound
-from pipelabs.core.optimistic_lock import refuse_stale
+from pipelabs.core.errors import InvalidInput, InvalidTransition, NotFound
+from pipelabs.core.optimistic_lock import reject_stale
 from pipelabs.models import Client, ExchangeAPIKey, KeyStage, KeyStatus, Status, now
 from pipelabs.models.exchanges import Credential
 from pipelabs.vault.envelope import Secret
 from pipelabs.vault.examination import Said, note
-from pipelabs.vault.probe import Right
+from pipelabs.vault.probe import KeyPermission
 from pipelabs.vault.ring import fingerprint, vault
 
 NO_CLIENT = "There is no such client."
@@ -32,7 +32,7 @@ PUBLIC = (
     Credential.ACCOUNT_ID,
 )
 """Parts of which four characters may be shown, the one that tells most first."""
-SHORTEST_SHOWN = 12
+MIN_SHOWN_LENGTH = 12
 """Of a shorter API key four characters would be too much to show."""
 
 
@@ -46,10 +46,11 @@ def get_key(key_id: UUID) -> ExchangeAPIKey:
 def opened(key: ExchangeAPIKey) -> dict[str, Secret]:
     """Return the parts of the key in the clear; no answer, page, log or error may have them.
 
-    Raise `IllegalMove` for a destroyed key and `Undecryptable` for one that was tampered with.
+    Raise `InvalidTransition` for a destroyed key and `Undecryptable` for one that was tampered
+    with.
     """
     if key.credentials is None:
-        raise IllegalMove(GONE)
+        raise InvalidTransition(GONE)
     text = vault().decrypt(key.credentials, key.context).text
     return {part: Secret(value) for part, value in json.loads(text).items()}
 
@@ -63,11 +64,11 @@ def store(key: ExchangeAPIKey, data: Mapping[str, Any], said: Said) -> None:
     key.version, key.status, key.stage = 1, KeyStatus.UNVERIFIED, key.stage or KeyStage.LIVE
     key.ip_note, key.expires_at = data["ip_note"], data["expires_at"]
     key.fields = list(credentials)
-    key.last_four = text[-4:] if part and len(text) >= SHORTEST_SHOWN else ""
+    key.last_four = text[-4:] if part and len(text) >= MIN_SHOWN_LENGTH else ""
     key.fingerprint = fingerprint(key.exchange, Secret(_one_spelling(part, text)))
     document = json.dumps({part: secret.text for part, secret in credentials.items()})
     key.credentials = vault().encrypt(Secret(document), key.context)
-    key.key_version = key.credentials.kek_version
+    key.kek_version = key.credentials.kek_version
     note(key, said)
     db.session.add(key)
     db.session.flush()
@@ -98,7 +99,7 @@ def locked(key_id: UUID, version: int | None = None) -> ExchangeAPIKey:
     key = db.session.scalar(wanted.execution_options(populate_existing=True))
     if not key:
         raise NotFound("There is no such API key.")
-    refuse_stale("The key", key.version, version)
+    reject_stale("The key", key.version, version)
     return key
 
 
@@ -128,14 +129,14 @@ def labelled(client_id: UUID, exchange: str, label: str) -> Iterable[ColumnEleme
     )
 
 
-def refuse_client(client_id: UUID) -> None:
+def reject_closed_client(client_id: UUID) -> None:
     """Raise unless the client is there and not offboarded; who offboards it now waits for us."""
     wanted = select(Client.status).where(Client.id == client_id).with_for_update(read=True)
     status = db.session.scalar(wanted)
     if status is None:
         raise InvalidInput(NO_CLIENT, fields={"client_id": [NO_CLIENT]})
     if status is Status.OFFBOARDED:
-        raise IllegalMove(OFFBOARDED)
+        raise InvalidTransition(OFFBOARDED)
 
 
 def touch(key: ExchangeAPIKey) -> None:
@@ -146,7 +147,7 @@ def touch(key: ExchangeAPIKey) -> None:
 
 def destroy(key: ExchangeAPIKey) -> None:
     """Wipe what is sealed; the row stays for the trail and the lists."""
-    key.credentials = key.key_version = key.destroy_at = None
+    key.credentials = key.kek_version = key.destroy_at = None
     key.stage = KeyStage.DESTROYED
     touch(key)
 
@@ -169,7 +170,7 @@ def what_was_said(key: ExchangeAPIKey) -> dict[str, str]:
     facts = {"status": key.status.value}
     if key.failure:
         facts["failure"] = key.failure
-    for right, found in key.rights.items():
-        if found["evidence"] or right == Right.WITHDRAW:
-            facts[right] = f"{found['verdict']} ({found['evidence'] or 'nobody says'})"
+    for permission, found in key.permissions.items():
+        if found["evidence"] or permission == KeyPermission.WITHDRAW:
+            facts[permission] = f"{found['verdict']} ({found['evidence'] or 'nobody says'})"
     return facts

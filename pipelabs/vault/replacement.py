@@ -10,11 +10,11 @@ from sqlalchemy import select
 from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import db
-from pipelabs.core.errors import Duplicate, IllegalMove, InvalidInput
+from pipelabs.core.errors import Duplicate, InvalidInput, InvalidTransition
 from pipelabs.exchanges import registry
 from pipelabs.models import ExchangeAPIKey, KeyStage, KeyStatus, now
 from pipelabs.models.exchanges import Credential
-from pipelabs.vault.examination import ask, refuse_unfit
+from pipelabs.vault.examination import ask, reject_unusable
 from pipelabs.vault.records import (
     destroy,
     get_key,
@@ -22,14 +22,14 @@ from pipelabs.vault.records import (
     locked,
     locked_together,
     record,
-    refuse_client,
+    reject_closed_client,
     store,
     touch,
     what_was_said,
 )
 from pipelabs.vault.ring import vault
 
-KEPT_FOR = timedelta(hours=24)
+RETENTION = timedelta(hours=24)
 """For so long a cut-over can be taken back."""
 WAITING = "Another key waits to replace this one already; cut over to it, or revoke it."
 NOT_LIVE = "Only a live key is replaced."
@@ -40,20 +40,21 @@ def add_replacement(key_id: UUID, data: Mapping[str, Any], actor: Actor) -> Exch
     """Add the candidate that is to replace a live key, which works on meanwhile.
 
     `data` is what `KeyReplacement` loads. The exchange is asked first, as for any new key; raise
-    as `add_key` does, `IllegalMove` unless the key is live, and `Duplicate` if one waits already.
+    as `add_key` does, `InvalidTransition` unless the key is live, and `Duplicate` if one waits
+    already.
     """
     vault()
     live = get_key(key_id)
-    _refuse_replacing(live)
+    _reject_replacing(live)
     client_id, exchange, is_testnet = live.client_id, live.exchange, live.is_testnet
-    refuse_client(client_id)
+    reject_closed_client(client_id)
     if wrong := registry.known()[exchange].wrong_parts(set(map(Credential, data["credentials"]))):
         raise InvalidInput(f"Invalid input: {', '.join(wrong)}", fields=wrong)
     said = ask(exchange, data["credentials"], is_testnet=is_testnet)
-    refuse_unfit(exchange, said)
-    refuse_client(client_id)
+    reject_unusable(exchange, said)
+    reject_closed_client(client_id)
     live = locked(key_id)
-    _refuse_replacing(live)
+    _reject_replacing(live)
     candidate = ExchangeAPIKey(
         client_id=client_id,
         exchange=exchange,
@@ -71,14 +72,16 @@ def add_replacement(key_id: UUID, data: Mapping[str, Any], actor: Actor) -> Exch
 def cut_over(candidate_id: UUID, actor: Actor) -> ExchangeAPIKey:
     """Put a verified candidate in the place of the live key, which is kept for a day.
 
-    Raise `IllegalMove` for what is no candidate, or is not verified: a working key is never
+    Raise `InvalidTransition` for what is no candidate, or is not verified: a working key is never
     replaced by one of which nobody knows that it works.
     """
     candidate, together = locked_together(candidate_id)
     if candidate.stage is not KeyStage.CANDIDATE or not candidate.replaces_id:
-        raise IllegalMove("This key waits for no cut-over.")
+        raise InvalidTransition("This key waits for no cut-over.")
     if candidate.status is not KeyStatus.VERIFIED:
-        raise IllegalMove(f"The new key is {candidate.status}; only a verified one takes over.")
+        raise InvalidTransition(
+            f"The new key is {candidate.status}; only a verified one takes over."
+        )
     live = together.get(candidate.replaces_id)
     if live and live.stage is KeyStage.LIVE:
         _keep(live)
@@ -93,14 +96,16 @@ def roll_back(live_id: UUID, actor: Actor) -> ExchangeAPIKey:
 
     A newer one that was revoked gives way too, as long as no other is live under its label.
     A candidate that waited to replace the newer one waits to replace the older from now on.
-    Raise `IllegalMove` if there is none, or if it is destroyed by now.
+    Raise `InvalidTransition` if there is none, or if it is destroyed by now.
     """
     live, together = locked_together(live_id)
     older = together.get(live.replaces_id) if live.replaces_id else None
     if not older or not _is_kept(older) or not _gives_way(live):
-        raise IllegalMove("There is no key left to go back to.")
+        raise InvalidTransition("There is no key left to go back to.")
     if older.status is not KeyStatus.VERIFIED:
-        raise IllegalMove(f"The key before is {older.status}; only a verified one comes back.")
+        raise InvalidTransition(
+            f"The key before is {older.status}; only a verified one comes back."
+        )
     if live.stage is KeyStage.LIVE:
         _keep(live)
     live.replaces_id = None
@@ -119,7 +124,7 @@ def destroy_due(actor: Actor) -> int:
     Rows that another process destroys at this moment are left to it.
     """
     wanted = select(ExchangeAPIKey).where(
-        ExchangeAPIKey.stage == KeyStage.KEPT, ExchangeAPIKey.destroy_at <= now()
+        ExchangeAPIKey.stage == KeyStage.SUPERSEDED, ExchangeAPIKey.destroy_at <= now()
     )
     wanted = wanted.limit(DESTROYED_AT_ONCE).with_for_update(
         key_share=True, skip_locked=True, of=ExchangeAPIKey
@@ -147,16 +152,18 @@ def predecessor_of(key: ExchangeAPIKey) -> ExchangeAPIKey | None:
     return older if older and _is_kept(older) and _gives_way(key) else None
 
 
-def _refuse_replacing(live: ExchangeAPIKey) -> None:
+def _reject_replacing(live: ExchangeAPIKey) -> None:
     if live.stage is not KeyStage.LIVE:
-        raise IllegalMove(NOT_LIVE)
+        raise InvalidTransition(NOT_LIVE)
     if waiting := candidate_of(live):
         raise Duplicate(WAITING, fields={"label": [WAITING]}, existing={"label": str(waiting.id)})
 
 
 def _is_kept(key: ExchangeAPIKey) -> bool:
     """Return whether it can still be brought back, also if nobody has destroyed it yet."""
-    return key.stage is KeyStage.KEPT and key.destroy_at is not None and key.destroy_at > now()
+    return (
+        key.stage is KeyStage.SUPERSEDED and key.destroy_at is not None and key.destroy_at > now()
+    )
 
 
 def _gives_way(key: ExchangeAPIKey) -> bool:
@@ -170,5 +177,5 @@ def _gives_way(key: ExchangeAPIKey) -> bool:
 
 def _keep(live: ExchangeAPIKey) -> None:
     """Make room in the unique index of live labels before another key comes in."""
-    live.stage, live.destroy_at = KeyStage.KEPT, now() + KEPT_FOR
+    live.stage, live.destroy_at = KeyStage.SUPERSEDED, now() + RETENTION
     touch(live)

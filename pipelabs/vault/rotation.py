@@ -12,7 +12,7 @@ from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
 from pipelabs.core.bulk import arrays, sent
 from pipelabs.core.db import db, run
-from pipelabs.core.errors import IllegalMove, InvalidInput, Undecryptable
+from pipelabs.core.errors import InvalidInput, InvalidTransition, Undecryptable
 from pipelabs.models import ExchangeAPIKey
 from pipelabs.models.envelopes import EncryptionContext
 from pipelabs.vault.ring import ring_versions, vault
@@ -24,7 +24,7 @@ FRESH = sent("fresh", {"row_id": Uuid(), "envelope": LargeBinary()})
 REWRAP = (
     update(TABLE)
     .where(TABLE.c.id == FRESH.c.row_id)
-    .values(credentials=FRESH.c.envelope, key_version=bindparam("newest"))
+    .values(credentials=FRESH.c.envelope, kek_version=bindparam("newest"))
 )
 """Leaves `version` alone: who edits a key meanwhile loses nothing."""
 UNREADABLE = "{row.id} (client {row.client_id}, {row.exchange}, {row.label}): {reason}"
@@ -54,7 +54,7 @@ class Findings:
 
 def rows_per_version() -> dict[int, int]:
     """Return ring version → how many rows it wraps, the newest first."""
-    version = ExchangeAPIKey.key_version
+    version = ExchangeAPIKey.kek_version
     counted = select(version, func.count()).where(version.is_not(None)).group_by(version)
     rows = db.session.execute(counted.order_by(version.desc()))
     return {int(found): count for found, count in rows if found is not None}
@@ -72,7 +72,7 @@ def rotate(actor: Actor, after: UUID | None = None) -> Batch:
     not open is named and left.
     """
     newest = vault().versions[0]
-    old = _rows().where(TABLE.c.key_version != newest).order_by(TABLE.c.id).limit(BATCH)
+    old = _rows().where(TABLE.c.kek_version != newest).order_by(TABLE.c.id).limit(BATCH)
     old = old.where(TABLE.c.id > after) if after else old
     rows = db.session.execute(old.with_for_update(key_share=True)).all()
     fresh, unreadable = [], []
@@ -95,13 +95,15 @@ def count_old() -> int:
 
 
 def retire(version: int, actor: Actor) -> None:
-    """Record that a version may leave the ring; raise `IllegalMove` while a row needs it."""
+    """Record that a version may leave the ring; raise `InvalidTransition` while a row needs it."""
     if version not in ring_versions():
         raise InvalidInput(f"The ring has no version {version}.")
     if version == ring_versions()[0]:
-        raise IllegalMove(f"Version {version} encrypts; put a newer one before it.")
+        raise InvalidTransition(f"Version {version} encrypts; put a newer one before it.")
     if count := rows_per_version().get(version):
-        raise IllegalMove(f"{count} rows still need version {version}; run flask keys rotate.")
+        raise InvalidTransition(
+            f"{count} rows still need version {version}; run flask keys rotate."
+        )
     trail.record(Event.VAULT_KEY_RETIRED, actor, facts={"version": str(version)})
 
 

@@ -31,7 +31,7 @@ INVALID = "token_invalid"
 PASSWORD_DUE = "Choose a password of your own first."  # noqa: S105 - a sentence
 PASSWORD_DUE_CODE = "password_change_required"  # noqa: S105 - a code
 EXPIRED = "token_expired"
-MOST_KNOWN = 1024
+TOKEN_CACHE_SIZE = 1024
 """Tokens whose signature a worker need not check again: more than are in use at once."""
 
 
@@ -52,7 +52,7 @@ def init_app(app: Flask) -> None:
 
 
 def needs(
-    permission: Permission, refused: Event = Event.REQUEST_REFUSED, *, always: bool = False
+    permission: Permission, refused: Event = Event.REQUEST_DENIED, *, always: bool = False
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Let the view run for whoever has the permission.
 
@@ -81,7 +81,7 @@ def needs(
     return decorate
 
 
-def public(refused: Event = Event.REQUEST_REFUSED) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def public(refused: Event = Event.REQUEST_DENIED) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Say that the view asks for nobody; without this or `needs`, nobody gets in."""
 
     def decorate(view: Callable[P, R]) -> Callable[P, R]:
@@ -99,7 +99,7 @@ def current_view() -> Callable[..., Any] | None:
 
 def refused_event() -> Event:
     """Return the audit event for turning the running request away."""
-    event: Event = getattr(current_view(), "refused", Event.REQUEST_REFUSED)
+    event: Event = getattr(current_view(), "refused", Event.REQUEST_DENIED)
     return event
 
 
@@ -113,7 +113,7 @@ def is_guarded() -> bool:
     return is_below(request.path, ADMIN_API_PATH) or is_below(request.path, CONSOLE_PATH)
 
 
-def identify(stranger: Actor) -> Actor:
+def identify(anonymous: Actor) -> Actor:
     """Return the admin whose bearer token this request carries; raise `Unauthenticated`.
 
     An API token counts wherever the access token of a session does.
@@ -122,28 +122,28 @@ def identify(stranger: Actor) -> Actor:
     if header is None:
         raise Unauthenticated("Sign in first: send Authorization: Bearer <access token>.")
     if found := API_TOKEN.fullmatch(header):
-        return _program(found[1], stranger)
-    actor = sessions.confirm(_bearer(header, "access").admin, stranger)
-    if actor.is_unseen:
+        return _program(found[1], anonymous)
+    actor = sessions.authenticate(_bearer(header, "access").admin, anonymous)
+    if actor.needs_last_seen_update:
         # On its own, so that a refusal of what follows does not take it along.
         with unit_of_work():
-            sessions.see(actor)
+            sessions.touch_last_seen(actor)
     return actor
 
 
-def _program(text: str, stranger: Actor) -> Actor:
+def _program(text: str, anonymous: Actor) -> Actor:
     """Return the admin for whom a program calls, with what its API token allows."""
-    actor = api_tokens.confirm_token(text, stranger)
-    if actor.is_unseen:
+    actor = api_tokens.authenticate_token(text, anonymous)
+    if actor.needs_last_seen_update:
         with unit_of_work():
-            api_tokens.see_token(text, actor)
+            api_tokens.touch_last_used(text, actor)
     return actor
 
 
-def renewed(stranger: Actor) -> sessions.SignedIn:
+def renewed(anonymous: Actor) -> sessions.SignedIn:
     """Return the session whose refresh token this request carries as its bearer, renewed."""
     claims = _bearer(request.headers.get("Authorization", ""), "refresh")
-    return sessions.renew(claims.admin, claims.refresh_jti, stranger)
+    return sessions.renew(claims.admin, claims.refresh_jti, anonymous)
 
 
 def tokens(signed_in: sessions.SignedIn) -> dict[str, Any]:
@@ -181,7 +181,7 @@ def _bearer(header: str, kind: str) -> Token:
     return claims_of(found[1], kind)
 
 
-@lru_cache(MOST_KNOWN)
+@lru_cache(TOKEN_CACHE_SIZE)
 def _known(token: str, kind: str, secret: str) -> Token:
     """Return what a good token says; what it says stays the same, so it is read once.
 
@@ -221,7 +221,7 @@ def _checked(claims: dict[str, Any], kind: str) -> Token:
     return Token(who, UUID(claims["jti"]), times[1])
 
 
-def stranger(incoming: Request, request_id: str) -> Actor:
+def anonymous(incoming: Request, request_id: str) -> Actor:
     """Return who calls as long as nobody has proved to be anybody.
 
     A proxy may hand on any text as the address; what is none is `unknown`.

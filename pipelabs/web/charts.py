@@ -9,7 +9,7 @@ from typing import NamedTuple
 WIDTH, HEIGHT = 960, 240
 LEFT, RIGHT, TOP, BOTTOM = 48, 8, 16, 32
 """Room for the numbers of the axis, the last bar's edge, the topmost number, the days."""
-MOST_STEPS = 4
+MAX_STEPS = 4
 LABEL_EVERY = 7
 """A week apart, the labels of days have room on a telephone too."""
 GAP = 0.3
@@ -73,9 +73,9 @@ def per_day(figures: Sequence[tuple[date, int]]) -> BarChart:
     return BarChart(bars, lines, sum(value for _, value in figures))
 
 
-def nice_ticks(most: int) -> list[int]:
-    """Return whole numbers from 0 to `most` or just above, a step of 1, 2 or 5 times 10ⁿ apart."""
-    least = max(most, 1) / MOST_STEPS
-    power = 10 ** max(0, ceil(log10(least)) - 1)
-    step = next(power * size for size in (1, 2, 5, 10) if power * size >= least)
-    return [step * number for number in range(ceil(max(most, 1) / step) + 1)]
+def nice_ticks(highest: int) -> list[int]:
+    """Return numbers from 0 to `highest` or just above, a step of 1, 2 or 5 times 10ⁿ apart."""
+    smallest_step = max(highest, 1) / MAX_STEPS
+    power = 10 ** max(0, ceil(log10(smallest_step)) - 1)
+    step = next(power * size for size in (1, 2, 5, 10) if power * size >= smallest_step)
+    return [step * number for number in range(ceil(max(highest, 1) / step) + 1)]

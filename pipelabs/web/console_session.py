@@ -29,7 +29,7 @@ def init_app(app: Flask) -> None:
     )
 
 
-def identify(stranger: Actor) -> Actor:
+def identify(anonymous: Actor) -> Actor:
     """Return the admin whose cookie this request carries; raise `Unauthenticated`.
 
     A cookie that is expired, foreign or broken is as good as none.
@@ -39,7 +39,7 @@ def identify(stranger: Actor) -> Actor:
         raise Unauthenticated("Sign in first.")
     claims = auth.claims_of(token, KIND).admin
     with unit_of_work():
-        return sessions.visit(claims, stranger)
+        return sessions.authenticate_console(claims, anonymous)
 
 
 def keep(response: Response, signed_in: sessions.SignedIn) -> Response:

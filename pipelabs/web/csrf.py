@@ -16,7 +16,7 @@ VISITOR = "visitor"
 STALE = "This form is too old to be taken; load the page again."
 
 
-def refuse_forgery() -> None:
+def reject_forgery() -> None:
     """Raise `Forbidden` unless an unsafe request comes from one of our own pages.
 
     Its origin must be this host, and it must carry the token of its session's forms.

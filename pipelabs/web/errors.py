@@ -65,7 +65,7 @@ def _outlive(error: PipeLabsError, response: Response) -> None:
         if isinstance(error, SessionReplayed):
             sessions.end_session(error.session_id)
         idempotency.keep_conflict(response)
-    trail.refuse(_refusal(error), g.actor)
+    trail.record_denied(_refusal(error), g.actor)
 
 
 def envelope(error: PipeLabsError, request_id: str) -> dict[str, object]:

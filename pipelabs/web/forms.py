@@ -9,7 +9,7 @@ from marshmallow import Schema, ValidationError, fields
 from werkzeug.datastructures import MultiDict
 
 from pipelabs.core.errors import Fields, PipeLabsError
-from pipelabs.core.schemas.fields import Choice, Password, PlainText
+from pipelabs.core.schemas.fields import EnumField, Password, PlainText
 from pipelabs.core.schemas.lists import BoundedList
 from pipelabs.vault.schemas.credentials import SecretText
 from pipelabs.web.csrf import CSRF_FIELD
@@ -28,7 +28,7 @@ class FormField:
     value: str
     is_required: bool
     choices: tuple[str, ...]
-    most: int | None
+    max: int | None
     autocomplete: str
     errors: tuple[str, ...]
 
@@ -90,7 +90,7 @@ class Form:
             value="" if widget == "password" else self.values.get(name, default),
             is_required=field.required or name in self.demanded,
             choices=self.offered.get(name) or _choices(field),
-            most=field.most if isinstance(field, PlainText) else None,
+            max=field.max if isinstance(field, PlainText) else None,
             autocomplete=about.get("autocomplete", "off"),
             errors=tuple(self.errors.get(name, ())),
         )
@@ -129,14 +129,14 @@ def _once(sent: MultiDict[str, str], several: Collection[str] = ()) -> dict[str,
 
 def _choices(field: fields.Field[Any]) -> tuple[str, ...]:
     """Return a closed list's values."""
-    if not isinstance(field, Choice):
+    if not isinstance(field, EnumField):
         return ()
     return tuple(one.value for one in field.choices.values())
 
 
 def _widget(field: fields.Field[Any]) -> str:
     match field:
-        case Choice():
+        case EnumField():
             return "select"
         case Password() | SecretText():
             return "password"

@@ -36,7 +36,7 @@ class PoolUse(NamedTuple):
     """How many of this process's connections are at work, and how many it may have."""
 
     in_use: int
-    most: int
+    max: int
 
 
 def check() -> Report:
@@ -49,7 +49,7 @@ def check() -> Report:
     parts = _database()
     is_ready = set(parts.values()) == {OK}
     pool = pool_use()
-    parts["pool"] = OK if pool.in_use < pool.most else FULL
+    parts["pool"] = OK if pool.in_use < pool.max else FULL
     parts["redis"] = _redis()
     parts["vault"] = _vault(is_asked=is_ready)
     parts["audit_file"] = OK if log_file.file_handler().is_writable() else "not writable"

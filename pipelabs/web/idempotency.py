@@ -81,7 +81,7 @@ def _replay(record: IdempotencyRecord, replayed: Event) -> Response:
     outcome = OUTCOMES.get(first.get("error", {}).get("code"), Outcome.INVALID)
     finish(commit=False)
     client_id = first.get("client", {}).get("id") or (request.view_args or {}).get("client_id")
-    trail.replay(
+    trail.record_replay(
         trail.Attempt(replayed, outcome, status, {"first_request_id": first["request_id"]}),
         g.actor,
         client_id and UUID(str(client_id)),

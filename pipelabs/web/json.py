@@ -15,8 +15,8 @@ from pipelabs.core.errors import InvalidInput, TooLarge, UnsupportedMedia
 from pipelabs.core.schemas.fields import MarkupSentence
 from pipelabs.web import query
 
-DEEPEST = 32
-MOST_MEMBERS = 64
+MAX_DEPTH = 32
+MAX_MEMBERS = 64
 """More than any form has; keeps the list of unknown members an answer and not a flood."""
 
 
@@ -27,14 +27,14 @@ def load(request: Request) -> dict[str, Any]:
     `InvalidInput` for anything but one object without duplicate members, NaN, Infinity, numbers
     out of range, or more than 32 levels.
     """
-    _refuse_other_media(request)
+    _reject_other_media(request)
     try:
         text = _body(request).decode("utf-8")
-        _refuse_depth(text)
+        _reject_depth(text)
         found = json.loads(
             text,
             object_pairs_hook=_object,
-            parse_constant=_refuse_constant,
+            parse_constant=_reject_constant,
             parse_float=_finite,
         )
     except UnicodeDecodeError:
@@ -98,7 +98,7 @@ def _paths(found: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, lis
             yield path, inner
 
 
-def _refuse_other_media(request: Request) -> None:
+def _reject_other_media(request: Request) -> None:
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     if request.mimetype != "application/json" or charset not in {"utf-8", "utf8"}:
         raise UnsupportedMedia("Send UTF-8 JSON with Content-Type: application/json.")
@@ -121,12 +121,12 @@ def _body(request: Request) -> bytes:
     return body
 
 
-def _refuse_depth(text: str) -> None:
-    """Raise `InvalidInput` before the parser goes deeper than `DEEPEST`.
+def _reject_depth(text: str) -> None:
+    """Raise `InvalidInput` before the parser goes deeper than `MAX_DEPTH`.
 
     A text with fewer opening brackets than that need not be read; those in strings do not count.
     """
-    if text.count("[") + text.count("{") <= DEEPEST:
+    if text.count("[") + text.count("{") <= MAX_DEPTH:
         return
     depth = 0
     in_string = is_escaped = False
@@ -137,20 +137,20 @@ def _refuse_depth(text: str) -> None:
             continue
         in_string = character == '"'
         depth += (character in "[{") - (character in "]}")
-        if depth > DEEPEST:
-            raise InvalidInput(f"The body is nested deeper than {DEEPEST}.", code="invalid_json")
+        if depth > MAX_DEPTH:
+            raise InvalidInput(f"The body is nested deeper than {MAX_DEPTH}.", code="invalid_json")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         raise InvalidInput("The body names a member twice.", code="invalid_json")
-    if len(found) > MOST_MEMBERS:
-        raise InvalidInput(f"More than {MOST_MEMBERS} members in one object.", code="invalid_json")
+    if len(found) > MAX_MEMBERS:
+        raise InvalidInput(f"More than {MAX_MEMBERS} members in one object.", code="invalid_json")
     return found
 
 
-def _refuse_constant(name: str) -> Never:
+def _reject_constant(name: str) -> Never:
     raise InvalidInput(f"{name} is not JSON.", code="invalid_json")
 
 

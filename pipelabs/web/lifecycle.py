@@ -27,7 +27,7 @@ def init_app(app: Flask) -> None:
 def _start() -> Response | None:
     """Name the request and the caller before anything is read or counted."""
     g.request_id = _request_id()
-    g.actor = auth.stranger(request, g.request_id)
+    g.actor = auth.anonymous(request, g.request_id)
     if request.method == "OPTIONS":
         return _options()
     if (request.content_length or 0) > current_app.config["MAX_CONTENT_LENGTH"]:
@@ -36,7 +36,7 @@ def _start() -> Response | None:
     if auth.is_guarded():
         g.actor = console_session.identify(g.actor) if is_page else auth.identify(g.actor)
     if is_page and request.method not in errors.SAFE_METHODS:
-        csrf.refuse_forgery()
+        csrf.reject_forgery()
     return None
 
 

@@ -78,7 +78,7 @@ def answer(error: PipeLabsError) -> Response:
     if error.code == auth.PASSWORD_DUE_CODE:
         return make_response(redirect(url_for("admin.account.password"), 303))
     title = TITLES.get(error.status, TITLES[400])
-    who = "signed_in" if g.actor.role else "stranger"
+    who = "signed_in" if g.actor.role else "anonymous"
     page = render_template(f"errors/{who}.html", title=title, error=error)
     return make_response(page, error.status)
 

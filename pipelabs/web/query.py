@@ -7,7 +7,7 @@ from flask import Request
 
 from pipelabs.core.errors import InvalidInput
 
-MOST_PARAMETERS = 64
+MAX_PARAMETERS = 64
 """More than any list has; keeps the list of unknown ones an answer and not a flood."""
 
 
@@ -23,10 +23,10 @@ def load(request: Request) -> dict[str, str]:
             sent,
             keep_blank_values=True,
             errors="surrogateescape",
-            max_num_fields=MOST_PARAMETERS,
+            max_num_fields=MAX_PARAMETERS,
         )
     except ValueError:
-        raise InvalidInput(f"More than {MOST_PARAMETERS} parameters.") from None
+        raise InvalidInput(f"More than {MAX_PARAMETERS} parameters.") from None
     times = Counter(name for name, _ in pairs)
     wrong = {name: ["Give this parameter once."] for name in times if times[name] > 1}
     wrong |= {name: ["Must be UTF-8 without NUL."] for name, text in pairs if _is_odd(name + text)}

@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 from pipelabs.core import redis_window
 from pipelabs.web.paths import ADMIN_API_PATH, CONSOLE_PATH, is_below
 
-LONGEST_WAIT_S = 60
+MAX_WAIT_S = 60
 BUDGETS = {
     "create": "RATELIMIT_CREATE",
     "general": "RATELIMIT_GENERAL",
@@ -136,8 +136,8 @@ def retry_after_s() -> int:
     try:
         waits = [one.wait_s for one in map(_budget, _spent()) if not one.remaining]
     except RedisError:
-        return LONGEST_WAIT_S
-    return min(max(waits, default=1), LONGEST_WAIT_S)
+        return MAX_WAIT_S
+    return min(max(waits, default=1), MAX_WAIT_S)
 
 
 def quota() -> dict[str, dict[str, int]]:

@@ -81,7 +81,7 @@ def main(folder: Path) -> None:
             page.get_by_role("button", name="Sign in").click()
             if width == max(SIZES):
                 _add_keys(page)
-            _refuse_key(page)
+            _reject_key(page)
             _shoot(page, folder / f"api-key-refused-{width}")
             for name, path in PAGES.items():
                 _open(page, path)
@@ -121,7 +121,7 @@ def _add_keys(page: Page) -> None:
         page.get_by_role("button", name="Add key").click()
 
 
-def _refuse_key(page: Page) -> None:
+def _reject_key(page: Page) -> None:
     _fill_key(page, "binance", Scenario.WITHDRAW)
     page.get_by_role("button", name="Add key").click()
 

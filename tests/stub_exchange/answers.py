@@ -1,6 +1,6 @@
 """What each exchange says about a key that may ask, in its documented form.
 
-The pages are those that `pipelabs/vault/probe/rights.py` names; the examples there are the model.
+The pages are those that `pipelabs/vault/probe/rules.py` names; their examples are the model.
 """
 
 from collections.abc import Callable

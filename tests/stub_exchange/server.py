@@ -92,16 +92,16 @@ class Handler(BaseHTTPRequestHandler):
         name = api_key(slug, request.headers)
         scenario = find_scenario(slug, name)
         if scenario is None:
-            self._refuse(REFUSALS[slug][Fault.KEY], time.time())
+            self._reject(REFUSALS[slug][Fault.KEY], time.time())
             return
         now = time.time() + (HOUR_S if scenario is Scenario.WRONG_CLOCK else 0)
         known = credentials(slug, scenario)
         if fault := CHECKS[slug](request, known, now) or REFUSED.get(scenario):
-            self._refuse(REFUSALS[slug][fault], now)
+            self._reject(REFUSALS[slug][fault], now)
         elif not self._plays(scenario):
             self._send(200, say(grant(name, scenario)))
 
-    def _refuse(self, refusal: Refusal, now: float) -> None:
+    def _reject(self, refusal: Refusal, now: float) -> None:
         self._send(refusal.status, refusal.body, now)
 
     def _plays(self, scenario: Scenario) -> bool:

@@ -13,7 +13,7 @@ from tests.waiting import wait_for
 CALLERS = 4
 EVERY_S = CALLERS / 20
 """Twenty creates a second, all callers together."""
-LONGEST_S = 25
+TIMEOUT_S = 25
 DRAIN_S = 2
 
 
@@ -87,7 +87,7 @@ def test_term_under_load_is_red_first_and_drops_nothing(running):
         leaving.send_signal(signal.SIGTERM)
         wait_for(lambda: not is_ready(running, 0))
         alive = running.call("GET", "/health")[0]
-        leaving.wait(LONGEST_S)
+        leaving.wait(TIMEOUT_S)
         took_s = time.monotonic() - started
         time.sleep(1)
 

@@ -5,7 +5,14 @@ from collections.abc import Mapping
 from marshmallow import Schema, ValidationError, fields, validates_schema
 
 from pipelabs.core.schemas.envelope import Success
-from pipelabs.core.schemas.fields import Choice, EmailAddress, Input, Password, Switch, When
+from pipelabs.core.schemas.fields import (
+    EmailAddress,
+    EnumField,
+    Input,
+    Password,
+    StrictBoolean,
+    Timestamp,
+)
 from pipelabs.core.schemas.pagination import PageOut
 from pipelabs.models.admins import Role
 
@@ -53,20 +60,20 @@ class AdminIn(Input):
     """What an owner sends to create an admin."""
 
     email = EmailAddress(required=True, metadata=EMAIL)
-    role = Choice(Role, required=True, metadata=ROLE)
+    role = EnumField(Role, required=True, metadata=ROLE)
 
 
 class RoleChange(Input):
     """The role that an admin shall have."""
 
-    role = Choice(Role, required=True, metadata=ROLE)
+    role = EnumField(Role, required=True, metadata=ROLE)
 
 
 class AdminPatch(Input):
     """What an owner may change of an admin; at least one of it."""
 
-    role = Choice(Role, metadata={"label": "Role", "example": "viewer"})
-    is_disabled = Switch(metadata={"example": False})
+    role = EnumField(Role, metadata={"label": "Role", "example": "viewer"})
+    is_disabled = StrictBoolean(metadata={"example": False})
 
     @validates_schema
     def refuse_nothing(self, data: Mapping[str, object], **_: object) -> None:
@@ -80,7 +87,7 @@ class AdminOut(Schema):
 
     id = fields.UUID()
     email = fields.String(metadata=EMAIL)
-    role = Choice(Role)
+    role = EnumField(Role)
 
 
 class SignedIn(Success):
@@ -126,9 +133,9 @@ class SessionOut(Schema):
     id = fields.UUID()
     address = fields.String(metadata={"example": "192.0.2.7"})
     user_agent = fields.String(metadata={"example": "curl/8.5.0"})
-    created_at = When()
-    seen_at = When(allow_none=True)
-    expires_at = When()
+    created_at = Timestamp()
+    seen_at = Timestamp(allow_none=True)
+    expires_at = Timestamp()
 
 
 class SessionList(Success):
@@ -143,7 +150,7 @@ class AdminFull(AdminOut):
 
     is_disabled = fields.Boolean(metadata={"example": False})
     must_change_password = fields.Boolean(metadata={"example": False})
-    created_at = When()
+    created_at = Timestamp()
 
 
 class AdminShown(Success):

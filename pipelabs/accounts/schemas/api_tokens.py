@@ -7,13 +7,13 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, post_load
 
 from pipelabs.core.schemas.envelope import Success
-from pipelabs.core.schemas.fields import Choice, Input, OpenAPIField, PlainText, When
+from pipelabs.core.schemas.fields import EnumField, Input, OpenAPIField, PlainText, Timestamp
 from pipelabs.core.schemas.lists import BoundedList, LineList
 from pipelabs.core.schemas.pagination import PageOut
 from pipelabs.models.admins import Permission
 
-MOST_ADDRESSES = 20
-LONGEST_DAYS = 365
+MAX_ADDRESSES = 20
+MAX_DAYS = 365
 TEXT = "pl_Zr2kQm0c4n1yB9s7XoVtL5hE8wUdGjPaFiRbTzKq3Me"
 """An example."""
 NAME = {
@@ -58,15 +58,15 @@ class Days(OpenAPIField, fields.Integer):
     """How many days, as a number."""
 
     default_error_messages = PlainText.default_error_messages | {
-        "days": f"Must be a whole number from 1 to {LONGEST_DAYS}."
+        "days": f"Must be a whole number from 1 to {MAX_DAYS}."
     }
 
     def openapi_constraints(self) -> dict[str, Any]:
         """Return the range."""
-        return {"minimum": 1, "maximum": LONGEST_DAYS}
+        return {"minimum": 1, "maximum": MAX_DAYS}
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> int:
-        if type(value) is not int or not 1 <= value <= LONGEST_DAYS:
+        if type(value) is not int or not 1 <= value <= MAX_DAYS:
             raise self.make_error("days")
         return value
 
@@ -74,11 +74,11 @@ class Days(OpenAPIField, fields.Integer):
 class TokenIn(Input):
     """What an admin sends to make a token."""
 
-    name = PlainText(required=True, least=1, most=100, metadata=NAME)
+    name = PlainText(required=True, min=1, max=100, metadata=NAME)
     permissions = BoundedList(
-        Choice(Permission), least=1, most=len(Permission), required=True, metadata=PERMISSIONS
+        EnumField(Permission), min=1, max=len(Permission), required=True, metadata=PERMISSIONS
     )
-    addresses = BoundedList(Network(), most=MOST_ADDRESSES, load_default=list, metadata=ADDRESSES)
+    addresses = BoundedList(Network(), max=MAX_ADDRESSES, load_default=list, metadata=ADDRESSES)
     expires_in_days = Days(load_default=90, metadata=DAYS)
 
 
@@ -95,17 +95,17 @@ class Lifetime(StrEnum):
 class TokenForm(Input):
     """What the form of a token sends; loads as `TokenIn` does."""
 
-    name = PlainText(required=True, least=1, most=100, metadata=NAME)
+    name = PlainText(required=True, min=1, max=100, metadata=NAME)
     permissions = LineList(
-        Choice(Permission), least=1, most=len(Permission), required=True, metadata=PERMISSIONS
+        EnumField(Permission), min=1, max=len(Permission), required=True, metadata=PERMISSIONS
     )
     addresses = LineList(
         Network(),
-        most=MOST_ADDRESSES,
+        max=MAX_ADDRESSES,
         load_default=list,
         metadata=ADDRESSES | {"widget": "textarea"},
     )
-    expires_in_days = Choice(Lifetime, load_default=Lifetime.QUARTER, metadata=DAYS)
+    expires_in_days = EnumField(Lifetime, load_default=Lifetime.QUARTER, metadata=DAYS)
 
     @post_load
     def count_days(self, data: dict[str, Any], **_: object) -> dict[str, Any]:
@@ -122,9 +122,9 @@ class TokenOut(Schema):
     last_four = fields.String(metadata={"example": TEXT[-4:]})
     permissions = fields.List(fields.String(), metadata=PERMISSIONS)
     addresses = fields.List(fields.String(), metadata=ADDRESSES)
-    created_at = When()
-    expires_at = When()
-    last_used_at = When(allow_none=True)
+    created_at = Timestamp()
+    expires_at = Timestamp()
+    last_used_at = Timestamp(allow_none=True)
     last_address = fields.String(allow_none=True, metadata={"example": "192.0.2.7"})
 
 

@@ -16,7 +16,7 @@ def is_visible(character: str) -> bool:
     return unicodedata.category(character)[0] in "LNPS" and character not in BLANKS
 
 
-def refuse_characters(text: str, allowed: str = "") -> None:
+def reject_characters(text: str, allowed: str = "") -> None:
     """Raise a `ValidationError` naming the first character that no text may hold.
 
     NUL, controls, overrides of direction, private, unassigned and lone surrogate characters; a

@@ -24,23 +24,23 @@ class Amount(OpenAPIField, fields.Field[Decimal]):
         "invalid": 'Must be a decimal as text, such as "0.5".',
         "written": 'Must be plain digits, such as "0.5": at most 20 before the point, 18 after it.',
         "positive": "Must be more than 0.",
-        "least": "Must be at least {least}.",
-        "most": "Must be at most {most}.",
+        "min": "Must be at least {min}.",
+        "max": "Must be at most {max}.",
     }
 
     def __init__(
         self,
         *,
         is_positive: bool = False,
-        least: Decimal | None = None,
-        most: Decimal | None = None,
+        min: Decimal | None = None,
+        max: Decimal | None = None,
         **rest: Any,
     ) -> None:
-        """Zero is taken unless `is_positive`, and less only down to `least`; `most` is the top."""
+        """Zero is taken unless `is_positive`, and less only down to `min`; `max` is the top."""
         super().__init__(**rest)
         self.is_positive = is_positive
-        self.least, self.most = least, most
-        self.written = WRITTEN if least is None else SIGNED
+        self.min, self.max = min, max
+        self.written = WRITTEN if min is None else SIGNED
 
     def openapi_constraints(self) -> dict[str, Any]:
         """Return the pattern of plain digits."""
@@ -60,8 +60,8 @@ class Amount(OpenAPIField, fields.Field[Decimal]):
             amount = amount.copy_abs()
         if self.is_positive and not amount:
             raise self.make_error("positive")
-        if self.least is not None and amount < self.least:
-            raise self.make_error("least", least=plain(self.least))
-        if self.most is not None and amount > self.most:
-            raise self.make_error("most", most=plain(self.most))
+        if self.min is not None and amount < self.min:
+            raise self.make_error("min", min=plain(self.min))
+        if self.max is not None and amount > self.max:
+            raise self.make_error("max", max=plain(self.max))
         return amount

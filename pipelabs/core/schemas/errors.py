@@ -21,7 +21,7 @@ class ErrorDetail(Schema):
             "description": "With `duplicate` alone: field → id of the row that has the value.",
         },
     )
-    rights = fields.Dict(
+    permissions = fields.Dict(
         keys=fields.String(),
         values=fields.Dict(keys=fields.String(), values=fields.String(allow_none=True)),
         metadata={

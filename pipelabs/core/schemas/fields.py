@@ -13,7 +13,7 @@ import bleach
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 from marshmallow import Schema, ValidationError, fields, pre_load
 
-from pipelabs.core.schemas.characters import is_visible, refuse_characters
+from pipelabs.core.schemas.characters import is_visible, reject_characters
 from pipelabs.models.clients import EMAIL_LENGTH
 
 # A desk's own hosts are named desk.local or x.test; the library offers no other way to take them.
@@ -77,38 +77,38 @@ class PlainText(OpenAPIField, fields.String):
         "required": "This field is required.",
         "null": "This field is required.",
         "invalid": "Must be text.",
-        "length": "Must have {least} to {most} characters; this has {count}.",
+        "length": "Must have {min} to {max} characters; this has {count}.",
         "blank": "Must not be empty.",
     }
 
-    def __init__(self, *, least: int = 0, most: int, lines: bool = False, **rest: Any) -> None:
-        """`least` and `most` count code points of the cleaned text."""
+    def __init__(self, *, min: int = 0, max: int, lines: bool = False, **rest: Any) -> None:
+        """`min` and `max` count code points of the cleaned text."""
         super().__init__(**rest)
-        self.least = least
-        self.most = most
+        self.min = min
+        self.max = max
         self.lines = lines
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> str:
         if not isinstance(value, str):
             raise self.make_error("invalid")
-        if len(value.strip()) > self.most * 4 + 100:
+        if len(value.strip()) > self.max * 4 + 100:
             # Whatever it is, cleaning cannot make it fit.
-            raise self.make_error("length", least=self.least, most=self.most, count=len(value))
+            raise self.make_error("length", min=self.min, max=self.max, count=len(value))
         text = self._cleaned(value)
-        if self.least and not any(map(is_visible, text)):
+        if self.min and not any(map(is_visible, text)):
             raise self.make_error("blank")
-        if not self.least <= len(text) <= self.most:
-            raise self.make_error("length", least=self.least, most=self.most, count=len(text))
-        refuse_markup(text)
+        if not self.min <= len(text) <= self.max:
+            raise self.make_error("length", min=self.min, max=self.max, count=len(text))
+        reject_markup(text)
         return text
 
     def openapi_constraints(self) -> dict[str, Any]:
         """Return the length in code points."""
-        return {"minLength": self.least, "maxLength": self.most}
+        return {"minLength": self.min, "maxLength": self.max}
 
     def _cleaned(self, value: str) -> str:
         text = value.replace("\r\n", "\n") if self.lines else value
-        refuse_characters(text, allowed="\n" if self.lines else "")
+        reject_characters(text, allowed="\n" if self.lines else "")
         text = unicodedata.normalize("NFC", text)
         if self.lines:
             return text.strip()
@@ -131,7 +131,7 @@ class EmailAddress(OpenAPIField, fields.Field[str]):
         if not isinstance(value, str):
             raise self.make_error("invalid")
         text = value.strip(" ")
-        refuse_characters(text)
+        reject_characters(text)
         if not text.isascii():
             raise self.make_error("ascii")
         if len(text) > EMAIL_LENGTH:
@@ -145,7 +145,7 @@ class EmailAddress(OpenAPIField, fields.Field[str]):
         return str(found.ascii_email).lower()
 
 
-class Choice(OpenAPIField, fields.Field[StrEnum]):
+class EnumField(OpenAPIField, fields.Field[StrEnum]):
     """One of a closed list, matched without case; the error names the choices."""
 
     openapi_type = "string"
@@ -173,7 +173,7 @@ class Choice(OpenAPIField, fields.Field[StrEnum]):
         raise ValidationError(f"Must be one of: {names}.")
 
 
-class Switch(fields.Boolean):
+class StrictBoolean(fields.Boolean):
     """True or false, and nothing that stands for one of them."""
 
     default_error_messages = PlainText.default_error_messages | {
@@ -200,12 +200,12 @@ class Password(OpenAPIField, fields.String):
         # Counted as it is hashed; what is far too long is not worth the work.
         count = len(value if len(value) > 1_000 else unicodedata.normalize("NFKC", value))
         if not 1 <= count <= 128:
-            raise self.make_error("length", least=1, most=128, count=count)
-        refuse_characters(value)
+            raise self.make_error("length", min=1, max=128, count=count)
+        reject_characters(value)
         return value
 
 
-class When(fields.AwareDateTime):
+class Timestamp(fields.AwareDateTime):
     """A time in UTC, ISO 8601 in milliseconds with `Z`."""
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **rest: Any) -> str | None:
@@ -213,7 +213,7 @@ class When(fields.AwareDateTime):
         return value and f"{value:%Y-%m-%dT%H:%M:%S}.{value.microsecond // 1000:03d}Z"
 
 
-def refuse_markup(text: str) -> None:
+def reject_markup(text: str) -> None:
     """Raise a `ValidationError` quoting the tag, comment or doctype that bleach would remove.
 
     bleach detects and never rewrites: what it answers is escaped HTML, not what was typed. An

@@ -12,24 +12,24 @@ class BoundedList(OpenAPIField, fields.List[Any]):
 
     default_error_messages = PlainText.default_error_messages | {
         "invalid": "Must be a list.",
-        "count": "Must have {least} to {most} entries.",
+        "count": "Must have {min} to {max} entries.",
     }
 
-    def __init__(self, inner: fields.Field[Any], *, least: int = 0, most: int, **rest: Any) -> None:
-        """`least` and `most` count entries."""
+    def __init__(self, inner: fields.Field[Any], *, min: int = 0, max: int, **rest: Any) -> None:
+        """`min` and `max` count entries."""
         super().__init__(inner, **rest)
-        self.least = least
-        self.most = most
+        self.min = min
+        self.max = max
 
     def openapi_constraints(self) -> dict[str, Any]:
         """Return the range of the length."""
-        return {"minItems": self.least, "maxItems": self.most}
+        return {"minItems": self.min, "maxItems": self.max}
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> list[Any]:
         if not isinstance(value, list):
             raise self.make_error("invalid")
-        if not self.least <= len(value) <= self.most:
-            raise self.make_error("count", least=self.least, most=self.most)
+        if not self.min <= len(value) <= self.max:
+            raise self.make_error("count", min=self.min, max=self.max)
         try:
             return super()._deserialize(value, attr, data, **rest)
         except ValidationError as error:

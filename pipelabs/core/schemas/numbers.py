@@ -8,25 +8,25 @@ from pipelabs.core.schemas.fields import OpenAPIField, PlainText
 
 
 class WholeNumber(OpenAPIField, fields.Field[int]):
-    """A whole number from `least` to `most`; only what a form sends may be text."""
+    """A whole number from `min` to `max`; only what a form sends may be text."""
 
     openapi_type = "integer"
 
     default_error_messages = PlainText.default_error_messages | {
         "invalid": "Must be a whole number.",
-        "range": "Must be {least:,} to {most:,}.",
+        "range": "Must be {min:,} to {max:,}.",
     }
 
-    def __init__(self, *, least: int, most: int, is_typed: bool = False, **rest: Any) -> None:
+    def __init__(self, *, min: int, max: int, is_typed: bool = False, **rest: Any) -> None:
         """`is_typed` is a field of a form: plain digits."""
         super().__init__(**rest)
-        self.least = least
-        self.most = most
+        self.min = min
+        self.max = max
         self.is_typed = is_typed
 
     def openapi_constraints(self) -> dict[str, Any]:
         """Return the range."""
-        return {"minimum": self.least, "maximum": self.most}
+        return {"minimum": self.min, "maximum": self.max}
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> int:
         if self.is_typed and value.strip().isascii() and value.strip().isdecimal():
@@ -34,6 +34,6 @@ class WholeNumber(OpenAPIField, fields.Field[int]):
             value = int(value.strip()[:20])
         if type(value) is not int:
             raise self.make_error("invalid")
-        if not self.least <= value <= self.most:
-            raise self.make_error("range", least=self.least, most=self.most)
+        if not self.min <= value <= self.max:
+            raise self.make_error("range", min=self.min, max=self.max)
         return value

@@ -6,11 +6,11 @@ from typing import Any
 
 from marshmallow import Schema, fields
 
-from pipelabs.core.schemas.characters import refuse_characters
+from pipelabs.core.schemas.characters import reject_characters
 from pipelabs.core.schemas.fields import Query
 
 SIZES = (25, 50, 100)
-MOST_SEARCHED = 255
+MAX_SEARCH_LENGTH = 255
 CURSOR = re.compile("[<>].{1,2000}")
 """A direction, and the values that the list is sorted by; a name of 255 characters fits."""
 
@@ -45,18 +45,18 @@ class SearchText(fields.String):
     """What is looked for: one line, NFC, with single spaces."""
 
     default_error_messages = {  # noqa: RUF012 - marshmallow's own form
-        "length": f"Must have at most {MOST_SEARCHED} characters."
+        "length": f"Must have at most {MAX_SEARCH_LENGTH} characters."
     }
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> str:
         text: str = super()._deserialize(value, attr, data, **rest)
-        if len(text) > MOST_SEARCHED:
+        if len(text) > MAX_SEARCH_LENGTH:
             raise self.make_error("length")
-        refuse_characters(text)
+        reject_characters(text)
         return " ".join(unicodedata.normalize("NFC", text).split())
 
 
-class TrueOrFalse(fields.Boolean):
+class BooleanFilter(fields.Boolean):
     """A filter that is `true` or `false`."""
 
     default_error_messages = {"invalid": "Must be true or false."}  # noqa: RUF012 - marshmallow's own form

@@ -8,15 +8,15 @@ from marshmallow import Schema, ValidationError, fields, validate
 
 from pipelabs.core.schemas.decimals import Amount
 from pipelabs.core.schemas.envelope import Success
-from pipelabs.core.schemas.fields import Body, Choice, Input, PlainText, When
+from pipelabs.core.schemas.fields import Body, EnumField, Input, PlainText, Timestamp
 from pipelabs.core.schemas.pagination import ListQuery, PageOut, SearchText
 from pipelabs.exchanges.schemas import EXCHANGE, ExchangeSlug
 from pipelabs.markets.schemas.markets import ClientNamed
 from pipelabs.markets.schemas.token_pairs import SPELLED, SYMBOL, SymbolField
 from pipelabs.models.token_pairs import EXCHANGE_SYMBOL_LENGTH, Bot, MarketStatus, QuotingStatus
 
-MOST_AT_ONCE = 500
-WIDEST_BPS = Decimal(10_000)
+MAX_AT_ONCE = 500
+MAX_SPREAD_BPS = Decimal(10_000)
 """All of the price."""
 BOT = {"label": "Bot", "example": "market_maker"}
 SPREAD = {
@@ -38,11 +38,11 @@ class ClientMarketItem(Input):
     symbol = SymbolField(required=True, metadata=SYMBOL)
     exchange = ExchangeSlug(required=True, metadata=EXCHANGE)
     exchange_symbol = PlainText(
-        load_default=None, least=1, most=EXCHANGE_SYMBOL_LENGTH, metadata=SPELLED
+        load_default=None, min=1, max=EXCHANGE_SYMBOL_LENGTH, metadata=SPELLED
     )
-    bot = Choice(Bot, load_default=Bot.MARKET_MAKER, metadata=BOT)
+    bot = EnumField(Bot, load_default=Bot.MARKET_MAKER, metadata=BOT)
     spread_target_bps = Amount(
-        load_default=None, is_positive=True, most=WIDEST_BPS, metadata=SPREAD
+        load_default=None, is_positive=True, max=MAX_SPREAD_BPS, metadata=SPREAD
     )
     daily_volume_target = Amount(load_default=None, metadata=VOLUME)
 
@@ -53,7 +53,7 @@ class ClientMarketsIn(Input):
     markets = fields.List(
         fields.Nested(ClientMarketItem),
         required=True,
-        validate=validate.Length(1, MOST_AT_ONCE, error="Must have {min} to {max} entries."),
+        validate=validate.Length(1, MAX_AT_ONCE, error="Must have {min} to {max} entries."),
     )
 
 
@@ -61,12 +61,12 @@ class SymbolLines(fields.Field[list[Any]]):
     """A pair a line, each maybe with `=` and the exchange's own spelling after it."""
 
     default_error_messages = PlainText.default_error_messages | {
-        "count": f"Must be 1 to {MOST_AT_ONCE} lines.",
+        "count": f"Must be 1 to {MAX_AT_ONCE} lines.",
     }
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> list[Any]:
         lines = {place: line for place, line in enumerate(value.splitlines(), 1) if line.strip()}
-        if not 1 <= len(lines) <= MOST_AT_ONCE:
+        if not 1 <= len(lines) <= MAX_AT_ONCE:
             raise self.make_error("count")
         wrong, found = [], []
         for place, line in lines.items():
@@ -80,9 +80,7 @@ class SymbolLines(fields.Field[list[Any]]):
 
     def _line(self, line: str) -> dict[str, Any]:
         symbol, equals, spelled = line.partition("=")
-        text = (
-            PlainText(least=1, most=EXCHANGE_SYMBOL_LENGTH).deserialize(spelled) if equals else None
-        )
+        text = PlainText(min=1, max=EXCHANGE_SYMBOL_LENGTH).deserialize(spelled) if equals else None
         return {"symbol": SymbolField().deserialize(symbol), "exchange_symbol": text}
 
 
@@ -99,9 +97,9 @@ class ClientMarketsForm(Input):
         },
     )
     exchange = ExchangeSlug(required=True, metadata=EXCHANGE)
-    bot = Choice(Bot, load_default=Bot.MARKET_MAKER, metadata=BOT)
+    bot = EnumField(Bot, load_default=Bot.MARKET_MAKER, metadata=BOT)
     spread_target_bps = Amount(
-        load_default=None, is_positive=True, most=WIDEST_BPS, metadata=SPREAD
+        load_default=None, is_positive=True, max=MAX_SPREAD_BPS, metadata=SPREAD
     )
     daily_volume_target = Amount(load_default=None, metadata=VOLUME)
 
@@ -115,29 +113,31 @@ def items_of(form: dict[str, Any]) -> Iterator[dict[str, Any]]:
 class ClientMarketEdit(Input):
     """All that a form sends to change one, and the version that it was filled from."""
 
-    bot = Choice(Bot, required=True, metadata=BOT)
+    bot = EnumField(Bot, required=True, metadata=BOT)
     spread_target_bps = Amount(
-        load_default=None, is_positive=True, most=WIDEST_BPS, metadata=SPREAD
+        load_default=None, is_positive=True, max=MAX_SPREAD_BPS, metadata=SPREAD
     )
     daily_volume_target = Amount(load_default=None, metadata=VOLUME)
-    status = Choice(QuotingStatus, required=True, metadata=QUOTING)
+    status = EnumField(QuotingStatus, required=True, metadata=QUOTING)
     version = fields.Integer(required=True)
 
 
 class ClientMarketPatch(Body):
     """What an admin sends to change one; what is left out stays, null empties a target."""
 
-    bot = Choice(Bot, metadata=BOT)
-    spread_target_bps = Amount(allow_none=True, is_positive=True, most=WIDEST_BPS, metadata=SPREAD)
+    bot = EnumField(Bot, metadata=BOT)
+    spread_target_bps = Amount(
+        allow_none=True, is_positive=True, max=MAX_SPREAD_BPS, metadata=SPREAD
+    )
     daily_volume_target = Amount(allow_none=True, metadata=VOLUME)
-    status = Choice(QuotingStatus, metadata=QUOTING)
+    status = EnumField(QuotingStatus, metadata=QUOTING)
 
 
 class ClientMarketsQuery(ListQuery):
     """Which of a client's markets are wanted."""
 
     exchange = ExchangeSlug(metadata={"description": "Slug or alias."})
-    status = Choice(QuotingStatus)
+    status = EnumField(QuotingStatus)
 
 
 class MatrixQuery(ListQuery):
@@ -148,7 +148,7 @@ class MatrixQuery(ListQuery):
         metadata={"description": "A part of the client's name, wallet or e-mail address."},
     )
     exchange = ExchangeSlug(metadata={"description": "Slug or alias."})
-    status = Choice(QuotingStatus)
+    status = EnumField(QuotingStatus)
 
 
 class ClientMarketOut(Schema):
@@ -159,14 +159,14 @@ class ClientMarketOut(Schema):
     symbol = fields.String(metadata=SYMBOL)
     exchange = fields.String(metadata=EXCHANGE)
     exchange_symbol = fields.String(metadata=SPELLED)
-    market_status = Choice(MarketStatus)
-    bot = Choice(Bot, metadata=BOT)
+    market_status = EnumField(MarketStatus)
+    bot = EnumField(Bot, metadata=BOT)
     spread_target_bps = Amount(allow_none=True, metadata=SPREAD)
     daily_volume_target = Amount(allow_none=True, metadata=VOLUME)
-    status = Choice(QuotingStatus)
+    status = EnumField(QuotingStatus)
     version = fields.Integer(metadata={"example": 1})
-    created_at = When()
-    updated_at = When()
+    created_at = Timestamp()
+    updated_at = Timestamp()
 
 
 class ClientMarketsAdded(Success):

@@ -4,7 +4,7 @@ from marshmallow import Schema, fields
 
 from pipelabs.core.schemas.decimals import Amount
 from pipelabs.core.schemas.envelope import Success
-from pipelabs.core.schemas.fields import Body, Choice, Input, PlainText
+from pipelabs.core.schemas.fields import Body, EnumField, Input, PlainText
 from pipelabs.core.schemas.pagination import ListQuery, PageOut, SearchText
 from pipelabs.exchanges.schemas import EXCHANGE, ExchangeSlug
 from pipelabs.markets.schemas.token_pairs import (
@@ -27,7 +27,7 @@ class MarketIn(Input):
     symbol = SymbolField(required=True, metadata=SYMBOL)
     exchange = ExchangeSlug(required=True, metadata=EXCHANGE)
     exchange_symbol = PlainText(
-        load_default=None, least=1, most=EXCHANGE_SYMBOL_LENGTH, metadata=SPELLED
+        load_default=None, min=1, max=EXCHANGE_SYMBOL_LENGTH, metadata=SPELLED
     )
     price_tick = Amount(load_default=None, is_positive=True, metadata=TICK)
     amount_step = Amount(load_default=None, is_positive=True, metadata=STEP)
@@ -39,8 +39,8 @@ class MarketEdit(Input):
 
     exchange_symbol = PlainText(
         required=True,
-        least=1,
-        most=EXCHANGE_SYMBOL_LENGTH,
+        min=1,
+        max=EXCHANGE_SYMBOL_LENGTH,
         metadata={"label": "Exchange symbol", "description": "As the exchange itself writes it."},
     )
     price_tick = Amount(load_default=None, is_positive=True, metadata=TICK)
@@ -52,18 +52,18 @@ class MarketEdit(Input):
 class MarketMove(Input):
     """What a form sends to halt, delist or list a market, and the version it was drawn from."""
 
-    status = Choice(MarketStatus, required=True)
+    status = EnumField(MarketStatus, required=True)
     version = fields.Integer(required=True)
 
 
 class MarketPatch(Body):
     """What an admin sends to change a market; what is left out stays, null empties."""
 
-    exchange_symbol = PlainText(least=1, most=EXCHANGE_SYMBOL_LENGTH, metadata=SPELLED)
+    exchange_symbol = PlainText(min=1, max=EXCHANGE_SYMBOL_LENGTH, metadata=SPELLED)
     price_tick = Amount(allow_none=True, is_positive=True, metadata=TICK)
     amount_step = Amount(allow_none=True, is_positive=True, metadata=STEP)
     min_notional = Amount(allow_none=True, metadata=NOTIONAL)
-    status = Choice(MarketStatus, metadata=STATUS)
+    status = EnumField(MarketStatus, metadata=STATUS)
 
 
 class MarketsQuery(ListQuery):
@@ -74,7 +74,7 @@ class MarketsQuery(ListQuery):
         metadata={"description": "A part of the symbol, or of the exchange's own spelling."},
     )
     exchange = ExchangeSlug(metadata={"description": "Slug or alias."})
-    status = Choice(MarketStatus)
+    status = EnumField(MarketStatus)
 
 
 class ClientNamed(Schema):

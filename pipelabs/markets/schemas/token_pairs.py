@@ -6,7 +6,7 @@ from marshmallow import Schema, ValidationError, fields
 
 from pipelabs.core.schemas.decimals import Amount
 from pipelabs.core.schemas.envelope import Success
-from pipelabs.core.schemas.fields import Choice, Input, OpenAPIField, PlainText, When
+from pipelabs.core.schemas.fields import EnumField, Input, OpenAPIField, PlainText, Timestamp
 from pipelabs.core.schemas.pagination import ListQuery, PageOut, SearchText
 from pipelabs.exchanges.schemas import EXCHANGE
 from pipelabs.markets.symbols import SymbolError, parse
@@ -59,7 +59,7 @@ class TokenPairsQuery(ListQuery):
     q = SearchText(
         load_default="", metadata={"description": "A part of the symbol, in any spelling."}
     )
-    sort = Choice(
+    sort = EnumField(
         TokenPairSort,
         load_default=TokenPairSort.SYMBOL,
         metadata={"description": "A minus is descending."},
@@ -76,7 +76,7 @@ class TokenPairOut(Schema):
     settle_asset = fields.String(
         allow_none=True, metadata={"example": None, "description": "Of a swap alone."}
     )
-    created_at = When()
+    created_at = Timestamp()
 
 
 class MarketOut(Schema):
@@ -90,10 +90,10 @@ class MarketOut(Schema):
     price_tick = Amount(allow_none=True, metadata=TICK)
     amount_step = Amount(allow_none=True, metadata=STEP)
     min_notional = Amount(allow_none=True, metadata=NOTIONAL)
-    status = Choice(MarketStatus)
+    status = EnumField(MarketStatus)
     version = fields.Integer(metadata={"example": 1})
-    created_at = When()
-    updated_at = When()
+    created_at = Timestamp()
+    updated_at = Timestamp()
 
 
 class TokenPairCreated(Success):

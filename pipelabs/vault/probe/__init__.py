@@ -9,15 +9,15 @@ from dataclasses import replace
 from pipelabs.vault.probe import child
 from pipelabs.vault.probe.failures import classify
 from pipelabs.vault.probe.findings import Reading, members
-from pipelabs.vault.probe.report import Failure, Finding, Report, Right, Target, Verdict
-from pipelabs.vault.probe.rights import PUBLIC_BALANCES, rule_for
+from pipelabs.vault.probe.report import Failure, Finding, KeyPermission, Report, Target, Verdict
+from pipelabs.vault.probe.rules import PUBLIC_BALANCES, rule_for
 
 __all__ = [
     "PUBLIC_BALANCES",
     "Failure",
     "Finding",
+    "KeyPermission",
     "Report",
-    "Right",
     "Target",
     "Verdict",
     "examine",
@@ -36,7 +36,7 @@ CCXT_NAMES = {
     "two_factor": "twofa",
 }
 MAX_EVIDENCE = 200
-SHORTEST_SECRET = 4
+MIN_SECRET_LENGTH = 4
 """What is shorter is no credential, and would hide innocent text."""
 
 _DETAIL = re.compile("[A-Za-z0-9._-]{1,32}")
@@ -106,4 +106,4 @@ def _publishable(one: Finding, private: Sequence[str]) -> Finding:
 
 
 def _tells(text: str, private: Sequence[str]) -> bool:
-    return any(secret in text for secret in private if len(secret) >= SHORTEST_SECRET)
+    return any(secret in text for secret in private if len(secret) >= MIN_SECRET_LENGTH)

@@ -41,12 +41,12 @@ class Guard:
         """Send one request, or raise `Refused`; proxies are never used."""
         self.status, self.body, self.skew_s = None, b"", None
         if _origin(str(request.url)) not in self._origins:
-            self._refuse("host")
+            self._reject("host")
         self.has_sent = True
         response = self._inner.send(request, **settings | {"proxies": {}, "stream": True})
         if 300 <= response.status_code < 400:
             response.close()
-            self._refuse("redirect")
+            self._reject("redirect")
         self.skew_s = _skew_s(response)
         # What was read here is given to `content`, which cannot be read twice.
         response._content = self.body = self._read(response)  # noqa: SLF001  it has no other way
@@ -67,10 +67,10 @@ class Guard:
             body += chunk
             if len(body) > MAX_BODY:
                 response.close()
-                self._refuse("size")
+                self._reject("size")
         return body
 
-    def _refuse(self, reason: str) -> NoReturn:
+    def _reject(self, reason: str) -> NoReturn:
         self.refused = reason
         raise Refused(reason)
 

@@ -10,7 +10,7 @@ from pipelabs.vault.probe.findings import (
     shown,
     whitelist,
 )
-from pipelabs.vault.probe.report import Finding, Right, Verdict
+from pipelabs.vault.probe.report import Finding, KeyPermission, Verdict
 
 _WALLET = frozenset({"AccountTransfer", "SubMemberTransfer", "Withdraw"})
 
@@ -28,10 +28,10 @@ def bybit(raw: object, _: str) -> Reading:
         case int(mode) if mode in (0, 1) and not isinstance(mode, bool):
             writes = _writes(members(facts.get("permissions")))
             if mode == 1:
-                writes = tuple(Finding(one.right, Verdict.NO, evidence) for one in writes)
-            found = (Finding(Right.READ, Verdict.YES, evidence), *writes)
+                writes = tuple(Finding(one.permission, Verdict.NO, evidence) for one in writes)
+            found = (Finding(KeyPermission.READ, Verdict.YES, evidence), *writes)
         case _:
-            found = (Finding(Right.READ, Verdict.UNKNOWN, evidence),)
+            found = (Finding(KeyPermission.READ, Verdict.UNKNOWN, evidence),)
     return Reading((*found, whitelist(facts, "ips"), expires), expires_at)
 
 
@@ -39,17 +39,23 @@ def _writes(allowed: Facts) -> tuple[Finding, ...]:
     """Unified accounts have DerivativesTrade "by default", so alone it proves nothing."""
     moves = {"AccountTransfer", "SubMemberTransfer"}
     return (
-        listed(Right.TRADE, allowed, "Spot", {"SpotTrade"}),
+        listed(KeyPermission.TRADE, allowed, "Spot", {"SpotTrade"}),
         either(
             (
-                listed(Right.FUTURES, allowed, "ContractTrade", {"Order"}, frozenset({"Position"})),
-                listed(Right.FUTURES, allowed, "Options", {"OptionsTrade"}),
-                listed(Right.FUTURES, allowed, "Derivatives", set()),
+                listed(
+                    KeyPermission.FUTURES,
+                    allowed,
+                    "ContractTrade",
+                    {"Order"},
+                    frozenset({"Position"}),
+                ),
+                listed(KeyPermission.FUTURES, allowed, "Options", {"OptionsTrade"}),
+                listed(KeyPermission.FUTURES, allowed, "Derivatives", set()),
             )
         ),
-        listed(Right.TRANSFER, allowed, "Wallet", moves, _WALLET),
+        listed(KeyPermission.TRANSFER, allowed, "Wallet", moves, _WALLET),
         listed(
-            Right.WITHDRAW,
+            KeyPermission.WITHDRAW,
             allowed,
             "Wallet",
             {"Withdraw"},

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from pipelabs.vault.probe.report import Finding, Right, Verdict
+from pipelabs.vault.probe.report import Finding, KeyPermission, Verdict
 
 Facts = Mapping[str, object]
 
@@ -18,9 +18,12 @@ class Reading:
     expires_at: datetime | None = None
 
     def complete(self) -> tuple[Finding, ...]:
-        """Return a finding for each right, unknown for those without, in the order of `Right`."""
-        found = {one.right: one for one in self.findings}
-        return tuple(found.get(right, Finding(right, Verdict.UNKNOWN, None)) for right in Right)
+        """Return a finding for each permission, in order; unknown for those without."""
+        found = {one.permission: one for one in self.findings}
+        return tuple(
+            found.get(permission, Finding(permission, Verdict.UNKNOWN, None))
+            for permission in KeyPermission
+        )
 
 
 def members(value: object) -> Facts:
@@ -41,19 +44,23 @@ def shown(facts: Facts, field: str) -> str | None:
     return f"{field}={text[1:-1] if isinstance(facts[field], str) else text}"
 
 
-def flags(right: Right, facts: Facts, *fields: str) -> Finding:
+def flags(permission: KeyPermission, facts: Facts, *fields: str) -> Finding:
     """Find yes if one of the fields is true, no if all of them are false."""
     verdicts = {True: Verdict.YES, False: Verdict.NO}
     return either(
-        Finding(right, verdicts[value], shown(facts, field))
+        Finding(permission, verdicts[value], shown(facts, field))
         if isinstance(value := facts.get(field), bool)
-        else Finding(right, Verdict.UNKNOWN, shown(facts, field))
+        else Finding(permission, Verdict.UNKNOWN, shown(facts, field))
         for field in fields
     )
 
 
 def listed(
-    right: Right, facts: Facts, field: str, wanted: set[str], others: frozenset[str] = frozenset()
+    permission: KeyPermission,
+    facts: Facts,
+    field: str,
+    wanted: set[str],
+    others: frozenset[str] = frozenset(),
 ) -> Finding:
     """Find yes if the list has a wanted name, no if all that it has instead are known.
 
@@ -65,7 +72,7 @@ def listed(
         verdict = Verdict.YES
     elif names is not None and names <= others:
         verdict = Verdict.NO
-    return Finding(right, verdict, shown(facts, field))
+    return Finding(permission, verdict, shown(facts, field))
 
 
 def either(findings: Iterable[Finding]) -> Finding:
@@ -76,17 +83,17 @@ def either(findings: Iterable[Finding]) -> Finding:
             if one.verdict is verdict:
                 return one
     evidence = ", ".join(one.evidence for one in found if one.evidence)
-    return Finding(found[0].right, Verdict.NO, evidence)
+    return Finding(found[0].permission, Verdict.NO, evidence)
 
 
 def whitelist(facts: Facts, field: str) -> Finding:
     """Find whether the key is bound to addresses; `*` stands for every address."""
     names = _names(facts.get(field))
     if names is None:
-        return Finding(Right.IP_BOUND, Verdict.UNKNOWN, shown(facts, field))
+        return Finding(KeyPermission.IP_BOUND, Verdict.UNKNOWN, shown(facts, field))
     is_bound = bool(names) and "*" not in names
     verdict = Verdict.YES if is_bound else Verdict.NO
-    return Finding(Right.IP_BOUND, verdict, shown(facts, field))
+    return Finding(KeyPermission.IP_BOUND, verdict, shown(facts, field))
 
 
 def expiry(facts: Facts, field: str) -> tuple[Finding, datetime | None]:
@@ -97,7 +104,7 @@ def expiry(facts: Facts, field: str) -> tuple[Finding, datetime | None]:
     moment = _moment(facts.get(field))
     is_date = moment is not None and moment.year > 1970
     verdict = Verdict.YES if is_date else Verdict.UNKNOWN
-    return Finding(Right.EXPIRES, verdict, shown(facts, field)), moment if is_date else None
+    return Finding(KeyPermission.EXPIRES, verdict, shown(facts, field)), moment if is_date else None
 
 
 def _names(value: object) -> set[str] | None:

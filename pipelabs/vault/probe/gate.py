@@ -3,7 +3,7 @@
 from collections.abc import Set
 
 from pipelabs.vault.probe.findings import Facts, Reading, items, members, shown, whitelist
-from pipelabs.vault.probe.report import Finding, Right, Verdict
+from pipelabs.vault.probe.report import Finding, KeyPermission, Verdict
 
 _NAMES = frozenset(
     {
@@ -42,28 +42,28 @@ def gate(raw: object, api_key: str) -> Reading:
     perms = [members(one) for one in items(ours[0].get("perms"))]
     return Reading(
         (
-            _permission(Right.READ, perms, _NAMES, may_write=False),
-            _permission(Right.TRADE, perms, {"spot", "margin"}),
-            _permission(Right.FUTURES, perms, {"futures", "delivery"}),
-            _permission(Right.TRANSFER, perms, {"wallet"}),
-            _permission(Right.WITHDRAW, perms, {"withdraw", "withdrawal"}),
+            _permission(KeyPermission.READ, perms, _NAMES, may_write=False),
+            _permission(KeyPermission.TRADE, perms, {"spot", "margin"}),
+            _permission(KeyPermission.FUTURES, perms, {"futures", "delivery"}),
+            _permission(KeyPermission.TRANSFER, perms, {"wallet"}),
+            _permission(KeyPermission.WITHDRAW, perms, {"withdraw", "withdrawal"}),
             whitelist(ours[0], "ip_whitelist"),
         )
     )
 
 
 def _permission(
-    right: Right, perms: list[Facts], wanted: Set[str], *, may_write: bool = True
+    permission: KeyPermission, perms: list[Facts], wanted: Set[str], *, may_write: bool = True
 ) -> Finding:
     mine = [one for one in perms if str(one.get("name")) in wanted]
     evidence = shown({"perms": mine or perms}, "perms")
     if any(one.get("read_only") is False or not may_write for one in mine):
-        return Finding(right, Verdict.YES, evidence)
+        return Finding(permission, Verdict.YES, evidence)
     is_clear = bool(perms) and all(
         isinstance(one.get("read_only"), bool) and str(one.get("name")) in _NAMES for one in perms
     )
     verdict = Verdict.NO if is_clear and wanted <= _NAMES else Verdict.UNKNOWN
-    return Finding(right, verdict, evidence)
+    return Finding(permission, verdict, evidence)
 
 
 def _is_ours(shown_key: object, api_key: str) -> bool:

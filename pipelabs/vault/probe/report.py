@@ -14,7 +14,7 @@ FAMILIES = {
 """Regional exchanges → whose API theirs is, under hosts of their own."""
 
 
-class Right(StrEnum):
+class KeyPermission(StrEnum):
     """What a key may do, and two things about it that a desk wants to know."""
 
     READ = "read"
@@ -59,7 +59,7 @@ class Failure(StrEnum):
 class Finding:
     """A verdict, and the exchange's raw field that it stands on."""
 
-    right: Right
+    permission: KeyPermission
     verdict: Verdict
     evidence: str | None
 
@@ -77,7 +77,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A finding for each right, in the order of `Right`; all unknown if there is a failure.
+    """A finding for each right, in the order of `KeyPermission`; all unknown if there is a failure.
 
     `detail` is the exchange's own error code, never its free text; `ms` includes the wait.
     """
@@ -88,6 +88,6 @@ class Report:
     expires_at: datetime | None
     ms: float
 
-    def verdict(self, right: Right) -> Verdict:
+    def verdict(self, permission: KeyPermission) -> Verdict:
         """Return what was found about one right."""
-        return next(one.verdict for one in self.findings if one.right is right)
+        return next(one.verdict for one in self.findings if one.permission is permission)

@@ -7,7 +7,15 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
 
 from pipelabs.core.schemas.envelope import Success
-from pipelabs.core.schemas.fields import Body, Choice, Input, OpenAPIField, PlainText, Switch, When
+from pipelabs.core.schemas.fields import (
+    Body,
+    EnumField,
+    Input,
+    OpenAPIField,
+    PlainText,
+    StrictBoolean,
+    Timestamp,
+)
 from pipelabs.core.schemas.pagination import ListQuery, PageOut
 from pipelabs.exchanges import registry
 from pipelabs.exchanges.schemas import EXCHANGE, ExchangeSlug
@@ -16,7 +24,7 @@ from pipelabs.models.exchanges import Credential
 from pipelabs.vault.schemas.credentials import CredentialsIn
 
 REASON_LENGTH = 500
-LONGEST_AHEAD = 365
+MAX_DAYS_AHEAD = 365
 LABEL = {
     "label": "Label",
     "description": "Tells several accounts of a client at one exchange apart.",
@@ -37,7 +45,7 @@ NO_ID: dict[str, Any] = {
     "required": "This field is required.",
 }
 CLIENT_ID = {"label": "Client", "description": "Whose account it opens."}
-RIGHTS: dict[str, dict[str, str | None]] = {
+PERMISSIONS: dict[str, dict[str, str | None]] = {
     "read": {"verdict": "yes", "evidence": "perm=read_only,trade"},
     "trade": {"verdict": "yes", "evidence": "perm=read_only,trade"},
     "futures": {"verdict": "unknown", "evidence": None},
@@ -69,7 +77,7 @@ class Day(OpenAPIField, fields.Field[datetime]):
 class KeyNote(Input):
     """What the desk notes of a key."""
 
-    ip_note = PlainText(load_default="", most=IP_NOTE_LENGTH, lines=True, metadata=IP_NOTE)
+    ip_note = PlainText(load_default="", max=IP_NOTE_LENGTH, lines=True, metadata=IP_NOTE)
     expires_on = Day(load_default=None, metadata=EXPIRES_ON, attribute="expires_at")
 
 
@@ -78,8 +86,8 @@ class KeyIn(CredentialsIn, KeyNote):
 
     client_id = fields.UUID(required=True, metadata=CLIENT_ID, error_messages=NO_ID)
     exchange = ExchangeSlug(required=True, metadata=EXCHANGE)
-    label = PlainText(load_default="main", least=1, most=LABEL_LENGTH, metadata=LABEL)
-    is_testnet = Switch(load_default=False, metadata={"label": "Testnet", "example": False})
+    label = PlainText(load_default="main", min=1, max=LABEL_LENGTH, metadata=LABEL)
+    is_testnet = StrictBoolean(load_default=False, metadata={"label": "Testnet", "example": False})
 
     @validates_schema(skip_on_field_errors=False, pass_original=True)
     def judge_shape(
@@ -99,8 +107,8 @@ class KeyReplacement(CredentialsIn, KeyNote):
 class KeyPatch(Body):
     """What an admin may change of a key; for other credentials replace it."""
 
-    label = PlainText(least=1, most=LABEL_LENGTH, metadata=LABEL)
-    ip_note = PlainText(allow_none=True, most=IP_NOTE_LENGTH, lines=True, metadata=IP_NOTE)
+    label = PlainText(min=1, max=LABEL_LENGTH, metadata=LABEL)
+    ip_note = PlainText(allow_none=True, max=IP_NOTE_LENGTH, lines=True, metadata=IP_NOTE)
     expires_on = Day(allow_none=True, metadata=EXPIRES_ON, attribute="expires_at")
 
     @post_load
@@ -114,8 +122,8 @@ class Acceptance(Input):
 
     reason = PlainText(
         required=True,
-        least=10,
-        most=REASON_LENGTH,
+        min=10,
+        max=REASON_LENGTH,
         lines=True,
         metadata={
             "label": "Reason",
@@ -132,7 +140,7 @@ class DaysAhead(fields.Integer):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> int:
         is_number = isinstance(value, str) and value.isascii() and value.isdigit()
-        if not is_number or len(value) > 3 or not 1 <= int(value) <= LONGEST_AHEAD:
+        if not is_number or len(value) > 3 or not 1 <= int(value) <= MAX_DAYS_AHEAD:
             raise self.make_error("days")
         return int(value)
 
@@ -142,8 +150,8 @@ class KeysQuery(ListQuery):
 
     client_id = fields.UUID(metadata=CLIENT_ID, error_messages=NO_ID)
     exchange = ExchangeSlug(metadata=EXCHANGE)
-    status = Choice(KeyStatus, metadata={"label": "Status"})
-    stage = Choice(KeyStage, metadata={"label": "Stage"})
+    status = EnumField(KeyStatus, metadata={"label": "Status"})
+    stage = EnumField(KeyStage, metadata={"label": "Stage"})
 
 
 class ExpiringQuery(ListQuery):
@@ -178,8 +186,8 @@ class KeyOut(Schema):
     client_name = fields.String(attribute="client.name", metadata={"example": "Client Name"})
     exchange = fields.String(metadata=EXCHANGE)
     label = fields.String(metadata=LABEL)
-    stage = Choice(KeyStage)
-    status = Choice(KeyStatus)
+    stage = EnumField(KeyStage)
+    status = EnumField(KeyStatus)
     api_key = fields.String(attribute="masked", metadata={"example": "••••only"})
     fields_ = fields.List(
         fields.String(),
@@ -192,29 +200,32 @@ class KeyOut(Schema):
     )
     is_testnet = fields.Boolean(metadata={"example": False})
     ip_note = fields.String(metadata=IP_NOTE)
-    expires_at = When(allow_none=True)
-    rights = fields.Dict(
+    expires_at = Timestamp(allow_none=True)
+    permissions = fields.Dict(
         keys=fields.String(),
         values=fields.Nested(RightOut),
-        metadata={"example": RIGHTS, "description": "Empty as long as the exchange said nothing."},
+        metadata={
+            "example": PERMISSIONS,
+            "description": "Empty as long as the exchange said nothing.",
+        },
     )
     failure = fields.String(
         allow_none=True,
         metadata={"example": None, "description": "Why the exchange could not be asked last time."},
     )
-    examined_at = When(allow_none=True)
+    examined_at = Timestamp(allow_none=True)
     examined_ms = fields.Float(allow_none=True, metadata={"example": 812.4})
     accepted_by = fields.String(allow_none=True, metadata={"example": None})
-    accepted_at = When(allow_none=True)
+    accepted_at = Timestamp(allow_none=True)
     accepted_reason = fields.String(allow_none=True, metadata={"example": None})
-    key_version = fields.Integer(
+    kek_version = fields.Integer(
         allow_none=True, metadata={"example": 1, "description": "Of the vault's ring."}
     )
     replaces_id = fields.UUID(allow_none=True)
-    destroy_at = When(allow_none=True)
+    destroy_at = Timestamp(allow_none=True)
     version = fields.Integer(metadata={"example": 1})
-    created_at = When()
-    updated_at = When()
+    created_at = Timestamp()
+    updated_at = Timestamp()
 
 
 class KeyShown(Success):

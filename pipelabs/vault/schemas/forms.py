@@ -4,13 +4,13 @@ from typing import Any
 
 from marshmallow import fields
 
-from pipelabs.core.schemas.fields import Input, PlainText, Query, Switch
+from pipelabs.core.schemas.fields import Input, PlainText, Query, StrictBoolean
 from pipelabs.exchanges.schemas import EXCHANGE, ExchangeSlug
 from pipelabs.models.api_keys import IP_NOTE_LENGTH, LABEL_LENGTH
 from pipelabs.vault.schemas.api_keys import EXPIRES_ON, IP_NOTE, LABEL, NO_ID, Day, KeyIn
 
 
-class Tick(Switch):
+class Checkbox(StrictBoolean):
     """A checkbox: there if it is ticked."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> bool:
@@ -22,14 +22,14 @@ class Tick(Switch):
 class KeyForm(KeyIn):
     """What the form of a new key sends."""
 
-    is_testnet = Tick(load_default=False, metadata={"label": "A key of the testnet"})
+    is_testnet = Checkbox(load_default=False, metadata={"label": "A key of the testnet"})
 
 
 class KeyEdit(Input):
     """All that a form sends to change a key, and the version that it was filled from."""
 
-    label = PlainText(required=True, least=1, most=LABEL_LENGTH, metadata=LABEL)
-    ip_note = PlainText(load_default="", most=IP_NOTE_LENGTH, lines=True, metadata=IP_NOTE)
+    label = PlainText(required=True, min=1, max=LABEL_LENGTH, metadata=LABEL)
+    ip_note = PlainText(load_default="", max=IP_NOTE_LENGTH, lines=True, metadata=IP_NOTE)
     expires_on = Day(load_default=None, metadata=EXPIRES_ON, attribute="expires_at")
     version = fields.Integer(required=True)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from marshmallow import Schema, fields
 
-from pipelabs.core.schemas.fields import Choice, When
+from pipelabs.core.schemas.fields import EnumField, Timestamp
 
 ID = "31113ba9-d54f-4b34-8877-19e7dc1b7084"
 MOMENT = "2026-11-22T22:46:00.012Z"
@@ -31,8 +31,8 @@ def example_of(field: fields.Field[Any]) -> Any:
             found = [example_of(field.inner)]
         case fields.UUID():
             found = ID
-        case When():
+        case Timestamp():
             found = MOMENT
-        case Choice():
+        case EnumField():
             found = next(iter(field.choices.values())).value
     return found

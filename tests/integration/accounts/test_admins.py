@@ -7,7 +7,6 @@ import pytest
 from pipelabs.accounts.admins import (
     change_password,
     change_role,
-    change_standing,
     create_admin,
     end_admin_sessions,
     ensure_admin,
@@ -15,15 +14,22 @@ from pipelabs.accounts.admins import (
     give_one_time_password,
     list_admins,
     reset_password,
+    set_disabled,
     update_admin,
 )
-from pipelabs.accounts.sessions import confirm, sign_in
+from pipelabs.accounts.sessions import authenticate, sign_in
 from pipelabs.core.db import db
-from pipelabs.core.errors import Duplicate, IllegalMove, InvalidInput, NotFound, Unauthenticated
+from pipelabs.core.errors import (
+    Duplicate,
+    InvalidInput,
+    InvalidTransition,
+    NotFound,
+    Unauthenticated,
+)
 from pipelabs.models import Admin, AuditEvent, Role, Session
 from tests.factories import (
+    ANONYMOUS,
     PASSWORD,
-    STRANGER,
     is_let_in,
     make_actor,
     make_admin,
@@ -92,8 +98,8 @@ def test_reset_password_ends_this_admin_s_sessions_alone():
 
     for old in claims[:2]:
         with pytest.raises(Unauthenticated):
-            confirm(old, STRANGER)
-    assert confirm(claims[2], STRANGER).name == "other@desk.local"
+            authenticate(old, ANONYMOUS)
+    assert authenticate(claims[2], ANONYMOUS).name == "other@desk.local"
 
 
 def test_reset_password_raises_the_version_and_keeps_the_time_of_an_earlier_end(rows):
@@ -122,7 +128,7 @@ def test_reset_password_refuses_a_weak_one_and_keeps_the_old():
         reset_password(EMAIL, "password1234", make_actor())
 
     assert is_let_in(EMAIL, PASSWORD)
-    assert confirm(claims, STRANGER).admin_id == admin.id
+    assert authenticate(claims, ANONYMOUS).admin_id == admin.id
 
 
 def as_owner(**changes):
@@ -137,7 +143,7 @@ def test_a_new_admin_gets_a_password_for_once_and_must_choose_another(rows):
 
     assert re.fullmatch(r"([a-z2-9]{5}-){3}[a-z2-9]{5}", made.password)
     assert (made.admin.role, made.admin.must_change_password) == (Role.VIEWER, True)
-    assert sign_in(EMAIL, made.password, STRANGER).admin is made.admin
+    assert sign_in(EMAIL, made.password, ANONYMOUS).admin is made.admin
     assert made.password not in str([row.details for row in rows(AuditEvent)])
 
 
@@ -172,11 +178,13 @@ def test_a_changed_password_ends_the_other_sessions_and_keeps_this_one(rows):
 
     signed_in = change_password(PASSWORD, NEW_PASSWORD, actor)
 
-    assert confirm(make_claims(admin, signed_in.session), STRANGER).must_change_password is False
+    assert (
+        authenticate(make_claims(admin, signed_in.session), ANONYMOUS).must_change_password is False
+    )
     assert (signed_in.session.id, signed_in.session.refresh_jti == jti) == (mine.id, False)
     for dead in (old, make_claims(admin, other)):
         with pytest.raises(Unauthenticated):
-            confirm(dead, STRANGER)
+            authenticate(dead, ANONYMOUS)
     assert (is_let_in(EMAIL, PASSWORD), is_let_in(EMAIL, NEW_PASSWORD)) == (False, True)
     assert rows(AuditEvent)[0].event == "admin.password_changed"
 
@@ -208,7 +216,7 @@ def test_another_role_counts_at_once(rows):
     change_role(admin.id, Role.OPERATOR, actor)
 
     db.session.flush()
-    assert confirm(claims, STRANGER).role is Role.OPERATOR
+    assert authenticate(claims, ANONYMOUS).role is Role.OPERATOR
     assert rows(AuditEvent)[0].details == {"email": EMAIL, "from": "viewer", "to": "operator"}
 
 
@@ -216,13 +224,13 @@ def test_disabling_ends_sessions_and_enabling_revives_none(rows):
     actor, admin = as_owner(), make_admin()
     claims = make_claims(admin, make_session(admin))
 
-    change_standing(admin.id, actor, is_disabled=True)
+    set_disabled(admin.id, actor, is_disabled=True)
     assert not is_let_in(EMAIL, PASSWORD)
-    change_standing(admin.id, actor, is_disabled=False)
+    set_disabled(admin.id, actor, is_disabled=False)
 
     assert is_let_in(EMAIL, PASSWORD)
     with pytest.raises(Unauthenticated):
-        confirm(claims, STRANGER)
+        authenticate(claims, ANONYMOUS)
     assert {row.event for row in rows(AuditEvent)} >= {"admin.disabled", "admin.enabled"}
 
 
@@ -238,7 +246,7 @@ def test_what_is_so_already_is_not_done_again(rows):
     "weaken",
     [
         lambda admin_id, actor: change_role(admin_id, Role.VIEWER, actor),
-        lambda admin_id, actor: change_standing(admin_id, actor, is_disabled=True),
+        lambda admin_id, actor: set_disabled(admin_id, actor, is_disabled=True),
     ],
     ids=["demoted", "disabled"],
 )
@@ -247,7 +255,7 @@ def test_the_last_owner_who_can_sign_in_stays(weaken):
     make_admin(email="off@desk.local", is_disabled=True)
     make_admin(email="operator@desk.local", role=Role.OPERATOR)
 
-    with pytest.raises(IllegalMove) as caught:
+    with pytest.raises(InvalidTransition) as caught:
         weaken(last.id, make_actor())
 
     assert caught.value.code == "last_owner"
@@ -263,7 +271,7 @@ def test_one_of_two_owners_may_be_demoted():
     "act",
     [
         lambda actor: change_role(actor.admin_id, Role.VIEWER, actor),
-        lambda actor: change_standing(actor.admin_id, actor, is_disabled=True),
+        lambda actor: set_disabled(actor.admin_id, actor, is_disabled=True),
         lambda actor: give_one_time_password(actor.admin_id, actor),
     ],
     ids=["role", "standing", "password"],
@@ -272,7 +280,7 @@ def test_nobody_does_it_to_himself(act):
     actor = as_owner()
     make_admin()
 
-    with pytest.raises(IllegalMove) as caught:
+    with pytest.raises(InvalidTransition) as caught:
         act(actor)
 
     assert caught.value.code == "own_account"
@@ -287,7 +295,7 @@ def test_a_reset_password_is_for_once_and_ends_the_sessions():
     assert (is_let_in(EMAIL, PASSWORD), is_let_in(EMAIL, made.password)) == (False, True)
     assert admin.must_change_password
     with pytest.raises(Unauthenticated):
-        confirm(claims, STRANGER)
+        authenticate(claims, ANONYMOUS)
 
 
 def test_an_owner_ends_the_sessions_of_an_admin_and_no_other(rows):
@@ -297,6 +305,6 @@ def test_an_owner_ends_the_sessions_of_an_admin_and_no_other(rows):
     end_admin_sessions(admin.id, actor)
 
     with pytest.raises(Unauthenticated):
-        confirm(claims, STRANGER)
+        authenticate(claims, ANONYMOUS)
     assert [row.revoked_at is None for row in rows(Session, admin_id=actor.admin_id)] == [True]
     assert rows(AuditEvent)[0].event == "admin.sessions_ended"

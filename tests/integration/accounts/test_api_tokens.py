@@ -5,18 +5,18 @@ from ipaddress import ip_network
 import pytest
 
 from pipelabs.accounts.api_tokens import (
-    confirm_token,
+    authenticate_token,
     create_token,
     list_tokens,
     revoke_token,
-    see_token,
+    touch_last_used,
 )
 from pipelabs.core.db import db
 from pipelabs.core.errors import InvalidInput, NotFound, Unauthenticated
 from pipelabs.models import APIToken, AuditEvent, Permission, Role, now
 from tests.factories import make_actor, make_admin
 
-STRANGER = make_actor(name=None, admin_id=None, role=None)
+ANONYMOUS = make_actor(name=None, admin_id=None, role=None)
 
 
 @pytest.fixture(autouse=True)
@@ -78,10 +78,10 @@ def test_not_even_an_owner_s_token_makes_tokens_or_changes_admins():
 def test_a_token_is_its_owner_with_what_both_may_do(admin):
     token, text = make(admin, permissions=[Permission.CLIENTS_READ, Permission.CLIENTS_WRITE])
 
-    before = confirm_token(text, STRANGER)
+    before = authenticate_token(text, ANONYMOUS)
     admin.role = Role.VIEWER
     db.session.flush()
-    after = confirm_token(text, STRANGER)
+    after = authenticate_token(text, ANONYMOUS)
 
     assert (before.admin_id, before.name, before.token) == (admin.id, admin.email, token.prefix)
     assert before.permissions == {Permission.CLIENTS_READ, Permission.CLIENTS_WRITE}
@@ -104,7 +104,7 @@ def test_a_token_that_ended_lets_nobody_in(admin, end):
     db.session.flush()
 
     with pytest.raises(Unauthenticated) as caught:
-        confirm_token(text, STRANGER)
+        authenticate_token(text, ANONYMOUS)
 
     assert caught.value.code == "token_invalid"
 
@@ -124,13 +124,13 @@ def test_a_token_that_ended_lets_nobody_in(admin, end):
 def test_a_token_counts_from_its_addresses_alone(admin, address, is_let_in):
     networks = [ip_network("192.0.2.0/24"), ip_network("2001:db8::/32")]
     token, text = make(admin, addresses=networks)
-    stranger = replace(STRANGER, address=address)
+    anonymous = replace(ANONYMOUS, address=address)
 
     if is_let_in:
-        assert confirm_token(text, stranger).name == admin.email
+        assert authenticate_token(text, anonymous).name == admin.email
         return
     with pytest.raises(Unauthenticated) as caught:
-        confirm_token(text, stranger)
+        authenticate_token(text, anonymous)
 
     assert caught.value.code == "token_address"
     assert caught.value.facts == {"token": token.prefix, "owner": admin.email}
@@ -138,14 +138,14 @@ def test_a_token_counts_from_its_addresses_alone(admin, address, is_let_in):
 
 def test_use_is_noted_once_a_minute(admin):
     token, text = make(admin)
-    actor = confirm_token(text, STRANGER)
+    actor = authenticate_token(text, ANONYMOUS)
 
-    see_token(text, actor)
-    see_token(text, replace(actor, address="198.51.100.7"))
+    touch_last_used(text, actor)
+    touch_last_used(text, replace(actor, address="198.51.100.7"))
 
     db.session.refresh(token)
-    assert actor.is_unseen
-    assert not confirm_token(text, STRANGER).is_unseen
+    assert actor.needs_last_seen_update
+    assert not authenticate_token(text, ANONYMOUS).needs_last_seen_update
     assert token.last_address == "192.0.2.7"
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from pipelabs.accounts.sessions import (
     SESSION_LIFE,
-    confirm,
+    authenticate,
     end_my_session,
     end_other_sessions,
     list_sessions,
@@ -14,10 +14,10 @@ from pipelabs.accounts.sessions import (
 )
 from pipelabs.core.db import db
 from pipelabs.core.errors import NotFound, Unauthenticated
-from pipelabs.models import AuditEvent, AuditFold, Role, Session, now
+from pipelabs.models import AuditEvent, CoalescedDenials, Role, Session, now
 from tests.factories import (
+    ANONYMOUS,
     PASSWORD,
-    STRANGER,
     make_actor,
     make_admin,
     make_claims,
@@ -38,7 +38,7 @@ def context(app, rolled_back):
 def test_sign_in_opens_a_session_of_twelve_hours(rows):
     admin = make_admin()
 
-    signed_in = sign_in(EMAIL, PASSWORD, STRANGER)
+    signed_in = sign_in(EMAIL, PASSWORD, ANONYMOUS)
 
     [row] = rows(Session)
     assert (signed_in.admin, signed_in.session.id) == (admin, row.id)
@@ -50,7 +50,7 @@ def test_sign_in_opens_a_session_of_twelve_hours(rows):
 def test_sign_in_is_audited_under_the_admin_s_name(rows):
     admin = make_admin()
 
-    session = sign_in(EMAIL, PASSWORD, STRANGER).session
+    session = sign_in(EMAIL, PASSWORD, ANONYMOUS).session
 
     [row] = rows(AuditEvent)
     assert (row.event, row.actor, row.admin_id) == ("admin.signed_in", EMAIL, admin.id)
@@ -60,7 +60,7 @@ def test_sign_in_is_audited_under_the_admin_s_name(rows):
 def test_each_sign_in_is_a_session_of_its_own():
     make_admin()
 
-    one, two = (sign_in(EMAIL, PASSWORD, STRANGER).session for _ in range(2))
+    one, two = (sign_in(EMAIL, PASSWORD, ANONYMOUS).session for _ in range(2))
 
     assert one.id != two.id
     assert one.refresh_jti != two.refresh_jti
@@ -80,7 +80,7 @@ def test_sign_in_refuses_everybody_else_with_the_same_words(rows, changes, email
     make_admin(**changes)
 
     with pytest.raises(Unauthenticated) as caught:
-        sign_in(email, password, STRANGER)
+        sign_in(email, password, ANONYMOUS)
 
     assert caught.value.message == "E-mail address or password is wrong."
     assert (caught.value.code, caught.value.fields) == ("wrong_credentials", {})
@@ -92,11 +92,11 @@ def test_sign_out_ends_this_session_and_no_other(rows):
     admin = make_admin()
     mine, other = (make_claims(admin, make_session(admin)) for _ in range(2))
 
-    sign_out(confirm(mine, STRANGER))
+    sign_out(authenticate(mine, ANONYMOUS))
 
     with pytest.raises(Unauthenticated):
-        confirm(mine, STRANGER)
-    assert confirm(other, STRANGER).session_id == other.session_id
+        authenticate(mine, ANONYMOUS)
+    assert authenticate(other, ANONYMOUS).session_id == other.session_id
     [row] = rows(AuditEvent)
     assert (row.event, row.details) == ("admin.signed_out", {"session": str(mine.session_id)})
 
@@ -108,12 +108,12 @@ def test_confirm_names_the_admin_with_today_s_role(role):
     admin.role = role
     db.session.flush()
 
-    actor = confirm(make_claims(admin, session), STRANGER)
+    actor = authenticate(make_claims(admin, session), ANONYMOUS)
 
     assert (actor.name, actor.admin_id, actor.session_id) == (EMAIL, admin.id, session.id)
-    assert (actor.role, actor.has_folded) == (role, False)
-    assert (actor.request_id, actor.address) == (STRANGER.request_id, STRANGER.address)
-    assert actor.started == STRANGER.started
+    assert (actor.role, actor.has_coalesced) == (role, False)
+    assert (actor.request_id, actor.address) == (ANONYMOUS.request_id, ANONYMOUS.address)
+    assert actor.started == ANONYMOUS.started
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_confirm_refuses_whoever_has_no_living_session(admin, session, claims):
     theirs = make_session(owner, **session)
 
     with pytest.raises(Unauthenticated) as caught:
-        confirm(make_claims(owner, theirs, **claims), STRANGER)
+        authenticate(make_claims(owner, theirs, **claims), ANONYMOUS)
 
     assert caught.value.code == "token_revoked"
 
@@ -143,41 +143,43 @@ def test_confirm_refuses_the_session_of_another_admin():
     claims = make_claims(mine, make_session(other))
 
     with pytest.raises(Unauthenticated):
-        confirm(claims, STRANGER)
+        authenticate(claims, ANONYMOUS)
 
 
-@pytest.mark.parametrize(("folded", "has_folded"), [(0, False), (3, True)])
-def test_confirm_tells_whether_refusals_of_this_admin_were_folded(folded, has_folded):
+@pytest.mark.parametrize(("folded", "has_coalesced"), [(0, False), (3, True)])
+def test_confirm_tells_whether_refusals_of_this_admin_were_folded(folded, has_coalesced):
     admin = make_admin()
     caller = f"admin:{admin.id}"
-    db.session.add(AuditFold(caller=caller, window_at=now(), refusals=20, folded=folded))
+    db.session.add(CoalescedDenials(caller=caller, window_at=now(), refusals=20, folded=folded))
     db.session.flush()
 
-    actor = confirm(make_claims(admin, make_session(admin)), STRANGER)
+    actor = authenticate(make_claims(admin, make_session(admin)), ANONYMOUS)
 
-    assert actor.has_folded is has_folded
+    assert actor.has_coalesced is has_coalesced
 
 
 def test_sign_in_keeps_the_printable_beginning_of_what_the_program_calls_itself(rows):
     make_admin()
 
-    sign_in(EMAIL, PASSWORD, STRANGER, "curl\0/8.5\n" + "x" * 500)
+    sign_in(EMAIL, PASSWORD, ANONYMOUS, "curl\0/8.5\n" + "x" * 500)
 
     assert rows(Session)[0].user_agent == "curl/8.5" + "x" * 192
 
 
 @pytest.mark.parametrize(
-    ("since", "is_unseen"),
+    ("since", "needs_last_seen_update"),
     [(None, True), (timedelta(days=9), True), (timedelta(0), False)],
     ids=["never", "long ago", "just now"],
 )
-def test_confirm_tells_whether_the_session_was_seen_within_the_minute(since, is_unseen):
+def test_confirm_tells_whether_the_session_was_seen_within_the_minute(
+    since, needs_last_seen_update
+):
     admin = make_admin()
     seen_at = now() - since if since is not None else None
 
-    actor = confirm(make_claims(admin, make_session(admin, seen_at=seen_at)), STRANGER)
+    actor = authenticate(make_claims(admin, make_session(admin, seen_at=seen_at)), ANONYMOUS)
 
-    assert actor.is_unseen is is_unseen
+    assert actor.needs_last_seen_update is needs_last_seen_update
 
 
 def test_only_living_sessions_of_the_admin_are_listed_and_the_one_seen_last_first():

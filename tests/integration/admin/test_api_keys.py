@@ -244,7 +244,7 @@ def test_a_revoked_key_has_a_page_without_acts(desk, stored, rows):
 
 
 def test_a_key_that_was_never_asked_about_says_so(desk, stored):
-    key_id = stored(said=make_said("timeout")._replace(rights={}, failure=None))
+    key_id = stored(said=make_said("timeout")._replace(permissions={}, failure=None))
 
     page = desk.get(f"{KEYS}/{key_id}").text
 
@@ -254,7 +254,7 @@ def test_a_key_that_was_never_asked_about_says_so(desk, stored):
 
 def test_what_nobody_may_trade_with_says_so(desk, stored):
     expired = stored(expires_at=now() - timedelta(hours=30))
-    silent = stored(said=make_said(Failure.TIMEOUT)._replace(rights={}))
+    silent = stored(said=make_said(Failure.TIMEOUT)._replace(permissions={}))
 
     assert "It expired; its last day was" in desk.get(f"{KEYS}/{expired}").text
     page = desk.get(f"{KEYS}/{silent}").text

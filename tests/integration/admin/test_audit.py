@@ -15,7 +15,7 @@ PAYLOAD = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 def refuse(app, request_id="hostile-1", **facts):
     with app.app_context():
         actor = make_actor(request_id=request_id, name=PAYLOAD, address="192.0.2.99")
-        trail.refuse(Attempt(Event.CLIENT_CREATE_REFUSED, Outcome.INVALID, 400, facts), actor)
+        trail.record_denied(Attempt(Event.CLIENT_CREATE_DENIED, Outcome.INVALID, 400, facts), actor)
 
 
 def test_the_list_leads_to_events_clients_and_requests(client, operator, desk, rows):
@@ -33,7 +33,7 @@ def test_the_list_leads_to_events_clients_and_requests(client, operator, desk, r
 @pytest.mark.parametrize(
     ("filters", "is_found"),
     [
-        ("event=client.create_refused&status=invalid", True),
+        ("event=client.create_denied&status=invalid", True),
         ("address=192.0.2.99&admin=&since=", True),
         ("since=2000-01-01&until=9000-01-01&request_id=hostile-1", True),
         ("until=2000-01-01", False),
@@ -76,10 +76,10 @@ def test_pages_keep_the_filters(app, desk):
     for number in range(26):
         refuse(app, request_id=f"hostile-{number}")
 
-    page = desk.get(f"{AUDIT}?event=client.create_refused&size=25")
+    page = desk.get(f"{AUDIT}?event=client.create_denied&size=25")
 
     [following] = re.findall(r'href="(/admin/audit\?[^"]*cursor=[^"]+)"', page.text)
-    assert "event=client.create_refused" in following
+    assert "event=client.create_denied" in following
     second = desk.get(following.replace("&amp;", "&"))
     assert "hostile-0</a>" in second.text
     assert "1 of 26" in second.text

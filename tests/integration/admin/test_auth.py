@@ -45,7 +45,7 @@ def test_a_wrong_password_shows_the_form_again_and_leaves_a_row(somebody, rows):
     assert response.status_code == 401
     assert "E-mail address or password is wrong." in response.text
     assert "not-the-Password-44" not in response.text
-    assert [row.event for row in rows(AuditEvent)] == ["admin.sign_in_refused"]
+    assert [row.event for row in rows(AuditEvent)] == ["admin.sign_in_denied"]
 
 
 def test_too_many_tries_have_to_wait(somebody):

@@ -38,7 +38,7 @@ def test_the_figures_are_those_of_what_was_done(client, operator, desk):
     assert any(row.startswith("operator@desk.local|3|1|20") for row in found)
     assert "1 in 30 days" in page.text
     assert page.text.count("<title>") == 31
-    assert "client.create_refused" in page.text
+    assert "client.create_denied" in page.text
 
 
 @pytest.mark.parametrize("role", Role)

@@ -193,7 +193,7 @@ def test_wrong_fields_have_their_sentences_and_what_was_typed_stays(owner, seede
     assert 'value="--1"' in response.text
     assert [row.config for row in rows(Exchange, slug="okx")] == [CONFIG]
     *_, noted = rows(AuditEvent)
-    assert noted.event == "exchange.change_refused"
+    assert noted.event == "exchange.change_denied"
 
 
 def test_the_slower_of_two_owners_sees_what_is_stored_and_may_replace_it(

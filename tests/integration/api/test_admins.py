@@ -4,7 +4,7 @@ import pytest
 
 from pipelabs.accounts import admins
 from pipelabs.core.db import db, unit_of_work
-from pipelabs.core.errors import IllegalMove
+from pipelabs.core.errors import InvalidTransition
 from pipelabs.models import Admin, AuditEvent, Role
 from tests.factories import PASSWORD, QUICK_CLIENT, make_actor, make_admin, make_body
 
@@ -145,7 +145,7 @@ def test_the_last_owner_cannot_be_disabled_by_itself(client, owner, rows):
     response = client.patch(f"{ADMINS}/{own}", json={"is_disabled": True}, headers=owner)
 
     assert (response.status_code, response.json["error"]["code"]) == (409, "last_owner")
-    assert rows(AuditEvent)[0].event == "admin.change_refused"
+    assert rows(AuditEvent)[0].event == "admin.change_denied"
 
 
 def test_sessions_are_ended_and_a_reset_password_is_shown_once(client, owner, other):
@@ -193,7 +193,7 @@ def test_of_two_owners_who_demote_each_other_one_stays(app):
                 with unit_of_work():
                     admins.change_role(other, Role.VIEWER, make_actor(admin_id=mine))
                 ends.append("demoted")
-            except IllegalMove as error:
+            except InvalidTransition as error:
                 ends.append(error.code)
 
     threads = [threading.Thread(target=demote, args=pair) for pair in (ids, ids[::-1])]

@@ -67,8 +67,8 @@ def test_a_trade_only_key_is_added_verified_and_masked(call, venues, body, rows)
     key = response.json["api_key"]
     assert (key["status"], key["stage"], key["label"]) == ("verified", "live", "main account")
     assert key["api_key"] == "••••only"
-    assert key["rights"]["withdraw"]["verdict"] == "no"
-    assert "perm=" in key["rights"]["withdraw"]["evidence"]
+    assert key["permissions"]["withdraw"]["verdict"] == "no"
+    assert "perm=" in key["permissions"]["withdraw"]["evidence"]
     assert response.headers["Location"].endswith(key["id"])
     [event] = rows(AuditEvent, event=Event.API_KEY_CREATED)
     assert str(event.client_id) == key["client_id"]
@@ -81,10 +81,10 @@ def test_a_key_that_can_withdraw_is_refused_and_nothing_is_stored(call, venues, 
     assert response.status_code == 400
     error = response.json["error"]
     assert error["code"] == "withdrawal_allowed"
-    assert error["rights"]["withdraw"]["verdict"] == "yes"
+    assert error["permissions"]["withdraw"]["verdict"] == "yes"
     assert set(error["fields"]) == {"api_key"}
     assert rows(ExchangeAPIKey) == []
-    [event] = rows(AuditEvent, event=Event.API_KEY_CREATE_REFUSED)
+    [event] = rows(AuditEvent, event=Event.API_KEY_CREATE_DENIED)
     assert event.details["withdraw"] == "yes"
 
 
@@ -101,7 +101,7 @@ def test_an_exchange_that_answers_nonsense_leaves_the_key_unverified(call, venue
 
     key = response.json["api_key"]
     assert (response.status_code, key["status"], key["failure"]) == (201, "unverified", "not_json")
-    assert key["rights"] == {}
+    assert key["permissions"] == {}
 
 
 def test_a_key_of_which_nobody_knows_is_quarantined_until_an_owner_says_why(
@@ -116,7 +116,7 @@ def test_a_key_of_which_nobody_knows_is_quarantined_until_an_owner_says_why(
     accepted = call.post(accept, json=reason, headers=owner)
 
     assert key["status"] == "quarantined"
-    assert key["rights"]["read"]["verdict"] == "yes"
+    assert key["permissions"]["read"]["verdict"] == "yes"
     assert denied.status_code == 403
     shown = accepted.json["api_key"]
     assert (shown["status"], shown["accepted_by"]) == ("verified", "owner@desk.local")
@@ -197,7 +197,7 @@ def test_a_key_that_is_revoked_while_its_exchange_is_asked_stays_revoked(
 
     response = call.post(f"{KEYS}/{key_id}/verify")
 
-    assert (response.status_code, response.json["error"]["code"]) == (409, "illegal_move")
+    assert (response.status_code, response.json["error"]["code"]) == (409, "invalid_transition")
 
 
 def test_every_part_that_is_missing_is_named_at_once(call, venues, client_id):
@@ -266,7 +266,7 @@ def test_a_replacement_is_cut_over_and_rolled_back(call, venues, body, stored):
     assert (candidate["stage"], candidate["replaces_id"]) == ("candidate", live)
     assert second.status_code == 409
     assert cut.json["api_key"]["stage"] == "live"
-    assert (kept["stage"], kept["destroy_at"] is None) == ("kept", False)
+    assert (kept["stage"], kept["destroy_at"] is None) == ("superseded", False)
     assert (back.json["api_key"]["id"], back.json["api_key"]["stage"]) == (live, "live")
 
 
@@ -288,7 +288,7 @@ def test_verifying_anew_tells_what_has_changed(app, call, venues, stored, rows):
     response = call.post(f"{KEYS}/{key_id}/verify")
 
     key = response.json["api_key"]
-    assert (key["status"], key["rights"]["ip_bound"]["verdict"]) == ("verified", "yes")
+    assert (key["status"], key["permissions"]["ip_bound"]["verdict"]) == ("verified", "yes")
     assert response.headers["ETag"] == '"2"'
     assert len(rows(AuditEvent, event=Event.API_KEY_VERIFIED)) == 1
 
@@ -314,7 +314,7 @@ def test_a_tampered_row_is_refused_and_on_record(app, call, venues, stored, rows
     response = call.post(f"{KEYS}/{key_id}/verify")
 
     assert (response.status_code, response.json["error"]["code"]) == (409, "undecryptable")
-    [event] = rows(AuditEvent, event=Event.API_KEY_VERIFICATION_REFUSED)
+    [event] = rows(AuditEvent, event=Event.API_KEY_VERIFICATION_DENIED)
     assert event.details["code"] == "undecryptable"
     assert len(venues.requests) == asked
 

@@ -99,7 +99,7 @@ def test_a_call_from_elsewhere_is_refused_and_says_why_in_the_trail(client, prog
     response = client.post(QUICK_CLIENT, json=make_body(), headers=headers)
 
     assert (response.status_code, response.json["error"]["code"]) == (401, "token_address")
-    [row] = rows(AuditEvent, event="client.create_refused")
+    [row] = rows(AuditEvent, event="client.create_denied")
     assert (row.details["code"], row.details["owner"]) == ("token_address", "operator@desk.local")
     assert row.admin_id is None
 

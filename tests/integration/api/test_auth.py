@@ -127,7 +127,7 @@ def test_a_claimed_name_is_never_written_as_the_admin(client, owner, rows, capsy
     response = client.post(LOGIN, json=claimed)
 
     [row] = rows(AuditEvent)
-    assert (row.status, row.event, row.http) == ("UNAUTHORIZED", "admin.sign_in_refused", 401)
+    assert (row.status, row.event, row.http) == ("UNAUTHORIZED", "admin.sign_in_denied", 401)
     assert (row.actor, row.admin_id) == (None, None)
     assert row.details["claimed_email"] == claimed["email"]
     [line] = capsys.readouterr().err.splitlines()

@@ -77,7 +77,7 @@ def test_what_is_wrong_is_named_by_its_place_and_nothing_added(add, rows, items,
     assert response.status_code == 400
     assert set(response.json["error"]["fields"]) == expected
     assert rows(ClientMarket) == []
-    assert rows(AuditEvent)[-1].event == "client_market.add_refused"
+    assert rows(AuditEvent)[-1].event == "client_market.add_denied"
 
 
 def test_what_is_quoted_already_is_named(add):

@@ -358,7 +358,7 @@ def test_an_update_names_every_wrong_field(client, operator, shown, rows, body, 
 
     assert response.status_code == 400
     assert set(response.json["error"]["fields"]) == fields
-    assert [row.event for row in rows(AuditEvent)][1] == "client.update_refused"
+    assert [row.event for row in rows(AuditEvent)][1] == "client.update_denied"
 
 
 def test_anothers_email_is_a_duplicate_that_names_it(client, operator, shown):
@@ -397,9 +397,9 @@ def test_an_illegal_move_is_a_conflict_and_its_replay_too(client, operator, show
     ]
 
     assert [one.status_code for one in answers] == [409, 409]
-    assert answers[0].json["error"]["code"] == "illegal_move"
+    assert answers[0].json["error"]["code"] == "invalid_transition"
     assert [(row.status, row.event) for row in rows(AuditEvent)][1:] == [
-        ("INVALID", "client.status_change_refused"),
+        ("INVALID", "client.status_change_denied"),
         ("INVALID", "client.status_change_replayed"),
     ]
 
@@ -410,7 +410,7 @@ def test_an_offboarded_client_stays_as_it_is(client, operator, shown):
     update = client.patch(shown, json={"name": "Other"}, headers=operator)
     move = client.post(f"{shown}/status", json={"status": "active"}, headers=operator)
 
-    assert [one.json["error"]["code"] for one in (update, move)] == ["illegal_move"] * 2
+    assert [one.json["error"]["code"] for one in (update, move)] == ["invalid_transition"] * 2
 
 
 def test_a_viewer_changes_nothing(client, viewer, shown, rows):

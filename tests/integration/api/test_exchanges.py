@@ -175,7 +175,7 @@ def test_if_match_guards_what_was_seen(client, owner, rows, match, status):
 
     assert response.status_code == status
     assert [row.is_enabled for row in rows(Exchange, slug="okx")] == [status != 200]
-    refused = [("INVALID", "exchange.change_refused")]
+    refused = [("INVALID", "exchange.change_denied")]
     assert noted(rows) == (refused if status != 200 else [("SUCCESS", "exchange.disabled")])
 
 
@@ -199,7 +199,7 @@ def test_every_wrong_field_is_named_by_its_path(client, owner, rows, body, field
     found = response.json["error"]["fields"]
     assert set(found) == fields
     assert all(isinstance(one, str) for told in found.values() for one in told)
-    assert noted(rows) == [("INVALID", "exchange.change_refused")]
+    assert noted(rows) == [("INVALID", "exchange.change_denied")]
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.OPERATOR])
@@ -211,4 +211,4 @@ def test_nobody_but_an_owner_changes_an_exchange(client, sign_in, rows, role):
     assert client.get(OKX, headers=who).status_code == 200
     assert (refused.status_code, refused.json["error"]["code"]) == (403, "forbidden")
     assert [row.version for row in rows(Exchange, slug="okx")] == [1]
-    assert noted(rows) == [("FORBIDDEN", "exchange.change_refused")]
+    assert noted(rows) == [("FORBIDDEN", "exchange.change_denied")]

@@ -119,7 +119,7 @@ def test_every_admin_is_told_the_parts(client, sign_in, role):
 @pytest.mark.parametrize(
     "headers",
     [{}, {"Authorization": "Bearer a.b.c"}, {"Authorization": "Basic dXNlcjpwYXNz"}],
-    ids=["stranger", "forged", "basic"],
+    ids=["anonymous", "forged", "basic"],
 )
 @pytest.mark.parametrize("state", [None, "no_postgresql"], indirect=True)
 def test_nobody_else_is_told_more_than_the_state(client, state, headers):

@@ -87,11 +87,11 @@ def test_a_delisting_answers_whom_it_has_touched(app, client, operator, market, 
     again = client.patch(market, json={"status": "halted"}, headers=operator)
 
     assert response.json["affected_clients"] == [{"id": str(client_id), "name": "Acme"}]
-    assert (again.status_code, again.json["error"]["code"]) == (409, "illegal_move")
+    assert (again.status_code, again.json["error"]["code"]) == (409, "invalid_transition")
     assert [row.event for row in rows(AuditEvent)][-3:] == [
         "market.updated",
         "client_market.delisted",
-        "market.update_refused",
+        "market.update_denied",
     ]
 
 

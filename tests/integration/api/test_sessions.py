@@ -54,7 +54,7 @@ def test_a_refresh_token_used_twice_ends_its_session(client, owner, rows):
     assert (replay.status_code, replay.json["error"]["code"]) == (401, "token_replayed")
     assert rows(Session)[0].revoked_at is not None
     assert client.get(ME, headers=bearer(second["access_token"])).status_code == 401
-    [told] = rows(AuditEvent, event="admin.session_renewal_refused")
+    [told] = rows(AuditEvent, event="admin.session_renewal_denied")
     assert told.details["session"] == str(rows(Session)[0].id)
 
 
@@ -188,7 +188,7 @@ def test_a_wrong_current_password_is_a_wrong_field_and_audited(client, owner, ro
 
     assert (response.status_code, response.json["error"]["code"]) == (400, "wrong_password")
     assert list(response.json["error"]["fields"]) == ["current_password"]
-    [row] = rows(AuditEvent, event="admin.password_change_refused")
+    [row] = rows(AuditEvent, event="admin.password_change_denied")
     assert (row.actor, row.details["fields"]) == (EMAIL, "current_password")
 
 

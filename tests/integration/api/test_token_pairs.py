@@ -31,7 +31,7 @@ def test_a_pair_that_is_there_is_named_and_the_refusal_recorded(client, operator
     assert response.json["error"]["existing"] == {"symbol": made.json["token_pair"]["id"]}
     assert [row.event for row in rows(AuditEvent)] == [
         "token_pair.created",
-        "token_pair.create_refused",
+        "token_pair.create_denied",
     ]
 
 

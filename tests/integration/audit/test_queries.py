@@ -26,8 +26,8 @@ def three_events(app):
         actor = make_actor(admin_id=admin.id, name=admin.email, request_id="first-request")
         trail.record(Event.CLIENT_CREATED, actor, client_id=CLIENT, facts={"name": "Acme"})
         other = replace(actor, request_id="second-request", address="192.0.2.9")
-        refusal = Attempt(Event.CLIENT_CREATE_REFUSED, Outcome.INVALID, 400, {"code": "x"})
-        trail.refuse(refusal, other)
+        refusal = Attempt(Event.CLIENT_CREATE_DENIED, Outcome.INVALID, 400, {"code": "x"})
+        trail.record_denied(refusal, other)
         terminal = make_actor(admin_id=None, name="cli:root", address=None, request_id="third")
         trail.record(Event.ADMIN_CREATED, terminal)
         yield admin
@@ -38,7 +38,7 @@ def events(**filters):
 
 
 def test_the_newest_event_comes_first(three_events):
-    assert events() == [Event.ADMIN_CREATED, Event.CLIENT_CREATE_REFUSED, Event.CLIENT_CREATED]
+    assert events() == [Event.ADMIN_CREATED, Event.CLIENT_CREATE_DENIED, Event.CLIENT_CREATED]
 
 
 @pytest.mark.parametrize(
@@ -46,11 +46,11 @@ def test_the_newest_event_comes_first(three_events):
     [
         ({"client_id": CLIENT}, [Event.CLIENT_CREATED]),
         ({"event": Event.CLIENT_CREATED}, [Event.CLIENT_CREATED]),
-        ({"status": Outcome.INVALID}, [Event.CLIENT_CREATE_REFUSED]),
+        ({"status": Outcome.INVALID}, [Event.CLIENT_CREATE_DENIED]),
         ({"request_id": "third"}, [Event.ADMIN_CREATED]),
-        ({"address": "192.0.2.9"}, [Event.CLIENT_CREATE_REFUSED]),
-        ({"admin": "Desk@desk.local"}, [Event.CLIENT_CREATE_REFUSED, Event.CLIENT_CREATED]),
-        ({"admin": "desk@desk.local", "address": "192.0.2.9"}, [Event.CLIENT_CREATE_REFUSED]),
+        ({"address": "192.0.2.9"}, [Event.CLIENT_CREATE_DENIED]),
+        ({"admin": "Desk@desk.local"}, [Event.CLIENT_CREATE_DENIED, Event.CLIENT_CREATED]),
+        ({"admin": "desk@desk.local", "address": "192.0.2.9"}, [Event.CLIENT_CREATE_DENIED]),
         ({"admin": "cli:root"}, [Event.ADMIN_CREATED]),
         ({"admin": "nobody@desk.local"}, []),
         ({"since": datetime.now(UTC) + DAY}, []),

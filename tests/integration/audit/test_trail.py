@@ -13,7 +13,7 @@ from pipelabs.audit.log_file import file_handler
 from pipelabs.core.db import db, finish
 from pipelabs.core.errors import Unavailable
 from pipelabs.core.keyring import current_audit_key
-from pipelabs.models import Admin, AuditEvent, AuditFold, Client, Session
+from pipelabs.models import Admin, AuditEvent, Client, CoalescedDenials, Session
 from tests.factories import PASSWORD, QUICK_CLIENT, make_actor, make_admin, make_body, make_wallet
 
 LOGIN = "/api/auth/login"
@@ -43,7 +43,7 @@ def caller(request):
 
 @pytest.fixture
 def folds_early(app, monkeypatch):
-    monkeypatch.setattr(coalescing, "FOLD_AFTER", 2)
+    monkeypatch.setattr(coalescing, "COALESCE_AFTER", 2)
     monkeypatch.setitem(app.config, "RATELIMIT_CREATE", "1/minute")
 
 
@@ -51,8 +51,8 @@ def folds_early(app, monkeypatch):
 def a_minute_passes(app):
     def shift():
         with app.app_context():
-            earlier = AuditFold.window_at - timedelta(seconds=61)
-            db.session.execute(update(AuditFold).values(window_at=earlier))
+            earlier = CoalescedDenials.window_at - timedelta(seconds=61)
+            db.session.execute(update(CoalescedDenials).values(window_at=earlier))
             finish(commit=True)
 
     return shift
@@ -175,7 +175,7 @@ def test_a_failure_has_a_row(client, operator, rows, monkeypatch, error, told):
     client.post(QUICK_CLIENT, json=make_body(), headers=operator)
 
     [row] = rows(AuditEvent)
-    assert (row.status, row.http, row.event) == (*told, "client.create_refused")
+    assert (row.status, row.http, row.event) == (*told, "client.create_denied")
     assert "nobody foresaw it" not in str(row.details)
 
 
@@ -203,7 +203,7 @@ def test_every_attempt_to_create_a_client_is_in_the_file(client, rows, lines, ca
     client.post(QUICK_CLIENT, json={}, headers=caller.headers)
 
     [row] = rows(AuditEvent)
-    assert row.event == "client.create_refused"
+    assert row.event == "client.create_denied"
     assert [line.split(" | ")[2] for line in lines()] == [row.request_id]
 
 
@@ -220,7 +220,7 @@ def test_a_claimed_name_is_a_fact_and_never_the_admin(client, operator, rows):
     client.post(LOGIN, json=claimed | {"password": "not-the-one-it-is"})
 
     [row] = rows(AuditEvent)
-    assert (row.event, row.actor, row.admin_id) == ("admin.sign_in_refused", None, None)
+    assert (row.event, row.actor, row.admin_id) == ("admin.sign_in_denied", None, None)
     assert row.details["claimed_email"] == "operator@desk.local"
 
 
@@ -289,10 +289,10 @@ def test_signing_in_again_tells_how_many_of_this_admin_were_folded(
 
 
 def test_a_success_that_is_rolled_back_leaves_the_count_for_the_next_row(app, rows):
-    actor = make_actor(has_folded=True)
+    actor = make_actor(has_coalesced=True)
     with app.app_context():
         db.session.add(
-            AuditFold(caller=actor.caller, window_at=db.func.now(), refusals=25, folded=5)
+            CoalescedDenials(caller=actor.caller, window_at=db.func.now(), refusals=25, folded=5)
         )
         finish(commit=True)
         trail.record(Event.CLIENT_CREATED, actor)
@@ -495,10 +495,12 @@ def test_a_user_without_a_name_is_a_number(app, rows, monkeypatch):
 def test_a_refusal_that_cannot_be_counted_is_answered_all_the_same(client, owner, urls):
     role = urls["service"].username
     with owner.connect() as connection:
-        connection.execute(text(f"REVOKE ALL ON audit_folds FROM {role}"))
+        connection.execute(text(f"REVOKE ALL ON coalesced_denials FROM {role}"))
 
         response = client.post(QUICK_CLIENT, json=make_body())
-        connection.execute(text(f"GRANT SELECT, INSERT, UPDATE, DELETE ON audit_folds TO {role}"))
+        connection.execute(
+            text(f"GRANT SELECT, INSERT, UPDATE, DELETE ON coalesced_denials TO {role}")
+        )
 
     assert (response.status_code, response.json["error"]["code"]) == (401, "unauthenticated")
 
@@ -507,9 +509,11 @@ def test_counts_that_are_long_over_are_dropped_at_a_sign_in(client, operator, ap
     with app.app_context():
         old = db.func.now() - db.func.make_interval(0, 0, 0, 0, 2)
         for caller, folded in (("ip:192.0.2.1", 0), ("ip:192.0.2.2", 3)):
-            db.session.add(AuditFold(caller=caller, window_at=old, refusals=9, folded=folded))
+            db.session.add(
+                CoalescedDenials(caller=caller, window_at=old, denials=9, coalesced=folded)
+            )
         db.session.commit()
 
     client.post(LOGIN, json={"email": "operator@desk.local", "password": PASSWORD})
 
-    assert [row.caller for row in rows(AuditFold)] == ["ip:192.0.2.2"]
+    assert [row.caller for row in rows(CoalescedDenials)] == ["ip:192.0.2.2"]

@@ -106,7 +106,7 @@ def test_a_version_in_use_cannot_be_retired(run, keys, ring):
 
 
 def test_what_is_due_can_be_destroyed_by_hand(run, app, keys):
-    over = {"stage": KeyStage.KEPT, "destroy_at": now() - timedelta(seconds=1)}
+    over = {"stage": KeyStage.SUPERSEDED, "destroy_at": now() - timedelta(seconds=1)}
     with app.app_context():
         db.session.execute(
             update(ExchangeAPIKey).where(ExchangeAPIKey.id == keys[0]).values(**over)

@@ -45,7 +45,7 @@ def test_an_admin_who_is_there_stays_as_it_is(seed, client, rows):
     assert (result.exit_code, result.stdout) == (0, f"{EMAIL}: already there\n")
     assert [row.role for row in rows(Admin)] == [Role.VIEWER]
     assert statuses(client, PASSWORD, NEW_PASSWORD) == [200, 401]
-    assert [row.event for row in rows(AuditEvent, actor=None)] == ["admin.sign_in_refused"]
+    assert [row.event for row in rows(AuditEvent, actor=None)] == ["admin.sign_in_denied"]
 
 
 def test_a_reset_gives_a_new_password_and_ends_every_session(seed, client, sign_in, rows):

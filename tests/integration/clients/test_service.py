@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from pipelabs.clients.service import change_status, create_client, get_client, update_client
 from pipelabs.clients.wallets import Wallet
 from pipelabs.core.db import db, unit_of_work
-from pipelabs.core.errors import Duplicate, IllegalMove, NotFound, Stale
+from pipelabs.core.errors import Duplicate, InvalidTransition, NotFound, Stale
 from pipelabs.models import AuditEvent, Client, Status, Tier
 from pipelabs.models.clients import Chain
 from tests.factories import WALLET, make_actor, make_data
@@ -58,7 +58,7 @@ def try_to_move(app, client, status):
         try:
             with unit_of_work():
                 return change_status(client.id, status, make_actor())
-        except IllegalMove as error:
+        except InvalidTransition as error:
             return error
 
 
@@ -223,10 +223,10 @@ def test_an_illegal_move_is_a_conflict_and_changes_nothing(context, rows, was, b
     before = [(row.status, row.version, row.updated_at) for row in rows(Client)]
     noted = len(rows(AuditEvent))
 
-    with pytest.raises(IllegalMove, match=f"is {was} cannot become {becomes}") as caught:
+    with pytest.raises(InvalidTransition, match=f"is {was} cannot become {becomes}") as caught:
         change_status(client.id, becomes, make_actor())
 
-    assert (caught.value.status, caught.value.code) == (409, "illegal_move")
+    assert (caught.value.status, caught.value.code) == (409, "invalid_transition")
     assert caught.value.facts == {"from": was.value, "to": becomes.value}
     assert set(caught.value.fields) == {"status"}
     assert [(row.status, row.version, row.updated_at) for row in rows(Client)] == before
@@ -257,7 +257,7 @@ def test_of_two_moves_at_once_the_second_starts_where_the_first_ends(app, rows):
 
         loser = racer.result()
 
-    assert isinstance(loser, IllegalMove)
+    assert isinstance(loser, InvalidTransition)
     assert loser.facts == {"from": "offboarded", "to": "paused"}
     assert [(row.status, row.version) for row in rows(Client)] == [(OFFBOARDED, 2)]
 
@@ -384,7 +384,7 @@ def test_an_update_that_changes_nothing_leaves_no_trace(context, rows, data):
 def test_an_offboarded_client_cannot_be_edited(context, rows):
     client = stand(OFFBOARDED)
 
-    with pytest.raises(IllegalMove, match="stays as it is"):
+    with pytest.raises(InvalidTransition, match="stays as it is"):
         update_client(client.id, {"name": "Other"}, make_actor())
 
 

@@ -41,7 +41,7 @@ def test_pages_lead_to_each_other_and_back():
 
 @pytest.mark.usefixtures("five")
 def test_a_long_list_is_counted_so_far_and_no_further(monkeypatch):
-    monkeypatch.setattr(pagination, "MOST_COUNTED", 4)
+    monkeypatch.setattr(pagination, "MAX_COUNTED", 4)
 
     page = pagination.page_of(BY_NAME, 2)
 

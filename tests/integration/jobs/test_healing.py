@@ -117,7 +117,7 @@ def overdue(app, ring):
     """A kept key whose day is over."""
     with app.app_context(), unit_of_work():
         make_exchange()
-        make_key(stage=KeyStage.KEPT, destroy_at=now() - timedelta(seconds=1))
+        make_key(stage=KeyStage.SUPERSEDED, destroy_at=now() - timedelta(seconds=1))
 
 
 def test_a_replaced_key_is_destroyed_when_its_day_is_over(app, overdue, rows, caplog):

@@ -6,7 +6,7 @@ from sqlalchemy import select
 from pipelabs.clients.queries import changes_of
 from pipelabs.clients.service import change_status
 from pipelabs.core.db import db
-from pipelabs.core.errors import IllegalMove, NotFound, Stale
+from pipelabs.core.errors import InvalidTransition, NotFound, Stale
 from pipelabs.markets.client_markets import (
     exchanges_of,
     get_client_market,
@@ -100,7 +100,7 @@ def test_somebody_who_was_slower_is_told_so(acme, three):
 
 
 def test_nobody_is_delisted_by_hand(acme, three):
-    with pytest.raises(IllegalMove) as refused:
+    with pytest.raises(InvalidTransition) as refused:
         update(acme, three[0], {"status": QuotingStatus.DELISTED})
 
     assert list(refused.value.fields) == ["status"]
@@ -109,7 +109,7 @@ def test_nobody_is_delisted_by_hand(acme, three):
 def test_an_offboarded_client_stays_as_it_is(acme, three):
     change_status(acme.id, Status.OFFBOARDED, ACTOR)
 
-    with pytest.raises(IllegalMove):
+    with pytest.raises(InvalidTransition):
         update(acme, three[0], PAUSED)
 
 

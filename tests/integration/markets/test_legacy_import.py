@@ -43,7 +43,7 @@ def test_what_can_be_read_becomes_rows_and_the_rest_stays():
         " BTC/USDT.",
         '{"exchange": "x", "symbol": "A/B"}': "There is no such exchange.",
     }
-    noted = db.session.scalars(select(AuditEvent).filter_by(event="client_market.lifted")).one()
+    noted = db.session.scalars(select(AuditEvent).filter_by(event="client_market.imported")).one()
     assert noted.client_id == client.id
     assert (noted.details["count"], noted.details["left"]) == ("2", "2")
 

@@ -5,7 +5,7 @@ import pytest
 from sqlalchemy import select
 
 from pipelabs.core.db import db
-from pipelabs.core.errors import Duplicate, IllegalMove, InvalidInput, NotFound, Stale
+from pipelabs.core.errors import Duplicate, InvalidInput, InvalidTransition, NotFound, Stale
 from pipelabs.markets.client_markets import update_client_market
 from pipelabs.markets.markets import (
     affected_by,
@@ -138,7 +138,7 @@ def test_what_is_listed_again_quotes_nobody_until_somebody_says_so():
     client = make_client()
     [row] = add_client_markets(client.id, [make_item()], ACTOR)
     update_market(row.market_id, DELISTED, ACTOR)
-    with pytest.raises(IllegalMove):
+    with pytest.raises(InvalidTransition):
         update_client_market(client.id, row.id, {"status": QuotingStatus.ACTIVE}, ACTOR)
 
     update_market(row.market_id, {"status": MarketStatus.TRADING}, ACTOR)
@@ -154,7 +154,7 @@ def test_a_delisted_market_cannot_be_halted():
     market = make()
     update_market(market.id, DELISTED, ACTOR)
 
-    with pytest.raises(IllegalMove, match="A market that is delisted cannot become halted"):
+    with pytest.raises(InvalidTransition, match="A market that is delisted cannot become halted"):
         update_market(market.id, {"status": MarketStatus.HALTED}, ACTOR)
 
 

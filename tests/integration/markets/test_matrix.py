@@ -53,7 +53,7 @@ def test_the_matrix_is_paged_by_client_and_knows_its_columns_and_its_heat(book):
 
     assert [row.client.name for row in (*first.rows, *second.rows)] == ["acme", "Beta"]
     assert (first.exchanges, second.exchanges) == (["okx"], ["binance", "okx"])
-    assert (second.rows[0].total, second.most) == (3, 2)
+    assert (second.rows[0].total, second.max) == (3, 2)
     assert [second.heat(count) for count in (0, 1, 2)] == [0, 3, 5]
     assert first.page.total == 2
 

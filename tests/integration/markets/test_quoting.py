@@ -7,7 +7,7 @@ from sqlalchemy import event, func, select
 
 from pipelabs.clients.service import change_status
 from pipelabs.core.db import db, finish, unit_of_work
-from pipelabs.core.errors import Duplicate, IllegalMove, InvalidInput, NotFound
+from pipelabs.core.errors import Duplicate, InvalidInput, InvalidTransition, NotFound
 from pipelabs.markets.markets import UNTOLD, update_market
 from pipelabs.markets.quoting import add_client_markets, facts_of
 from pipelabs.models import (
@@ -154,7 +154,7 @@ def test_whoever_is_quoted_everywhere_already_is_told_where(acme):
 def test_an_offboarded_client_is_quoted_nowhere_new(acme):
     change_status(acme.id, Status.OFFBOARDED, ACTOR)
 
-    assert refusal(acme, make_item(), kind=IllegalMove).code == "illegal_move"
+    assert refusal(acme, make_item(), kind=InvalidTransition).code == "invalid_transition"
 
 
 def test_a_client_that_is_not_there_is_not_found():

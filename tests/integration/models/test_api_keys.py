@@ -21,7 +21,7 @@ def test_a_row_keeps_its_sealed_bytes_and_shows_four_characters(context):
     stored = db.session.get_one(ExchangeAPIKey, key.id)
 
     assert stored.credentials == key.credentials
-    assert stored.key_version == 1
+    assert stored.kek_version == 1
     assert stored.masked == "••••4711"
     assert repr(stored.credentials) == "Envelope()"
 
@@ -44,7 +44,7 @@ def test_a_label_has_one_live_key_and_one_candidate(context):
     "changes",
     [
         {"stage": KeyStage.DESTROYED},
-        {"stage": KeyStage.KEPT},
+        {"stage": KeyStage.SUPERSEDED},
         {"destroy_at": now()},
         {"version": 0},
     ],

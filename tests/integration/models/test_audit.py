@@ -3,7 +3,7 @@ from sqlalchemy import insert, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from pipelabs.core.db import db, finish
-from pipelabs.models import AuditEvent, AuditFold, Outcome
+from pipelabs.models import AuditEvent, CoalescedDenials, Outcome
 
 
 def add_row(**changes):
@@ -84,8 +84,8 @@ def test_evidence_stands_without_the_rows_it_names(app, rows):
 
 def test_a_caller_has_one_count(app):
     with app.app_context():
-        fold = {"caller": "ip:192.0.2.7", "window_at": text("now()"), "refusals": 1, "folded": 0}
-        db.session.execute(insert(AuditFold).values(fold))
+        fold = {"caller": "ip:192.0.2.7", "window_at": text("now()"), "denials": 1, "coalesced": 0}
+        db.session.execute(insert(CoalescedDenials).values(fold))
 
-        with pytest.raises(IntegrityError, match='"pk_audit_folds"'):
-            db.session.execute(insert(AuditFold).values(fold))
+        with pytest.raises(IntegrityError, match='"pk_coalesced_denials"'):
+            db.session.execute(insert(CoalescedDenials).values(fold))

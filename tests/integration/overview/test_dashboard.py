@@ -41,9 +41,9 @@ def create(actor=None, **changes):
     return create_client(data, actor or make_actor()).client
 
 
-def refuse(outcome, ago=timedelta(), event=Event.CLIENT_CREATE_REFUSED, **facts):
+def refuse(outcome, ago=timedelta(), event=Event.CLIENT_CREATE_DENIED, **facts):
     with time_machine.travel(NOON - ago, tick=False):
-        trail.refuse(Attempt(event, outcome, 400, facts), make_actor())
+        trail.record_denied(Attempt(event, outcome, 400, facts), make_actor())
 
 
 def test_a_new_installation_has_figures_too(context):
@@ -73,7 +73,7 @@ def test_keys_are_counted_by_status_and_by_what_expires(context, ring):
     make_key(expires_at=soon)
     make_key(expires_at=soon + timedelta(seconds=1))
     make_key(said=make_said(), expires_at=NOON - DAY)
-    kept = {"stage": KeyStage.KEPT, "destroy_at": NOON + DAY}
+    kept = {"stage": KeyStage.SUPERSEDED, "destroy_at": NOON + DAY}
     make_key(expires_at=soon, **kept)
     destroy(make_key(expires_at=soon))
 
@@ -111,7 +111,7 @@ def test_attempts_are_counted_by_how_they_ended_and_when(context):
     refuse(Outcome.DUPLICATE, ago=DAY * 2, code="x")
     refuse(Outcome.ERROR, ago=DAY * 8, code="x")
     refuse(Outcome.DUPLICATE, event=Event.CLIENT_CREATE_REPLAYED)
-    refuse(Outcome.FORBIDDEN, event=Event.REQUEST_REFUSED)
+    refuse(Outcome.FORBIDDEN, event=Event.REQUEST_DENIED)
 
     found = overview.overview()
 

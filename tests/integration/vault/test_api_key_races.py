@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import update
 
 from pipelabs.core.db import db, unit_of_work
-from pipelabs.core.errors import Duplicate, IllegalMove
+from pipelabs.core.errors import Duplicate, InvalidTransition
 from pipelabs.models import Client, ExchangeAPIKey, KeyStage, KeyStatus, Status
 from pipelabs.vault import api_keys, rotation
 from pipelabs.vault.api_keys import add_key, revoke_key, update_key, verify_key
@@ -67,7 +67,7 @@ def test_a_cut_over_and_a_rotation_do_not_wait_for_each_other_in_a_circle(app, r
     )
 
     assert done == [candidate, 2]
-    assert stages(app, live, candidate) == [KeyStage.KEPT, KeyStage.LIVE]
+    assert stages(app, live, candidate) == [KeyStage.SUPERSEDED, KeyStage.LIVE]
 
 
 @pytest.mark.own_database
@@ -93,8 +93,8 @@ def test_of_two_cut_overs_at_once_one_is_done(app, pair):
 
     done = meet(app, live, *[lambda: cut_over(candidate, ACTOR).id] * 2)
 
-    assert done == [candidate, IllegalMove]
-    assert stages(app, live, candidate) == [KeyStage.KEPT, KeyStage.LIVE]
+    assert done == [candidate, InvalidTransition]
+    assert stages(app, live, candidate) == [KeyStage.SUPERSEDED, KeyStage.LIVE]
 
 
 @pytest.mark.own_database
@@ -110,7 +110,7 @@ def test_a_cut_over_meets_a_revocation(app, pair, is_live):
         lambda: cut_over(candidate, ACTOR).id,
     )
 
-    assert done == [KeyStatus.REVOKED, candidate if is_live else IllegalMove]
+    assert done == [KeyStatus.REVOKED, candidate if is_live else InvalidTransition]
     after = [KeyStage.DESTROYED, KeyStage.LIVE] if is_live else [KeyStage.LIVE, KeyStage.DESTROYED]
     assert stages(app, live, candidate) == after
 
@@ -127,8 +127,8 @@ def test_of_two_cut_overs_and_roll_backs_at_once_none_is_half_done(app, pair):
         lambda: cut_over(candidate, ACTOR).id,
     )
 
-    assert done == [candidate, live, IllegalMove]
-    assert stages(app, live, candidate) == [KeyStage.LIVE, KeyStage.KEPT]
+    assert done == [candidate, live, InvalidTransition]
+    assert stages(app, live, candidate) == [KeyStage.LIVE, KeyStage.SUPERSEDED]
 
 
 @pytest.mark.own_database
@@ -166,7 +166,7 @@ def test_a_key_that_comes_in_while_its_client_leaves_is_refused(app, venues):
         client_id = make_client().id
 
     def add():
-        with pytest.raises(IllegalMove), app.app_context(), unit_of_work():
+        with pytest.raises(InvalidTransition), app.app_context(), unit_of_work():
             add_key(new_key(client_id), ACTOR)
 
     with ThreadPoolExecutor(1) as pool:
@@ -183,7 +183,7 @@ def test_a_client_that_has_left_gets_no_replacement(app, pair):
         revoke_key(candidate, ACTOR)
         get_key(live).client.status = Status.OFFBOARDED
 
-        with pytest.raises(IllegalMove, match="offboarded"):
+        with pytest.raises(InvalidTransition, match="offboarded"):
             add_replacement(live, new_key(None), ACTOR)
 
 
@@ -194,7 +194,7 @@ def test_a_key_that_is_revoked_while_its_exchange_is_asked_stays_revoked(app, pa
 
     monkeypatch.setattr(api_keys, "ask", ask)
 
-    with app.app_context(), pytest.raises(IllegalMove, match="while its exchange was asked"):
+    with app.app_context(), pytest.raises(InvalidTransition, match="while its exchange was asked"):
         verify_key(pair[0], ACTOR)
 
 
@@ -211,7 +211,7 @@ def test_a_key_that_is_rotated_while_its_exchange_is_asked_is_verified(
     with app.app_context():
         key = verify_key(pair[0], ACTOR)
 
-        assert (key.status, key.key_version) == (KeyStatus.VERIFIED, 2)
+        assert (key.status, key.kek_version) == (KeyStatus.VERIFIED, 2)
 
 
 def test_who_waits_for_a_key_that_is_rolled_back_waits_for_the_older(app, pair):
@@ -227,7 +227,7 @@ def test_who_waits_for_a_key_that_is_rolled_back_waits_for_the_older(app, pair):
         cut_over(newest, ACTOR)
 
         assert [get_key(one).stage for one in (live, candidate, newest)] == [
-            *(KeyStage.KEPT, KeyStage.KEPT, KeyStage.LIVE)
+            *(KeyStage.SUPERSEDED, KeyStage.SUPERSEDED, KeyStage.LIVE)
         ]
         assert roll_back(newest, ACTOR).id == live
 
@@ -235,7 +235,7 @@ def test_who_waits_for_a_key_that_is_rolled_back_waits_for_the_older(app, pair):
 def test_a_label_stays_while_other_keys_go_by_it(app, pair):
     with app.app_context():
         for key_id in pair:
-            with pytest.raises(IllegalMove, match="stand by"):
+            with pytest.raises(InvalidTransition, match="stand by"):
                 update_key(key_id, {"label": "another"}, ACTOR)
         revoke_key(pair[1], ACTOR)
 

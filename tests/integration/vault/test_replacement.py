@@ -5,13 +5,13 @@ import time_machine
 
 from pipelabs.audit.events import Event
 from pipelabs.core.db import db
-from pipelabs.core.errors import Duplicate, IllegalMove, InvalidInput, NotFound
+from pipelabs.core.errors import Duplicate, InvalidInput, InvalidTransition, NotFound
 from pipelabs.models import AuditEvent, ExchangeAPIKey, KeyStage, KeyStatus, now
 from pipelabs.vault import replacement
 from pipelabs.vault.envelope import Secret
 from pipelabs.vault.records import destroy, opened
 from pipelabs.vault.replacement import (
-    KEPT_FOR,
+    RETENTION,
     candidate_of,
     cut_over,
     destroy_due,
@@ -46,8 +46,8 @@ def test_a_cut_over_leaves_no_moment_without_a_live_key(pair):
 
     cut_over(candidate.id, ACTOR)
 
-    assert stages(live, candidate) == [KeyStage.KEPT, KeyStage.LIVE]
-    assert live.destroy_at - now() > KEPT_FOR - timedelta(minutes=1)
+    assert stages(live, candidate) == [KeyStage.SUPERSEDED, KeyStage.LIVE]
+    assert live.destroy_at - now() > RETENTION - timedelta(minutes=1)
     assert opened(live)["api_key"].text == "okx-key-4711"
     assert opened(candidate)["api_key"].text == "okx-key-newer"
 
@@ -58,14 +58,14 @@ def test_only_a_verified_key_takes_over(pair, status):
     candidate.status = status
     db.session.flush()
 
-    with pytest.raises(IllegalMove, match=f"The new key is {status}"):
+    with pytest.raises(InvalidTransition, match=f"The new key is {status}"):
         cut_over(candidate.id, ACTOR)
 
     assert stages(live, candidate) == [KeyStage.LIVE, KeyStage.CANDIDATE]
 
 
 def test_a_live_key_waits_for_no_cut_over(pair):
-    with pytest.raises(IllegalMove, match="waits for no cut-over"):
+    with pytest.raises(InvalidTransition, match="waits for no cut-over"):
         cut_over(pair[0].id, ACTOR)
 
 
@@ -83,11 +83,11 @@ def test_a_roll_back_can_be_taken_back_too(pair):
     cut_over(candidate.id, ACTOR)
 
     assert roll_back(candidate.id, ACTOR).id == live.id
-    assert stages(live, candidate) == [KeyStage.LIVE, KeyStage.KEPT]
+    assert stages(live, candidate) == [KeyStage.LIVE, KeyStage.SUPERSEDED]
     assert (live.destroy_at, candidate.replaces_id) == (None, None)
     roll_back(live.id, ACTOR)
 
-    assert stages(live, candidate) == [KeyStage.KEPT, KeyStage.LIVE]
+    assert stages(live, candidate) == [KeyStage.SUPERSEDED, KeyStage.LIVE]
 
 
 def test_a_revoked_key_gives_way_to_the_one_before(pair):
@@ -108,7 +108,7 @@ def test_a_revoked_key_in_whose_place_another_is_live_gives_way_to_none(pair):
     make_key(live.client, credentials=make_credentials(api_key="okx-key-third"))
 
     assert predecessor_of(candidate) is None
-    with pytest.raises(IllegalMove, match="no key left to go back to"):
+    with pytest.raises(InvalidTransition, match="no key left to go back to"):
         roll_back(candidate.id, ACTOR)
 
 
@@ -118,7 +118,7 @@ def test_there_is_no_way_back_without_a_kept_key(pair):
     destroy(db.session.get_one(ExchangeAPIKey, live.id))
 
     for key in (live, candidate):
-        with pytest.raises(IllegalMove, match="no key left to go back to"):
+        with pytest.raises(InvalidTransition, match="no key left to go back to"):
             roll_back(key.id, ACTOR)
 
 
@@ -128,7 +128,7 @@ def test_only_a_verified_key_comes_back(pair):
     live.status = KeyStatus.QUARANTINED
     db.session.flush()
 
-    with pytest.raises(IllegalMove, match="The key before is quarantined"):
+    with pytest.raises(InvalidTransition, match="The key before is quarantined"):
         roll_back(candidate.id, ACTOR)
 
 
@@ -136,9 +136,9 @@ def test_a_key_whose_day_is_over_comes_back_no_more(pair):
     _, candidate = pair
     cut_over(candidate.id, ACTOR)
 
-    with time_machine.travel(now() + KEPT_FOR, tick=False):
+    with time_machine.travel(now() + RETENTION, tick=False):
         assert predecessor_of(candidate) is None
-        with pytest.raises(IllegalMove, match="no key left"):
+        with pytest.raises(InvalidTransition, match="no key left"):
             roll_back(candidate.id, ACTOR)
 
 
@@ -147,7 +147,7 @@ def test_what_was_replaced_is_destroyed_after_a_day(pair, rows):
     cut_over(candidate.id, ACTOR)
 
     assert destroy_due(ACTOR) == 0
-    with time_machine.travel(now() + KEPT_FOR + timedelta(seconds=1), tick=False):
+    with time_machine.travel(now() + RETENTION + timedelta(seconds=1), tick=False):
         assert destroy_due(ACTOR) == 1
     db.session.commit()
 
@@ -189,7 +189,7 @@ def test_a_key_has_one_replacement_waiting(pair):
 
 
 def test_only_a_live_key_is_replaced(pair):
-    with pytest.raises(IllegalMove, match="Only a live key"):
+    with pytest.raises(InvalidTransition, match="Only a live key"):
         replacement.add_replacement(pair[1].id, {"credentials": make_credentials()}, ACTOR)
 
 

@@ -2,7 +2,7 @@ import pytest
 
 from pipelabs.audit.events import Event
 from pipelabs.core.db import db
-from pipelabs.core.errors import IllegalMove, InvalidInput, Unavailable
+from pipelabs.core.errors import InvalidInput, InvalidTransition, Unavailable
 from pipelabs.models import AuditEvent, ExchangeAPIKey
 from pipelabs.vault import rotation
 from pipelabs.vault.ring import vault as the_vault
@@ -79,7 +79,7 @@ def test_an_edit_during_a_rotation_loses_nothing(keys, ring):
 def test_a_version_that_rows_need_cannot_be_retired(keys, ring):
     ring(2, 1)
 
-    with pytest.raises(IllegalMove, match="3 rows still need version 1"):
+    with pytest.raises(InvalidTransition, match="3 rows still need version 1"):
         rotation.retire(1, make_actor())
 
 
@@ -96,7 +96,7 @@ def test_a_version_that_no_row_needs_is_retired_on_record(keys, ring, rows):
 
 @pytest.mark.parametrize(
     ("version", "error", "said"),
-    [(1, IllegalMove, "encrypts"), (7, InvalidInput, "no")],
+    [(1, InvalidTransition, "encrypts"), (7, InvalidInput, "no")],
 )
 def test_neither_the_writing_version_nor_an_unknown_one_is_retired(keys, version, error, said):
     with pytest.raises(error, match=said):

@@ -98,7 +98,7 @@ def is_well(process):
 
 def per_version(app):
     with app.app_context():
-        counted = select(ExchangeAPIKey.key_version, func.count()).group_by(text("1"))
+        counted = select(ExchangeAPIKey.kek_version, func.count()).group_by(text("1"))
         return dict(db.session.execute(counted).all())
 
 

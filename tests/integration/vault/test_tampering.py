@@ -36,7 +36,7 @@ def bit_flipped(place):
 
 def other_version(key, other):
     blob = key.credentials.blob
-    return {"credentials": Envelope(blob[:1] + (2).to_bytes(2, "big") + blob[3:]), "key_version": 2}
+    return {"credentials": Envelope(blob[:1] + (2).to_bytes(2, "big") + blob[3:]), "kek_version": 2}
 
 
 def taken(name):
@@ -98,7 +98,7 @@ def test_what_was_tampered_with_is_refused_and_on_record(
             refused += 1
         answers.append(verify(key_id))
 
-    events = rows(AuditEvent, event=Event.API_KEY_VERIFICATION_REFUSED)
+    events = rows(AuditEvent, event=Event.API_KEY_VERIFICATION_DENIED)
     record_property("refused", f"{refused} of {size}")
     assert refused == size
     assert answers == [(409, "undecryptable")] * size

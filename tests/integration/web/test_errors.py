@@ -255,7 +255,7 @@ def test_a_database_that_is_busy_is_told_and_noted(
     assert told(response) == (503, "database_busy")
     assert response.headers["Retry-After"] == "5"
     assert [(row.status, row.http, row.event) for row in rows(AuditEvent)] == [
-        ("ERROR", 503, "client.create_refused")
+        ("ERROR", 503, "client.create_denied")
     ]
 
 

@@ -317,7 +317,7 @@ def test_a_refused_write_is_written_down_and_a_refused_read_is_not(client, opera
     assert [one.status_code for one in refused] == [429, 429]
     [row] = rows(AuditEvent)
     assert (row.status, row.http, row.actor) == ("RATE_LIMITED", 429, "operator@desk.local")
-    assert (row.event, row.request_id) == ("client.create_refused", refused[1].json["request_id"])
+    assert (row.event, row.request_id) == ("client.create_denied", refused[1].json["request_id"])
 
 
 @pytest.mark.parametrize("state", ["stop", "freeze", "fill"])

@@ -216,11 +216,11 @@ def test_a_file_that_logrotate_moved_away_is_made_anew(file, tmp_path):
     ("event", "is_filed"),
     [
         ("client.created", True),
-        ("client.create_refused", True),
+        ("client.create_denied", True),
         ("client.create_replayed", True),
         ("client.updated", False),
         ("admin.signed_in", False),
-        ("request.refused", False),
+        ("request.denied", False),
     ],
 )
 def test_the_console_has_every_line_and_the_file_has_client_creation(file, capsys, event, is_filed):

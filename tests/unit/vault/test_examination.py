@@ -2,24 +2,24 @@ import pytest
 
 from pipelabs.core.errors import CanWithdraw, InvalidInput
 from pipelabs.models import ExchangeAPIKey, KeyStatus, now
-from pipelabs.vault.examination import note, refuse_unfit, verdict_of
-from pipelabs.vault.probe import Failure, Right, Verdict
+from pipelabs.vault.examination import note, reject_unusable, verdict_of
+from pipelabs.vault.probe import Failure, KeyPermission, Verdict
 from tests.factories import make_said
 
 OUTAGES = [failure for failure in Failure if failure is not Failure.CREDENTIALS]
 
 
 def make_row(**changes):
-    return ExchangeAPIKey(**{"status": KeyStatus.UNVERIFIED, "rights": {}} | changes)
+    return ExchangeAPIKey(**{"status": KeyStatus.UNVERIFIED, "permissions": {}} | changes)
 
 
 def test_a_key_that_can_withdraw_is_refused_with_the_evidence():
     said = make_said(read="yes", withdraw="yes")
 
     with pytest.raises(CanWithdraw, match="OKX says that this key can withdraw") as refused:
-        refuse_unfit("okx", said)
+        reject_unusable("okx", said)
 
-    assert refused.value.rights["withdraw"]["verdict"] == "yes"
+    assert refused.value.permissions["withdraw"]["verdict"] == "yes"
     assert refused.value.code == "withdrawal_allowed"
 
 
@@ -27,16 +27,16 @@ def test_a_key_that_the_exchange_does_not_know_is_refused():
     said = make_said(Failure.CREDENTIALS)._replace(code="50113")
 
     with pytest.raises(InvalidInput, match=r"one of its parts is wrong \(code 50113\)") as refused:
-        refuse_unfit("okx", said)
+        reject_unusable("okx", said)
 
     assert set(refused.value.fields) == {"api_key"}
     with pytest.raises(InvalidInput, match=r"one of its parts is wrong\.$"):
-        refuse_unfit("okx", make_said(Failure.CREDENTIALS))
+        reject_unusable("okx", make_said(Failure.CREDENTIALS))
 
 
 @pytest.mark.parametrize("said", [make_said(), *map(make_said, OUTAGES), make_said(withdraw="no")])
 def test_what_nobody_knows_refuses_nothing(said):
-    refuse_unfit("okx", said)
+    reject_unusable("okx", said)
 
 
 @pytest.mark.parametrize(
@@ -60,12 +60,16 @@ def test_the_right_to_withdraw_decides_the_status(withdraw, status, before):
 
 @pytest.mark.parametrize("failure", OUTAGES)
 def test_a_failed_verification_leaves_a_working_key_as_it_is(failure):
-    rights = dict(make_said(withdraw="no").rights)
-    key = make_row(status=KeyStatus.VERIFIED, rights=rights)
+    permissions = dict(make_said(withdraw="no").permissions)
+    key = make_row(status=KeyStatus.VERIFIED, permissions=permissions)
 
     note(key, make_said(failure))
 
-    assert (key.status, key.rights, key.failure) == (KeyStatus.VERIFIED, rights, failure.value)
+    assert (key.status, key.permissions, key.failure) == (
+        KeyStatus.VERIFIED,
+        permissions,
+        failure.value,
+    )
 
 
 def test_a_key_that_the_exchange_no_longer_knows_is_verified_no_more():
@@ -109,4 +113,4 @@ def test_a_refusal_that_will_be_the_same_tomorrow_waits_for_an_owner(failure):
 
 
 def test_a_right_that_was_never_asked_about_is_unknown():
-    assert verdict_of({}, Right.READ) is Verdict.UNKNOWN
+    assert verdict_of({}, KeyPermission.READ) is Verdict.UNKNOWN

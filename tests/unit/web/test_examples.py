@@ -1,7 +1,7 @@
 import pytest
 from marshmallow import Schema, fields
 
-from pipelabs.core.schemas.fields import Choice, When
+from pipelabs.core.schemas.fields import EnumField, Timestamp
 from pipelabs.models import Status
 from pipelabs.web.openapi.examples import ID, MOMENT, body_of, example_of
 
@@ -11,9 +11,9 @@ from pipelabs.web.openapi.examples import ID, MOMENT, body_of, example_of
     [
         (fields.String(metadata={"example": "as told"}), "as told"),
         (fields.Boolean(metadata={"example": False}), False),
-        (Choice(Status), "active"),
+        (EnumField(Status), "active"),
         (fields.UUID(), ID),
-        (When(), MOMENT),
+        (Timestamp(), MOMENT),
         (fields.String(), None),
     ],
 )

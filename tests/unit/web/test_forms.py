@@ -11,7 +11,7 @@ from tests.factories import WALLET
 def test_a_form_is_its_schema():
     name, wallet, email, tier, notes = Form(ClientIn)
 
-    assert (name.label, name.is_required, name.most, name.widget) == ("Name", True, 255, "text")
+    assert (name.label, name.is_required, name.max, name.widget) == ("Name", True, 255, "text")
     assert "Solana" in wallet.hint
     assert (email.is_required, email.value) == (False, "")
     assert (tier.widget, tier.value) == ("select", "Standard")

@@ -27,7 +27,7 @@ from pipelabs.core.schemas.decimals import Amount
 )
 def test_what_cannot_be_stored_exactly_is_told_why(value, sentence):
     with pytest.raises(ValidationError, match=sentence):
-        Amount(is_positive=True, most=Decimal(10)).deserialize(value)
+        Amount(is_positive=True, max=Decimal(10)).deserialize(value)
 
 
 def test_no_amount_is_none():

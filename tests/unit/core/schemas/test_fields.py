@@ -12,21 +12,21 @@ from marshmallow import ValidationError
 from pipelabs.clients.schemas import WalletAddress
 from pipelabs.clients.wallets import Wallet
 from pipelabs.core.schemas.fields import (
-    Choice,
     EmailAddress,
+    EnumField,
     Password,
     PlainText,
-    When,
-    refuse_markup,
+    Timestamp,
+    reject_markup,
 )
 from pipelabs.models import Tier
 from pipelabs.models.clients import Chain
 from tests.factories import WALLET
 
-NAME = PlainText(required=True, least=1, most=255)
-NOTES = PlainText(most=1_000, lines=True)
+NAME = PlainText(required=True, min=1, max=255)
+NOTES = PlainText(max=1_000, lines=True)
 EMAIL = EmailAddress(required=True)
-TIER = Choice(Tier, required=True)
+TIER = EnumField(Tier, required=True)
 PASSWORD = Password(required=True)
 WALLET_ADDRESS = WalletAddress(required=True)
 TEXTS = [NAME, NOTES, EMAIL, TIER, PASSWORD, WALLET_ADDRESS]
@@ -491,7 +491,7 @@ def test_a_password_that_would_not_be_hashed_is_told_its_limits(length):
     ],
 )
 def test_a_time_is_answered_in_utc_to_the_millisecond(moment, answered):
-    assert When().serialize("at", {"at": moment}) == answered
+    assert Timestamp().serialize("at", {"at": moment}) == answered
 
 
 # Wallet addresses
@@ -527,7 +527,7 @@ def test_a_pasted_key_is_not_repeated():
 
 def is_refused(text):
     try:
-        refuse_markup(text)
+        reject_markup(text)
     except ValidationError:
         return True
     return False

@@ -5,7 +5,7 @@ from pipelabs.core.schemas.numbers import WholeNumber
 
 
 def whole(**changes):
-    return WholeNumber(**{"least": 1, "most": 100_000} | changes)
+    return WholeNumber(**{"min": 1, "max": 100_000} | changes)
 
 
 @pytest.mark.parametrize("value", [1, 600, 100_000])

@@ -3,7 +3,7 @@ import copy
 import pytest
 
 from pipelabs.vault.probe.bybit import bybit
-from pipelabs.vault.probe.report import Right, Verdict
+from pipelabs.vault.probe.report import KeyPermission, Verdict
 from tests.stub_exchange import Scenario
 from tests.stub_exchange.answers import ANSWERS, grant
 
@@ -11,7 +11,7 @@ YES, NO, UNKNOWN = Verdict.YES, Verdict.NO, Verdict.UNKNOWN
 
 
 def read(raw):
-    return {one.right: one for one in bybit(raw, "").complete()}
+    return {one.permission: one for one in bybit(raw, "").complete()}
 
 
 def answer():
@@ -34,7 +34,7 @@ def test_the_derivatives_that_every_unified_key_of_bybit_has_prove_nothing(chang
     raw = answer()
     raw["result"]["permissions"] |= changes
 
-    assert read(raw)[Right.FUTURES].verdict is verdict
+    assert read(raw)[KeyPermission.FUTURES].verdict is verdict
 
 
 @pytest.mark.parametrize(
@@ -54,8 +54,8 @@ def test_the_wallet_of_bybit(wallet, transfer, withdraw):
 
     found = read(raw)
 
-    assert found[Right.TRANSFER].verdict is transfer
-    assert found[Right.WITHDRAW].verdict is withdraw
+    assert found[KeyPermission.TRANSFER].verdict is transfer
+    assert found[KeyPermission.WITHDRAW].verdict is withdraw
 
 
 def test_read_only_overrules_what_else_bybit_lists():
@@ -64,14 +64,17 @@ def test_read_only_overrules_what_else_bybit_lists():
 
     found = read(raw)
 
-    assert (found[Right.WITHDRAW].verdict, found[Right.WITHDRAW].evidence) == (NO, "readOnly=1")
+    assert (found[KeyPermission.WITHDRAW].verdict, found[KeyPermission.WITHDRAW].evidence) == (
+        NO,
+        "readOnly=1",
+    )
 
 
 def test_a_boolean_is_not_bybits_number():
     raw = answer()
     raw["result"]["readOnly"] = True
 
-    assert read(raw)[Right.TRADE].verdict is UNKNOWN
+    assert read(raw)[KeyPermission.TRADE].verdict is UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -82,7 +85,7 @@ def test_a_star_is_every_address(ips, verdict):
     raw = answer()
     raw["result"]["ips"] = ips
 
-    assert read(raw)[Right.IP_BOUND].verdict is verdict
+    assert read(raw)[KeyPermission.IP_BOUND].verdict is verdict
 
 
 @pytest.mark.parametrize(

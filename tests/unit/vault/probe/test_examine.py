@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipelabs.vault import probe
-from pipelabs.vault.probe.report import Failure, Right, Verdict
-from pipelabs.vault.probe.rights import RULES
+from pipelabs.vault.probe.report import Failure, KeyPermission, Verdict
+from pipelabs.vault.probe.rules import RULES
 from tests.stub_exchange import SLUGS, Scenario, credentials
 from tests.stub_exchange.answers import ANSWERS, EXPIRES_AT
 
@@ -73,7 +73,7 @@ def test_a_keys_rights_are_what_its_exchange_says(examine, stub, slug, scenario)
     report = examine(slug, Scenario(scenario))
 
     assert letters(report) == VERDICTS[slug][scenario]
-    assert [one.right for one in report.findings] == list(Right)
+    assert [one.permission for one in report.findings] == list(KeyPermission)
     assert report.failure is None
     assert asked(stub, slug)
 
@@ -148,7 +148,7 @@ def test_a_key_that_may_not_even_ask_is_named(examine, slug):
 def test_the_moment_a_key_ends_is_told(examine, slug):
     report = examine(slug, Scenario.EXPIRING)
 
-    assert report.verdict(Right.EXPIRES) is Verdict.YES
+    assert report.verdict(KeyPermission.EXPIRES) is Verdict.YES
     assert report.expires_at == EXPIRES_AT
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from pipelabs.vault.probe.gate import gate
-from pipelabs.vault.probe.report import Right, Verdict
+from pipelabs.vault.probe.report import KeyPermission, Verdict
 
 YES, NO, UNKNOWN = Verdict.YES, Verdict.NO, Verdict.UNKNOWN
 API_KEY = "c5dcfbf1f3a7e58d"
@@ -14,7 +14,7 @@ def key(*perms, shown="c5dcfbf1f3a7*****", **changes):
 
 def verdicts(*keys):
     found = gate(list(keys), API_KEY).complete()
-    return {one.right: one.verdict for one in found}
+    return {one.permission: one.verdict for one in found}
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_ours_is_found_among_others():
 
     found = verdicts(other, key(("account", True), ("spot", False), shown=API_KEY))
 
-    assert (found[Right.TRADE], found[Right.TRANSFER]) == (YES, NO)
+    assert (found[KeyPermission.TRADE], found[KeyPermission.TRANSFER]) == (YES, NO)
 
 
 @pytest.mark.parametrize(
@@ -56,9 +56,9 @@ def test_ours_is_found_among_others():
 def test_only_what_may_write_is_a_right(perms, trade, transfer, withdraw):
     found = verdicts(key(*perms))
 
-    assert found[Right.TRADE] is trade
-    assert found[Right.TRANSFER] is transfer
-    assert found[Right.WITHDRAW] is withdraw
+    assert found[KeyPermission.TRADE] is trade
+    assert found[KeyPermission.TRANSFER] is transfer
+    assert found[KeyPermission.WITHDRAW] is withdraw
 
 
 def test_the_evidence_is_the_permission_itself():

@@ -15,7 +15,7 @@ from pipelabs.vault.probe.findings import (
     whitelist,
 )
 from pipelabs.vault.probe.gate import gate
-from pipelabs.vault.probe.report import FAMILIES, Finding, Right, Verdict
+from pipelabs.vault.probe.report import FAMILIES, Finding, KeyPermission, Verdict
 
 _OKX = frozenset({"read_only", "trade", "withdraw"})
 _KUCOIN = frozenset(
@@ -54,12 +54,12 @@ def binance(raw: object, _: str) -> Reading:
     facts = members(raw)
     expires, expires_at = expiry(facts, "tradingAuthorityExpirationTime")
     found = (
-        flags(Right.READ, facts, "enableReading"),
-        flags(Right.TRADE, facts, "enableSpotAndMarginTrading"),
-        flags(Right.FUTURES, facts, "enableFutures", "enablePortfolioMarginTrading"),
-        flags(Right.TRANSFER, facts, "enableInternalTransfer", "permitsUniversalTransfer"),
-        flags(Right.WITHDRAW, facts, "enableWithdrawals"),
-        flags(Right.IP_BOUND, facts, "ipRestrict"),
+        flags(KeyPermission.READ, facts, "enableReading"),
+        flags(KeyPermission.TRADE, facts, "enableSpotAndMarginTrading"),
+        flags(KeyPermission.FUTURES, facts, "enableFutures", "enablePortfolioMarginTrading"),
+        flags(KeyPermission.TRANSFER, facts, "enableInternalTransfer", "permitsUniversalTransfer"),
+        flags(KeyPermission.WITHDRAW, facts, "enableWithdrawals"),
+        flags(KeyPermission.IP_BOUND, facts, "ipRestrict"),
         expires,
     )
     return Reading(found, expires_at)
@@ -72,13 +72,13 @@ def okx(raw: object, _: str) -> Reading:
     """
     facts = members(next(iter(items(members(raw).get("data"))), None))
     wanted = {
-        Right.READ: "read_only",
-        Right.TRADE: "trade",
-        Right.FUTURES: "trade",
-        Right.TRANSFER: "trade",
-        Right.WITHDRAW: "withdraw",
+        KeyPermission.READ: "read_only",
+        KeyPermission.TRADE: "trade",
+        KeyPermission.FUTURES: "trade",
+        KeyPermission.TRANSFER: "trade",
+        KeyPermission.WITHDRAW: "withdraw",
     }
-    found = (listed(right, facts, "perm", {name}, _OKX) for right, name in wanted.items())
+    found = (listed(permission, facts, "perm", {name}, _OKX) for permission, name in wanted.items())
     return Reading((*found, whitelist(facts, "ip")))
 
 
@@ -90,13 +90,16 @@ def kucoin(raw: object, _: str) -> Reading:
     """
     facts = members(members(raw).get("data"))
     wanted = {
-        Right.READ: {"General"},
-        Right.TRADE: {"Spot", "Margin", "Unified"},
-        Right.FUTURES: {"Futures", "Unified", "LeadtradeFutures"},
-        Right.TRANSFER: {"InnerTransfer", "FlexTransfers", "Transfer"},
-        Right.WITHDRAW: {"Withdrawal", "Transfer"},
+        KeyPermission.READ: {"General"},
+        KeyPermission.TRADE: {"Spot", "Margin", "Unified"},
+        KeyPermission.FUTURES: {"Futures", "Unified", "LeadtradeFutures"},
+        KeyPermission.TRANSFER: {"InnerTransfer", "FlexTransfers", "Transfer"},
+        KeyPermission.WITHDRAW: {"Withdrawal", "Transfer"},
     }
-    found = (listed(right, facts, "permission", name, _KUCOIN) for right, name in wanted.items())
+    found = (
+        listed(permission, facts, "permission", name, _KUCOIN)
+        for permission, name in wanted.items()
+    )
     return Reading((*found, whitelist(facts, "ipWhitelist")))
 
 
@@ -108,11 +111,11 @@ def coinbase(raw: object, _: str) -> Reading:
     """
     facts = members(raw)
     found = (
-        flags(Right.READ, facts, "can_view"),
-        flags(Right.TRADE, facts, "can_trade"),
-        flags(Right.FUTURES, facts, "can_trade"),
-        flags(Right.TRANSFER, facts, "can_transfer"),
-        flags(Right.WITHDRAW, facts, "can_transfer"),
+        flags(KeyPermission.READ, facts, "can_view"),
+        flags(KeyPermission.TRADE, facts, "can_trade"),
+        flags(KeyPermission.FUTURES, facts, "can_trade"),
+        flags(KeyPermission.TRANSFER, facts, "can_transfer"),
+        flags(KeyPermission.WITHDRAW, facts, "can_transfer"),
     )
     return Reading(found)
 
@@ -127,12 +130,12 @@ def mexc(raw: object, _: str) -> Reading:
     is_account = isinstance(facts.get("balances"), list)
     found = (
         Finding(
-            Right.READ,
+            KeyPermission.READ,
             Verdict.YES if is_account else Verdict.UNKNOWN,
             shown(facts, "accountType"),
         ),
-        _at_most(flags(Right.TRADE, facts, "canTrade")),
-        _at_most(flags(Right.WITHDRAW, facts, "canWithdraw")),
+        _at_most(flags(KeyPermission.TRADE, facts, "canTrade")),
+        _at_most(flags(KeyPermission.WITHDRAW, facts, "canWithdraw")),
     )
     return Reading(found)
 
@@ -149,19 +152,22 @@ def bitget(raw: object, _: str) -> Reading:
     """
     facts = members(members(raw).get("data"))
     wanted = {
-        Right.READ: {"stor", "stow"},
-        Right.TRADE: {"stow", "smow"},
-        Right.FUTURES: {"coow"},
-        Right.TRANSFER: {"wtow"},
-        Right.WITHDRAW: {"wwow"},
+        KeyPermission.READ: {"stor", "stow"},
+        KeyPermission.TRADE: {"stow", "smow"},
+        KeyPermission.FUTURES: {"coow"},
+        KeyPermission.TRANSFER: {"wtow"},
+        KeyPermission.WITHDRAW: {"wwow"},
     }
-    found = (listed(right, facts, "authorities", name, _BITGET) for right, name in wanted.items())
+    found = (
+        listed(permission, facts, "authorities", name, _BITGET)
+        for permission, name in wanted.items()
+    )
     return Reading((*found, whitelist(facts, "ips")))
 
 
 def elsewhere(_raw: object, _: str) -> Reading:
     """Find that a key may read, for its balance could be read; no more is known."""
-    return Reading((Finding(Right.READ, Verdict.YES, "a balance was answered"),))
+    return Reading((Finding(KeyPermission.READ, Verdict.YES, "a balance was answered"),))
 
 
 RULES = {

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelabs.vault.probe.report import Right, Verdict
-from pipelabs.vault.probe.rights import RULES
+from pipelabs.vault.probe.report import KeyPermission, Verdict
+from pipelabs.vault.probe.rules import RULES
 from tests.stub_exchange import Scenario
 from tests.stub_exchange.answers import ANSWERS, grant
 
@@ -14,7 +14,7 @@ YES, NO, UNKNOWN = Verdict.YES, Verdict.NO, Verdict.UNKNOWN
 
 def read(slug, raw):
     reading = RULES[slug].read(raw, f"{slug}-withdraw")
-    return {one.right: one for one in reading.complete()}
+    return {one.permission: one for one in reading.complete()}
 
 
 def answer(slug, scenario=Scenario.WITHDRAW):
@@ -37,32 +37,79 @@ def facts(slug, raw):
 
 
 FIELDS = [
-    ("binance", "enableReading", [Right.READ]),
-    ("binance", "enableSpotAndMarginTrading", [Right.TRADE]),
-    ("binance", "enableWithdrawals", [Right.WITHDRAW]),
-    ("binance", "ipRestrict", [Right.IP_BOUND]),
-    ("bybit", "readOnly", [Right.READ, Right.TRADE, Right.FUTURES, Right.TRANSFER, Right.WITHDRAW]),
-    ("bybit", "permissions", [Right.TRADE, Right.FUTURES, Right.TRANSFER, Right.WITHDRAW]),
-    ("bybit", "ips", [Right.IP_BOUND]),
-    ("okx", "perm", [Right.READ, Right.TRADE, Right.FUTURES, Right.TRANSFER, Right.WITHDRAW]),
-    ("okx", "ip", [Right.IP_BOUND]),
-    ("kucoin", "permission", [Right.READ, Right.TRADE, Right.TRANSFER, Right.WITHDRAW]),
-    ("kucoin", "ipWhitelist", [Right.IP_BOUND]),
-    ("coinbase", "can_view", [Right.READ]),
-    ("coinbase", "can_trade", [Right.TRADE, Right.FUTURES]),
-    ("coinbase", "can_transfer", [Right.TRANSFER, Right.WITHDRAW]),
-    ("gate", "perms", [Right.READ, Right.TRADE, Right.FUTURES, Right.TRANSFER, Right.WITHDRAW]),
-    ("gate", "key", list(Right)),
-    ("gate", "ip_whitelist", [Right.IP_BOUND]),
-    ("mexc", "canWithdraw", [Right.WITHDRAW]),
-    ("bitget", "authorities", [Right.READ, Right.TRADE, Right.TRANSFER, Right.WITHDRAW]),
-    ("bitget", "ips", [Right.IP_BOUND]),
+    ("binance", "enableReading", [KeyPermission.READ]),
+    ("binance", "enableSpotAndMarginTrading", [KeyPermission.TRADE]),
+    ("binance", "enableWithdrawals", [KeyPermission.WITHDRAW]),
+    ("binance", "ipRestrict", [KeyPermission.IP_BOUND]),
+    (
+        "bybit",
+        "readOnly",
+        [
+            KeyPermission.READ,
+            KeyPermission.TRADE,
+            KeyPermission.FUTURES,
+            KeyPermission.TRANSFER,
+            KeyPermission.WITHDRAW,
+        ],
+    ),
+    (
+        "bybit",
+        "permissions",
+        [
+            KeyPermission.TRADE,
+            KeyPermission.FUTURES,
+            KeyPermission.TRANSFER,
+            KeyPermission.WITHDRAW,
+        ],
+    ),
+    ("bybit", "ips", [KeyPermission.IP_BOUND]),
+    (
+        "okx",
+        "perm",
+        [
+            KeyPermission.READ,
+            KeyPermission.TRADE,
+            KeyPermission.FUTURES,
+            KeyPermission.TRANSFER,
+            KeyPermission.WITHDRAW,
+        ],
+    ),
+    ("okx", "ip", [KeyPermission.IP_BOUND]),
+    (
+        "kucoin",
+        "permission",
+        [KeyPermission.READ, KeyPermission.TRADE, KeyPermission.TRANSFER, KeyPermission.WITHDRAW],
+    ),
+    ("kucoin", "ipWhitelist", [KeyPermission.IP_BOUND]),
+    ("coinbase", "can_view", [KeyPermission.READ]),
+    ("coinbase", "can_trade", [KeyPermission.TRADE, KeyPermission.FUTURES]),
+    ("coinbase", "can_transfer", [KeyPermission.TRANSFER, KeyPermission.WITHDRAW]),
+    (
+        "gate",
+        "perms",
+        [
+            KeyPermission.READ,
+            KeyPermission.TRADE,
+            KeyPermission.FUTURES,
+            KeyPermission.TRANSFER,
+            KeyPermission.WITHDRAW,
+        ],
+    ),
+    ("gate", "key", list(KeyPermission)),
+    ("gate", "ip_whitelist", [KeyPermission.IP_BOUND]),
+    ("mexc", "canWithdraw", [KeyPermission.WITHDRAW]),
+    (
+        "bitget",
+        "authorities",
+        [KeyPermission.READ, KeyPermission.TRADE, KeyPermission.TRANSFER, KeyPermission.WITHDRAW],
+    ),
+    ("bitget", "ips", [KeyPermission.IP_BOUND]),
 ]
 
 
-@pytest.mark.parametrize(("slug", "field", "rights"), FIELDS)
+@pytest.mark.parametrize(("slug", "field", "permissions"), FIELDS)
 @pytest.mark.parametrize("odd", [..., None, "maybe", 7, 2.5, {"a": 1}, [None], [["stow"]]])
-def test_a_field_that_is_missing_or_odd_is_unknown(slug, field, rights, odd):
+def test_a_field_that_is_missing_or_odd_is_unknown(slug, field, permissions, odd):
     raw = answer(slug)
     del facts(slug, raw)[field]
     if odd is not ...:
@@ -71,7 +118,7 @@ def test_a_field_that_is_missing_or_odd_is_unknown(slug, field, rights, odd):
     found = read(slug, raw)
 
     listed = odd == "maybe" and field in ("ip", "ips", "ipWhitelist", "ip_whitelist")
-    assert {found[right].verdict for right in rights} == {YES if listed else UNKNOWN}
+    assert {found[permission].verdict for permission in permissions} == {YES if listed else UNKNOWN}
 
 
 @settings(max_examples=60)
@@ -91,19 +138,19 @@ def test_a_field_that_is_missing_or_odd_is_unknown(slug, field, rights, odd):
 )
 def test_no_answer_however_odd_breaks_a_rule(raw):
     for slug in RULES:
-        assert list(read(slug, raw)) == list(Right)
+        assert list(read(slug, raw)) == list(KeyPermission)
 
 
 @pytest.mark.parametrize(
     ("field", "value", "right", "verdict"),
     [
-        ("enableFutures", False, Right.FUTURES, NO),
-        ("enablePortfolioMarginTrading", True, Right.FUTURES, YES),
-        ("permitsUniversalTransfer", True, Right.TRANSFER, YES),
-        ("enableInternalTransfer", False, Right.TRANSFER, NO),
-        ("tradingAuthorityExpirationTime", 0, Right.EXPIRES, UNKNOWN),
-        ("tradingAuthorityExpirationTime", 10**30, Right.EXPIRES, UNKNOWN),
-        ("tradingAuthorityExpirationTime", 1_900_000_000_000, Right.EXPIRES, YES),
+        ("enableFutures", False, KeyPermission.FUTURES, NO),
+        ("enablePortfolioMarginTrading", True, KeyPermission.FUTURES, YES),
+        ("permitsUniversalTransfer", True, KeyPermission.TRANSFER, YES),
+        ("enableInternalTransfer", False, KeyPermission.TRANSFER, NO),
+        ("tradingAuthorityExpirationTime", 0, KeyPermission.EXPIRES, UNKNOWN),
+        ("tradingAuthorityExpirationTime", 10**30, KeyPermission.EXPIRES, UNKNOWN),
+        ("tradingAuthorityExpirationTime", 1_900_000_000_000, KeyPermission.EXPIRES, YES),
     ],
 )
 def test_a_flag_of_binance(field, value, right, verdict):
@@ -128,7 +175,10 @@ def test_a_name_that_okx_does_not_document_leaves_the_rest_unknown(perm, trade, 
 
     found = read("okx", raw)
 
-    assert (found[Right.TRADE].verdict, found[Right.WITHDRAW].verdict) == (trade, withdraw)
+    assert (found[KeyPermission.TRADE].verdict, found[KeyPermission.WITHDRAW].verdict) == (
+        trade,
+        withdraw,
+    )
 
 
 @pytest.mark.parametrize(
@@ -148,9 +198,9 @@ def test_a_permission_of_kucoin(permission, futures, transfer, withdraw):
 
     found = read("kucoin", raw)
 
-    assert found[Right.FUTURES].verdict is futures
-    assert found[Right.TRANSFER].verdict is transfer
-    assert found[Right.WITHDRAW].verdict is withdraw
+    assert found[KeyPermission.FUTURES].verdict is futures
+    assert found[KeyPermission.TRANSFER].verdict is transfer
+    assert found[KeyPermission.WITHDRAW].verdict is withdraw
 
 
 @pytest.mark.parametrize(("flag", "verdict"), [(True, UNKNOWN), (False, NO), ("false", UNKNOWN)])
@@ -159,15 +209,15 @@ def test_an_account_of_mexc_proves_only_what_its_keys_cannot_do(flag, verdict):
 
     found = read("mexc", raw)
 
-    assert found[Right.TRADE].verdict is verdict
-    assert found[Right.WITHDRAW].verdict is verdict
+    assert found[KeyPermission.TRADE].verdict is verdict
+    assert found[KeyPermission.WITHDRAW].verdict is verdict
 
 
 @pytest.mark.parametrize("odd", [None, "maybe", 7, {"a": 1}])
 def test_an_answer_of_mexc_without_balances_is_no_account(odd):
     raw = answer("mexc") | {"balances": odd}
 
-    assert read("mexc", raw)[Right.READ].verdict is UNKNOWN
+    assert read("mexc", raw)[KeyPermission.READ].verdict is UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -185,11 +235,14 @@ def test_bitgets_unexplained_names_are_unknown(authorities, read_, withdraw):
 
     found = read("bitget", raw)
 
-    assert (found[Right.READ].verdict, found[Right.WITHDRAW].verdict) == (read_, withdraw)
+    assert (found[KeyPermission.READ].verdict, found[KeyPermission.WITHDRAW].verdict) == (
+        read_,
+        withdraw,
+    )
 
 
 def test_the_evidence_of_a_no_names_every_field_that_it_stands_on():
     found = read("binance", answer("binance", Scenario.READ_ONLY))
 
     evidence = "enableInternalTransfer=false, permitsUniversalTransfer=false"
-    assert found[Right.TRANSFER].evidence == evidence
+    assert found[KeyPermission.TRANSFER].evidence == evidence
