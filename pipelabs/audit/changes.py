@@ -1,7 +1,10 @@
 """What an update changed, as the facts of its audit event."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
+
+from pipelabs.core.decimals import plain
 
 
 def change_facts(stored: object, changed: Mapping[str, Any]) -> dict[str, str]:
@@ -16,4 +19,6 @@ def change_facts(stored: object, changed: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _text(value: object) -> str:
-    return "" if value is None else str(value)
+    if value is None:
+        return ""
+    return plain(value) if isinstance(value, Decimal) else str(value)
