@@ -14,20 +14,20 @@ from pipelabs.exchanges import registry
 from pipelabs.exchanges import service as exchanges
 from pipelabs.models import ExchangeAPIKey, KeyStage, KeyStatus, now
 from pipelabs.models.api_keys import last_day
-from pipelabs.vault.examination import ask, note, reject_unusable, verdict_of
+from pipelabs.vault.examination import apply_result, probe_key, reject_unusable, verdict_of
 from pipelabs.vault.probe import KeyPermission, Verdict
 from pipelabs.vault.records import (
     GONE,
-    destroy,
+    decrypt_credentials,
+    destroy_credentials,
     get_key,
-    labelled,
-    locked,
-    opened,
+    label_filter,
+    lock_key,
     record,
     reject_closed_client,
-    store,
+    result_facts,
+    store_key,
     touch,
-    what_was_said,
 )
 from pipelabs.vault.ring import vault
 
@@ -48,16 +48,16 @@ def add_key(data: Mapping[str, Any], actor: Actor) -> ExchangeAPIKey:
     if data["is_testnet"] and not registry.known()[exchange].has_testnet:
         _reject("is_testnet", f"{registry.known()[exchange].name} has no testnet that we know.")
     _reject_taken(client_id, exchange, label)
-    said = ask(exchange, data["credentials"], is_testnet=data["is_testnet"])
-    reject_unusable(exchange, said)
+    result = probe_key(exchange, data["credentials"], is_testnet=data["is_testnet"])
+    reject_unusable(exchange, result)
     exchanges.get_enabled(exchange)
     reject_closed_client(client_id)
     _reject_taken(client_id, exchange, label)
     key = ExchangeAPIKey(
         client_id=client_id, exchange=exchange, label=label, is_testnet=data["is_testnet"]
     )
-    store(key, data, said)
-    record(Event.API_KEY_CREATED, key, actor, what_was_said(key))
+    store_key(key, data, result)
+    record(Event.API_KEY_CREATED, key, actor, result_facts(key))
     return key
 
 
@@ -70,7 +70,7 @@ def update_key(
     `InvalidTransition` for a new label of a key beside which others stand by: they go by the old
     one.
     """
-    key = locked(key_id, version)
+    key = lock_key(key_id, version)
     changed = {name: value for name, value in data.items() if getattr(key, name) != value}
     if key.expires_on and last_day(changed.get("expires_at")) == key.expires_on:
         # A day is all that was sent, and the exchange knows the minute.
@@ -90,23 +90,23 @@ def update_key(
 
 
 def verify_key(key_id: UUID, actor: Actor) -> ExchangeAPIKey:
-    """Ask the exchange anew what a stored key may do, and record what it said.
+    """Ask the exchange anew what a stored key may do, and record the result.
 
     A verification that fails replaces nothing: the key stays as it is, unless the exchange no
     longer knows it. Raise `InvalidTransition` for a destroyed key, or for one that changed
     meanwhile.
     """
     key = get_key(key_id)
-    credentials, before = opened(key), key.credentials
+    credentials, before = decrypt_credentials(key), key.credentials
     exchange, is_testnet = key.exchange, key.is_testnet
-    said = ask(exchange, credentials, is_testnet=is_testnet)
-    key = locked(key_id)
+    result = probe_key(exchange, credentials, is_testnet=is_testnet)
+    key = lock_key(key_id)
     if not before or not key.credentials or key.credentials.ciphertext != before.ciphertext:
         raise InvalidTransition("The key was replaced or destroyed while its exchange was asked.")
-    note(key, said)
+    apply_result(key, result)
     touch(key)
-    event = Event.API_KEY_VERIFICATION_FAILED if said.failure else Event.API_KEY_VERIFIED
-    record(event, key, actor, what_was_said(key))
+    event = Event.API_KEY_VERIFICATION_FAILED if result.failure else Event.API_KEY_VERIFIED
+    record(event, key, actor, result_facts(key))
     return key
 
 
@@ -115,7 +115,7 @@ def accept_key(key_id: UUID, reason: str, actor: Actor) -> ExchangeAPIKey:
 
     Raise `InvalidTransition` unless nobody knows whether it can withdraw: what can is never taken.
     """
-    key = locked(key_id)
+    key = lock_key(key_id)
     if key.status is not KeyStatus.QUARANTINED:
         raise InvalidTransition(f"A key that is {key.status} needs no acceptance.")
     if verdict_of(key.permissions, KeyPermission.WITHDRAW) is Verdict.YES:
@@ -129,11 +129,11 @@ def accept_key(key_id: UUID, reason: str, actor: Actor) -> ExchangeAPIKey:
 
 def revoke_key(key_id: UUID, actor: Actor) -> ExchangeAPIKey:
     """Destroy the secrets of a key at once; what is known of it stays."""
-    key = locked(key_id)
+    key = lock_key(key_id)
     if key.stage is KeyStage.DESTROYED:
         raise InvalidTransition(GONE)
     was = key.stage
-    destroy(key)
+    destroy_credentials(key)
     key.status = KeyStatus.REVOKED
     record(Event.API_KEY_REVOKED, key, actor, {"stage": was.value})
     return key
@@ -142,7 +142,7 @@ def revoke_key(key_id: UUID, actor: Actor) -> ExchangeAPIKey:
 def _reject_taken(client_id: UUID, exchange: str, label: str) -> None:
     """Raise `Duplicate` if a key is live under the label, or waits for a revoked one's place."""
     in_use = ExchangeAPIKey.stage.in_([KeyStage.LIVE, KeyStage.CANDIDATE])
-    holders = select(ExchangeAPIKey.id).where(in_use, *labelled(client_id, exchange, label))
+    holders = select(ExchangeAPIKey.id).where(in_use, *label_filter(client_id, exchange, label))
     # By the alphabet: the live one before the one that waits.
     if holder := db.session.scalar(holders.order_by(ExchangeAPIKey.stage.desc()).limit(1)):
         raise Duplicate(TAKEN, fields={"label": [TAKEN]}, existing={"label": str(holder)})
@@ -151,7 +151,7 @@ def _reject_taken(client_id: UUID, exchange: str, label: str) -> None:
 def _reject_shared(key: ExchangeAPIKey) -> None:
     """Raise `InvalidTransition` unless the key is live and alone under its label."""
     there = ExchangeAPIKey.stage != KeyStage.DESTROYED
-    own = labelled(key.client_id, key.exchange, key.label)
+    own = label_filter(key.client_id, key.exchange, key.label)
     others = select(ExchangeAPIKey.id).where(there, *own, ExchangeAPIKey.id != key.id)
     if key.stage is not KeyStage.LIVE or db.session.scalar(others.limit(1)):
         raise InvalidTransition(SHARED, fields={"label": [SHARED]})

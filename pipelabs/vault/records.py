@@ -17,7 +17,7 @@ from pipelabs.core.optimistic_lock import reject_stale
 from pipelabs.models import Client, ExchangeAPIKey, KeyStage, KeyStatus, Status, now
 from pipelabs.models.exchanges import Credential
 from pipelabs.vault.envelope import Secret
-from pipelabs.vault.examination import Said, note
+from pipelabs.vault.examination import ProbeResult, apply_result
 from pipelabs.vault.probe import KeyPermission
 from pipelabs.vault.ring import fingerprint, vault
 
@@ -43,7 +43,7 @@ def get_key(key_id: UUID) -> ExchangeAPIKey:
     raise NotFound("There is no such API key.")
 
 
-def opened(key: ExchangeAPIKey) -> dict[str, Secret]:
+def decrypt_credentials(key: ExchangeAPIKey) -> dict[str, Secret]:
     """Return the parts of the key in the clear; no answer, page, log or error may have them.
 
     Raise `InvalidTransition` for a destroyed key and `Undecryptable` for one that was tampered
@@ -55,8 +55,8 @@ def opened(key: ExchangeAPIKey) -> dict[str, Secret]:
     return {part: Secret(value) for part, value in json.loads(text).items()}
 
 
-def store(key: ExchangeAPIKey, data: Mapping[str, Any], said: Said) -> None:
-    """Add the new key with its credentials sealed in it, and what its exchange said."""
+def store_key(key: ExchangeAPIKey, data: Mapping[str, Any], result: ProbeResult) -> None:
+    """Add the new key with its credentials sealed in it, and its probe result."""
     credentials: Mapping[str, Secret] = data["credentials"]
     part = public_part(credentials)
     text = credentials[part or next(iter(credentials))].text
@@ -69,7 +69,7 @@ def store(key: ExchangeAPIKey, data: Mapping[str, Any], said: Said) -> None:
     document = json.dumps({part: secret.text for part, secret in credentials.items()})
     key.credentials = vault().encrypt(Secret(document), key.context)
     key.kek_version = key.credentials.kek_version
-    note(key, said)
+    apply_result(key, result)
     db.session.add(key)
     db.session.flush()
 
@@ -89,7 +89,7 @@ def public_part(credentials: Mapping[str, Secret]) -> str:
     return next((part for part in PUBLIC if part in credentials), "")
 
 
-def locked(key_id: UUID, version: int | None = None) -> ExchangeAPIKey:
+def lock_key(key_id: UUID, version: int | None = None) -> ExchangeAPIKey:
     """Return the key as it stands now, locked; raise `NotFound`, or `Stale` for another version.
 
     Its id stays, so rows that refer to it are checked meanwhile, and wait for nobody.
@@ -103,7 +103,7 @@ def locked(key_id: UUID, version: int | None = None) -> ExchangeAPIKey:
     return key
 
 
-def locked_together(key_id: UUID) -> tuple[ExchangeAPIKey, dict[UUID, ExchangeAPIKey]]:
+def lock_key_group(key_id: UUID) -> tuple[ExchangeAPIKey, dict[UUID, ExchangeAPIKey]]:
     """Return the key, and by id all of its client's at its exchange that are not destroyed, locked.
 
     A rotation locks in the order of ids too, so that neither waits for the other in a circle.
@@ -117,10 +117,10 @@ def locked_together(key_id: UUID) -> tuple[ExchangeAPIKey, dict[UUID, ExchangeAP
     wanted = wanted.order_by(ExchangeAPIKey.id).with_for_update(key_share=True, of=ExchangeAPIKey)
     found = db.session.scalars(wanted, execution_options={"populate_existing": True})
     together = {one.id: one for one in found}
-    return together.get(key_id) or locked(key_id), together
+    return together.get(key_id) or lock_key(key_id), together
 
 
-def labelled(client_id: UUID, exchange: str, label: str) -> Iterable[ColumnElement[bool]]:
+def label_filter(client_id: UUID, exchange: str, label: str) -> Iterable[ColumnElement[bool]]:
     """Return what is true of each key that the client has there under the label, of any stage."""
     return (
         ExchangeAPIKey.client_id == client_id,
@@ -145,7 +145,7 @@ def touch(key: ExchangeAPIKey) -> None:
     db.session.flush()
 
 
-def destroy(key: ExchangeAPIKey) -> None:
+def destroy_credentials(key: ExchangeAPIKey) -> None:
     """Wipe what is sealed; the row stays for the trail and the lists."""
     key.credentials = key.kek_version = key.destroy_at = None
     key.stage = KeyStage.DESTROYED
@@ -165,7 +165,7 @@ def record(
     trail.record(happened, actor, client_id=key.client_id, facts=about | dict(facts or {}))
 
 
-def what_was_said(key: ExchangeAPIKey) -> dict[str, str]:
+def result_facts(key: ExchangeAPIKey) -> dict[str, str]:
     """Return the facts of an examination."""
     facts = {"status": key.status.value}
     if key.failure:

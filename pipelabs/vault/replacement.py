@@ -14,18 +14,18 @@ from pipelabs.core.errors import Duplicate, InvalidInput, InvalidTransition
 from pipelabs.exchanges import registry
 from pipelabs.models import ExchangeAPIKey, KeyStage, KeyStatus, now
 from pipelabs.models.exchanges import Credential
-from pipelabs.vault.examination import ask, reject_unusable
+from pipelabs.vault.examination import probe_key, reject_unusable
 from pipelabs.vault.records import (
-    destroy,
+    destroy_credentials,
     get_key,
-    labelled,
-    locked,
-    locked_together,
+    label_filter,
+    lock_key,
+    lock_key_group,
     record,
     reject_closed_client,
-    store,
+    result_facts,
+    store_key,
     touch,
-    what_was_said,
 )
 from pipelabs.vault.ring import vault
 
@@ -50,10 +50,10 @@ def add_replacement(key_id: UUID, data: Mapping[str, Any], actor: Actor) -> Exch
     reject_closed_client(client_id)
     if wrong := registry.known()[exchange].wrong_parts(set(map(Credential, data["credentials"]))):
         raise InvalidInput(f"Invalid input: {', '.join(wrong)}", fields=wrong)
-    said = ask(exchange, data["credentials"], is_testnet=is_testnet)
-    reject_unusable(exchange, said)
+    result = probe_key(exchange, data["credentials"], is_testnet=is_testnet)
+    reject_unusable(exchange, result)
     reject_closed_client(client_id)
-    live = locked(key_id)
+    live = lock_key(key_id)
     _reject_replacing(live)
     candidate = ExchangeAPIKey(
         client_id=client_id,
@@ -63,8 +63,8 @@ def add_replacement(key_id: UUID, data: Mapping[str, Any], actor: Actor) -> Exch
         stage=KeyStage.CANDIDATE,
         replaces_id=live.id,
     )
-    store(candidate, data, said)
-    facts = {"replaces": str(live.id)} | what_was_said(candidate)
+    store_key(candidate, data, result)
+    facts = {"replaces": str(live.id)} | result_facts(candidate)
     record(Event.API_KEY_REPLACEMENT_ADDED, candidate, actor, facts)
     return candidate
 
@@ -75,7 +75,7 @@ def cut_over(candidate_id: UUID, actor: Actor) -> ExchangeAPIKey:
     Raise `InvalidTransition` for what is no candidate, or is not verified: a working key is never
     replaced by one of which nobody knows that it works.
     """
-    candidate, together = locked_together(candidate_id)
+    candidate, together = lock_key_group(candidate_id)
     if candidate.stage is not KeyStage.CANDIDATE or not candidate.replaces_id:
         raise InvalidTransition("This key waits for no cut-over.")
     if candidate.status is not KeyStatus.VERIFIED:
@@ -98,7 +98,7 @@ def roll_back(live_id: UUID, actor: Actor) -> ExchangeAPIKey:
     A candidate that waited to replace the newer one waits to replace the older from now on.
     Raise `InvalidTransition` if there is none, or if it is destroyed by now.
     """
-    live, together = locked_together(live_id)
+    live, together = lock_key_group(live_id)
     older = together.get(live.replaces_id) if live.replaces_id else None
     if not older or not _is_kept(older) or not _gives_way(live):
         raise InvalidTransition("There is no key left to go back to.")
@@ -131,7 +131,7 @@ def destroy_due(actor: Actor) -> int:
     )
     due = db.session.scalars(wanted).all()
     for key in due:
-        destroy(key)
+        destroy_credentials(key)
         key.status = KeyStatus.REVOKED
         record(Event.API_KEY_DESTROYED, key, actor)
     return len(due)
@@ -170,7 +170,7 @@ def _gives_way(key: ExchangeAPIKey) -> bool:
     """Return whether it is live, or was revoked and none is live in its place."""
     if key.stage is not KeyStage.DESTROYED:
         return key.stage is KeyStage.LIVE
-    own = labelled(key.client_id, key.exchange, key.label)
+    own = label_filter(key.client_id, key.exchange, key.label)
     live = select(ExchangeAPIKey.id).where(*own, ExchangeAPIKey.stage == KeyStage.LIVE)
     return db.session.scalar(live) is None
 

@@ -206,7 +206,7 @@ class KeyOut(Schema):
         values=fields.Nested(RightOut),
         metadata={
             "example": PERMISSIONS,
-            "description": "Empty as long as the exchange said nothing.",
+            "description": "Empty until the exchange has answered.",
         },
     )
     failure = fields.String(

@@ -7,7 +7,7 @@ from pipelabs.audit.events import Event
 from pipelabs.core.db import db
 from pipelabs.models import AuditEvent, ExchangeAPIKey, KeyStage, KeyStatus, Role, now
 from pipelabs.vault.probe import Failure
-from tests.factories import CANARY, make_client, make_credentials, make_key, make_said
+from tests.factories import CANARY, make_client, make_credentials, make_key, make_probe_result
 from tests.stub_exchange import Scenario, credentials
 
 KEYS = "/admin/api-keys"
@@ -115,7 +115,7 @@ def test_a_form_without_a_client_is_400(desk, venues):
 
 def test_the_list_tells_the_one_right_that_counts(desk, stored, client_id):
     stored()
-    stored(said=make_said(withdraw="unknown"), label="second")
+    stored(result=make_probe_result(withdraw="unknown"), label="second")
 
     text = words(desk.get(KEYS))
 
@@ -196,7 +196,9 @@ def test_a_live_key_leads_to_the_one_that_waits(app, desk, stored):
     live = stored()
     with app.app_context():
         key = db.session.get_one(ExchangeAPIKey, live)
-        make_key(key.client, stage=KeyStage.CANDIDATE, replaces_id=key.id, said=make_said())
+        make_key(
+            key.client, stage=KeyStage.CANDIDATE, replaces_id=key.id, result=make_probe_result()
+        )
         db.session.commit()
 
     page = desk.get(f"{KEYS}/{live}").text
@@ -206,7 +208,7 @@ def test_a_live_key_leads_to_the_one_that_waits(app, desk, stored):
 
 
 def test_an_owner_takes_the_risk_and_an_operator_is_not_asked(desk, owner, stored, rows):
-    key_id = stored(said=make_said())
+    key_id = stored(result=make_probe_result())
     assert "Accept the risk" not in desk.get(f"{KEYS}/{key_id}").text
     owner.get(f"{KEYS}/{key_id}/accept")
 
@@ -219,7 +221,7 @@ def test_an_owner_takes_the_risk_and_an_operator_is_not_asked(desk, owner, store
 
 
 def test_what_can_withdraw_can_be_accepted_by_nobody(owner, stored):
-    key_id = stored(said=make_said(withdraw="yes"))
+    key_id = stored(result=make_probe_result(withdraw="yes"))
     page = owner.get(f"{KEYS}/{key_id}").text
 
     response = owner.post(f"{KEYS}/{key_id}/accept", reason="I do not care at all.")
@@ -244,7 +246,7 @@ def test_a_revoked_key_has_a_page_without_acts(desk, stored, rows):
 
 
 def test_a_key_that_was_never_asked_about_says_so(desk, stored):
-    key_id = stored(said=make_said("timeout")._replace(permissions={}, failure=None))
+    key_id = stored(result=make_probe_result("timeout")._replace(permissions={}, failure=None))
 
     page = desk.get(f"{KEYS}/{key_id}").text
 
@@ -254,7 +256,7 @@ def test_a_key_that_was_never_asked_about_says_so(desk, stored):
 
 def test_what_nobody_may_trade_with_says_so(desk, stored):
     expired = stored(expires_at=now() - timedelta(hours=30))
-    silent = stored(said=make_said(Failure.TIMEOUT)._replace(permissions={}))
+    silent = stored(result=make_probe_result(Failure.TIMEOUT)._replace(permissions={}))
 
     assert "It expired; its last day was" in desk.get(f"{KEYS}/{expired}").text
     page = desk.get(f"{KEYS}/{silent}").text
@@ -267,7 +269,7 @@ def test_what_nobody_may_trade_with_says_so(desk, stored):
 
 def test_the_overview_counts_keys(desk, stored):
     assert "API keys</dt>" not in desk.get("/admin/").text
-    stored(said=make_said())
+    stored(result=make_probe_result())
 
     page = desk.get("/admin/").text
 

@@ -21,8 +21,8 @@ from pipelabs.models import (
 )
 from pipelabs.vault import api_keys, examination
 from pipelabs.vault.envelope import Secret
-from pipelabs.vault.records import destroy, locked
-from tests.factories import flipped, make_client, make_credentials, make_exchange
+from pipelabs.vault.records import destroy_credentials, lock_key
+from tests.factories import flip_bit, make_client, make_credentials, make_exchange
 from tests.stub_exchange import Scenario, credentials
 
 KEYS = "/api/admin/api-keys"
@@ -188,12 +188,12 @@ def test_a_key_that_is_revoked_while_its_exchange_is_asked_stays_revoked(
 ):
     key_id = stored(credentials=make_credentials(**credentials("okx", Scenario.TRADE_ONLY)))
 
-    def ask(*about, **rest):
-        said = examination.ask(*about, **rest)
-        destroy(locked(UUID(key_id)))
-        return said
+    def probe_key(*about, **rest):
+        result = examination.probe_key(*about, **rest)
+        destroy_credentials(lock_key(UUID(key_id)))
+        return result
 
-    monkeypatch.setattr(api_keys, "ask", ask)
+    monkeypatch.setattr(api_keys, "probe_key", probe_key)
 
     response = call.post(f"{KEYS}/{key_id}/verify")
 
@@ -307,7 +307,7 @@ def test_a_tampered_row_is_refused_and_on_record(app, call, venues, stored, rows
     key_id = stored()
     with app.app_context():
         key = db.session.get_one(ExchangeAPIKey, key_id)
-        key.credentials = flipped(key.credentials, 90)
+        key.credentials = flip_bit(key.credentials, 90)
         db.session.commit()
     asked = len(venues.requests)
 
@@ -463,7 +463,7 @@ def test_unknown_keys_are_404(call, owner):
 
 
 @pytest.fixture
-def told(app, lines, caplog, capfd):
+def read_everything(app, lines, caplog, capfd):
     """Return all that tables, logs and files have by now."""
 
     def read():
@@ -480,14 +480,14 @@ def told(app, lines, caplog, capfd):
     return read
 
 
-def test_a_secret_is_found_nowhere_but_in_the_process(call, venues, body, told):
+def test_a_secret_is_found_nowhere_but_in_the_process(call, venues, body, read_everything):
     data = body(Scenario.HTML)
     answers = [call.post(KEYS, json=data), call.post(KEYS, json=data | {"x": 1})]
     key_id = answers[0].json["api_key"]["id"]
     answers += [call.get(f"{KEYS}/{key_id}"), call.get(KEYS), call.post(f"{KEYS}/{key_id}/verify")]
     answers += [call.post(f"{KEYS}/{key_id}/replace", json=data)]
 
-    shown = told() + "".join(one.text for one in answers)
+    shown = read_everything() + "".join(one.text for one in answers)
 
     for secret in (data["api_secret"], data["passphrase"], data["api_key"]):
         coded = base64.b64encode(secret.encode()).decode().rstrip("=")[:-1]

@@ -5,7 +5,7 @@ from sqlalchemy import update
 
 from pipelabs.core.db import db
 from pipelabs.models import ExchangeAPIKey, KeyStage, now
-from tests.factories import flipped, make_client, make_exchange, make_key
+from tests.factories import flip_bit, make_client, make_exchange, make_key
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def tampered(app, keys):
     """The id of a row whose wrap was altered."""
     with app.app_context():
         key = db.session.get_one(ExchangeAPIKey, keys[1])
-        key.credentials = flipped(key.credentials, 20)
+        key.credentials = flip_bit(key.credentials, 20)
         db.session.commit()
     return str(keys[1])
 

@@ -19,7 +19,7 @@ from tests.factories import (
     make_credentials,
     make_exchange,
     make_key,
-    make_said,
+    make_probe_result,
 )
 from tests.integration.row_locks import held, meet, waiting
 from tests.stub_exchange import Scenario, credentials
@@ -188,11 +188,11 @@ def test_a_client_that_has_left_gets_no_replacement(app, pair):
 
 
 def test_a_key_that_is_revoked_while_its_exchange_is_asked_stays_revoked(app, pair, monkeypatch):
-    def ask(*args, **kwargs):
+    def probe_key(*args, **kwargs):
         revoke_key(pair[0], ACTOR)
-        return make_said(withdraw="no")
+        return make_probe_result(withdraw="no")
 
-    monkeypatch.setattr(api_keys, "ask", ask)
+    monkeypatch.setattr(api_keys, "probe_key", probe_key)
 
     with app.app_context(), pytest.raises(InvalidTransition, match="while its exchange was asked"):
         verify_key(pair[0], ACTOR)
@@ -201,11 +201,11 @@ def test_a_key_that_is_revoked_while_its_exchange_is_asked_stays_revoked(app, pa
 def test_a_key_that_is_rotated_while_its_exchange_is_asked_is_verified(
     app, ring, pair, monkeypatch
 ):
-    def ask(*args, **kwargs):
+    def probe_key(*args, **kwargs):
         rotation.rotate(ACTOR)
-        return make_said(withdraw="no")
+        return make_probe_result(withdraw="no")
 
-    monkeypatch.setattr(api_keys, "ask", ask)
+    monkeypatch.setattr(api_keys, "probe_key", probe_key)
     ring(2, 1)
 
     with app.app_context():

@@ -9,7 +9,7 @@ from pipelabs.core.errors import Duplicate, InvalidInput, InvalidTransition, Not
 from pipelabs.models import AuditEvent, ExchangeAPIKey, KeyStage, KeyStatus, now
 from pipelabs.vault import replacement
 from pipelabs.vault.envelope import Secret
-from pipelabs.vault.records import destroy, opened
+from pipelabs.vault.records import decrypt_credentials, destroy_credentials
 from pipelabs.vault.replacement import (
     RETENTION,
     candidate_of,
@@ -48,8 +48,8 @@ def test_a_cut_over_leaves_no_moment_without_a_live_key(pair):
 
     assert stages(live, candidate) == [KeyStage.SUPERSEDED, KeyStage.LIVE]
     assert live.destroy_at - now() > RETENTION - timedelta(minutes=1)
-    assert opened(live)["api_key"].text == "okx-key-4711"
-    assert opened(candidate)["api_key"].text == "okx-key-newer"
+    assert decrypt_credentials(live)["api_key"].text == "okx-key-4711"
+    assert decrypt_credentials(candidate)["api_key"].text == "okx-key-newer"
 
 
 @pytest.mark.parametrize("status", [KeyStatus.UNVERIFIED, KeyStatus.QUARANTINED])
@@ -71,7 +71,7 @@ def test_a_live_key_waits_for_no_cut_over(pair):
 
 def test_a_candidate_takes_the_place_of_a_revoked_key(pair):
     live, candidate = pair
-    destroy(live)
+    destroy_credentials(live)
 
     cut_over(candidate.id, ACTOR)
 
@@ -93,7 +93,7 @@ def test_a_roll_back_can_be_taken_back_too(pair):
 def test_a_revoked_key_gives_way_to_the_one_before(pair):
     live, candidate = pair
     cut_over(candidate.id, ACTOR)
-    destroy(candidate)
+    destroy_credentials(candidate)
 
     assert predecessor_of(candidate) == live
     assert roll_back(candidate.id, ACTOR).id == live.id
@@ -104,7 +104,7 @@ def test_a_revoked_key_gives_way_to_the_one_before(pair):
 def test_a_revoked_key_in_whose_place_another_is_live_gives_way_to_none(pair):
     live, candidate = pair
     cut_over(candidate.id, ACTOR)
-    destroy(candidate)
+    destroy_credentials(candidate)
     make_key(live.client, credentials=make_credentials(api_key="okx-key-third"))
 
     assert predecessor_of(candidate) is None
@@ -115,7 +115,7 @@ def test_a_revoked_key_in_whose_place_another_is_live_gives_way_to_none(pair):
 def test_there_is_no_way_back_without_a_kept_key(pair):
     live, candidate = pair
     cut_over(candidate.id, ACTOR)
-    destroy(db.session.get_one(ExchangeAPIKey, live.id))
+    destroy_credentials(db.session.get_one(ExchangeAPIKey, live.id))
 
     for key in (live, candidate):
         with pytest.raises(InvalidTransition, match="no key left to go back to"):
@@ -169,7 +169,7 @@ def test_what_stands_by_is_found_from_the_live_key(pair):
 
 def test_a_replacement_is_judged_by_its_exchanges_shape(pair):
     live, candidate = pair
-    destroy(candidate)
+    destroy_credentials(candidate)
     parts = make_credentials()
     del parts["passphrase"]
 
@@ -201,7 +201,7 @@ def test_an_unknown_key_moves_nowhere(pair):
 
 def test_a_candidate_is_examined_before_it_waits(venues, pair):
     live, candidate = pair
-    destroy(candidate)
+    destroy_credentials(candidate)
     db.session.commit()
     parts = {part: Secret(text) for part, text in credentials("okx", Scenario.TRADE_ONLY).items()}
     data = {"credentials": parts, "ip_note": "", "expires_at": None}

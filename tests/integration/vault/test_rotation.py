@@ -6,7 +6,7 @@ from pipelabs.core.errors import InvalidInput, InvalidTransition, Unavailable
 from pipelabs.models import AuditEvent, ExchangeAPIKey
 from pipelabs.vault import rotation
 from pipelabs.vault.ring import vault as the_vault
-from tests.factories import flipped, make_actor, make_client, make_exchange, make_key
+from tests.factories import flip_bit, make_actor, make_client, make_exchange, make_key
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_every_batch_of_a_rotation_is_on_record(keys, ring, rows):
 
 def test_a_row_that_does_not_open_is_named_and_left(keys, ring):
     tampered = keys[1]
-    tampered.credentials = flipped(tampered.credentials, 20)
+    tampered.credentials = flip_bit(tampered.credentials, 20)
     db.session.flush()
     ring(2, 1)
 
@@ -95,16 +95,16 @@ def test_a_version_that_no_row_needs_is_retired_on_record(keys, ring, rows):
 
 
 @pytest.mark.parametrize(
-    ("version", "error", "said"),
+    ("version", "error", "match"),
     [(1, InvalidTransition, "encrypts"), (7, InvalidInput, "no")],
 )
-def test_neither_the_writing_version_nor_an_unknown_one_is_retired(keys, version, error, said):
-    with pytest.raises(error, match=said):
+def test_neither_the_writing_version_nor_an_unknown_one_is_retired(keys, version, error, match):
+    with pytest.raises(error, match=match):
         rotation.retire(version, make_actor())
 
 
 def test_a_check_counts_rows_and_names_what_does_not_open(keys):
-    keys[2].credentials = flipped(keys[2].credentials, 70)
+    keys[2].credentials = flip_bit(keys[2].credentials, 70)
     db.session.flush()
 
     found = rotation.check()

@@ -18,7 +18,7 @@ from pipelabs.core.db import db
 from pipelabs.core.keyring import derive
 from pipelabs.models import AuditEvent, ExchangeAPIKey
 from pipelabs.vault.envelope import Vault
-from pipelabs.vault.records import get_key, opened
+from pipelabs.vault.records import decrypt_credentials, get_key
 from pipelabs.vault.ring import KEK_LABEL
 from pipelabs.vault.rotation import BATCH
 from tests.factories import CANARY, make_client, make_exchange, make_key
@@ -84,10 +84,10 @@ def make_rows(app, hold):
 
 def ended(process):
     """Return how a process ended, and how many rows it says that it has re-wrapped."""
-    said, complaint = process.communicate(timeout=60)
+    output, complaint = process.communicate(timeout=60)
     assert process.returncode == 0, complaint
     # a slow statement is told before it
-    return int(re.findall(r"(\d+) rows re-wrapped", said)[0])
+    return int(re.findall(r"(\d+) rows re-wrapped", output)[0])
 
 
 def is_well(process):
@@ -131,7 +131,9 @@ class Readers:
         while not self._over.is_set():
             try:
                 with self._app.app_context():
-                    found = opened(get_key(secrets.choice(self._ids)))["api_secret"].text
+                    found = decrypt_credentials(get_key(secrets.choice(self._ids)))[
+                        "api_secret"
+                    ].text
             except Exception as error:  # noqa: BLE001 - whatever it is, the read has failed
                 found = repr(error)
             self.failed += [found] if found != CANARY else []

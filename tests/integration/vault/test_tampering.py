@@ -11,7 +11,7 @@ from pipelabs.core.db import db
 from pipelabs.core.errors import Undecryptable
 from pipelabs.models import AuditEvent
 from pipelabs.models.envelopes import Envelope
-from pipelabs.vault.records import get_key, opened
+from pipelabs.vault.records import decrypt_credentials, get_key
 from tests.factories import make_client, make_credentials, make_exchange, make_key
 from tests.sizes import sized
 
@@ -88,12 +88,12 @@ def test_what_was_tampered_with_is_refused_and_on_record(
     for key_id, other_id in pairs:
         with app.app_context():
             key = get_key(key_id)
-            opened(key)
+            decrypt_credentials(key)
             for name, value in CHANGES[part](key, get_key(other_id)).items():
                 setattr(key, name, value)
             db.session.commit()
             with suppress(Undecryptable):
-                opened(key)
+                decrypt_credentials(key)
                 refused -= 1
             refused += 1
         answers.append(verify(key_id))

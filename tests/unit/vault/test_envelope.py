@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pipelabs.core.errors import Undecryptable
 from pipelabs.models.envelopes import CIPHERTEXT_AT, EncryptionContext, Envelope
 from pipelabs.vault.envelope import Secret, Vault
-from tests.factories import flipped
+from tests.factories import flip_bit
 
 CONTEXT = EncryptionContext(uuid4(), uuid4(), "okx", "credentials")
 KEYS = {1: b"1" * 32, 2: b"2" * 32}
@@ -42,7 +42,7 @@ def test_every_bit_counts():
 
     for place in range(len(sealed.blob)):
         with pytest.raises(Undecryptable):
-            OLD.decrypt(flipped(sealed, place), CONTEXT)
+            OLD.decrypt(flip_bit(sealed, place), CONTEXT)
 
 
 @pytest.mark.parametrize("length", [0, 1, 2, 3, 20, 62, 63, 70])

@@ -2,9 +2,9 @@ import pytest
 
 from pipelabs.core.errors import CanWithdraw, InvalidInput
 from pipelabs.models import ExchangeAPIKey, KeyStatus, now
-from pipelabs.vault.examination import note, reject_unusable, verdict_of
+from pipelabs.vault.examination import apply_result, reject_unusable, verdict_of
 from pipelabs.vault.probe import Failure, KeyPermission, Verdict
-from tests.factories import make_said
+from tests.factories import make_probe_result
 
 OUTAGES = [failure for failure in Failure if failure is not Failure.CREDENTIALS]
 
@@ -14,29 +14,32 @@ def make_row(**changes):
 
 
 def test_a_key_that_can_withdraw_is_refused_with_the_evidence():
-    said = make_said(read="yes", withdraw="yes")
+    result = make_probe_result(read="yes", withdraw="yes")
 
     with pytest.raises(CanWithdraw, match="OKX says that this key can withdraw") as refused:
-        reject_unusable("okx", said)
+        reject_unusable("okx", result)
 
     assert refused.value.permissions["withdraw"]["verdict"] == "yes"
     assert refused.value.code == "withdrawal_allowed"
 
 
 def test_a_key_that_the_exchange_does_not_know_is_refused():
-    said = make_said(Failure.CREDENTIALS)._replace(code="50113")
+    result = make_probe_result(Failure.CREDENTIALS)._replace(code="50113")
 
     with pytest.raises(InvalidInput, match=r"one of its parts is wrong \(code 50113\)") as refused:
-        reject_unusable("okx", said)
+        reject_unusable("okx", result)
 
     assert set(refused.value.fields) == {"api_key"}
     with pytest.raises(InvalidInput, match=r"one of its parts is wrong\.$"):
-        reject_unusable("okx", make_said(Failure.CREDENTIALS))
+        reject_unusable("okx", make_probe_result(Failure.CREDENTIALS))
 
 
-@pytest.mark.parametrize("said", [make_said(), *map(make_said, OUTAGES), make_said(withdraw="no")])
-def test_what_nobody_knows_refuses_nothing(said):
-    reject_unusable("okx", said)
+@pytest.mark.parametrize(
+    "result",
+    [make_probe_result(), *map(make_probe_result, OUTAGES), make_probe_result(withdraw="no")],
+)
+def test_what_nobody_knows_refuses_nothing(result):
+    reject_unusable("okx", result)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +54,7 @@ def test_what_nobody_knows_refuses_nothing(said):
 def test_the_right_to_withdraw_decides_the_status(withdraw, status, before):
     key = make_row(status=before)
 
-    note(key, make_said(withdraw=withdraw))
+    apply_result(key, make_probe_result(withdraw=withdraw))
 
     assert key.status is status
     assert key.failure is None
@@ -60,10 +63,10 @@ def test_the_right_to_withdraw_decides_the_status(withdraw, status, before):
 
 @pytest.mark.parametrize("failure", OUTAGES)
 def test_a_failed_verification_leaves_a_working_key_as_it_is(failure):
-    permissions = dict(make_said(withdraw="no").permissions)
+    permissions = dict(make_probe_result(withdraw="no").permissions)
     key = make_row(status=KeyStatus.VERIFIED, permissions=permissions)
 
-    note(key, make_said(failure))
+    apply_result(key, make_probe_result(failure))
 
     assert (key.status, key.permissions, key.failure) == (
         KeyStatus.VERIFIED,
@@ -75,7 +78,7 @@ def test_a_failed_verification_leaves_a_working_key_as_it_is(failure):
 def test_a_key_that_the_exchange_no_longer_knows_is_verified_no_more():
     key = make_row(status=KeyStatus.VERIFIED)
 
-    note(key, make_said(Failure.CREDENTIALS))
+    apply_result(key, make_probe_result(Failure.CREDENTIALS))
 
     assert (key.status, key.failure) == (KeyStatus.UNVERIFIED, "credentials")
 
@@ -83,9 +86,9 @@ def test_a_key_that_the_exchange_no_longer_knows_is_verified_no_more():
 def test_an_accepted_risk_stays_accepted_while_nobody_knows_more():
     key = make_row(accepted_at=now(), accepted_by="owner@desk.local", accepted_reason="seen")
 
-    note(key, make_said())
+    apply_result(key, make_probe_result())
     assert (key.status, key.accepted_by) == (KeyStatus.VERIFIED, "owner@desk.local")
-    note(key, make_said(withdraw="yes"))
+    apply_result(key, make_probe_result(withdraw="yes"))
 
     assert (key.status, key.accepted_at, key.accepted_by) == (KeyStatus.QUARANTINED, None, None)
 
@@ -95,8 +98,12 @@ def test_an_expiry_that_the_exchange_tells_wins_over_what_was_noted():
     key = make_row(expires_at=noted)
     seen = []
 
-    for said in (make_said(), make_said(expires_at=told), make_said(expires="no")):
-        note(key, said)
+    for result in (
+        make_probe_result(),
+        make_probe_result(expires_at=told),
+        make_probe_result(expires="no"),
+    ):
+        apply_result(key, result)
         seen.append(key.expires_at)
 
     assert seen == [noted, told, None]
@@ -106,7 +113,7 @@ def test_an_expiry_that_the_exchange_tells_wins_over_what_was_noted():
 def test_a_refusal_that_will_be_the_same_tomorrow_waits_for_an_owner(failure):
     key = make_row()
 
-    note(key, make_said(failure))
+    apply_result(key, make_probe_result(failure))
 
     will_stay = failure in {Failure.ADDRESS, Failure.PERMISSION, Failure.REFUSED, Failure.OTHER}
     assert key.status is (KeyStatus.QUARANTINED if will_stay else KeyStatus.UNVERIFIED)
