@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from pipelabs.core.keyring import NEW_RING, Key, MalformedRing, audit_key, derive, parse_ring
+from pipelabs.core.keyring import NEW_RING, Key, MalformedRing, derive, derive_audit_key, parse_ring
 
 ONE = b"12345678901234567890123456789012"
 TWO = b"abcdefghijklmnopqrstuvwxyzABCDEF"
@@ -44,14 +44,14 @@ def test_a_ring_is_read_with_the_writing_key_first(text, ring):
     assert list(parse_ring(text).items()) == list(ring.items())
 
 
-FORM = "each key is written VERSION:BASE64, VERSION up to 65535"
+FORM = "each key must be VERSION:BASE64 with a VERSION up to 65535"
 
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
         (encoded(ONE), FORM),
-        (" , ", "there is no key in it"),
+        (" , ", "it contains no key"),
         (f":{encoded(ONE)}", FORM),
         (f"one:{encoded(ONE)}", FORM),
         (f"-1:{encoded(ONE)}", FORM),
@@ -59,8 +59,8 @@ FORM = "each key is written VERSION:BASE64, VERSION up to 65535"
         (f"²:{encoded(ONE)}", FORM),
         (f"٣:{encoded(ONE)}", FORM),
         (f"123456:{encoded(ONE)}", FORM),
-        (f"1:{encoded(ONE)},1:{encoded(TWO)}", "version 1 is named twice"),
-        (f"1:{encoded(ONE)},01:{encoded(TWO)}", "version 1 is named twice"),
+        (f"1:{encoded(ONE)},1:{encoded(TWO)}", "version 1 is listed twice"),
+        (f"1:{encoded(ONE)},01:{encoded(TWO)}", "version 1 is listed twice"),
         ("1:", "the key of version 1 has 0 bytes, not 32"),
         ("1", "the key of version 1 has 0 bytes, not 32"),
         ("1:*not*base64*", "the key of version 1 is not base64"),
@@ -96,20 +96,20 @@ def test_the_ring_that_a_refusal_proposes_works():
 
 
 def test_audit_rows_are_signed_under_the_rings_first_key():
-    key = audit_key({2: TWO, 1: ONE}, SECRET)
+    key = derive_audit_key({2: TWO, 1: ONE}, SECRET)
 
     assert key == Key("v2", derive(TWO, "pipelabs/audit-mac/v1"))
 
 
 def test_without_a_ring_they_are_signed_under_the_secret_key():
-    key = audit_key({}, SECRET)
+    key = derive_audit_key({}, SECRET)
 
     assert key.secret == derive(SECRET.encode(), "pipelabs/audit-mac/v1")
-    assert key == audit_key({}, SECRET)
+    assert key == derive_audit_key({}, SECRET)
 
 
 def test_every_secret_key_gives_its_audit_key_a_name_of_its_own():
-    names = {audit_key({}, secret).version for secret in (SECRET, SECRET[::-1], SECRET * 2)}
+    names = {derive_audit_key({}, secret).version for secret in (SECRET, SECRET[::-1], SECRET * 2)}
 
     assert len(names) == 3
     assert all(name.startswith("s") and len(name) == 9 for name in names)

@@ -60,7 +60,7 @@ def test_what_is_cut_off_does_not_open(length):
 def test_what_is_moved_elsewhere_does_not_open(change):
     sealed = OLD.encrypt(SECRET, CONTEXT)
 
-    with pytest.raises(Undecryptable, match="altered, or belongs to another record"):
+    with pytest.raises(Undecryptable, match="altered or belongs to another record"):
         OLD.decrypt(sealed, replace(CONTEXT, **change))
     with pytest.raises(Undecryptable):
         OLD.rewrap(sealed, replace(CONTEXT, **change))
