@@ -19,6 +19,7 @@ from pipelabs.markets.symbols import parse
 from pipelabs.models import Admin, Bot, Exchange, ExchangeAPIKey, Role, Session, now
 from pipelabs.models.clients import Chain
 from pipelabs.models.envelopes import Envelope
+from pipelabs.vault.commands import NewCredentials
 from pipelabs.vault.envelope import Secret
 from pipelabs.vault.examination import ProbeResult
 from pipelabs.vault.probe import KeyPermission
@@ -122,8 +123,8 @@ def make_key(client=None, exchange="okx", result=None, **changes):
     key = ExchangeAPIKey(client_id=client_id, exchange=exchange, label="main", is_testnet=False)
     for name, value in changes.items():
         setattr(key, name, value)
-    later = {"ip_note": "", "expires_at": changes.get("expires_at"), "credentials": credentials}
-    store_key(key, later, result or make_probe_result(read="yes", trade="yes", withdraw="no"))
+    new = NewCredentials(credentials=credentials, ip_note="", expires_at=changes.get("expires_at"))
+    store_key(key, new, result or make_probe_result(read="yes", trade="yes", withdraw="no"))
     return key
 
 

@@ -1,4 +1,4 @@
-"""Pages that move an exchange API key on: replace, cut over, roll back, accept, revoke."""
+"""Pages that replace, cut over to, roll back, accept and revoke exchange API keys."""
 
 from typing import NamedTuple
 from uuid import UUID
@@ -7,10 +7,12 @@ from flask import Blueprint, flash, g, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from pipelabs.audit.events import Event
+from pipelabs.core.db import release
 from pipelabs.core.schemas.envelope import Confirmation
 from pipelabs.exchanges import registry
 from pipelabs.models import ExchangeAPIKey, Permission
 from pipelabs.vault import api_keys, records, replacement
+from pipelabs.vault.examination import probe_key
 from pipelabs.vault.schemas.api_keys import Acceptance, KeyReplacement
 from pipelabs.web.auth import needs
 from pipelabs.web.forms import Form, posted
@@ -59,12 +61,15 @@ def replace(key_id: UUID) -> ResponseReturnValue:
 @bp.post("/replace")
 @needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_REPLACEMENT_DENIED)
 def add_replacement(key_id: UUID) -> ResponseReturnValue:
-    """Add a candidate; the live key works on."""
+    """Probe a replacement and add it; the live key keeps working."""
     key = records.get_key(key_id)
     known = registry.known()[key.exchange]
     form = posted(KeyReplacement, REPLACE, key=key, known=known).demand(known.credentials)
-    candidate = replacement.add_replacement(key_id, form.load(), g.actor)
-    return _to(candidate, f"The replacement was added; it is {candidate.status}.")
+    data = form.load()
+    probe = replacement.prepare_replacement(key_id, data)
+    release()
+    candidate = replacement.add_replacement(key_id, data, probe_key(probe), g.actor)
+    return _to(candidate, f"Replacement added: {candidate.status}.")
 
 
 @bp.get("/accept")
@@ -77,7 +82,7 @@ def accept(key_id: UUID) -> ResponseReturnValue:
 @bp.post("/accept")
 @needs(Permission.API_KEYS_ACCEPT, refused=Event.API_KEY_ACCEPT_DENIED)
 def take_risk(key_id: UUID) -> ResponseReturnValue:
-    """Accept that nobody knows whether the key can withdraw."""
+    """Accept the risk that the key may be able to withdraw."""
     form = posted(Acceptance, ACCEPT, key=records.get_key(key_id))
     key = api_keys.accept_key(key_id, form.load()["reason"], g.actor)
     return _to(key, "The risk is accepted; the key may be traded with.")
@@ -86,14 +91,14 @@ def take_risk(key_id: UUID) -> ResponseReturnValue:
 @bp.get("/cut-over")
 @needs(Permission.API_KEYS_WRITE)
 def cut_over(key_id: UUID) -> ResponseReturnValue:
-    """Ask whether a candidate shall take over."""
+    """Ask to confirm the cut-over."""
     return _ask(key_id, CUT_OVER)
 
 
 @bp.post("/cut-over")
 @needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_CUT_OVER_DENIED)
 def confirm_cut_over(key_id: UUID) -> ResponseReturnValue:
-    """Let a candidate take over."""
+    """Make the candidate the live key."""
     _confirmed(key_id, CUT_OVER)
     return _to(replacement.cut_over(key_id, g.actor), "This key is the live one now.")
 
@@ -101,14 +106,14 @@ def confirm_cut_over(key_id: UUID) -> ResponseReturnValue:
 @bp.get("/roll-back")
 @needs(Permission.API_KEYS_WRITE)
 def roll_back(key_id: UUID) -> ResponseReturnValue:
-    """Ask whether the key before shall come back."""
+    """Ask to confirm the roll-back."""
     return _ask(key_id, ROLL_BACK)
 
 
 @bp.post("/roll-back")
 @needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_ROLL_BACK_DENIED)
 def confirm_roll_back(key_id: UUID) -> ResponseReturnValue:
-    """Put the key before back."""
+    """Make the previous key live again."""
     _confirmed(key_id, ROLL_BACK)
     return _to(replacement.roll_back(key_id, g.actor), "This key is the live one again.")
 
@@ -116,7 +121,7 @@ def confirm_roll_back(key_id: UUID) -> ResponseReturnValue:
 @bp.get("/revoke")
 @needs(Permission.API_KEYS_WRITE)
 def revoke(key_id: UUID) -> ResponseReturnValue:
-    """Ask whether the secrets of a key shall be destroyed."""
+    """Ask to confirm the revocation."""
     return _ask(key_id, REVOKE)
 
 
@@ -137,6 +142,6 @@ def _confirmed(key_id: UUID, act: Act) -> None:
     posted(Confirmation, CONFIRM, key=records.get_key(key_id), act=act).load()
 
 
-def _to(key: ExchangeAPIKey, said: str) -> ResponseReturnValue:
-    flash(said, "success")
+def _to(key: ExchangeAPIKey, message: str) -> ResponseReturnValue:
+    flash(message, "success")
     return redirect(url_for("admin.api_keys.show", key_id=key.id), 303)

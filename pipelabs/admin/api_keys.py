@@ -1,4 +1,4 @@
-"""Pages of exchange API keys: what each may do, who has one, which expire."""
+"""Pages of exchange API keys."""
 
 from typing import Any
 from uuid import UUID
@@ -9,11 +9,13 @@ from flask.typing import ResponseReturnValue
 from pipelabs.audit.events import Event
 from pipelabs.clients import queries as client_queries
 from pipelabs.clients import service as clients
+from pipelabs.core.db import release
 from pipelabs.exchanges import registry
 from pipelabs.exchanges import service as exchanges
 from pipelabs.models import ExchangeAPIKey, KeyStage, KeyStatus, Permission, now
 from pipelabs.vault import api_keys, records, replacement
 from pipelabs.vault import queries as key_queries
+from pipelabs.vault.examination import probe_key
 from pipelabs.vault.schemas.api_keys import ExpiringQuery, KeysQuery
 from pipelabs.vault.schemas.forms import KeyChoice, KeyEdit, KeyForm, KeyTarget
 from pipelabs.web.auth import needs
@@ -21,7 +23,7 @@ from pipelabs.web.forms import Form, posted, query
 
 bp = Blueprint("api_keys", __name__, url_prefix="/api-keys")
 CHOICES = {"status": KeyStatus, "stage": KeyStage}
-"""The filters of the list that are closed lists; exchange and client are the others."""
+"""The filters of the list that are enums."""
 NEW, EDIT = "admin/api_keys/new.html", "admin/api_keys/edit.html"
 MAX_CLIENTS = 20
 MAX_EVENTS = 30
@@ -30,7 +32,7 @@ MAX_EVENTS = 30
 @bp.get("")
 @needs(Permission.API_KEYS_READ)
 def index() -> ResponseReturnValue:
-    """List keys; the filters are in the address."""
+    """List keys; the filters are in the URL."""
     asked = query(KeysQuery)
     page = key_queries.list_keys(asked, asked["size"], asked.get("cursor"))
     client_id = asked.get("client_id")
@@ -49,7 +51,7 @@ def index() -> ResponseReturnValue:
 @bp.get("/expiring")
 @needs(Permission.API_KEYS_READ)
 def expiring() -> ResponseReturnValue:
-    """List the keys in use that expire soon, or have."""
+    """List the keys in use that expire soon or have expired."""
     asked = query(ExpiringQuery)
     page = key_queries.list_expiring(asked["days"], asked["size"], asked.get("cursor"))
     return render_template("admin/api_keys/expiring.html", page=page, days=asked["days"], now=now())
@@ -58,7 +60,7 @@ def expiring() -> ResponseReturnValue:
 @bp.get("/new")
 @needs(Permission.API_KEYS_WRITE)
 def new() -> ResponseReturnValue:
-    """Ask for whom and where, and then for what a key there consists of."""
+    """Ask for client and exchange first, then for the fields of a key there."""
     asked = query(KeyChoice)
     client_id, slug = asked.get("client_id"), asked.get("exchange")
     if client_id and slug:
@@ -80,34 +82,39 @@ def new() -> ResponseReturnValue:
 @bp.post("/new")
 @needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_CREATE_DENIED)
 def create() -> ResponseReturnValue:
-    """Add a key, once its exchange was asked what it may do."""
+    """Probe a key and add it."""
     sent = {name: request.form.get(name, "") for name in KeyTarget().fields}
     asked = Form(KeyTarget, sent).load()
     client, known = clients.get_client(asked["client_id"]), registry.known()[asked["exchange"]]
     form = posted(KeyForm, NEW, client=client, known=known).demand(known.credentials)
-    key = api_keys.add_key(form.load(), g.actor)
-    return _to(key, f"The key was added; it is {key.status}.")
+    data = form.load()
+    probe = api_keys.prepare_key(data)
+    release()
+    key = api_keys.add_key(data, probe_key(probe), g.actor)
+    return _to(key, f"Key added: {key.status}.")
 
 
 @bp.get("/<uuid:key_id>")
 @needs(Permission.API_KEYS_READ)
 def show(key_id: UUID) -> ResponseReturnValue:
-    """Show a key: what it may do, what stands by to replace it, who else has its account."""
+    """Show a key, its replacement, and the clients that share its account."""
     return render_template("admin/api_keys/show.html", **_about(records.get_key(key_id)))
 
 
 @bp.post("/<uuid:key_id>/verify")
 @needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_VERIFICATION_DENIED)
 def verify(key_id: UUID) -> ResponseReturnValue:
-    """Ask the exchange anew what the key may do."""
-    key = api_keys.verify_key(key_id, g.actor)
-    return _to(key, f"{registry.known()[key.exchange].name} was asked; the key is {key.status}.")
+    """Probe a stored key again."""
+    probe = api_keys.prepare_verification(key_id)
+    release()
+    key = api_keys.verify_key(key_id, probe, probe_key(probe), g.actor)
+    return _to(key, f"Checked with {registry.known()[key.exchange].name}: {key.status}.")
 
 
 @bp.get("/<uuid:key_id>/edit")
 @needs(Permission.API_KEYS_WRITE)
 def edit(key_id: UUID) -> ResponseReturnValue:
-    """Show the form of what the desk notes of a key."""
+    """Show the form to edit a key."""
     key = records.get_key(key_id)
     values = {"label": key.label, "ip_note": key.ip_note, "version": key.version}
     values["expires_on"] = key.expires_on
@@ -117,15 +124,14 @@ def edit(key_id: UUID) -> ResponseReturnValue:
 @bp.post("/<uuid:key_id>/edit")
 @needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_UPDATE_DENIED)
 def update(key_id: UUID) -> ResponseReturnValue:
-    """Change what the desk notes of a key."""
+    """Change the label, the IP note or the expiry of a key."""
     form = posted(KeyEdit, EDIT, key=records.get_key(key_id))
-    data = form.load()
-    version = data.pop("version")
-    return _to(api_keys.update_key(key_id, data, g.actor, version=version), "The key was saved.")
+    changes, version = form.load()
+    return _to(api_keys.update_key(key_id, changes, g.actor, version=version), "Key saved.")
 
 
 def _about(key: ExchangeAPIKey) -> dict[str, Any]:
-    """Return what the page of a key shows."""
+    """Return the context of the page of a key."""
     return {
         "key": key,
         "known": registry.known()[key.exchange],
@@ -136,6 +142,6 @@ def _about(key: ExchangeAPIKey) -> dict[str, Any]:
     }
 
 
-def _to(key: ExchangeAPIKey, said: str) -> ResponseReturnValue:
-    flash(said, "success" if key.status is KeyStatus.VERIFIED else "info")
+def _to(key: ExchangeAPIKey, message: str) -> ResponseReturnValue:
+    flash(message, "success" if key.status is KeyStatus.VERIFIED else "info")
     return redirect(url_for("admin.api_keys.show", key_id=key.id), 303)

@@ -65,12 +65,12 @@ def test_a_key_is_refused_replaced_by_a_better_one_and_cut_over(open_page, scrip
         assert axe_violations(page) == []
     fill(page, "okx", Scenario.TRADE_ONLY)
     page.get_by_role("button", name="Add key").click()
-    said(page, "The key was added; it is verified.")
+    said(page, "Key added: verified.")
 
     page.get_by_role("link", name="Replace").click()
     fill(page, "okx", Scenario.IP_BOUND)
     page.get_by_role("button", name="Add replacement").click()
-    said(page, "The replacement was added; it is verified.")
+    said(page, "Replacement added: verified.")
     page.get_by_role("link", name="Cut over").click()
     page.get_by_role("button", name="Cut over ••••ound").click()
     said(page, "This key is the live one now.")
@@ -140,7 +140,7 @@ def test_the_pages_of_a_key_have_no_fault_that_axe_knows(open_page):
     assert axe_violations(page) == []
     fill(page, "okx", Scenario.TRADE_ONLY)
     page.get_by_role("button", name="Add key").click()
-    said(page, "The key was added; it is verified.")
+    said(page, "Key added: verified.")
     assert axe_violations(page) == []
 
     key = page.url

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
+from marshmallow import Schema, ValidationError, fields, missing, post_load, validates_schema
 
 from pipelabs.core.schemas.envelope import Success
 from pipelabs.core.schemas.fields import (
@@ -21,6 +21,7 @@ from pipelabs.exchanges import registry
 from pipelabs.exchanges.schemas import EXCHANGE, ExchangeSlug
 from pipelabs.models.api_keys import IP_NOTE_LENGTH, LABEL_LENGTH, KeyStage, KeyStatus
 from pipelabs.models.exchanges import Credential
+from pipelabs.vault.commands import KeyChanges, NewKey
 from pipelabs.vault.schemas.credentials import CredentialsIn
 
 REASON_LENGTH = 500
@@ -56,8 +57,8 @@ PERMISSIONS: dict[str, dict[str, str | None]] = {
 }
 
 
-class Day(OpenAPIField, fields.Field[datetime]):
-    """A date; loads as the first moment after it, in UTC."""
+class EndOfDay(OpenAPIField, fields.Field[datetime]):
+    """A date; loads as the end of that day in UTC."""
 
     openapi_type = "string"
     openapi_format = "date"
@@ -74,47 +75,60 @@ class Day(OpenAPIField, fields.Field[datetime]):
         return datetime.combine(day, time(), UTC)
 
 
-class KeyNote(Input):
-    """What the desk notes of a key."""
+class KeyFields(Schema):
+    """What the desk writes about a key; the defaults are those of a new key."""
 
+    label = PlainText(load_default="main", min=1, max=LABEL_LENGTH, metadata=LABEL)
     ip_note = PlainText(load_default="", max=IP_NOTE_LENGTH, lines=True, metadata=IP_NOTE)
-    expires_on = Day(load_default=None, metadata=EXPIRES_ON, attribute="expires_at")
+    expires_on = EndOfDay(load_default=None, metadata=EXPIRES_ON, attribute="expires_at")
 
 
-class KeyIn(CredentialsIn, KeyNote):
-    """What an admin sends to add a key; `expires_on` loads as `expires_at`."""
+class KeyReplacement(CredentialsIn, KeyFields):
+    """A replacement for a live key; it keeps the client, exchange and label."""
+
+    class Meta:
+        """Options of marshmallow."""
+
+        exclude = ("label",)
+
+
+class KeyIn(CredentialsIn, KeyFields):
+    """A new key."""
+
+    command = NewKey
 
     client_id = fields.UUID(required=True, metadata=CLIENT_ID, error_messages=NO_ID)
     exchange = ExchangeSlug(required=True, metadata=EXCHANGE)
-    label = PlainText(load_default="main", min=1, max=LABEL_LENGTH, metadata=LABEL)
     is_testnet = StrictBoolean(load_default=False, metadata={"label": "Testnet", "example": False})
 
     @validates_schema(skip_on_field_errors=False, pass_original=True)
-    def judge_shape(
+    def reject_wrong_credentials(
         self, data: Mapping[str, Any], original: Mapping[str, Any], **_: object
     ) -> None:
-        """Refuse a key without a part that its exchange asks for, or with one that it has not."""
+        """Reject credentials that the exchange does not use, and name those that are missing."""
         if known := registry.find(str(data.get("exchange", ""))):
-            sent = {part for part in Credential if original.get(part) not in (None, "")}
-            if wrong := known.wrong_parts(sent):
-                raise ValidationError(wrong)
+            sent = {name for name in Credential if original.get(name) not in (None, "")}
+            if errors := known.wrong_parts(sent):
+                raise ValidationError(errors)
 
 
-class KeyReplacement(CredentialsIn, KeyNote):
-    """What an admin sends to replace a key; client, exchange and label are the old one's."""
+class KeyPatch(KeyFields, Body):
+    """Changes to a key. Fields that are left out stay, null clears a note or the expiry.
 
+    To change the credentials, replace the key.
+    """
 
-class KeyPatch(Body):
-    """What an admin may change of a key; for other credentials replace it."""
-
-    label = PlainText(min=1, max=LABEL_LENGTH, metadata=LABEL)
-    ip_note = PlainText(allow_none=True, max=IP_NOTE_LENGTH, lines=True, metadata=IP_NOTE)
-    expires_on = Day(allow_none=True, metadata=EXPIRES_ON, attribute="expires_at")
+    def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
+        """Drop the defaults of a new key; null is allowed where they are empty."""
+        field_obj.allow_none = field_obj.load_default in (None, "")
+        field_obj.load_default = missing
 
     @post_load
-    def empty_note(self, data: Mapping[str, Any], **_: object) -> dict[str, Any]:
-        """Store no note as an empty text."""
-        return {**data, "ip_note": data["ip_note"] or ""} if "ip_note" in data else dict(data)
+    def to_command(self, data: dict[str, Any], **_: object) -> KeyChanges:
+        """Return the command; no note is stored as an empty text."""
+        if "ip_note" in data:
+            data["ip_note"] = data["ip_note"] or ""
+        return KeyChanges(**data)
 
 
 class Acceptance(Input):

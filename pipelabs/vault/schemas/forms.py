@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from marshmallow import fields
+from marshmallow import fields, missing, post_load
 
-from pipelabs.core.schemas.fields import Input, PlainText, Query, StrictBoolean
+from pipelabs.core.schemas.fields import Input, Query, StrictBoolean
 from pipelabs.exchanges.schemas import EXCHANGE, ExchangeSlug
-from pipelabs.models.api_keys import IP_NOTE_LENGTH, LABEL_LENGTH
-from pipelabs.vault.schemas.api_keys import EXPIRES_ON, IP_NOTE, LABEL, NO_ID, Day, KeyIn
+from pipelabs.vault.commands import KeyChanges
+from pipelabs.vault.schemas.api_keys import NO_ID, KeyFields, KeyIn
 
 
 class Checkbox(StrictBoolean):
@@ -25,13 +25,21 @@ class KeyForm(KeyIn):
     is_testnet = Checkbox(load_default=False, metadata={"label": "A key of the testnet"})
 
 
-class KeyEdit(Input):
-    """All that a form sends to change a key, and the version that it was filled from."""
+class KeyEdit(KeyFields, Input):
+    """The form that changes a key; loads as the changes and the version they are based on."""
 
-    label = PlainText(required=True, min=1, max=LABEL_LENGTH, metadata=LABEL)
-    ip_note = PlainText(load_default="", max=IP_NOTE_LENGTH, lines=True, metadata=IP_NOTE)
-    expires_on = Day(load_default=None, metadata=EXPIRES_ON, attribute="expires_at")
-    version = fields.Integer(required=True)
+    version = fields.Integer(required=True, metadata={"widget": "hidden"})
+
+    def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
+        """Require the label: its default is for new keys only."""
+        if field_name == "label":
+            field_obj.required, field_obj.load_default = True, missing
+
+    @post_load
+    def to_command(self, data: dict[str, Any], **_: object) -> tuple[KeyChanges, int]:
+        """Return the command and the version."""
+        version = data.pop("version")
+        return KeyChanges(**data), version
 
 
 class KeyTarget(Input):

@@ -16,7 +16,7 @@ def make_row(**changes):
 def test_a_key_that_can_withdraw_is_refused_with_the_evidence():
     result = make_probe_result(read="yes", withdraw="yes")
 
-    with pytest.raises(CanWithdraw, match="OKX says that this key can withdraw") as refused:
+    with pytest.raises(CanWithdraw, match="OKX reports that this key can withdraw") as refused:
         reject_unusable("okx", result)
 
     assert refused.value.permissions["withdraw"]["verdict"] == "yes"
@@ -26,11 +26,11 @@ def test_a_key_that_can_withdraw_is_refused_with_the_evidence():
 def test_a_key_that_the_exchange_does_not_know_is_refused():
     result = make_probe_result(Failure.CREDENTIALS)._replace(code="50113")
 
-    with pytest.raises(InvalidInput, match=r"one of its parts is wrong \(code 50113\)") as refused:
+    with pytest.raises(InvalidInput, match=r"One of its fields is wrong \(code 50113\)") as refused:
         reject_unusable("okx", result)
 
     assert set(refused.value.fields) == {"api_key"}
-    with pytest.raises(InvalidInput, match=r"one of its parts is wrong\.$"):
+    with pytest.raises(InvalidInput, match=r"One of its fields is wrong\.$"):
         reject_unusable("okx", make_probe_result(Failure.CREDENTIALS))
 
 
