@@ -3,7 +3,7 @@
 from typing import NamedTuple
 from uuid import UUID
 
-from flask import Blueprint, flash, g, redirect, render_template, url_for
+from flask import flash, g, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from pipelabs.accounts import admins, api_tokens
@@ -12,10 +12,10 @@ from pipelabs.audit.events import Event
 from pipelabs.core.schemas.envelope import Confirmation
 from pipelabs.core.schemas.pagination import ListQuery
 from pipelabs.models import Permission, now
-from pipelabs.web.auth import needs
+from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, posted, query
 
-bp = Blueprint("admins", __name__, url_prefix="/admins")
+bp = OperationBlueprint("admins", __name__, url_prefix="/admins")
 CONFIRM = "admin/admins/confirm.html"
 
 
@@ -37,8 +37,7 @@ RESET = Act(
 )
 
 
-@bp.get("")
-@needs(Permission.ADMINS_READ)
+@bp.operation("GET", "", permission=Permission.ADMINS_READ)
 def index() -> ResponseReturnValue:
     """List the admins."""
     asked = query(ListQuery)
@@ -46,15 +45,18 @@ def index() -> ResponseReturnValue:
     return render_template("admin/admins/index.html", page=page)
 
 
-@bp.get("/new")
-@needs(Permission.ADMINS_WRITE)
+@bp.operation("GET", "/new", permission=Permission.ADMINS_WRITE)
 def new() -> ResponseReturnValue:
     """Show the form of a new admin."""
     return render_template("admin/admins/new.html", form=Form(AdminIn))
 
 
-@bp.post("/new")
-@needs(Permission.ADMINS_WRITE, refused=Event.ADMIN_CREATE_DENIED)
+@bp.operation(
+    "POST",
+    "/new",
+    permission=Permission.ADMINS_WRITE,
+    denied_event=Event.ADMIN_CREATE_DENIED,
+)
 def create() -> ResponseReturnValue:
     """Create an admin and show its password, in this answer and never again."""
     data = posted(AdminIn, "admin/admins/new.html").load()
@@ -62,8 +64,7 @@ def create() -> ResponseReturnValue:
     return render_template("admin/admins/password.html", admin=made.admin, password=made.password)
 
 
-@bp.get("/<uuid:admin_id>")
-@needs(Permission.ADMINS_READ)
+@bp.operation("GET", "/<uuid:admin_id>", permission=Permission.ADMINS_READ)
 def show(admin_id: UUID) -> ResponseReturnValue:
     """Show an admin and its API tokens."""
     asked = query(ListQuery)
@@ -72,8 +73,7 @@ def show(admin_id: UUID) -> ResponseReturnValue:
     return render_template("admin/admins/show.html", admin=admin, page=page, now=now())
 
 
-@bp.get("/<uuid:admin_id>/role")
-@needs(Permission.ADMINS_WRITE)
+@bp.operation("GET", "/<uuid:admin_id>/role", permission=Permission.ADMINS_WRITE)
 def role(admin_id: UUID) -> ResponseReturnValue:
     """Show the form of another role."""
     admin = admins.get_admin(admin_id)
@@ -81,8 +81,13 @@ def role(admin_id: UUID) -> ResponseReturnValue:
     return render_template("admin/admins/role.html", admin=admin, form=form)
 
 
-@bp.post("/<uuid:admin_id>/role")
-@needs(Permission.ADMINS_WRITE, refused=Event.ADMIN_CHANGE_DENIED)
+@bp.operation(
+    "POST",
+    "/<uuid:admin_id>/role",
+    permission=Permission.ADMINS_WRITE,
+    denied_event=Event.ADMIN_CHANGE_DENIED,
+    status=303,
+)
 def change_role(admin_id: UUID) -> ResponseReturnValue:
     """Give an admin another role."""
     form = posted(RoleChange, "admin/admins/role.html", admin=admins.get_admin(admin_id))
@@ -91,15 +96,19 @@ def change_role(admin_id: UUID) -> ResponseReturnValue:
     return redirect(url_for("admin.admins.show", admin_id=admin_id), 303)
 
 
-@bp.get("/<uuid:admin_id>/disable")
-@needs(Permission.ADMINS_WRITE)
+@bp.operation("GET", "/<uuid:admin_id>/disable", permission=Permission.ADMINS_WRITE)
 def disable(admin_id: UUID) -> ResponseReturnValue:
     """Ask whether an admin shall be disabled."""
     return _ask(admin_id, DISABLE)
 
 
-@bp.post("/<uuid:admin_id>/disable")
-@needs(Permission.ADMINS_WRITE, refused=Event.ADMIN_CHANGE_DENIED)
+@bp.operation(
+    "POST",
+    "/<uuid:admin_id>/disable",
+    permission=Permission.ADMINS_WRITE,
+    denied_event=Event.ADMIN_CHANGE_DENIED,
+    status=303,
+)
 def confirm_disable(admin_id: UUID) -> ResponseReturnValue:
     """Disable an admin."""
     _confirmed(admin_id, DISABLE)
@@ -108,15 +117,19 @@ def confirm_disable(admin_id: UUID) -> ResponseReturnValue:
     return redirect(url_for("admin.admins.show", admin_id=admin_id), 303)
 
 
-@bp.get("/<uuid:admin_id>/enable")
-@needs(Permission.ADMINS_WRITE)
+@bp.operation("GET", "/<uuid:admin_id>/enable", permission=Permission.ADMINS_WRITE)
 def enable(admin_id: UUID) -> ResponseReturnValue:
     """Ask whether an admin shall be enabled."""
     return _ask(admin_id, ENABLE)
 
 
-@bp.post("/<uuid:admin_id>/enable")
-@needs(Permission.ADMINS_WRITE, refused=Event.ADMIN_CHANGE_DENIED)
+@bp.operation(
+    "POST",
+    "/<uuid:admin_id>/enable",
+    permission=Permission.ADMINS_WRITE,
+    denied_event=Event.ADMIN_CHANGE_DENIED,
+    status=303,
+)
 def confirm_enable(admin_id: UUID) -> ResponseReturnValue:
     """Enable an admin."""
     _confirmed(admin_id, ENABLE)
@@ -125,15 +138,19 @@ def confirm_enable(admin_id: UUID) -> ResponseReturnValue:
     return redirect(url_for("admin.admins.show", admin_id=admin_id), 303)
 
 
-@bp.get("/<uuid:admin_id>/end-sessions")
-@needs(Permission.ADMINS_WRITE)
+@bp.operation("GET", "/<uuid:admin_id>/end-sessions", permission=Permission.ADMINS_WRITE)
 def end_sessions(admin_id: UUID) -> ResponseReturnValue:
     """Ask whether every session of an admin shall end."""
     return _ask(admin_id, END)
 
 
-@bp.post("/<uuid:admin_id>/end-sessions")
-@needs(Permission.ADMINS_WRITE, refused=Event.ADMIN_CHANGE_DENIED)
+@bp.operation(
+    "POST",
+    "/<uuid:admin_id>/end-sessions",
+    permission=Permission.ADMINS_WRITE,
+    denied_event=Event.ADMIN_CHANGE_DENIED,
+    status=303,
+)
 def confirm_end_sessions(admin_id: UUID) -> ResponseReturnValue:
     """End every session of an admin."""
     _confirmed(admin_id, END)
@@ -142,15 +159,18 @@ def confirm_end_sessions(admin_id: UUID) -> ResponseReturnValue:
     return redirect(url_for("admin.admins.show", admin_id=admin_id), 303)
 
 
-@bp.get("/<uuid:admin_id>/reset-password")
-@needs(Permission.ADMINS_WRITE)
+@bp.operation("GET", "/<uuid:admin_id>/reset-password", permission=Permission.ADMINS_WRITE)
 def reset_password(admin_id: UUID) -> ResponseReturnValue:
     """Ask whether an admin shall get a new password."""
     return _ask(admin_id, RESET)
 
 
-@bp.post("/<uuid:admin_id>/reset-password")
-@needs(Permission.ADMINS_WRITE, refused=Event.ADMIN_CHANGE_DENIED)
+@bp.operation(
+    "POST",
+    "/<uuid:admin_id>/reset-password",
+    permission=Permission.ADMINS_WRITE,
+    denied_event=Event.ADMIN_CHANGE_DENIED,
+)
 def confirm_reset_password(admin_id: UUID) -> ResponseReturnValue:
     """Give an admin a password for one sign-in and show it, in this answer and never again."""
     _confirmed(admin_id, RESET)
@@ -158,15 +178,20 @@ def confirm_reset_password(admin_id: UUID) -> ResponseReturnValue:
     return render_template("admin/admins/password.html", admin=made.admin, password=made.password)
 
 
-@bp.get("/<uuid:admin_id>/tokens/<uuid:token_id>/revoke")
-@needs(Permission.ADMINS_WRITE)
+@bp.operation(
+    "GET", "/<uuid:admin_id>/tokens/<uuid:token_id>/revoke", permission=Permission.ADMINS_WRITE
+)
 def revoke(admin_id: UUID, token_id: UUID) -> ResponseReturnValue:
     """Ask whether an API token of an admin shall end."""
     return _ask(admin_id, _revoke(admin_id, token_id))
 
 
-@bp.post("/<uuid:admin_id>/tokens/<uuid:token_id>/revoke")
-@needs(Permission.ADMINS_WRITE)
+@bp.operation(
+    "POST",
+    "/<uuid:admin_id>/tokens/<uuid:token_id>/revoke",
+    permission=Permission.ADMINS_WRITE,
+    status=303,
+)
 def confirm_revoke(admin_id: UUID, token_id: UUID) -> ResponseReturnValue:
     """Revoke an API token of an admin."""
     _confirmed(admin_id, _revoke(admin_id, token_id))

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 from uuid import UUID
 
-from flask import Blueprint, flash, g, redirect, render_template, url_for
+from flask import flash, g, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from pipelabs.audit.events import Event
@@ -12,10 +12,10 @@ from pipelabs.exchanges import registry
 from pipelabs.models import ExchangeAPIKey, Permission
 from pipelabs.vault import api_keys, records, replacement
 from pipelabs.vault.schemas.api_keys import Acceptance, KeyReplacement
-from pipelabs.web.auth import needs
+from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, posted
 
-bp = Blueprint("api_key_stages", __name__, url_prefix="/api-keys/<uuid:key_id>")
+bp = OperationBlueprint("api_key_stages", __name__, url_prefix="/api-keys/<uuid:key_id>")
 CONFIRM = "admin/api_keys/confirm.html"
 ACCEPT, REPLACE = "admin/api_keys/accept.html", "admin/api_keys/replace.html"
 
@@ -46,8 +46,7 @@ REVOKE = Act(
 )
 
 
-@bp.get("/replace")
-@needs(Permission.API_KEYS_WRITE)
+@bp.operation("GET", "/replace", permission=Permission.API_KEYS_WRITE)
 def replace(key_id: UUID) -> ResponseReturnValue:
     """Show the form of a replacement."""
     key = records.get_key(key_id)
@@ -56,8 +55,13 @@ def replace(key_id: UUID) -> ResponseReturnValue:
     return render_template(REPLACE, form=form, key=key, known=known)
 
 
-@bp.post("/replace")
-@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_REPLACEMENT_DENIED)
+@bp.operation(
+    "POST",
+    "/replace",
+    permission=Permission.API_KEYS_WRITE,
+    denied_event=Event.API_KEY_REPLACEMENT_DENIED,
+    status=303,
+)
 def add_replacement(key_id: UUID) -> ResponseReturnValue:
     """Add a candidate; the live key works on."""
     key = records.get_key(key_id)
@@ -67,15 +71,19 @@ def add_replacement(key_id: UUID) -> ResponseReturnValue:
     return _to(candidate, f"The replacement was added; it is {candidate.status}.")
 
 
-@bp.get("/accept")
-@needs(Permission.API_KEYS_ACCEPT)
+@bp.operation("GET", "/accept", permission=Permission.API_KEYS_ACCEPT)
 def accept(key_id: UUID) -> ResponseReturnValue:
     """Show the form that asks an owner why."""
     return render_template(ACCEPT, form=Form(Acceptance), key=records.get_key(key_id))
 
 
-@bp.post("/accept")
-@needs(Permission.API_KEYS_ACCEPT, refused=Event.API_KEY_ACCEPT_DENIED)
+@bp.operation(
+    "POST",
+    "/accept",
+    permission=Permission.API_KEYS_ACCEPT,
+    denied_event=Event.API_KEY_ACCEPT_DENIED,
+    status=303,
+)
 def take_risk(key_id: UUID) -> ResponseReturnValue:
     """Accept that nobody knows whether the key can withdraw."""
     form = posted(Acceptance, ACCEPT, key=records.get_key(key_id))
@@ -83,45 +91,57 @@ def take_risk(key_id: UUID) -> ResponseReturnValue:
     return _to(key, "The risk is accepted; the key may be traded with.")
 
 
-@bp.get("/cut-over")
-@needs(Permission.API_KEYS_WRITE)
+@bp.operation("GET", "/cut-over", permission=Permission.API_KEYS_WRITE)
 def cut_over(key_id: UUID) -> ResponseReturnValue:
     """Ask whether a candidate shall take over."""
     return _ask(key_id, CUT_OVER)
 
 
-@bp.post("/cut-over")
-@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_CUT_OVER_DENIED)
+@bp.operation(
+    "POST",
+    "/cut-over",
+    permission=Permission.API_KEYS_WRITE,
+    denied_event=Event.API_KEY_CUT_OVER_DENIED,
+    status=303,
+)
 def confirm_cut_over(key_id: UUID) -> ResponseReturnValue:
     """Let a candidate take over."""
     _confirmed(key_id, CUT_OVER)
     return _to(replacement.cut_over(key_id, g.actor), "This key is the live one now.")
 
 
-@bp.get("/roll-back")
-@needs(Permission.API_KEYS_WRITE)
+@bp.operation("GET", "/roll-back", permission=Permission.API_KEYS_WRITE)
 def roll_back(key_id: UUID) -> ResponseReturnValue:
     """Ask whether the key before shall come back."""
     return _ask(key_id, ROLL_BACK)
 
 
-@bp.post("/roll-back")
-@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_ROLL_BACK_DENIED)
+@bp.operation(
+    "POST",
+    "/roll-back",
+    permission=Permission.API_KEYS_WRITE,
+    denied_event=Event.API_KEY_ROLL_BACK_DENIED,
+    status=303,
+)
 def confirm_roll_back(key_id: UUID) -> ResponseReturnValue:
     """Put the key before back."""
     _confirmed(key_id, ROLL_BACK)
     return _to(replacement.roll_back(key_id, g.actor), "This key is the live one again.")
 
 
-@bp.get("/revoke")
-@needs(Permission.API_KEYS_WRITE)
+@bp.operation("GET", "/revoke", permission=Permission.API_KEYS_WRITE)
 def revoke(key_id: UUID) -> ResponseReturnValue:
     """Ask whether the secrets of a key shall be destroyed."""
     return _ask(key_id, REVOKE)
 
 
-@bp.post("/revoke")
-@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_REVOKE_DENIED)
+@bp.operation(
+    "POST",
+    "/revoke",
+    permission=Permission.API_KEYS_WRITE,
+    denied_event=Event.API_KEY_REVOKE_DENIED,
+    status=303,
+)
 def confirm_revoke(key_id: UUID) -> ResponseReturnValue:
     """Destroy the secrets of a key."""
     _confirmed(key_id, REVOKE)

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, flash, g, redirect, render_template, request, url_for
+from flask import flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from pipelabs.audit.events import Event
@@ -16,10 +16,10 @@ from pipelabs.vault import api_keys, records, replacement
 from pipelabs.vault import queries as key_queries
 from pipelabs.vault.schemas.api_keys import ExpiringQuery, KeysQuery
 from pipelabs.vault.schemas.forms import KeyChoice, KeyEdit, KeyForm, KeyTarget
-from pipelabs.web.auth import needs
+from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, posted, query
 
-bp = Blueprint("api_keys", __name__, url_prefix="/api-keys")
+bp = OperationBlueprint("api_keys", __name__, url_prefix="/api-keys")
 CHOICES = {"status": KeyStatus, "stage": KeyStage}
 """The filters of the list that are closed lists; exchange and client are the others."""
 NEW, EDIT = "admin/api_keys/new.html", "admin/api_keys/edit.html"
@@ -27,8 +27,7 @@ MAX_CLIENTS = 20
 MAX_EVENTS = 30
 
 
-@bp.get("")
-@needs(Permission.API_KEYS_READ)
+@bp.operation("GET", "", permission=Permission.API_KEYS_READ)
 def index() -> ResponseReturnValue:
     """List keys; the filters are in the address."""
     asked = query(KeysQuery)
@@ -46,8 +45,7 @@ def index() -> ResponseReturnValue:
     )
 
 
-@bp.get("/expiring")
-@needs(Permission.API_KEYS_READ)
+@bp.operation("GET", "/expiring", permission=Permission.API_KEYS_READ)
 def expiring() -> ResponseReturnValue:
     """List the keys in use that expire soon, or have."""
     asked = query(ExpiringQuery)
@@ -55,8 +53,7 @@ def expiring() -> ResponseReturnValue:
     return render_template("admin/api_keys/expiring.html", page=page, days=asked["days"], now=now())
 
 
-@bp.get("/new")
-@needs(Permission.API_KEYS_WRITE)
+@bp.operation("GET", "/new", permission=Permission.API_KEYS_WRITE)
 def new() -> ResponseReturnValue:
     """Ask for whom and where, and then for what a key there consists of."""
     asked = query(KeyChoice)
@@ -77,8 +74,13 @@ def new() -> ResponseReturnValue:
     )
 
 
-@bp.post("/new")
-@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_CREATE_DENIED)
+@bp.operation(
+    "POST",
+    "/new",
+    permission=Permission.API_KEYS_WRITE,
+    denied_event=Event.API_KEY_CREATE_DENIED,
+    status=303,
+)
 def create() -> ResponseReturnValue:
     """Add a key, once its exchange was asked what it may do."""
     sent = {name: request.form.get(name, "") for name in KeyTarget().fields}
@@ -89,23 +91,26 @@ def create() -> ResponseReturnValue:
     return _to(key, f"The key was added; it is {key.status}.")
 
 
-@bp.get("/<uuid:key_id>")
-@needs(Permission.API_KEYS_READ)
+@bp.operation("GET", "/<uuid:key_id>", permission=Permission.API_KEYS_READ)
 def show(key_id: UUID) -> ResponseReturnValue:
     """Show a key: what it may do, what stands by to replace it, who else has its account."""
     return render_template("admin/api_keys/show.html", **_about(records.get_key(key_id)))
 
 
-@bp.post("/<uuid:key_id>/verify")
-@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_VERIFICATION_DENIED)
+@bp.operation(
+    "POST",
+    "/<uuid:key_id>/verify",
+    permission=Permission.API_KEYS_WRITE,
+    denied_event=Event.API_KEY_VERIFICATION_DENIED,
+    status=303,
+)
 def verify(key_id: UUID) -> ResponseReturnValue:
     """Ask the exchange anew what the key may do."""
     key = api_keys.verify_key(key_id, g.actor)
     return _to(key, f"{registry.known()[key.exchange].name} was asked; the key is {key.status}.")
 
 
-@bp.get("/<uuid:key_id>/edit")
-@needs(Permission.API_KEYS_WRITE)
+@bp.operation("GET", "/<uuid:key_id>/edit", permission=Permission.API_KEYS_WRITE)
 def edit(key_id: UUID) -> ResponseReturnValue:
     """Show the form of what the desk notes of a key."""
     key = records.get_key(key_id)
@@ -114,8 +119,13 @@ def edit(key_id: UUID) -> ResponseReturnValue:
     return render_template(EDIT, form=Form(KeyEdit, values), key=key)
 
 
-@bp.post("/<uuid:key_id>/edit")
-@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_UPDATE_DENIED)
+@bp.operation(
+    "POST",
+    "/<uuid:key_id>/edit",
+    permission=Permission.API_KEYS_WRITE,
+    denied_event=Event.API_KEY_UPDATE_DENIED,
+    status=303,
+)
 def update(key_id: UUID) -> ResponseReturnValue:
     """Change what the desk notes of a key."""
     form = posted(KeyEdit, EDIT, key=records.get_key(key_id))

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from flask import Blueprint, flash, g, redirect, render_template, url_for
+from flask import flash, g, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from pipelabs.audit.events import Event
@@ -17,14 +17,13 @@ from pipelabs.markets.schemas.client_markets import (
     items_of,
 )
 from pipelabs.models import ClientMarket, MarketStatus, Permission, QuotingStatus, Status
-from pipelabs.web.auth import needs
+from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, posted, query
 
-bp = Blueprint("client_markets", __name__, url_prefix="/clients/<uuid:client_id>/markets")
+bp = OperationBlueprint("client_markets", __name__, url_prefix="/clients/<uuid:client_id>/markets")
 
 
-@bp.get("")
-@needs(Permission.TOKEN_PAIRS_READ)
+@bp.operation("GET", "", permission=Permission.TOKEN_PAIRS_READ)
 def index(client_id: UUID) -> ResponseReturnValue:
     """List all markets of a client, exchange by exchange."""
     asked = query(ClientMarketsQuery)
@@ -40,8 +39,7 @@ def index(client_id: UUID) -> ResponseReturnValue:
     )
 
 
-@bp.get("/grid")
-@needs(Permission.TOKEN_PAIRS_READ)
+@bp.operation("GET", "/grid", permission=Permission.TOKEN_PAIRS_READ)
 def grid(client_id: UUID) -> ResponseReturnValue:
     """Show a client's pairs by exchanges."""
     client = clients.get_client(client_id)
@@ -49,8 +47,7 @@ def grid(client_id: UUID) -> ResponseReturnValue:
     return render_template("admin/client_markets/grid.html", client=client, grid=grid)
 
 
-@bp.get("/add")
-@needs(Permission.TOKEN_PAIRS_WRITE)
+@bp.operation("GET", "/add", permission=Permission.TOKEN_PAIRS_WRITE)
 def new(client_id: UUID) -> ResponseReturnValue:
     """Show the form that adds many markets at once."""
     form = Form(ClientMarketsForm).offer("exchange", ["", *enabled_slugs()])
@@ -58,8 +55,13 @@ def new(client_id: UUID) -> ResponseReturnValue:
     return render_template("admin/client_markets/new.html", form=form, client=client)
 
 
-@bp.post("/add")
-@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.CLIENT_MARKET_ADD_DENIED)
+@bp.operation(
+    "POST",
+    "/add",
+    permission=Permission.TOKEN_PAIRS_WRITE,
+    denied_event=Event.CLIENT_MARKET_ADD_DENIED,
+    status=303,
+)
 def create(client_id: UUID) -> ResponseReturnValue:
     """Have a client quoted in many markets."""
     client = clients.get_client(client_id)
@@ -72,8 +74,7 @@ def create(client_id: UUID) -> ResponseReturnValue:
     return redirect(url_for("admin.client_markets.index", client_id=client_id), 303)
 
 
-@bp.get("/<uuid:client_market_id>")
-@needs(Permission.TOKEN_PAIRS_WRITE)
+@bp.operation("GET", "/<uuid:client_market_id>", permission=Permission.TOKEN_PAIRS_WRITE)
 def edit(client_id: UUID, client_market_id: UUID) -> ResponseReturnValue:
     """Show the form of one market of a client."""
     stored = client_markets.get_client_market(client_id, client_market_id)
@@ -82,8 +83,13 @@ def edit(client_id: UUID, client_market_id: UUID) -> ResponseReturnValue:
     return render_template("admin/client_markets/edit.html", form=form, stored=stored)
 
 
-@bp.post("/<uuid:client_market_id>")
-@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.CLIENT_MARKET_UPDATE_DENIED)
+@bp.operation(
+    "POST",
+    "/<uuid:client_market_id>",
+    permission=Permission.TOKEN_PAIRS_WRITE,
+    denied_event=Event.CLIENT_MARKET_UPDATE_DENIED,
+    status=303,
+)
 def update(client_id: UUID, client_market_id: UUID) -> ResponseReturnValue:
     """Change how a client is quoted in a market."""
     stored = client_markets.get_client_market(client_id, client_market_id)

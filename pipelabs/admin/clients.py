@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, flash, g, redirect, render_template, request, url_for
+from flask import flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from pipelabs.audit.events import Event
@@ -16,19 +16,17 @@ from pipelabs.markets import client_markets
 from pipelabs.models import Permission, Status, Tier
 from pipelabs.models.clients import Chain
 from pipelabs.vault import queries as key_queries
-from pipelabs.web.auth import needs
+from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, posted, query
-from pipelabs.web.rate_limit import limit_creates
 
-bp = Blueprint("clients", __name__, url_prefix="/clients")
+bp = OperationBlueprint("clients", __name__, url_prefix="/clients")
 CHOICES = {"tier": Tier, "status": Status, "chain": Chain}
 """The filters of the list; with `q` they are what narrows it."""
 MAX_EVENTS = 100
 GUARDED = "the checksum is right."
 
 
-@bp.get("")
-@needs(Permission.CLIENTS_READ)
+@bp.operation("GET", "", permission=Permission.CLIENTS_READ)
 def index() -> ResponseReturnValue:
     """List clients; search, filters, order and size are in the address."""
     asked = query(ClientsQuery)
@@ -45,16 +43,20 @@ def index() -> ResponseReturnValue:
     )
 
 
-@bp.get("/new")
-@needs(Permission.CLIENTS_WRITE)
+@bp.operation("GET", "/new", permission=Permission.CLIENTS_WRITE)
 def new() -> ResponseReturnValue:
     """Show the form of a new client."""
     return render_template("admin/clients/new.html", form=Form(ClientIn))
 
 
-@bp.post("/new")
-@needs(Permission.CLIENTS_WRITE, refused=Event.CLIENT_CREATE_DENIED)
-@limit_creates
+@bp.operation(
+    "POST",
+    "/new",
+    permission=Permission.CLIENTS_WRITE,
+    denied_event=Event.CLIENT_CREATE_DENIED,
+    budget="create",
+    status=303,
+)
 def create() -> ResponseReturnValue:
     """Create a client."""
     form = posted(ClientIn, "admin/clients/new.html", name_of=_name_of)
@@ -63,8 +65,7 @@ def create() -> ResponseReturnValue:
     return redirect(url_for("admin.clients.show", client_id=client.id), 303)
 
 
-@bp.post("/wallet")
-@needs(Permission.CLIENTS_WRITE)
+@bp.operation("POST", "/wallet", permission=Permission.CLIENTS_WRITE)
 def wallet() -> ResponseReturnValue:
     """Tell the chain and the checksum of what is being typed, as a fragment.
 
@@ -87,8 +88,7 @@ def wallet() -> ResponseReturnValue:
     )
 
 
-@bp.get("/<uuid:client_id>")
-@needs(Permission.CLIENTS_READ)
+@bp.operation("GET", "/<uuid:client_id>", permission=Permission.CLIENTS_READ)
 def show(client_id: UUID) -> ResponseReturnValue:
     """Show a client and what happened to it."""
     client = clients.get_client(client_id)
@@ -103,8 +103,7 @@ def show(client_id: UUID) -> ResponseReturnValue:
     )
 
 
-@bp.get("/<uuid:client_id>/edit")
-@needs(Permission.CLIENTS_WRITE)
+@bp.operation("GET", "/<uuid:client_id>/edit", permission=Permission.CLIENTS_WRITE)
 def edit(client_id: UUID) -> ResponseReturnValue:
     """Show the form of a client as it is stored, if anything of it can change."""
     client = clients.get_client(client_id)
@@ -115,8 +114,13 @@ def edit(client_id: UUID) -> ResponseReturnValue:
     return render_template("admin/clients/edit.html", form=form, client=client)
 
 
-@bp.post("/<uuid:client_id>/edit")
-@needs(Permission.CLIENTS_WRITE, refused=Event.CLIENT_UPDATE_DENIED)
+@bp.operation(
+    "POST",
+    "/<uuid:client_id>/edit",
+    permission=Permission.CLIENTS_WRITE,
+    denied_event=Event.CLIENT_UPDATE_DENIED,
+    status=303,
+)
 def update(client_id: UUID) -> ResponseReturnValue:
     """Change a client; whoever was slower than somebody else sees both versions."""
     client = clients.get_client(client_id)
@@ -131,15 +135,19 @@ def update(client_id: UUID) -> ResponseReturnValue:
     return redirect(url_for("admin.clients.show", client_id=client_id), 303)
 
 
-@bp.get("/<uuid:client_id>/status")
-@needs(Permission.CLIENTS_WRITE)
+@bp.operation("GET", "/<uuid:client_id>/status", permission=Permission.CLIENTS_WRITE)
 def status(client_id: UUID) -> ResponseReturnValue:
     """Show where the client can go, and what follows."""
     return render_template("admin/clients/status.html", **_about_moving(client_id))
 
 
-@bp.post("/<uuid:client_id>/status")
-@needs(Permission.CLIENTS_WRITE, refused=Event.CLIENT_STATUS_CHANGE_DENIED)
+@bp.operation(
+    "POST",
+    "/<uuid:client_id>/status",
+    permission=Permission.CLIENTS_WRITE,
+    denied_event=Event.CLIENT_STATUS_CHANGE_DENIED,
+    status=303,
+)
 def move(client_id: UUID) -> ResponseReturnValue:
     """Move a client to another status."""
     form = posted(StatusMove, "admin/clients/status.html", **_about_moving(client_id))

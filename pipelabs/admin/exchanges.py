@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from flask import Blueprint, flash, g, redirect, render_template, request, url_for
+from flask import flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from pipelabs.audit.events import Event
@@ -13,10 +13,10 @@ from pipelabs.exchanges import service as exchanges
 from pipelabs.exchanges.schemas import ExchangeEdit, ExchangesQuery, StatusChange
 from pipelabs.models import Permission
 from pipelabs.models.exchanges import Kind
-from pipelabs.web.auth import needs
+from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, posted, query
 
-bp = Blueprint("exchanges", __name__, url_prefix="/exchanges")
+bp = OperationBlueprint("exchanges", __name__, url_prefix="/exchanges")
 FILTERS = ("q", "kind", "is_enabled")
 CONFIRM = "admin/exchanges/confirm.html"
 
@@ -40,8 +40,7 @@ DISABLE = Act(
 ENABLE = Act("Enable", "Markets and API keys can be added there again.", "primary", is_enabled=True)
 
 
-@bp.get("")
-@needs(Permission.EXCHANGES_READ)
+@bp.operation("GET", "", permission=Permission.EXCHANGES_READ)
 def index() -> ResponseReturnValue:
     """List exchanges; search, filters and size are in the address."""
     asked = query(ExchangesQuery)
@@ -58,8 +57,7 @@ def index() -> ResponseReturnValue:
     )
 
 
-@bp.get("/<string:exchange>")
-@needs(Permission.EXCHANGES_READ)
+@bp.operation("GET", "/<string:exchange>", permission=Permission.EXCHANGES_READ)
 def show(exchange: str) -> ResponseReturnValue:
     """Show an exchange, what is set for it, and how much there is at it."""
     found = exchanges.get_exchange(exchange)
@@ -72,8 +70,7 @@ def show(exchange: str) -> ResponseReturnValue:
     )
 
 
-@bp.get("/<string:exchange>/edit")
-@needs(Permission.EXCHANGES_WRITE)
+@bp.operation("GET", "/<string:exchange>/edit", permission=Permission.EXCHANGES_WRITE)
 def edit(exchange: str) -> ResponseReturnValue:
     """Show the form of what is set for an exchange."""
     found = exchanges.get_exchange(exchange)
@@ -81,8 +78,13 @@ def edit(exchange: str) -> ResponseReturnValue:
     return render_template("admin/exchanges/edit.html", form=form, exchange=found)
 
 
-@bp.post("/<string:exchange>/edit")
-@needs(Permission.EXCHANGES_WRITE, refused=Event.EXCHANGE_CHANGE_DENIED)
+@bp.operation(
+    "POST",
+    "/<string:exchange>/edit",
+    permission=Permission.EXCHANGES_WRITE,
+    denied_event=Event.EXCHANGE_CHANGE_DENIED,
+    status=303,
+)
 def update(exchange: str) -> ResponseReturnValue:
     """Configure an exchange; what is left empty is unset."""
     found = exchanges.get_exchange(exchange)
@@ -93,29 +95,37 @@ def update(exchange: str) -> ResponseReturnValue:
     return redirect(url_for("admin.exchanges.show", exchange=changed.slug), 303)
 
 
-@bp.get("/<string:exchange>/disable")
-@needs(Permission.EXCHANGES_WRITE)
+@bp.operation("GET", "/<string:exchange>/disable", permission=Permission.EXCHANGES_WRITE)
 def disable(exchange: str) -> ResponseReturnValue:
     """Ask whether an exchange shall be disabled."""
     return _ask(exchange, DISABLE)
 
 
-@bp.post("/<string:exchange>/disable")
-@needs(Permission.EXCHANGES_WRITE, refused=Event.EXCHANGE_CHANGE_DENIED)
+@bp.operation(
+    "POST",
+    "/<string:exchange>/disable",
+    permission=Permission.EXCHANGES_WRITE,
+    denied_event=Event.EXCHANGE_CHANGE_DENIED,
+    status=303,
+)
 def confirm_disable(exchange: str) -> ResponseReturnValue:
     """Disable an exchange."""
     return _do(exchange, DISABLE)
 
 
-@bp.get("/<string:exchange>/enable")
-@needs(Permission.EXCHANGES_WRITE)
+@bp.operation("GET", "/<string:exchange>/enable", permission=Permission.EXCHANGES_WRITE)
 def enable(exchange: str) -> ResponseReturnValue:
     """Ask whether an exchange shall be enabled."""
     return _ask(exchange, ENABLE)
 
 
-@bp.post("/<string:exchange>/enable")
-@needs(Permission.EXCHANGES_WRITE, refused=Event.EXCHANGE_CHANGE_DENIED)
+@bp.operation(
+    "POST",
+    "/<string:exchange>/enable",
+    permission=Permission.EXCHANGES_WRITE,
+    denied_event=Event.EXCHANGE_CHANGE_DENIED,
+    status=303,
+)
 def confirm_enable(exchange: str) -> ResponseReturnValue:
     """Enable an exchange."""
     return _do(exchange, ENABLE)

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from flask import Blueprint, flash, g, redirect, render_template, request, url_for
+from flask import flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from pipelabs.audit.events import Event
@@ -11,14 +11,13 @@ from pipelabs.exchanges.service import enabled_slugs
 from pipelabs.markets import client_markets, markets
 from pipelabs.markets.schemas.markets import MarketEdit, MarketIn, MarketMove, MarketsQuery
 from pipelabs.models import MarketStatus, Permission
-from pipelabs.web.auth import needs
+from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, posted, query
 
-bp = Blueprint("markets", __name__, url_prefix="/markets")
+bp = OperationBlueprint("markets", __name__, url_prefix="/markets")
 
 
-@bp.get("")
-@needs(Permission.TOKEN_PAIRS_READ)
+@bp.operation("GET", "", permission=Permission.TOKEN_PAIRS_READ)
 def index() -> ResponseReturnValue:
     """List markets; search and filters are in the address."""
     asked = query(MarketsQuery)
@@ -31,8 +30,7 @@ def index() -> ResponseReturnValue:
     )
 
 
-@bp.get("/new")
-@needs(Permission.TOKEN_PAIRS_WRITE)
+@bp.operation("GET", "/new", permission=Permission.TOKEN_PAIRS_WRITE)
 def new() -> ResponseReturnValue:
     """Show the form of a new market; what the address names is filled in."""
     form = Form(MarketIn, {name: request.args.get(name) for name in ("symbol", "exchange")})
@@ -40,8 +38,13 @@ def new() -> ResponseReturnValue:
     return render_template("admin/markets/new.html", form=form)
 
 
-@bp.post("/new")
-@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.MARKET_CREATE_DENIED)
+@bp.operation(
+    "POST",
+    "/new",
+    permission=Permission.TOKEN_PAIRS_WRITE,
+    denied_event=Event.MARKET_CREATE_DENIED,
+    status=303,
+)
 def create() -> ResponseReturnValue:
     """Create a market."""
     form = posted(MarketIn, "admin/markets/new.html")
@@ -51,8 +54,7 @@ def create() -> ResponseReturnValue:
     return redirect(url_for("admin.markets.show", market_id=market.id), 303)
 
 
-@bp.get("/<uuid:market_id>")
-@needs(Permission.TOKEN_PAIRS_READ)
+@bp.operation("GET", "/<uuid:market_id>", permission=Permission.TOKEN_PAIRS_READ)
 def show(market_id: UUID) -> ResponseReturnValue:
     """Show a market, and who is quoted in it."""
     cursor = query(ListQuery).get("cursor")
@@ -63,8 +65,7 @@ def show(market_id: UUID) -> ResponseReturnValue:
     )
 
 
-@bp.get("/<uuid:market_id>/edit")
-@needs(Permission.TOKEN_PAIRS_WRITE)
+@bp.operation("GET", "/<uuid:market_id>/edit", permission=Permission.TOKEN_PAIRS_WRITE)
 def edit(market_id: UUID) -> ResponseReturnValue:
     """Show the form of a market as it is stored."""
     market = markets.get_market(market_id)
@@ -72,8 +73,13 @@ def edit(market_id: UUID) -> ResponseReturnValue:
     return render_template("admin/markets/edit.html", form=form, market=market)
 
 
-@bp.post("/<uuid:market_id>/edit")
-@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.MARKET_UPDATE_DENIED)
+@bp.operation(
+    "POST",
+    "/<uuid:market_id>/edit",
+    permission=Permission.TOKEN_PAIRS_WRITE,
+    denied_event=Event.MARKET_UPDATE_DENIED,
+    status=303,
+)
 def update(market_id: UUID) -> ResponseReturnValue:
     """Change a market."""
     market = markets.get_market(market_id)
@@ -84,15 +90,19 @@ def update(market_id: UUID) -> ResponseReturnValue:
     return redirect(url_for("admin.markets.show", market_id=market_id), 303)
 
 
-@bp.get("/<uuid:market_id>/status")
-@needs(Permission.TOKEN_PAIRS_WRITE)
+@bp.operation("GET", "/<uuid:market_id>/status", permission=Permission.TOKEN_PAIRS_WRITE)
 def status(market_id: UUID) -> ResponseReturnValue:
     """Show where the market can go, and whom a delisting would touch."""
     return render_template("admin/markets/status.html", **_moves(market_id))
 
 
-@bp.post("/<uuid:market_id>/status")
-@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.MARKET_UPDATE_DENIED)
+@bp.operation(
+    "POST",
+    "/<uuid:market_id>/status",
+    permission=Permission.TOKEN_PAIRS_WRITE,
+    denied_event=Event.MARKET_UPDATE_DENIED,
+    status=303,
+)
 def move(market_id: UUID) -> ResponseReturnValue:
     """Halt, delist or list a market."""
     shown = _moves(market_id)

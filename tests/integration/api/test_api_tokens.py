@@ -67,7 +67,7 @@ def test_a_program_does_nothing_that_it_was_not_allowed(client, program, rows, m
     response = client.open(path, method=method, json=make_body(), headers=headers)
 
     assert response.status_code == 403
-    assert response.json["message"] == "The API token may not do this."
+    assert "Your API token lacks the permission" in response.json["message"]
     assert rows(Client) == []
 
 

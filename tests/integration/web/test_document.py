@@ -8,6 +8,7 @@ from openapi_spec_validator import validate
 from werkzeug.exceptions import HTTPException
 
 from pipelabs.core.schemas.errors import Refused
+from pipelabs.core.version import version
 from pipelabs.web import headers, idempotency
 from pipelabs.web.openapi import document
 from tests.factories import QUICK_CLIENT
@@ -82,7 +83,7 @@ def test_its_version_is_the_packages():
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
 
-    assert setup["metadata"]["version"] == document.VERSION
+    assert setup["metadata"]["version"] == version()
 
 
 def test_every_route_of_the_api_is_in_it(app, operations):
@@ -101,7 +102,7 @@ def test_every_operation_says_what_it_is_for_and_for_whom(operations, described)
 
     for operation in operations.values():
         assert operation["summary"]
-        assert re.search(r"(For [a-z]|Asks for no access token)", operation["description"])
+        assert re.search(r"(For [a-z]|Needs no access token)", operation["description"])
         assert set(operation["tags"]) <= tags
     assert len({operation["operationId"] for operation in operations.values()}) == len(operations)
 
