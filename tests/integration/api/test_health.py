@@ -1,5 +1,3 @@
-import time
-
 import pytest
 from limits.storage import storage_from_string
 from sqlalchemy import create_engine, text
@@ -140,18 +138,10 @@ def test_health_asks_nothing_of_anybody(client, headers):
     assert (response.status_code, response.json) == (200, {"status": "ok"})
 
 
-def test_health_is_quick_and_well_with_everything_away(
-    client, no_postgresql, no_redis, no_audit_file
-):
-    times = []
-
-    for _ in range(3):
-        started = time.perf_counter()
-        response = client.get("/health")
-        times.append(time.perf_counter() - started)
+def test_health_is_well_with_everything_away(client, no_postgresql, no_redis, no_audit_file):
+    response = client.get("/health")
 
     assert (response.status_code, response.json) == (200, {"status": "ok"})
-    assert min(times) < 0.1
 
 
 @pytest.mark.parametrize("path", ["/health", "/ready"])

@@ -156,9 +156,11 @@ def twin(app, operator):
 
 
 @pytest.mark.own_database
-def test_a_twin_that_takes_too_long_is_not_waited_for(app, operator, rows, twin):
-    with ThreadPoolExecutor(1) as pool:
-        response = pool.submit(create, app.test_client(), operator).result()
+def test_a_twin_that_takes_too_long_is_not_waited_for(variant, operator, rows, twin):
+    options = {"connect_args": {"options": "-c lock_timeout=200"}}
+    impatient = variant(SQLALCHEMY_ENGINE_OPTIONS=options)
+
+    response = create(impatient.test_client(), operator)
 
     assert response.status_code == 409
     assert response.json["error"]["code"] == "idempotency_in_progress"

@@ -8,6 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipelabs.wallets import CHAINS, Chain, Wallet, WalletError, recognise
+from tests.each import each
 
 EIP_55 = [
     "0x52908400098527886E0F7030069857D2E4169EE7",
@@ -63,18 +64,18 @@ def refusal(text):
     return str(caught.value)
 
 
-@pytest.mark.parametrize(("chain", "address"), REAL_PAIRS)
+@each(("chain", "address"), REAL_PAIRS)
 def test_a_real_address_is_told_by_its_chain_and_kept(chain, address):
     assert recognise(address) == Wallet(chain, address)
 
 
-@pytest.mark.parametrize(("chain", "address"), REAL_PAIRS)
+@each(("chain", "address"), REAL_PAIRS)
 def test_spaces_around_an_address_are_trimmed(chain, address):
     assert recognise(f"  {address} ") == Wallet(chain, address)
 
 
-@pytest.mark.parametrize("around", ["\t", "\n", "\0", "\u00a0", "\u200b", "\ud800"])
-@pytest.mark.parametrize(("chain", "address"), REAL_PAIRS)
+@each("around", ["\t", "\n", "\0", "\u00a0", "\u200b", "\ud800"])
+@each(("chain", "address"), REAL_PAIRS)
 def test_only_spaces_are_trimmed(chain, address, around):
     assert refusal(address + around)
     assert refusal(around + address)
@@ -84,7 +85,7 @@ def test_every_chain_has_one_row():
     assert sorted(row.chain for row in CHAINS) == sorted(Chain)
 
 
-@pytest.mark.parametrize("address", EIP_55)
+@each("address", EIP_55)
 def test_three_spellings_of_an_evm_address_are_one_wallet(address):
     upper = "0x" + address[2:].upper()
 
@@ -105,7 +106,7 @@ def test_an_evm_address_of_decimal_digits_alone_has_no_checksum_to_fail():
     assert recognise(address).address == address
 
 
-@pytest.mark.parametrize("at", [at for at in range(2, 42) if EIP_55[4][at].isalpha()])
+@each("at", [at for at in range(2, 42) if EIP_55[4][at].isalpha()])
 def test_a_changed_case_anywhere_fails_the_evm_checksum(at):
     address = EIP_55[4]
     changed = address[:at] + address[at].swapcase() + address[at + 1 :]
@@ -116,7 +117,7 @@ def test_a_changed_case_anywhere_fails_the_evm_checksum(at):
     )
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "sentence"),
     [
         ("0x", "An EVM address is 0x and 40 hexadecimal digits; this has 0 digits."),
@@ -130,7 +131,7 @@ def test_an_evm_address_of_another_shape_is_told_its_own_fault(text, sentence):
     assert refusal(text) == sentence
 
 
-@pytest.mark.parametrize("digit", ["g", "O", " ", "\n", "\u0661", "\uff11", "\ud800", "é"])
+@each("digit", ["g", "O", " ", "\n", "\u0661", "\uff11", "\ud800", "é"])
 def test_an_evm_address_has_only_ascii_hexadecimal_digits(digit):
     expected = (
         "An EVM address is 0x and 40 hexadecimal digits (0-9, a-f); this has another character."
@@ -139,14 +140,14 @@ def test_an_evm_address_has_only_ascii_hexadecimal_digits(digit):
     assert refusal(LOWER[:10] + digit + LOWER[11:]) == expected
 
 
-@pytest.mark.parametrize("text", ["0xWalletAddress", "0XWALLETADDRESS", " 0xwalletaddress "])
+@each("text", ["0xWalletAddress", "0XWALLETADDRESS", " 0xwalletaddress "])
 def test_the_specifications_placeholder_is_refused_as_one(text):
     assert refusal(text) == (
         "This is the documentation's placeholder: put the client's real address."
     )
 
 
-@pytest.mark.parametrize(
+@each(
     "text",
     [
         "0x" + "0" * 40,
@@ -161,7 +162,7 @@ def test_a_zero_address_is_nobodys(text):
     )
 
 
-@pytest.mark.parametrize(
+@each(
     "text",
     [
         "0x000000000000000000000000000000000000dEaD",
@@ -178,7 +179,7 @@ def test_a_burn_address_is_no_clients_wallet(text):
     )
 
 
-@pytest.mark.parametrize("address", BITCOIN[2:])
+@each("address", BITCOIN[2:])
 def test_bech32_in_upper_case_is_the_same_wallet(address):
     assert recognise(address.upper()) == Wallet(Chain.BITCOIN, address)
 
@@ -188,7 +189,7 @@ def test_bech32_in_mixed_case_is_refused(text):
     assert refusal(text) == "A bc1 address is all lower case or all upper case, never mixed."
 
 
-@pytest.mark.parametrize(
+@each(
     "text",
     [
         "bc1p0xlxvlhemja6c4dqv22uapctqupfhlxm9h8z3k2e72q4k9hcz7vqh2y7hd",
@@ -216,7 +217,7 @@ def test_an_invalid_bitcoin_address_of_the_specifications_is_mistyped(text):
     )
 
 
-@pytest.mark.parametrize(
+@each(
     "text",
     [
         "bc1pw508d6qejxtdg4y5r3zarvary0c5xw7kw508d6qejxtdg4y5r3zarvary0c5xw7kt5nd6y",
@@ -229,7 +230,7 @@ def test_a_witness_program_that_no_wallet_uses_is_refused(text):
     assert refusal(text) == "No wallet uses Bitcoin addresses of this kind; put a usual one."
 
 
-@pytest.mark.parametrize(
+@each(
     "text",
     [
         "tb1qrp33g0q5c5txsp9arysrx4k6zdkfs4nce4xj0gdcccefvpysxf3q0sl5k7",
@@ -248,13 +249,13 @@ def test_a_mistyped_tron_address_is_told_so():
     assert refusal(TRON[0][:-1] + "u").startswith("This looks like a Tron address, but")
 
 
-@pytest.mark.parametrize("address", BITCOIN[:2] + TRON)
+@each("address", BITCOIN[:2] + TRON)
 def test_base58_in_another_case_is_another_text(address):
     assert refusal(address.lower())
     assert refusal(address.upper())
 
 
-@pytest.mark.parametrize("text", SECRETS)
+@each("text", SECRETS)
 def test_a_key_or_a_seed_phrase_is_refused_and_never_quoted(text):
     assert refusal(text) == (
         "This looks like a private key or a seed phrase: never paste one anywhere; "
@@ -262,7 +263,7 @@ def test_a_key_or_a_seed_phrase_is_refused_and_never_quoted(text):
     )
 
 
-@pytest.mark.parametrize(
+@each(
     "text",
     [
         "",
@@ -284,7 +285,6 @@ def test_a_key_or_a_seed_phrase_is_refused_and_never_quoted(text):
         "0x" + "a" * 2**20,
         " " * 2**20 + "1" * 2**20,
     ],
-    ids=lambda text: ascii(text)[:40],
 )
 def test_what_is_no_address_is_told_the_chains_we_take(text):
     assert refusal(text) == (
@@ -330,8 +330,8 @@ def test_any_mistyped_address_is_a_wallet_or_a_wallet_error(address, at, gone, p
     check(address[:at] + put + address[at + gone :])
 
 
-@pytest.mark.parametrize("put", ["!", "0OIl", "\n"])
-@pytest.mark.parametrize(("chain", "address"), REAL_PAIRS)
+@each("put", ["!", "0OIl", "\n"])
+@each(("chain", "address"), REAL_PAIRS)
 def test_no_message_quotes_what_was_typed(chain, address, put):
     error = outcome(address[:12] + put + address[14:])
 

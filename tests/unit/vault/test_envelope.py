@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from pipelabs.errors import Undecryptable
 from pipelabs.sealing import WRAPPED_END, Binding, Sealed, Secret, Vault
+from tests.each import each
 from tests.factories import flipped
 
 BINDING = Binding(uuid4(), uuid4(), "okx", "credentials")
@@ -44,7 +45,7 @@ def test_every_bit_counts():
             OLD.reveal(flipped(sealed, place), BINDING)
 
 
-@pytest.mark.parametrize("length", [0, 1, 2, 3, 20, 62, 63, 70])
+@each("length", [0, 1, 2, 3, 20, 62, 63, 70])
 def test_what_is_cut_off_does_not_open(length):
     sealed = OLD.seal(SECRET, BINDING)
 
@@ -52,7 +53,7 @@ def test_what_is_cut_off_does_not_open(length):
         OLD.reveal(Sealed(sealed.blob[:length]), BINDING)
 
 
-@pytest.mark.parametrize(
+@each(
     "change",
     [{"record": uuid4()}, {"client": uuid4()}, {"exchange": "okxc"}, {"field": "redentials"}],
 )

@@ -20,12 +20,13 @@ def target(stub):
 
 
 @pytest.fixture
-def examine(target):
+def examine(target, stub):
     """Return `xray.examine` without the process, which takes 0.4 s."""
 
     def ask_here(
-        slug: str, scenario: Scenario, timeout_s: float = 5, **changes: str
+        slug: str, scenario: Scenario, timeout_s: float = 60, **changes: str
     ) -> xray.Report:
+        stub.requests.clear()
         named = credentials(slug, scenario) | changes
         answer = ask.answer(xray.question(target(slug), named, timeout_s))
         return xray.conclude(target(slug), named, answer, ms=0)
