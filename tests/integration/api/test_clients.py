@@ -8,6 +8,7 @@ from pipelabs.extensions import finish
 from pipelabs.models import AuditEvent, Client
 from pipelabs.services.clients import create_client
 from pipelabs.wallets import Chain, Wallet
+from tests.each import each
 from tests.factories import QUICK_CLIENT, WALLET, make_actor, make_body, make_data, make_wallet
 
 CLIENTS = "/api/admin/clients"
@@ -286,7 +287,7 @@ def test_a_list_is_followed_by_its_cursors(client, operator, app):
     assert second["page"]["previous"]
 
 
-@pytest.mark.parametrize(
+@each(
     ("query", "fields"),
     [
         ("colour=red", {"colour"}),

@@ -5,6 +5,7 @@ from sqlalchemy import create_engine, text
 from pipelabs import audit_file
 from pipelabs.extensions import db, limiter
 from pipelabs.models import Client, Role
+from tests.each import each
 from tests.factories import QUICK_CLIENT, make_body, make_exchange, make_key
 
 NOBODY_LISTENS = "127.0.0.1:1"
@@ -113,12 +114,11 @@ def test_every_admin_is_told_the_parts(client, sign_in, role):
     assert set(response.json["parts"]) == set(GOOD)
 
 
-@pytest.mark.parametrize(
+@each(
     "headers",
     [{}, {"Authorization": "Bearer a.b.c"}, {"Authorization": "Basic dXNlcjpwYXNz"}],
-    ids=["stranger", "forged", "basic"],
 )
-@pytest.mark.parametrize("state", [None, "no_postgresql"], indirect=True)
+@each("state", [None, "no_postgresql"])
 def test_nobody_else_is_told_more_than_the_state(client, state, headers):
     response = client.get("/ready", headers=headers)
 

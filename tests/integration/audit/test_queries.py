@@ -11,6 +11,7 @@ from pipelabs.errors import NotFound
 from pipelabs.extensions import db
 from pipelabs.models import AuditEvent, Outcome
 from pipelabs.services import audit_lists
+from tests.each import each
 from tests.factories import make_actor, make_admin
 
 CLIENT = uuid4()
@@ -40,7 +41,7 @@ def test_the_newest_event_comes_first(trail):
     assert events() == [Event.ADMIN_CREATED, Event.CLIENT_CREATE_REFUSED, Event.CLIENT_CREATED]
 
 
-@pytest.mark.parametrize(
+@each(
     ("filters", "found"),
     [
         ({"client_id": CLIENT}, [Event.CLIENT_CREATED]),
@@ -101,7 +102,7 @@ def test_the_other_events_of_a_request_are_told_in_their_order(trail):
     assert audit_lists.get_event(created.id) is created
 
 
-@pytest.mark.parametrize(
+@each(
     ("filters", "index"),
     [
         ("true", "ix_audit_events_at_id"),

@@ -14,6 +14,7 @@ from pipelabs.models import (
 from pipelabs.registry import Kind
 from pipelabs.services.exchange_lists import counts_of, list_exchanges
 from pipelabs.wallets import Chain
+from tests.each import each
 from tests.factories import make_exchange, make_wallet
 
 KNOWN = len(registry.known())
@@ -66,7 +67,7 @@ def make_key(client, exchange, **changes):
     add(key)
 
 
-@pytest.mark.parametrize(
+@each(
     ("q", "found"),
     [
         ("okx", ["okx", "myokx", "okxus"]),
@@ -84,7 +85,7 @@ def test_a_search_finds_a_part_of_name_slug_or_alias_in_any_case(seeded, q, foun
     assert slugs(list_exchanges({"q": q})) == found
 
 
-@pytest.mark.parametrize(
+@each(
     ("filters", "expected"),
     [
         ({}, bool),

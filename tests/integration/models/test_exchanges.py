@@ -4,10 +4,11 @@ from sqlalchemy.exc import DBAPIError
 
 from pipelabs.extensions import db
 from pipelabs.models import Exchange
+from tests.each import each
 from tests.factories import make_exchange
 
 
-@pytest.mark.parametrize(
+@each(
     ("column", "value", "constraint"),
     [
         ("slug", "OKX", "slug_form"),

@@ -11,6 +11,7 @@ from pipelabs.errors import Duplicate, Forbidden, InvalidInput, NotFound, Unavai
 from pipelabs.extensions import db, finish
 from pipelabs.models import AuditEvent, Client, Session
 from pipelabs.web.errors import integrity
+from tests.each import each
 from tests.factories import PASSWORD, QUICK_CLIENT, make_admin, make_body
 
 LOGIN = "/api/auth/login"
@@ -77,7 +78,7 @@ def told(response):
     return response.status_code, response.json["error"]["code"]
 
 
-@pytest.mark.parametrize(
+@each(
     ("method", "path", "sent", "answer"),
     [
         ("POST", QUICK_CLIENT, {"json": {}}, (400, "invalid_input")),
@@ -87,7 +88,6 @@ def told(response):
         ("POST", QUICK_CLIENT, {"data": "x" * 300_000}, (413, "too_large")),
         ("POST", QUICK_CLIENT, {"data": "{}"}, (415, "unsupported_media_type")),
     ],
-    ids=range(6),
 )
 def test_every_refusal_has_the_envelope(client, operator, method, path, sent, answer):
     response = client.open(path, method=method, headers=operator, **sent)
@@ -123,7 +123,7 @@ def test_a_body_that_grows_too_large_as_it_comes_is_refused(client, operator, ro
     assert [(row.status, row.http) for row in rows(AuditEvent)] == [("INVALID", 413)]
 
 
-@pytest.mark.parametrize(
+@each(
     ("error", "answer"),
     [
         (InvalidInput("No."), (400, "invalid_input")),
@@ -139,7 +139,6 @@ def test_a_body_that_grows_too_large_as_it_comes_is_refused(client, operator, ro
         (RuntimeError("canary"), (500, "internal")),
         (KeyError("canary"), (500, "internal")),
     ],
-    ids=range(12),
 )
 def test_whatever_a_service_raises_has_the_envelope(client, operator, monkeypatch, error, answer):
     monkeypatch.setattr(CREATE, failing(error))

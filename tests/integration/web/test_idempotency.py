@@ -6,6 +6,7 @@ from sqlalchemy import NullPool, create_engine, insert, text
 
 from pipelabs.extensions import db
 from pipelabs.models import Admin, AuditEvent, Client, IdempotencyRecord, now
+from tests.each import each
 from tests.factories import QUICK_CLIENT, make_body, make_wallet
 from tests.waiting import wait_for
 
@@ -101,7 +102,7 @@ def test_quotes_of_the_draft_are_no_part_of_the_key(client, operator):
     assert response.headers["Idempotent-Replayed"] == "true"
 
 
-@pytest.mark.parametrize("key", ["", "with blank", "x" * 256, "é", '""'])
+@each("key", ["", "with blank", "x" * 256, "é", '""'])
 def test_a_key_of_another_form_is_refused(client, operator, rows, key):
     response = create(client, operator, key=key)
 

@@ -13,6 +13,7 @@ import config
 from pipelabs import create_app
 from pipelabs.extensions import db, limiter
 from pipelabs.models import AuditEvent, Client, Role
+from tests.each import each
 from tests.factories import PASSWORD, QUICK_CLIENT, make_admin, make_body, make_wallet
 from tests.servers import Redis
 
@@ -173,7 +174,7 @@ def test_unknown_addresses_and_methods_spend_the_general_budget(
     assert remaining(client, operator) == (20, 99)
 
 
-@pytest.mark.parametrize(
+@each(
     ("method", "path"),
     [
         ("GET", "/health"),
