@@ -30,7 +30,7 @@ run: $(STAMP) ## start everything on http://127.0.0.1:8000 (PORT=…); Ctrl-C st
 
 test: $(STAMP) lint ## run every check and test, as CI does
 	exec $(PY) -m dev.servers -- \
-	  $(PY) -m pytest -n 2 --dist loadscope -m "not slow" \
+	  $(PY) -m pytest -n 2 --dist loadscope --no-loadscope-reorder \
 	  --cov --cov-report=term:skip-covered --cov-fail-under=100
 
 chaos: $(STAMP) ## run the long tests whole: kill -9 under load, 10,000 hostile bodies, …
@@ -52,7 +52,7 @@ lint: $(STAMP) ## check format, style, types, layers and dependencies
 	$(BIN)/deptry . $(DEPTRY)
 
 unit: $(STAMP) ## run some tests: make unit T=tests/integration/api
-	@exec $(PY) -m dev.servers -- $(PY) -m pytest -m "not slow" $(T)
+	@exec $(PY) -m dev.servers -- $(PY) -m pytest $(T)
 
 migration: $(STAMP) ## write a migration from the models: make migration M="client telegram"
 	@[ -n "$$M" ] || { echo 'Say what changes: make migration M="client telegram"' >&2; exit 1; }

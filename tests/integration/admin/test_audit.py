@@ -1,11 +1,10 @@
 import re
 
-import pytest
-
 from pipelabs.audit import trail
 from pipelabs.audit.events import Event
 from pipelabs.audit.trail import Attempt
 from pipelabs.models import AuditEvent, Outcome
+from tests.each import each
 from tests.factories import QUICK_CLIENT, make_actor, make_body
 
 AUDIT = "/admin/audit"
@@ -30,7 +29,7 @@ def test_the_list_leads_to_events_clients_and_requests(client, operator, desk, r
     assert f"{event.at:%Y-%m-%d %H:%M:%S}" in page.text
 
 
-@pytest.mark.parametrize(
+@each(
     ("filters", "is_found"),
     [
         ("event=client.create_denied&status=invalid", True),
@@ -51,7 +50,7 @@ def test_filters_are_kept_in_the_address_and_in_the_form(app, desk, filters, is_
     assert ('<option value="INVALID" selected>' in page.text) is ("status=invalid" in filters)
 
 
-@pytest.mark.parametrize("name", ["since", "client_id", "event", "address", "cursor", "sort"])
+@each("name", ["since", "client_id", "event", "address", "cursor", "sort"])
 def test_a_wrong_filter_is_told_beside_it(desk, name):
     page = desk.get(f"{AUDIT}?{name}=nonsense")
 

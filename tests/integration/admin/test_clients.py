@@ -9,6 +9,7 @@ from pipelabs.core.db import db, finish
 from pipelabs.markets.quoting import add_client_markets
 from pipelabs.models import AuditEvent, Client, ExchangeAPIKey, Role, Status
 from pipelabs.models.clients import Chain
+from tests.each import each
 from tests.factories import WALLET, make_actor, make_body, make_data, make_item, make_wallet
 
 CLIENTS = "/admin/clients"
@@ -143,7 +144,7 @@ def test_a_page_whose_rows_are_gone_leads_to_the_first(desk, make):
     assert "This page is empty" in text
 
 
-@pytest.mark.parametrize("query", ["colour=red", "sort=email", "q=a&q=b", "cursor=x", "q=%00"])
+@each("query", ["colour=red", "sort=email", "q=a&q=b", "cursor=x", "q=%00"])
 def test_a_wrong_address_is_a_page_that_says_so(desk, query):
     response = desk.get(f"{CLIENTS}?{query}")
 
@@ -196,7 +197,7 @@ def test_creations_by_page_spend_the_budget_of_creations(variant, desk):
     assert typed.status_code == 200
 
 
-@pytest.mark.parametrize(
+@each(
     ("typed", "told"),
     [
         (WALLET, "EVM address: the checksum is right."),

@@ -5,6 +5,7 @@ import pytest
 from pipelabs.core.db import db
 from pipelabs.exchanges.service import update_exchange
 from pipelabs.models import AuditEvent, Exchange, Role
+from tests.each import each
 from tests.factories import make_actor, make_exchange
 
 DASH = "\N{EN DASH}"
@@ -83,7 +84,7 @@ def test_a_row_tells_what_is_set_in_short(desk, seeded, change, config, told):
     assert f'<td title="{told}">{told}</td>' in desk.get(f"{EXCHANGES}?q=okex").text
 
 
-@pytest.mark.parametrize(
+@each(
     ("query", "found"),
     [
         ("q=OKX", ["OKX", "OKX Europe", "OKX US"]),
@@ -121,7 +122,7 @@ def test_a_page_whose_rows_are_gone_leads_to_the_first(desk, seeded):
     assert 'href="/admin/exchanges?kind=spot"' in text
 
 
-@pytest.mark.parametrize("query", ["colour=red", "kind=x", "q=a&q=b", "cursor=x", "is_enabled=1"])
+@each("query", ["colour=red", "kind=x", "q=a&q=b", "cursor=x", "is_enabled=1"])
 def test_a_wrong_address_is_a_page_that_says_so(desk, seeded, query):
     response = desk.get(f"{EXCHANGES}?{query}")
 
@@ -158,7 +159,7 @@ def test_an_exchange_of_which_little_is_known_says_so(owner, seeded):
     assert told.count("Not set") == 4
 
 
-@pytest.mark.parametrize("page", ["", "/edit", "/enable", "/disable"])
+@each("page", ["", "/edit", "/enable", "/disable"])
 def test_an_exchange_that_is_not_there_is_a_page(owner, seeded, page):
     response = owner.get(f"{EXCHANGES}/bittrex{page}")
 

@@ -5,6 +5,7 @@ import pytest
 from pipelabs.core.db import db, finish
 from pipelabs.markets.quoting import add_client_markets
 from pipelabs.models import ClientMarket, Exchange, Market, MarketStatus, QuotingStatus, Role
+from tests.each import each
 from tests.factories import ACTOR, make_client, make_exchange, make_item
 
 MARKETS = "/admin/markets"
@@ -69,7 +70,7 @@ def test_wrong_fields_are_told_beside_them_and_what_is_there_linked(desk, quoted
     assert f'href="{quoted}"' in taken.text
 
 
-@pytest.mark.parametrize(
+@each(
     ("query", "count"),
     [("", 1), ("?q=btc_usdt", 1), ("?exchange=OKEX&status=trading", 1), ("?status=halted", 0)],
 )

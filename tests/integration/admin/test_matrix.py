@@ -4,6 +4,7 @@ import pytest
 
 from pipelabs.core.db import finish
 from pipelabs.markets.quoting import add_client_markets
+from tests.each import each
 from tests.factories import ACTOR, make_client, make_exchange, make_item
 
 MATRIX = "/admin/matrix"
@@ -38,7 +39,7 @@ def test_a_count_leads_to_the_clients_markets_there_and_its_tint_is_told_in_word
     assert "BTC-USDT" in desk.get(f"{here}okx").text
 
 
-@pytest.mark.parametrize(
+@each(
     ("query", "found"),
     [("q=acm", True), ("exchange=gate", True), ("status=active", True), ("status=paused", False)],
 )

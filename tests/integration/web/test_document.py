@@ -11,6 +11,7 @@ from pipelabs.core.schemas.errors import Refused
 from pipelabs.core.version import version
 from pipelabs.web import headers, idempotency
 from pipelabs.web.openapi import document
+from tests.each import each
 from tests.factories import QUICK_CLIENT
 from tests.paths import ROOT
 
@@ -141,7 +142,7 @@ def test_every_refusal_has_the_one_shape_and_an_example(operations):
             assert example["value"]["success"] is False
 
 
-@pytest.mark.parametrize(
+@each(
     ("key", "statuses"),
     [
         (CREATE, {"201", "400", "401", "403", "409", "413", "415", "422", "429", "500", "503"}),
@@ -175,7 +176,7 @@ def test_an_operation_has_the_statuses_that_its_view_can_answer(operations, key,
     assert list(found) == sorted(found)
 
 
-@pytest.mark.parametrize(
+@each(
     ("key", "status", "present", "absent"),
     [
         (CREATE, "201", {"Location", "Idempotent-Replayed", "RateLimit"}, {"Retry-After"}),
@@ -285,7 +286,7 @@ def test_limits_are_told_as_they_are_set(variant, described):
     assert "20 in 60 s for creations" in described["info"]["description"]
 
 
-@pytest.mark.parametrize(
+@each(
     "word",
     [
         "/api/auth/login",
