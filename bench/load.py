@@ -13,9 +13,8 @@ from http.client import HTTPConnection
 from math import ceil
 from pathlib import Path
 
-from dev.launcher import Launcher
-from dev.listening import HOST
-from dev.processes import Program
+from dev.errors import CannotStart
+from dev.processes import HOST, run
 
 SCRIPT = Path(__file__).with_name("create.lua")
 PATH = "/api/admin/quick-client"
@@ -43,9 +42,7 @@ def percentile(values: Sequence[float], share: float) -> float:
     return sorted(values)[max(ceil(len(values) * share) - 1, 0)]
 
 
-def wrk(
-    launcher: Launcher, program: str, port: int, seconds: int, variables: Mapping[str, str]
-) -> Loaded:
+def wrk(program: str, port: int, seconds: int, variables: Mapping[str, str]) -> Loaded:
     """Create clients as fast as the answers come; `variables` are `create.lua`'s.
 
     Their `CONNECTIONS` is how many at once. Raise `WrongAnswer` unless all are 201.
@@ -54,10 +51,10 @@ def wrk(
     connections = f"-c{variables['CONNECTIONS']}"
     argv = [program, "-t1", connections, f"-d{seconds}s", "--timeout", "10s"]
     argv += ["-s", str(SCRIPT), f"http://{HOST}:{port}{PATH}"]
-    status, text = launcher.run(Program(argv, env={**variables, **seed}))
-    if status:
-        raise WrongAnswer(f"wrk ended with status {status}:\n{text[-2000:]}")
-    return read_wrk(text)
+    try:
+        return read_wrk(run(argv, {**variables, **seed}))
+    except CannotStart as error:
+        raise WrongAnswer(f"wrk failed:\n{error}") from None
 
 
 def read_wrk(text: str) -> Loaded:

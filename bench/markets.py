@@ -13,7 +13,7 @@ import psycopg2
 
 from bench.pages import answer, median_ms, sign_in
 from bench.stage import Stage
-from dev.listening import HOST
+from dev.processes import HOST
 
 OWN_PAGE = "a client's 300 markets, page, ms"
 MATRIX_PAGE = "matrix of a large book, page, ms"

@@ -12,7 +12,7 @@ import psycopg2
 
 from bench.load import WrongAnswer
 from bench.stage import OWNER, Serving, Stage
-from dev.listening import HOST
+from dev.processes import HOST
 
 CLIENTS, EVENTS = 100_000, 1_000_000
 """Both spread over a year, so that a week has 20,000 events."""

@@ -75,10 +75,10 @@ def _row(stage: Stage, server: Serving | None, run: Callable[[], Loaded]) -> Map
 
 def _wrk(stage: Stage, server: Serving, seconds: int, **variables: str) -> Loaded:
     settings = {"CONNECTIONS": str(CONNECTIONS), "TOKEN": stage.token, **variables}
-    return load.wrk(stage.launcher, stage.wrk, server.port, seconds, settings)
+    return load.wrk(stage.wrk, server.port, seconds, settings)
 
 
 def _pgbench(stage: Stage, pgbench: str, seconds: int) -> Loaded:
     numbers = {"connections": CONNECTIONS, "seconds": seconds}
     url = stage.environment["DATABASE_URL"]
-    return statements.run(stage.launcher, pgbench, url, stage.script, numbers)
+    return statements.run(pgbench, url, stage.script, numbers)

@@ -11,17 +11,15 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import mirakuru
 import psycopg2
 import redis
 
 from bench import statements, usage
 from bench.load import PATH, WrongAnswer
-from dev import gunicorn, programs, servers
+from dev import gunicorn, servers
 from dev.errors import CannotStart
-from dev.gunicorn import ROOT
-from dev.launcher import Launcher
-from dev.listening import HOST, free_port
-from dev.processes import Program
+from dev.processes import Supervisor, free_port, run, supervisor
 
 OWNER = "owner@desk.local"
 LIMIT = "5000/second"
@@ -31,9 +29,9 @@ SELECT count(clients.id), count(*) FROM audit_events
 LEFT JOIN clients ON clients.id = audit_events.client_id
 WHERE event = 'client.created' AND instance = 'bench'
 """
-NO_WRK = "wrk is not there: install it with `apt install wrk` or `brew install wrk`."
+NO_WRK = "wrk was not found. Install it with `apt install wrk` or `brew install wrk`."
 NO_PGBENCH = (
-    "pgbench is not there, so the database's ceiling is left out: it comes with PostgreSQL."
+    "pgbench was not found, so the database's limit is not measured. It comes with PostgreSQL."
 )
 
 
@@ -51,7 +49,7 @@ class Serving:
 class Stage:
     """Running servers, and what is needed to load them."""
 
-    launcher: Launcher
+    supervisor: Supervisor
     folder: Path
     environment: Mapping[str, str]
     token: str
@@ -87,29 +85,30 @@ class Stage:
     def bare(self) -> Iterator[Serving]:
         """Serve the bare view, with the same settings, until the block ends."""
         file = self.folder / "bare.conf.py"
-        file.write_text(said(self.launcher, self.environment, ["-m", "bench.bare"]))
+        file.write_text(run_python(self.environment, ["-m", "bench.bare"]))
         with self._serving("-c", str(file), "bench.bare:app") as running:
             yield running
 
     @contextmanager
     def _serving(self, *words: str) -> Iterator[Serving]:
         port = free_port()
-        words = (*words, "--bind", f"{HOST}:{port}")
         with (self.folder / f"{port}.log").open("w") as log:
             begun = time.monotonic()
-            running = gunicorn.start(self.launcher, self.environment, words, log.fileno())
-        try:
-            if not gunicorn.is_ready(running, port):
+            server = gunicorn.server(self.environment, port, words, log.fileno())
+            try:
+                self.supervisor.start(server)
+            except mirakuru.ExecutorError:
                 end = Path(log.name).read_text(errors="replace")[-2000:]
-                raise CannotStart(f"gunicorn does not answer; the end of its log:\n{end}")
+                raise CannotStart(f"gunicorn did not start. The end of its log:\n{end}") from None
+        try:
             health_s = time.monotonic() - begun
             body = {"name": "Client Name", "wallet_address": f"0x{secrets.token_hex(20)}"}
             status, text = gunicorn.call(port, "POST", PATH, body, self.token)
             if status != 201:
                 raise WrongAnswer(f"The first create was answered {status}: {text!r}")
-            yield Serving(port, running.process.pid, health_s, time.monotonic() - begun)
+            yield Serving(port, server.pid, health_s, time.monotonic() - begun)
         finally:
-            self.launcher.stop(running)
+            server.stop()
 
 
 @contextmanager
@@ -117,17 +116,15 @@ def set_up() -> Iterator[Stage]:
     """Start the servers, and end them with the block; raise `CannotStart`."""
     if not (wrk := shutil.which("wrk")):
         raise CannotStart(NO_WRK)
-    folder = servers.throwaway_folder()
-    with Launcher(folder, remove=True) as launcher:
-        started = servers.start(launcher, folder, durable=True)
-        if started.redis_url is None:
-            raise CannotStart(programs.NO_REDIS)
+    with supervisor() as supervised:
+        folder = supervised.stack.enter_context(servers.throwaway_folder())
+        started = servers.start(supervised, folder, durable=True)
         environment = _environment(folder) | started.environment()
         password = secrets.token_urlsafe(18)
-        token, script = _prepare(launcher, environment, password)
+        token, script = _prepare(environment, password)
         versions, stores = _stores(started)
         stage = Stage(
-            launcher,
+            supervised,
             folder,
             environment,
             token,
@@ -141,15 +138,12 @@ def set_up() -> Iterator[Stage]:
         yield stage
 
 
-def said(
-    launcher: Launcher, environment: Mapping[str, str], words: list[str], given: str = ""
-) -> str:
-    """Return what a Python command says; raise `CannotStart` with it if it fails."""
-    program = Program([sys.executable, *words], env=environment, cwd=ROOT, given=given)
-    status, text = launcher.run(program)
-    if status:
-        raise CannotStart(f"{' '.join(words)} failed:\n{text[-2000:]}")
-    return text
+def run_python(environment: Mapping[str, str], words: list[str], text: str = "") -> str:
+    """Return the output of a Python command whose input is `text`; raise `CannotStart`."""
+    try:
+        return run([sys.executable, *words], environment, text)
+    except CannotStart as error:
+        raise CannotStart(f"{' '.join(words)} failed:\n{error}") from None
 
 
 def _environment(folder: Path) -> dict[str, str]:
@@ -170,13 +164,13 @@ def _environment(folder: Path) -> dict[str, str]:
     }
 
 
-def _prepare(launcher: Launcher, environment: Mapping[str, str], password: str) -> tuple[str, str]:
+def _prepare(environment: Mapping[str, str], password: str) -> tuple[str, str]:
     """Migrate, make an owner, and return a token and the script of what a create sends."""
-    said(launcher, environment, ["-m", "dev.prepare", OWNER], password)
+    run_python(environment, ["-m", "dev.prepare", OWNER], password)
     # an instance of its own: else the application would write lines for pgbench's audit rows
     log = environment["AUDIT_LOG_FILE"] + ".pgbench"
     apart = {**environment, "INSTANCE": "pgbench", "AUDIT_LOG_FILE": log}
-    return statements.read(said(launcher, apart, ["-m", "bench.record", OWNER], password))
+    return statements.read(run_python(apart, ["-m", "bench.record", OWNER], password))
 
 
 def _stores(started: servers.Servers) -> tuple[dict[str, str], dict[str, int]]:

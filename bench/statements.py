@@ -10,8 +10,8 @@ from sqlalchemy import make_url
 
 from bench.load import Loaded, WrongAnswer, percentile
 from dev import programs
-from dev.launcher import Launcher
-from dev.processes import Program
+from dev.errors import CannotStart
+from dev.processes import run as run_program
 
 KINDS = {
     r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}": ":{0}a-:{0}b-4:{0}c-8:{0}c-:{0}a:{0}b",
@@ -26,7 +26,7 @@ VALUE = re.compile("|".join(f"(?:{kind})" for kind in KINDS))
 
 def program() -> str | None:
     """Return pgbench, of the server's own version if it came along."""
-    beside = programs.postgres(programs.unprivileged())[0] / "pgbench"
+    beside = programs.postgres()[0] / "pgbench"
     return str(beside) if beside.exists() else shutil.which("pgbench")
 
 
@@ -52,9 +52,7 @@ def script(first: Sequence[str], second: Sequence[str]) -> str:
     return "\n".join([*draws, *(f"{text};" for text in texts)]) + "\n"
 
 
-def run(
-    launcher: Launcher, pgbench: str, url: str, file: Path, numbers: Mapping[str, int]
-) -> Loaded:
+def run(pgbench: str, url: str, file: Path, numbers: Mapping[str, int]) -> Loaded:
     """Run the script on so many `connections` for so many `seconds`; raise `WrongAnswer`."""
     address = make_url(url)
     environment = {
@@ -64,20 +62,24 @@ def run(
         "PGPASSWORD": str(address.password),
         "PGDATABASE": address.database or "",
     }
+    prefix = file.with_name("pgbench_log")
     for log in file.parent.glob("pgbench_log.*"):
         log.unlink()
     argv = [pgbench, "-n", "-f", str(file), "-c", str(numbers["connections"])]
-    argv += ["-T", str(numbers["seconds"]), "--log"]
-    status, text = launcher.run(Program(argv, env=environment, cwd=file.parent))
-    found = re.search(r"^tps = ([\d.]+)", text, re.MULTILINE)
-    if status or not found or "failed transactions: 0 " not in text:
+    argv += ["-T", str(numbers["seconds"]), "--log", f"--log-prefix={prefix}"]
+    try:
+        text = run_program(argv, environment)
+    except CannotStart as error:
+        raise WrongAnswer(f"pgbench failed:\n{error}") from None
+    rate = re.search(r"^tps = ([\d.]+)", text, re.MULTILINE)
+    if not rate or "failed transactions: 0 " not in text:
         raise WrongAnswer(f"pgbench failed:\n{text[-2000:]}")
     times = [
         int(line.split()[2]) / 1000
         for log in file.parent.glob("pgbench_log.*")
         for line in log.read_text().splitlines()
     ]
-    seconds = len(times) / float(found[1])
+    seconds = len(times) / float(rate[1])
     return Loaded(len(times), seconds, percentile(times, 0.5), percentile(times, 0.99))
 
 

@@ -14,7 +14,7 @@ import psycopg2
 from psycopg2.extras import execute_values
 
 from bench.load import WrongAnswer
-from bench.stage import Stage, said
+from bench.stage import Stage, run_python
 from pipelabs.crypto import WRAP_LABEL, derive, parse_ring
 from pipelabs.sealing import Binding, Secret, Vault
 
@@ -86,11 +86,11 @@ def _rotation(stage: Stage, vault: Vault, count: int) -> float:
         for version in range(2, ROTATIONS + 2):
             ring = f"{version}:{base64.b64encode(secrets.token_bytes(32)).decode()},{ring}"
             environment = {**stage.environment, "VAULT_KEYS": ring}
-            told = said(stage.launcher, environment, ["-m", "bench.rotate"])
-            rates.append(count / float(told.split()[-1]))
+            output = run_python(environment, ["-m", "bench.rotate"])
+            rates.append(count / float(output.split()[-1]))
             cursor.execute(VERSIONS)
             if (found := cursor.fetchall()) != [(version, count)]:
-                raise WrongAnswer(f"After a rotation to {version} there are {found}:\n{told}")
+                raise WrongAnswer(f"After a rotation to {version} there are {found}:\n{output}")
     return median(rates)
 
 

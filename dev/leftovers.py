@@ -1,47 +1,41 @@
-"""Servers that outlived both their launcher and its watchdog."""
+"""Servers that a killed launcher left behind."""
 
-import os
 import signal
-import subprocess
-import time
 from pathlib import Path
 
-from dev.errors import CannotStart
+import psutil
+
+NAMES = ("postgres", "redis-server")
+TIMEOUT_S = 15
 
 
-def end(data: Path) -> None:
-    """Stop the PostgreSQL that still serves a data folder, and forget one that no longer does.
+def stop_leftovers(folder: Path) -> None:
+    """Stop servers that still use `folder`, whose lock the caller holds.
 
-    The caller holds the folder's lock, so no launcher is using it. Raise `CannotStart` if it stays.
+    On Linux they are already stopping by themselves, and this waits for them.
     """
-    for signum, patience in ((signal.SIGINT, 10.0), (signal.SIGQUIT, 5.0)):
-        if not (pid := _server(data)):
-            # else PostgreSQL would not start once another program has got that number
-            (data / "postmaster.pid").unlink(missing_ok=True)
-            return
-        os.kill(pid, signum)
-        deadline = time.monotonic() + patience
-        while _server(data) and time.monotonic() < deadline:
-            time.sleep(0.05)
-    if pid := _server(data):
-        raise CannotStart(f"A PostgreSQL of an earlier start does not stop: end process {pid}.")
+    servers = [
+        process
+        for process in psutil.process_iter(["name", "cwd", "ppid"])
+        if process.info["name"] in NAMES
+        and process.info["cwd"]
+        and Path(process.info["cwd"]).is_relative_to(folder.resolve())
+    ]
+    pids = {process.pid for process in servers}
+    for process in servers:
+        if process.info["ppid"] not in pids:  # PostgreSQL stops its own children
+            _end(process, force=False)
+    for process in psutil.wait_procs(servers, timeout=TIMEOUT_S)[1]:
+        _end(process, force=True)
+    # a stale one stops PostgreSQL from starting once another program has its process number
+    (folder / "postgres" / "data" / "postmaster.pid").unlink(missing_ok=True)
 
 
-def _server(data: Path) -> int | None:
-    """Return the process that serves a data folder, told from its command line."""
+def _end(process: psutil.Process, *, force: bool) -> None:
     try:
-        pid = int((data / "postmaster.pid").read_text().split()[0])
-    except (FileNotFoundError, IndexError, ValueError):
-        return None
-    words = _command(pid)
-    return pid if "postgres" in words and str(data) in words else None
-
-
-def _command(pid: int) -> str:
-    if Path("/proc/self").exists():
-        try:
-            return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
-        except (FileNotFoundError, ProcessLookupError):
-            return ""
-    command = ["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        if force:
+            process.kill()
+        else:
+            process.send_signal(signal.SIGINT)
+    except psutil.NoSuchProcess:
+        pass

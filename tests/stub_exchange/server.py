@@ -10,13 +10,13 @@ from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
-from dev.listening import HOST
 from tests.stub_exchange.accounts import Scenario, credentials, find_scenario
 from tests.stub_exchange.answers import ANSWERS, grant
 from tests.stub_exchange.faults import REFUSALS, Fault, Refusal
 from tests.stub_exchange.request import Request
 from tests.stub_exchange.signatures import CHECKS, api_key
 
+HOST = "127.0.0.1"
 HOUR_S = 3600
 PATIENCE_S = 60.0
 """So long the slow scenarios last."""
