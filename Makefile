@@ -25,7 +25,7 @@ UNIMPORTED := alembic|eth-hash|gunicorn|psycopg2-binary|python-dotenv|python-jso
 DEPTRY := --requirements-files .venv/declared.txt --requirements-files-dev .venv/declared-dev.txt \
 	--extend-exclude '\.local' --per-rule-ignores 'DEP002=$(UNIMPORTED),DEP004=brotli|mirakuru|playwright|psutil' --no-ansi
 
-.PHONY: help run test bench chaos fmt lint unit migration lock vendor hooks
+.PHONY: help run test bench chaos fmt lint unit migration lock vendor hooks clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -78,6 +78,9 @@ vendor: $(DEV) ## download the browser's files again, at the versions pinned in 
 hooks: ## run make lint before each git commit
 	@hook=$$(git rev-parse --git-path hooks/pre-commit) && mkdir -p "$$(dirname "$$hook")" && \
 	printf '#!/bin/sh\nexec make lint\n' >"$$hook" && chmod +x "$$hook"
+
+clean: ## delete what make has created here: .venv, .local with its data, caches
+	@$(FIND_PYTHON); exec "$$python" -B -m dev.clean
 
 $(RUN):
 	@$(FIND_PYTHON); exec "$$python" -m dev.install run $@
