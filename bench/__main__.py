@@ -38,10 +38,10 @@ def main() -> None:
         shown = pages.play(stage, bare, share)
         print("The vault and the book of markets …", flush=True)
         jobs = {**vault.play(stage, share), **markets.play(stage, share)}
-        found = report.results(rounds, report.Once(shown, jobs), stage.versions, seconds)
-    print(f"\n{report.table(found)}")
+        results = report.results(rounds, report.Once(shown, jobs), stage.versions, seconds)
+    print(f"\n{report.table(results)}")
     if not is_quick:
-        RESULTS.write_text(report.text(found))
+        RESULTS.write_text(report.text(results))
 
 
 if __name__ == "__main__":

@@ -32,10 +32,10 @@ def page() -> str:
 
 def settings() -> str:
     """Return `gunicorn.conf.py` as a file without its hooks, which are about our application."""
-    found = runpy.run_path("gunicorn.conf.py")
+    configured = runpy.run_path("gunicorn.conf.py")
     plain = {
         name: value
-        for name, value in found.items()
+        for name, value in configured.items()
         if name in Config().settings and name != "bind" and isinstance(value, bool | int | str)
     }
     return "".join(f"{name} = {value!r}\n" for name, value in plain.items())

@@ -60,10 +60,10 @@ def wrk(program: str, port: int, seconds: int, variables: Mapping[str, str]) -> 
 def read_wrk(text: str) -> Loaded:
     """Return what `create.lua` wrote; raise `WrongAnswer` if an answer was wrong or missing."""
     wrong = re.findall(r"^wrong (\d+) (.*)$", text, re.MULTILINE)
-    found = re.search(r"^done (.+)$", text, re.MULTILINE)
-    if not found:
+    done = re.search(r"^done (.+)$", text, re.MULTILINE)
+    if not done:
         raise WrongAnswer(f"wrk did not come to its end:\n{text[-2000:]}")
-    facts = {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", found[1])}
+    facts = {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", done[1])}
     refuse_wrong(
         Counter({"201": facts["requests"] - len(wrong)}) + Counter(status for status, _ in wrong),
         facts["errors"],

@@ -90,7 +90,7 @@ def _first(cursor: Any, statement: str, count: int) -> list[str]:
 
 
 def _fresh(number: int, exchanges: list[str]) -> Iterator[Item]:
-    """Yield markets of pairs that nobody has, the same number on each exchange."""
+    """Yield markets of pairs that are new, the same number on each exchange."""
     for n in range(AT_ONCE):
         yield {"symbol": f"NEW{number}X{n}/USDT", "exchange": exchanges[n % EXCHANGES]}
 

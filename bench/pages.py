@@ -70,11 +70,11 @@ def play(stage: Stage, bare: Serving, share: float = 1) -> Pages:
     known = _fill(stage, share)
     with stage.application() as app, closing(HTTPConnection(HOST, app.port, timeout=30)) as console:
         cookie = sign_in(console, stage.password)
-        found = {
+        times = {
             name: median_ms(console, path.format(**known), cookie) for name, path in PATHS.items()
         }
     with closing(HTTPConnection(HOST, bare.port, timeout=30)) as connection:
-        return {BARE: median_ms(connection, "/admin/", ""), **found}
+        return {BARE: median_ms(connection, "/admin/", ""), **times}
 
 
 def _fill(stage: Stage, share: float) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What a bench found: the medians of its rounds, their ratios, and the goals beside them."""
+"""The report of a bench: the medians of its rounds, their ratios, and the goals."""
 
 import json
 import os
@@ -141,31 +141,31 @@ def results(
     }
 
 
-def table(found: Mapping[str, Any]) -> str:
+def table(report: Mapping[str, Any]) -> str:
     """Return the medians as a table, and below it each ratio with its goal and verdict."""
-    rows = {row: figures for row, figures in found["medians"].items() if row != START}
+    rows = {row: figures for row, figures in report["medians"].items() if row != START}
     lines = [("", *HEADINGS.values())]
     lines += [
         (row, *(_shown(figures.get(name)) for name in HEADINGS)) for row, figures in rows.items()
     ]
     ratios = [("", "is", "goal", "")] + [
-        ratio.line(ratio.name, found["ratios"][ratio.name])
+        ratio.line(ratio.name, report["ratios"][ratio.name])
         for ratio in RATIOS
-        if ratio.name in found["ratios"]
+        if ratio.name in report["ratios"]
     ]
     pages = [("pages over a large book", "ms", "goal", "")] + [
         (name, _shown(ms), f"≤ {PAGE_MS}", "met" if ms <= PAGE_MS else "missed")
-        for name, ms in found["pages_ms"].items()
+        for name, ms in report["pages_ms"].items()
     ]
     jobs = [("vault and markets", "is", "goal", "")]
-    jobs += [JOBS[name].line(name, facts) for name, facts in found["jobs"].items()]
+    jobs += [JOBS[name].line(name, facts) for name, facts in report["jobs"].items()]
     tables = "\n\n".join(map(_columns, (ratios, pages, jobs)))
     return f"{_columns(lines)}\n{LEGEND}\n\n{tables}"
 
 
-def text(found: Mapping[str, Any]) -> str:
+def text(report: Mapping[str, Any]) -> str:
     """Return the results as the file has them."""
-    return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(report, indent=2, ensure_ascii=False) + "\n"
 
 
 def _machine() -> dict[str, Any]:

@@ -106,7 +106,8 @@ class Stage:
             status, text = gunicorn.call(port, "POST", PATH, body, self.token)
             if status != 201:
                 raise WrongAnswer(f"The first create was answered {status}: {text!r}")
-            yield Serving(port, server.pid, health_s, time.monotonic() - begun)
+            pid = server.process.pid if server.process else 0
+            yield Serving(port, pid, health_s, time.monotonic() - begun)
         finally:
             server.stop()
 
@@ -119,7 +120,7 @@ def set_up() -> Iterator[Stage]:
     with supervisor() as supervised:
         folder = supervised.stack.enter_context(servers.throwaway_folder())
         started = servers.start(supervised, folder, durable=True)
-        environment = _environment(folder) | started.environment()
+        environment = _environment(folder) | dict(started)
         password = secrets.token_urlsafe(18)
         token, script = _prepare(environment, password)
         versions, stores = _stores(started)
@@ -173,13 +174,13 @@ def _prepare(environment: Mapping[str, str], password: str) -> tuple[str, str]:
     return statements.read(run_python(apart, ["-m", "bench.record", OWNER], password))
 
 
-def _stores(started: servers.Servers) -> tuple[dict[str, str], dict[str, int]]:
+def _stores(started: Mapping[str, str]) -> tuple[dict[str, str], dict[str, int]]:
     """Return the versions of PostgreSQL and Redis, and their processes."""
-    with closing(psycopg2.connect(started.migration_url)) as connection:
+    with closing(psycopg2.connect(started["DATABASE_MIGRATION_URL"])) as connection:
         backend = connection.info.backend_pid
         version = connection.info.parameter_status("server_version") or ""
         postgres = usage.parent(backend)
-    with redis.Redis.from_url(str(started.redis_url)) as client:
+    with redis.Redis.from_url(started["REDIS_URL"]) as client:
         facts = client.info("server")
     versions = {"postgresql": version, "redis": str(facts["redis_version"])}
     return versions, {"postgresql": postgres, "redis": int(facts["process_id"])}

@@ -26,7 +26,7 @@ VALUE = re.compile("|".join(f"(?:{kind})" for kind in KINDS))
 
 def program() -> str | None:
     """Return pgbench, of the server's own version if it came along."""
-    beside = programs.postgres()[0] / "pgbench"
+    beside = programs.postgres() / "pgbench"
     return str(beside) if beside.exists() else shutil.which("pgbench")
 
 
@@ -90,7 +90,7 @@ def read(recorded: str) -> tuple[str, str]:
 
 
 def _values(text: str) -> list[str]:
-    return [found[0] for found in VALUE.finditer(text)]
+    return [match[0] for match in VALUE.finditer(text)]
 
 
 def _form(value: str, name: str) -> str:

@@ -35,10 +35,10 @@ def family(pid: int, proc: Path = PROC) -> list[int]:
     for folder in proc.iterdir():
         if folder.name.isdigit():
             children[parent(int(folder.name), proc)].append(int(folder.name))
-    found = [pid]
-    for process in found:
-        found += sorted(children[process])
-    return found
+    pids = [pid]
+    for process in pids:
+        pids += sorted(children[process])
+    return pids
 
 
 def parent(pid: int, proc: Path = PROC) -> int:

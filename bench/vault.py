@@ -89,8 +89,8 @@ def _rotation(stage: Stage, vault: Vault, count: int) -> float:
             output = run_python(environment, ["-m", "bench.rotate"])
             rates.append(count / float(output.split()[-1]))
             cursor.execute(VERSIONS)
-            if (found := cursor.fetchall()) != [(version, count)]:
-                raise WrongAnswer(f"After a rotation to {version} there are {found}:\n{output}")
+            if (versions := cursor.fetchall()) != [(version, count)]:
+                raise WrongAnswer(f"After a rotation to {version} there are {versions}:\n{output}")
     return median(rates)
 
 

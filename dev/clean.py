@@ -1,12 +1,12 @@
 """`make clean`: delete what make has created in this checkout. Uses the standard library only."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
-from dev.places import LOCAL, ROOT, RUNNING, local_folder, locked, split_env_file, substitute_folder
+from dev.places import LOCAL, ROOT, ROOTS_DATA, RUNNING, local_folder, locked, split_env_file
 
-CACHES = (
+CREATED = (
+    ".venv",
     ".coverage*",
     ".hypothesis",
     ".import_linter_cache",
@@ -15,6 +15,8 @@ CACHES = (
     ".ruff_cache",
     "*.egg-info",
     "client_creation.log*",
+    "__pycache__",
+    *(f"{folder}/**/__pycache__" for folder in ("bench", "dev", "migrations", "pipelabs", "tests")),
 )
 TESTING = "make test, make bench or a similar command is running in this checkout. Stop it first."
 KEPT = (
@@ -26,35 +28,27 @@ KEPT = (
 def main() -> None:
     """Delete the environment, the servers' data, the caches and what make run wrote in `.env`.
 
-    Raise `CannotStart` while one of the servers is in use.
+    Raise `CannotStart` while the servers are in use.
     """
     with locked(local_folder() / "lock", RUNNING):
-        for folder in (LOCAL, substitute_folder()):
-            for lock in folder.glob("throwaway/*/lock"):
+        for folder in (LOCAL, ROOTS_DATA):
+            for lock in folder.glob("throwaway/run-*/lock"):
                 with locked(lock, TESTING):
                     pass
         _clean_env_file(ROOT / ".env")
-        for path in _leftovers():
-            print(f"Deleting {path}")
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path, ignore_errors=True)
+        created = [path for pattern in CREATED for path in sorted(ROOT.glob(pattern))]
+        for path in (*created, ROOTS_DATA, LOCAL):
+            if path.exists() and path.name != "__pycache__":
+                print(f"Deleting {path}")
+            if path.is_dir():
+                shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
 
 
-def _leftovers() -> Iterator[Path]:
-    for pattern in CACHES:
-        yield from ROOT.glob(pattern)
-    yield from (path for path in (ROOT / ".venv", LOCAL, substitute_folder()) if path.exists())
-    for package in ("bench", "dev", "migrations", "pipelabs", "tests", ""):
-        pattern = "**/__pycache__" if package else "__pycache__"
-        yield from sorted((ROOT / package).glob(pattern))
-
-
 def _clean_env_file(path: Path) -> None:
-    """Remove what make run wrote, unless it may be the only copy of keys to other data."""
-    text = path.read_text() if path.exists() else ""
-    own, block = split_env_file(text)
+    """Remove what make run wrote, unless it may be the only copy of the keys to other data."""
+    own, block = split_env_file(path.read_text() if path.exists() else "")
     if not block:
         return
     if "\nDATABASE_URL=" not in f"\n{block}":

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 
-from dev.processes import HOST, Program, Server
+from dev.processes import HOST, Server
 
 
 def server(
@@ -17,15 +17,11 @@ def server(
 ) -> Server:
     """Return a gunicorn on the port; `words` name what it serves."""
     argv = [sys.executable, "-m", "gunicorn", "--bind", f"{HOST}:{port}", *words]
-    return Server(Program(argv=argv, env=environment, log=log), port, lambda: _is_ready(port))
+    return Server(argv, port, lambda: _is_ready(port), environment, stdout=log)
 
 
 def call(
-    port: int,
-    method: str,
-    path: str,
-    body: Mapping[str, str] | None = None,
-    token: str | None = None,
+    port: int, method: str, path: str, body: Mapping[str, str] | None = None, token: str = ""
 ) -> tuple[int, bytes]:
     """Return status and body of one call."""
     headers = {"Content-Type": "application/json"}

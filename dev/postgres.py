@@ -5,7 +5,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import subprocess
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from dev import programs
 from dev.errors import CannotStart
 from dev.leftovers import stop_leftovers
 from dev.places import postgres_account
-from dev.processes import HOST, Program, Server, Supervisor, as_user
+from dev.processes import HOST, Server, Supervisor, as_user, run
 
 OWNER, SERVICE, DATABASE = "pipelabs_owner", "pipelabs", "pipelabs"
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C"}
@@ -37,7 +36,6 @@ class Cluster:
     home: Path
     account: pwd.struct_passwd | None
     programs: Path
-    version: int
 
     @property
     def data(self) -> Path:
@@ -58,21 +56,31 @@ def start(supervisor: Supervisor, folder: Path, *, durable: bool) -> tuple[str, 
 
     Not durable means fast: a crash of the machine loses what was written.
     """
-    folder = folder.resolve()
-    cluster = Cluster(folder / "postgres", postgres_account(), *programs.postgres())
+    cluster = Cluster(folder.resolve() / "postgres", postgres_account(), programs.postgres())
     stop_leftovers(folder)
     if not cluster.home.exists():
-        _create(cluster, durable=durable)
+        _create(cluster)
+    settings = SETTINGS if durable else SETTINGS + THROWAWAY
 
     def create(port: int, log: int) -> Server:
-        return _server(cluster, port, log, durable=durable)
+        argv = [str(cluster.programs / "postgres"), "-D", str(cluster.data), "-p", str(port)]
+        return Server(
+            [*argv, *(word for setting in settings for word in ("-c", setting))],
+            port,
+            lambda: _is_ready(cluster, port),
+            ENVIRONMENT,
+            cwd="/",
+            stdout=log,
+            stop_signal=signal.SIGINT,  # fast shutdown, which does not wait for its clients
+            popen_kwargs=as_user(cluster.account),
+        )
 
     port = supervisor.start_on_free_port("postgres", folder, create)
     _create_service_role(cluster, port)
     return cluster.url(SERVICE, port), cluster.url(OWNER, port)
 
 
-def _create(cluster: Cluster, *, durable: bool) -> None:
+def _create(cluster: Cluster) -> None:
     """Create the data under another name first, so that an unfinished folder is never used."""
     new = replace(cluster, home=cluster.home.with_name("postgres.new"))
     shutil.rmtree(new.home, ignore_errors=True)
@@ -85,8 +93,6 @@ def _create(cluster: Cluster, *, durable: bool) -> None:
     if cluster.account:
         for path in (new.data, new.password(OWNER)):
             os.chown(path, cluster.account.pw_uid, cluster.account.pw_gid)
-    # PostgreSQL has Unicode rules of its own since 17; before, the system's may be missing
-    rules = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
     argv = [
         str(new.programs / "initdb"),
         f"--pgdata={new.data}",
@@ -95,37 +101,16 @@ def _create(cluster: Cluster, *, durable: bool) -> None:
         "--auth=scram-sha-256",
         "--encoding=UTF8",
         "--locale=C",
-        *(rules if new.version >= 17 else []),
-        *([] if durable else ["--no-sync"]),
+        # PostgreSQL's own Unicode rules; the system's may be missing
+        "--locale-provider=builtin",
+        "--builtin-locale=C.UTF-8",
+        "--no-sync",
     ]
-    ended = subprocess.run(
-        argv,
-        cwd="/",
-        env=ENVIRONMENT,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        **as_user(new.account),
-    )
-    if ended.returncode:
-        raise CannotStart(f"initdb failed:\n{ended.stdout}{ended.stderr}")
+    try:
+        run(argv, ENVIRONMENT, cwd=Path("/"), account=new.account)
+    except CannotStart as error:
+        raise CannotStart(f"initdb failed:\n{error}") from None
     new.home.rename(cluster.home)
-
-
-def _server(cluster: Cluster, port: int, log: int, *, durable: bool) -> Server:
-    argv = [str(cluster.programs / "postgres"), "-D", str(cluster.data), "-p", str(port)]
-    for setting in SETTINGS if durable else SETTINGS + THROWAWAY:
-        argv += ["-c", setting]
-    program = Program(
-        argv=argv,
-        env=ENVIRONMENT,
-        cwd=Path("/"),
-        log=log,
-        account=cluster.account,
-        stop_signal=signal.SIGINT,  # fast shutdown, which does not wait for its clients
-    )
-    return Server(program, port, lambda: _is_ready(cluster, port))
 
 
 def _is_ready(cluster: Cluster, port: int) -> bool:

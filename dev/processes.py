@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, Self
@@ -28,6 +28,9 @@ HOST = "127.0.0.1"
 TIMEOUT_S = 30
 """For starting and for stopping. A PostgreSQL that was killed recovers before it is ready."""
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# busybox has a setpriv that cannot do this
+SETPRIV = Path(shutil.which("setpriv") or "busybox")
+DIES_WITH_PARENT = sys.platform == "linux" and SETPRIV.resolve().name != "busybox"
 EXEC_UNLESS_ORPHANED = '[ "$PPID" = "$0" ] && exec "$@"'
 """The parent may have been killed before its child asked for a signal at the parent's death."""
 
@@ -36,47 +39,31 @@ EXEC_UNLESS_ORPHANED = '[ "$PPID" = "$0" ] && exec "$@"'
 atexit.unregister(cleanup_subprocesses)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Program:
-    """What to run: its whole environment, and the descriptor of its log, None for our output."""
-
-    argv: Sequence[str]
-    env: Mapping[str, str]
-    cwd: Path = ROOT
-    log: int | None = None
-    account: pwd.struct_passwd | None = None
-    stop_signal: signal.Signals = signal.SIGTERM
-
-
 class Server(mirakuru.TCPExecutor):
-    """A server on a loopback port. Its start ends when `is_ready` returns true."""
+    """A server on a loopback port. Its start ends when `is_ready` returns true.
 
-    def __init__(self, program: Program, port: int, is_ready: Callable[[], bool]) -> None:
-        super().__init__(
-            die_with_parent(program.argv),
-            HOST,
-            port,
-            cwd=str(program.cwd),
-            timeout=TIMEOUT_S,
-            sleep=0.02,
-            stop_signal=program.stop_signal,
-            stdin=subprocess.DEVNULL,
-            stdout=program.log,
-            stderr=None if program.log is None else subprocess.STDOUT,
-            popen_kwargs=as_user(program.account),
-        )
-        self._environment = dict(program.env)
+    `stdout` is the descriptor of its log, None for our own output.
+    """
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        port: int,
+        is_ready: Callable[[], bool],
+        environment: Mapping[str, str],
+        **options: Any,
+    ) -> None:
+        log = options.get("stdout")
+        options = {"cwd": str(ROOT), "timeout": TIMEOUT_S, "sleep": 0.02} | options
+        options |= {"stdin": subprocess.DEVNULL, "stderr": log and subprocess.STDOUT}
+        super().__init__(die_with_parent(argv), HOST, port, **options)
+        self._environment = dict(environment)
         self._is_ready = is_ready
 
     @property
     def envvars(self) -> dict[str, str]:
-        """The program's environment, without ours."""
+        """The server's whole environment; mirakuru would add it to ours."""
         return self._environment
-
-    @property
-    def pid(self) -> int:
-        """The process number of a started server."""
-        return self.process.pid if self.process else 0
 
     def after_start_check(self) -> bool:
         """Return whether the server answers, not only whether it listens."""
@@ -95,7 +82,6 @@ class Supervisor:
 
     stack: ExitStack
     parent: int
-    signals: Sequence[signal.Signals]
 
     def start(self, server: Server) -> None:
         """Start a server; raise mirakuru's `ExecutorError` if it fails."""
@@ -105,19 +91,16 @@ class Supervisor:
     def start_on_free_port(
         self, name: str, folder: Path, create: Callable[[int, int], Server]
     ) -> int:
-        """Start a server on a free port, on its previous port if possible, and return the port.
+        """Start a server on a free port and return the port.
 
         `create` gets the port and a descriptor of the log. Raise `CannotStart` with the end of the
         log if the server fails for another reason than a port taken in the meantime.
         """
-        saved, log = folder / f"{name}.port", folder / f"{name}.log"
+        log = folder / f"{name}.log"
         for _ in range(5):
-            port = int(saved.read_text() or 0) if saved.exists() else 0
-            if not port or not is_free(port):
-                port = free_port()
+            port = free_port()
             with log.open("wb") as file, suppress(mirakuru.ExecutorError):
                 self.start(create(port, file.fileno()))
-                saved.write_text(str(port))
                 return port
             if is_free(port):
                 break
@@ -128,7 +111,7 @@ class Supervisor:
         """Return the exit status of a program; raise `Stopped` if our own parent ends first."""
         while executor.running():
             if os.getppid() != self.parent:
-                raise Stopped(signal.SIGTERM)
+                raise Stopped(128 + signal.SIGTERM)
             time.sleep(0.05)
         return executor.process.returncode if executor.process else 0
 
@@ -137,10 +120,12 @@ class Supervisor:
         command = mirakuru.SimpleExecutor(
             die_with_parent(argv), envvars=dict(environment), stdin=None, stdout=None, timeout=10
         )
-        self.stack.callback(_stop, command)
+        self.stack.enter_context(suppress(ProcessFinishedWithError))
+        self.stack.callback(command.stop)
         command.start()
-        for signum in self.signals:
-            signal.signal(signum, partial(_forward, command))
+        for signum in STOP_SIGNALS:
+            if signal.getsignal(signum) != signal.SIG_IGN:
+                signal.signal(signum, partial(_forward, command))
         return self.wait(command)
 
 
@@ -148,67 +133,56 @@ class Supervisor:
 def supervisor() -> Iterator[Supervisor]:
     """Raise `Stopped` in the block on INT, TERM and HUP; at its end stop what it started."""
     # HUP stays ignored under nohup; INT is handled even where a shell ignores it for `command &`
-    handled = [
-        signum
-        for signum in STOP_SIGNALS
-        if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN
-    ]
-    stack = ExitStack()
+    is_nohup = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    handled = STOP_SIGNALS[:2] if is_nohup else STOP_SIGNALS
 
     def stop_once(signum: int, _: FrameType | None) -> None:
-        _ignore(handled)
-        raise Stopped(signum)
+        _handle(handled, signal.SIG_IGN)
+        raise Stopped(128 + signum)
 
-    previous = {signum: signal.signal(signum, stop_once) for signum in handled}
-    try:
-        yield Supervisor(stack, os.getppid(), handled)
-    finally:
-        _ignore(handled)
-        stack.close()
-        for signum, handler in previous.items():
-            signal.signal(signum, handler)
-
-
-@cache
-def can_die_with_parent() -> bool:
-    """Return whether programs can be stopped if this process is killed: with util-linux."""
-    if sys.platform != "linux":
-        return False
-    setpriv = shutil.which("setpriv")  # busybox has one that cannot do this
-    return (
-        setpriv is not None
-        and not subprocess.run(
-            [setpriv, "--pdeathsig", "INT", "true"], stderr=subprocess.DEVNULL, check=False
-        ).returncode
-    )
+    _handle(handled, stop_once)
+    with ExitStack() as stack:
+        try:
+            yield Supervisor(stack, os.getppid())
+        finally:
+            _handle(handled, signal.SIG_IGN)
+    _handle(handled, signal.SIG_DFL)
 
 
 def die_with_parent(argv: Sequence[str]) -> list[str]:
     """Return a command that gets SIGINT when this process ends, where the system can do that."""
-    if not can_die_with_parent():
+    if not DIES_WITH_PARENT:
         return list(argv)
     shell = ["/bin/sh", "-c", EXEC_UNLESS_ORPHANED, str(os.getpid())]
-    return ["setpriv", "--pdeathsig", "INT", "--", *shell, *argv]
+    return [str(SETPRIV), "--pdeathsig", "INT", "--", *shell, *argv]
 
 
-def run(argv: Sequence[str], environment: Mapping[str, str], text: str = "") -> str:
-    """Run a command of this checkout with `text` as its input, and return its output.
+def run(
+    argv: Sequence[str],
+    environment: Mapping[str, str],
+    text: str = "",
+    *,
+    cwd: Path = ROOT,
+    account: pwd.struct_passwd | None = None,
+) -> str:
+    """Run a command with `text` as its input, and return its output.
 
     Raise `CannotStart` with the end of the output if the command fails.
     """
     ended = subprocess.run(
         die_with_parent(argv),
-        cwd=ROOT,
+        cwd=cwd,
         env=environment,
         input=text,
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         check=False,
+        **as_user(account),
     )
     if ended.returncode:
         raise CannotStart(ended.stdout[-4000:].strip())
-    return ended.stdout
+    return str(ended.stdout)
 
 
 def as_user(account: pwd.struct_passwd | None) -> dict[str, Any]:
@@ -234,21 +208,15 @@ def free_port() -> int:
     """Return a port that is free at the moment."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-    return port
+        return int(probe.getsockname()[1])
 
 
-def _ignore(signals: Sequence[signal.Signals]) -> None:
+def _handle(signals: Sequence[signal.Signals], handler: Any) -> None:
     for signum in signals:
-        signal.signal(signum, signal.SIG_IGN)
+        signal.signal(signum, handler)
 
 
 def _forward(command: mirakuru.SimpleExecutor, signum: int, _: FrameType | None) -> None:
     if command.process:
         with suppress(ProcessLookupError):
             os.killpg(command.process.pid, signum)
-
-
-def _stop(command: mirakuru.SimpleExecutor) -> None:
-    with suppress(ProcessFinishedWithError):
-        command.stop()

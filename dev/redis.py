@@ -5,7 +5,7 @@ import socket
 from pathlib import Path
 
 from dev import programs
-from dev.processes import HOST, Program, Server, Supervisor
+from dev.processes import HOST, Server, Supervisor
 
 
 def start(supervisor: Supervisor, folder: Path, *, durable: bool) -> str | None:
@@ -22,8 +22,8 @@ def start(supervisor: Supervisor, folder: Path, *, durable: bool) -> str | None:
     def create(port: int, log: int) -> Server:
         # in a file, because a process list would show the password
         config.write_text(_config(port, password, data, durable=durable))
-        redis = Program(argv=[program, str(config)], env={}, cwd=data, log=log)
-        return Server(redis, port, lambda: _is_ready(port, password))
+        argv = [program, str(config)]
+        return Server(argv, port, lambda: _is_ready(port, password), {}, cwd=str(data), stdout=log)
 
     port = supervisor.start_on_free_port("redis", folder, create)
     return f"redis://:{password}@{HOST}:{port}/0"

@@ -14,7 +14,7 @@ import mirakuru
 
 from dev import gunicorn, places, postgres, processes, redis, settings
 from dev.errors import CannotStart, Stopped
-from dev.processes import HOST, Program, Server, Supervisor
+from dev.processes import HOST, Server, Supervisor
 from dev.settings import Settings
 
 WELCOME = """
@@ -65,13 +65,14 @@ def _serve(supervisor: Supervisor, folder: Path) -> None:
     loaded = settings.load(places.ROOT / ".env")
     loaded.check()
     _wait_for_port(loaded.port)
-    if not processes.can_die_with_parent():
+    if not processes.DIES_WITH_PARENT:
         print(OUTLIVED)
     variables = _start_servers(supervisor, folder, loaded)
     environment = os.environ | variables
-    email, password = (variables[f"FIRST_OWNER_{part}"] for part in ("EMAIL", "PASSWORD"))
+    email, password = variables["FIRST_OWNER_EMAIL"], variables["FIRST_OWNER_PASSWORD"]
+    words = [email, "demo"] if loaded.has_demo else [email]
     try:
-        count = _prepare(environment, [email, *(["demo"] if loaded.has_demo else [])], password)
+        count = _prepare(environment, words, password)
     except CannotStart as error:
         raise CannotStart(f"Migrating or seeding failed.\n{loaded.explain(str(error))}") from None
     server = gunicorn.server(environment, loaded.port)
@@ -79,7 +80,8 @@ def _serve(supervisor: Supervisor, folder: Path) -> None:
         supervisor.start(server)
     except mirakuru.ExecutorError:
         raise CannotStart("gunicorn did not start. Its output is above.") from None
-    _welcome(loaded.port, email, password, _hints(count, has_stub=loaded.has_stub))
+    hints = (DEMO.format(count=count) if count else "") + (STUB if loaded.has_stub else "")
+    _welcome(loaded.port, email, password, hints)
     status = supervisor.wait(server)
     raise CannotStart(f"gunicorn ended with status {status}.")
 
@@ -118,8 +120,7 @@ def _start_stub(supervisor: Supervisor, folder: Path) -> str:
 
     def create(port: int, log: int) -> Server:
         argv = [sys.executable, "-m", "tests.stub_exchange", "--port", str(port)]
-        program = Program(argv=argv, env=os.environ, log=log)
-        return Server(program, port, lambda: not processes.is_free(port))
+        return Server(argv, port, lambda: not processes.is_free(port), os.environ, stdout=log)
 
     return f"http://{HOST}:{supervisor.start_on_free_port('stub_exchange', folder, create)}"
 
@@ -130,10 +131,6 @@ def _prepare(environment: Mapping[str, str], words: Sequence[str], password: str
     output = processes.run([sys.executable, "-m", "dev.prepare", *words], environment, password)
     created = re.search(r"^(\d+) clients created", output, re.MULTILINE)
     return int(created[1]) if created else 0
-
-
-def _hints(count: int, *, has_stub: bool) -> str:
-    return (DEMO.format(count=count) if count else "") + (STUB if has_stub else "")
 
 
 def _welcome(port: int, email: str, password: str, hints: str) -> None:

@@ -1,48 +1,30 @@
 """Throwaway servers for a command: `python -m dev.servers [--durable] -- COMMAND …`."""
 
 import argparse
-import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from dev import postgres, programs, redis
 from dev.errors import CannotStart
 from dev.leftovers import stop_leftovers
-from dev.places import PUBLIC_MODE, data_folder, locked
+from dev.places import data_folder, locked
 from dev.processes import Supervisor, supervisor
 
 
-@dataclass(frozen=True)
-class Servers:
-    """The addresses of running servers, and where their programs are."""
+def start(supervisor: Supervisor, folder: Path, *, durable: bool) -> Mapping[str, str]:
+    """Start both servers with their data in `folder`; return the application's variables.
 
-    database_url: str
-    migration_url: str
-    redis_url: str
-
-    def environment(self) -> dict[str, str]:
-        """Return the application's variables, and the programs for tests that need a server."""
-        return {
-            "DATABASE_URL": self.database_url,
-            "DATABASE_MIGRATION_URL": self.migration_url,
-            "REDIS_URL": self.redis_url,
-            "POSTGRES_PROGRAMS": str(programs.postgres()[0]),
-            "REDIS_PROGRAM": str(programs.redis()),
-        }
-
-
-def start(supervisor: Supervisor, folder: Path, *, durable: bool) -> Servers:
-    """Start both servers with their data in `folder`; raise `CannotStart` if one is missing."""
-    database_url, migration_url = postgres.start(supervisor, folder, durable=durable)
+    Raise `CannotStart` if a server is missing.
+    """
+    service, owner = postgres.start(supervisor, folder, durable=durable)
     redis_url = redis.start(supervisor, folder, durable=durable)
     if redis_url is None:
         raise CannotStart(programs.NO_REDIS)
-    return Servers(database_url, migration_url, redis_url)
+    return {"DATABASE_URL": service, "DATABASE_MIGRATION_URL": owner, "REDIS_URL": redis_url}
 
 
 def main(words: Sequence[str]) -> int:
@@ -53,8 +35,11 @@ def main(words: Sequence[str]) -> int:
     options = parser.parse_args(words)
     with supervisor() as supervised:
         folder = supervised.stack.enter_context(throwaway_folder())
-        servers = start(supervised, folder, durable=options.durable)
-        status = supervised.run_in_front(options.command, os.environ | servers.environment())
+        environment = dict(start(supervised, folder, durable=options.durable))
+        # for tests that start servers of their own
+        environment["POSTGRES_PROGRAMS"] = str(programs.postgres())
+        environment["REDIS_PROGRAM"] = str(programs.redis())
+        status = supervised.run_in_front(options.command, environment)
     return status if status >= 0 else 128 - status
 
 
@@ -66,13 +51,13 @@ def throwaway_folder() -> Iterator[Path]:
     """
     parent = data_folder() / "throwaway"
     parent.mkdir(exist_ok=True)
-    parent.chmod(PUBLIC_MODE)
     for old in parent.glob("run-*"):
         with suppress(CannotStart, FileNotFoundError), locked(old / "lock"):
             stop_leftovers(old)
             shutil.rmtree(old, ignore_errors=True)
     new = Path(tempfile.mkdtemp(prefix="new-", dir=parent))
-    new.chmod(PUBLIC_MODE)
+    for folder in (parent, new):
+        folder.chmod(0o711)
     with locked(new / "lock"):
         # under its final name only once it is locked
         folder = new.rename(new.with_name(new.name.replace("new-", "run-")))

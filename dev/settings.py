@@ -85,13 +85,9 @@ class Settings:
             raise CannotStart(self.explain(str(error))) from None
 
     def explain(self, text: str) -> str:
-        """Add to each line of a text where the settings that it names are set."""
-        return "\n".join(map(self._explain_line, text.splitlines()))
-
-    def _explain_line(self, line: str) -> str:
-        names = dict.fromkeys(NAME.findall(line))
-        origins = [f"{name} is set in {self.origins[name]}" for name in names & self.origins.keys()]
-        return f"{line} ({'; '.join(sorted(origins))})" if origins else line
+        """Add to a text where the settings that it names are set."""
+        names = sorted(self.origins.keys() & NAME.findall(text))
+        return "\n".join([text, *(f"{name} is set in {self.origins[name]}." for name in names)])
 
     def finish(self, started: Mapping[str, str]) -> dict[str, str]:
         """Write `.env` with the addresses of the servers started, and return all variables."""
@@ -131,15 +127,10 @@ def _parse(text: str) -> dict[str, str]:
     return {key: value for key, value in dotenv_values(stream=io.StringIO(text)).items() if value}
 
 
-def new_ring() -> str:
-    """Return a key ring of one random key."""
-    return f"1:{base64.b64encode(secrets.token_bytes(32)).decode()}"
-
-
 def _defaults(address: str) -> dict[str, str]:
     return {
         "SECRET_KEY": secrets.token_urlsafe(48),
-        "VAULT_KEYS": new_ring(),
+        "VAULT_KEYS": f"1:{base64.b64encode(secrets.token_bytes(32)).decode()}",
         "CORS_ORIGINS": address,
         "FIRST_OWNER_EMAIL": "owner@desk.local",
         "FIRST_OWNER_PASSWORD": secrets.token_urlsafe(18),

@@ -57,11 +57,11 @@ class Scenario(StrEnum):
 def credentials(slug: str, scenario: Scenario) -> dict[str, str]:
     """Return a key's credentials by the application's names of them."""
     api_key = f"{slug}-{scenario}"
-    found = {"api_key": api_key, "api_secret": _secret(slug, api_key)}
+    credentials = {"api_key": api_key, "api_secret": _secret(slug, api_key)}
     if slug in WITH_PASSPHRASE:
         digest = hashlib.sha256(f"stub passphrase {api_key}".encode()).hexdigest()
-        found["passphrase"] = digest[:16]
-    return found
+        credentials["passphrase"] = digest[:16]
+    return credentials
 
 
 def keys(slug: str) -> dict[Scenario, dict[str, str]]:

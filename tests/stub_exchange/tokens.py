@@ -47,10 +47,10 @@ def check(request: Request, known: Known, now: float) -> Fault | None:
 
 def _decoded(part: str) -> Mapping[str, object]:
     try:
-        found = json.loads(_bytes(part))
+        decoded = json.loads(_bytes(part))
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return decoded if isinstance(decoded, dict) else {}
 
 
 def _bytes(part: str) -> bytes:

@@ -64,10 +64,10 @@ def test_stub_simulates_the_exchanges_unless_switched_off(load, variables, has_s
 @pytest.mark.parametrize(
     ("text", "variables", "sentence"),
     [
-        ("\n# mine\n\nDEMO=no\n", {}, r"DEMO=no is not valid.*\(DEMO is set in .env, line 4\)"),
-        ("STUB=maybe\n", {}, r"STUB=maybe is not valid.*\(STUB is set in .env, line 1\)"),
-        ("PORT=80\n", {"PORT": "0"}, r"PORT=0 is not a port.*\(PORT is set in the environment\)"),
-        ("LOG_LEVEL=loud\n", {}, r"LOG_LEVEL must be.*\(LOG_LEVEL is set in .env, line 1\)"),
+        ("\n# mine\n\nDEMO=no\n", {}, r"DEMO=no is not valid.*\nDEMO is set in .env, line 4\."),
+        ("STUB=maybe\n", {}, r"STUB=maybe is not valid.*\nSTUB is set in .env, line 1\."),
+        ("PORT=80\n", {"PORT": "0"}, r"PORT=0 is not a port.*\nPORT is set in the environment\."),
+        ("LOG_LEVEL=loud\n", {}, r"LOG_LEVEL must be.*\nLOG_LEVEL is set in .env, line 1\."),
     ],
 )
 def test_invalid_setting_is_rejected_with_its_origin(load, text, variables, sentence):
