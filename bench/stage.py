@@ -1,4 +1,4 @@
-"""All that a bench runs on: the servers, the bare view, and one application a round."""
+"""What a bench runs on: the servers, the bare view, and one application per round."""
 
 import base64
 import os
@@ -23,7 +23,7 @@ from dev.processes import Supervisor, free_port, run, supervisor
 
 OWNER = "owner@desk.local"
 LIMIT = "5000/second"
-"""Above what gunicorn can answer; a longer window would have Redis count through a longer list."""
+"""More than gunicorn can answer. With a longer window Redis would count a longer list."""
 COUNTS = """
 SELECT count(clients.id), count(*) FROM audit_events
 LEFT JOIN clients ON clients.id = audit_events.client_id
@@ -37,7 +37,7 @@ NO_PGBENCH = (
 
 @dataclass(frozen=True)
 class Serving:
-    """A gunicorn: its port, its master process, and after how many seconds it answered what."""
+    """A gunicorn: its port, its master process, and the seconds until its first answers."""
 
     port: int
     pid: int
@@ -47,7 +47,7 @@ class Serving:
 
 @dataclass(frozen=True)
 class Stage:
-    """Running servers, and what is needed to load them."""
+    """Running servers, and what is needed to put load on them."""
 
     supervisor: Supervisor
     folder: Path
@@ -61,11 +61,11 @@ class Stage:
 
     @property
     def script(self) -> Path:
-        """What pgbench runs."""
+        """The file that pgbench runs."""
         return self.folder / "create.sql"
 
-    def refuse_gaps(self) -> None:
-        """Raise `WrongAnswer` unless each client that the application made has its row and line."""
+    def reject_gaps(self) -> None:
+        """Raise `WrongAnswer` unless each client has its audit row and its audit line."""
         with closing(psycopg2.connect(self.environment["DATABASE_MIGRATION_URL"])) as connection:
             cursor = connection.cursor()
             cursor.execute(COUNTS)
@@ -148,7 +148,7 @@ def run_python(environment: Mapping[str, str], words: list[str], text: str = "")
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """Return production's variables, whatever else this shell has set."""
+    """Return production's variables, without those of this shell."""
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(folder),
@@ -166,7 +166,7 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def _prepare(environment: Mapping[str, str], password: str) -> tuple[str, str]:
-    """Migrate, make an owner, and return a token and the script of what a create sends."""
+    """Migrate, create an owner, and return a token and pgbench's script."""
     run_python(environment, ["-m", "dev.prepare", OWNER], password)
     # an instance of its own: else the application would write lines for pgbench's audit rows
     log = environment["AUDIT_LOG_FILE"] + ".pgbench"

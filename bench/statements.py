@@ -1,4 +1,4 @@
-"""pgbench with the very statements of a create: the database's ceiling."""
+"""pgbench with the statements of a create: the database's limit."""
 
 import json
 import re
@@ -19,13 +19,13 @@ KINDS = {
     r"0x[0-9a-fA-F]{40}": "0x:{0}a:{0}d:{0}e:{0}f:{0}g",
     r"[0-9a-f]+@example\.com": ":{0}a:{0}d:{0}e@example.com",
 }
-"""What must be new each time, and its form: pgbench puts a number for each `:name`."""
+"""What must be unique, and its form; pgbench replaces each `:name` with a number."""
 DIGITS = {"a": 8, "b": 4, "c": 3, "d": 8, "e": 8, "f": 8, "g": 8}
 VALUE = re.compile("|".join(f"(?:{kind})" for kind in KINDS))
 
 
 def program() -> str | None:
-    """Return pgbench, of the server's own version if it came along."""
+    """Return the path of pgbench, if possible of the server's version."""
     beside = programs.postgres() / "pgbench"
     return str(beside) if beside.exists() else shutil.which("pgbench")
 
@@ -33,8 +33,8 @@ def program() -> str | None:
 def script(first: Sequence[str], second: Sequence[str]) -> str:
     """Return pgbench's script of a request, from the statements that two requests sent.
 
-    Ids, wallets and e-mail addresses that the two do not share become random ones; the rest,
-    which nothing is unique on, stays as the first request sent it. Raise `WrongAnswer` if the two
+    Ids, wallets and e-mail addresses that the two do not share become random ones. The rest need
+    not be unique and stays as the first request sent it. Raise `WrongAnswer` if the two
     differ in more than their values.
     """
     if len(first) != len(second):
@@ -47,13 +47,13 @@ def script(first: Sequence[str], second: Sequence[str]) -> str:
         f"\\set {name}{letter} random({10 ** (DIGITS[letter] - 1)}, {10 ** DIGITS[letter] - 1})"
         for name, letter in drawn
     ]
-    # a line that begins with a backslash would be pgbench's own
+    # pgbench would read a line that begins with a backslash as its own command
     texts = [VALUE.sub(lambda m: forms.get(m[0], m[0]), " ".join(t.split("\n"))) for t in first]
     return "\n".join([*draws, *(f"{text};" for text in texts)]) + "\n"
 
 
 def run(pgbench: str, url: str, file: Path, numbers: Mapping[str, int]) -> Loaded:
-    """Run the script on so many `connections` for so many `seconds`; raise `WrongAnswer`."""
+    """Run the script on `connections` for `seconds`; raise `WrongAnswer` if it fails."""
     address = make_url(url)
     environment = {
         "PGHOST": address.host or "",

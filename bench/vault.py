@@ -1,4 +1,4 @@
-"""The vault: sealing and opening one key's credentials, and rotating the ring under all of them."""
+"""The vault: encrypting and decrypting a key's credentials, and rotating the key ring."""
 
 import base64
 import json
@@ -18,8 +18,8 @@ from bench.stage import Stage, run_python
 from pipelabs.crypto import WRAP_LABEL, derive, parse_ring
 from pipelabs.sealing import Binding, Secret, Vault
 
-SEAL = "seal one key's credentials, µs"
-OPEN = "open one key's credentials, µs"
+ENCRYPT = "encrypt one key's credentials, µs"
+DECRYPT = "decrypt one key's credentials, µs"
 ROTATION = "rotation of the ring, rows/s"
 ROWS, FEWEST, ROTATIONS = 10_000, 1_000, 3
 TIMES = 2_000
@@ -48,13 +48,13 @@ VERSIONS = "SELECT key_version, count(*) FROM exchange_api_keys GROUP BY 1"
 
 
 def play(stage: Stage, share: float = 1) -> dict[str, float]:
-    """Return what sealing and opening take, and how many of a share of the rows a rotation does."""
+    """Return how long encryption and decryption take, and how many rows a rotation re-wraps."""
     vault = _vault(stage.environment["VAULT_KEYS"])
     binding = Binding(uuid4(), uuid4(), EXCHANGE, "credentials")
     sealed = vault.seal(DOCUMENT, binding)
     return {
-        SEAL: _median_us(lambda: vault.seal(DOCUMENT, binding)),
-        OPEN: _median_us(lambda: vault.reveal(sealed, binding)),
+        ENCRYPT: _median_us(lambda: vault.seal(DOCUMENT, binding)),
+        DECRYPT: _median_us(lambda: vault.reveal(sealed, binding)),
         ROTATION: _rotation(stage, vault, max(int(ROWS * share), FEWEST)),
     }
 
@@ -73,7 +73,7 @@ def _median_us(act: Callable[[], object]) -> float:
 
 
 def _rotation(stage: Stage, vault: Vault, count: int) -> float:
-    """Rotate so many rows a few times; return the median rate, without the command's start."""
+    """Rotate `count` rows a few times; return the median rate, without the command's start."""
     with closing(psycopg2.connect(stage.environment["DATABASE_MIGRATION_URL"])) as connection:
         connection.autocommit = True
         cursor = connection.cursor()

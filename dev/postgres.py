@@ -28,6 +28,16 @@ SETTINGS = (
 )
 THROWAWAY = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 
+INITDB_OPTIONS = (
+    "--auth=scram-sha-256",
+    "--encoding=UTF8",
+    "--locale=C",
+    # PostgreSQL's own Unicode rules; the system's may be missing
+    "--locale-provider=builtin",
+    "--builtin-locale=C.UTF-8",
+    "--no-sync",
+)
+
 
 @dataclass(frozen=True)
 class Cluster:
@@ -98,13 +108,7 @@ def _create(cluster: Cluster) -> None:
         f"--pgdata={new.data}",
         f"--username={OWNER}",
         f"--pwfile={new.password(OWNER)}",
-        "--auth=scram-sha-256",
-        "--encoding=UTF8",
-        "--locale=C",
-        # PostgreSQL's own Unicode rules; the system's may be missing
-        "--locale-provider=builtin",
-        "--builtin-locale=C.UTF-8",
-        "--no-sync",
+        *INITDB_OPTIONS,
     ]
     try:
         run(argv, ENVIRONMENT, cwd=Path("/"), account=new.account)

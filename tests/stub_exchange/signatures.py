@@ -1,4 +1,4 @@
-"""Check a request's signature as its exchange documents it, written from the documents alone.
+"""Check a request's signature as its exchange documents it, written from the documentation only.
 
 Each check answers the first thing that is wrong, in the order key, clock, passphrase, secret.
 """
@@ -118,7 +118,7 @@ def _gate(request: Request, known: Known, now: float) -> Fault | None:
 
 def _kraken(request: Request, known: Known, now: float) -> Fault | None:
     nonce = parse_qs(request.body.decode()).get("nonce", [""])[0]
-    # Kraken compares a nonce with the one before; what is an hour behind stands for a lower one.
+    # Kraken compares a nonce with the previous one; an hour behind stands for a lower nonce.
     if not nonce.isdecimal() or int(nonce[:13]) / 1000 < now - 1800:
         return Fault.CLOCK
     inner = request.path.encode() + hashlib.sha256(nonce.encode() + request.body).digest()

@@ -29,7 +29,7 @@ def _parts(headers: Mapping[str, str]) -> list[str]:
 
 
 def check(request: Request, known: Known, now: float) -> Fault | None:
-    """Check a JSON Web Token: ES256, its two minutes, and that it is for this very request."""
+    """Check a JSON Web Token: ES256, valid for two minutes, and for this request."""
     parts = _parts(request.headers)
     if len(parts) != 3 or _decoded(parts[0]).get("alg") != "ES256":
         return Fault.KEY
