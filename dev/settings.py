@@ -1,6 +1,7 @@
 """The settings of `make run`: a person's, in the environment or `.env`, and a block of ours."""
 
 import base64
+import hashlib
 import io
 import os
 import re
@@ -33,7 +34,8 @@ class Settings:
     """What is known before the servers start.
 
     `given` is what a person set, in the environment or in `.env`. `lines` are theirs in `.env`,
-    `made` is our block there. `origins` says where each setting is set.
+    `made` is our block there. `origins` says where each setting is set. The file `is_edited` if it
+    is not as the last start wrote it.
     """
 
     path: Path
@@ -41,6 +43,7 @@ class Settings:
     lines: str
     made: Mapping[str, str]
     origins: Mapping[str, str]
+    is_edited: bool
 
     @property
     def port(self) -> int:
@@ -76,8 +79,14 @@ class Settings:
         return text == "1"
 
     def check(self) -> None:
-        """Raise `CannotStart` if the application rejects a setting, and say where it is set."""
+        """Raise `CannotStart` if a setting is invalid, and say where it is set.
+
+        The application, which takes a second to load, checks a file that was edited since the last
+        start. It checks the environment later, when it migrates.
+        """
         _ = self.port, self.has_demo, self.has_stub
+        if not self.is_edited:
+            return
         environment = {**os.environ, **STAND_INS, **self._variables(), **self.given}
         try:
             run([sys.executable, "-c", "import wsgi"], environment)
@@ -93,7 +102,8 @@ class Settings:
         """Write `.env` with the addresses of the servers started, and return all variables."""
         made = {**self._variables(), **started}
         own = _parse(self.lines)
-        _write(self.path, self.lines, {k: v for k, v in made.items() if k not in own})
+        written = _write(self.path, self.lines, {k: v for k, v in made.items() if k not in own})
+        _checksum_file(self.path).write_text(_checksum(written))
         return {**made, **self.given, **started}
 
     def _variables(self) -> dict[str, str]:
@@ -120,7 +130,18 @@ def load(path: Path) -> Settings:
     lines, block = split_env_file(text)
     environment = {key: value for key, value in os.environ.items() if value}
     origins |= dict.fromkeys(environment, "the environment")
-    return Settings(path, {**_parse(lines), **environment}, lines, _parse(block), origins)
+    written = _checksum_file(path)
+    is_edited = bool(text) and not (written.exists() and written.read_text() == _checksum(text))
+    given = {**_parse(lines), **environment}
+    return Settings(path, given, lines, _parse(block), origins, is_edited)
+
+
+def _checksum(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _checksum_file(path: Path) -> Path:
+    return path.parent / ".local" / "env.sha256"
 
 
 def _parse(text: str) -> dict[str, str]:
@@ -138,14 +159,16 @@ def _defaults(address: str) -> dict[str, str]:
     }
 
 
-def _write(path: Path, lines: str, made: Mapping[str, str]) -> None:
-    """Replace the file in one step; at no time can another user read it."""
+def _write(path: Path, lines: str, made: Mapping[str, str]) -> str:
+    """Replace the file in one step, never readable by another user; return its text."""
     block = "\n".join(f"{key}={_quoted(value)}" for key, value in made.items())
+    text = "\n".join(filter(None, (lines, BEGIN, block, END))) + "\n"
     new = path.with_name(f"{path.name}.new")
     new.unlink(missing_ok=True)
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write("\n".join(filter(None, (lines, BEGIN, block, END))) + "\n")
+        file.write(text)
     new.replace(path)
+    return text
 
 
 def _quoted(value: str) -> str:

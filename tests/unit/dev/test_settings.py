@@ -22,6 +22,7 @@ def load(tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
     def load(text="", **variables):
+        (tmp_path / ".local").mkdir(exist_ok=True)
         (tmp_path / ".env").write_text(text)
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
@@ -90,6 +91,16 @@ def test_our_block_is_kept_apart_from_the_lines_of_a_person(load, tmp_path):
     assert again.made["SECRET_KEY"] == variables["SECRET_KEY"] == "kept-from-the-last-start"
     assert again.made["DATABASE_URL"] == "postgresql://127.0.0.1:1/pipelabs"
     assert (tmp_path / ".env").stat().st_mode & 0o777 == 0o600
+
+
+def test_file_is_edited_unless_it_is_as_the_last_start_wrote_it(load, tmp_path):
+    first = load(WITH_BLOCK)
+    first.finish({})
+
+    second = settings.load(tmp_path / ".env")
+    edited = load((tmp_path / ".env").read_text() + "LOG_LEVEL=loud\n")
+
+    assert [loaded.is_edited for loaded in (first, second, edited)] == [True, False, True]
 
 
 def test_block_of_another_wording_is_recognised(load):
