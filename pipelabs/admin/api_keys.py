@@ -90,7 +90,7 @@ def create() -> ResponseReturnValue:
     client, known = clients.get_client(asked["client_id"]), registry.known()[asked["exchange"]]
     form = posted(KeyForm, NEW, client=client, known=known).demand(known.credentials)
     key = api_keys.add_key(form.load(), g.actor)
-    return _to(key, f"The key was added; it is {key.status}.")
+    return _to(key, f"Key added: {key.status}.")
 
 
 @bp.get("/<uuid:key_id>")
@@ -105,7 +105,7 @@ def show(key_id: UUID) -> ResponseReturnValue:
 def verify(key_id: UUID) -> ResponseReturnValue:
     """Ask the exchange anew what the key may do."""
     key = api_keys.verify_key(key_id, g.actor)
-    return _to(key, f"{registry.known()[key.exchange].name} was asked; the key is {key.status}.")
+    return _to(key, f"Checked with {registry.known()[key.exchange].name}: {key.status}.")
 
 
 @bp.get("/<uuid:key_id>/edit")
@@ -113,19 +113,18 @@ def verify(key_id: UUID) -> ResponseReturnValue:
 def edit(key_id: UUID) -> ResponseReturnValue:
     """Show the form of what the desk notes of a key."""
     key = api_key_rows.get_key(key_id)
-    values = {"label": key.label, "ip_note": key.ip_note, "version": key.version}
-    values["expires_on"] = key.expires_on
-    return render_template(EDIT, form=Form(KeyEdit, values), key=key)
+    return render_template(EDIT, form=_stored(key), key=key)
 
 
 @bp.post("/<uuid:key_id>/edit")
 @needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_UPDATE_REFUSED)
 def update(key_id: UUID) -> ResponseReturnValue:
     """Change what the desk notes of a key."""
-    form = posted(KeyEdit, EDIT, key=api_key_rows.get_key(key_id))
+    key = api_key_rows.get_key(key_id)
+    form = posted(KeyEdit, EDIT, key=key, stored=_stored(key))
     data = form.load()
     version = data.pop("version")
-    return _to(api_keys.update_key(key_id, data, g.actor, version=version), "The key was saved.")
+    return _to(api_keys.update_key(key_id, data, g.actor, version=version), "Key saved.")
 
 
 def _about(key: ExchangeAPIKey) -> dict[str, Any]:
@@ -138,6 +137,10 @@ def _about(key: ExchangeAPIKey) -> dict[str, Any]:
         "shared_with": api_key_lists.shared_with(key),
         "events": api_key_lists.events_of(key, MOST_EVENTS),
     }
+
+
+def _stored(key: ExchangeAPIKey) -> Form:
+    return Form(KeyEdit, {name: getattr(key, name) for name in KeyEdit().fields})
 
 
 def _to(key: ExchangeAPIKey, said: str) -> ResponseReturnValue:

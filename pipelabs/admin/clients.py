@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 
 from pipelabs.audit import Event
 from pipelabs.extensions import limit_creates
-from pipelabs.models import Permission, Status, Tier
+from pipelabs.models import Client, Permission, Status, Tier
 from pipelabs.schemas.clients import ClientEdit, ClientIn, ClientsQuery, StatusMove
 from pipelabs.schemas.paging import SIZES
 from pipelabs.services import api_key_lists, client_lists, client_markets, clients
@@ -20,7 +20,7 @@ bp = Blueprint("clients", __name__, url_prefix="/clients")
 CHOICES = {"tier": Tier, "status": Status, "chain": Chain}
 """The filters of the list; with `q` they are what narrows it."""
 MOST_EVENTS = 100
-GUARDED = "the checksum is right."
+GUARDED = "checksum valid."
 
 
 @bp.get("")
@@ -55,7 +55,7 @@ def create() -> ResponseReturnValue:
     """Create a client."""
     form = posted(ClientIn, "admin/clients/new.html", name_of=_name_of)
     client, _ = clients.create_client(form.load(), g.actor)
-    flash(f"{client.name} was created.", "success")
+    flash(f"{client.name} created.", "success")
     return redirect(url_for("admin.clients.show", client_id=client.id), 303)
 
 
@@ -105,25 +105,28 @@ def edit(client_id: UUID) -> ResponseReturnValue:
     """Show the form of a client as it is stored, if anything of it can change."""
     client = clients.get_client(client_id)
     if not clients.MOVES[client.status]:
-        flash("An offboarded client stays as it is.", "info")
+        flash("Offboarded clients can't be changed.", "info")
         return redirect(url_for("admin.clients.show", client_id=client_id), 303)
-    form = Form(ClientEdit, {name: getattr(client, name) for name in ClientEdit().fields})
-    return render_template("admin/clients/edit.html", form=form, client=client)
+    return render_template("admin/clients/edit.html", form=_stored(client), client=client)
 
 
 @bp.post("/<uuid:client_id>/edit")
 @needs(Permission.CLIENTS_WRITE, refused=Event.CLIENT_UPDATE_REFUSED)
 def update(client_id: UUID) -> ResponseReturnValue:
-    """Change a client; whoever was slower than somebody else sees both versions."""
+    """Change a client; a stale edit shows both versions."""
     client = clients.get_client(client_id)
-    latest = client_lists.events_of
     form = posted(
-        ClientEdit, "admin/clients/edit.html", client=client, name_of=_name_of, latest=latest
+        ClientEdit,
+        "admin/clients/edit.html",
+        client=client,
+        name_of=_name_of,
+        stored=_stored(client),
+        latest=client_lists.events_of,
     )
     data = form.load()
     version = data.pop("version")
     clients.update_client(client_id, data, g.actor, version=version)
-    flash(f"{data['name']} was saved.", "success")
+    flash(f"{data['name']} saved.", "success")
     return redirect(url_for("admin.clients.show", client_id=client_id), 303)
 
 
@@ -141,7 +144,7 @@ def move(client_id: UUID) -> ResponseReturnValue:
     form = posted(StatusMove, "admin/clients/status.html", **_about_moving(client_id))
     data = form.load()
     moved = clients.change_status(client_id, data["status"], g.actor, version=data["version"])
-    flash(f"{moved.name} is {moved.status} now.", "success")
+    flash(f"{moved.name} is now {moved.status}.", "success")
     return redirect(url_for("admin.clients.show", client_id=client_id), 303)
 
 
@@ -155,13 +158,17 @@ def _about_moving(client_id: UUID) -> dict[str, Any]:
     }
 
 
+def _stored(client: Client) -> Form:
+    return Form(ClientEdit, {name: getattr(client, name) for name in ClientEdit().fields})
+
+
 def _name_of(client_id: str) -> str:
     return clients.get_client(UUID(client_id)).name
 
 
 def _checksum(typed: str, found: Wallet) -> str:
     if found.chain is Chain.SOLANA:
-        return "it has no checksum, so compare every character."
+        return "no checksum, so compare every character."
     if found.chain is Chain.EVM and typed != found.address:
-        return "written in one case, so no checksum guards it."
+        return "no checksum, because it is not in mixed case."
     return GUARDED

@@ -23,7 +23,7 @@ REQUEST_ID = "eb766d15"
 NAME = {"label": "Name", "example": "Client Name"}
 WALLET = {
     "label": "Wallet address",
-    "description": "On EVM, Solana, Bitcoin or Tron; the chain is told from the address.",
+    "description": "EVM, Solana, Bitcoin or Tron. The chain is detected from the address.",
     "example": "0x52908400098527886E0F7030069857D2E4169EE7",
 }
 EMAIL = {"label": "Email", "example": "email@example.com"}
@@ -48,14 +48,14 @@ class ClientEdit(Input):
     email = EmailAddress(load_default=None, metadata=EMAIL)
     tier = Choice(Tier, required=True, metadata=TIER)
     notes = PlainText(load_default="", most=NOTES_LENGTH, lines=True, metadata=NOTES)
-    version = fields.Integer(required=True)
+    version = fields.Integer(required=True, metadata={"widget": "hidden"})
 
 
 class StatusMove(Input):
     """What a form sends to move a client, and the version that it was drawn from."""
 
     status = Choice(Status, required=True)
-    version = fields.Integer(required=True)
+    version = fields.Integer(required=True, metadata={"widget": "hidden"})
 
 
 class ClientPatch(Body):
@@ -86,7 +86,7 @@ class ClientsQuery(ListQuery):
 
     q = SearchText(
         load_default="",
-        metadata={"description": "A part of the name, the wallet or the e-mail address."},
+        metadata={"description": "Part of the name, the wallet or the e-mail address."},
     )
     tier = Choice(Tier)
     status = Choice(Status)
@@ -94,7 +94,7 @@ class ClientsQuery(ListQuery):
     sort = Choice(
         ClientSort,
         load_default=ClientSort.CREATED_AT_DOWN,
-        metadata={"description": "A minus is descending."},
+        metadata={"description": "A minus sign sorts in descending order."},
     )
 
 
@@ -118,7 +118,7 @@ class ClientOut(ClientSummary):
     settings = fields.Dict(
         attribute="shown_settings",
         metadata={
-            "description": "Its `token_pairs` are the pairs in which the client is quoted.",
+            "description": "`token_pairs` lists the pairs in which the client is quoted.",
             "example": {"token_pairs": ["BTC/USDT"]},
         },
     )
@@ -137,9 +137,9 @@ class Answer(Schema):
     """The envelope of every success."""
 
     success = fields.Boolean(metadata={"description": "Always true.", "example": True})
-    message = fields.String(metadata={"may_lack": True, "description": "For a person."})
+    message = fields.String(metadata={"may_lack": True, "description": "A sentence for people."})
     request_id = fields.String(
-        metadata={"description": "Stands in the log; quote it.", "example": REQUEST_ID}
+        metadata={"description": "Identifies the request in the logs.", "example": REQUEST_ID}
     )
 
 
