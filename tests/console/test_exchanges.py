@@ -56,7 +56,7 @@ def test_filters_swap_the_list_alone_and_stay_in_the_address(owner):
     search.fill("okex")
     page.wait_for_url("**q=okex**")
     page.locator("#exchanges tbody tr").nth(1).wait_for(state="detached")
-    page.get_by_label("Standing").select_option("disabled")
+    page.get_by_label("Status").select_option("disabled")
     said(page, "No results")
 
     assert search.input_value() == "okex"
