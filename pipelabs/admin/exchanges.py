@@ -134,7 +134,7 @@ def _do(name: str, act: Act) -> ResponseReturnValue:
 def _page(exchange: Exchange, act: Act) -> dict[str, Any]:
     counts = exchange_lists.counts_of(exchange.slug)
     status = "enabled" if exchange.is_enabled else "disabled"
-    there = ", ".join(
+    *first, last = (
         f"{count:,} {noun}{'' if count == 1 else 's'}"
         for noun, count in (
             ("market", counts.markets),
@@ -144,7 +144,10 @@ def _page(exchange: Exchange, act: Act) -> dict[str, Any]:
     )
     return {
         "title": f"{act.verb} {exchange.name}",
-        "sentences": [f"{exchange.name} is {status} and has {there}.", act.sentence],
+        "sentences": [
+            f"{exchange.name} is {status} and has {', '.join(first)} and {last}.",
+            act.sentence,
+        ],
         "button": f"{act.verb} exchange",
         "cancel": url_for("admin.exchanges.show", exchange=exchange.slug),
         "is_danger": not act.is_enabled,

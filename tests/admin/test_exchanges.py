@@ -216,7 +216,7 @@ def test_an_exchange_is_disabled_after_a_page_that_says_what_follows(owner, seed
     page = owner.get(f"{OKX}/disable")
 
     told = words(page)
-    assert "has 0 markets, 0 quoted clients, 0 API keys." in told
+    assert "has 0 markets, 0 quoted clients and 0 API keys." in told
     assert "No market and no API key can be added there." in told
     done = owner.post(f"{OKX}/disable", version=version(page))
     assert (done.status_code, done.location) == (303, OKX)
