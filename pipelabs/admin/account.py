@@ -1,5 +1,6 @@
 """Pages of one's own account: password, sessions, API tokens."""
 
+from typing import Any
 from uuid import UUID
 
 from flask import flash, g, make_response, redirect, render_template, url_for
@@ -56,7 +57,7 @@ def change_password() -> ResponseReturnValue:
     if refusal:
         raise refusal
     signed_in = admins.change_password(data["current_password"], data["new_password"], g.actor)
-    flash("Your password was changed; every other session has ended.", "success")
+    flash("Password changed. All your other sessions have ended.", "success")
     answer = make_response(redirect(url_for("admin.account.index"), 303))
     return console_session.keep(answer, signed_in)
 
@@ -67,7 +68,7 @@ def change_password() -> ResponseReturnValue:
 def end_session(session_id: UUID) -> ResponseReturnValue:
     """End one of the own sessions."""
     sessions.end_my_session(session_id, g.actor)
-    flash("The session was ended.", "success")
+    flash("Session ended.", "success")
     return redirect(url_for("admin.account.index"), 303)
 
 
@@ -75,7 +76,7 @@ def end_session(session_id: UUID) -> ResponseReturnValue:
 def end_other_sessions() -> ResponseReturnValue:
     """End every own session but this one."""
     sessions.end_other_sessions(g.actor)
-    flash("Every other session was ended.", "success")
+    flash("All other sessions ended.", "success")
     return redirect(url_for("admin.account.index"), 303)
 
 
@@ -103,8 +104,7 @@ def create_token() -> ResponseReturnValue:
 @bp.operation("GET", "/tokens/<uuid:token_id>/revoke", permission=Permission.SELF_WRITE)
 def revoke(token_id: UUID) -> ResponseReturnValue:
     """Ask whether an API token of one's own shall end."""
-    token = api_tokens.get_token(token_id, g.actor.admin_id)
-    return render_template("admin/account/revoke.html", token=token)
+    return render_template("admin/confirm.html", **_revocation(token_id))
 
 
 @bp.operation(
@@ -112,8 +112,19 @@ def revoke(token_id: UUID) -> ResponseReturnValue:
 )
 def revoke_token(token_id: UUID) -> ResponseReturnValue:
     """Revoke an API token of one's own."""
-    token = api_tokens.get_token(token_id, g.actor.admin_id)
-    posted(Confirmation, "admin/account/revoke.html", token=token).load()
-    api_tokens.revoke_token(token_id, g.actor.admin_id, g.actor)
-    flash(f"{token.name} was revoked.", "success")
+    posted(Confirmation, "admin/confirm.html", **_revocation(token_id)).load()
+    token = api_tokens.revoke_token(token_id, g.actor.admin_id, g.actor)
+    flash(f"Token {token.name} revoked.", "success")
     return redirect(url_for("admin.account.index"), 303)
+
+
+def _revocation(token_id: UUID) -> dict[str, Any]:
+    """Return what the page shows that asks before a token is revoked."""
+    token = api_tokens.get_token(token_id, g.actor.admin_id)
+    return {
+        "title": f"Revoke {token.name}",
+        "sentences": [f"Programs using {token.prefix}…{token.last_four} stop working immediately."],
+        "button": "Revoke token",
+        "cancel": url_for("admin.account.index"),
+        "is_danger": True,
+    }

@@ -1,6 +1,6 @@
 """Pages that move an exchange API key on: replace, cut over, roll back, accept, revoke."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from flask import flash, g, redirect, render_template, url_for
@@ -16,33 +16,37 @@ from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, posted
 
 bp = OperationBlueprint("api_key_stages", __name__, url_prefix="/api-keys/<uuid:key_id>")
-CONFIRM = "admin/api_keys/confirm.html"
+CONFIRM = "admin/confirm.html"
 ACCEPT, REPLACE = "admin/api_keys/accept.html", "admin/api_keys/replace.html"
 
 
 class Act(NamedTuple):
-    """What is about to be done to a key: the button, what follows, and whether it hurts."""
+    """What is about to be done to a key: title, what follows and button."""
 
-    verb: str
-    follows: str
-    kind: str = "primary"
+    title: str
+    sentence: str
+    button: str
+    is_danger: bool = False
 
 
 CUT_OVER = Act(
+    "Cut over to",
+    "This key becomes the live key. The previous key is retained for 24 hours so that you can roll"
+    " back; then its secrets are destroyed. Don't delete it at the exchange before that.",
     "Cut over",
-    "From now on this key is the live one. The one before is kept for 24 hours, so that you can"
-    " roll back; then its secrets are destroyed. Delete it at the exchange only after that.",
 )
 ROLL_BACK = Act(
+    "Roll back from",
+    "The previous key becomes the live key again. This key is retained for 24 hours unless it is"
+    " revoked; then its secrets are destroyed.",
     "Roll back",
-    "The key before becomes the live one again. This one, unless it is revoked, is kept for 24"
-    " hours; then its secrets are destroyed.",
 )
 REVOKE = Act(
     "Revoke",
-    "Its secrets are destroyed at once and cannot be brought back; what is known of it stays in the"
-    " lists and the audit trail. Delete it at the exchange too.",
-    "danger",
+    "Its secrets are destroyed immediately. This can't be undone. Its record stays in the lists and"
+    " the audit trail. Delete the key at the exchange too.",
+    "Revoke key",
+    is_danger=True,
 )
 
 
@@ -68,7 +72,7 @@ def add_replacement(key_id: UUID) -> ResponseReturnValue:
     known = registry.known()[key.exchange]
     form = posted(KeyReplacement, REPLACE, key=key, known=known).demand(known.credentials)
     candidate = replacement.add_replacement(key_id, form.load(), g.actor)
-    return _to(candidate, f"The replacement was added; it is {candidate.status}.")
+    return _to(candidate, f"Replacement added: {candidate.status}.")
 
 
 @bp.operation("GET", "/accept", permission=Permission.API_KEYS_ACCEPT)
@@ -88,7 +92,7 @@ def take_risk(key_id: UUID) -> ResponseReturnValue:
     """Accept that nobody knows whether the key can withdraw."""
     form = posted(Acceptance, ACCEPT, key=records.get_key(key_id))
     key = api_keys.accept_key(key_id, form.load()["reason"], g.actor)
-    return _to(key, "The risk is accepted; the key may be traded with.")
+    return _to(key, "Risk accepted. The desk may trade with this key.")
 
 
 @bp.operation("GET", "/cut-over", permission=Permission.API_KEYS_WRITE)
@@ -107,7 +111,7 @@ def cut_over(key_id: UUID) -> ResponseReturnValue:
 def confirm_cut_over(key_id: UUID) -> ResponseReturnValue:
     """Let a candidate take over."""
     _confirmed(key_id, CUT_OVER)
-    return _to(replacement.cut_over(key_id, g.actor), "This key is the live one now.")
+    return _to(replacement.cut_over(key_id, g.actor), "This key is now the live key.")
 
 
 @bp.operation("GET", "/roll-back", permission=Permission.API_KEYS_WRITE)
@@ -126,7 +130,7 @@ def roll_back(key_id: UUID) -> ResponseReturnValue:
 def confirm_roll_back(key_id: UUID) -> ResponseReturnValue:
     """Put the key before back."""
     _confirmed(key_id, ROLL_BACK)
-    return _to(replacement.roll_back(key_id, g.actor), "This key is the live one again.")
+    return _to(replacement.roll_back(key_id, g.actor), "This key is the live key again.")
 
 
 @bp.operation("GET", "/revoke", permission=Permission.API_KEYS_WRITE)
@@ -145,16 +149,27 @@ def revoke(key_id: UUID) -> ResponseReturnValue:
 def confirm_revoke(key_id: UUID) -> ResponseReturnValue:
     """Destroy the secrets of a key."""
     _confirmed(key_id, REVOKE)
-    return _to(api_keys.revoke_key(key_id, g.actor), "The key is revoked.")
+    return _to(api_keys.revoke_key(key_id, g.actor), "Key revoked.")
 
 
 def _ask(key_id: UUID, act: Act) -> ResponseReturnValue:
-    return render_template(CONFIRM, key=records.get_key(key_id), act=act)
+    return render_template(CONFIRM, **_page(key_id, act))
 
 
 def _confirmed(key_id: UUID, act: Act) -> None:
     """Take what the page of `_ask` sends; an error from here on shows that page again."""
-    posted(Confirmation, CONFIRM, key=records.get_key(key_id), act=act).load()
+    posted(Confirmation, CONFIRM, **_page(key_id, act)).load()
+
+
+def _page(key_id: UUID, act: Act) -> dict[str, Any]:
+    key = records.get_key(key_id)
+    return {
+        "title": f"{act.title} {key.masked}",
+        "sentences": [f"{key.client.name}, {key.exchange}, {key.label}", act.sentence],
+        "button": act.button,
+        "cancel": url_for("admin.api_keys.show", key_id=key_id),
+        "is_danger": act.is_danger,
+    }
 
 
 def _to(key: ExchangeAPIKey, said: str) -> ResponseReturnValue:

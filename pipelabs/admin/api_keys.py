@@ -88,7 +88,7 @@ def create() -> ResponseReturnValue:
     client, known = clients.get_client(asked["client_id"]), registry.known()[asked["exchange"]]
     form = posted(KeyForm, NEW, client=client, known=known).demand(known.credentials)
     key = api_keys.add_key(form.load(), g.actor)
-    return _to(key, f"The key was added; it is {key.status}.")
+    return _to(key, f"Key added: {key.status}.")
 
 
 @bp.operation("GET", "/<uuid:key_id>", permission=Permission.API_KEYS_READ)
@@ -107,16 +107,14 @@ def show(key_id: UUID) -> ResponseReturnValue:
 def verify(key_id: UUID) -> ResponseReturnValue:
     """Ask the exchange anew what the key may do."""
     key = api_keys.verify_key(key_id, g.actor)
-    return _to(key, f"{registry.known()[key.exchange].name} was asked; the key is {key.status}.")
+    return _to(key, f"Checked with {registry.known()[key.exchange].name}: {key.status}.")
 
 
 @bp.operation("GET", "/<uuid:key_id>/edit", permission=Permission.API_KEYS_WRITE)
 def edit(key_id: UUID) -> ResponseReturnValue:
     """Show the form of what the desk notes of a key."""
     key = records.get_key(key_id)
-    values = {"label": key.label, "ip_note": key.ip_note, "version": key.version}
-    values["expires_on"] = key.expires_on
-    return render_template(EDIT, form=Form(KeyEdit, values), key=key)
+    return render_template(EDIT, form=_stored(key), key=key)
 
 
 @bp.operation(
@@ -128,10 +126,11 @@ def edit(key_id: UUID) -> ResponseReturnValue:
 )
 def update(key_id: UUID) -> ResponseReturnValue:
     """Change what the desk notes of a key."""
-    form = posted(KeyEdit, EDIT, key=records.get_key(key_id))
+    key = records.get_key(key_id)
+    form = posted(KeyEdit, EDIT, key=key, stored=_stored(key))
     data = form.load()
     version = data.pop("version")
-    return _to(api_keys.update_key(key_id, data, g.actor, version=version), "The key was saved.")
+    return _to(api_keys.update_key(key_id, data, g.actor, version=version), "Key saved.")
 
 
 def _about(key: ExchangeAPIKey) -> dict[str, Any]:
@@ -144,6 +143,10 @@ def _about(key: ExchangeAPIKey) -> dict[str, Any]:
         "shared_with": key_queries.shared_with(key),
         "events": key_queries.events_of(key, MAX_EVENTS),
     }
+
+
+def _stored(key: ExchangeAPIKey) -> Form:
+    return Form(KeyEdit, {name: getattr(key, name) for name in KeyEdit().fields})
 
 
 def _to(key: ExchangeAPIKey, said: str) -> ResponseReturnValue:

@@ -68,19 +68,15 @@ def create(client_id: UUID) -> ResponseReturnValue:
     form = posted(ClientMarketsForm, "admin/client_markets/new.html", client=client)
     form.offer("exchange", ["", *enabled_slugs()])
     added = quoting.add_client_markets(client_id, list(items_of(form.load())), g.actor)
-    flash(
-        "1 market was added." if len(added) == 1 else f"{len(added)} markets were added.", "success"
-    )
+    flash("1 market added." if len(added) == 1 else f"{len(added)} markets added.", "success")
     return redirect(url_for("admin.client_markets.index", client_id=client_id), 303)
 
 
 @bp.operation("GET", "/<uuid:client_market_id>", permission=Permission.TOKEN_PAIRS_WRITE)
 def edit(client_id: UUID, client_market_id: UUID) -> ResponseReturnValue:
     """Show the form of one market of a client."""
-    stored = client_markets.get_client_market(client_id, client_market_id)
-    form = Form(ClientMarketEdit, ClientMarketEdit().dump(stored))
-    form.offer("status", _statuses(stored))
-    return render_template("admin/client_markets/edit.html", form=form, stored=stored)
+    row = client_markets.get_client_market(client_id, client_market_id)
+    return render_template("admin/client_markets/edit.html", form=_stored(row), row=row)
 
 
 @bp.operation(
@@ -92,18 +88,23 @@ def edit(client_id: UUID, client_market_id: UUID) -> ResponseReturnValue:
 )
 def update(client_id: UUID, client_market_id: UUID) -> ResponseReturnValue:
     """Change how a client is quoted in a market."""
-    stored = client_markets.get_client_market(client_id, client_market_id)
-    form = posted(ClientMarketEdit, "admin/client_markets/edit.html", stored=stored)
-    data = form.offer("status", _statuses(stored)).load()
+    row = client_markets.get_client_market(client_id, client_market_id)
+    form = posted(ClientMarketEdit, "admin/client_markets/edit.html", row=row, stored=_stored(row))
+    data = form.offer("status", _statuses(row)).load()
     version = data.pop("version")
     client_markets.update_client_market(client_id, client_market_id, data, g.actor, version=version)
-    flash(f"{stored.symbol} on {stored.exchange} was saved.", "success")
+    flash(f"{row.symbol} on {row.exchange} saved.", "success")
     return redirect(url_for("admin.client_markets.index", client_id=client_id), 303)
 
 
-def _statuses(stored: ClientMarket) -> list[str]:
-    """Return what the status can become: nobody is quoted in a delisted market."""
-    if stored.market_status is MarketStatus.DELISTED:
-        return [stored.status.value]
-    own = [QuotingStatus.DELISTED] if stored.status is QuotingStatus.DELISTED else []
+def _stored(row: ClientMarket) -> Form:
+    form = Form(ClientMarketEdit, ClientMarketEdit().dump(row))
+    return form.offer("status", _statuses(row))
+
+
+def _statuses(row: ClientMarket) -> list[str]:
+    """Return what the status can become: no client is quoted in a delisted market."""
+    if row.market_status is MarketStatus.DELISTED:
+        return [row.status.value]
+    own = [QuotingStatus.DELISTED] if row.status is QuotingStatus.DELISTED else []
     return [one.value for one in (*own, QuotingStatus.ACTIVE, QuotingStatus.PAUSED)]

@@ -13,7 +13,7 @@ from pipelabs.clients.schemas import ClientEdit, ClientIn, ClientsQuery, StatusM
 from pipelabs.clients.wallets import Wallet, WalletError, recognise
 from pipelabs.core.schemas.pagination import SIZES
 from pipelabs.markets import client_markets
-from pipelabs.models import Permission, Status, Tier
+from pipelabs.models import Client, Permission, Status, Tier
 from pipelabs.models.clients import Chain
 from pipelabs.vault import queries as key_queries
 from pipelabs.web.blueprints import OperationBlueprint
@@ -23,7 +23,7 @@ bp = OperationBlueprint("clients", __name__, url_prefix="/clients")
 CHOICES = {"tier": Tier, "status": Status, "chain": Chain}
 """The filters of the list; with `q` they are what narrows it."""
 MAX_EVENTS = 100
-GUARDED = "the checksum is right."
+GUARDED = "checksum valid."
 
 
 @bp.operation("GET", "", permission=Permission.CLIENTS_READ)
@@ -61,7 +61,7 @@ def create() -> ResponseReturnValue:
     """Create a client."""
     form = posted(ClientIn, "admin/clients/new.html", name_of=_name_of)
     client, _ = clients.create_client(form.load(), g.actor)
-    flash(f"{client.name} was created.", "success")
+    flash(f"{client.name} created.", "success")
     return redirect(url_for("admin.clients.show", client_id=client.id), 303)
 
 
@@ -108,10 +108,9 @@ def edit(client_id: UUID) -> ResponseReturnValue:
     """Show the form of a client as it is stored, if anything of it can change."""
     client = clients.get_client(client_id)
     if not clients.MOVES[client.status]:
-        flash("An offboarded client stays as it is.", "info")
+        flash("Offboarded clients can't be changed.", "info")
         return redirect(url_for("admin.clients.show", client_id=client_id), 303)
-    form = Form(ClientEdit, {name: getattr(client, name) for name in ClientEdit().fields})
-    return render_template("admin/clients/edit.html", form=form, client=client)
+    return render_template("admin/clients/edit.html", form=_stored(client), client=client)
 
 
 @bp.operation(
@@ -122,16 +121,20 @@ def edit(client_id: UUID) -> ResponseReturnValue:
     status=303,
 )
 def update(client_id: UUID) -> ResponseReturnValue:
-    """Change a client; whoever was slower than somebody else sees both versions."""
+    """Change a client; a stale edit shows both versions."""
     client = clients.get_client(client_id)
-    latest = client_queries.events_of
     form = posted(
-        ClientEdit, "admin/clients/edit.html", client=client, name_of=_name_of, latest=latest
+        ClientEdit,
+        "admin/clients/edit.html",
+        client=client,
+        name_of=_name_of,
+        stored=_stored(client),
+        latest=client_queries.events_of,
     )
     data = form.load()
     version = data.pop("version")
     clients.update_client(client_id, data, g.actor, version=version)
-    flash(f"{data['name']} was saved.", "success")
+    flash(f"{data['name']} saved.", "success")
     return redirect(url_for("admin.clients.show", client_id=client_id), 303)
 
 
@@ -153,7 +156,7 @@ def move(client_id: UUID) -> ResponseReturnValue:
     form = posted(StatusMove, "admin/clients/status.html", **_about_moving(client_id))
     data = form.load()
     moved = clients.change_status(client_id, data["status"], g.actor, version=data["version"])
-    flash(f"{moved.name} is {moved.status} now.", "success")
+    flash(f"{moved.name} is now {moved.status}.", "success")
     return redirect(url_for("admin.clients.show", client_id=client_id), 303)
 
 
@@ -167,13 +170,17 @@ def _about_moving(client_id: UUID) -> dict[str, Any]:
     }
 
 
+def _stored(client: Client) -> Form:
+    return Form(ClientEdit, {name: getattr(client, name) for name in ClientEdit().fields})
+
+
 def _name_of(client_id: str) -> str:
     return clients.get_client(UUID(client_id)).name
 
 
 def _checksum(typed: str, found: Wallet) -> str:
     if found.chain is Chain.SOLANA:
-        return "it has no checksum, so compare every character."
+        return "no checksum, so compare every character."
     if found.chain is Chain.EVM and typed != found.address:
-        return "written in one case, so no checksum guards it."
+        return "no checksum, because it is not in mixed case."
     return GUARDED

@@ -10,7 +10,7 @@ from pipelabs.core.schemas.pagination import ListQuery
 from pipelabs.exchanges.service import enabled_slugs
 from pipelabs.markets import client_markets, markets
 from pipelabs.markets.schemas.markets import MarketEdit, MarketIn, MarketMove, MarketsQuery
-from pipelabs.models import MarketStatus, Permission
+from pipelabs.models import Market, MarketStatus, Permission
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, posted, query
 
@@ -50,7 +50,7 @@ def create() -> ResponseReturnValue:
     form = posted(MarketIn, "admin/markets/new.html")
     form.offer("exchange", ["", *enabled_slugs()])
     market = markets.create_market(form.load(), g.actor)
-    flash(f"{market.symbol} on {market.exchange} was created.", "success")
+    flash(f"{market.symbol} on {market.exchange} created.", "success")
     return redirect(url_for("admin.markets.show", market_id=market.id), 303)
 
 
@@ -69,8 +69,7 @@ def show(market_id: UUID) -> ResponseReturnValue:
 def edit(market_id: UUID) -> ResponseReturnValue:
     """Show the form of a market as it is stored."""
     market = markets.get_market(market_id)
-    form = Form(MarketEdit, MarketEdit().dump(market))
-    return render_template("admin/markets/edit.html", form=form, market=market)
+    return render_template("admin/markets/edit.html", form=_stored(market), market=market)
 
 
 @bp.operation(
@@ -83,10 +82,11 @@ def edit(market_id: UUID) -> ResponseReturnValue:
 def update(market_id: UUID) -> ResponseReturnValue:
     """Change a market."""
     market = markets.get_market(market_id)
-    data = posted(MarketEdit, "admin/markets/edit.html", market=market).load()
+    stored = _stored(market)
+    data = posted(MarketEdit, "admin/markets/edit.html", market=market, stored=stored).load()
     version = data.pop("version")
     markets.update_market(market_id, data, g.actor, version=version)
-    flash(f"{market.symbol} on {market.exchange} was saved.", "success")
+    flash(f"{market.symbol} on {market.exchange} saved.", "success")
     return redirect(url_for("admin.markets.show", market_id=market_id), 303)
 
 
@@ -109,9 +109,14 @@ def move(market_id: UUID) -> ResponseReturnValue:
     data = posted(MarketMove, "admin/markets/status.html", **shown).load()
     wanted, version = {"status": data["status"]}, data["version"]
     market, affected = markets.update_market(market_id, wanted, g.actor, version=version)
-    touched = f" {len(affected)} clients are no longer quoted there." if affected else ""
-    flash(f"{market.symbol} on {market.exchange} is {market.status} now.{touched}", "success")
+    clients = "1 client is" if len(affected) == 1 else f"{len(affected)} clients are"
+    touched = f" {clients} no longer quoted there." if affected else ""
+    flash(f"{market.symbol} on {market.exchange} is now {market.status}.{touched}", "success")
     return redirect(url_for("admin.markets.show", market_id=market_id), 303)
+
+
+def _stored(market: Market) -> Form:
+    return Form(MarketEdit, MarketEdit().dump(market))
 
 
 def _moves(market_id: UUID) -> dict[str, object]:

@@ -42,7 +42,7 @@ def create() -> ResponseReturnValue:
     """Create a token pair."""
     data = posted(TokenPairIn, "admin/token_pairs/new.html").load()
     pair = token_pairs.create_token_pair(data["symbol"], g.actor)
-    flash(f"{pair.symbol} was created.", "success")
+    flash(f"{pair.symbol} created.", "success")
     return redirect(url_for("admin.token_pairs.show", token_pair_id=pair.id), 303)
 
 

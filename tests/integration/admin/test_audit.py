@@ -46,7 +46,7 @@ def test_filters_are_kept_in_the_address_and_in_the_form(app, desk, filters, is_
 
     assert page.status_code == 200
     assert ("hostile-1</a>" in page.text) is is_found
-    assert ("Nothing matches" in page.text) is not is_found
+    assert ("No results" in page.text) is not is_found
     assert ('<option value="INVALID" selected>' in page.text) is ("status=invalid" in filters)
 
 
@@ -68,7 +68,7 @@ def test_a_cursor_of_another_list_is_told(desk):
 def test_a_page_beyond_the_end_leads_back(desk):
     page = desk.get(f"{AUDIT}?cursor=%3Edt:1970-01-01%2000:00:00%2B00:00~i:0")
 
-    assert "This page is empty" in page.text
+    assert "This page no longer exists" in page.text
 
 
 def test_pages_keep_the_filters(app, desk):
@@ -103,7 +103,7 @@ def test_an_event_that_stands_alone_says_so(app, desk, rows):
 
     page = desk.get(f"{AUDIT}/{event.id}")
 
-    assert "Nothing else." in page.text
+    assert "No other events." in page.text
 
 
 def test_what_was_sent_is_shown_and_never_run(app, desk, rows):

@@ -125,7 +125,7 @@ def test_a_form_without_its_token_is_refused(desk, token, rows):
     response = desk.post("/admin/logout", csrf_token=token)
 
     assert response.status_code == 403
-    assert "load the page again" in response.text
+    assert "Reload the page and try again" in response.text
     assert [row.revoked_at for row in rows(Session)] == [None]
 
 
