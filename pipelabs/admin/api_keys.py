@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, flash, g, redirect, render_template, request, url_for
+from flask import flash, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from pipelabs.audit.events import Event
@@ -18,10 +18,10 @@ from pipelabs.vault import queries as key_queries
 from pipelabs.vault.examination import probe_key
 from pipelabs.vault.schemas.api_keys import ExpiringQuery, KeysQuery
 from pipelabs.vault.schemas.forms import KeyChoice, KeyEdit, KeyForm, KeyTarget
-from pipelabs.web.auth import needs
+from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, posted, query
 
-bp = Blueprint("api_keys", __name__, url_prefix="/api-keys")
+bp = OperationBlueprint("api_keys", __name__, url_prefix="/api-keys")
 CHOICES = {"status": KeyStatus, "stage": KeyStage}
 """The filters of the list that are enums."""
 NEW, EDIT = "admin/api_keys/new.html", "admin/api_keys/edit.html"
@@ -29,8 +29,7 @@ MAX_CLIENTS = 20
 MAX_EVENTS = 30
 
 
-@bp.get("")
-@needs(Permission.API_KEYS_READ)
+@bp.operation("GET", "", permission=Permission.API_KEYS_READ)
 def index() -> ResponseReturnValue:
     """List keys; the filters are in the URL."""
     asked = query(KeysQuery)
@@ -48,8 +47,7 @@ def index() -> ResponseReturnValue:
     )
 
 
-@bp.get("/expiring")
-@needs(Permission.API_KEYS_READ)
+@bp.operation("GET", "/expiring", permission=Permission.API_KEYS_READ)
 def expiring() -> ResponseReturnValue:
     """List the keys in use that expire soon or have expired."""
     asked = query(ExpiringQuery)
@@ -57,8 +55,7 @@ def expiring() -> ResponseReturnValue:
     return render_template("admin/api_keys/expiring.html", page=page, days=asked["days"], now=now())
 
 
-@bp.get("/new")
-@needs(Permission.API_KEYS_WRITE)
+@bp.operation("GET", "/new", permission=Permission.API_KEYS_WRITE)
 def new() -> ResponseReturnValue:
     """Ask for client and exchange first, then for the fields of a key there."""
     asked = query(KeyChoice)
@@ -79,8 +76,13 @@ def new() -> ResponseReturnValue:
     )
 
 
-@bp.post("/new")
-@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_CREATE_DENIED)
+@bp.operation(
+    "POST",
+    "/new",
+    permission=Permission.API_KEYS_WRITE,
+    denied_event=Event.API_KEY_CREATE_DENIED,
+    status=303,
+)
 def create() -> ResponseReturnValue:
     """Probe a key and add it."""
     sent = {name: request.form.get(name, "") for name in KeyTarget().fields}
@@ -94,15 +96,19 @@ def create() -> ResponseReturnValue:
     return _to(key, f"Key added: {key.status}.")
 
 
-@bp.get("/<uuid:key_id>")
-@needs(Permission.API_KEYS_READ)
+@bp.operation("GET", "/<uuid:key_id>", permission=Permission.API_KEYS_READ)
 def show(key_id: UUID) -> ResponseReturnValue:
     """Show a key, its replacement, and the clients that share its account."""
     return render_template("admin/api_keys/show.html", **_about(records.get_key(key_id)))
 
 
-@bp.post("/<uuid:key_id>/verify")
-@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_VERIFICATION_DENIED)
+@bp.operation(
+    "POST",
+    "/<uuid:key_id>/verify",
+    permission=Permission.API_KEYS_WRITE,
+    denied_event=Event.API_KEY_VERIFICATION_DENIED,
+    status=303,
+)
 def verify(key_id: UUID) -> ResponseReturnValue:
     """Probe a stored key again."""
     probe = api_keys.prepare_verification(key_id)
@@ -111,21 +117,24 @@ def verify(key_id: UUID) -> ResponseReturnValue:
     return _to(key, f"Checked with {registry.known()[key.exchange].name}: {key.status}.")
 
 
-@bp.get("/<uuid:key_id>/edit")
-@needs(Permission.API_KEYS_WRITE)
+@bp.operation("GET", "/<uuid:key_id>/edit", permission=Permission.API_KEYS_WRITE)
 def edit(key_id: UUID) -> ResponseReturnValue:
     """Show the form to edit a key."""
     key = records.get_key(key_id)
-    values = {"label": key.label, "ip_note": key.ip_note, "version": key.version}
-    values["expires_on"] = key.expires_on
-    return render_template(EDIT, form=Form(KeyEdit, values), key=key)
+    return render_template(EDIT, form=_stored(key), key=key)
 
 
-@bp.post("/<uuid:key_id>/edit")
-@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_UPDATE_DENIED)
+@bp.operation(
+    "POST",
+    "/<uuid:key_id>/edit",
+    permission=Permission.API_KEYS_WRITE,
+    denied_event=Event.API_KEY_UPDATE_DENIED,
+    status=303,
+)
 def update(key_id: UUID) -> ResponseReturnValue:
     """Change the label, the IP note or the expiry of a key."""
-    form = posted(KeyEdit, EDIT, key=records.get_key(key_id))
+    key = records.get_key(key_id)
+    form = posted(KeyEdit, EDIT, key=key, stored=_stored(key))
     changes, version = form.load()
     return _to(api_keys.update_key(key_id, changes, g.actor, version=version), "Key saved.")
 
@@ -140,6 +149,10 @@ def _about(key: ExchangeAPIKey) -> dict[str, Any]:
         "shared_with": key_queries.shared_with(key),
         "events": key_queries.events_of(key, MAX_EVENTS),
     }
+
+
+def _stored(key: ExchangeAPIKey) -> Form:
+    return Form(KeyEdit, {name: getattr(key, name) for name in KeyEdit().fields})
 
 
 def _to(key: ExchangeAPIKey, message: str) -> ResponseReturnValue:

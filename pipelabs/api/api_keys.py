@@ -5,7 +5,6 @@ from typing import Any
 from uuid import UUID
 
 from flask import g, url_for
-from flask.typing import ResponseReturnValue
 
 from pipelabs.audit.events import Event
 from pipelabs.core.db import release
@@ -34,14 +33,12 @@ from pipelabs.vault.schemas.api_keys import (
     KeysListed,
     KeysQuery,
 )
-from pipelabs.web.auth import needs
-from pipelabs.web.blueprints import StrictBlueprint
-from pipelabs.web.envelope import reply
+from pipelabs.web.blueprints import OperationBlueprint
+from pipelabs.web.envelope import Reply, reply
 from pipelabs.web.etags import etag_of, expected_version
-from pipelabs.web.openapi.errors import raises
 from pipelabs.web.openapi.examples import ID
 
-bp = StrictBlueprint("api_keys", __name__, url_prefix="/admin/api-keys")
+bp = OperationBlueprint("api_keys", __name__, url_prefix="/admin/api-keys")
 WITHDRAWS = CAN_WITHDRAW.format(name="OKX", evidence="perm=read_only,trade,withdraw")
 REFUSED = CanWithdraw(WITHDRAWS, fields={"api_key": [WITHDRAWS]}, permissions=PERMISSIONS)
 TAKEN = Duplicate(api_keys.TAKEN, fields={"label": [api_keys.TAKEN]}, existing={"label": ID})
@@ -58,32 +55,41 @@ TAMPERED = Undecryptable(
 """Examples in the OpenAPI document."""
 
 
-@bp.get("")
-@needs(Permission.API_KEYS_READ)
-@bp.arguments(KeysQuery, location="query")
-@bp.response(200, KeysListed)
-def index(query: Mapping[str, Any]) -> ResponseReturnValue:
+@bp.operation("GET", "", permission=Permission.API_KEYS_READ, query=KeysQuery, response=KeysListed)
+def index(query: Mapping[str, Any]) -> Reply:
     """List keys, newest first. Destroyed keys are listed only with `stage=destroyed`."""
     page = key_queries.list_keys(query, query["size"], query.get("cursor"))
     return reply(api_keys=page.rows, page=page, shared=key_queries.shared_among(page))
 
 
-@bp.get("/expiring")
-@needs(Permission.API_KEYS_READ)
-@bp.arguments(ExpiringQuery, location="query")
-@bp.response(200, KeysListed)
-def list_expiring(query: Mapping[str, Any]) -> ResponseReturnValue:
+@bp.operation(
+    "GET",
+    "/expiring",
+    permission=Permission.API_KEYS_READ,
+    query=ExpiringQuery,
+    response=KeysListed,
+)
+def list_expiring(query: Mapping[str, Any]) -> Reply:
     """List keys in use that expire within `days` or have expired, soonest first."""
     page = key_queries.list_expiring(query["days"], query["size"], query.get("cursor"))
     return reply(api_keys=page.rows, page=page, shared=key_queries.shared_among(page))
 
 
-@bp.post("")
-@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_CREATE_DENIED)
-@bp.arguments(KeyIn)
-@bp.response(201, KeyShown)
-@raises(REFUSED, TAKEN, NO_VAULT)
-def create(data: NewKey) -> ResponseReturnValue:
+@bp.operation(
+    "POST",
+    "",
+    permission=Permission.API_KEYS_WRITE,
+    denied_event=Event.API_KEY_CREATE_DENIED,
+    body=KeyIn,
+    response=KeyShown,
+    status=201,
+    errors=(
+        REFUSED,
+        TAKEN,
+        NO_VAULT,
+    ),
+)
+def create(data: NewKey) -> Reply:
     r"""Add a key after asking its exchange for its permissions, which takes up to 10 s.
 
     A key that can withdraw is rejected. If that is unknown, the key is quarantined until an owner
@@ -97,29 +103,47 @@ def create(data: NewKey) -> ResponseReturnValue:
     return _reply(key, "API key added", status=201)
 
 
-@bp.get("/<uuid:key_id>")
-@needs(Permission.API_KEYS_READ)
-@bp.response(200, KeyShown, headers={"ETag": "ETag"})
-def show(key_id: UUID) -> ResponseReturnValue:
+@bp.operation(
+    "GET", "/<uuid:key_id>", permission=Permission.API_KEYS_READ, response=KeyShown, has_etag=True
+)
+def show(key_id: UUID) -> Reply:
     """Show one key, masked; the ETag is its version."""
     return _reply(records.get_key(key_id))
 
 
-@bp.patch("/<uuid:key_id>")
-@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_UPDATE_DENIED)
-@bp.arguments(KeyPatch)
-@bp.response(200, KeyShown, headers={"ETag": "ETag"})
-@raises(TAKEN, SHARED, STALE)
-def update(data: KeyChanges, key_id: UUID) -> ResponseReturnValue:
+@bp.operation(
+    "PATCH",
+    "/<uuid:key_id>",
+    permission=Permission.API_KEYS_WRITE,
+    denied_event=Event.API_KEY_UPDATE_DENIED,
+    body=KeyPatch,
+    response=KeyShown,
+    has_etag=True,
+    errors=(
+        TAKEN,
+        SHARED,
+        STALE,
+    ),
+)
+def update(data: KeyChanges, key_id: UUID) -> Reply:
     """Change the label, the IP note or the expiry of a key; null clears a field."""
     return _reply(api_keys.update_key(key_id, data, g.actor, version=expected_version()))
 
 
-@bp.post("/<uuid:key_id>/verify")
-@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_VERIFICATION_DENIED)
-@bp.response(200, KeyShown, headers={"ETag": "ETag"})
-@raises(GONE, TAMPERED, NO_VAULT)
-def verify(key_id: UUID) -> ResponseReturnValue:
+@bp.operation(
+    "POST",
+    "/<uuid:key_id>/verify",
+    permission=Permission.API_KEYS_WRITE,
+    denied_event=Event.API_KEY_VERIFICATION_DENIED,
+    response=KeyShown,
+    has_etag=True,
+    errors=(
+        GONE,
+        TAMPERED,
+        NO_VAULT,
+    ),
+)
+def verify(key_id: UUID) -> Reply:
     """Ask the exchange again for the permissions of the key, which takes up to 10 s.
 
     Each permission is yes, no or unknown, with the exchange's own field as evidence. `failure` says
@@ -130,22 +154,37 @@ def verify(key_id: UUID) -> ResponseReturnValue:
     return _reply(api_keys.verify_key(key_id, probe, probe_key(probe), g.actor))
 
 
-@bp.post("/<uuid:key_id>/accept")
-@needs(Permission.API_KEYS_ACCEPT, refused=Event.API_KEY_ACCEPT_DENIED)
-@bp.arguments(Acceptance)
-@bp.response(200, KeyShown, headers={"ETag": "ETag"})
-@raises(InvalidTransition("This key can withdraw; nobody can accept that."))
-def accept(data: Mapping[str, Any], key_id: UUID) -> ResponseReturnValue:
+@bp.operation(
+    "POST",
+    "/<uuid:key_id>/accept",
+    permission=Permission.API_KEYS_ACCEPT,
+    denied_event=Event.API_KEY_ACCEPT_DENIED,
+    body=Acceptance,
+    response=KeyShown,
+    has_etag=True,
+    errors=(InvalidTransition(api_keys.NOT_ACCEPTABLE),),
+)
+def accept(data: Mapping[str, Any], key_id: UUID) -> Reply:
     """Accept the risk of a quarantined key: it is unknown whether it can withdraw."""
     return _reply(api_keys.accept_key(key_id, data["reason"], g.actor), "Risk accepted")
 
 
-@bp.post("/<uuid:key_id>/replace")
-@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_REPLACEMENT_DENIED)
-@bp.arguments(KeyReplacement)
-@bp.response(201, KeyShown)
-@raises(REFUSED, WAITING, InvalidTransition(replacement.NOT_LIVE), NO_VAULT)
-def replace(data: NewCredentials, key_id: UUID) -> ResponseReturnValue:
+@bp.operation(
+    "POST",
+    "/<uuid:key_id>/replace",
+    permission=Permission.API_KEYS_WRITE,
+    denied_event=Event.API_KEY_REPLACEMENT_DENIED,
+    body=KeyReplacement,
+    response=KeyShown,
+    status=201,
+    errors=(
+        REFUSED,
+        WAITING,
+        InvalidTransition(replacement.NOT_LIVE),
+        NO_VAULT,
+    ),
+)
+def replace(data: NewCredentials, key_id: UUID) -> Reply:
     """Add a replacement for a live key, which keeps working until the cut-over."""
     probe = replacement.prepare_replacement(key_id, data)
     release()
@@ -153,36 +192,49 @@ def replace(data: NewCredentials, key_id: UUID) -> ResponseReturnValue:
     return _reply(candidate, "Replacement added", status=201)
 
 
-@bp.post("/<uuid:key_id>/cut-over")
-@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_CUT_OVER_DENIED)
-@bp.response(200, KeyShown, headers={"ETag": "ETag"})
-@raises(InvalidTransition("The new key is quarantined; only a verified one takes over."))
-def cut_over(key_id: UUID) -> ResponseReturnValue:
+@bp.operation(
+    "POST",
+    "/<uuid:key_id>/cut-over",
+    permission=Permission.API_KEYS_WRITE,
+    denied_event=Event.API_KEY_CUT_OVER_DENIED,
+    response=KeyShown,
+    has_etag=True,
+    errors=(InvalidTransition(replacement.NOT_VERIFIED.format(status="quarantined")),),
+)
+def cut_over(key_id: UUID) -> Reply:
     """Make a verified replacement the live key; the previous key is retained for 24 hours."""
     return _reply(replacement.cut_over(key_id, g.actor), "Cut over")
 
 
-@bp.post("/<uuid:key_id>/roll-back")
-@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_ROLL_BACK_DENIED)
-@bp.response(200, KeyShown, headers={"ETag": "ETag"})
-@raises(InvalidTransition("There is no key left to go back to."))
-def roll_back(key_id: UUID) -> ResponseReturnValue:
+@bp.operation(
+    "POST",
+    "/<uuid:key_id>/roll-back",
+    permission=Permission.API_KEYS_WRITE,
+    denied_event=Event.API_KEY_ROLL_BACK_DENIED,
+    response=KeyShown,
+    has_etag=True,
+    errors=(InvalidTransition(replacement.NO_PREVIOUS),),
+)
+def roll_back(key_id: UUID) -> Reply:
     """Make the previous key live again, and return it. This key may be live or revoked."""
     return _reply(replacement.roll_back(key_id, g.actor), "Rolled back")
 
 
-@bp.post("/<uuid:key_id>/revoke")
-@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_REVOKE_DENIED)
-@bp.response(200, KeyShown, headers={"ETag": "ETag"})
-@raises(GONE)
-def revoke(key_id: UUID) -> ResponseReturnValue:
+@bp.operation(
+    "POST",
+    "/<uuid:key_id>/revoke",
+    permission=Permission.API_KEYS_WRITE,
+    denied_event=Event.API_KEY_REVOKE_DENIED,
+    response=KeyShown,
+    has_etag=True,
+    errors=(GONE,),
+)
+def revoke(key_id: UUID) -> Reply:
     """Destroy the secrets of a key immediately. Delete the key at the exchange too."""
     return _reply(api_keys.revoke_key(key_id, g.actor), "API key revoked")
 
 
-def _reply(
-    key: ExchangeAPIKey, message: str | None = None, status: int = 200
-) -> ResponseReturnValue:
+def _reply(key: ExchangeAPIKey, message: str | None = None, status: int = 200) -> Reply:
     shared_with = key_queries.shared_with(key)
     return reply(
         message,

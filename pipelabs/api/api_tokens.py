@@ -5,7 +5,6 @@ from typing import Any
 from uuid import UUID
 
 from flask import g, url_for
-from flask.typing import ResponseReturnValue
 
 from pipelabs.accounts import api_tokens
 from pipelabs.accounts.schemas.api_tokens import TokenCreated, TokenIn, TokenList, TokenShown
@@ -13,28 +12,29 @@ from pipelabs.audit.events import Event
 from pipelabs.core.schemas.envelope import Done
 from pipelabs.core.schemas.pagination import ListQuery
 from pipelabs.models import Permission
-from pipelabs.web.auth import needs
-from pipelabs.web.blueprints import StrictBlueprint
-from pipelabs.web.envelope import reply
+from pipelabs.web.blueprints import OperationBlueprint
+from pipelabs.web.envelope import Reply, reply
 
-bp = StrictBlueprint("api_tokens", __name__, url_prefix="/admin/tokens")
+bp = OperationBlueprint("api_tokens", __name__, url_prefix="/admin/tokens")
 
 
-@bp.get("")
-@needs(Permission.SELF_READ)
-@bp.arguments(ListQuery, location="query")
-@bp.response(200, TokenList)
-def index(query: Mapping[str, Any]) -> ResponseReturnValue:
+@bp.operation("GET", "", permission=Permission.SELF_READ, query=ListQuery, response=TokenList)
+def index(query: Mapping[str, Any]) -> Reply:
     """List the own API tokens, the newest first; those revoked are left out."""
     page = api_tokens.list_tokens(g.actor.admin_id, query["size"], query.get("cursor"))
     return reply(tokens=page.rows, page=page)
 
 
-@bp.post("")
-@needs(Permission.SELF_WRITE, refused=Event.API_TOKEN_CREATE_DENIED)
-@bp.arguments(TokenIn)
-@bp.response(201, TokenCreated)
-def create(data: Mapping[str, Any]) -> ResponseReturnValue:
+@bp.operation(
+    "POST",
+    "",
+    permission=Permission.SELF_WRITE,
+    denied_event=Event.API_TOKEN_CREATE_DENIED,
+    body=TokenIn,
+    response=TokenCreated,
+    status=201,
+)
+def create(data: Mapping[str, Any]) -> Reply:
     """Create an API token; `text` is what a program sends as bearer.
 
     It is shown this once. No `Idempotency-Key` is taken, because the answer would have to be
@@ -43,25 +43,20 @@ def create(data: Mapping[str, Any]) -> ResponseReturnValue:
     made = api_tokens.create_token(data, g.actor)
     return reply(
         "API token created",
-        status=201,
         location=url_for("api.api_tokens.show", token_id=made.token.id),
         token=made.token,
         text=made.text,
     )
 
 
-@bp.get("/<uuid:token_id>")
-@needs(Permission.SELF_READ)
-@bp.response(200, TokenShown)
-def show(token_id: UUID) -> ResponseReturnValue:
+@bp.operation("GET", "/<uuid:token_id>", permission=Permission.SELF_READ, response=TokenShown)
+def show(token_id: UUID) -> Reply:
     """Show one of the own API tokens."""
     return reply(token=api_tokens.get_token(token_id, g.actor.admin_id))
 
 
-@bp.delete("/<uuid:token_id>")
-@needs(Permission.SELF_WRITE)
-@bp.response(200, Done)
-def revoke(token_id: UUID) -> ResponseReturnValue:
+@bp.operation("DELETE", "/<uuid:token_id>", permission=Permission.SELF_WRITE, response=Done)
+def revoke(token_id: UUID) -> Reply:
     """Revoke one of the own API tokens; it is refused everywhere from here on."""
     api_tokens.revoke_token(token_id, g.actor.admin_id, g.actor)
     return reply("API token revoked")

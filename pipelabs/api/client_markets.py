@@ -5,7 +5,6 @@ from typing import Any
 from uuid import UUID
 
 from flask import g, url_for
-from flask.typing import ResponseReturnValue
 
 from pipelabs.audit.events import Event
 from pipelabs.core.errors import Duplicate, InvalidTransition, Stale
@@ -22,15 +21,12 @@ from pipelabs.markets.schemas.client_markets import (
     MatrixShown,
 )
 from pipelabs.models import Permission
-from pipelabs.web.auth import needs
-from pipelabs.web.blueprints import StrictBlueprint
-from pipelabs.web.envelope import reply
+from pipelabs.web.blueprints import OperationBlueprint
+from pipelabs.web.envelope import Reply, reply
 from pipelabs.web.etags import expected_version
-from pipelabs.web.idempotency import idempotent
-from pipelabs.web.openapi.errors import raises
 from pipelabs.web.openapi.examples import ID
 
-bp = StrictBlueprint("client_markets", __name__, url_prefix="/admin")
+bp = OperationBlueprint("client_markets", __name__, url_prefix="/admin")
 QUOTED = Duplicate(
     "Already quoted there",
     fields={"markets.0.symbol": ["BTC/USDT on okx is quoted already."]},
@@ -43,23 +39,34 @@ ILLEGAL = InvalidTransition(NO_WAY, fields={"status": [NO_WAY]})
 """Examples for the document."""
 
 
-@bp.get("/clients/<uuid:client_id>/markets")
-@needs(Permission.TOKEN_PAIRS_READ)
-@bp.arguments(ClientMarketsQuery, location="query")
-@bp.response(200, ClientMarketsListed)
-def index(query: Mapping[str, Any], client_id: UUID) -> ResponseReturnValue:
+@bp.operation(
+    "GET",
+    "/clients/<uuid:client_id>/markets",
+    permission=Permission.TOKEN_PAIRS_READ,
+    query=ClientMarketsQuery,
+    response=ClientMarketsListed,
+)
+def index(query: Mapping[str, Any], client_id: UUID) -> Reply:
     """List the markets of a client by exchange and symbol, a page at a time."""
     page = client_markets.list_client_markets(client_id, query, query["size"], query.get("cursor"))
     return reply(client_markets=page.rows, page=page)
 
 
-@bp.post("/clients/<uuid:client_id>/markets")
-@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.CLIENT_MARKET_ADD_DENIED)
-@bp.arguments(ClientMarketsIn)
-@idempotent(replayed=Event.CLIENT_MARKET_ADD_REPLAYED)
-@bp.response(201, ClientMarketsAdded)
-@raises(QUOTED, OVER)
-def create(data: Mapping[str, Any], client_id: UUID) -> ResponseReturnValue:
+@bp.operation(
+    "POST",
+    "/clients/<uuid:client_id>/markets",
+    permission=Permission.TOKEN_PAIRS_WRITE,
+    denied_event=Event.CLIENT_MARKET_ADD_DENIED,
+    body=ClientMarketsIn,
+    replayed_event=Event.CLIENT_MARKET_ADD_REPLAYED,
+    response=ClientMarketsAdded,
+    status=201,
+    errors=(
+        QUOTED,
+        OVER,
+    ),
+)
+def create(data: Mapping[str, Any], client_id: UUID) -> Reply:
     """Have a client quoted in up to 500 markets: in all of them, or in none if one is wrong.
 
     Pairs and markets that are not there are made on the way. What is wrong is named by its place
@@ -74,12 +81,20 @@ def create(data: Mapping[str, Any], client_id: UUID) -> ResponseReturnValue:
     )
 
 
-@bp.patch("/clients/<uuid:client_id>/markets/<uuid:client_market_id>")
-@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.CLIENT_MARKET_UPDATE_DENIED)
-@bp.arguments(ClientMarketPatch)
-@bp.response(200, ClientMarketShown, headers={"ETag": "ETag"})
-@raises(ILLEGAL, STALE)
-def update(data: Mapping[str, Any], client_id: UUID, client_market_id: UUID) -> ResponseReturnValue:
+@bp.operation(
+    "PATCH",
+    "/clients/<uuid:client_id>/markets/<uuid:client_market_id>",
+    permission=Permission.TOKEN_PAIRS_WRITE,
+    denied_event=Event.CLIENT_MARKET_UPDATE_DENIED,
+    body=ClientMarketPatch,
+    response=ClientMarketShown,
+    has_etag=True,
+    errors=(
+        ILLEGAL,
+        STALE,
+    ),
+)
+def update(data: Mapping[str, Any], client_id: UUID, client_market_id: UUID) -> Reply:
     """Change how a client is quoted in a market.
 
     What is left out stays, null empties a target. Nobody is quoted in a delisted market.
@@ -90,11 +105,14 @@ def update(data: Mapping[str, Any], client_id: UUID, client_market_id: UUID) -> 
     return reply(client_market=stored, etag=str(stored.version))
 
 
-@bp.get("/matrix")
-@needs(Permission.TOKEN_PAIRS_READ)
-@bp.arguments(MatrixQuery, location="query")
-@bp.response(200, MatrixShown)
-def matrix(query: Mapping[str, Any]) -> ResponseReturnValue:
+@bp.operation(
+    "GET",
+    "/matrix",
+    permission=Permission.TOKEN_PAIRS_READ,
+    query=MatrixQuery,
+    response=MatrixShown,
+)
+def matrix(query: Mapping[str, Any]) -> Reply:
     """Show in how many pairs each client is quoted on each exchange, a page of clients at a time.
 
     Whoever is quoted nowhere is left out, and without a `status` so is what is delisted.

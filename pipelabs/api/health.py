@@ -5,21 +5,19 @@ from flask.typing import ResponseReturnValue
 
 from pipelabs.core.errors import PipeLabsError
 from pipelabs.web import health
-from pipelabs.web.auth import identify, public
-from pipelabs.web.blueprints import StrictBlueprint
+from pipelabs.web.auth import identify
+from pipelabs.web.blueprints import OperationBlueprint
 
-bp = StrictBlueprint("health", __name__)
+bp = OperationBlueprint("health", __name__)
 
 
-@bp.get("/health")
-@public()
+@bp.operation("GET", "/health", permission=None)
 def alive() -> ResponseReturnValue:
     """Say that the process answers; asks nothing of anybody."""
     return {"status": "ok"}
 
 
-@bp.get("/ready")
-@public()
+@bp.operation("GET", "/ready", permission=None)
 def ready() -> ResponseReturnValue:
     """Say whether calls would be served.
 

@@ -24,17 +24,6 @@ from pipelabs.models import AuditEvent, Outcome, now
 TABLE = cast(Table, AuditEvent.__table__)
 INSERT = insert(TABLE).returning(TABLE.c.id)
 """Built once: every write has one."""
-CREATING = {
-    Event.ADMIN_CREATED,
-    Event.API_KEY_CREATED,
-    Event.API_KEY_REPLACEMENT_ADDED,
-    Event.API_TOKEN_CREATED,
-    Event.CLIENT_CREATED,
-    Event.CLIENT_MARKET_ADDED,
-    Event.MARKET_CREATED,
-    Event.TOKEN_PAIR_CREATED,
-}
-"""Events whose answer is 201."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +54,8 @@ def record(
     `ms` is the figure the caller is told, if any. Raise `Unavailable` (`audit_unavailable`) if the
     row cannot be written: no audit row, no act.
     """
-    http = None
-    if actor.address:
-        http = 201 if happened in CREATING else 200
     elapsed = actor.elapsed_ms() if ms is None else ms
-    row = _row(happened, actor, Outcome.SUCCESS, http, elapsed)
+    row = _row(happened, actor, Outcome.SUCCESS, actor.success_status, elapsed)
     _add(row | {"client_id": client_id, "details": _details(facts or {}, actor)})
 
 

@@ -24,7 +24,7 @@ from pipelabs.models.clients import NAME_LENGTH, NOTES_LENGTH, Chain, ClientSort
 NAME = {"label": "Name", "example": "Client Name"}
 WALLET = {
     "label": "Wallet address",
-    "description": "On EVM, Solana, Bitcoin or Tron; the chain is told from the address.",
+    "description": "EVM, Solana, Bitcoin or Tron. The chain is detected from the address.",
     "example": "0x52908400098527886E0F7030069857D2E4169EE7",
 }
 TIER = {"label": "Tier", "example": "Premium"}
@@ -65,14 +65,14 @@ class ClientEdit(Input):
     email = EmailAddress(load_default=None, metadata=EMAIL)
     tier = EnumField(Tier, required=True, metadata=TIER)
     notes = PlainText(load_default="", max=NOTES_LENGTH, lines=True, metadata=NOTES)
-    version = fields.Integer(required=True)
+    version = fields.Integer(required=True, metadata={"widget": "hidden"})
 
 
 class StatusMove(Input):
     """What a form sends to move a client, and the version that it was drawn from."""
 
     status = EnumField(Status, required=True)
-    version = fields.Integer(required=True)
+    version = fields.Integer(required=True, metadata={"widget": "hidden"})
 
 
 class ClientPatch(Body):
@@ -103,7 +103,7 @@ class ClientsQuery(ListQuery):
 
     q = SearchText(
         load_default="",
-        metadata={"description": "A part of the name, the wallet or the e-mail address."},
+        metadata={"description": "Part of the name, the wallet or the e-mail address."},
     )
     tier = EnumField(Tier)
     status = EnumField(Status)
@@ -111,7 +111,7 @@ class ClientsQuery(ListQuery):
     sort = EnumField(
         ClientSort,
         load_default=ClientSort.CREATED_AT_DOWN,
-        metadata={"description": "A minus is descending."},
+        metadata={"description": "A minus sign sorts in descending order."},
     )
 
 
@@ -135,7 +135,7 @@ class ClientOut(ClientSummary):
     settings = fields.Dict(
         attribute="shown_settings",
         metadata={
-            "description": "Its `token_pairs` are the pairs in which the client is quoted.",
+            "description": "`token_pairs` lists the pairs in which the client is quoted.",
             "example": {"token_pairs": ["BTC/USDT"]},
         },
     )

@@ -23,30 +23,30 @@ from pipelabs.exchanges import registry
 from pipelabs.models.exchanges import Kind, SymbolStyle
 
 EXCHANGE = {"label": "Exchange", "example": "okx"}
-SLUG = {"example": "okx", "description": "The id: lower case, and for ever."}
+SLUG = {"example": "okx", "description": "Permanent id in lower case."}
 WHOLE = Decimal(10_000)
 """All of a price, in hundredths of a percent."""
 MAX_REQUESTS = 100_000
 MAKER_FEE = {
-    "label": "Maker fee, bps",
-    "description": "What an order that waits in the book pays, in hundredths of a percent; less"
-    " than 0 where it is paid for.",
+    "label": "Maker fee (bps)",
+    "description": "Fee of an order that rests in the book, in basis points. Negative for a"
+    " rebate.",
     "example": "2",
 }
 TAKER_FEE = {
-    "label": "Taker fee, bps",
-    "description": "What an order that is filled at once pays, in hundredths of a percent.",
+    "label": "Taker fee (bps)",
+    "description": "Fee of an order that is filled immediately, in basis points.",
     "example": "5.5",
 }
 MIN_NOTIONAL = {
     "label": "Minimum notional",
-    "description": "The least price times amount of an order, in the quote asset, unless a market"
-    " has its own.",
+    "description": "Smallest price times amount of an order, in the quote asset. A market can"
+    " override it.",
     "example": "10",
 }
 REQUESTS = {
-    "label": "Requests a minute",
-    "description": "How many calls all of the desk may make there in a minute.",
+    "label": "Requests per minute",
+    "description": "Rate limit for all of the desk's calls to this exchange.",
     "example": 1200,
 }
 
@@ -116,13 +116,13 @@ class ExchangeEdit(ExchangeConfig):
     """All that a form sends to configure an exchange, and the version that it was filled from."""
 
     requests_per_minute = WholeNumber(min=1, max=MAX_REQUESTS, is_typed=True, metadata=REQUESTS)
-    version = fields.Integer(required=True)
+    version = fields.Integer(required=True, metadata={"widget": "hidden"})
 
 
 class StatusChange(Input):
     """What a page that asks for a confirmation sends: the version that it was drawn from."""
 
-    version = fields.Integer(required=True)
+    version = fields.Integer(required=True, metadata={"widget": "hidden"})
 
 
 class ExchangePatch(Body):
@@ -131,7 +131,7 @@ class ExchangePatch(Body):
     is_enabled = StrictBoolean(metadata={"example": True})
     config = Part(
         ExchangeConfig,
-        metadata={"description": "Replaces all of what is set; what is left out is unset."},
+        metadata={"description": "Replaces all settings. Omitted ones are unset."},
     )
 
     @validates_schema
@@ -145,7 +145,7 @@ class ExchangesQuery(ListQuery):
     """Which exchanges are wanted."""
 
     q = SearchText(
-        load_default="", metadata={"description": "A part of the name, the slug or an alias."}
+        load_default="", metadata={"description": "Part of the name, the slug or an alias."}
     )
     kind = EnumField(Kind)
     is_enabled = BooleanFilter()
@@ -165,38 +165,38 @@ class ExchangeOut(Schema):
 
     slug = fields.String(metadata=SLUG)
     name = fields.String(metadata={"example": "OKX"})
-    kind = EnumField(Kind, metadata={"description": "What is traded there.", "example": "both"})
+    kind = EnumField(Kind, metadata={"description": "What can be traded there.", "example": "both"})
     website = fields.String(metadata={"example": "https://www.okx.com"})
     docs_url = fields.String(metadata={"example": "https://www.okx.com/docs-v5/en"})
     symbol_style = EnumField(
         SymbolStyle,
         metadata={
-            "description": "How it writes BTC/USDT: `joined` is BTCUSDT, `dash` BTC-USDT, `own`"
-            " anything else.",
+            "description": "How BTC/USDT is written: `joined` is BTCUSDT, `dash` is BTC-USDT, `own`"
+            " follows no rule.",
             "example": "dash",
         },
     )
     credentials = fields.List(
         fields.String(),
         metadata={
-            "description": "What a key consists of there.",
+            "description": "Fields of an API key.",
             "example": ["api_key", "api_secret", "passphrase"],
         },
     )
     aliases = fields.List(
         fields.String(),
-        metadata={"description": "Other slugs it is found by.", "example": ["okex"]},
+        metadata={"description": "Other names it is found by.", "example": ["okex"]},
     )
     needs_passphrase = fields.Boolean(metadata={"example": True})
     has_testnet = fields.Boolean(metadata={"example": True})
     can_be_probed = CanBeProbed(
         metadata={
-            "description": "Whether the exchange can be asked what a key may do.",
+            "description": "Whether the permissions of a key can be checked.",
             "example": True,
         },
     )
     is_enabled = fields.Boolean(
-        metadata={"description": "Whether markets and keys may be added there.", "example": True}
+        metadata={"description": "Whether markets and keys can be added.", "example": True}
     )
     config = fields.Nested(ConfigOut)
     version = fields.Integer(metadata={"example": 1})
@@ -208,7 +208,9 @@ class CountsOut(Schema):
     """How much there is at an exchange."""
 
     markets = fields.Integer(metadata={"example": 12})
-    clients = fields.Integer(metadata={"example": 7, "description": "Quoted in a market there."})
+    clients = fields.Integer(
+        metadata={"example": 7, "description": "Clients quoted on this exchange."}
+    )
     api_keys = fields.Integer(metadata={"example": 9})
 
 

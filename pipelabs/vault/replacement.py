@@ -32,6 +32,7 @@ RETENTION = timedelta(hours=24)
 """How long a superseded key can be rolled back to."""
 WAITING = "This key already has a replacement. Cut over to it or revoke it first."
 NOT_LIVE = "Only a live key can be replaced."
+NOT_VERIFIED = "The new key is {status}. Only a verified key can take over."
 NOT_WAITING = "This key is not awaiting cut-over."
 NO_PREVIOUS = "No previous key to roll back to."
 BATCH = 100
@@ -92,9 +93,7 @@ def cut_over(candidate_id: UUID, actor: Actor) -> ExchangeAPIKey:
     if candidate.stage is not KeyStage.CANDIDATE or not candidate.replaces_id:
         raise InvalidTransition(NOT_WAITING)
     if candidate.status is not KeyStatus.VERIFIED:
-        raise InvalidTransition(
-            f"The new key is {candidate.status}. Only a verified key can take over."
-        )
+        raise InvalidTransition(NOT_VERIFIED.format(status=candidate.status))
     live = group.get(candidate.replaces_id)
     if live and live.stage is KeyStage.LIVE:
         _supersede(live)

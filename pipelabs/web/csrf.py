@@ -13,7 +13,7 @@ from pipelabs.core.keyring import derive
 CSRF_FIELD, CSRF_HEADER = "csrf_token", "X-CSRF-Token"
 CSRF_LABEL = "pipelabs/csrf/v1"
 VISITOR = "visitor"
-STALE = "This form is too old to be taken; load the page again."
+STALE = "This form has expired. Reload the page and try again."
 
 
 def reject_forgery() -> None:
@@ -23,7 +23,7 @@ def reject_forgery() -> None:
     """
     origin = request.headers.get("Origin")
     if origin is not None and urlsplit(origin).netloc != request.host:
-        raise Forbidden("This request comes from another site.", code="csrf_failed")
+        raise Forbidden("This request came from another site.", code="csrf_failed")
     sent = request.headers.get(CSRF_HEADER) or request.form.get(CSRF_FIELD, "")
     if not hmac.compare_digest(sent.encode("utf-8", "replace"), csrf_token().encode()):
         raise Forbidden(STALE, code="csrf_failed")

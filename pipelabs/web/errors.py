@@ -21,10 +21,9 @@ from pipelabs.core.db import finish, unit_of_work
 from pipelabs.core.errors import Duplicate, PipeLabsError, SessionReplayed, Throttled, Unavailable
 from pipelabs.models import Base, Outcome
 from pipelabs.web import idempotency, pages, rate_limit
-from pipelabs.web.auth import refused_event
+from pipelabs.web.operation import SAFE_METHODS, denied_event
 
 logger = logging.getLogger("pipelabs")
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 RETRY_AFTER_S = 5
 AWAY = "database_unavailable"
 """The code of errors that no row can tell of, because the table is what is missing."""
@@ -141,7 +140,7 @@ def _refusal(error: PipeLabsError) -> Attempt:
     facts = {"code": error.code, "method": request.method, "path": request.path[:200]}
     if error.fields:
         facts["fields"] = ",".join(sorted(name[:64] for name in error.fields)[:20])
-    return Attempt(refused_event(), _outcome(error), error.status, facts | error.facts)
+    return Attempt(denied_event(), _outcome(error), error.status, facts | error.facts)
 
 
 def _outcome(error: PipeLabsError) -> Outcome:

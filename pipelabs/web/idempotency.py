@@ -3,8 +3,6 @@
 import hashlib
 import re
 from collections.abc import Callable
-from functools import wraps
-from typing import ParamSpec
 from uuid import UUID
 
 from flask import Response, g, json, request
@@ -17,7 +15,6 @@ from pipelabs.core.errors import Duplicate, InvalidInput
 from pipelabs.core.idempotency import Claim
 from pipelabs.models import IdempotencyRecord, Outcome
 
-P = ParamSpec("P")
 HEADER = "Idempotency-Key"
 KEY = re.compile(r'"([!#-~]{1,255})"|([!#-~]{1,255})', re.ASCII)
 """Visible ASCII; the draft writes it in quotes, which are not part of it."""
@@ -27,30 +24,22 @@ OUTCOMES = {None: Outcome.SUCCESS, Duplicate.code: Outcome.DUPLICATE}
 """How an attempt ended, by the code of its answer; else it was an illegal move."""
 
 
-def idempotent(replayed: Event) -> Callable[[Callable[P, Response]], Callable[P, Response]]:
-    """Success a repeated request with what was answered first; `replayed` is its audit event.
+def answer_once(replayed: Event, act: Callable[[], Response]) -> Response:
+    """Answer a repeated request with what was answered first; `replayed` is its audit event.
 
-    Stands between the fields and the act: a 400 keeps nothing, a 201 or 409 is kept.
+    Called after the fields are checked and before the act: a 400 stores nothing, a 201 or 409 is
+    stored.
     """
-
-    def decorate(view: Callable[P, Response]) -> Callable[P, Response]:
-        @wraps(view)
-        def answered(*args: P.args, **kwargs: P.kwargs) -> Response:
-            if HEADER not in request.headers:
-                return view(*args, **kwargs)
-            claim = _claim()
-            if record := idempotency.claim(claim):
-                return _replay(record, replayed)
-            # What comes out as an error is rolled back with the claim, and kept by `keep_conflict`.
-            g.claim = claim
-            response = view(*args, **kwargs)
-            _keep(claim, response)
-            return response
-
-        answered.is_idempotent = True  # type: ignore[attr-defined]  # read by the document
-        return answered
-
-    return decorate
+    if HEADER not in request.headers:
+        return act()
+    claim = _claim()
+    if record := idempotency.claim(claim):
+        return _replay(record, replayed)
+    # An error rolls the claim back with the act; `keep_conflict` stores a 409 afterwards.
+    g.claim = claim
+    response = act()
+    _keep(claim, response)
+    return response
 
 
 def keep_conflict(response: Response) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from pipelabs.core.db import finish
 from pipelabs.core.errors import TooLarge
 from pipelabs.web import auth, console_session, csrf, errors, headers, rate_limit
+from pipelabs.web.operation import SAFE_METHODS
 from pipelabs.web.paths import CONSOLE_PATH, is_below
 
 logger = logging.getLogger("pipelabs.request")
@@ -35,14 +36,14 @@ def _start() -> Response | None:
     is_page = is_below(request.path, CONSOLE_PATH)
     if auth.is_guarded():
         g.actor = console_session.identify(g.actor) if is_page else auth.identify(g.actor)
-    if is_page and request.method not in errors.SAFE_METHODS:
+    if is_page and request.method not in SAFE_METHODS:
         csrf.reject_forgery()
     return None
 
 
 def _end(response: Response) -> Response:
     """Commit what succeeded, roll back what did not; the answer leaves after the commit."""
-    is_write = request.method not in errors.SAFE_METHODS
+    is_write = request.method not in SAFE_METHODS
     try:
         finish(commit=is_write and response.status_code < 400)
     except (DBAPIError, *errors.DATABASE_ERRORS) as error:

@@ -43,17 +43,17 @@ SYSTEMS = {
 }
 """Mark in the user agent → name; each program's mark before those that it bears as well."""
 TITLES = {
-    400: "This cannot be done",
-    401: "Sign in first",
-    403: "This is not for you",
-    404: "There is nothing here",
-    405: "This is no way in",
-    409: "Something is in the way",
-    412: "Somebody was quicker",
-    413: "This is too large",
+    400: "We couldn't process this request",
+    401: "Sign in",
+    403: "You don't have access",
+    404: "Page not found",
+    405: "Method not allowed",
+    409: "Conflict",
+    412: "This was changed by someone else",
+    413: "Request too large",
     429: "Too many requests",
     500: "Something went wrong",
-    503: "Not available right now",
+    503: "Temporarily unavailable",
 }
 
 

@@ -1,16 +1,15 @@
 """Rate limiting: the limiter, its budgets, and what callers are told about them."""
 
 import time
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from flask import Flask, Response, current_app, g, request
 from flask_limiter import ApplicationLimit, Limiter
-from flask_limiter.util import get_qualified_name
 from limits import RateLimitItem, parse
 from redis.exceptions import RedisError
 
 from pipelabs.core import redis_window
+from pipelabs.web.operation import Operation
 from pipelabs.web.paths import ADMIN_API_PATH, CONSOLE_PATH, is_below
 
 MAX_WAIT_S = 60
@@ -151,11 +150,10 @@ def quota() -> dict[str, dict[str, int]]:
         return {}
 
 
-def spent_by(view: Callable[..., Any], path: str) -> list[str]:
-    """Return the budgets that each call of the view at this path takes from; the tightest first."""
-    own = limiter.limit_manager.decorated_limits(get_qualified_name(view))
-    scopes = {limit.scope for limit in own}
-    return [budget for budget in BUDGETS if budget in scopes | _by_path(path)]
+def spent_by(operation: Operation, path: str) -> list[str]:
+    """Return the budgets that each call of the operation at this path spends, tightest first."""
+    spent = _by_path(path) | ({operation.budget} if operation.budget else set())
+    return [budget for budget in BUDGETS if budget in spent]
 
 
 def wording(name: str) -> str:

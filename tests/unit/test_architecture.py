@@ -8,13 +8,14 @@ import pytest
 
 import config
 from pipelabs.models import Base
+from tests.each import each
 from tests.paths import ROOT
 
 CODE = sorted((ROOT / "pipelabs").rglob("*.py"))
 LONGEST_FUNCTION = 30
 
 
-@pytest.mark.parametrize(
+@each(
     ("word", "home"),
     [
         (".commit(", "pipelabs/core/db.py"),

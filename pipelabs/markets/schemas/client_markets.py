@@ -91,8 +91,8 @@ class ClientMarketsForm(Input):
         required=True,
         metadata={
             "label": "Symbols",
-            "description": "One a line, such as BTC/USDT or BTC/USDT:USDT. Where no rule gives"
-            " the exchange's own spelling, write it behind: BTC/USDT = XBTUSDT.",
+            "description": "One per line, such as BTC/USDT or BTC/USDT:USDT. If the exchange symbol"
+            " does not follow a rule, add it: BTC/USDT = XBTUSDT.",
             "widget": "textarea",
         },
     )
@@ -119,7 +119,7 @@ class ClientMarketEdit(Input):
     )
     daily_volume_target = Amount(load_default=None, metadata=VOLUME)
     status = EnumField(QuotingStatus, required=True, metadata=QUOTING)
-    version = fields.Integer(required=True)
+    version = fields.Integer(required=True, metadata={"widget": "hidden"})
 
 
 class ClientMarketPatch(Body):
@@ -145,7 +145,7 @@ class MatrixQuery(ListQuery):
 
     q = SearchText(
         load_default="",
-        metadata={"description": "A part of the client's name, wallet or e-mail address."},
+        metadata={"description": "Part of the client's name, wallet or e-mail address."},
     )
     exchange = ExchangeSlug(metadata={"description": "Slug or alias."})
     status = EnumField(QuotingStatus)

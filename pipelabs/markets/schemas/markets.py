@@ -41,19 +41,19 @@ class MarketEdit(Input):
         required=True,
         min=1,
         max=EXCHANGE_SYMBOL_LENGTH,
-        metadata={"label": "Exchange symbol", "description": "As the exchange itself writes it."},
+        metadata={"label": "Exchange symbol", "description": "As the exchange writes the pair."},
     )
     price_tick = Amount(load_default=None, is_positive=True, metadata=TICK)
     amount_step = Amount(load_default=None, is_positive=True, metadata=STEP)
     min_notional = Amount(load_default=None, metadata=NOTIONAL)
-    version = fields.Integer(required=True)
+    version = fields.Integer(required=True, metadata={"widget": "hidden"})
 
 
 class MarketMove(Input):
     """What a form sends to halt, delist or list a market, and the version it was drawn from."""
 
     status = EnumField(MarketStatus, required=True)
-    version = fields.Integer(required=True)
+    version = fields.Integer(required=True, metadata={"widget": "hidden"})
 
 
 class MarketPatch(Body):
@@ -71,7 +71,7 @@ class MarketsQuery(ListQuery):
 
     q = SearchText(
         load_default="",
-        metadata={"description": "A part of the symbol, or of the exchange's own spelling."},
+        metadata={"description": "Part of the symbol or of the exchange symbol."},
     )
     exchange = ExchangeSlug(metadata={"description": "Slug or alias."})
     status = EnumField(MarketStatus)

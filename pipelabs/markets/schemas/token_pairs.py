@@ -14,12 +14,12 @@ from pipelabs.models.token_pairs import MarketStatus, Symbol, TokenPairSort
 
 SYMBOL = {
     "label": "Symbol",
-    "description": "Such as BTC/USDT; a swap with what it is settled in: BTC/USDT:USDT.",
+    "description": "Such as BTC/USDT, or BTC/USDT:USDT for a swap settled in USDT.",
     "example": "BTC/USDT",
 }
 SPELLED = {
     "label": "Exchange symbol",
-    "description": "As the exchange itself writes the pair; empty where a rule gives it.",
+    "description": "As the exchange writes the pair. Leave empty if it follows a rule.",
     "example": "BTC-USDT",
 }
 TICK = {"label": "Price tick", "description": "In the quote asset.", "example": "0.1"}
@@ -57,12 +57,12 @@ class TokenPairsQuery(ListQuery):
     """Which token pairs are wanted, in which order."""
 
     q = SearchText(
-        load_default="", metadata={"description": "A part of the symbol, in any spelling."}
+        load_default="", metadata={"description": "Part of the symbol, in any spelling."}
     )
     sort = EnumField(
         TokenPairSort,
         load_default=TokenPairSort.SYMBOL,
-        metadata={"description": "A minus is descending."},
+        metadata={"description": "A minus sign sorts in descending order."},
     )
 
 
@@ -74,7 +74,7 @@ class TokenPairOut(Schema):
     base_asset = fields.String(metadata={"example": "BTC"})
     quote_asset = fields.String(metadata={"example": "USDT"})
     settle_asset = fields.String(
-        allow_none=True, metadata={"example": None, "description": "Of a swap alone."}
+        allow_none=True, metadata={"example": None, "description": "Swaps only."}
     )
     created_at = Timestamp()
 

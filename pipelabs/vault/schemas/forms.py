@@ -22,7 +22,9 @@ class Checkbox(StrictBoolean):
 class KeyForm(KeyIn):
     """What the form of a new key sends."""
 
-    is_testnet = Checkbox(load_default=False, metadata={"label": "A key of the testnet"})
+    is_testnet = Checkbox(
+        load_default=False, metadata={"label": "Testnet key", "widget": "checkbox"}
+    )
 
 
 class KeyEdit(KeyFields, Input):

@@ -59,7 +59,7 @@ def test_new_asks_for_client_and_exchange_first(desk, venues, client_id):
     exchanges = desk.get(f"{KEYS}/new?client_id={client_id}").text
 
     assert f"client_id={client_id}" in clients
-    assert "No client has that" in nobody
+    assert "No clients match this search." in nobody
     assert '<option value="okx"' in exchanges
 
 
@@ -78,7 +78,7 @@ def test_create_rejects_a_key_that_can_withdraw(venues, add, rows):
 
     text = words(response)
     assert response.status_code == 400
-    assert "Can withdraw: yes \N{EN DASH} refused." in text
+    assert "Rejected: this key can withdraw." in text
     assert "Nothing was stored." in text
     assert rows(ExchangeAPIKey) == []
 
@@ -125,7 +125,7 @@ def test_index_shows_whether_a_key_can_withdraw(desk, stored, client_id):
 
 def test_index_without_keys_says_so(desk, app):
     assert "No API keys yet" in desk.get(KEYS).text
-    assert "Nothing matches" in desk.get(f"{KEYS}?status=revoked").text
+    assert "No results" in desk.get(f"{KEYS}?status=revoked").text
 
 
 def test_index_of_a_client_shows_the_masked_keys(desk, stored, app):
@@ -144,7 +144,7 @@ def test_index_and_show_flag_a_shared_account(desk, stored):
     stored()
 
     assert desk.get(KEYS).text.count("shared account") == 2
-    assert "The same account is under" in desk.get(f"{KEYS}/{key_id}").text
+    assert "has a key to the same account." in desk.get(f"{KEYS}/{key_id}").text
 
 
 def test_verify_shows_the_result(desk, venues, stored):
@@ -174,7 +174,7 @@ def test_update_saves_notes_and_rejects_a_stale_version(desk, stored):
 def test_replace_cut_over_and_roll_back(desk, venues, stored):
     live = stored()
     parts = credentials("okx", Scenario.TRADE_ONLY)
-    assert "The live key works on" in desk.get(f"{KEYS}/{live}/replace").text
+    assert "The live key keeps working" in desk.get(f"{KEYS}/{live}/replace").text
 
     candidate = desk.post(f"{KEYS}/{live}/replace", **parts).location
     waiting = desk.get(candidate).text
@@ -184,12 +184,12 @@ def test_replace_cut_over_and_roll_back(desk, venues, stored):
     desk.get(f"{candidate}/roll-back")
     back = desk.post(f"{candidate}/roll-back")
 
-    assert "It waits to replace" in waiting
-    assert "kept for 24 hours" in asked
-    assert "This key is the live one now." in cut
+    assert "This key is a replacement for" in waiting
+    assert "retained for 24 hours" in asked
+    assert "This key is now the live key." in cut
     assert "Roll back" in cut
     assert back.location == f"{KEYS}/{live}"
-    assert "its secrets are destroyed at" in desk.get(candidate).text
+    assert "Its secrets will be destroyed at" in desk.get(candidate).text
 
 
 def test_show_links_to_the_candidate(app, desk, stored):
@@ -203,13 +203,13 @@ def test_show_links_to_the_candidate(app, desk, stored):
 
     page = desk.get(f"{KEYS}/{live}").text
 
-    assert "A replacement waits" in page
+    assert "This key has a replacement" in page
     assert f"{live}/replace" not in page
 
 
 def test_accept_is_offered_to_an_owner_only(desk, owner, stored, rows):
     key_id = stored(result=make_probe_result())
-    assert "Accept the risk" not in desk.get(f"{KEYS}/{key_id}").text
+    assert "Accept risk" not in desk.get(f"{KEYS}/{key_id}").text
     owner.get(f"{KEYS}/{key_id}/accept")
 
     short = owner.post(f"{KEYS}/{key_id}/accept", reason="ok")
@@ -250,18 +250,18 @@ def test_show_of_a_key_that_was_never_probed_says_so(desk, stored):
 
     page = desk.get(f"{KEYS}/{key_id}").text
 
-    assert "Nothing is known yet" in page
-    assert "not asked" in desk.get(KEYS).text
+    assert "Not checked yet." in page
+    assert "not checked" in desk.get(KEYS).text
 
 
 def test_show_warns_about_expired_and_unverified_keys(desk, stored):
     expired = stored(expires_at=now() - timedelta(hours=30))
     silent = stored(result=make_probe_result(Failure.TIMEOUT)._replace(permissions={}))
 
-    assert "It expired; its last day was" in desk.get(f"{KEYS}/{expired}").text
+    assert "This key has expired. Its last day was" in desk.get(f"{KEYS}/{expired}").text
     page = desk.get(f"{KEYS}/{silent}").text
-    assert "must not be traded with until it is verified" in page
-    assert "said nothing of the key" in page
+    assert "Don't trade with this key until it is verified" in page
+    assert "did not report the permissions" in page
     listed = words(desk.get(KEYS))
     assert "expired" in listed
     assert "no answer" in listed
@@ -291,4 +291,4 @@ def test_expiring_lists_expired_and_expiring_keys(desk, stored):
 
 
 def test_expiring_without_keys_says_so(desk, app):
-    assert "Nothing expires" in desk.get(f"{KEYS}/expiring").text
+    assert "No keys are expiring" in desk.get(f"{KEYS}/expiring").text

@@ -20,6 +20,7 @@ from pipelabs.models import (
     now,
 )
 from pipelabs.vault.envelope import Secret
+from tests.each import each
 from tests.factories import flip_bit, make_client, make_credentials, make_exchange
 from tests.stub_exchange import Scenario, credentials, running
 from tests.waiting import wait_for
@@ -125,7 +126,7 @@ def test_accept_verifies_a_quarantined_key_for_an_owner_only(call, owner, venues
     assert event.details["reason"] == reason["reason"]
 
 
-@pytest.mark.parametrize(
+@each(
     ("changes", "field"),
     [
         ({"passphrase": None}, "passphrase"),
@@ -419,7 +420,7 @@ def test_expiring_lists_keys_soonest_first(call, stored):
     assert expiring("?days=30") == [in_days[-1], in_days[3], in_days[20]]
 
 
-@pytest.mark.parametrize("days", ["0", "366", "-1", "1.5", "ten", "9999999", ""])
+@each("days", ["0", "366", "-1", "1.5", "ten", "9999999", ""])
 def test_expiring_rejects_a_wrong_number_of_days(call, days):
     response = call.get(f"{KEYS}/expiring?days={days}")
 
@@ -437,9 +438,7 @@ def test_list_applies_every_filter(call, stored):
     assert [row["id"] for row in response.json["api_keys"]] == [key["id"]] == [key_id]
 
 
-@pytest.mark.parametrize(
-    "query", ["exchange=nowhere", "status=fine", "stage=old", "client_id=7", "size=7", "x=1"]
-)
+@each("query", ["exchange=nowhere", "status=fine", "stage=old", "client_id=7", "size=7", "x=1"])
 def test_list_rejects_a_wrong_filter(call, query):
     assert call.get(f"{KEYS}?{query}").status_code == 400
 

@@ -9,6 +9,7 @@ from pipelabs.clients.wallets import Wallet
 from pipelabs.core.db import finish
 from pipelabs.models import AuditEvent, Client
 from pipelabs.models.clients import Chain
+from tests.each import each
 from tests.factories import QUICK_CLIENT, WALLET, make_actor, make_body, make_data, make_wallet
 
 CLIENTS = "/api/admin/clients"
@@ -287,7 +288,7 @@ def test_a_list_is_followed_by_its_cursors(client, operator, app):
     assert second["page"]["previous"]
 
 
-@pytest.mark.parametrize(
+@each(
     ("query", "fields"),
     [
         ("colour=red", {"colour"}),

@@ -2,6 +2,7 @@ import pytest
 
 from pipelabs.core.db import db
 from pipelabs.models import AuditEvent, Exchange, Role
+from tests.each import each
 from tests.factories import make_exchange
 
 EXCHANGES = "/api/admin/exchanges"
@@ -71,7 +72,7 @@ def test_the_disabled_ones_can_be_asked_for(client, viewer):
     ]
 
 
-@pytest.mark.parametrize(
+@each(
     ("query", "fields"),
     [
         ("colour=red", {"colour"}),
@@ -121,7 +122,7 @@ def test_an_alias_leads_to_its_exchange(client, viewer, name):
     assert response.json["exchange"]["slug"] == "okx"
 
 
-@pytest.mark.parametrize("name", ["bittrex", "%00", "%E2%80%AE", "x" * 300, "1"])
+@each("name", ["bittrex", "%00", "%E2%80%AE", "x" * 300, "1"])
 def test_an_unknown_exchange_is_404(client, owner, name):
     path = f"{EXCHANGES}/{name}"
 

@@ -11,6 +11,7 @@ from pipelabs.core.db import db
 from pipelabs.core.errors import InvalidInput
 from pipelabs.models import Client, Status, Tier
 from pipelabs.models.clients import Chain, ClientSort
+from tests.each import each
 from tests.factories import make_actor, make_data
 
 BECH32 = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"
@@ -52,7 +53,7 @@ def places(page):
     return [NAMES.index(client.name) for client in page.rows]
 
 
-@pytest.mark.parametrize(
+@each(
     ("q", "found"),
     [
         ("", {0, 1, 2, 3}),
@@ -81,7 +82,7 @@ def test_a_search_finds_a_part_of_name_wallet_or_email_in_any_case(four, q, foun
     assert set(places(list_clients({"q": q}))) == found
 
 
-@pytest.mark.parametrize(
+@each(
     ("filters", "found"),
     [
         ({}, {0, 1, 2, 3}),
@@ -100,7 +101,7 @@ def test_filters_narrow_the_list_together(four, filters, found):
     assert page.total == len(found)
 
 
-@pytest.mark.parametrize(
+@each(
     ("sort", "order"),
     [
         (ClientSort.CREATED_AT, [0, 1, 2, 3]),

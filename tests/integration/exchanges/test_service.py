@@ -16,6 +16,7 @@ from pipelabs.exchanges.service import (
 )
 from pipelabs.models import AuditEvent, Exchange
 from pipelabs.models.exchanges import SymbolStyle
+from tests.each import each
 from tests.factories import make_actor, make_exchange
 
 KNOWN = len(registry.known())
@@ -100,7 +101,7 @@ def test_an_exchange_is_found_by_slug_or_alias(seeded, name):
     assert get_exchange(name).slug == get_enabled(name).slug == "gate"
 
 
-@pytest.mark.parametrize("name", ["bittrex", "", "okx\0", "'; --"])
+@each("name", ["bittrex", "", "okx\0", "'; --"])
 def test_an_unknown_exchange_is_not_found_and_nothing_can_be_added_there(seeded, name):
     with pytest.raises(NotFound):
         get_exchange(name)

@@ -10,6 +10,7 @@ from pipelabs.clients.schemas import ClientIn, ClientOut, ClientPatch, ClientsQu
 from pipelabs.clients.wallets import Wallet
 from pipelabs.models import Client, Status, Tier
 from pipelabs.models.clients import Chain
+from tests.each import each
 from tests.factories import WALLET, make_body
 from tests.sizes import sized
 
@@ -103,10 +104,8 @@ def test_all_wrong_fields_are_told_at_once():
     assert set(refusals(body)) == set(body)
 
 
-@pytest.mark.parametrize("value", [None, 1, "a"])
-@pytest.mark.parametrize(
-    "name", ["extra", "id", "status", "settings", "created_by", "Name", "name ", "", "\ud800"]
-)
+@each("value", [None, 1, "a"])
+@each("name", ["extra", "id", "status", "settings", "created_by", "Name", "name ", "", "\ud800"])
 def test_an_unknown_member_is_named_whatever_its_value(name, value):
     assert refusals(make_body(**{name: value})) == {name: ["There is no such field."]}
 
@@ -162,7 +161,7 @@ def test_a_patch_has_what_was_sent_and_null_empties():
     assert ClientPatch().load({"email": None, "notes": None}) == {"email": None, "notes": ""}
 
 
-@pytest.mark.parametrize(
+@each(
     ("body", "wrong"),
     [
         ({"name": None, "tier": None}, {"name", "tier"}),

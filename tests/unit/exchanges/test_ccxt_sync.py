@@ -4,6 +4,7 @@ import pytest
 
 from pipelabs.exchanges import ccxt_sync, registry
 from pipelabs.exchanges.ccxt_sync import as_text, compared, merged, stored
+from tests.each import each
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +134,7 @@ def test_an_exchange_of_ccxts_is_told_in_our_words():
     }
 
 
-@pytest.mark.parametrize(
+@each(
     ("has", "kind"),
     [
         ({"spot": True, "future": True}, "both"),

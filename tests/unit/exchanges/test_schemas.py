@@ -9,6 +9,7 @@ from pipelabs.exchanges.schemas import (
     ExchangeSlug,
     ExchangesQuery,
 )
+from tests.each import each
 
 ALL = {
     "maker_fee_bps": "2.50",
@@ -24,12 +25,12 @@ def wrong(schema: type[Schema], data):
     return refused.value.messages_dict
 
 
-@pytest.mark.parametrize(("text", "slug"), [("okx", "okx"), (" OKEX ", "okx"), ("gateio", "gate")])
+@each(("text", "slug"), [("okx", "okx"), (" OKEX ", "okx"), ("gateio", "gate")])
 def test_a_slug_or_an_alias_loads_as_the_slug(text, slug):
     assert ExchangeSlug().deserialize(text) == slug
 
 
-@pytest.mark.parametrize(
+@each(
     ("value", "sentence"),
     [("mtgox", "There is no such exchange."), (7, "Must be text."), (["okx"], "Must be text.")],
 )
@@ -49,8 +50,8 @@ def test_what_is_absent_or_null_is_unset(data):
     assert ExchangeConfig().load(data) == {}
 
 
-@pytest.mark.parametrize("name", ["maker_fee_bps", "taker_fee_bps", "min_notional"])
-@pytest.mark.parametrize("value", ["--1", "1e3", "NaN", "", "1,5", "0." + "1" * 19, 2, True, ["1"]])
+@each("name", ["maker_fee_bps", "taker_fee_bps", "min_notional"])
+@each("value", ["--1", "1e3", "NaN", "", "1,5", "0." + "1" * 19, 2, True, ["1"]])
 def test_an_amount_is_plain_digits_as_text(name, value):
     assert set(wrong(ExchangeConfig, {name: value})) == {name}
 
@@ -86,7 +87,7 @@ def test_a_form_sends_text_alone():
     }
 
 
-@pytest.mark.parametrize(
+@each(
     ("data", "fields"),
     [
         ({}, {"is_enabled", "config"}),
@@ -106,7 +107,7 @@ def test_a_filter_is_true_or_false(text, value):
     assert ExchangesQuery().load({"is_enabled": text})["is_enabled"] is value
 
 
-@pytest.mark.parametrize("text", ["yes", "1", "True", ""])
+@each("text", ["yes", "1", "True", ""])
 def test_a_filter_is_nothing_else(text):
     assert wrong(ExchangesQuery, {"is_enabled": text}) == {"is_enabled": ["Must be true or false."]}
 

@@ -4,6 +4,7 @@ from marshmallow import ValidationError
 from pipelabs.markets.schemas.client_markets import ClientMarketsForm, SymbolLines, items_of
 from pipelabs.models import Bot
 from pipelabs.models.token_pairs import Symbol
+from tests.each import each
 
 
 def lines(text):
@@ -31,7 +32,7 @@ def test_every_wrong_line_is_named_by_its_number():
     ]
 
 
-@pytest.mark.parametrize("text", ["", " \n ", "A/B\n" * 501])
+@each("text", ["", " \n ", "A/B\n" * 501])
 def test_there_is_at_least_one_line_and_at_most_five_hundred(text):
     with pytest.raises(ValidationError, match="Must be 1 to 500 lines"):
         lines(text)

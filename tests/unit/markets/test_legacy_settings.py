@@ -4,6 +4,7 @@ import pytest
 
 from pipelabs.markets.legacy_settings import Entry, Unreadable, entries_of, kept, read
 from pipelabs.models.token_pairs import Symbol
+from tests.each import each
 
 BTC = Symbol("BTC", "USDT")
 
@@ -12,7 +13,7 @@ def one(raw, under=None, exchange=None):
     return read(Entry(under, raw), exchange)
 
 
-@pytest.mark.parametrize(
+@each(
     ("settings", "entries"),
     [
         ({}, []),
@@ -27,7 +28,7 @@ def test_each_shape_has_its_entries(settings, entries):
     assert list(entries_of(settings)) == entries
 
 
-@pytest.mark.parametrize(
+@each(
     ("raw", "under", "exchange", "slug"),
     [
         ("btc-usdt", None, "okx", "okx"),
@@ -45,7 +46,7 @@ def test_pair_and_exchange_are_found_wherever_they_stand(raw, under, exchange, s
     assert item["exchange_symbol"] is item["spread_target_bps"] is None
 
 
-@pytest.mark.parametrize(
+@each(
     ("told", "spread", "volume"),
     [
         ({"spread_bps": 12.5, "daily_volume": "250000"}, "12.5", "250000"),
@@ -61,7 +62,7 @@ def test_targets_are_read_as_they_are_written(told, spread, volume):
     assert item["exchange_symbol"] == "XBTUSDT"
 
 
-@pytest.mark.parametrize(
+@each(
     ("raw", "under", "reason"),
     [
         ("BTC/USDT", None, "It names no exchange; give one with --exchange."),
@@ -97,7 +98,7 @@ def test_what_stays_keeps_its_shape_as_long_as_it_has_one():
     ]
 
 
-@pytest.mark.parametrize("spelled", ["<b>x", "with space", "\u202ex", "", "x" * 65, 7])
+@each("spelled", ["<b>x", "with space", "\u202ex", "", "x" * 65, 7])
 def test_a_spelling_that_no_exchange_would_write_is_not_taken(spelled):
     with pytest.raises(Unreadable, match="exchange_symbol"):
         one({"symbol": "BTC/USDT", "exchange_symbol": spelled}, "okx")

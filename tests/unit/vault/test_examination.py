@@ -4,6 +4,7 @@ from pipelabs.core.errors import CanWithdraw, InvalidInput
 from pipelabs.models import ExchangeAPIKey, KeyStatus, now
 from pipelabs.vault.examination import apply_result, reject_unusable, verdict_of
 from pipelabs.vault.probe import Failure, KeyPermission, Verdict
+from tests.each import each
 from tests.factories import make_probe_result
 
 OUTAGES = [failure for failure in Failure if failure is not Failure.CREDENTIALS]
@@ -34,7 +35,7 @@ def test_a_key_that_the_exchange_does_not_know_is_refused():
         reject_unusable("okx", make_probe_result(Failure.CREDENTIALS))
 
 
-@pytest.mark.parametrize(
+@each(
     "result",
     [make_probe_result(), *map(make_probe_result, OUTAGES), make_probe_result(withdraw="no")],
 )
@@ -42,7 +43,7 @@ def test_what_nobody_knows_refuses_nothing(result):
     reject_unusable("okx", result)
 
 
-@pytest.mark.parametrize(
+@each(
     ("withdraw", "status"),
     [
         ("no", KeyStatus.VERIFIED),
@@ -50,7 +51,7 @@ def test_what_nobody_knows_refuses_nothing(result):
         ("yes", KeyStatus.QUARANTINED),
     ],
 )
-@pytest.mark.parametrize("before", [KeyStatus.UNVERIFIED, KeyStatus.VERIFIED])
+@each("before", [KeyStatus.UNVERIFIED, KeyStatus.VERIFIED])
 def test_the_right_to_withdraw_decides_the_status(withdraw, status, before):
     key = make_row(status=before)
 
@@ -61,7 +62,7 @@ def test_the_right_to_withdraw_decides_the_status(withdraw, status, before):
     assert key.examined_ms == 12.5
 
 
-@pytest.mark.parametrize("failure", OUTAGES)
+@each("failure", OUTAGES)
 def test_a_failed_verification_leaves_a_working_key_as_it_is(failure):
     permissions = dict(make_probe_result(withdraw="no").permissions)
     key = make_row(status=KeyStatus.VERIFIED, permissions=permissions)
@@ -109,7 +110,7 @@ def test_an_expiry_that_the_exchange_tells_wins_over_what_was_noted():
     assert seen == [noted, told, None]
 
 
-@pytest.mark.parametrize("failure", OUTAGES)
+@each("failure", OUTAGES)
 def test_a_refusal_that_will_be_the_same_tomorrow_waits_for_an_owner(failure):
     key = make_row()
 
