@@ -1,4 +1,4 @@
-"""Exchange API keys as callers send and see them; nothing secret is among what they see."""
+"""Schemas of exchange API keys; responses contain no secrets."""
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
@@ -42,7 +42,7 @@ EXPIRES_ON = {
     "example": "2027-05-31",
 }
 NO_ID: dict[str, Any] = {
-    "invalid_uuid": "This is not an id.",
+    "invalid_uuid": "Must be a UUID.",
     "required": "This field is required.",
 }
 CLIENT_ID = {"label": "Client", "description": "The client whose account it is."}
@@ -132,7 +132,7 @@ class KeyPatch(KeyFields, Body):
 
 
 class Acceptance(Input):
-    """Why an owner takes the risk of a key of which nobody knows whether it can withdraw."""
+    """Why an owner accepts the risk that a key may be able to withdraw."""
 
     reason = PlainText(
         required=True,
@@ -148,7 +148,7 @@ class Acceptance(Input):
 
 
 class DaysAhead(fields.Integer):
-    """How many days to look ahead, as a query string has it."""
+    """A number of days in a query string."""
 
     default_error_messages = {"days": "Must be a whole number from 1 to 365."}  # noqa: RUF012 - marshmallow's own form
 
@@ -160,7 +160,7 @@ class DaysAhead(fields.Integer):
 
 
 class KeysQuery(ListQuery):
-    """Which keys are wanted, the newest first; those destroyed only if their stage is asked for."""
+    """Filters of a list of keys; destroyed keys are listed only with `stage=destroyed`."""
 
     client_id = fields.UUID(metadata=CLIENT_ID, error_messages=NO_ID)
     exchange = ExchangeSlug(metadata=EXCHANGE)
@@ -169,21 +169,21 @@ class KeysQuery(ListQuery):
 
 
 class ExpiringQuery(ListQuery):
-    """How far to look ahead."""
+    """How many days ahead to list expiring keys."""
 
     days = DaysAhead(load_default=14, metadata={"label": "Days", "description": "1 to 365."})
 
 
 class Holder(Schema):
-    """A client who has a key to the same account."""
+    """Another client's key to the same account."""
 
     key_id = fields.UUID()
     client_id = fields.UUID()
     name = fields.String(metadata={"example": "Client Name"})
 
 
-class RightOut(Schema):
-    """What the exchange says of one right, in its own words."""
+class PermissionOut(Schema):
+    """The verdict about a permission, and the exchange's evidence."""
 
     verdict = fields.String(metadata={"example": "no", "description": "yes, no or unknown."})
     evidence = fields.String(
@@ -193,7 +193,7 @@ class RightOut(Schema):
 
 
 class KeyOut(Schema):
-    """A key without anything secret; `api_key` is masked."""
+    """A key without secrets; `api_key` is masked."""
 
     id = fields.UUID()
     client_id = fields.UUID()
@@ -217,7 +217,7 @@ class KeyOut(Schema):
     expires_at = Timestamp(allow_none=True)
     permissions = fields.Dict(
         keys=fields.String(),
-        values=fields.Nested(RightOut),
+        values=fields.Nested(PermissionOut),
         metadata={"example": PERMISSIONS, "description": "Empty until the exchange has answered."},
     )
     failure = fields.String(
@@ -240,7 +240,7 @@ class KeyOut(Schema):
 
 
 class KeyShown(Success):
-    """One key, and which other clients have the same account."""
+    """A key, and the other clients that have a key to the same account."""
 
     api_key = fields.Nested(KeyOut)
     shared_with = fields.List(fields.Nested(Holder))

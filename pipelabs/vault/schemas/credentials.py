@@ -1,4 +1,4 @@
-"""The parts of an exchange API key: what is secret comes in, and never goes out."""
+"""The credentials of an exchange API key; they are write-only."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -11,7 +11,7 @@ from pipelabs.vault.commands import NewCredentials
 from pipelabs.vault.envelope import Secret
 
 SECRET_LENGTH = 8_192
-"""A private key in PEM has a few hundred characters; nothing that an exchange gives has more."""
+"""More than any exchange uses: a private key in PEM format has a few hundred characters."""
 PEM = "-----BEGIN "
 WRITE_ONLY = "Encrypted immediately and never shown again."
 CREDENTIALS: Mapping[str, dict[str, Any]] = {
@@ -44,14 +44,14 @@ CREDENTIALS: Mapping[str, dict[str, Any]] = {
 
 
 class SecretText(OpenAPIField, fields.Field[Secret]):
-    """A secret as an exchange gives it: printable ASCII, and line breaks in a PEM key alone."""
+    """A secret as an exchange issues it: printable ASCII, with line breaks only in a PEM key."""
 
     openapi_type = "string"
     openapi_format = "password"
 
     default_error_messages = PlainText.default_error_messages | {
         "length": f"Must have 1 to {SECRET_LENGTH:,} characters.",
-        "characters": "Must be printable ASCII, without spaces at its ends or line breaks.",
+        "characters": "Must be printable ASCII without line breaks or surrounding spaces.",
     }
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> Secret:

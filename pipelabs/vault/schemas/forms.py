@@ -1,4 +1,4 @@
-"""Exchange API keys as the console's forms send them; they load as their namesakes do."""
+"""Forms of exchange API keys in the console."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from pipelabs.vault.schemas.api_keys import NO_ID, KeyFields, KeyIn
 
 
 class Checkbox(StrictBoolean):
-    """A checkbox: there if it is ticked."""
+    """A checkbox, which a browser sends only if it is checked."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> bool:
         if value != "on":
@@ -20,7 +20,7 @@ class Checkbox(StrictBoolean):
 
 
 class KeyForm(KeyIn):
-    """What the form of a new key sends."""
+    """The form of a new key."""
 
     is_testnet = Checkbox(
         load_default=False, metadata={"label": "Testnet key", "widget": "checkbox"}
@@ -45,14 +45,14 @@ class KeyEdit(KeyFields, Input):
 
 
 class KeyTarget(Input):
-    """For whom and where a key is added, of what the form of a new key sends."""
+    """The client and the exchange in the form of a new key."""
 
     client_id = fields.UUID(required=True, error_messages=NO_ID)
     exchange = ExchangeSlug(required=True, metadata=EXCHANGE)
 
 
 class KeyChoice(Query):
-    """For whom and where a key is to be added; the form asks for what is missing."""
+    """The client and the exchange chosen so far for a new key."""
 
     client_id = fields.UUID(error_messages=NO_ID)
     exchange = ExchangeSlug(metadata=EXCHANGE)
