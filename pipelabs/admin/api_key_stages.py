@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from flask import flash, g, redirect, render_template, url_for
+from flask import flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from pipelabs.audit.events import Event
@@ -14,6 +14,7 @@ from pipelabs.vault import api_keys, records, replacement
 from pipelabs.vault.schemas.api_keys import Acceptance, KeyReplacement
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, posted
+from pipelabs.web.state import current_actor
 
 bp = OperationBlueprint("api_key_stages", __name__, url_prefix="/api-keys/<uuid:key_id>")
 CONFIRM = "admin/confirm.html"
@@ -71,7 +72,7 @@ def add_replacement(key_id: UUID) -> ResponseReturnValue:
     key = records.get_key(key_id)
     known = registry.known()[key.exchange]
     form = posted(KeyReplacement, REPLACE, key=key, known=known).demand(known.credentials)
-    candidate = replacement.add_replacement(key_id, form.load(), g.actor)
+    candidate = replacement.add_replacement(key_id, form.load(), current_actor())
     return _to(candidate, f"Replacement added: {candidate.status}.")
 
 
@@ -91,7 +92,7 @@ def accept(key_id: UUID) -> ResponseReturnValue:
 def take_risk(key_id: UUID) -> ResponseReturnValue:
     """Accept that nobody knows whether the key can withdraw."""
     form = posted(Acceptance, ACCEPT, key=records.get_key(key_id))
-    key = api_keys.accept_key(key_id, form.load()["reason"], g.actor)
+    key = api_keys.accept_key(key_id, form.load()["reason"], current_actor())
     return _to(key, "Risk accepted. The desk may trade with this key.")
 
 
@@ -111,7 +112,7 @@ def cut_over(key_id: UUID) -> ResponseReturnValue:
 def confirm_cut_over(key_id: UUID) -> ResponseReturnValue:
     """Let a candidate take over."""
     _confirmed(key_id, CUT_OVER)
-    return _to(replacement.cut_over(key_id, g.actor), "This key is now the live key.")
+    return _to(replacement.cut_over(key_id, current_actor()), "This key is now the live key.")
 
 
 @bp.operation("GET", "/roll-back", permission=Permission.API_KEYS_WRITE)
@@ -130,7 +131,7 @@ def roll_back(key_id: UUID) -> ResponseReturnValue:
 def confirm_roll_back(key_id: UUID) -> ResponseReturnValue:
     """Put the key before back."""
     _confirmed(key_id, ROLL_BACK)
-    return _to(replacement.roll_back(key_id, g.actor), "This key is the live key again.")
+    return _to(replacement.roll_back(key_id, current_actor()), "This key is the live key again.")
 
 
 @bp.operation("GET", "/revoke", permission=Permission.API_KEYS_WRITE)
@@ -149,7 +150,7 @@ def revoke(key_id: UUID) -> ResponseReturnValue:
 def confirm_revoke(key_id: UUID) -> ResponseReturnValue:
     """Destroy the secrets of a key."""
     _confirmed(key_id, REVOKE)
-    return _to(api_keys.revoke_key(key_id, g.actor), "Key revoked.")
+    return _to(api_keys.revoke_key(key_id, current_actor()), "Key revoked.")
 
 
 def _ask(key_id: UUID, act: Act) -> ResponseReturnValue:

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from flask import flash, g, redirect, render_template, request, url_for
+from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from pipelabs.audit.events import Event
@@ -18,6 +18,7 @@ from pipelabs.vault.schemas.api_keys import ExpiringQuery, KeysQuery
 from pipelabs.vault.schemas.forms import KeyChoice, KeyEdit, KeyForm, KeyTarget
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, posted, query
+from pipelabs.web.state import current_actor
 
 bp = OperationBlueprint("api_keys", __name__, url_prefix="/api-keys")
 CHOICES = {"status": KeyStatus, "stage": KeyStage}
@@ -87,7 +88,7 @@ def create() -> ResponseReturnValue:
     asked = Form(KeyTarget, sent).load()
     client, known = clients.get_client(asked["client_id"]), registry.known()[asked["exchange"]]
     form = posted(KeyForm, NEW, client=client, known=known).demand(known.credentials)
-    key = api_keys.add_key(form.load(), g.actor)
+    key = api_keys.add_key(form.load(), current_actor())
     return _to(key, f"Key added: {key.status}.")
 
 
@@ -106,7 +107,7 @@ def show(key_id: UUID) -> ResponseReturnValue:
 )
 def verify(key_id: UUID) -> ResponseReturnValue:
     """Ask the exchange anew what the key may do."""
-    key = api_keys.verify_key(key_id, g.actor)
+    key = api_keys.verify_key(key_id, current_actor())
     return _to(key, f"Checked with {registry.known()[key.exchange].name}: {key.status}.")
 
 
@@ -130,7 +131,7 @@ def update(key_id: UUID) -> ResponseReturnValue:
     form = posted(KeyEdit, EDIT, key=key, stored=_stored(key))
     data = form.load()
     version = data.pop("version")
-    return _to(api_keys.update_key(key_id, data, g.actor, version=version), "Key saved.")
+    return _to(api_keys.update_key(key_id, data, current_actor(), version=version), "Key saved.")
 
 
 def _about(key: ExchangeAPIKey) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from flask import g, url_for
+from flask import url_for
 
 from pipelabs.audit.events import Event
 from pipelabs.core.errors import (
@@ -34,6 +34,7 @@ from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.envelope import Reply, reply
 from pipelabs.web.etags import etag_of, expected_version
 from pipelabs.web.openapi.examples import ID
+from pipelabs.web.state import current_actor
 
 bp = OperationBlueprint("api_keys", __name__, url_prefix="/admin/api-keys")
 WITHDRAWS = CAN_WITHDRAW.format(name="OKX", evidence="perm=read_only,trade,withdraw")
@@ -94,7 +95,7 @@ def create(data: Mapping[str, Any]) -> Reply:
     `Idempotency-Key` is taken: a second call finds the label taken, and is told by which key. A
     secret in PEM may have its line breaks written as `\n`.
     """
-    key = api_keys.add_key(data, g.actor)
+    key = api_keys.add_key(data, current_actor())
     return _shown(key, "API key added", status=201)
 
 
@@ -122,7 +123,7 @@ def show(key_id: UUID) -> Reply:
 )
 def update(data: Mapping[str, Any], key_id: UUID) -> Reply:
     """Change the label or what the desk notes of a key; null empties."""
-    return _shown(api_keys.update_key(key_id, data, g.actor, version=expected_version()))
+    return _shown(api_keys.update_key(key_id, data, current_actor(), version=expected_version()))
 
 
 @bp.operation(
@@ -144,7 +145,7 @@ def verify(key_id: UUID) -> Reply:
     Each right is yes, no or unknown, with the exchange's own field as evidence. `failure` says why
     the exchange could not be asked; a working key then stays as it is.
     """
-    return _shown(api_keys.verify_key(key_id, g.actor))
+    return _shown(api_keys.verify_key(key_id, current_actor()))
 
 
 @bp.operation(
@@ -159,7 +160,7 @@ def verify(key_id: UUID) -> Reply:
 )
 def accept(data: Mapping[str, Any], key_id: UUID) -> Reply:
     """Take the risk of a quarantined key, of which nobody knows whether it can withdraw."""
-    return _shown(api_keys.accept_key(key_id, data["reason"], g.actor), "Risk accepted")
+    return _shown(api_keys.accept_key(key_id, data["reason"], current_actor()), "Risk accepted")
 
 
 @bp.operation(
@@ -179,7 +180,7 @@ def accept(data: Mapping[str, Any], key_id: UUID) -> Reply:
 )
 def replace(data: Mapping[str, Any], key_id: UUID) -> Reply:
     """Add the candidate that is to replace a live key; the live one works on until the cut-over."""
-    candidate = replacement.add_replacement(key_id, data, g.actor)
+    candidate = replacement.add_replacement(key_id, data, current_actor())
     return _shown(candidate, "Replacement added", status=201)
 
 
@@ -194,7 +195,7 @@ def replace(data: Mapping[str, Any], key_id: UUID) -> Reply:
 )
 def cut_over(key_id: UUID) -> Reply:
     """Put a verified candidate in the place of the live key, which is kept for 24 hours."""
-    return _shown(replacement.cut_over(key_id, g.actor), "Cut over")
+    return _shown(replacement.cut_over(key_id, current_actor()), "Cut over")
 
 
 @bp.operation(
@@ -208,7 +209,7 @@ def cut_over(key_id: UUID) -> Reply:
 )
 def roll_back(key_id: UUID) -> Reply:
     """Put back the key that this one has replaced, live or revoked by now; it is answered."""
-    return _shown(replacement.roll_back(key_id, g.actor), "Rolled back")
+    return _shown(replacement.roll_back(key_id, current_actor()), "Rolled back")
 
 
 @bp.operation(
@@ -222,7 +223,7 @@ def roll_back(key_id: UUID) -> Reply:
 )
 def revoke(key_id: UUID) -> Reply:
     """Destroy the secrets of a key at once; delete the key at the exchange too."""
-    return _shown(api_keys.revoke_key(key_id, g.actor), "API key revoked")
+    return _shown(api_keys.revoke_key(key_id, current_actor()), "API key revoked")
 
 
 def _shown(key: ExchangeAPIKey, message: str | None = None, status: int = 200) -> Reply:
