@@ -3,20 +3,20 @@
 from typing import Any
 from uuid import UUID
 
-from flask import flash, g, make_response, redirect, render_template, url_for
+from flask import flash, make_response, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from pipelabs.accounts import admins, api_tokens, sessions, sign_in_throttle
+from pipelabs.accounts import admins, api_tokens, sessions
 from pipelabs.accounts.schemas.admins import PasswordChange
 from pipelabs.accounts.schemas.api_tokens import TokenForm
 from pipelabs.audit.events import Event
-from pipelabs.core.db import unit_of_work
 from pipelabs.core.schemas.envelope import Confirmation
 from pipelabs.core.schemas.pagination import ListQuery
 from pipelabs.models import Permission, now
-from pipelabs.web import console_session
+from pipelabs.web import auth, console_session
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, posted, query
+from pipelabs.web.state import current_actor, current_admin_id
 
 bp = OperationBlueprint("account", __name__, url_prefix="/account")
 
@@ -25,7 +25,7 @@ bp = OperationBlueprint("account", __name__, url_prefix="/account")
 def index() -> ResponseReturnValue:
     """Show who one is, where one is signed in, and the API tokens."""
     asked = query(ListQuery)
-    mine = g.actor.admin_id
+    mine = current_admin_id()
     return render_template(
         "admin/account/index.html",
         sessions=sessions.list_sessions(mine),
@@ -52,11 +52,9 @@ def change_password() -> ResponseReturnValue:
     """Change the own password; every other session ends."""
     form = posted(PasswordChange, "admin/account/password.html")
     data = form.load()
-    with unit_of_work():
-        refusal = sign_in_throttle.reserve(g.actor.name, g.actor.address)
-    if refusal:
-        raise refusal
-    signed_in = admins.change_password(data["current_password"], data["new_password"], g.actor)
+    actor = current_actor()
+    auth.reserve_password_attempt(str(actor.name), actor.address)
+    signed_in = admins.change_password(data["current_password"], data["new_password"], actor)
     flash("Password changed. All your other sessions have ended.", "success")
     answer = make_response(redirect(url_for("admin.account.index"), 303))
     return console_session.keep(answer, signed_in)
@@ -67,7 +65,7 @@ def change_password() -> ResponseReturnValue:
 )
 def end_session(session_id: UUID) -> ResponseReturnValue:
     """End one of the own sessions."""
-    sessions.end_my_session(session_id, g.actor)
+    sessions.end_my_session(session_id, current_actor())
     flash("Session ended.", "success")
     return redirect(url_for("admin.account.index"), 303)
 
@@ -75,7 +73,7 @@ def end_session(session_id: UUID) -> ResponseReturnValue:
 @bp.operation("POST", "/sessions/end-others", permission=Permission.SELF_WRITE, status=303)
 def end_other_sessions() -> ResponseReturnValue:
     """End every own session but this one."""
-    sessions.end_other_sessions(g.actor)
+    sessions.end_other_sessions(current_actor())
     flash("All other sessions ended.", "success")
     return redirect(url_for("admin.account.index"), 303)
 
@@ -83,7 +81,7 @@ def end_other_sessions() -> ResponseReturnValue:
 @bp.operation("GET", "/tokens/new", permission=Permission.SELF_WRITE)
 def new_token() -> ResponseReturnValue:
     """Show the form of a new API token."""
-    may = sorted(api_tokens.grantable(g.actor))
+    may = sorted(api_tokens.grantable(current_actor()))
     return render_template("admin/account/new_token.html", form=Form(TokenForm), may=may)
 
 
@@ -95,9 +93,9 @@ def new_token() -> ResponseReturnValue:
 )
 def create_token() -> ResponseReturnValue:
     """Create an API token and show it, in this answer and never again."""
-    may = sorted(api_tokens.grantable(g.actor))
+    may = sorted(api_tokens.grantable(current_actor()))
     form = posted(TokenForm, "admin/account/new_token.html", may=may)
-    made = api_tokens.create_token(form.load(), g.actor)
+    made = api_tokens.create_token(form.load(), current_actor())
     return render_template("admin/account/token.html", token=made.token, text=made.text)
 
 
@@ -113,14 +111,14 @@ def revoke(token_id: UUID) -> ResponseReturnValue:
 def revoke_token(token_id: UUID) -> ResponseReturnValue:
     """Revoke an API token of one's own."""
     posted(Confirmation, "admin/confirm.html", **_revocation(token_id)).load()
-    token = api_tokens.revoke_token(token_id, g.actor.admin_id, g.actor)
+    token = api_tokens.revoke_token(token_id, current_admin_id(), current_actor())
     flash(f"Token {token.name} revoked.", "success")
     return redirect(url_for("admin.account.index"), 303)
 
 
 def _revocation(token_id: UUID) -> dict[str, Any]:
     """Return what the page shows that asks before a token is revoked."""
-    token = api_tokens.get_token(token_id, g.actor.admin_id)
+    token = api_tokens.get_token(token_id, current_admin_id())
     return {
         "title": f"Revoke {token.name}",
         "sentences": [f"Programs using {token.prefix}…{token.last_four} stop working immediately."],

@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from flask import flash, g, redirect, render_template, url_for
+from flask import flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from pipelabs.accounts import admins, api_tokens
@@ -14,6 +14,7 @@ from pipelabs.core.schemas.pagination import ListQuery
 from pipelabs.models import Permission, now
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, posted, query
+from pipelabs.web.state import current_actor
 
 bp = OperationBlueprint("admins", __name__, url_prefix="/admins")
 CONFIRM = "admin/confirm.html"
@@ -75,7 +76,7 @@ def new() -> ResponseReturnValue:
 def create() -> ResponseReturnValue:
     """Create an admin and show its password, in this answer and never again."""
     data = posted(AdminIn, "admin/admins/new.html").load()
-    made = admins.create_admin(data["email"], data["role"], g.actor)
+    made = admins.create_admin(data["email"], data["role"], current_actor())
     return render_template("admin/admins/password.html", admin=made.admin, password=made.password)
 
 
@@ -106,7 +107,7 @@ def role(admin_id: UUID) -> ResponseReturnValue:
 def change_role(admin_id: UUID) -> ResponseReturnValue:
     """Give an admin another role."""
     form = posted(RoleChange, "admin/admins/role.html", admin=admins.get_admin(admin_id))
-    admin = admins.change_role(admin_id, form.load()["role"], g.actor)
+    admin = admins.change_role(admin_id, form.load()["role"], current_actor())
     article = "an" if admin.role[0] in "aeiou" else "a"
     flash(f"{admin.email} is now {article} {admin.role}.", "success")
     return redirect(url_for("admin.admins.show", admin_id=admin_id), 303)
@@ -128,7 +129,7 @@ def disable(admin_id: UUID) -> ResponseReturnValue:
 def confirm_disable(admin_id: UUID) -> ResponseReturnValue:
     """Disable an admin."""
     _confirmed(admin_id, DISABLE)
-    admin = admins.set_disabled(admin_id, g.actor, is_disabled=True)
+    admin = admins.set_disabled(admin_id, current_actor(), is_disabled=True)
     flash(f"{admin.email} is now disabled.", "success")
     return redirect(url_for("admin.admins.show", admin_id=admin_id), 303)
 
@@ -149,7 +150,7 @@ def enable(admin_id: UUID) -> ResponseReturnValue:
 def confirm_enable(admin_id: UUID) -> ResponseReturnValue:
     """Enable an admin."""
     _confirmed(admin_id, ENABLE)
-    admin = admins.set_disabled(admin_id, g.actor, is_disabled=False)
+    admin = admins.set_disabled(admin_id, current_actor(), is_disabled=False)
     flash(f"{admin.email} is now enabled.", "success")
     return redirect(url_for("admin.admins.show", admin_id=admin_id), 303)
 
@@ -170,7 +171,7 @@ def end_sessions(admin_id: UUID) -> ResponseReturnValue:
 def confirm_end_sessions(admin_id: UUID) -> ResponseReturnValue:
     """End every session of an admin."""
     _confirmed(admin_id, END)
-    admin = admins.end_admin_sessions(admin_id, g.actor)
+    admin = admins.end_admin_sessions(admin_id, current_actor())
     flash(f"All sessions of {admin.email} ended.", "success")
     return redirect(url_for("admin.admins.show", admin_id=admin_id), 303)
 
@@ -190,7 +191,7 @@ def reset_password(admin_id: UUID) -> ResponseReturnValue:
 def confirm_reset_password(admin_id: UUID) -> ResponseReturnValue:
     """Give an admin a password for one sign-in and show it, in this answer and never again."""
     _confirmed(admin_id, RESET)
-    made = admins.give_one_time_password(admin_id, g.actor)
+    made = admins.give_one_time_password(admin_id, current_actor())
     return render_template("admin/admins/password.html", admin=made.admin, password=made.password)
 
 
@@ -211,7 +212,7 @@ def revoke(admin_id: UUID, token_id: UUID) -> ResponseReturnValue:
 def confirm_revoke(admin_id: UUID, token_id: UUID) -> ResponseReturnValue:
     """Revoke an API token of an admin."""
     _confirmed(admin_id, _revoke(admin_id, token_id))
-    token = api_tokens.revoke_token(token_id, admin_id, g.actor)
+    token = api_tokens.revoke_token(token_id, admin_id, current_actor())
     flash(f"Token {token.name} revoked.", "success")
     return redirect(url_for("admin.admins.show", admin_id=admin_id), 303)
 

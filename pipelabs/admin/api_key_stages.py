@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from flask import flash, g, redirect, render_template, url_for
+from flask import flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from pipelabs.audit.events import Event
@@ -16,6 +16,7 @@ from pipelabs.vault.examination import probe_key
 from pipelabs.vault.schemas.api_keys import Acceptance, KeyReplacement
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, posted
+from pipelabs.web.state import current_actor
 
 bp = OperationBlueprint("api_key_stages", __name__, url_prefix="/api-keys/<uuid:key_id>")
 CONFIRM = "admin/confirm.html"
@@ -76,7 +77,7 @@ def add_replacement(key_id: UUID) -> ResponseReturnValue:
     data = form.load()
     probe = replacement.prepare_replacement(key_id, data)
     release()
-    candidate = replacement.add_replacement(key_id, data, probe_key(probe), g.actor)
+    candidate = replacement.add_replacement(key_id, data, probe_key(probe), current_actor())
     return _to(candidate, f"Replacement added: {candidate.status}.")
 
 
@@ -96,7 +97,7 @@ def accept(key_id: UUID) -> ResponseReturnValue:
 def take_risk(key_id: UUID) -> ResponseReturnValue:
     """Accept the risk that the key may be able to withdraw."""
     form = posted(Acceptance, ACCEPT, key=records.get_key(key_id))
-    key = api_keys.accept_key(key_id, form.load()["reason"], g.actor)
+    key = api_keys.accept_key(key_id, form.load()["reason"], current_actor())
     return _to(key, "Risk accepted. The desk may trade with this key.")
 
 
@@ -116,7 +117,7 @@ def cut_over(key_id: UUID) -> ResponseReturnValue:
 def confirm_cut_over(key_id: UUID) -> ResponseReturnValue:
     """Make the candidate the live key."""
     _confirmed(key_id, CUT_OVER)
-    return _to(replacement.cut_over(key_id, g.actor), "This key is now the live key.")
+    return _to(replacement.cut_over(key_id, current_actor()), "This key is now the live key.")
 
 
 @bp.operation("GET", "/roll-back", permission=Permission.API_KEYS_WRITE)
@@ -135,7 +136,7 @@ def roll_back(key_id: UUID) -> ResponseReturnValue:
 def confirm_roll_back(key_id: UUID) -> ResponseReturnValue:
     """Make the previous key live again."""
     _confirmed(key_id, ROLL_BACK)
-    return _to(replacement.roll_back(key_id, g.actor), "This key is the live key again.")
+    return _to(replacement.roll_back(key_id, current_actor()), "This key is the live key again.")
 
 
 @bp.operation("GET", "/revoke", permission=Permission.API_KEYS_WRITE)
@@ -154,7 +155,7 @@ def revoke(key_id: UUID) -> ResponseReturnValue:
 def confirm_revoke(key_id: UUID) -> ResponseReturnValue:
     """Destroy the secrets of a key."""
     _confirmed(key_id, REVOKE)
-    return _to(api_keys.revoke_key(key_id, g.actor), "Key revoked.")
+    return _to(api_keys.revoke_key(key_id, current_actor()), "Key revoked.")
 
 
 def _ask(key_id: UUID, act: Act) -> ResponseReturnValue:

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from flask import flash, g, redirect, render_template, request, url_for
+from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from pipelabs.audit.events import Event
@@ -20,6 +20,7 @@ from pipelabs.vault.schemas.api_keys import ExpiringQuery, KeysQuery
 from pipelabs.vault.schemas.forms import KeyChoice, KeyEdit, KeyForm, KeyTarget
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, posted, query
+from pipelabs.web.state import current_actor
 
 bp = OperationBlueprint("api_keys", __name__, url_prefix="/api-keys")
 CHOICES = {"status": KeyStatus, "stage": KeyStage}
@@ -92,7 +93,7 @@ def create() -> ResponseReturnValue:
     data = form.load()
     probe = api_keys.prepare_key(data)
     release()
-    key = api_keys.add_key(data, probe_key(probe), g.actor)
+    key = api_keys.add_key(data, probe_key(probe), current_actor())
     return _to(key, f"Key added: {key.status}.")
 
 
@@ -113,7 +114,7 @@ def verify(key_id: UUID) -> ResponseReturnValue:
     """Probe a stored key again."""
     probe = api_keys.prepare_verification(key_id)
     release()
-    key = api_keys.verify_key(key_id, probe, probe_key(probe), g.actor)
+    key = api_keys.verify_key(key_id, probe, probe_key(probe), current_actor())
     return _to(key, f"Checked with {registry.known()[key.exchange].name}: {key.status}.")
 
 
@@ -136,7 +137,7 @@ def update(key_id: UUID) -> ResponseReturnValue:
     key = records.get_key(key_id)
     form = posted(KeyEdit, EDIT, key=key, stored=_stored(key))
     changes, version = form.load()
-    return _to(api_keys.update_key(key_id, changes, g.actor, version=version), "Key saved.")
+    return _to(api_keys.update_key(key_id, changes, current_actor(), version=version), "Key saved.")
 
 
 def _about(key: ExchangeAPIKey) -> dict[str, Any]:

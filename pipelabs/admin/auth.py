@@ -1,17 +1,17 @@
 """Signing in and out in a browser, and how its pages look."""
 
-from flask import flash, g, make_response, redirect, render_template, request, url_for
+from flask import flash, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from pipelabs.accounts import sessions, sign_in_throttle
+from pipelabs.accounts import sessions
 from pipelabs.accounts.schemas.admins import SignIn
 from pipelabs.audit.events import Event
-from pipelabs.core.db import unit_of_work
 from pipelabs.core.errors import Unauthenticated
 from pipelabs.models import Permission
-from pipelabs.web import console_session, pages
+from pipelabs.web import auth, console_session, pages
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, posted
+from pipelabs.web.state import current_actor
 
 bp = OperationBlueprint("auth", __name__)
 YEAR_S = 365 * 24 * 3600
@@ -22,7 +22,7 @@ def login() -> ResponseReturnValue:
     """Show the sign-in form, or the page asked for to whoever is signed in."""
     target = console_session.own_page(request.args.get("next", ""))
     try:
-        console_session.identify(g.actor)
+        console_session.identify(current_actor())
     except Unauthenticated:
         return render_template("admin/auth/login.html", form=Form(SignIn), target=target)
     return redirect(target, 303)
@@ -36,13 +36,9 @@ def sign_in() -> ResponseReturnValue:
     target = console_session.own_page(request.args.get("next", ""))
     form = posted(SignIn, "admin/auth/login.html", target=target)
     data = form.load()
-    with unit_of_work():
-        refusal = sign_in_throttle.reserve(data["email"], g.actor.address)
-    if refusal:
-        raise refusal
-    signed_in = sessions.sign_in(
-        data["email"], data["password"], g.actor, request.user_agent.string
-    )
+    actor = current_actor()
+    auth.reserve_password_attempt(data["email"], actor.address)
+    signed_in = sessions.sign_in(data["email"], data["password"], actor, request.user_agent.string)
     return console_session.keep(make_response(redirect(target, 303)), signed_in)
 
 
@@ -51,7 +47,7 @@ def sign_in() -> ResponseReturnValue:
 )
 def logout() -> ResponseReturnValue:
     """End this session."""
-    sessions.sign_out(g.actor)
+    sessions.sign_out(current_actor())
     flash("You are signed out.", "success")
     return console_session.forget(make_response(redirect(url_for("admin.auth.login"), 303)))
 

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from flask import flash, g, redirect, render_template, url_for
+from flask import flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from pipelabs.audit.events import Event
@@ -19,6 +19,7 @@ from pipelabs.markets.schemas.client_markets import (
 from pipelabs.models import ClientMarket, MarketStatus, Permission, QuotingStatus, Status
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, posted, query
+from pipelabs.web.state import current_actor
 
 bp = OperationBlueprint("client_markets", __name__, url_prefix="/clients/<uuid:client_id>/markets")
 
@@ -67,7 +68,7 @@ def create(client_id: UUID) -> ResponseReturnValue:
     client = clients.get_client(client_id)
     form = posted(ClientMarketsForm, "admin/client_markets/new.html", client=client)
     form.offer("exchange", ["", *enabled_slugs()])
-    added = quoting.add_client_markets(client_id, list(items_of(form.load())), g.actor)
+    added = quoting.add_client_markets(client_id, list(items_of(form.load())), current_actor())
     flash("1 market added." if len(added) == 1 else f"{len(added)} markets added.", "success")
     return redirect(url_for("admin.client_markets.index", client_id=client_id), 303)
 
@@ -92,7 +93,9 @@ def update(client_id: UUID, client_market_id: UUID) -> ResponseReturnValue:
     form = posted(ClientMarketEdit, "admin/client_markets/edit.html", row=row, stored=_stored(row))
     data = form.offer("status", _statuses(row)).load()
     version = data.pop("version")
-    client_markets.update_client_market(client_id, client_market_id, data, g.actor, version=version)
+    client_markets.update_client_market(
+        client_id, client_market_id, data, current_actor(), version=version
+    )
     flash(f"{row.symbol} on {row.exchange} saved.", "success")
     return redirect(url_for("admin.client_markets.index", client_id=client_id), 303)
 

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from flask import flash, g, redirect, render_template, request, url_for
+from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from pipelabs.audit.events import Event
@@ -18,6 +18,7 @@ from pipelabs.models.clients import Chain
 from pipelabs.vault import queries as key_queries
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, posted, query
+from pipelabs.web.state import current_actor
 
 bp = OperationBlueprint("clients", __name__, url_prefix="/clients")
 CHOICES = {"tier": Tier, "status": Status, "chain": Chain}
@@ -60,7 +61,7 @@ def new() -> ResponseReturnValue:
 def create() -> ResponseReturnValue:
     """Create a client."""
     form = posted(ClientIn, "admin/clients/new.html", name_of=_name_of)
-    client, _ = clients.create_client(form.load(), g.actor)
+    client, _ = clients.create_client(form.load(), current_actor())
     flash(f"{client.name} created.", "success")
     return redirect(url_for("admin.clients.show", client_id=client.id), 303)
 
@@ -133,7 +134,7 @@ def update(client_id: UUID) -> ResponseReturnValue:
     )
     data = form.load()
     version = data.pop("version")
-    clients.update_client(client_id, data, g.actor, version=version)
+    clients.update_client(client_id, data, current_actor(), version=version)
     flash(f"{data['name']} saved.", "success")
     return redirect(url_for("admin.clients.show", client_id=client_id), 303)
 
@@ -155,7 +156,9 @@ def move(client_id: UUID) -> ResponseReturnValue:
     """Move a client to another status."""
     form = posted(StatusMove, "admin/clients/status.html", **_about_moving(client_id))
     data = form.load()
-    moved = clients.change_status(client_id, data["status"], g.actor, version=data["version"])
+    moved = clients.change_status(
+        client_id, data["status"], current_actor(), version=data["version"]
+    )
     flash(f"{moved.name} is now {moved.status}.", "success")
     return redirect(url_for("admin.clients.show", client_id=client_id), 303)
 

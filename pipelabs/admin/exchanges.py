@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from flask import flash, g, redirect, render_template, request, url_for
+from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from pipelabs.audit.events import Event
@@ -15,6 +15,7 @@ from pipelabs.models import Exchange, Permission
 from pipelabs.models.exchanges import Kind
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, posted, query
+from pipelabs.web.state import current_actor
 
 bp = OperationBlueprint("exchanges", __name__, url_prefix="/exchanges")
 FILTERS = ("q", "kind", "is_enabled")
@@ -88,7 +89,9 @@ def update(exchange: str) -> ResponseReturnValue:
     form = posted(ExchangeEdit, "admin/exchanges/edit.html", exchange=found, stored=_stored(found))
     config = form.load()
     version = config.pop("version")
-    changed = exchanges.update_exchange(found.slug, {"config": config}, g.actor, version=version)
+    changed = exchanges.update_exchange(
+        found.slug, {"config": config}, current_actor(), version=version
+    )
     flash(f"{changed.name} saved.", "success")
     return redirect(url_for("admin.exchanges.show", exchange=changed.slug), 303)
 
@@ -143,7 +146,7 @@ def _do(name: str, act: Act) -> ResponseReturnValue:
     found = exchanges.get_exchange(name)
     data = posted(StatusChange, CONFIRM, **_page(found, act)).load()
     wanted = {"is_enabled": act.is_enabled}
-    moved = exchanges.update_exchange(found.slug, wanted, g.actor, version=data["version"])
+    moved = exchanges.update_exchange(found.slug, wanted, current_actor(), version=data["version"])
     flash(f"{moved.name} is now {'enabled' if moved.is_enabled else 'disabled'}.", "success")
     return redirect(url_for("admin.exchanges.show", exchange=moved.slug), 303)
 

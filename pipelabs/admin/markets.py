@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from flask import flash, g, redirect, render_template, request, url_for
+from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from pipelabs.audit.events import Event
@@ -13,6 +13,7 @@ from pipelabs.markets.schemas.markets import MarketEdit, MarketIn, MarketMove, M
 from pipelabs.models import Market, MarketStatus, Permission
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, posted, query
+from pipelabs.web.state import current_actor
 
 bp = OperationBlueprint("markets", __name__, url_prefix="/markets")
 
@@ -49,7 +50,7 @@ def create() -> ResponseReturnValue:
     """Create a market."""
     form = posted(MarketIn, "admin/markets/new.html")
     form.offer("exchange", ["", *enabled_slugs()])
-    market = markets.create_market(form.load(), g.actor)
+    market = markets.create_market(form.load(), current_actor())
     flash(f"{market.symbol} on {market.exchange} created.", "success")
     return redirect(url_for("admin.markets.show", market_id=market.id), 303)
 
@@ -85,7 +86,7 @@ def update(market_id: UUID) -> ResponseReturnValue:
     stored = _stored(market)
     data = posted(MarketEdit, "admin/markets/edit.html", market=market, stored=stored).load()
     version = data.pop("version")
-    markets.update_market(market_id, data, g.actor, version=version)
+    markets.update_market(market_id, data, current_actor(), version=version)
     flash(f"{market.symbol} on {market.exchange} saved.", "success")
     return redirect(url_for("admin.markets.show", market_id=market_id), 303)
 
@@ -108,7 +109,7 @@ def move(market_id: UUID) -> ResponseReturnValue:
     shown = _moves(market_id)
     data = posted(MarketMove, "admin/markets/status.html", **shown).load()
     wanted, version = {"status": data["status"]}, data["version"]
-    market, affected = markets.update_market(market_id, wanted, g.actor, version=version)
+    market, affected = markets.update_market(market_id, wanted, current_actor(), version=version)
     clients = "1 client is" if len(affected) == 1 else f"{len(affected)} clients are"
     touched = f" {clients} no longer quoted there." if affected else ""
     flash(f"{market.symbol} on {market.exchange} is now {market.status}.{touched}", "success")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from flask import g, url_for
+from flask import url_for
 
 from pipelabs.accounts import admins, api_tokens
 from pipelabs.accounts.schemas.admins import (
@@ -23,6 +23,7 @@ from pipelabs.models import Permission
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.envelope import Reply, reply
 from pipelabs.web.openapi.examples import ID
+from pipelabs.web.state import current_actor
 
 bp = OperationBlueprint("admins", __name__, url_prefix="/admin/admins")
 TAKEN = Duplicate(admins.TAKEN, fields={"email": [admins.TAKEN]}, existing={"email": ID})
@@ -54,7 +55,7 @@ def create(data: Mapping[str, Any]) -> Reply:
     It is shown this once. No `Idempotency-Key` is taken, because the answer would have to be
     stored with it: if the answer was lost, reset the password.
     """
-    made = admins.create_admin(data["email"], data["role"], g.actor)
+    made = admins.create_admin(data["email"], data["role"], current_actor())
     return reply(
         "Admin created",
         location=url_for("api.admins.show", admin_id=made.admin.id),
@@ -86,7 +87,7 @@ def update(data: Mapping[str, Any], admin_id: UUID) -> Reply:
 
     Disabling ends its sessions and stops its API tokens.
     """
-    return reply(admin=admins.update_admin(admin_id, data, g.actor))
+    return reply(admin=admins.update_admin(admin_id, data, current_actor()))
 
 
 @bp.operation(
@@ -101,7 +102,7 @@ def end_sessions(admin_id: UUID) -> Reply:
 
     It can be repeated at will, so it takes no `Idempotency-Key`.
     """
-    return reply("Sessions ended", admin=admins.end_admin_sessions(admin_id, g.actor))
+    return reply("Sessions ended", admin=admins.end_admin_sessions(admin_id, current_actor()))
 
 
 @bp.operation(
@@ -117,7 +118,7 @@ def reset_password(admin_id: UUID) -> Reply:
 
     It is shown this once, so no `Idempotency-Key` is taken here either.
     """
-    made = admins.give_one_time_password(admin_id, g.actor)
+    made = admins.give_one_time_password(admin_id, current_actor())
     return reply("Password reset", admin=made.admin, password=made.password)
 
 
@@ -143,5 +144,5 @@ def list_tokens(query: Mapping[str, Any], admin_id: UUID) -> Reply:
 )
 def revoke_token(admin_id: UUID, token_id: UUID) -> Reply:
     """Revoke an API token of an admin; it is refused everywhere from here on."""
-    api_tokens.revoke_token(token_id, admin_id, g.actor)
+    api_tokens.revoke_token(token_id, admin_id, current_actor())
     return reply("API token revoked")

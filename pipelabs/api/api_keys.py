@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from flask import g, url_for
+from flask import url_for
 
 from pipelabs.audit.events import Event
 from pipelabs.core.db import release
@@ -37,6 +37,7 @@ from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.envelope import Reply, reply
 from pipelabs.web.etags import etag_of, expected_version
 from pipelabs.web.openapi.examples import ID
+from pipelabs.web.state import current_actor
 
 bp = OperationBlueprint("api_keys", __name__, url_prefix="/admin/api-keys")
 WITHDRAWS = CAN_WITHDRAW.format(name="OKX", evidence="perm=read_only,trade,withdraw")
@@ -99,7 +100,7 @@ def create(data: NewKey) -> Reply:
     """
     probe = api_keys.prepare_key(data)
     release()
-    key = api_keys.add_key(data, probe_key(probe), g.actor)
+    key = api_keys.add_key(data, probe_key(probe), current_actor())
     return _reply(key, "API key added", status=201)
 
 
@@ -127,7 +128,7 @@ def show(key_id: UUID) -> Reply:
 )
 def update(data: KeyChanges, key_id: UUID) -> Reply:
     """Change the label, the IP note or the expiry of a key; null clears a field."""
-    return _reply(api_keys.update_key(key_id, data, g.actor, version=expected_version()))
+    return _reply(api_keys.update_key(key_id, data, current_actor(), version=expected_version()))
 
 
 @bp.operation(
@@ -151,7 +152,7 @@ def verify(key_id: UUID) -> Reply:
     """
     probe = api_keys.prepare_verification(key_id)
     release()
-    return _reply(api_keys.verify_key(key_id, probe, probe_key(probe), g.actor))
+    return _reply(api_keys.verify_key(key_id, probe, probe_key(probe), current_actor()))
 
 
 @bp.operation(
@@ -166,7 +167,7 @@ def verify(key_id: UUID) -> Reply:
 )
 def accept(data: Mapping[str, Any], key_id: UUID) -> Reply:
     """Accept the risk of a quarantined key: it is unknown whether it can withdraw."""
-    return _reply(api_keys.accept_key(key_id, data["reason"], g.actor), "Risk accepted")
+    return _reply(api_keys.accept_key(key_id, data["reason"], current_actor()), "Risk accepted")
 
 
 @bp.operation(
@@ -188,7 +189,7 @@ def replace(data: NewCredentials, key_id: UUID) -> Reply:
     """Add a replacement for a live key, which keeps working until the cut-over."""
     probe = replacement.prepare_replacement(key_id, data)
     release()
-    candidate = replacement.add_replacement(key_id, data, probe_key(probe), g.actor)
+    candidate = replacement.add_replacement(key_id, data, probe_key(probe), current_actor())
     return _reply(candidate, "Replacement added", status=201)
 
 
@@ -203,7 +204,7 @@ def replace(data: NewCredentials, key_id: UUID) -> Reply:
 )
 def cut_over(key_id: UUID) -> Reply:
     """Make a verified replacement the live key; the previous key is retained for 24 hours."""
-    return _reply(replacement.cut_over(key_id, g.actor), "Cut over")
+    return _reply(replacement.cut_over(key_id, current_actor()), "Cut over")
 
 
 @bp.operation(
@@ -217,7 +218,7 @@ def cut_over(key_id: UUID) -> Reply:
 )
 def roll_back(key_id: UUID) -> Reply:
     """Make the previous key live again, and return it. This key may be live or revoked."""
-    return _reply(replacement.roll_back(key_id, g.actor), "Rolled back")
+    return _reply(replacement.roll_back(key_id, current_actor()), "Rolled back")
 
 
 @bp.operation(
@@ -231,7 +232,7 @@ def roll_back(key_id: UUID) -> Reply:
 )
 def revoke(key_id: UUID) -> Reply:
     """Destroy the secrets of a key immediately. Delete the key at the exchange too."""
-    return _reply(api_keys.revoke_key(key_id, g.actor), "API key revoked")
+    return _reply(api_keys.revoke_key(key_id, current_actor()), "API key revoked")
 
 
 def _reply(key: ExchangeAPIKey, message: str | None = None, status: int = 200) -> Reply:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from flask import g, url_for
+from flask import url_for
 
 from pipelabs.accounts import api_tokens
 from pipelabs.accounts.schemas.api_tokens import TokenCreated, TokenIn, TokenList, TokenShown
@@ -14,6 +14,7 @@ from pipelabs.core.schemas.pagination import ListQuery
 from pipelabs.models import Permission
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.envelope import Reply, reply
+from pipelabs.web.state import current_actor, current_admin_id
 
 bp = OperationBlueprint("api_tokens", __name__, url_prefix="/admin/tokens")
 
@@ -21,7 +22,7 @@ bp = OperationBlueprint("api_tokens", __name__, url_prefix="/admin/tokens")
 @bp.operation("GET", "", permission=Permission.SELF_READ, query=ListQuery, response=TokenList)
 def index(query: Mapping[str, Any]) -> Reply:
     """List the own API tokens, the newest first; those revoked are left out."""
-    page = api_tokens.list_tokens(g.actor.admin_id, query["size"], query.get("cursor"))
+    page = api_tokens.list_tokens(current_admin_id(), query["size"], query.get("cursor"))
     return reply(tokens=page.rows, page=page)
 
 
@@ -40,7 +41,7 @@ def create(data: Mapping[str, Any]) -> Reply:
     It is shown this once. No `Idempotency-Key` is taken, because the answer would have to be
     stored with it: if the answer was lost, revoke the token and create another.
     """
-    made = api_tokens.create_token(data, g.actor)
+    made = api_tokens.create_token(data, current_actor())
     return reply(
         "API token created",
         location=url_for("api.api_tokens.show", token_id=made.token.id),
@@ -52,11 +53,11 @@ def create(data: Mapping[str, Any]) -> Reply:
 @bp.operation("GET", "/<uuid:token_id>", permission=Permission.SELF_READ, response=TokenShown)
 def show(token_id: UUID) -> Reply:
     """Show one of the own API tokens."""
-    return reply(token=api_tokens.get_token(token_id, g.actor.admin_id))
+    return reply(token=api_tokens.get_token(token_id, current_admin_id()))
 
 
 @bp.operation("DELETE", "/<uuid:token_id>", permission=Permission.SELF_WRITE, response=Done)
 def revoke(token_id: UUID) -> Reply:
     """Revoke one of the own API tokens; it is refused everywhere from here on."""
-    api_tokens.revoke_token(token_id, g.actor.admin_id, g.actor)
+    api_tokens.revoke_token(token_id, current_admin_id(), current_actor())
     return reply("API token revoked")

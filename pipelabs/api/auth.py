@@ -2,19 +2,19 @@
 
 from uuid import UUID
 
-from flask import g, request
+from flask import request
 
-from pipelabs.accounts import admins, sessions, sign_in_throttle
+from pipelabs.accounts import admins, sessions
 from pipelabs.accounts.schemas.admins import Me, PasswordChange, SessionList, SignedIn, SignIn
 from pipelabs.audit.events import Event
-from pipelabs.core.db import unit_of_work
 from pipelabs.core.errors import InvalidInput, Throttled, Unauthenticated
 from pipelabs.core.schemas.envelope import Done
 from pipelabs.models import Permission
 from pipelabs.web import rate_limit
-from pipelabs.web.auth import renewed, tokens
+from pipelabs.web.auth import renewed, reserve_password_attempt, tokens
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.envelope import Reply, reply
+from pipelabs.web.state import current_actor, current_admin_id
 
 bp = OperationBlueprint("auth", __name__, url_prefix="/auth")
 THROTTLED = Throttled("Too many attempts to sign in; wait as long as Retry-After says.", wait_s=60)
@@ -39,9 +39,9 @@ def login(data: dict[str, str]) -> Reply:
     After 5 misses in a minute or 20 in an hour the account has to wait, after 30 in a minute the
     address does; it is never locked for good.
     """
-    _reserve(data["email"])
+    reserve_password_attempt(data["email"], current_actor().address)
     signed_in = sessions.sign_in(
-        data["email"], data["password"], g.actor, request.user_agent.string
+        data["email"], data["password"], current_actor(), request.user_agent.string
     )
     return reply(**tokens(signed_in), admin=signed_in.admin)
 
@@ -65,7 +65,7 @@ def refresh() -> Reply:
 
     A refresh token that is used twice ends the session: one of its two users is a thief.
     """
-    signed_in = renewed(g.actor)
+    signed_in = renewed(current_actor())
     return reply(**tokens(signed_in), admin=signed_in.admin)
 
 
@@ -74,7 +74,7 @@ def refresh() -> Reply:
 )
 def logout() -> Reply:
     """End this session; its tokens are refused everywhere from here on."""
-    sessions.sign_out(g.actor)
+    sessions.sign_out(current_actor())
     return reply("Signed out")
 
 
@@ -83,7 +83,7 @@ def logout() -> Reply:
 )
 def logout_all() -> Reply:
     """End every session of this admin, this one included."""
-    sessions.sign_out_everywhere(g.actor)
+    sessions.sign_out_everywhere(current_actor())
     return reply("Signed out everywhere")
 
 
@@ -106,16 +106,18 @@ def change_password(data: dict[str, str]) -> Reply:
     Misses are counted with those of signing in. Whoever was given a password by somebody else
     may do nothing before this.
     """
-    _reserve(g.actor.name)
-    signed_in = admins.change_password(data["current_password"], data["new_password"], g.actor)
+    reserve_password_attempt(str(current_actor().name), current_actor().address)
+    signed_in = admins.change_password(
+        data["current_password"], data["new_password"], current_actor()
+    )
     return reply(**tokens(signed_in), admin=signed_in.admin)
 
 
 @bp.operation("GET", "/sessions", permission=Permission.SELF_READ, response=SessionList)
 def list_sessions() -> Reply:
     """List the own living sessions, the one seen last first; `current` is the one that asks."""
-    actor = g.actor
-    return reply(sessions=sessions.list_sessions(actor.admin_id), current=actor.session_id)
+    actor = current_actor()
+    return reply(sessions=sessions.list_sessions(current_admin_id()), current=actor.session_id)
 
 
 @bp.operation(
@@ -123,21 +125,13 @@ def list_sessions() -> Reply:
 )
 def end_session(session_id: UUID) -> Reply:
     """End one of the own sessions; its tokens are refused everywhere from here on."""
-    sessions.end_my_session(session_id, g.actor)
+    sessions.end_my_session(session_id, current_actor())
     return reply("Session ended")
 
 
 @bp.operation("GET", "/me", permission=Permission.SELF_READ, allows_password_due=True, response=Me)
 def me() -> Reply:
     """Show who is signed in, what the role allows, and what is left of each budget."""
-    actor = g.actor
+    actor = current_actor()
     admin = {"id": actor.admin_id, "email": actor.name, "role": actor.role}
     return reply(admin=admin, permissions=sorted(actor.permissions), quota=rate_limit.quota())
-
-
-def _reserve(email: str) -> None:
-    """Count one try of a password; raise `Throttled` if it is one too many."""
-    with unit_of_work():
-        refusal = sign_in_throttle.reserve(email, g.actor.address)
-    if refusal:
-        raise refusal

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from flask import g, url_for
+from flask import url_for
 
 from pipelabs.audit.events import Event
 from pipelabs.core.errors import Duplicate, InvalidTransition, Stale
@@ -25,6 +25,7 @@ from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.envelope import Reply, reply
 from pipelabs.web.etags import expected_version
 from pipelabs.web.openapi.examples import ID
+from pipelabs.web.state import current_actor
 
 bp = OperationBlueprint("client_markets", __name__, url_prefix="/admin")
 QUOTED = Duplicate(
@@ -72,7 +73,7 @@ def create(data: Mapping[str, Any], client_id: UUID) -> Reply:
     Pairs and markets that are not there are made on the way. What is wrong is named by its place
     in the list, `markets.3.symbol`: first all that cannot be read, then all that breaks a rule.
     """
-    added = quoting.add_client_markets(client_id, data["markets"], g.actor)
+    added = quoting.add_client_markets(client_id, data["markets"], current_actor())
     return reply(
         f"{len(added)} market{'s' * (len(added) != 1)} added",
         status=201,
@@ -100,7 +101,7 @@ def update(data: Mapping[str, Any], client_id: UUID, client_market_id: UUID) -> 
     What is left out stays, null empties a target. Nobody is quoted in a delisted market.
     """
     stored = client_markets.update_client_market(
-        client_id, client_market_id, data, g.actor, version=expected_version()
+        client_id, client_market_id, data, current_actor(), version=expected_version()
     )
     return reply(client_market=stored, etag=str(stored.version))
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from flask import g, url_for
+from flask import url_for
 
 from pipelabs.audit.events import Event
 from pipelabs.clients import queries as client_queries
@@ -24,6 +24,7 @@ from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.envelope import Reply, reply
 from pipelabs.web.etags import etag_of, expected_version
 from pipelabs.web.openapi.examples import ID
+from pipelabs.web.state import current_actor
 
 bp = OperationBlueprint("clients", __name__, url_prefix="/admin")
 TAKEN = Duplicate(
@@ -61,12 +62,12 @@ def quick_client(data: Mapping[str, Any]) -> Reply:
     `name` and `wallet_address` are required. A wallet and an e-mail address belong to one client
     each: 409 says in `error.existing` whose they are.
     """
-    client, ms = clients.create_client(data, g.actor)
+    client, ms = clients.create_client(data, current_actor())
     return reply(
         "Client created successfully",
         location=url_for("api.clients.show", client_id=client.id),
         client=client,
-        metadata={"created_by": g.actor.name, "processing_time_ms": ms},
+        metadata={"created_by": current_actor().name, "processing_time_ms": ms},
     )
 
 
@@ -122,7 +123,7 @@ def update(data: Mapping[str, Any], client_id: UUID) -> Reply:
     What is left out stays; null empties `email` and `notes`. The wallet never changes: for
     another wallet create another client.
     """
-    client = clients.update_client(client_id, data, g.actor, version=expected_version())
+    client = clients.update_client(client_id, data, current_actor(), version=expected_version())
     return reply(client=client, etag=etag_of(client.version, client.symbols))
 
 
@@ -147,5 +148,5 @@ def change_status(data: Mapping[str, Any], client_id: UUID) -> Reply:
     back active. Offboarding is for ever.
     """
     version = expected_version()
-    client = clients.change_status(client_id, data["status"], g.actor, version=version)
+    client = clients.change_status(client_id, data["status"], current_actor(), version=version)
     return reply(client=client, etag=etag_of(client.version, client.symbols))

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from flask import g
-
 from pipelabs.audit.events import Event
 from pipelabs.core.errors import Stale
 from pipelabs.exchanges import queries as exchange_queries
@@ -20,6 +18,7 @@ from pipelabs.models import Permission
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.envelope import Reply, reply
 from pipelabs.web.etags import expected_version
+from pipelabs.web.state import current_actor
 
 bp = OperationBlueprint("exchanges", __name__, url_prefix="/admin/exchanges")
 STALE = Stale("The exchange has changed: it is at version 4, not 3.")
@@ -68,5 +67,5 @@ def update(data: Mapping[str, Any], exchange: str) -> Reply:
     At a disabled one no market and no key can be added; what is there stays. `config` replaces
     all of what is set.
     """
-    changed = exchanges.update_exchange(exchange, data, g.actor, version=expected_version())
+    changed = exchanges.update_exchange(exchange, data, current_actor(), version=expected_version())
     return reply(exchange=changed, etag=str(changed.version))

@@ -1,12 +1,12 @@
 """The two probes: is the process there, and can it do its work."""
 
-from flask import g
 from flask.typing import ResponseReturnValue
 
 from pipelabs.core.errors import PipeLabsError
 from pipelabs.web import health
 from pipelabs.web.auth import identify
 from pipelabs.web.blueprints import OperationBlueprint
+from pipelabs.web.state import current_actor
 
 bp = OperationBlueprint("health", __name__)
 
@@ -34,7 +34,7 @@ def ready() -> ResponseReturnValue:
 
 def _is_admin() -> bool:
     try:
-        identify(g.actor)
+        identify(current_actor())
     except PipeLabsError:
         return False
     return True

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from flask import g, url_for
+from flask import url_for
 
 from pipelabs.audit.events import Event
 from pipelabs.core.errors import Duplicate, InvalidTransition, Stale
@@ -23,6 +23,7 @@ from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.envelope import Reply, reply
 from pipelabs.web.etags import expected_version
 from pipelabs.web.openapi.examples import ID
+from pipelabs.web.state import current_actor
 
 bp = OperationBlueprint("markets", __name__, url_prefix="/admin/markets")
 TAKEN = Duplicate(markets.TAKEN, fields={"symbol": [markets.TAKEN]}, existing={"symbol": ID})
@@ -58,7 +59,7 @@ def create(data: Mapping[str, Any]) -> Reply:
     `exchange_symbol` is needed where no rule gives it: for swaps, and on exchanges with a spelling
     of their own. 409 says in `error.existing` which market is there already.
     """
-    market = markets.create_market(data, g.actor)
+    market = markets.create_market(data, current_actor())
     return reply(
         "Market created",
         location=url_for("api.markets.show", market_id=market.id),
@@ -99,5 +100,7 @@ def update(data: Mapping[str, Any], market_id: UUID) -> Reply:
     there: `affected_clients` are theirs. A delisted market can be listed again by `trading`; its
     clients stay delisted until each is set to `active`.
     """
-    market, affected = markets.update_market(market_id, data, g.actor, version=expected_version())
+    market, affected = markets.update_market(
+        market_id, data, current_actor(), version=expected_version()
+    )
     return reply(market=market, affected_clients=affected, etag=str(market.version))

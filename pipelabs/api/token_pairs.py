@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from flask import g, url_for
+from flask import url_for
 
 from pipelabs.audit.events import Event
 from pipelabs.core.errors import Duplicate
@@ -20,6 +20,7 @@ from pipelabs.models import Permission
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.envelope import Reply, reply
 from pipelabs.web.openapi.examples import ID
+from pipelabs.web.state import current_actor
 
 bp = OperationBlueprint("token_pairs", __name__, url_prefix="/admin/token-pairs")
 TAKEN = Duplicate(
@@ -57,7 +58,7 @@ def create(data: Mapping[str, Any]) -> Reply:
 
     `BTC/USDT`, `btc-usdt` and `BTC_USDT` are one pair; 409 says in `error.existing` which it is.
     """
-    token_pair = token_pairs.create_token_pair(data["symbol"], g.actor)
+    token_pair = token_pairs.create_token_pair(data["symbol"], current_actor())
     return reply(
         "Token pair created",
         location=url_for("api.token_pairs.show", token_pair_id=token_pair.id),

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from pipelabs.audit import coalescing, outbox
 from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
-from pipelabs.core.db import run, unit_of_work
+from pipelabs.core.db import run
 from pipelabs.core.errors import Unavailable
 from pipelabs.core.keyring import current_audit_key
 from pipelabs.core.settings import setting
@@ -60,21 +60,19 @@ def record(
 
 
 def record_replay(attempt: Attempt, actor: Actor, client_id: UUID | None) -> None:
-    """Write the row and the line of a request that was answered from memory, on its own."""
-    with unit_of_work():
-        _add_attempt(attempt, actor, client_id)
+    """Add the row of a request that was answered from an idempotency record."""
+    _add_attempt(attempt, actor, client_id)
 
 
 def record_denied(denial: Attempt, actor: Actor) -> None:
-    """Write the row and the line of an attempt that was turned away, in a transaction of its own.
+    """Add the row of a denied attempt.
 
-    In a flood of a foldable kind, or of any kind by a anonymous, the later ones are counted, and
-    the caller's next row says how many had none: `folded=N`.
+    Repeated denials of a kind that is coalesced, and all of anonymous callers, are counted after
+    the first ones, and the caller's next row says how many had no row: `folded=N`.
     """
-    with unit_of_work():
-        if (denial.is_coalesced or not actor.admin_id) and coalescing.count(actor.caller):
-            return
-        _add_attempt(denial, actor, None)
+    if (denial.is_coalesced or not actor.admin_id) and coalescing.count(actor.caller):
+        return
+    _add_attempt(denial, actor, None)
 
 
 def mac(row: Mapping[str, Any], secret: bytes) -> bytes:

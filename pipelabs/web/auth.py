@@ -11,7 +11,7 @@ import jwt
 from flask import Flask, Request, current_app, request
 from flask_jwt_extended import JWTManager, create_access_token, create_refresh_token
 
-from pipelabs.accounts import api_tokens, sessions
+from pipelabs.accounts import api_tokens, sessions, sign_in_throttle
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import unit_of_work
 from pipelabs.core.errors import Unauthenticated
@@ -91,6 +91,17 @@ def _program(text: str, anonymous: Actor) -> Actor:
         with unit_of_work():
             api_tokens.touch_last_used(text, actor)
     return actor
+
+
+def reserve_password_attempt(email: str, address: str | None) -> None:
+    """Count one attempt at a password; raise `Throttled` for one too many.
+
+    In a transaction of its own, so that the count survives the denial.
+    """
+    with unit_of_work():
+        throttled = sign_in_throttle.reserve(email, address)
+    if throttled:
+        raise throttled
 
 
 def renewed(anonymous: Actor) -> sessions.SignedIn:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, TypeVar
 
-from flask import Blueprint, Response, g, jsonify, make_response, request
+from flask import Blueprint, Response, jsonify, make_response, request
 from flask.sansio.app import App
 from flask.typing import ResponseReturnValue
 from marshmallow import Schema, ValidationError
@@ -14,6 +14,7 @@ from pipelabs.web import auth, idempotency, json, query
 from pipelabs.web.envelope import Reply
 from pipelabs.web.operation import SAFE_METHODS, Operation, register
 from pipelabs.web.rate_limit import limit_creates
+from pipelabs.web.state import current_actor
 
 Answer = ResponseReturnValue | Reply
 View = TypeVar("View", bound=Callable[..., Answer])
@@ -84,14 +85,14 @@ def _runner(view: Callable[..., Answer], operation: Operation) -> Callable[..., 
 
 def _guard(operation: Operation) -> None:
     """Raise `Forbidden` unless the caller has the permission."""
-    actor, permission = g.actor, operation.permission
+    actor, permission = current_actor(), operation.permission
     if permission is None:
         return
     if actor.must_change_password and not operation.allows_password_due:
         raise Forbidden(auth.PASSWORD_DUE, code=auth.PASSWORD_DUE_CODE)
     if permission not in actor.permissions:
         sentence = auth.missing_permission(permission, None if actor.token else actor.role)
-        raise Forbidden(sentence, facts={"permission": permission, "role": actor.role})
+        raise Forbidden(sentence, facts={"permission": permission, "role": str(actor.role)})
 
 
 def _input(operation: Operation) -> dict[str, Any]:

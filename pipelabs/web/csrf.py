@@ -5,10 +5,11 @@ import secrets
 from base64 import urlsafe_b64encode
 from urllib.parse import urlsplit
 
-from flask import current_app, g, request, session
+from flask import current_app, request, session
 
 from pipelabs.core.errors import Forbidden
 from pipelabs.core.keyring import derive
+from pipelabs.web.state import current_actor
 
 CSRF_FIELD, CSRF_HEADER = "csrf_token", "X-CSRF-Token"
 CSRF_LABEL = "pipelabs/csrf/v1"
@@ -30,9 +31,9 @@ def reject_forgery() -> None:
 
 
 def csrf_token() -> str:
-    """Return what forms of this session carry; of this visit, before anybody signs in."""
-    if owner := g.actor.session_id:
-        seed = f"session:{owner}"
+    """Return the token of this session's forms; before signing in, of this visit's."""
+    if session_id := current_actor().session_id:
+        seed = f"session:{session_id}"
     else:
         seed = f"visitor:{session.setdefault(VISITOR, secrets.token_urlsafe(18))}"
     key = derive(current_app.config["SECRET_KEY"].encode(), CSRF_LABEL)

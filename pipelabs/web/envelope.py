@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from flask import g
+from pipelabs.web.state import request_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ def reply(
     **members: Any,
 ) -> Reply:
     """Return a success in the specification's envelope."""
-    envelope = {"success": True, "request_id": g.request_id, **members}
+    envelope = {"success": True, "request_id": request_state().request_id, **members}
     if message is not None:
         envelope["message"] = message
     headers = {"Location": location, "ETag": etag and f'"{etag}"'}

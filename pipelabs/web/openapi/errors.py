@@ -26,8 +26,8 @@ UNAUTHENTICATED = Unauthenticated("Sign in first: send Authorization: Bearer <ac
 PASSWORD_DUE = Forbidden(auth.PASSWORD_DUE, code=auth.PASSWORD_DUE_CODE)
 UNSUPPORTED = UnsupportedMedia("Send UTF-8 JSON with Content-Type: application/json.")
 DATABASE_ERRORS = (
-    Unavailable("The database is away for the moment; try again.", code=AWAY),
-    Unavailable("The database is busy; try again.", code="database_busy"),
+    Unavailable("The database is unreachable. Try again.", code=AWAY),
+    Unavailable("The database is busy. Try again.", code="database_busy"),
 )
 IDEMPOTENCY_ERRORS = (
     InProgress("The first request with this Idempotency-Key still runs."),

@@ -3,6 +3,7 @@ import re
 from pipelabs.audit import trail
 from pipelabs.audit.events import Event
 from pipelabs.audit.trail import Attempt
+from pipelabs.core.db import unit_of_work
 from pipelabs.models import AuditEvent, Outcome
 from tests.each import each
 from tests.factories import QUICK_CLIENT, make_actor, make_body
@@ -12,7 +13,7 @@ PAYLOAD = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 
 
 def refuse(app, request_id="hostile-1", **facts):
-    with app.app_context():
+    with app.app_context(), unit_of_work():
         actor = make_actor(request_id=request_id, name=PAYLOAD, address="192.0.2.99")
         trail.record_denied(Attempt(Event.CLIENT_CREATE_DENIED, Outcome.INVALID, 400, facts), actor)
 

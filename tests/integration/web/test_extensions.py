@@ -1,11 +1,11 @@
 import pytest
-from flask import g
 from sqlalchemy.exc import IntegrityError
 
 from pipelabs.core.db import db, finish, unit_of_work
 from pipelabs.models import Admin, Client, Role
 from pipelabs.web.paths import is_below
 from pipelabs.web.rate_limit import limit_key
+from pipelabs.web.state import begin
 from tests.each import each
 from tests.factories import QUICK_CLIENT, make_actor, make_admin, make_body
 
@@ -115,7 +115,7 @@ def test_a_path_is_below_another_by_whole_parts(path, found):
 def test_a_budget_is_never_nobodys(app, changes, key):
     actor = make_actor(**changes)
     with app.test_request_context():
-        g.actor = actor
+        begin(actor)
         found = limit_key()
 
     assert found == key.format(admin_id=actor.admin_id)

@@ -41,7 +41,7 @@ ROWS = st.fixed_dictionaries(
 )
 WRITERS = """
 import os, sys
-from pipelabs import audit_file, audit_line
+from pipelabs.audit import log_file
 from tests.unit.audit.test_log_file import make_row
 
 log_file.logger.setLevel("INFO")
