@@ -70,7 +70,7 @@ def new() -> ResponseReturnValue:
     return render_template(
         "admin/api_keys/choose.html",
         client=clients.get_client(client_id) if client_id else None,
-        found=client_queries.list_clients({"q": asked["q"]}, size=MAX_CLIENTS).rows,
+        clients=client_queries.list_clients({"q": asked["q"]}, size=MAX_CLIENTS).rows,
         q=asked["q"],
         exchange=slug,
         exchanges=exchanges.enabled_slugs(),

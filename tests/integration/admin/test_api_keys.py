@@ -55,11 +55,11 @@ def test_new_shows_the_credentials_of_the_exchange(desk, venues, client_id):
 
 def test_new_asks_for_client_and_exchange_first(desk, venues, client_id):
     clients = desk.get(f"{KEYS}/new?q=rockpool").text
-    nobody = desk.get(f"{KEYS}/new?q=nobody-is-called-so").text
+    nothing = desk.get(f"{KEYS}/new?q=no-such-client").text
     exchanges = desk.get(f"{KEYS}/new?client_id={client_id}").text
 
     assert f"client_id={client_id}" in clients
-    assert "No clients match this search." in nobody
+    assert "No clients match this search." in nothing
     assert '<option value="okx"' in exchanges
 
 
