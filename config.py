@@ -132,7 +132,7 @@ class Config:
 
     RATELIMIT_STORAGE_URI = limit_storage()
     RATELIMIT_STORAGE_OPTIONS = {} if RATELIMIT_STORAGE_URI.startswith("memory") else REDIS_OPTIONS
-    RATELIMIT_STRATEGY = "moving-window-telling"
+    RATELIMIT_STRATEGY = "moving-window-with-stats"
     RATELIMIT_IN_MEMORY_FALLBACK_ENABLED = True
     RATELIMIT_HEADERS_ENABLED = False
     RATELIMIT_CREATE = env("RATELIMIT_CREATE", "20/minute")

@@ -41,12 +41,12 @@ def on_starting(server: Any) -> None:
 
 def when_ready(server: Any) -> None:
     """Delay SIGTERM until balancers have seen `/ready` fail, and share what was loaded."""
-    shutdown.on_term(lambda: server.signal(signal.SIGTERM, None), Config.DRAIN_S)
+    shutdown.install_sigterm_handler(lambda: server.signal(signal.SIGTERM, None), Config.DRAIN_S)
     # Frozen objects are never collected, so no worker copies the pages they are on.
     gc.freeze()
 
 
 def post_worker_init(worker: Any) -> None:
     """Keep PostgreSQL to its time, and look after the audit file at the start and each minute."""
-    postgres_timeout.keep()
+    postgres_timeout.install()
     every_minute.start(worker.wsgi)

@@ -56,7 +56,7 @@ def create_admin(email: str, role: Role, actor: Actor) -> OneTime:
     """Add an admin who must choose a password at the first sign-in; raise `Duplicate`."""
     if holder := db.session.scalar(select(Admin.id).where(Admin.email == email)):
         raise Duplicate(TAKEN, fields={"email": [TAKEN]}, existing={"email": str(holder)})
-    password = passwords.one_time()
+    password = passwords.generate_one_time_password()
     admin = Admin(email=email, role=role, must_change_password=True)
     _add(admin, password, actor)
     return OneTime(admin, password)
@@ -73,11 +73,11 @@ def reset_password(email: str, password: str, actor: Actor) -> bool:
     return True
 
 
-def give_one_time_password(admin_id: UUID, actor: Actor) -> OneTime:
+def issue_one_time_password(admin_id: UUID, actor: Actor) -> OneTime:
     """Replace the password by a random one that must be changed, and end every session."""
     admin = _locked(admin_id)
     _reject_own(admin, actor, "Change your own password where you know it: in your account.")
-    password = passwords.one_time()
+    password = passwords.generate_one_time_password()
     _replace_password(admin, password)
     admin.must_change_password = True
     trail.record(Event.ADMIN_PASSWORD_RESET, actor, facts={"email": admin.email})
@@ -91,12 +91,12 @@ def change_password(current: str, new: str, actor: Actor) -> SignedIn:
     the try, as for signing in.
     """
     admin = _locked(actor.admin_id)
-    if not passwords.is_right(current, admin.password_hash):
+    if not passwords.verify_password(current, admin.password_hash):
         _reject("current_password", "This is not your password.", code="wrong_password")
     sign_in_throttle.release(admin.email, actor.address)
     if current == new:
         _reject("new_password", "This is the password that you have.")
-    if reason := passwords.weakness(new, admin.email):
+    if reason := passwords.find_weakness(new, admin.email):
         _reject("new_password", reason)
     _replace_password(admin, new, kept=actor.session_id)
     admin.must_change_password = False
@@ -146,7 +146,7 @@ def end_admin_sessions(admin_id: UUID, actor: Actor) -> Admin:
 
 def reject_weak_password(password: str, email: str) -> None:
     """Raise `InvalidInput` with the reason why this password cannot be taken."""
-    if reason := passwords.weakness(password, email):
+    if reason := passwords.find_weakness(password, email):
         _reject("password", reason)
 
 

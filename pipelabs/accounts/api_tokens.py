@@ -11,7 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import Text, bindparam, cast, literal, select, update
 
-from pipelabs.accounts.sessions import SEEN_EVERY
+from pipelabs.accounts.sessions import LAST_SEEN_INTERVAL
 from pipelabs.audit import trail
 from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
@@ -59,7 +59,7 @@ class Made(NamedTuple):
     text: str
 
 
-def grantable(actor: Actor) -> frozenset[Permission]:
+def list_grantable_permissions(actor: Actor) -> frozenset[Permission]:
     """Return what an API token of the actor may be allowed."""
     return actor.permissions - NEVER_GRANTED
 
@@ -69,7 +69,7 @@ def create_token(data: Mapping[str, Any], actor: Actor) -> Made:
 
     Raise `InvalidInput` for permissions that the actor lacks or that no token has.
     """
-    if excess := sorted(set(data["permissions"]) - grantable(actor)):
+    if excess := sorted(set(data["permissions"]) - list_grantable_permissions(actor)):
         sentence = f"A token of yours cannot have: {', '.join(excess)}."
         raise InvalidInput(sentence, fields={"permissions": [sentence]})
     text = PREFIX + secrets.token_urlsafe(32)
@@ -138,7 +138,8 @@ def authenticate_token(text: str, anonymous: Actor) -> Actor:
         permissions=row.role.permissions & frozenset(row.permissions),
         token=row.prefix,
         must_change_password=row.must_change_password,
-        needs_last_seen_update=row.last_used_at is None or row.last_used_at < moment - SEEN_EVERY,
+        needs_last_seen_update=row.last_used_at is None
+        or row.last_used_at < moment - LAST_SEEN_INTERVAL,
         has_coalesced=bool(row.coalesced),
     )
 
@@ -147,7 +148,7 @@ def touch_last_used(text: str, actor: Actor) -> None:
     """Note when and from where the token was used; of two calls at once, one writes."""
     moment = now()
     last = APIToken.last_used_at
-    is_old = last.is_(None) | (last < moment - SEEN_EVERY)
+    is_old = last.is_(None) | (last < moment - LAST_SEEN_INTERVAL)
     used = update(APIToken).where(APIToken.digest == _digest(text), is_old)
     db.session.execute(used.values(last_used_at=moment, last_address=actor.address))
 

@@ -27,7 +27,7 @@ def hash_password(password: str) -> str:
         return _argon2().derive_phc_encoded(_normal(password).encode())
 
 
-def is_right(password: str, password_hash: str | None) -> bool:
+def verify_password(password: str, password_hash: str | None) -> bool:
     """Return whether the password fits; without a hash it takes the same time and is False."""
     with _hashing:
         try:
@@ -39,13 +39,13 @@ def is_right(password: str, password_hash: str | None) -> bool:
     return password_hash is not None
 
 
-def one_time() -> str:
+def generate_one_time_password() -> str:
     """Return a random password to be read out and typed once: 20 characters, 98 bits."""
     letters = "".join(secrets.choice(UNMISTAKABLE) for _ in range(20))
     return "-".join(letters[at : at + 5] for at in range(0, 20, 5))
 
 
-def weakness(password: str, email: str) -> str:
+def find_weakness(password: str, email: str) -> str:
     """Return why the password cannot be taken, as a sentence; nothing if it can."""
     normal = _normal(password)
     if not SHORTEST <= len(normal) <= LONGEST:

@@ -13,14 +13,14 @@ from pipelabs.audit import coalescing, trail
 from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import db, run
-from pipelabs.core.errors import NotFound, SessionReplayed, Unauthenticated
+from pipelabs.core.errors import NotFound, RefreshTokenReplayed, Unauthenticated
 from pipelabs.models import Admin, CoalescedDenials, Session, now
 
-SESSION_LIFE = timedelta(hours=12)
+SESSION_LIFETIME = timedelta(hours=12)
 """NIST SP 800-63B-4: reauthentication at least every 12 hours at AAL2."""
-IDLE = timedelta(minutes=30)
+IDLE_TIMEOUT = timedelta(minutes=30)
 """NIST SP 800-63B-4: and after 30 minutes of inactivity; here, without a renewal."""
-SEEN_EVERY = timedelta(minutes=1)
+LAST_SEEN_INTERVAL = timedelta(minutes=1)
 """How exact `seen_at` is; it would cost a write a request otherwise."""
 USER_AGENT_LENGTH = 200
 MAX_LISTED = 100
@@ -68,7 +68,7 @@ def sign_in(email: str, password: str, actor: Actor, user_agent: str = "") -> Si
     Of what the caller's program calls itself, the printable beginning is kept.
     """
     admin = db.session.scalar(select(Admin).where(Admin.email == email))
-    is_right = passwords.is_right(password, admin.password_hash if admin else None)
+    is_right = passwords.verify_password(password, admin.password_hash if admin else None)
     if not admin or not is_right or admin.is_disabled:
         raise Unauthenticated(
             "E-mail address or password is wrong.",
@@ -84,18 +84,18 @@ def sign_in(email: str, password: str, actor: Actor, user_agent: str = "") -> Si
     return SignedIn(admin, session)
 
 
-def renew(claims: Claims, refresh_jti: UUID, anonymous: Actor) -> SignedIn:
+def renew_session(claims: Claims, refresh_jti: UUID, anonymous: Actor) -> SignedIn:
     """Give the session a new refresh token; the one that was shown counts no more.
 
-    Raise `SessionReplayed` if it had been shown before, `Unauthenticated` if the session is over.
+    Raise `RefreshTokenReplayed` if it had been shown before, `Unauthenticated` if it is over.
     """
     actor = authenticate(claims, anonymous)
     session = db.session.get_one(Session, claims.session_id, with_for_update=True)
     if session.refresh_jti != refresh_jti:
-        raise SessionReplayed(
+        raise RefreshTokenReplayed(
             "This refresh token was used before; sign in again.", session_id=session.id
         )
-    if session.renewed_at < now() - IDLE:
+    if session.renewed_at < now() - IDLE_TIMEOUT:
         raise Unauthenticated("This session was idle too long; sign in again.", code="session_idle")
     session.refresh_jti, session.renewed_at = uuid4(), now()
     trail.record(Event.ADMIN_SESSION_RENEWED, actor, facts={"session": str(session.id)})
@@ -111,7 +111,7 @@ def _open(admin_id: UUID, address: str, user_agent: str) -> Session:
         user_agent=printable[:USER_AGENT_LENGTH],
         refresh_jti=uuid4(),
         seen_at=now(),
-        expires_at=now() + SESSION_LIFE,
+        expires_at=now() + SESSION_LIFETIME,
     )
     db.session.add(session)
     db.session.flush()
@@ -126,7 +126,7 @@ def list_sessions(admin_id: UUID) -> Sequence[Session]:
     ).all()
 
 
-def end_my_session(session_id: UUID, actor: Actor) -> None:
+def end_own_session(session_id: UUID, actor: Actor) -> None:
     """End one living session of the actor's, or raise `NotFound`."""
     mine = (Session.id == session_id, Session.admin_id == actor.admin_id)
     if not db.session.scalar(select(Session.id).where(*mine, *_living())):
@@ -176,13 +176,13 @@ def authenticate(claims: Claims, anonymous: Actor) -> Actor:
 def authenticate_console(claims: Claims, anonymous: Actor) -> Actor:
     """Return the admin whose browser this is, and keep its session from falling idle.
 
-    Written at most once a minute; raise `Unauthenticated` as `confirm` does, and after `IDLE`.
+    Written once a minute; raise `Unauthenticated` as `authenticate` does, and when idle.
     """
     row = _signed_in(claims)
     idle = now() - row.renewed_at
-    if idle > IDLE:
+    if idle > IDLE_TIMEOUT:
         raise Unauthenticated("This session was idle too long; sign in again.", code="session_idle")
-    if idle > SEEN_EVERY:
+    if idle > LAST_SEEN_INTERVAL:
         visited = update(Session).where(Session.id == claims.session_id)
         db.session.execute(visited.values(renewed_at=now(), seen_at=now()))
     return _named(row, claims, anonymous)
@@ -204,7 +204,7 @@ def _named(row: Row[Any], claims: Claims, anonymous: Actor) -> Actor:
         role=row.role,
         permissions=row.role.permissions,
         must_change_password=row.must_change_password,
-        needs_last_seen_update=row.seen_at is None or row.seen_at < now() - SEEN_EVERY,
+        needs_last_seen_update=row.seen_at is None or row.seen_at < now() - LAST_SEEN_INTERVAL,
         has_coalesced=bool(row.coalesced),
     )
 
@@ -219,7 +219,7 @@ def rotate_refresh_token(actor: Actor) -> Session:
 def touch_last_seen(actor: Actor) -> None:
     """Note that the actor's session is in use; of two at once, one writes."""
     moment = now()
-    is_old = Session.seen_at.is_(None) | (Session.seen_at < moment - SEEN_EVERY)
+    is_old = Session.seen_at.is_(None) | (Session.seen_at < moment - LAST_SEEN_INTERVAL)
     seen = update(Session).where(Session.id == actor.session_id, is_old)
     db.session.execute(seen.values(seen_at=moment))
 

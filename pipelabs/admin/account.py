@@ -61,7 +61,7 @@ def change_password() -> ResponseReturnValue:
 @needs(Permission.SELF_WRITE)
 def end_session(session_id: UUID) -> ResponseReturnValue:
     """End one of the own sessions."""
-    sessions.end_my_session(session_id, g.actor)
+    sessions.end_own_session(session_id, g.actor)
     flash("The session was ended.", "success")
     return redirect(url_for("admin.account.index"), 303)
 
@@ -79,7 +79,7 @@ def end_other_sessions() -> ResponseReturnValue:
 @needs(Permission.SELF_WRITE)
 def new_token() -> ResponseReturnValue:
     """Show the form of a new API token."""
-    may = sorted(api_tokens.grantable(g.actor))
+    may = sorted(api_tokens.list_grantable_permissions(g.actor))
     return render_template("admin/account/new_token.html", form=Form(TokenForm), may=may)
 
 
@@ -87,7 +87,7 @@ def new_token() -> ResponseReturnValue:
 @needs(Permission.SELF_WRITE, refused=Event.API_TOKEN_CREATE_DENIED)
 def create_token() -> ResponseReturnValue:
     """Create an API token and show it, in this answer and never again."""
-    may = sorted(api_tokens.grantable(g.actor))
+    may = sorted(api_tokens.list_grantable_permissions(g.actor))
     form = posted(TokenForm, "admin/account/new_token.html", may=may)
     made = api_tokens.create_token(form.load(), g.actor)
     return render_template("admin/account/token.html", token=made.token, text=made.text)

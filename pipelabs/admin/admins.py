@@ -154,7 +154,7 @@ def reset_password(admin_id: UUID) -> ResponseReturnValue:
 def confirm_reset_password(admin_id: UUID) -> ResponseReturnValue:
     """Give an admin a password for one sign-in and show it, in this answer and never again."""
     _confirmed(admin_id, RESET)
-    made = admins.give_one_time_password(admin_id, g.actor)
+    made = admins.issue_one_time_password(admin_id, g.actor)
     return render_template("admin/admins/password.html", admin=made.admin, password=made.password)
 
 

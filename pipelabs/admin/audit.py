@@ -35,6 +35,6 @@ def show(event_id: int) -> ResponseReturnValue:
     return render_template(
         "admin/audit/show.html",
         event=event,
-        others=audit_queries.same_request(event),
-        line=audit_queries.line_of(event),
+        others=audit_queries.list_related_events(event),
+        line=audit_queries.get_line(event),
     )

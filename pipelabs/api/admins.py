@@ -106,7 +106,7 @@ def reset_password(admin_id: UUID) -> ResponseReturnValue:
 
     It is shown this once, so no `Idempotency-Key` is taken here either.
     """
-    made = admins.give_one_time_password(admin_id, g.actor)
+    made = admins.issue_one_time_password(admin_id, g.actor)
     return reply("Password reset", admin=made.admin, password=made.password)
 
 

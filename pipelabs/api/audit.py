@@ -35,4 +35,4 @@ def index(query: Mapping[str, Any]) -> ResponseReturnValue:
 def show(event_id: int) -> ResponseReturnValue:
     """Show one audit event, and its line."""
     event = audit_queries.get_event(event_id)
-    return reply(audit_event=event, line=audit_queries.line_of(event))
+    return reply(audit_event=event, line=audit_queries.get_line(event))

@@ -109,7 +109,7 @@ def list_sessions() -> ResponseReturnValue:
 @bp.response(200, Done)
 def end_session(session_id: UUID) -> ResponseReturnValue:
     """End one of the own sessions; its tokens are refused everywhere from here on."""
-    sessions.end_my_session(session_id, g.actor)
+    sessions.end_own_session(session_id, g.actor)
     return reply("Session ended")
 
 

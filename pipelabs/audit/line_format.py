@@ -38,7 +38,7 @@ def encode(value: object) -> str:
     return shown + CUT_MARK if len(text) > VALUE_LENGTH else shown
 
 
-def line(row: dict[str, Any]) -> str:
+def format_line(row: dict[str, Any]) -> str:
     """Return the line of an audit row: `timestamp | status | request_id | admin | client_id | …`.
 
     The details are sorted, because the database does not keep the order in which they came.

@@ -15,7 +15,7 @@ from logging.handlers import WatchedFileHandler
 from pathlib import Path
 from typing import Any, TextIO, cast
 
-from pipelabs.audit.line_format import line
+from pipelabs.audit.line_format import format_line
 
 logger = logging.getLogger("pipelabs.audit")
 FILED = "client.create"
@@ -138,10 +138,10 @@ class ConsoleHandler(logging.StreamHandler[TextIO]):
 
 def write(row: dict[str, Any]) -> None:
     """Send a committed row's line to the console, and to the file if it belongs there."""
-    logger.info("%s", line(row), extra={"event": row["event"]})
+    logger.info("%s", format_line(row), extra={"event": row["event"]})
 
 
-def file_handler() -> AuditFileHandler:
+def get_file_handler() -> AuditFileHandler:
     """Return the running process's handler of the audit file."""
     return next(one for one in logger.handlers if isinstance(one, AuditFileHandler))
 

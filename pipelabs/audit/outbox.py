@@ -14,7 +14,7 @@ MARKS = "pipelabs.audit_marks"
 """Where it keeps, for each open savepoint, how many of them are older."""
 
 
-def keep(row: dict[str, Any]) -> None:
+def add(row: dict[str, Any]) -> None:
     """Write the line of this row when the running transaction has committed."""
     _pending(db.session()).append(row)
 

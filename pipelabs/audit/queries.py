@@ -6,7 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, select
 
-from pipelabs.audit.line_format import line
+from pipelabs.audit.line_format import format_line
 from pipelabs.core.db import db
 from pipelabs.core.errors import NotFound
 from pipelabs.core.pagination import Page, page_of
@@ -43,7 +43,7 @@ def get_event(event_id: int) -> AuditEvent:
     raise NotFound("There is no such event.")
 
 
-def same_request(event: AuditEvent) -> list[AuditEvent]:
+def list_related_events(event: AuditEvent) -> list[AuditEvent]:
     """Return the other events of the event's request, oldest first, at most a hundred."""
     others = select(AuditEvent).where(
         AuditEvent.request_id == event.request_id, AuditEvent.id != event.id
@@ -51,10 +51,10 @@ def same_request(event: AuditEvent) -> list[AuditEvent]:
     return list(db.session.scalars(others.order_by(AuditEvent.id).limit(100)))
 
 
-def line_of(event: AuditEvent) -> str:
+def get_line(event: AuditEvent) -> str:
     """Return the event's line as the audit file and the console have it."""
     columns = AuditEvent.__table__.columns
-    return line({column.key: getattr(event, column.key) for column in columns})
+    return format_line({column.key: getattr(event, column.key) for column in columns})
 
 
 def _by(admin: str) -> list[ColumnElement[bool]]:

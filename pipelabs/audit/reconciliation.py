@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Select, String, TextClause, cast, func, se
 from sqlalchemy.dialects.postgresql import insert
 
 from pipelabs.audit import log_file
-from pipelabs.audit.line_format import line
+from pipelabs.audit.line_format import format_line
 from pipelabs.core.db import db
 from pipelabs.models import AuditEvent, AuditFileMark, now
 
@@ -35,7 +35,7 @@ def reconcile(instance: str) -> int:
         select(cast(func.pg_snapshot_xmin(func.pg_current_snapshot()), String))
     )
     mark = db.session.get(AuditFileMark, instance)
-    present = log_file.file_handler().ids_since(mark.marked_at - SETTLE if mark else None)
+    present = log_file.get_file_handler().ids_since(mark.marked_at - SETTLE if mark else None)
     since = mark.xid if mark and present is not None else "0"
     settled = now() - SETTLE
     oldest_young, missing = str(horizon), []
@@ -47,7 +47,7 @@ def reconcile(instance: str) -> int:
             missing.append(row["id"])
     for first in range(0, len(missing), BATCH):
         wanted = TABLE.c.id.in_(missing[first : first + BATCH])
-        log_file.file_handler().append(map(line, _rows(_about(instance).where(wanted))))
+        log_file.get_file_handler().append(map(format_line, _rows(_about(instance).where(wanted))))
     _mark(instance, oldest_young)
     return len(missing)
 
@@ -57,7 +57,9 @@ def rebuild(instance: str) -> int:
     settled = _about(instance).where(now() - SETTLE >= TABLE.c.at)
     written = count()
     rows = _rows(settled.order_by(None).order_by(TABLE.c.id))
-    log_file.file_handler().replace(line(row) for row, _ in zip(rows, written, strict=False))
+    log_file.get_file_handler().replace(
+        format_line(row) for row, _ in zip(rows, written, strict=False)
+    )
     return next(written)
 
 

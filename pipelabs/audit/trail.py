@@ -91,7 +91,7 @@ def record_denied(denial: Attempt, actor: Actor) -> None:
         _add_attempt(denial, actor, None)
 
 
-def mac(row: Mapping[str, Any], secret: bytes) -> bytes:
+def compute_mac(row: Mapping[str, Any], secret: bytes) -> bytes:
     """Return the HMAC-SHA256 over all of a row but its id, xid and the MAC itself.
 
     The bytes are JSON with sorted keys: one row, one text, whatever order the columns come in.
@@ -128,14 +128,14 @@ def _add(row: dict[str, Any]) -> None:
     """Sign and insert a row; keep it for the line that follows the commit."""
     key = current_audit_key()
     row["mac_key"] = key.version
-    row["mac"] = mac(row, key.secret)
+    row["mac"] = compute_mac(row, key.secret)
     try:
         row["id"] = run(INSERT, row).scalar()
     except DBAPIError as error:
         raise Unavailable(
             "The audit trail cannot be written, so nothing was done.", code="audit_unavailable"
         ) from error
-    outbox.keep(row)
+    outbox.add(row)
 
 
 def _details(facts: Mapping[str, str], actor: Actor) -> dict[str, str]:

@@ -14,7 +14,7 @@ from pipelabs.core.actor import Actor
 from pipelabs.core.errors import PipeLabsError
 
 
-def at_the_terminal() -> Actor:
+def get_terminal_actor() -> Actor:
     """Return the operator who runs the command, by the name of the Unix user."""
     try:
         user = pwd.getpwuid(os.getuid()).pw_name
@@ -25,7 +25,7 @@ def at_the_terminal() -> Actor:
 
 
 @contextmanager
-def in_a_sentence() -> Iterator[None]:
+def report_errors() -> Iterator[None]:
     """End the command with a sentence in place of a traceback."""
     try:
         yield

@@ -5,7 +5,7 @@ import sys
 import click
 from flask.cli import AppGroup
 
-from pipelabs.cli.actors import at_the_terminal, in_a_sentence
+from pipelabs.cli.actors import get_terminal_actor, report_errors
 from pipelabs.core.db import unit_of_work
 from pipelabs.vault import replacement, rotation
 from pipelabs.vault.ring import ring_versions
@@ -22,8 +22,8 @@ def rotate() -> None:
     re-wrapped. A batch is a transaction, so whoever is killed half way has kept the whole batches,
     and a new run does the rest. Exits with 1 if a row does not open.
     """
-    who, done, unreadable = at_the_terminal(), 0, []
-    with in_a_sentence():
+    who, done, unreadable = get_terminal_actor(), 0, []
+    with report_errors():
         left = rotation.count_old()
         after = None
         with click.progressbar(length=left, label="Re-wrapping", file=sys.stderr) as bar:
@@ -43,8 +43,8 @@ def rotate() -> None:
 @click.argument("version", type=int)
 def retire(version: int) -> None:
     """Say whether VERSION may leave VAULT_KEYS; refused while a row needs it."""
-    with in_a_sentence(), unit_of_work():
-        rotation.retire(version, at_the_terminal())
+    with report_errors(), unit_of_work():
+        rotation.retire(version, get_terminal_actor())
     click.echo(
         f"No row needs version {version}: take it out of VAULT_KEYS and restart, but keep it for"
         " the backups that were made before."
@@ -58,7 +58,7 @@ def check(ring_only: bool) -> None:  # noqa: FBT001 - click passes flags by name
 
     Exits with 1 if one does not, or if rows need a version that the ring has no more.
     """
-    with in_a_sentence(), unit_of_work():
+    with report_errors(), unit_of_work():
         found = rotation.check(is_ring_only=ring_only)
     for version, count in found.rows.items():
         state = "missing from VAULT_KEYS" if version in found.missing else "in the ring"
@@ -73,8 +73,8 @@ def check(ring_only: bool) -> None:  # noqa: FBT001 - click passes flags by name
 @group.command("destroy-due")
 def destroy_due() -> None:
     """Destroy the secrets of replaced keys whose 24 hours are over; the service does so itself."""
-    with in_a_sentence(), unit_of_work():
-        click.echo(f"{replacement.destroy_due(at_the_terminal())} keys destroyed")
+    with report_errors(), unit_of_work():
+        click.echo(f"{replacement.destroy_due(get_terminal_actor())} keys destroyed")
 
 
 def _name(unreadable: list[str]) -> None:

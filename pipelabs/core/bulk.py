@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import TypeEngine
 
 
-def sent(name: str, columns: Mapping[str, TypeEngine[Any]]) -> TableValuedAlias:
+def unnest_table(name: str, columns: Mapping[str, TypeEngine[Any]]) -> TableValuedAlias:
     """Return a table of that name whose columns are bound to one array each.
 
     The casts are for PostgreSQL, which cannot tell the type of an array without values.
@@ -18,7 +18,7 @@ def sent(name: str, columns: Mapping[str, TypeEngine[Any]]) -> TableValuedAlias:
     return func.unnest(*bound).table_valued(*names, name=name).render_derived()
 
 
-def arrays(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> dict[str, list[Any]]:
+def column_arrays(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> dict[str, list[Any]]:
     """Return the values of such a table: rows turned into an array for each name."""
     found: dict[str, list[Any]] = {name: [] for name in names}
     for row in rows:

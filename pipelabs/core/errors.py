@@ -118,7 +118,7 @@ class InProgress(PipeLabsError):
     code = "idempotency_in_progress"
 
 
-class KeyReused(PipeLabsError):
+class IdempotencyKeyReused(PipeLabsError):
     """An idempotency key came with another body than the first time."""
 
     status = 422
@@ -136,7 +136,7 @@ class Throttled(PipeLabsError):
         self.wait_s = wait_s
 
 
-class SessionReplayed(Unauthenticated):
+class RefreshTokenReplayed(Unauthenticated):
     """A refresh token was used twice, so one of its users is a thief: `session_id` has to end."""
 
     code = "token_replayed"

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import OperationalError
 
 from pipelabs.core.db import db
-from pipelabs.core.errors import InProgress, KeyReused
+from pipelabs.core.errors import IdempotencyKeyReused, InProgress
 from pipelabs.models import IdempotencyRecord, now
 
 KEY = list(IdempotencyRecord.__table__.primary_key)
@@ -34,7 +34,7 @@ class Claim(NamedTuple):
 def claim(wanted: Claim) -> IdempotencyRecord | None:
     """Claim the key in the running transaction, or return what was answered to it before.
 
-    A twin in flight is waited for. Raise `KeyReused` if the key came with another body, and
+    A twin in flight is waited for. Raise `IdempotencyKeyReused` if the body is another, and
     `InProgress` if the twin is not done in time. A claim that is rolled back never was.
     """
     _purge()
@@ -50,11 +50,11 @@ def claim(wanted: Claim) -> IdempotencyRecord | None:
         return None
     record = db.session.get_one(IdempotencyRecord, wanted[:4])
     if record.fingerprint != wanted.fingerprint:
-        raise KeyReused("This Idempotency-Key was used for another body.")
+        raise IdempotencyKeyReused("This Idempotency-Key was used for another body.")
     return record
 
 
-def keep(wanted: Claim, status: int, headers: Mapping[str, str], body: bytes) -> None:
+def store_response(wanted: Claim, status: int, headers: Mapping[str, str], body: bytes) -> None:
     """Keep what is answered to a claimed key: in the act's transaction, or after its roll-back."""
     answer = {"status": status, "headers": dict(headers), "body": body}
     values = wanted._asdict() | answer | {"created_at": now()}

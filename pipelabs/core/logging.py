@@ -13,11 +13,11 @@ from sqlalchemy import Engine, Pool, QueuePool, event
 from pipelabs.core.db import db
 
 logger = logging.getLogger("pipelabs.database")
-SHORT_EVERY_S = 10
+POOL_WARNING_INTERVAL_S = 10
 """A pool that stays short says so this often, not at every request."""
 
 
-TOLD_BY_POSTGRESQL = re.compile(
+QUOTED_BY_POSTGRESQL = re.compile(
     r"^(DETAIL|LINE \d+):.*?(?=^(?:\[SQL|\(Background|Traceback|The above|During handling)|\Z)",
     re.MULTILINE | re.DOTALL,
 )
@@ -29,7 +29,7 @@ class RedactingFormatter(logging.Formatter):
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's own name
         """Return the traceback with the place of a quotation, not what was quoted."""
-        return TOLD_BY_POSTGRESQL.sub(r"\1: (left out)\n", super().formatException(ei))
+        return QUOTED_BY_POSTGRESQL.sub(r"\1: (left out)\n", super().formatException(ei))
 
 
 class RedactingJsonFormatter(RedactingFormatter, JsonFormatter):
@@ -104,7 +104,7 @@ def _watch_pool(pool: Pool) -> None:
         nonlocal last_said
         if not isinstance(pool, QueuePool) or pool.checkedout() < pool.size():
             return
-        if time.monotonic() - last_said > SHORT_EVERY_S:
+        if time.monotonic() - last_said > POOL_WARNING_INTERVAL_S:
             last_said = time.monotonic()
             facts = {"in_use": pool.checkedout(), "size": pool.size()}
-            logger.warning("connection pool is short", extra=facts)
+            logger.warning("connection pool exhausted", extra=facts)

@@ -10,7 +10,7 @@ TIMEOUT_S = 6.0
 """Above `statement_timeout` (5 s): only a server that cannot keep its own time-outs gets here."""
 
 
-def keep(longest_s: float = TIMEOUT_S) -> None:
+def install(longest_s: float = TIMEOUT_S) -> None:
     """Let every wait of this process for PostgreSQL end in `OperationalError` after so long.
 
     A frozen server, or a network that swallows packets, still acknowledges on the kernel's level,
@@ -29,6 +29,6 @@ def keep(longest_s: float = TIMEOUT_S) -> None:
     set_wait_callback(wait)
 
 
-def drop() -> None:
+def uninstall() -> None:
     """Wait for ever again."""
     set_wait_callback(None)

@@ -9,7 +9,7 @@ from limits.storage.redis import RedisStorage
 from limits.strategies import STRATEGIES, MovingWindowRateLimiter
 from limits.util import WindowStats
 
-STRATEGY = "moving-window-telling"
+STRATEGY = "moving-window-with-stats"
 COUNT_AND_TELL = """
 local now, limit, window = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local function is_inside(index)
@@ -33,7 +33,7 @@ return {has_room and 1 or 0, low, low > 0 and redis.call('lindex', KEYS[1], low 
 how many times are inside the window, and the oldest of them."""
 
 
-class TellingWindow(MovingWindowRateLimiter):
+class MovingWindowWithStats(MovingWindowRateLimiter):
     """The library's moving window, but one call to Redis where its own takes two.
 
     A hit remembers for the rest of the request what it left, because every answer says so in its
@@ -69,4 +69,4 @@ def _told() -> dict[tuple[str, ...], WindowStats]:
 
 def register() -> None:
     """Let `RATELIMIT_STRATEGY` name the window."""
-    STRATEGIES[STRATEGY] = TellingWindow
+    STRATEGIES[STRATEGY] = MovingWindowWithStats

@@ -8,17 +8,17 @@ from collections.abc import Callable
 _flag = mmap.mmap(-1, 1)
 
 
-def is_draining() -> bool:
+def is_shutting_down() -> bool:
     """Return whether this instance was told to stop."""
     return bool(_flag[0])
 
 
-def begin() -> None:
+def start_shutdown() -> None:
     """Let every process of this instance know."""
     _flag[0] = True
 
 
-def on_term(stop: Callable[[], None], after_s: float) -> None:
+def install_sigterm_handler(stop: Callable[[], None], after_s: float) -> None:
     """Let SIGTERM turn `/ready` red, and call `stop` only after so many seconds.
 
     A balancer needs these to notice; what it sends meanwhile is served. A second SIGTERM stops at
@@ -26,8 +26,8 @@ def on_term(stop: Callable[[], None], after_s: float) -> None:
     """
 
     def drain(*_: object) -> None:
-        is_second = is_draining()
-        begin()
+        is_second = is_shutting_down()
+        start_shutdown()
         if is_second or not after_s:
             stop()
         else:

@@ -20,13 +20,13 @@ NAME = "service"
 logger = logging.getLogger("pipelabs")
 
 
-def heal(app: Flask) -> None:
+def reconcile_audit_file(app: Flask) -> None:
     """Append what the audit file lacks; a fault is logged, and the next minute tries again."""
     try:
         with app.app_context(), unit_of_work():
             appended = reconciliation.reconcile(app.config["INSTANCE"])
             # Whichever process appended: this one's `/ready` is to know that the file is well.
-            log_file.file_handler().append([])
+            log_file.get_file_handler().append([])
     except (SQLAlchemyError, OSError) as error:
         logger.warning("the audit file was not reconciled: %s", type(error).__name__)
         return
@@ -34,7 +34,7 @@ def heal(app: Flask) -> None:
         logger.warning("the audit file lacked lines", extra={"appended": appended})
 
 
-def destroy(app: Flask) -> None:
+def destroy_expired_secrets(app: Flask) -> None:
     """Destroy replaced API keys whose day is over, and complain of a ring that lacks a key."""
     itself = Actor(request_id=secrets.token_hex(4), name=NAME)
     try:
@@ -59,6 +59,6 @@ def start(app: Flask) -> threading.Thread:
 
 def _forever(app: Flask) -> None:
     while True:
-        heal(app)
-        destroy(app)
+        reconcile_audit_file(app)
+        destroy_expired_secrets(app)
         time.sleep(EVERY_S)

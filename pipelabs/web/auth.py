@@ -143,7 +143,7 @@ def _program(text: str, anonymous: Actor) -> Actor:
 def renewed(anonymous: Actor) -> sessions.SignedIn:
     """Return the session whose refresh token this request carries as its bearer, renewed."""
     claims = _bearer(request.headers.get("Authorization", ""), "refresh")
-    return sessions.renew(claims.admin, claims.refresh_jti, anonymous)
+    return sessions.renew_session(claims.admin, claims.refresh_jti, anonymous)
 
 
 def tokens(signed_in: sessions.SignedIn) -> dict[str, Any]:

@@ -18,7 +18,13 @@ from pipelabs.accounts import sessions
 from pipelabs.audit import trail
 from pipelabs.audit.trail import Attempt
 from pipelabs.core.db import finish, unit_of_work
-from pipelabs.core.errors import Duplicate, PipeLabsError, SessionReplayed, Throttled, Unavailable
+from pipelabs.core.errors import (
+    Duplicate,
+    PipeLabsError,
+    RefreshTokenReplayed,
+    Throttled,
+    Unavailable,
+)
 from pipelabs.models import Base, Outcome
 from pipelabs.web import idempotency, pages, rate_limit
 from pipelabs.web.auth import refused_event
@@ -62,7 +68,7 @@ def respond(error: PipeLabsError) -> Response:
 def _outlive(error: PipeLabsError, response: Response) -> None:
     """Store what the roll-back would take along: an ended session, a kept 409, the audit row."""
     with unit_of_work():
-        if isinstance(error, SessionReplayed):
+        if isinstance(error, RefreshTokenReplayed):
             sessions.end_session(error.session_id)
         idempotency.keep_conflict(response)
     trail.record_denied(_refusal(error), g.actor)

@@ -7,9 +7,9 @@ from werkzeug.routing import Rule
 
 from pipelabs.core.errors import (
     Forbidden,
+    IdempotencyKeyReused,
     InProgress,
     InvalidInput,
-    KeyReused,
     NotFound,
     PipeLabsError,
     Unauthenticated,
@@ -34,7 +34,7 @@ DATABASE_ERRORS = (
 )
 IDEMPOTENCY_ERRORS = (
     InProgress("The first request with this Idempotency-Key still runs."),
-    KeyReused("This Idempotency-Key was used for another body."),
+    IdempotencyKeyReused("This Idempotency-Key was used for another body."),
 )
 
 UNKNOWN = {"colour": "red"}

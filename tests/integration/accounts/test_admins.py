@@ -11,7 +11,7 @@ from pipelabs.accounts.admins import (
     end_admin_sessions,
     ensure_admin,
     get_admin,
-    give_one_time_password,
+    issue_one_time_password,
     list_admins,
     reset_password,
     set_disabled,
@@ -272,7 +272,7 @@ def test_one_of_two_owners_may_be_demoted():
     [
         lambda actor: change_role(actor.admin_id, Role.VIEWER, actor),
         lambda actor: set_disabled(actor.admin_id, actor, is_disabled=True),
-        lambda actor: give_one_time_password(actor.admin_id, actor),
+        lambda actor: issue_one_time_password(actor.admin_id, actor),
     ],
     ids=["role", "standing", "password"],
 )
@@ -290,7 +290,7 @@ def test_a_reset_password_is_for_once_and_ends_the_sessions():
     actor, admin = as_owner(), make_admin()
     claims = make_claims(admin, make_session(admin))
 
-    made = give_one_time_password(admin.id, actor)
+    made = issue_one_time_password(admin.id, actor)
 
     assert (is_let_in(EMAIL, PASSWORD), is_let_in(EMAIL, made.password)) == (False, True)
     assert admin.must_change_password

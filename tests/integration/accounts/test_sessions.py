@@ -4,10 +4,10 @@ from uuid import UUID
 import pytest
 
 from pipelabs.accounts.sessions import (
-    SESSION_LIFE,
+    SESSION_LIFETIME,
     authenticate,
-    end_my_session,
     end_other_sessions,
+    end_own_session,
     list_sessions,
     sign_in,
     sign_out,
@@ -43,8 +43,8 @@ def test_sign_in_opens_a_session_of_twelve_hours(rows):
     [row] = rows(Session)
     assert (signed_in.admin, signed_in.session.id) == (admin, row.id)
     assert (row.admin_id, row.address, row.revoked_at) == (admin.id, "192.0.2.7", None)
-    assert timedelta() <= now() + SESSION_LIFE - row.expires_at < timedelta(minutes=1)
-    assert timedelta(hours=12) == SESSION_LIFE
+    assert timedelta() <= now() + SESSION_LIFETIME - row.expires_at < timedelta(minutes=1)
+    assert timedelta(hours=12) == SESSION_LIFETIME
 
 
 def test_sign_in_is_audited_under_the_admin_s_name(rows):
@@ -150,7 +150,7 @@ def test_confirm_refuses_the_session_of_another_admin():
 def test_confirm_tells_whether_refusals_of_this_admin_were_folded(folded, has_coalesced):
     admin = make_admin()
     caller = f"admin:{admin.id}"
-    db.session.add(CoalescedDenials(caller=caller, window_at=now(), refusals=20, folded=folded))
+    db.session.add(CoalescedDenials(caller=caller, window_at=now(), denials=20, coalesced=folded))
     db.session.flush()
 
     actor = authenticate(make_claims(admin, make_session(admin)), ANONYMOUS)
@@ -197,7 +197,7 @@ def test_a_session_of_one_s_own_is_ended_and_no_other(rows):
     admin = make_admin()
     mine, other = make_session(admin), make_session(admin)
 
-    end_my_session(other.id, make_actor(admin_id=admin.id, session_id=mine.id))
+    end_own_session(other.id, make_actor(admin_id=admin.id, session_id=mine.id))
 
     assert list_sessions(admin.id) == [mine]
     assert rows(AuditEvent)[0].details == {"session": str(other.id)}
@@ -209,7 +209,7 @@ def test_a_session_that_is_over_or_somebody_else_s_is_not_there_to_be_ended(rows
     theirs = make_session(admin, revoked_at=PAST) if is_over else make_session(other)
 
     with pytest.raises(NotFound):
-        end_my_session(theirs.id, make_actor(admin_id=admin.id))
+        end_own_session(theirs.id, make_actor(admin_id=admin.id))
 
     assert rows(AuditEvent) == []
 

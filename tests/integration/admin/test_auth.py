@@ -1,6 +1,6 @@
 import pytest
 
-from pipelabs.accounts.sessions import IDLE
+from pipelabs.accounts.sessions import IDLE_TIMEOUT
 from pipelabs.core.db import db
 from pipelabs.models import Admin, AuditEvent, Client, Role, Session, now
 from tests.factories import PASSWORD, QUICK_CLIENT, make_admin, make_body
@@ -163,7 +163,7 @@ def test_signing_out_by_a_link_does_nothing(desk, rows):
     [
         (Session, {"revoked_at": now()}),
         (Session, {"expires_at": now()}),
-        (Session, {"renewed_at": now() - IDLE * 1.1}),
+        (Session, {"renewed_at": now() - IDLE_TIMEOUT * 1.1}),
         (Admin, {"is_disabled": True}),
         (Admin, {"token_version": 2}),
     ],
@@ -176,10 +176,10 @@ def test_a_session_that_ended_elsewhere_is_over_at_the_next_click(desk, change, 
 
 
 def test_a_session_in_use_does_not_fall_idle(desk, change, rows):
-    change(Session, renewed_at=now() - IDLE / 2)
+    change(Session, renewed_at=now() - IDLE_TIMEOUT / 2)
     desk.get("/admin/")
 
-    assert now() - rows(Session)[0].renewed_at < IDLE / 4
+    assert now() - rows(Session)[0].renewed_at < IDLE_TIMEOUT / 4
 
 
 def test_a_fragment_sends_the_whole_page_to_sign_in(client):

@@ -39,7 +39,7 @@ def no_redis(app, monkeypatch):
 @pytest.fixture
 def no_audit_file(app, monkeypatch, tmp_path):
     missing = tmp_path / "missing" / "client_creation.log"
-    monkeypatch.setattr(log_file.file_handler(), "baseFilename", str(missing))
+    monkeypatch.setattr(log_file.get_file_handler(), "baseFilename", str(missing))
 
 
 @pytest.fixture
@@ -167,7 +167,7 @@ def test_a_probe_takes_get_and_head_alone(client, path):
 def test_a_line_that_cannot_be_written_stops_no_work_and_is_told(
     client, operator, rows, monkeypatch, tmp_path
 ):
-    monkeypatch.setattr(log_file.file_handler(), "baseFilename", str(tmp_path))
+    monkeypatch.setattr(log_file.get_file_handler(), "baseFilename", str(tmp_path))
 
     created = client.post(QUICK_CLIENT, json=make_body(), headers=operator)
     ready = client.get("/ready", headers=operator)

@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import pytest
 
-from pipelabs.accounts.sessions import IDLE
+from pipelabs.accounts.sessions import IDLE_TIMEOUT
 from pipelabs.core.db import db
 from pipelabs.models import Admin, AuditEvent, Session, now
 from tests.factories import PASSWORD, make_admin
@@ -69,7 +69,7 @@ def test_nothing_but_a_refresh_token_renews(client, owner, kind):
 
 def test_a_session_that_was_idle_is_not_renewed(client, owner, app):
     token = sign_in(client).json["refresh_token"]
-    change(app, Session, renewed_at=now() - IDLE - timedelta(seconds=1))
+    change(app, Session, renewed_at=now() - IDLE_TIMEOUT - timedelta(seconds=1))
 
     response = client.post(REFRESH, headers=bearer(token))
 

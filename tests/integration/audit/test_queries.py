@@ -96,7 +96,7 @@ def test_the_other_events_of_a_request_are_told_in_their_order(three_events):
     trail.record(Event.ADMIN_SIGNED_OUT, actor)
     [created] = audit_queries.list_events({"event": Event.CLIENT_CREATED}, 25).rows
 
-    others = audit_queries.same_request(created)
+    others = audit_queries.list_related_events(created)
 
     assert [row.event for row in others] == [Event.ADMIN_SIGNED_IN, Event.ADMIN_SIGNED_OUT]
     assert audit_queries.get_event(created.id) is created

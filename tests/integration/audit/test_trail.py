@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from pipelabs.audit import coalescing, trail
 from pipelabs.audit.events import Event
-from pipelabs.audit.log_file import file_handler
+from pipelabs.audit.log_file import get_file_handler
 from pipelabs.core.db import db, finish
 from pipelabs.core.errors import Unavailable
 from pipelabs.core.keyring import current_audit_key
@@ -292,7 +292,7 @@ def test_a_success_that_is_rolled_back_leaves_the_count_for_the_next_row(app, ro
     actor = make_actor(has_coalesced=True)
     with app.app_context():
         db.session.add(
-            CoalescedDenials(caller=actor.caller, window_at=db.func.now(), refusals=25, folded=5)
+            CoalescedDenials(caller=actor.caller, window_at=db.func.now(), denials=25, coalesced=5)
         )
         finish(commit=True)
         trail.record(Event.CLIENT_CREATED, actor)
@@ -382,7 +382,7 @@ def test_a_stored_row_verifies(app, client, rows, caller):
 
     with app.app_context():
         key = current_audit_key()
-    assert (row.mac_key, row.mac) == (key.version, trail.mac(signed(row), key.secret))
+    assert (row.mac_key, row.mac) == (key.version, trail.compute_mac(signed(row), key.secret))
 
 
 SIGNED = sorted({column.key for column in AuditEvent.__table__.columns} - {"id", "xid", "mac"})
@@ -396,8 +396,8 @@ def test_a_changed_row_does_not_verify(app, client, operator, rows, name):
 
     with app.app_context():
         key = current_audit_key()
-    assert trail.mac(signed(row) | {name: "changed"}, key.secret) != row.mac
-    assert trail.mac(signed(row) | {name: None}, key.secret) != row.mac
+    assert trail.compute_mac(signed(row) | {name: "changed"}, key.secret) != row.mac
+    assert trail.compute_mac(signed(row) | {name: None}, key.secret) != row.mac
 
 
 def test_a_row_does_not_verify_under_another_key(app, client, operator, rows):
@@ -405,7 +405,7 @@ def test_a_row_does_not_verify_under_another_key(app, client, operator, rows):
 
     [row] = rows(AuditEvent)
 
-    assert trail.mac(signed(row), os.urandom(32)) != row.mac
+    assert trail.compute_mac(signed(row), os.urandom(32)) != row.mac
 
 
 def test_without_an_audit_row_no_client_is_created(client, operator, rows, lines, closed_trail):
@@ -438,15 +438,15 @@ def test_a_refusal_stands_even_if_its_row_cannot_be_written(client, caplog, clos
 def test_a_file_that_cannot_be_written_stops_no_work(
     client, operator, rows, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(file_handler(), "is_failing", False)
-    monkeypatch.setattr(file_handler(), "baseFilename", str(tmp_path))
+    monkeypatch.setattr(get_file_handler(), "is_failing", False)
+    monkeypatch.setattr(get_file_handler(), "baseFilename", str(tmp_path))
 
     response = client.post(QUICK_CLIENT, json=make_body(), headers=operator)
 
     assert response.status_code == 201
     assert len(rows(Client)) == len(rows(AuditEvent)) == 1
     assert f"| {response.json['request_id']} |" in capsys.readouterr().err
-    assert file_handler().is_writable() is False
+    assert get_file_handler().is_writable() is False
     ready = client.get("/ready", headers=operator)
     assert (ready.status_code, ready.json["parts"]["audit_file"]) == (200, "not writable")
 

@@ -143,7 +143,7 @@ def test_a_pool_that_stays_short_is_told_once(small, caplog):
         pass
 
     [record] = said(caplog)
-    assert record.getMessage() == "connection pool is short"
+    assert record.getMessage() == "connection pool exhausted"
     assert (record.in_use, record.size) == (2, 2)
 
 
@@ -162,7 +162,7 @@ def test_a_pool_that_is_short_again_later_is_told_again(small, caplog, monkeypat
         engine = db.engine
     with engine.connect(), engine.connect():
         pass
-    monkeypatch.setattr("pipelabs.core.logging.SHORT_EVERY_S", 0)
+    monkeypatch.setattr("pipelabs.core.logging.POOL_WARNING_INTERVAL_S", 0)
 
     with engine.connect(), engine.connect():
         pass

@@ -10,9 +10,9 @@ from tests.factories import QUICK_CLIENT, make_body
 
 @pytest.fixture
 def in_time():
-    postgres_timeout.keep(0.5)
+    postgres_timeout.install(0.5)
     yield
-    postgres_timeout.drop()
+    postgres_timeout.uninstall()
 
 
 @pytest.fixture

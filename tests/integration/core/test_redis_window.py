@@ -8,7 +8,7 @@ from limits import parse
 from limits.storage import storage_from_string
 from limits.strategies import MovingWindowRateLimiter
 
-from pipelabs.core.redis_window import TellingWindow
+from pipelabs.core.redis_window import MovingWindowWithStats
 
 THREE = parse("3/minute")
 
@@ -26,7 +26,7 @@ def told(window, *names):
 
 
 def test_a_hit_counts_and_tells_as_the_library_does(storage):
-    ours, theirs = TellingWindow(storage), MovingWindowRateLimiter(storage)
+    ours, theirs = MovingWindowWithStats(storage), MovingWindowRateLimiter(storage)
 
     for number in range(5):
         mine, other = ours.hit(THREE, "mine"), theirs.hit(THREE, "other")
@@ -41,7 +41,7 @@ def test_a_hit_counts_and_tells_as_the_library_does(storage):
 
 
 def test_what_left_the_window_is_not_counted(storage, monkeypatch):
-    window = TellingWindow(storage)
+    window = MovingWindowWithStats(storage)
     start = time.time()
     for second in (0, 10, 20):
         monkeypatch.setattr(time, "time", lambda now=start + second: now)
@@ -55,15 +55,15 @@ def test_what_left_the_window_is_not_counted(storage, monkeypatch):
 
 
 def test_the_two_windows_share_one_list(storage):
-    TellingWindow(storage).hit(THREE, "shared")
+    MovingWindowWithStats(storage).hit(THREE, "shared")
 
     MovingWindowRateLimiter(storage).hit(THREE, "shared")
 
-    assert told(TellingWindow(storage), "shared").remaining == 1
+    assert told(MovingWindowWithStats(storage), "shared").remaining == 1
 
 
 def test_without_redis_it_counts_in_memory(app):
-    window = TellingWindow(storage_from_string("memory://"))
+    window = MovingWindowWithStats(storage_from_string("memory://"))
 
     with app.test_request_context():
         assert [window.hit(THREE, "mine") for _ in range(4)] == [True, True, True, False]

@@ -19,7 +19,7 @@ def restored():
 
 
 def test_while_draining_ready_is_red_and_health_is_green(client, restored):
-    shutdown.begin()
+    shutdown.start_shutdown()
 
     assert client.get("/ready").status_code == 503
     assert client.get("/health").status_code == 200

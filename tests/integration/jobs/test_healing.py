@@ -33,7 +33,7 @@ def file(app, client, operator, until_final):
 def test_a_lost_line_is_healed_and_said(app, file, caplog):
     path, line = file
 
-    every_minute.heal(app)
+    every_minute.reconcile_audit_file(app)
 
     assert path.read_text().splitlines() == [line]
     assert "the audit file lacked lines" in caplog.text
@@ -46,7 +46,7 @@ def test_a_fault_is_said_and_ends_nothing(app, file, caplog):
     path.mkdir()
 
     with caplog.at_level(logging.WARNING):
-        every_minute.heal(app)
+        every_minute.reconcile_audit_file(app)
     path.rmdir()
 
     assert "the audit file was not reconciled: IsADirectoryError" in caplog.text
@@ -57,7 +57,7 @@ def test_a_file_that_lacks_nothing_is_not_spoken_of(app, file, caplog):
     path, line = file
     path.write_text(f"{line}\n")
 
-    every_minute.heal(app)
+    every_minute.reconcile_audit_file(app)
 
     assert path.read_text().splitlines() == [line]
     assert caplog.text == ""
@@ -71,12 +71,12 @@ def test_a_process_that_writes_nothing_itself_learns_that_the_file_is_well(app, 
     client.post(QUICK_CLIENT, json={})
     path.rmdir()
     with app.app_context(), unit_of_work():
-        before = log_file.file_handler().is_writable()
+        before = log_file.get_file_handler().is_writable()
         reconciliation.reconcile(app.config["INSTANCE"])
 
-    every_minute.heal(app)
+    every_minute.reconcile_audit_file(app)
 
-    assert (before, log_file.file_handler().is_writable()) == (False, True)
+    assert (before, log_file.get_file_handler().is_writable()) == (False, True)
 
 
 @pytest.mark.own_database
@@ -122,8 +122,8 @@ def overdue(app, ring):
 
 def test_a_replaced_key_is_destroyed_when_its_day_is_over(app, overdue, rows, caplog):
     with caplog.at_level(logging.INFO):
-        every_minute.destroy(app)
-        every_minute.destroy(app)
+        every_minute.destroy_expired_secrets(app)
+        every_minute.destroy_expired_secrets(app)
 
     [key] = rows(ExchangeAPIKey)
     assert (key.stage, key.credentials) == (KeyStage.DESTROYED, None)
@@ -138,7 +138,7 @@ def test_a_ring_that_lacks_a_key_is_complained_of(app, ring, caplog):
         make_key()
     ring(2)
 
-    every_minute.destroy(app)
+    every_minute.destroy_expired_secrets(app)
 
     assert "VAULT_KEYS lacks versions that rows need: [1]" in caplog.text
 
@@ -147,6 +147,6 @@ def test_a_fault_of_the_database_is_said(app, overdue, caplog, monkeypatch):
     away = create_engine("postgresql+psycopg2://nobody@127.0.0.1:1/nothing")
     monkeypatch.setitem(db._app_engines[app], None, away)
 
-    every_minute.destroy(app)
+    every_minute.destroy_expired_secrets(app)
 
     assert "no replaced API key was destroyed: OperationalError" in caplog.text

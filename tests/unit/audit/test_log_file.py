@@ -40,7 +40,7 @@ ROWS = st.fixed_dictionaries(
 )
 WRITERS = """
 import os, sys
-from pipelabs import audit_file, audit_line
+from pipelabs.audit import log_file
 from tests.unit.audit.test_log_file import make_row
 
 log_file.logger.setLevel("INFO")
@@ -97,7 +97,7 @@ def file(tmp_path, monkeypatch):
     log_file.configure(app.config["AUDIT_LOG_FILE"])
     yield path
     with suppress(OSError):  # what a full disk did not take is tried once more
-        log_file.file_handler().close()
+        log_file.get_file_handler().close()
 
 
 @sized(200, 10_000)
@@ -106,7 +106,7 @@ def test_a_line_is_one_line_of_six_fields_that_can_be_read_back(size):
 
 
 def reads_back(row):
-    line = line_format.line(row)
+    line = line_format.format_line(row)
 
     assert line.splitlines() == [line]
     _, *fields, details = line.split(" | ")
@@ -121,7 +121,7 @@ def reads_back(row):
 
 
 def test_a_line_is_exactly_as_decided():
-    assert line_format.line(make_row()) == (
+    assert line_format.format_line(make_row()) == (
         "2026-03-01T12:30:05.007Z | SUCCESS | abc12345 | operator@desk.local |"
         " 00000000-0000-0000-0000-000000000007 |"
         " event=client.created http=201 ip=192.0.2.7 ms=4.2 id=11"
@@ -132,7 +132,7 @@ def test_a_line_is_exactly_as_decided():
 def test_absent_values_are_a_dash_and_a_dash_is_not():
     absent = {"actor": None, "client_id": None, "http": None, "address": None, "ms": None}
 
-    line = line_format.line(make_row(**absent, details={"name": "-"}))
+    line = line_format.format_line(make_row(**absent, details={"name": "-"}))
 
     assert line.endswith(" | - | - | event=client.created http=- ip=- ms=- id=11 name=\\x2d")
 
@@ -140,7 +140,7 @@ def test_absent_values_are_a_dash_and_a_dash_is_not():
 def test_facts_stand_in_the_order_of_their_keys():
     details = {"wallet_address": "0x", "email": "a@b.example", "name": "A", "folded": "3"}
 
-    line = line_format.line(make_row(details=details))
+    line = line_format.format_line(make_row(details=details))
 
     assert line.endswith("id=11 email=a@b.example folded=3 name=A wallet_address=0x")
 
@@ -150,7 +150,7 @@ def test_facts_stand_in_the_order_of_their_keys():
     [(0, "05.000Z"), (999, "05.000Z"), (1_000, "05.001Z"), (999_999, "05.999Z")],
 )
 def test_a_time_has_milliseconds_and_is_never_rounded_up(microsecond, shown):
-    line = line_format.line(make_row(at=datetime(2026, 3, 1, 12, 30, 5, microsecond, UTC)))
+    line = line_format.format_line(make_row(at=datetime(2026, 3, 1, 12, 30, 5, microsecond, UTC)))
 
     assert line.startswith(f"2026-03-01T12:30:{shown} | ")
 
@@ -226,7 +226,7 @@ def test_a_file_that_logrotate_moved_away_is_made_anew(file, tmp_path):
 def test_the_console_has_every_line_and_the_file_has_client_creation(file, capsys, event, is_filed):
     log_file.write(make_row(event=event))
 
-    line = line_format.line(make_row(event=event)) + "\n"
+    line = line_format.format_line(make_row(event=event)) + "\n"
     assert capsys.readouterr().err == line
     assert (file.read_text() if file.exists() else "") == (line if is_filed else "")
 
@@ -242,8 +242,8 @@ def test_a_file_that_cannot_be_written_refuses_nothing_and_is_told(file, capsys)
 
     log_file.write(make_row())
 
-    assert line_format.line(make_row()) in capsys.readouterr().err
-    assert log_file.file_handler().is_writable() is False
+    assert line_format.format_line(make_row()) in capsys.readouterr().err
+    assert log_file.get_file_handler().is_writable() is False
 
 
 def test_a_file_that_can_be_written_again_is_told(file):
@@ -253,7 +253,7 @@ def test_a_file_that_can_be_written_again_is_told(file):
     file.rmdir()
     log_file.write(make_row())
 
-    assert log_file.file_handler().is_writable() is True
+    assert log_file.get_file_handler().is_writable() is True
     assert len(file.read_text().splitlines()) == 1
 
 
@@ -270,15 +270,15 @@ def test_a_file_that_stays_unwritable_is_said_once_in_the_log(file, caplog):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a full disk at hand")
 def test_a_full_disk_refuses_nothing_and_is_told(file, monkeypatch):
-    monkeypatch.setattr(log_file.file_handler(), "baseFilename", "/dev/full")
+    monkeypatch.setattr(log_file.get_file_handler(), "baseFilename", "/dev/full")
 
     log_file.write(make_row())
 
-    assert log_file.file_handler().is_writable() is False
+    assert log_file.get_file_handler().is_writable() is False
 
 
 def test_a_folder_that_is_missing_is_told_before_the_first_line(file, monkeypatch):
-    handler = log_file.file_handler()
+    handler = log_file.get_file_handler()
     before = handler.is_writable()
 
     monkeypatch.setattr(handler, "baseFilename", str(file.parent / "missing" / "audit.log"))
@@ -308,7 +308,7 @@ def test_half_a_line_is_cut_back(file, monkeypatch):
     log_file.write(make_row())
 
     assert file.read_bytes() == whole
-    assert log_file.file_handler().is_writable() is False
+    assert log_file.get_file_handler().is_writable() is False
 
 
 @pytest.mark.parametrize("is_there", [True, False], ids=["replaced", "moved"])
@@ -337,7 +337,7 @@ def test_a_file_that_cannot_be_written_anew_stays_as_it_is(file):
     before = file.read_text()
 
     with pytest.raises(OSError, match="No space"):
-        log_file.file_handler().replace(full())
+        log_file.get_file_handler().replace(full())
 
     assert file.read_text() == before
     assert list(file.parent.iterdir()) == [file]
@@ -346,4 +346,4 @@ def test_a_file_that_cannot_be_written_anew_stays_as_it_is(file):
 def test_lines_that_are_none_have_no_id(file):
     file.write_text("something else\n")
 
-    assert log_file.file_handler().ids_since(None) == set()
+    assert log_file.get_file_handler().ids_since(None) == set()

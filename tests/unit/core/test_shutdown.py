@@ -21,7 +21,7 @@ def restored():
 
 def test_a_second_term_stops_at_once(restored):
     stopped = []
-    shutdown.on_term(lambda: stopped.append("now"), 20)
+    shutdown.install_sigterm_handler(lambda: stopped.append("now"), 20)
 
     signal.raise_signal(signal.SIGTERM)
     first = stopped[:]
@@ -32,7 +32,7 @@ def test_a_second_term_stops_at_once(restored):
 
 def test_without_seconds_to_drain_term_stops_at_once(restored):
     stopped = []
-    shutdown.on_term(lambda: stopped.append("now"), 0)
+    shutdown.install_sigterm_handler(lambda: stopped.append("now"), 0)
 
     signal.raise_signal(signal.SIGTERM)
 
@@ -41,7 +41,7 @@ def test_without_seconds_to_drain_term_stops_at_once(restored):
 
 def test_the_seconds_over_it_stops(restored):
     stopped = threading.Event()
-    shutdown.on_term(stopped.set, 0.01)
+    shutdown.install_sigterm_handler(stopped.set, 0.01)
 
     signal.raise_signal(signal.SIGTERM)
 
