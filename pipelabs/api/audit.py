@@ -1,4 +1,4 @@
-"""The audit trail over HTTP: who did what, when, from where, and how it ended."""
+"""API for the audit trail."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,10 +20,10 @@ bp = StrictBlueprint("audit", __name__, url_prefix="/admin/audit-events")
 @bp.arguments(AuditQuery, location="query")
 @bp.response(200, AuditEventsListed)
 def index(query: Mapping[str, Any]) -> ResponseReturnValue:
-    """List audit events, newest first, a page at a time.
+    """List audit events, newest first, one page at a time.
 
-    Filters narrow the list together. `total` is exact up to 10,000; above, `is_capped` is true.
-    Follow `page.next` with the same filters.
+    An event must match all filters. `total` is exact up to 10,000; beyond that `is_capped` is
+    true. Send `page.next` as `cursor` with the same filters to get the next page.
     """
     page = audit_queries.list_events(query, query["size"], query.get("cursor"))
     return reply(audit_events=page.rows, page=page)
@@ -33,6 +33,6 @@ def index(query: Mapping[str, Any]) -> ResponseReturnValue:
 @needs(Permission.AUDIT_READ)
 @bp.response(200, AuditEventShown)
 def show(event_id: int) -> ResponseReturnValue:
-    """Show one audit event, and its line."""
+    """Show an audit event and its line in the audit file."""
     event = audit_queries.get_event(event_id)
     return reply(audit_event=event, line=audit_queries.get_line(event))

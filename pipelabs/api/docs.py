@@ -1,4 +1,4 @@
-"""The document of this API, for programs and for people."""
+"""The OpenAPI document, as JSON and as a page."""
 
 from flask import Response, render_template
 
@@ -13,7 +13,7 @@ bp = StrictBlueprint("docs", __name__)
 @public()
 @bp.response(200, {"type": "object"}, description="An OpenAPI 3.1 document.")
 def show() -> Response:
-    """Show this document."""
+    """Show the OpenAPI document."""
     return Response(document.built(), mimetype="application/json")
 
 
@@ -21,5 +21,5 @@ def show() -> Response:
 @public()
 @bp.response(200, {"type": "string"}, content_type="text/html", description="A page.")
 def index() -> Response:
-    """Show this document as a page on which every call can be tried."""
+    """Show the OpenAPI document as a page where you can try every call."""
     return Response(render_template("api/docs.html"), mimetype="text/html")

@@ -9,7 +9,7 @@ from flask import Flask, current_app, render_template
 from flask_smorest import Api, Blueprint
 from marshmallow import fields
 
-from pipelabs.core.schemas.errors import Refused
+from pipelabs.core.schemas.errors import ErrorResponse
 from pipelabs.core.schemas.fields import Body, Input, OpenAPIField
 from pipelabs.web import rate_limit
 from pipelabs.web.headers import TOLD
@@ -29,7 +29,7 @@ class Document(Api):
     """flask-smorest's collector of operations, without its routes and its handling of errors."""
 
     DEFAULT_ERROR_RESPONSE_NAME = None
-    ERROR_SCHEMA = Refused
+    ERROR_SCHEMA = ErrorResponse
 
     def _register_error_handlers(self) -> None:
         """Leave errors to `web/errors.py`: a handler of the library's would take its place."""

@@ -33,8 +33,8 @@ DATABASE_ERRORS = (
     Unavailable("The database is busy; try again.", code="database_busy"),
 )
 IDEMPOTENCY_ERRORS = (
-    InProgress("The first request with this Idempotency-Key still runs."),
-    IdempotencyKeyReused("This Idempotency-Key was used for another body."),
+    InProgress("The first request with this Idempotency-Key is still running. Try again later."),
+    IdempotencyKeyReused("This Idempotency-Key was used with another body."),
 )
 
 UNKNOWN = {"colour": "red"}

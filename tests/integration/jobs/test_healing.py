@@ -129,7 +129,7 @@ def test_a_replaced_key_is_destroyed_when_its_day_is_over(app, overdue, rows, ca
     assert (key.stage, key.credentials) == (KeyStage.DESTROYED, None)
     [event] = rows(AuditEvent, event="api_key.destroyed")
     assert event.actor == "service"
-    assert caplog.text.count("replaced API keys were destroyed") == 1
+    assert caplog.text.count("expired secrets were destroyed") == 1
 
 
 def test_a_ring_that_lacks_a_key_is_complained_of(app, ring, caplog):
@@ -140,7 +140,7 @@ def test_a_ring_that_lacks_a_key_is_complained_of(app, ring, caplog):
 
     every_minute.destroy_expired_secrets(app)
 
-    assert "VAULT_KEYS lacks versions that rows need: [1]" in caplog.text
+    assert "VAULT_KEYS lacks versions that are still in use: [1]" in caplog.text
 
 
 def test_a_fault_of_the_database_is_said(app, overdue, caplog, monkeypatch):
@@ -149,4 +149,4 @@ def test_a_fault_of_the_database_is_said(app, overdue, caplog, monkeypatch):
 
     every_minute.destroy_expired_secrets(app)
 
-    assert "no replaced API key was destroyed: OperationalError" in caplog.text
+    assert "expired secrets were not destroyed: OperationalError" in caplog.text

@@ -346,4 +346,4 @@ def test_a_file_that_cannot_be_written_anew_stays_as_it_is(file):
 def test_lines_that_are_none_have_no_id(file):
     file.write_text("something else\n")
 
-    assert log_file.get_file_handler().ids_since(None) == set()
+    assert log_file.get_file_handler().read_ids(None) == set()

@@ -270,7 +270,7 @@ def test_a_joiner_that_joins_nothing_visible_is_refused(field, text):
 )
 @pytest.mark.parametrize("field", [NAME, NOTES])
 def test_markup_is_refused_and_quoted(field, text, found):
-    assert refusal(field, text) == f"HTML is not taken here; found {found}"
+    assert refusal(field, text) == f"HTML is not allowed (found {found})."
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_markup_is_refused_and_quoted(field, text, found):
     ids=["unquoted", "slash", "quoted"],
 )
 def test_a_tag_with_attributes_is_markup_even_if_it_never_ends(text):
-    assert refusal(NAME, text).startswith("HTML is not taken here; found <")
+    assert refusal(NAME, text).startswith("HTML is not allowed (found <")
 
 
 def test_the_quote_of_a_long_tag_is_cut():

@@ -36,7 +36,7 @@ def test_anything_else_is_told_what_is_wanted(value, sentence):
 
 @pytest.mark.parametrize(("text", "value"), [("600", 600), (" 7 ", 7), ("0007", 7)])
 def test_a_form_sends_digits(text, value):
-    assert whole(is_typed=True).deserialize(text) == value
+    assert whole(is_form_field=True).deserialize(text) == value
 
 
 @pytest.mark.parametrize(
@@ -44,4 +44,4 @@ def test_a_form_sends_digits(text, value):
 )
 def test_a_form_sends_nothing_else(text):
     with pytest.raises(ValidationError):
-        whole(is_typed=True).deserialize(text)
+        whole(is_form_field=True).deserialize(text)
