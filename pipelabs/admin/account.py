@@ -46,12 +46,12 @@ def password() -> ResponseReturnValue:
 def change_password() -> ResponseReturnValue:
     """Change the own password; every other session ends."""
     form = posted(PasswordChange, "admin/account/password.html")
-    data = form.load()
+    command = form.load()
     with unit_of_work():
         refusal = sign_in_throttle.reserve(g.actor.name, g.actor.address)
     if refusal:
         raise refusal
-    signed_in = admins.change_password(data["current_password"], data["new_password"], g.actor)
+    signed_in = admins.change_password(command, g.actor)
     flash("Your password was changed; every other session has ended.", "success")
     answer = make_response(redirect(url_for("admin.account.index"), 303))
     return console_session.keep(answer, signed_in)
@@ -79,7 +79,7 @@ def end_other_sessions() -> ResponseReturnValue:
 @needs(Permission.SELF_WRITE)
 def new_token() -> ResponseReturnValue:
     """Show the form of a new API token."""
-    may = sorted(api_tokens.list_grantable_permissions(g.actor))
+    may = api_tokens.list_grantable_permissions(g.actor)
     return render_template("admin/account/new_token.html", form=Form(TokenForm), may=may)
 
 
@@ -87,7 +87,7 @@ def new_token() -> ResponseReturnValue:
 @needs(Permission.SELF_WRITE, refused=Event.API_TOKEN_CREATE_DENIED)
 def create_token() -> ResponseReturnValue:
     """Create an API token and show it, in this answer and never again."""
-    may = sorted(api_tokens.list_grantable_permissions(g.actor))
+    may = api_tokens.list_grantable_permissions(g.actor)
     form = posted(TokenForm, "admin/account/new_token.html", may=may)
     made = api_tokens.create_token(form.load(), g.actor)
     return render_template("admin/account/token.html", token=made.token, text=made.text)

@@ -57,8 +57,8 @@ def new() -> ResponseReturnValue:
 @needs(Permission.ADMINS_WRITE, refused=Event.ADMIN_CREATE_DENIED)
 def create() -> ResponseReturnValue:
     """Create an admin and show its password, in this answer and never again."""
-    data = posted(AdminIn, "admin/admins/new.html").load()
-    made = admins.create_admin(data["email"], data["role"], g.actor)
+    command = posted(AdminIn, "admin/admins/new.html").load()
+    made = admins.create_admin(command, g.actor)
     return render_template("admin/admins/password.html", admin=made.admin, password=made.password)
 
 
@@ -86,7 +86,7 @@ def role(admin_id: UUID) -> ResponseReturnValue:
 def change_role(admin_id: UUID) -> ResponseReturnValue:
     """Give an admin another role."""
     form = posted(RoleChange, "admin/admins/role.html", admin=admins.get_admin(admin_id))
-    admin = admins.change_role(admin_id, form.load()["role"], g.actor)
+    admin = admins.update_admin(admin_id, form.load(), g.actor)
     flash(f"{admin.email} is {admin.role} now.", "success")
     return redirect(url_for("admin.admins.show", admin_id=admin_id), 303)
 

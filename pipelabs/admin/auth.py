@@ -35,13 +35,13 @@ def sign_in() -> ResponseReturnValue:
     """Open a session and go where one was going."""
     target = console_session.own_page(request.args.get("next", ""))
     form = posted(SignIn, "admin/auth/login.html", target=target)
-    data = form.load()
+    command = form.load()
     with unit_of_work():
-        refusal = sign_in_throttle.reserve(data["email"], g.actor.address)
+        refusal = sign_in_throttle.reserve(command.email, g.actor.address)
     if refusal:
         raise refusal
     signed_in = sessions.sign_in(
-        data["email"], data["password"], g.actor, request.user_agent.string
+        command.email, command.password, g.actor, request.user_agent.string
     )
     return console_session.keep(make_response(redirect(target, 303)), signed_in)
 

@@ -1,4 +1,4 @@
-"""Admins over HTTP, for owners."""
+"""API for owners to manage admins."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,6 +8,7 @@ from flask import g, url_for
 from flask.typing import ResponseReturnValue
 
 from pipelabs.accounts import admins, api_tokens
+from pipelabs.accounts.commands import AdminChanges, NewAdmin
 from pipelabs.accounts.schemas.admins import (
     AdminIn,
     AdminList,
@@ -31,7 +32,7 @@ bp = StrictBlueprint("admins", __name__, url_prefix="/admin/admins")
 TAKEN = Duplicate(admins.TAKEN, fields={"email": [admins.TAKEN]}, existing={"email": ID})
 LAST_OWNER = InvalidTransition(admins.LAST_OWNER, code="last_owner")
 OWN_ACCOUNT = InvalidTransition(admins.OWN_ROLE, code="own_account")
-"""Examples for the document."""
+"""Examples for the OpenAPI document."""
 
 
 @bp.get("")
@@ -49,19 +50,19 @@ def index(query: Mapping[str, Any]) -> ResponseReturnValue:
 @bp.arguments(AdminIn)
 @bp.response(201, OneTimePassword)
 @raises(TAKEN)
-def create(data: Mapping[str, Any]) -> ResponseReturnValue:
-    """Create an admin; the answer has a password that must be changed at the first sign-in.
+def create(data: NewAdmin) -> ResponseReturnValue:
+    """Create an admin and return a one-time password, to be changed at the first sign-in.
 
-    It is shown this once. No `Idempotency-Key` is taken, because the answer would have to be
-    stored with it: if the answer was lost, reset the password.
+    The password is only shown here. This call takes no `Idempotency-Key`, because the password
+    would have to be stored. If you didn't get the response, reset the password.
     """
-    made = admins.create_admin(data["email"], data["role"], g.actor)
+    created = admins.create_admin(data, g.actor)
     return reply(
         "Admin created",
         status=201,
-        location=url_for("api.admins.show", admin_id=made.admin.id),
-        admin=made.admin,
-        password=made.password,
+        location=url_for("api.admins.show", admin_id=created.admin.id),
+        admin=created.admin,
+        password=created.password,
     )
 
 
@@ -78,8 +79,8 @@ def show(admin_id: UUID) -> ResponseReturnValue:
 @bp.arguments(AdminPatch)
 @bp.response(200, AdminShown)
 @raises(LAST_OWNER, OWN_ACCOUNT)
-def update(data: Mapping[str, Any], admin_id: UUID) -> ResponseReturnValue:
-    """Change the role of an admin, or disable or enable it; both count from its next call on.
+def update(data: AdminChanges, admin_id: UUID) -> ResponseReturnValue:
+    """Change the role of an admin, or disable or enable it, with effect from its next call.
 
     Disabling ends its sessions and stops its API tokens.
     """
@@ -90,9 +91,9 @@ def update(data: Mapping[str, Any], admin_id: UUID) -> ResponseReturnValue:
 @needs(Permission.ADMINS_WRITE, refused=Event.ADMIN_CHANGE_DENIED)
 @bp.response(200, AdminShown)
 def end_sessions(admin_id: UUID) -> ResponseReturnValue:
-    """End every session of an admin; its API tokens go on.
+    """End every session of an admin; its API tokens keep working.
 
-    It can be repeated at will, so it takes no `Idempotency-Key`.
+    Repeating this call is safe, so it takes no `Idempotency-Key`.
     """
     return reply("Sessions ended", admin=admins.end_admin_sessions(admin_id, g.actor))
 
@@ -102,12 +103,12 @@ def end_sessions(admin_id: UUID) -> ResponseReturnValue:
 @bp.response(200, OneTimePassword)
 @raises(OWN_ACCOUNT)
 def reset_password(admin_id: UUID) -> ResponseReturnValue:
-    """Give an admin a password that must be changed at the next sign-in; its sessions end.
+    """Give an admin a one-time password, to be changed at the next sign-in; its sessions end.
 
-    It is shown this once, so no `Idempotency-Key` is taken here either.
+    The password is only shown here, so this call takes no `Idempotency-Key`.
     """
-    made = admins.issue_one_time_password(admin_id, g.actor)
-    return reply("Password reset", admin=made.admin, password=made.password)
+    reset = admins.issue_one_time_password(admin_id, g.actor)
+    return reply("Password reset", admin=reset.admin, password=reset.password)
 
 
 @bp.get("/<uuid:admin_id>/tokens")
@@ -115,7 +116,7 @@ def reset_password(admin_id: UUID) -> ResponseReturnValue:
 @bp.arguments(ListQuery, location="query")
 @bp.response(200, TokenList)
 def list_tokens(query: Mapping[str, Any], admin_id: UUID) -> ResponseReturnValue:
-    """List the API tokens of an admin, the newest first."""
+    """List the API tokens of an admin, newest first."""
     admins.get_admin(admin_id)
     page = api_tokens.list_tokens(admin_id, query["size"], query.get("cursor"))
     return reply(tokens=page.rows, page=page)
@@ -125,6 +126,6 @@ def list_tokens(query: Mapping[str, Any], admin_id: UUID) -> ResponseReturnValue
 @needs(Permission.ADMINS_WRITE)
 @bp.response(200, Done)
 def revoke_token(admin_id: UUID, token_id: UUID) -> ResponseReturnValue:
-    """Revoke an API token of an admin; it is refused everywhere from here on."""
+    """Revoke an API token of an admin; programs using it stop working immediately."""
     api_tokens.revoke_token(token_id, admin_id, g.actor)
     return reply("API token revoked")

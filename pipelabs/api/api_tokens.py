@@ -1,4 +1,4 @@
-"""API tokens over HTTP: what an admin's own programs call with."""
+"""API for your own API tokens."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,6 +8,7 @@ from flask import g, url_for
 from flask.typing import ResponseReturnValue
 
 from pipelabs.accounts import api_tokens
+from pipelabs.accounts.commands import NewToken
 from pipelabs.accounts.schemas.api_tokens import TokenCreated, TokenIn, TokenList, TokenShown
 from pipelabs.audit.events import Event
 from pipelabs.core.schemas.envelope import Done
@@ -25,7 +26,7 @@ bp = StrictBlueprint("api_tokens", __name__, url_prefix="/admin/tokens")
 @bp.arguments(ListQuery, location="query")
 @bp.response(200, TokenList)
 def index(query: Mapping[str, Any]) -> ResponseReturnValue:
-    """List the own API tokens, the newest first; those revoked are left out."""
+    """List your API tokens, newest first, without revoked ones."""
     page = api_tokens.list_tokens(g.actor.admin_id, query["size"], query.get("cursor"))
     return reply(tokens=page.rows, page=page)
 
@@ -34,19 +35,19 @@ def index(query: Mapping[str, Any]) -> ResponseReturnValue:
 @needs(Permission.SELF_WRITE, refused=Event.API_TOKEN_CREATE_DENIED)
 @bp.arguments(TokenIn)
 @bp.response(201, TokenCreated)
-def create(data: Mapping[str, Any]) -> ResponseReturnValue:
-    """Create an API token; `text` is what a program sends as bearer.
+def create(data: NewToken) -> ResponseReturnValue:
+    """Create an API token; a program sends `text` as its bearer token.
 
-    It is shown this once. No `Idempotency-Key` is taken, because the answer would have to be
-    stored with it: if the answer was lost, revoke the token and create another.
+    The text is only shown here. This call takes no `Idempotency-Key`, because the text would have
+    to be stored. If you didn't get the response, revoke the token and create another.
     """
-    made = api_tokens.create_token(data, g.actor)
+    created = api_tokens.create_token(data, g.actor)
     return reply(
         "API token created",
         status=201,
-        location=url_for("api.api_tokens.show", token_id=made.token.id),
-        token=made.token,
-        text=made.text,
+        location=url_for("api.api_tokens.show", token_id=created.token.id),
+        token=created.token,
+        text=created.text,
     )
 
 
@@ -54,7 +55,7 @@ def create(data: Mapping[str, Any]) -> ResponseReturnValue:
 @needs(Permission.SELF_READ)
 @bp.response(200, TokenShown)
 def show(token_id: UUID) -> ResponseReturnValue:
-    """Show one of the own API tokens."""
+    """Show one of your API tokens."""
     return reply(token=api_tokens.get_token(token_id, g.actor.admin_id))
 
 
@@ -62,6 +63,6 @@ def show(token_id: UUID) -> ResponseReturnValue:
 @needs(Permission.SELF_WRITE)
 @bp.response(200, Done)
 def revoke(token_id: UUID) -> ResponseReturnValue:
-    """Revoke one of the own API tokens; it is refused everywhere from here on."""
+    """Revoke one of your API tokens; programs using it stop working immediately."""
     api_tokens.revoke_token(token_id, g.actor.admin_id, g.actor)
     return reply("API token revoked")

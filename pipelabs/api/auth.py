@@ -1,4 +1,4 @@
-"""Signing in and out over HTTP, and who one is."""
+"""API for sign-in, sessions and the own account."""
 
 from uuid import UUID
 
@@ -6,6 +6,7 @@ from flask import g, request
 from flask.typing import ResponseReturnValue
 
 from pipelabs.accounts import admins, sessions, sign_in_throttle
+from pipelabs.accounts.commands import Credentials, NewPassword
 from pipelabs.accounts.schemas.admins import Me, PasswordChange, SessionList, SignedIn, SignIn
 from pipelabs.audit.events import Event
 from pipelabs.core.db import unit_of_work
@@ -19,7 +20,7 @@ from pipelabs.web.envelope import reply
 from pipelabs.web.openapi.errors import raises
 
 bp = StrictBlueprint("auth", __name__, url_prefix="/auth")
-THROTTLED = Throttled("Too many attempts to sign in; wait as long as Retry-After says.", wait_s=60)
+THROTTLED = Throttled("Too many attempts to sign in. Try again in 60 seconds.", wait_s=60)
 """An example for the document."""
 
 
@@ -31,16 +32,14 @@ THROTTLED = Throttled("Too many attempts to sign in; wait as long as Retry-After
     Unauthenticated("E-mail address or password is wrong.", code="wrong_credentials"),
     THROTTLED,
 )
-def login(data: dict[str, str]) -> ResponseReturnValue:
+def login(data: Credentials) -> ResponseReturnValue:
     """Open a session with an e-mail address and a password.
 
-    After 5 misses in a minute or 20 in an hour the account has to wait, after 30 in a minute the
-    address does; it is never locked for good.
+    An account is throttled after 5 failed attempts in a minute or 20 in an hour, an IP address
+    after 30 in a minute. There is no lockout.
     """
-    _reserve(data["email"])
-    signed_in = sessions.sign_in(
-        data["email"], data["password"], g.actor, request.user_agent.string
-    )
+    _reserve(data.email)
+    signed_in = sessions.sign_in(data.email, data.password, g.actor, request.user_agent.string)
     return reply(**tokens(signed_in), admin=signed_in.admin)
 
 
@@ -50,12 +49,12 @@ def login(data: dict[str, str]) -> ResponseReturnValue:
 @bp.doc(security=[{"refresh_token": []}])
 @raises(
     Unauthenticated("The Authorization header is not one bearer token.", code="token_invalid"),
-    Unauthenticated("This refresh token was used before; sign in again.", code="token_replayed"),
+    Unauthenticated("This refresh token was used before. Sign in again.", code="token_replayed"),
 )
 def refresh() -> ResponseReturnValue:
-    """Renew a session: the refresh token as bearer, for a new pair; it counts once.
+    """Renew a session: send the refresh token as bearer to get a new pair of tokens.
 
-    A refresh token that is used twice ends the session: one of its two users is a thief.
+    A refresh token is single-use. Reusing one ends the session, because it may be stolen.
     """
     signed_in = renewed(g.actor)
     return reply(**tokens(signed_in), admin=signed_in.admin)
@@ -65,7 +64,7 @@ def refresh() -> ResponseReturnValue:
 @needs(Permission.SELF_WRITE, always=True)
 @bp.response(200, Done)
 def logout() -> ResponseReturnValue:
-    """End this session; its tokens are refused everywhere from here on."""
+    """End this session; its tokens stop working immediately."""
     sessions.sign_out(g.actor)
     return reply("Signed out")
 
@@ -74,7 +73,7 @@ def logout() -> ResponseReturnValue:
 @needs(Permission.SELF_WRITE, always=True)
 @bp.response(200, Done)
 def logout_all() -> ResponseReturnValue:
-    """End every session of this admin, this one included."""
+    """End every session of this admin, including this one."""
     sessions.sign_out_everywhere(g.actor)
     return reply("Signed out everywhere")
 
@@ -84,14 +83,14 @@ def logout_all() -> ResponseReturnValue:
 @bp.arguments(PasswordChange)
 @bp.response(200, SignedIn)
 @raises(InvalidInput("This is not your password.", code="wrong_password"), THROTTLED)
-def change_password(data: dict[str, str]) -> ResponseReturnValue:
-    """Change the own password; every other session ends, and this one gets new tokens.
+def change_password(data: NewPassword) -> ResponseReturnValue:
+    """Change your password; every other session ends, and this one gets new tokens.
 
-    Misses are counted with those of signing in. Whoever was given a password by somebody else
-    may do nothing before this.
+    Failed attempts count as failed sign-ins. A one-time password must be changed before any other
+    call.
     """
     _reserve(g.actor.name)
-    signed_in = admins.change_password(data["current_password"], data["new_password"], g.actor)
+    signed_in = admins.change_password(data, g.actor)
     return reply(**tokens(signed_in), admin=signed_in.admin)
 
 
@@ -99,7 +98,7 @@ def change_password(data: dict[str, str]) -> ResponseReturnValue:
 @needs(Permission.SELF_READ)
 @bp.response(200, SessionList)
 def list_sessions() -> ResponseReturnValue:
-    """List the own living sessions, the one seen last first; `current` is the one that asks."""
+    """List your active sessions, most recently seen first; `current` is this one."""
     actor = g.actor
     return reply(sessions=sessions.list_sessions(actor.admin_id), current=actor.session_id)
 
@@ -108,7 +107,7 @@ def list_sessions() -> ResponseReturnValue:
 @needs(Permission.SELF_WRITE)
 @bp.response(200, Done)
 def end_session(session_id: UUID) -> ResponseReturnValue:
-    """End one of the own sessions; its tokens are refused everywhere from here on."""
+    """End one of your sessions; its tokens stop working immediately."""
     sessions.end_own_session(session_id, g.actor)
     return reply("Session ended")
 
@@ -117,15 +116,15 @@ def end_session(session_id: UUID) -> ResponseReturnValue:
 @needs(Permission.SELF_READ, always=True)
 @bp.response(200, Me)
 def me() -> ResponseReturnValue:
-    """Show who is signed in, what the role allows, and what is left of each budget."""
+    """Show the authenticated admin, its permissions, and the remaining quota of each budget."""
     actor = g.actor
     admin = {"id": actor.admin_id, "email": actor.name, "role": actor.role}
     return reply(admin=admin, permissions=sorted(actor.permissions), quota=rate_limit.quota())
 
 
 def _reserve(email: str) -> None:
-    """Count one try of a password; raise `Throttled` if it is one too many."""
+    """Count an attempt to sign in; raise `Throttled` if it is one too many."""
     with unit_of_work():
-        refusal = sign_in_throttle.reserve(email, g.actor.address)
-    if refusal:
-        raise refusal
+        throttled = sign_in_throttle.reserve(email, g.actor.address)
+    if throttled:
+        raise throttled

@@ -17,6 +17,7 @@ from pipelabs.accounts.admins import (
     set_disabled,
     update_admin,
 )
+from pipelabs.accounts.commands import AdminChanges, NewAdmin, NewPassword
 from pipelabs.accounts.sessions import authenticate, sign_in
 from pipelabs.core.db import db
 from pipelabs.core.errors import (
@@ -139,7 +140,7 @@ def as_owner(**changes):
 
 
 def test_a_new_admin_gets_a_password_for_once_and_must_choose_another(rows):
-    made = create_admin(EMAIL, Role.VIEWER, make_actor())
+    made = create_admin(NewAdmin(email=EMAIL, role=Role.VIEWER), make_actor())
 
     assert re.fullmatch(r"([a-z2-9]{5}-){3}[a-z2-9]{5}", made.password)
     assert (made.admin.role, made.admin.must_change_password) == (Role.VIEWER, True)
@@ -151,7 +152,7 @@ def test_an_address_that_has_an_admin_is_taken():
     there = make_admin()
 
     with pytest.raises(Duplicate) as caught:
-        create_admin(EMAIL, Role.VIEWER, make_actor())
+        create_admin(NewAdmin(email=EMAIL, role=Role.VIEWER), make_actor())
 
     assert caught.value.existing == {"email": str(there.id)}
 
@@ -176,7 +177,9 @@ def test_a_changed_password_ends_the_other_sessions_and_keeps_this_one(rows):
     actor = make_actor(admin_id=admin.id, name=EMAIL, session_id=mine.id)
     jti = mine.refresh_jti
 
-    signed_in = change_password(PASSWORD, NEW_PASSWORD, actor)
+    signed_in = change_password(
+        NewPassword(current_password=PASSWORD, new_password=NEW_PASSWORD), actor
+    )
 
     assert (
         authenticate(make_claims(admin, signed_in.session), ANONYMOUS).must_change_password is False
@@ -203,7 +206,10 @@ def test_a_password_is_not_changed_without_the_old_or_to_a_bad_one(current, new,
     mine = make_session(admin)
 
     with pytest.raises(InvalidInput) as caught:
-        change_password(current, new, make_actor(admin_id=admin.id, session_id=mine.id))
+        change_password(
+            NewPassword(current_password=current, new_password=new),
+            make_actor(admin_id=admin.id, session_id=mine.id),
+        )
 
     assert list(caught.value.fields) == [field]
     assert is_let_in(EMAIL, PASSWORD)
@@ -237,7 +243,7 @@ def test_disabling_ends_sessions_and_enabling_revives_none(rows):
 def test_what_is_so_already_is_not_done_again(rows):
     actor, admin = as_owner(), make_admin(role=Role.VIEWER)
 
-    update_admin(admin.id, {"role": Role.VIEWER, "is_disabled": False}, actor)
+    update_admin(admin.id, AdminChanges(role=Role.VIEWER, is_disabled=False), actor)
 
     assert (rows(AuditEvent), admin.token_version) == ([], 1)
 

@@ -11,6 +11,7 @@ from pipelabs.accounts.api_tokens import (
     revoke_token,
     touch_last_used,
 )
+from pipelabs.accounts.commands import NewToken
 from pipelabs.core.db import db
 from pipelabs.core.errors import InvalidInput, NotFound, Unauthenticated
 from pipelabs.models import APIToken, AuditEvent, Permission, Role, now
@@ -35,13 +36,13 @@ def actor_of(admin):
 
 
 def make(admin, **changes):
-    data = {
-        "name": "Onboarding",
-        "permissions": [Permission.CLIENTS_WRITE],
-        "addresses": [],
-        "expires_in_days": 90,
-    }
-    return create_token(data | changes, actor_of(admin))
+    command = NewToken(
+        name="Onboarding",
+        permissions=[Permission.CLIENTS_WRITE],
+        addresses=[],
+        expires_in_days=90,
+    )
+    return create_token(replace(command, **changes), actor_of(admin))
 
 
 def test_a_token_is_shown_once_and_stored_as_a_digest(admin, rows):

@@ -65,7 +65,7 @@ def test_a_new_password_keeps_this_session_and_ends_the_others(app, desk, elsewh
     [
         ({"current_password": "not-the-Password-44"}, "This is not your password."),
         ({"new_password": "short"}, "12"),
-        ({"new_password": PASSWORD}, "This is the password that you have."),
+        ({"new_password": PASSWORD}, "The new password must differ from the current one."),
     ],
 )
 def test_a_wrong_or_weak_password_is_told_beside_its_field(desk, changes, sentence):

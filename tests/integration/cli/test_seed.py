@@ -78,10 +78,10 @@ def test_a_reset_makes_no_admin(seed, rows):
 @pytest.mark.parametrize(
     ("password", "sentence"),
     [
-        ("", "A password has 12 to 128 characters."),
-        ("too-short", "A password has 12 to 128 characters."),
-        ("password1234", "This password is on the lists that attackers try first."),
-        ("ababababababab", "This password repeats a few characters."),
+        ("", "A password must have 12 to 128 characters."),
+        ("too-short", "A password must have 12 to 128 characters."),
+        ("password1234", "This password is too common. Choose another one."),
+        ("ababababababab", "This password only repeats a few characters."),
     ],
     ids=["none", "short", "common", "repeated"],
 )

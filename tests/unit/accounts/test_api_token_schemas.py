@@ -2,6 +2,7 @@ from ipaddress import ip_network
 
 import pytest
 
+from pipelabs.accounts.commands import NewToken
 from pipelabs.accounts.schemas.api_tokens import TokenIn
 from pipelabs.models import Permission
 
@@ -9,18 +10,18 @@ GOOD = {"name": "Onboarding", "permissions": ["clients.read"]}
 
 
 def test_a_token_lives_90_days_and_is_used_from_anywhere_unless_told():
-    assert TokenIn().load(GOOD) == {
-        "name": "Onboarding",
-        "permissions": [Permission.CLIENTS_READ],
-        "addresses": [],
-        "expires_in_days": 90,
-    }
+    assert TokenIn().load(GOOD) == NewToken(
+        name="Onboarding",
+        permissions=[Permission.CLIENTS_READ],
+        addresses=[],
+        expires_in_days=90,
+    )
 
 
 def test_addresses_and_networks_of_both_families_are_taken():
-    found = TokenIn().load(GOOD | {"addresses": [" 192.0.2.7", "192.0.2.0/24", "2001:db8::/32"]})
+    command = TokenIn().load(GOOD | {"addresses": [" 192.0.2.7", "192.0.2.0/24", "2001:db8::/32"]})
 
-    assert found["addresses"] == [
+    assert command.addresses == [
         ip_network("192.0.2.7/32"),
         ip_network("192.0.2.0/24"),
         ip_network("2001:db8::/32"),
@@ -34,8 +35,8 @@ def test_addresses_and_networks_of_both_families_are_taken():
         ("permissions", "clients.read", "Must be a list."),
         ("permissions", ["root"], "Must be one of: "),
         ("permissions", [7], "Must be text."),
-        ("addresses", ["192.0.2.7/24"], "is no IP address"),
-        ("addresses", ["x" * 99], "is no IP address"),
+        ("addresses", ["192.0.2.7/24"], "is not an IP address"),
+        ("addresses", ["x" * 99], "is not an IP address"),
         ("addresses", [7], "Must be text."),
         ("addresses", ["192.0.2.7"] * 21, "Must have 0 to 20 entries."),
         ("expires_in_days", 0, "Must be a whole number from 1 to 365."),

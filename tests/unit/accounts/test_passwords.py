@@ -12,10 +12,10 @@ from pipelabs.accounts.passwords import (
 from tests.factories import PASSWORD
 
 EMAIL = "margaret.hamilton@desk.local"
-LENGTH = "A password has 12 to 128 characters."
-COMMON = "This password is on the lists that attackers try first."
-NAMES = "This password is little more than the product's name or the e-mail address."
-REPEATS = "This password repeats a few characters."
+LENGTH = "A password must have 12 to 128 characters."
+COMMON = "This password is too common. Choose another one."
+NAMES = "This password is too close to the product name or your e-mail address."
+REPEATS = "This password only repeats a few characters."
 
 
 def seconds_of(work):
