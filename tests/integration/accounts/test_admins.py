@@ -50,7 +50,7 @@ def context(app, rolled_back):
         yield
 
 
-def test_ensure_admin_makes_one_who_can_sign_in(rows):
+def test_ensure_admin_creates_an_admin_who_can_sign_in(rows):
     assert ensure_admin(EMAIL, Role.OWNER, PASSWORD, make_actor(name="cli:root"))
 
     [admin] = rows(Admin)
@@ -74,7 +74,7 @@ def test_ensure_admin_twice_changes_nothing(rows):
 
 
 @pytest.mark.parametrize("password", WEAK, ids=range(len(WEAK)))
-def test_ensure_admin_refuses_a_weak_password_and_says_why(rows, password):
+def test_ensure_admin_rejects_a_weak_password_with_the_reason(rows, password):
     with pytest.raises(InvalidInput) as caught:
         ensure_admin(EMAIL, Role.OWNER, password, make_actor())
 
@@ -91,7 +91,7 @@ def test_reset_password_replaces_the_password(rows):
     assert (is_let_in(EMAIL, PASSWORD), is_let_in(EMAIL, NEW_PASSWORD)) == (False, True)
 
 
-def test_reset_password_ends_this_admin_s_sessions_alone():
+def test_reset_password_ends_only_this_admin_s_sessions():
     mine, other = make_admin(), make_admin(email="other@desk.local")
     claims = [make_claims(admin, make_session(admin)) for admin in (mine, mine, other)]
 
@@ -103,7 +103,7 @@ def test_reset_password_ends_this_admin_s_sessions_alone():
     assert authenticate(claims[2], ANONYMOUS).name == "other@desk.local"
 
 
-def test_reset_password_raises_the_version_and_keeps_the_time_of_an_earlier_end(rows):
+def test_reset_password_increments_the_token_version_and_keeps_earlier_revocations(rows):
     admin = make_admin()
     make_session(admin, revoked_at=PAST)
 
@@ -114,7 +114,7 @@ def test_reset_password_raises_the_version_and_keeps_the_time_of_an_earlier_end(
     assert [row.revoked_at for row in rows(Session)] == [PAST]
 
 
-def test_reset_password_says_if_there_is_no_such_admin(rows):
+def test_reset_password_returns_false_for_an_unknown_admin(rows):
     make_admin()
 
     assert not reset_password("nobody@desk.local", NEW_PASSWORD, make_actor())
@@ -122,7 +122,7 @@ def test_reset_password_says_if_there_is_no_such_admin(rows):
     assert rows(AuditEvent) == []
 
 
-def test_reset_password_refuses_a_weak_one_and_keeps_the_old():
+def test_reset_password_rejects_a_weak_password():
     claims = make_claims(admin := make_admin(), make_session(admin))
 
     with pytest.raises(InvalidInput):
@@ -139,7 +139,7 @@ def as_owner(**changes):
     return make_actor(admin_id=admin.id, name=admin.email, session_id=session.id, role=Role.OWNER)
 
 
-def test_a_new_admin_gets_a_password_for_once_and_must_choose_another(rows):
+def test_create_admin_returns_a_one_time_password(rows):
     made = create_admin(NewAdmin(email=EMAIL, role=Role.VIEWER), make_actor())
 
     assert re.fullmatch(r"([a-z2-9]{5}-){3}[a-z2-9]{5}", made.password)
@@ -148,7 +148,7 @@ def test_a_new_admin_gets_a_password_for_once_and_must_choose_another(rows):
     assert made.password not in str([row.details for row in rows(AuditEvent)])
 
 
-def test_an_address_that_has_an_admin_is_taken():
+def test_create_admin_rejects_a_duplicate_email():
     there = make_admin()
 
     with pytest.raises(Duplicate) as caught:
@@ -157,20 +157,20 @@ def test_an_address_that_has_an_admin_is_taken():
     assert caught.value.existing == {"email": str(there.id)}
 
 
-def test_admins_are_listed_by_their_address():
+def test_list_admins_orders_by_email():
     later, earlier = make_admin(email="b@desk.local"), make_admin(email="a@desk.local")
 
     assert list_admins(25).rows == [earlier, later]
 
 
-def test_an_admin_who_is_not_there_is_not_found():
+def test_unknown_admin_is_not_found():
     with pytest.raises(NotFound):
         get_admin(UUID(int=7))
     with pytest.raises(NotFound):
         end_admin_sessions(UUID(int=7), make_actor())
 
 
-def test_a_changed_password_ends_the_other_sessions_and_keeps_this_one(rows):
+def test_change_password_ends_the_other_sessions(rows):
     admin = make_admin(must_change_password=True)
     mine, other = make_session(admin), make_session(admin)
     old = make_claims(admin, mine)
@@ -201,7 +201,7 @@ def test_a_changed_password_ends_the_other_sessions_and_keeps_this_one(rows):
     ],
     ids=["wrong", "the same", "weak"],
 )
-def test_a_password_is_not_changed_without_the_old_or_to_a_bad_one(current, new, field):
+def test_change_password_rejects_wrong_same_and_weak_passwords(current, new, field):
     admin = make_admin()
     mine = make_session(admin)
 
@@ -215,7 +215,7 @@ def test_a_password_is_not_changed_without_the_old_or_to_a_bad_one(current, new,
     assert is_let_in(EMAIL, PASSWORD)
 
 
-def test_another_role_counts_at_once(rows):
+def test_change_role_takes_effect_at_once(rows):
     actor, admin = as_owner(), make_admin(role=Role.VIEWER)
     claims = make_claims(admin, make_session(admin))
 
@@ -226,7 +226,7 @@ def test_another_role_counts_at_once(rows):
     assert rows(AuditEvent)[0].details == {"email": EMAIL, "from": "viewer", "to": "operator"}
 
 
-def test_disabling_ends_sessions_and_enabling_revives_none(rows):
+def test_set_disabled_ends_sessions_for_good(rows):
     actor, admin = as_owner(), make_admin()
     claims = make_claims(admin, make_session(admin))
 
@@ -240,7 +240,7 @@ def test_disabling_ends_sessions_and_enabling_revives_none(rows):
     assert {row.event for row in rows(AuditEvent)} >= {"admin.disabled", "admin.enabled"}
 
 
-def test_what_is_so_already_is_not_done_again(rows):
+def test_update_admin_without_a_difference_records_nothing(rows):
     actor, admin = as_owner(), make_admin(role=Role.VIEWER)
 
     update_admin(admin.id, AdminChanges(role=Role.VIEWER, is_disabled=False), actor)
@@ -256,7 +256,7 @@ def test_what_is_so_already_is_not_done_again(rows):
     ],
     ids=["demoted", "disabled"],
 )
-def test_the_last_owner_who_can_sign_in_stays(weaken):
+def test_the_last_active_owner_cannot_be_demoted_or_disabled(weaken):
     last = make_admin()
     make_admin(email="off@desk.local", is_disabled=True)
     make_admin(email="operator@desk.local", role=Role.OPERATOR)
@@ -267,7 +267,7 @@ def test_the_last_owner_who_can_sign_in_stays(weaken):
     assert caught.value.code == "last_owner"
 
 
-def test_one_of_two_owners_may_be_demoted():
+def test_change_role_can_demote_one_of_two_owners():
     actor, other = as_owner(), make_admin()
 
     assert change_role(other.id, Role.VIEWER, actor).role is Role.VIEWER
@@ -282,7 +282,7 @@ def test_one_of_two_owners_may_be_demoted():
     ],
     ids=["role", "standing", "password"],
 )
-def test_nobody_does_it_to_himself(act):
+def test_an_admin_cannot_change_the_own_account(act):
     actor = as_owner()
     make_admin()
 
@@ -292,7 +292,7 @@ def test_nobody_does_it_to_himself(act):
     assert caught.value.code == "own_account"
 
 
-def test_a_reset_password_is_for_once_and_ends_the_sessions():
+def test_issue_one_time_password_ends_the_sessions():
     actor, admin = as_owner(), make_admin()
     claims = make_claims(admin, make_session(admin))
 
@@ -304,7 +304,7 @@ def test_a_reset_password_is_for_once_and_ends_the_sessions():
         authenticate(claims, ANONYMOUS)
 
 
-def test_an_owner_ends_the_sessions_of_an_admin_and_no_other(rows):
+def test_end_admin_sessions_ends_only_this_admin_s_sessions(rows):
     actor, admin = as_owner(), make_admin()
     claims = make_claims(admin, make_session(admin))
 

@@ -45,7 +45,7 @@ def make(admin, **changes):
     return create_token(replace(command, **changes), actor_of(admin))
 
 
-def test_a_token_is_shown_once_and_stored_as_a_digest(admin, rows):
+def test_create_token_stores_only_a_digest(admin, rows):
     token, text = make(admin)
 
     assert (len(text), text[:9], text[-4:]) == (46, token.prefix, token.last_four)
@@ -61,14 +61,14 @@ def test_a_token_is_shown_once_and_stored_as_a_digest(admin, rows):
 @pytest.mark.parametrize(
     "permission", [Permission.ADMINS_READ, Permission.SELF_WRITE, Permission.ADMINS_WRITE]
 )
-def test_a_token_has_nothing_that_its_owner_lacks_or_no_token_has(admin, permission):
+def test_create_token_rejects_permissions_that_cannot_be_granted(admin, permission):
     with pytest.raises(InvalidInput) as caught:
         make(admin, permissions=[Permission.CLIENTS_READ, permission])
 
     assert str(permission) in caught.value.fields["permissions"][0]
 
 
-def test_not_even_an_owner_s_token_makes_tokens_or_changes_admins():
+def test_create_token_rejects_dangerous_permissions_even_for_owners():
     owner = make_admin()
 
     for permission in (Permission.SELF_WRITE, Permission.ADMINS_WRITE):
@@ -76,7 +76,7 @@ def test_not_even_an_owner_s_token_makes_tokens_or_changes_admins():
             make(owner, permissions=[permission])
 
 
-def test_a_token_is_its_owner_with_what_both_may_do(admin):
+def test_authenticate_token_intersects_permissions_of_token_and_role(admin):
     token, text = make(admin, permissions=[Permission.CLIENTS_READ, Permission.CLIENTS_WRITE])
 
     before = authenticate_token(text, ANONYMOUS)
@@ -91,7 +91,7 @@ def test_a_token_is_its_owner_with_what_both_may_do(admin):
 
 
 @pytest.mark.parametrize("end", ["unknown", "expired", "revoked", "disabled"])
-def test_a_token_that_ended_lets_nobody_in(admin, end):
+def test_authenticate_token_rejects_inactive_tokens(admin, end):
     token, text = make(admin)
     match end:
         case "unknown":
@@ -122,7 +122,7 @@ def test_a_token_that_ended_lets_nobody_in(admin, end):
         (None, False),
     ],
 )
-def test_a_token_counts_from_its_addresses_alone(admin, address, is_let_in):
+def test_authenticate_token_checks_the_address(admin, address, is_let_in):
     networks = [ip_network("192.0.2.0/24"), ip_network("2001:db8::/32")]
     token, text = make(admin, addresses=networks)
     anonymous = replace(ANONYMOUS, address=address)
@@ -137,7 +137,7 @@ def test_a_token_counts_from_its_addresses_alone(admin, address, is_let_in):
     assert caught.value.facts == {"token": token.prefix, "owner": admin.email}
 
 
-def test_use_is_noted_once_a_minute(admin):
+def test_touch_last_used_writes_once_a_minute(admin):
     token, text = make(admin)
     actor = authenticate_token(text, ANONYMOUS)
 
@@ -150,7 +150,7 @@ def test_use_is_noted_once_a_minute(admin):
     assert token.last_address == "192.0.2.7"
 
 
-def test_tokens_are_listed_newest_first_without_the_revoked(admin):
+def test_list_tokens_is_newest_first_without_revoked(admin):
     first, second, gone = (make(admin, name=name).token for name in ("a", "b", "c"))
     first.created_at = now() - timedelta(hours=1)
     db.session.flush()
@@ -160,7 +160,7 @@ def test_tokens_are_listed_newest_first_without_the_revoked(admin):
     assert list_tokens(admin.id, 25).rows == [second, first]
 
 
-def test_nobody_else_s_token_is_revoked(admin, rows):
+def test_revoke_token_does_not_find_tokens_of_others(admin, rows):
     other = make_admin(email="other@desk.local")
     token = make(other).token
 

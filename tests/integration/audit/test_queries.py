@@ -37,12 +37,12 @@ def events(**filters):
     return [row.event for row in audit_queries.list_events(filters, 25).rows]
 
 
-def test_the_newest_event_comes_first(three_events):
+def test_list_events_is_newest_first(three_events):
     assert events() == [Event.ADMIN_CREATED, Event.CLIENT_CREATE_DENIED, Event.CLIENT_CREATED]
 
 
 @pytest.mark.parametrize(
-    ("filters", "found"),
+    ("filters", "expected"),
     [
         ({"client_id": CLIENT}, [Event.CLIENT_CREATED]),
         ({"event": Event.CLIENT_CREATED}, [Event.CLIENT_CREATED]),
@@ -58,22 +58,22 @@ def test_the_newest_event_comes_first(three_events):
         ({"admin": None, "request_id": "third"}, [Event.ADMIN_CREATED]),
     ],
 )
-def test_filters_narrow_the_list_together(three_events, filters, found):
-    assert events(**filters) == found
+def test_list_events_combines_filters(three_events, filters, expected):
+    assert events(**filters) == expected
 
 
-def test_an_admin_is_found_by_its_id(three_events):
+def test_list_events_filters_by_admin_id(three_events):
     assert len(events(admin=str(three_events.id))) == 2
 
 
-def test_a_span_has_its_beginning_and_not_its_end(three_events):
+def test_list_events_includes_since_and_excludes_until(three_events):
     newest = audit_queries.list_events({}, 25).rows[0].at
 
     assert Event.ADMIN_CREATED in events(since=newest)
     assert Event.ADMIN_CREATED not in events(until=newest)
 
 
-def test_pages_follow_each_other(three_events):
+def test_list_events_pages_do_not_overlap(three_events):
     for number in range(25):
         trail.record(Event.ADMIN_SIGNED_OUT, make_actor(request_id=f"more-{number}"))
 
@@ -85,12 +85,12 @@ def test_pages_follow_each_other(three_events):
 
 
 @pytest.mark.parametrize("event_id", [0, 2**63, 10**30])
-def test_an_event_that_is_not_there_is_not_found(app, event_id):
+def test_get_event_not_found(app, event_id):
     with app.app_context(), pytest.raises(NotFound):
         audit_queries.get_event(event_id)
 
 
-def test_the_other_events_of_a_request_are_told_in_their_order(three_events):
+def test_list_related_events_is_oldest_first(three_events):
     actor = make_actor(request_id="first-request")
     trail.record(Event.ADMIN_SIGNED_IN, actor)
     trail.record(Event.ADMIN_SIGNED_OUT, actor)
@@ -113,7 +113,7 @@ def test_the_other_events_of_a_request_are_told_in_their_order(three_events):
         ("admin_id IS NULL AND actor = 'cli:root'", "ix_audit_events_actor_at_id"),
     ],
 )
-def test_every_filter_reads_its_index_in_the_order_of_the_list(app, filters, index):
+def test_every_filter_uses_its_index_without_sorting(app, filters, index):
     columns = ", ".join(AuditEvent.__table__.columns.keys())
     query = f"SELECT {columns} FROM audit_events WHERE {filters} ORDER BY at DESC, id DESC LIMIT 51"  # noqa: S608 - constants
     with app.app_context():

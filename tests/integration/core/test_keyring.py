@@ -1,7 +1,7 @@
 from pipelabs.core.keyring import audit_key, current_audit_key
 
 
-def test_the_running_application_has_one_audit_key(app):
+def test_application_has_a_current_audit_key(app):
     with app.app_context():
         key = current_audit_key()
 

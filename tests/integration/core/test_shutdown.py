@@ -1,4 +1,4 @@
-"""What a draining instance answers."""
+"""Probes during graceful shutdown."""
 
 import signal
 
@@ -18,7 +18,7 @@ def restored():
     shutdown._flag[0] = False
 
 
-def test_while_draining_ready_is_red_and_health_is_green(client, restored):
+def test_during_shutdown_ready_fails_and_health_succeeds(client, restored):
     shutdown.start_shutdown()
 
     assert client.get("/ready").status_code == 503

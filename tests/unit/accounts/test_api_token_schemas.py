@@ -9,7 +9,7 @@ from pipelabs.models import Permission
 GOOD = {"name": "Onboarding", "permissions": ["clients.read"]}
 
 
-def test_a_token_lives_90_days_and_is_used_from_anywhere_unless_told():
+def test_token_defaults_are_90_days_and_any_address():
     assert TokenIn().load(GOOD) == NewToken(
         name="Onboarding",
         permissions=[Permission.CLIENTS_READ],
@@ -18,7 +18,7 @@ def test_a_token_lives_90_days_and_is_used_from_anywhere_unless_told():
     )
 
 
-def test_addresses_and_networks_of_both_families_are_taken():
+def test_token_accepts_ipv4_and_ipv6_addresses_and_networks():
     command = TokenIn().load(GOOD | {"addresses": [" 192.0.2.7", "192.0.2.0/24", "2001:db8::/32"]})
 
     assert command.addresses == [
@@ -46,9 +46,9 @@ def test_addresses_and_networks_of_both_families_are_taken():
         ("name", " ", "Must not be empty."),
     ],
 )
-def test_a_wrong_field_is_told_in_one_sentence(field, value, sentence):
+def test_token_field_errors_are_one_sentence(field, value, sentence):
     errors = TokenIn().validate(GOOD | {field: value})
 
-    [told] = errors[field]
-    assert sentence in told
-    assert len(told) < 300
+    [message] = errors[field]
+    assert sentence in message
+    assert len(message) < 300

@@ -16,5 +16,5 @@ from pipelabs.core.decimals import plain
         (Decimal("0.000"), "0"),
     ],
 )
-def test_an_amount_is_written_in_digits_that_say_something(amount, text):
+def test_plain_writes_digits_without_exponent_or_trailing_zeros(amount, text):
     assert plain(amount) == text

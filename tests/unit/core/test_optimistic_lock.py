@@ -5,13 +5,13 @@ from pipelabs.core.optimistic_lock import reject_stale
 
 
 @pytest.mark.parametrize("seen", [None, 3])
-def test_who_saw_what_is_stored_or_asks_for_nothing_may_change_it(seen):
+def test_reject_stale_allows_the_stored_version_and_no_version(seen):
     reject_stale("The client", 3, seen)
 
 
 @pytest.mark.parametrize("seen", [0, 2, 4])
-def test_who_saw_another_version_is_told_both(seen):
-    with pytest.raises(Stale, match=f"The client has changed: .* version 3, not {seen}") as found:
+def test_reject_stale_names_both_versions(seen):
+    with pytest.raises(Stale, match=f"The client has changed: .* version 3, not {seen}") as caught:
         reject_stale("The client", 3, seen)
 
-    assert found.value.facts == {"version": str(seen), "stored": "3"}
+    assert caught.value.facts == {"version": str(seen), "stored": "3"}

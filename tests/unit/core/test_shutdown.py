@@ -1,4 +1,4 @@
-"""What a first and a second SIGTERM do."""
+"""The first and the second SIGTERM."""
 
 import signal
 import threading
@@ -19,7 +19,7 @@ def restored():
     shutdown._flag[0] = False
 
 
-def test_a_second_term_stops_at_once(restored):
+def test_second_sigterm_stops_at_once(restored):
     stopped = []
     shutdown.install_sigterm_handler(lambda: stopped.append("now"), 20)
 
@@ -30,7 +30,7 @@ def test_a_second_term_stops_at_once(restored):
     assert (first, stopped) == ([], ["now"])
 
 
-def test_without_seconds_to_drain_term_stops_at_once(restored):
+def test_sigterm_without_delay_stops_at_once(restored):
     stopped = []
     shutdown.install_sigterm_handler(lambda: stopped.append("now"), 0)
 
@@ -39,7 +39,7 @@ def test_without_seconds_to_drain_term_stops_at_once(restored):
     assert stopped == ["now"]
 
 
-def test_the_seconds_over_it_stops(restored):
+def test_sigterm_stops_after_the_delay(restored):
     stopped = threading.Event()
     shutdown.install_sigterm_handler(stopped.set, 0.01)
 

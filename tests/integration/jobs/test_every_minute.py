@@ -30,7 +30,7 @@ def file(app, client, operator, until_final):
 
 
 @pytest.mark.own_database
-def test_a_lost_line_is_healed_and_said(app, file, caplog):
+def test_reconcile_audit_file_appends_and_logs_a_lost_line(app, file, caplog):
     path, line = file
 
     every_minute.reconcile_audit_file(app)
@@ -40,7 +40,7 @@ def test_a_lost_line_is_healed_and_said(app, file, caplog):
 
 
 @pytest.mark.own_database
-def test_a_fault_is_said_and_ends_nothing(app, file, caplog):
+def test_reconcile_audit_file_logs_an_error(app, file, caplog):
     path, _ = file
     path.unlink()
     path.mkdir()
@@ -53,7 +53,7 @@ def test_a_fault_is_said_and_ends_nothing(app, file, caplog):
 
 
 @pytest.mark.own_database
-def test_a_file_that_lacks_nothing_is_not_spoken_of(app, file, caplog):
+def test_reconcile_audit_file_logs_nothing_for_a_complete_file(app, file, caplog):
     path, line = file
     path.write_text(f"{line}\n")
 
@@ -64,7 +64,7 @@ def test_a_file_that_lacks_nothing_is_not_spoken_of(app, file, caplog):
 
 
 @pytest.mark.own_database
-def test_a_process_that_writes_nothing_itself_learns_that_the_file_is_well(app, file, client):
+def test_reconcile_audit_file_clears_an_earlier_write_failure(app, file, client):
     path, _ = file
     path.unlink()
     path.mkdir()
@@ -80,7 +80,7 @@ def test_a_process_that_writes_nothing_itself_learns_that_the_file_is_well(app, 
 
 
 @pytest.mark.own_database
-def test_it_begins_at_once_and_does_not_keep_the_process(app, file, monkeypatch):
+def test_start_runs_at_once_in_a_daemon_thread(app, file, monkeypatch):
     path, line = file
     slept, is_asleep = [], threading.Event()
 
@@ -101,26 +101,26 @@ def test_it_begins_at_once_and_does_not_keep_the_process(app, file, monkeypatch)
 
 @pytest.mark.own_database
 @pytest.mark.parametrize(
-    ("word", "said"), [("reconcile", "1 lines appended"), ("rebuild", "1 lines written")]
+    ("word", "output"), [("reconcile", "1 lines appended"), ("rebuild", "1 lines written")]
 )
-def test_the_commands_write_what_is_missing(app, file, word, said):
+def test_audit_commands_write_missing_lines(app, file, word, output):
     path, line = file
 
     result = app.test_cli_runner().invoke(args=["audit", word])
 
-    assert (result.exit_code, result.output.strip()) == (0, said)
+    assert (result.exit_code, result.output.strip()) == (0, output)
     assert path.read_text().splitlines() == [line]
 
 
 @pytest.fixture
 def overdue(app, ring):
-    """A kept key whose day is over."""
+    """A superseded key whose retention is over."""
     with app.app_context(), unit_of_work():
         make_exchange()
         make_key(stage=KeyStage.SUPERSEDED, destroy_at=now() - timedelta(seconds=1))
 
 
-def test_a_replaced_key_is_destroyed_when_its_day_is_over(app, overdue, rows, caplog):
+def test_destroy_expired_secrets_destroys_superseded_keys(app, overdue, rows, caplog):
     with caplog.at_level(logging.INFO):
         every_minute.destroy_expired_secrets(app)
         every_minute.destroy_expired_secrets(app)
@@ -132,7 +132,7 @@ def test_a_replaced_key_is_destroyed_when_its_day_is_over(app, overdue, rows, ca
     assert caplog.text.count("expired secrets were destroyed") == 1
 
 
-def test_a_ring_that_lacks_a_key_is_complained_of(app, ring, caplog):
+def test_destroy_expired_secrets_logs_missing_key_versions(app, ring, caplog):
     with app.app_context(), unit_of_work():
         make_exchange()
         make_key()
@@ -143,7 +143,7 @@ def test_a_ring_that_lacks_a_key_is_complained_of(app, ring, caplog):
     assert "VAULT_KEYS lacks versions that are still in use: [1]" in caplog.text
 
 
-def test_a_fault_of_the_database_is_said(app, overdue, caplog, monkeypatch):
+def test_destroy_expired_secrets_logs_a_database_error(app, overdue, caplog, monkeypatch):
     away = create_engine("postgresql+psycopg2://nobody@127.0.0.1:1/nothing")
     monkeypatch.setitem(db._app_engines[app], None, away)
 
