@@ -24,7 +24,7 @@ LOOPBACK = re.compile(r"|http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]+)?", re.
 NOT_LOOPBACK = "EXCHANGE_BASE_URL must be on this machine: EXCHANGE_BASE_URL=http://127.0.0.1:9100"
 """The server at this address receives every API key."""
 ENVIRONMENTS = (LOCAL := "local", "staging", "production")
-"""Shown in the console's banner; only `local` allows cookies without TLS."""
+"""Shown in the console's banner. Only `local` allows cookies without TLS."""
 REDIS_OPTIONS = {
     "socket_connect_timeout": 0.25,
     "socket_timeout": 0.25,
@@ -34,7 +34,7 @@ REDIS_OPTIONS = {
 
 
 class ConfigError(SystemExit):
-    """Invalid settings; each line says what is wrong and shows a valid value.
+    """Invalid settings. Each line says what is wrong and shows a valid value.
 
     If uncaught, the process exits with these sentences instead of a traceback.
     """
@@ -45,7 +45,7 @@ class ConfigError(SystemExit):
 
 
 def env(name: str, default: str = "") -> str:
-    """Return the variable without surrounding spaces; an empty variable counts as unset."""
+    """Return the variable without surrounding spaces. An empty variable counts as unset."""
     return os.environ.get(name, "").strip() or default
 
 
@@ -111,7 +111,7 @@ class Config:
     SQLALCHEMY_DATABASE_URI = database_url("DATABASE_URL")
     DATABASE_MIGRATION_URL = database_url("DATABASE_MIGRATION_URL", "DATABASE_URL")
     SQLALCHEMY_ENGINE_OPTIONS = {
-        # One connection for each thread; the overflow covers the moment when a thread is reused.
+        # One connection for each thread. The overflow covers the moment when a thread is reused.
         "pool_size": number("DB_POOL_SIZE", THREADS, min=1),
         "max_overflow": number("DB_POOL_OVERFLOW", 2),
         "pool_timeout": 3,
@@ -212,7 +212,7 @@ def _choice(name: str, value: str, choices: tuple[str, ...]) -> str:
 
 
 def _limit(name: str, settings: Mapping[str, Any]) -> str:
-    """Return why the limit is invalid; Flask-Limiter would log it and apply no limit."""
+    """Return why the limit is invalid. Flask-Limiter would log it and apply no limit."""
     try:
         [limit] = parse_many(settings[name])
         is_limit = limit.amount > 0 and limit.get_expiry() > 0

@@ -44,7 +44,7 @@ def get_admin(admin_id: UUID) -> Admin:
 
 
 def ensure_admin(email: str, role: Role, password: str, actor: Actor) -> bool:
-    """Create the admin unless the e-mail address has one; return whether it was created.
+    """Create the admin unless the e-mail address has one. Return whether it was created.
 
     Raise `InvalidInput` for a weak password.
     """
@@ -56,7 +56,7 @@ def ensure_admin(email: str, role: Role, password: str, actor: Actor) -> bool:
 
 
 def create_admin(command: NewAdmin, actor: Actor) -> AdminWithPassword:
-    """Create an admin with a one-time password; raise `Duplicate` if the e-mail is taken."""
+    """Create an admin with a one-time password. Raise `Duplicate` if the e-mail is taken."""
     if existing := db.session.scalar(select(Admin.id).where(Admin.email == command.email)):
         raise Duplicate(TAKEN, fields={"email": [TAKEN]}, existing={"email": str(existing)})
     password = passwords.generate_one_time_password()
@@ -66,7 +66,7 @@ def create_admin(command: NewAdmin, actor: Actor) -> AdminWithPassword:
 
 
 def reset_password(email: str, password: str, actor: Actor) -> bool:
-    """Set a password and end every session; return False if there is no such admin."""
+    """Set a password and end every session. Return False if there is no such admin."""
     admin = db.session.scalar(select(Admin).where(Admin.email == email).with_for_update())
     if not admin:
         return False
@@ -147,7 +147,7 @@ def set_disabled(admin_id: UUID, actor: Actor, *, is_disabled: bool) -> Admin:
 
 
 def end_admin_sessions(admin_id: UUID, actor: Actor) -> Admin:
-    """End every session of the admin; its API tokens keep working."""
+    """End every session of the admin. Its API tokens keep working."""
     admin = _lock_admin(admin_id)
     _end_all_sessions(admin)
     trail.record(Event.ADMIN_SESSIONS_ENDED, actor, facts={"email": admin.email})
@@ -178,7 +178,7 @@ def _add(admin: Admin, password: str, actor: Actor) -> None:
 
 
 def _lock_admin(admin_id: UUID | None, *, is_weakened: bool = False) -> Admin:
-    """Lock the admin and return its current state; raise `NotFound`.
+    """Lock the admin and return its current state. Raise `NotFound`.
 
     With `is_weakened` the admin may stop being an owner. Then all active owners are locked too,
     in a consistent order, so that two owners who demote each other cannot both succeed. Raise

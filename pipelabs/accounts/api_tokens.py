@@ -100,7 +100,7 @@ def list_tokens(admin_id: UUID, size: int, cursor: str | None = None) -> Page[AP
 
 
 def get_token(token_id: UUID, admin_id: UUID) -> APIToken:
-    """Return the admin's token; raise `NotFound` also if it is revoked."""
+    """Return the admin's token. Raise `NotFound` also if it is revoked."""
     token = db.session.get(APIToken, token_id)
     if not token or token.admin_id != admin_id or token.revoked_at:
         raise NotFound("There is no such token.")
@@ -148,7 +148,7 @@ def authenticate_token(text: str, anonymous: Actor) -> Actor:
 
 
 def touch_last_used(text: str, actor: Actor) -> None:
-    """Record when and from where the token was used; only one of concurrent calls writes."""
+    """Record when and from where the token was used. Only one of concurrent calls writes."""
     moment = now()
     last = APIToken.last_used_at
     is_due = last.is_(None) | (last < moment - LAST_SEEN_INTERVAL)
@@ -157,7 +157,7 @@ def touch_last_used(text: str, actor: Actor) -> None:
 
 
 def _is_in_networks(address: str | None, networks: Sequence[str]) -> bool:
-    """Return whether the address is in one of the networks; without networks any is allowed."""
+    """Return whether the address is in one of the networks. Without networks any is allowed."""
     if not networks:
         return True
     try:

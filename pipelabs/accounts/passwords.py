@@ -28,7 +28,7 @@ def hash_password(password: str) -> str:
 
 
 def verify_password(password: str, password_hash: str | None) -> bool:
-    """Return whether the password matches; without a hash, return False after the same time."""
+    """Return whether the password matches. Without a hash, return False after the same time."""
     with _hashing:
         try:
             Argon2id.verify_phc_encoded(
@@ -63,7 +63,7 @@ def find_weakness(password: str, email: str) -> str:
 
 
 def _is_sequence(text: str) -> bool:
-    """Return whether the characters count up or down by one; 0 follows 9."""
+    """Return whether the characters count up or down by one. 0 follows 9."""
     steps = {ord(after) - ord(before) for before, after in pairwise(text)}
     return steps <= {1, -9} or steps <= {-1, 9}
 

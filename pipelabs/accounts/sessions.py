@@ -21,7 +21,7 @@ SESSION_LIFETIME = timedelta(hours=12)
 IDLE_TIMEOUT = timedelta(minutes=30)
 """NIST SP 800-63B-4: and after 30 minutes of inactivity, here without a renewal."""
 LAST_SEEN_INTERVAL = timedelta(minutes=1)
-"""How often `seen_at` is written; it would cost a write for each request otherwise."""
+"""How often `seen_at` is written. It would cost a write for each request otherwise."""
 USER_AGENT_LENGTH = 200
 MAX_LISTED = 100
 SELECT_SESSION = (
@@ -161,7 +161,7 @@ def end_session(session_id: UUID) -> None:
 
 
 def end_sessions(condition: ColumnElement[bool]) -> None:
-    """End the sessions that match the condition; those that have ended keep their time."""
+    """End the sessions that match the condition. Those that have ended keep their time."""
     is_open = Session.revoked_at.is_(None)
     db.session.execute(update(Session).where(condition, is_open).values(revoked_at=now()))
 
@@ -221,7 +221,7 @@ def rotate_refresh_token(actor: Actor) -> Session:
 
 
 def touch_last_seen(actor: Actor) -> None:
-    """Record that the actor's session is in use; only one of concurrent calls writes."""
+    """Record that the actor's session is in use. Only one of concurrent calls writes."""
     moment = now()
     is_due = Session.seen_at.is_(None) | (Session.seen_at < moment - LAST_SEEN_INTERVAL)
     statement = update(Session).where(Session.id == actor.session_id, is_due)

@@ -18,7 +18,7 @@ ADDRESS_LIMITS = ((MINUTE, 30),)
 
 
 def reserve(email: str, address: str | None) -> Throttled | None:
-    """Count an attempt before the password is verified; return `Throttled` if it is one too many.
+    """Count an attempt before the password is verified. Return `Throttled` if it is one too many.
 
     The caller commits the count before it verifies the password, so that concurrent attempts
     cannot exceed the limit. Unknown accounts are counted too. A rejected attempt does not extend
@@ -50,7 +50,7 @@ def release(email: str, address: str | None) -> None:
 
 
 def _count(key: str, window: timedelta, limit: int, moment: datetime) -> int:
-    """Count an attempt; return the seconds until the next is allowed, or 0 if this one is."""
+    """Count an attempt. Return the seconds until the next is allowed, or 0 if this one is."""
     is_over = SignInThrottle.window_at <= moment - window
     first = insert(SignInThrottle).values(key=key, window_at=moment, tries=1)
     statement = first.on_conflict_do_update(

@@ -1,4 +1,4 @@
-"""Pages of one's own account: password, sessions, API tokens."""
+"""Pages of the own account: password, sessions, API tokens."""
 
 from uuid import UUID
 
@@ -23,7 +23,7 @@ bp = Blueprint("account", __name__, url_prefix="/account")
 @bp.get("")
 @needs(Permission.SELF_READ)
 def index() -> ResponseReturnValue:
-    """Show who one is, where one is signed in, and the API tokens."""
+    """Show the account, its sessions and its API tokens."""
     asked = query(ListQuery)
     mine = g.actor.admin_id
     return render_template(
@@ -37,14 +37,14 @@ def index() -> ResponseReturnValue:
 @bp.get("/password")
 @needs(Permission.SELF_READ, always=True)
 def password() -> ResponseReturnValue:
-    """Show the form of a new password."""
+    """Show the form to change the password."""
     return render_template("admin/account/password.html", form=Form(PasswordChange))
 
 
 @bp.post("/password")
 @needs(Permission.SELF_WRITE, refused=Event.ADMIN_PASSWORD_CHANGE_DENIED, always=True)
 def change_password() -> ResponseReturnValue:
-    """Change the own password; every other session ends."""
+    """Change the password and end every other session."""
     form = posted(PasswordChange, "admin/account/password.html")
     command = form.load()
     with unit_of_work():
@@ -69,7 +69,7 @@ def end_session(session_id: UUID) -> ResponseReturnValue:
 @bp.post("/sessions/end-others")
 @needs(Permission.SELF_WRITE)
 def end_other_sessions() -> ResponseReturnValue:
-    """End every own session but this one."""
+    """End every own session except this one."""
     sessions.end_other_sessions(g.actor)
     flash("Every other session was ended.", "success")
     return redirect(url_for("admin.account.index"), 303)
@@ -78,7 +78,7 @@ def end_other_sessions() -> ResponseReturnValue:
 @bp.get("/tokens/new")
 @needs(Permission.SELF_WRITE)
 def new_token() -> ResponseReturnValue:
-    """Show the form of a new API token."""
+    """Show the form to create an API token."""
     may = api_tokens.list_grantable_permissions(g.actor)
     return render_template("admin/account/new_token.html", form=Form(TokenForm), may=may)
 
@@ -86,7 +86,7 @@ def new_token() -> ResponseReturnValue:
 @bp.post("/tokens/new")
 @needs(Permission.SELF_WRITE, refused=Event.API_TOKEN_CREATE_DENIED)
 def create_token() -> ResponseReturnValue:
-    """Create an API token and show it, in this answer and never again."""
+    """Create an API token and show it once."""
     may = api_tokens.list_grantable_permissions(g.actor)
     form = posted(TokenForm, "admin/account/new_token.html", may=may)
     made = api_tokens.create_token(form.load(), g.actor)
@@ -96,7 +96,7 @@ def create_token() -> ResponseReturnValue:
 @bp.get("/tokens/<uuid:token_id>/revoke")
 @needs(Permission.SELF_WRITE)
 def revoke(token_id: UUID) -> ResponseReturnValue:
-    """Ask whether an API token of one's own shall end."""
+    """Show the confirm page to revoke an own API token."""
     token = api_tokens.get_token(token_id, g.actor.admin_id)
     return render_template("admin/account/revoke.html", token=token)
 
@@ -104,7 +104,7 @@ def revoke(token_id: UUID) -> ResponseReturnValue:
 @bp.post("/tokens/<uuid:token_id>/revoke")
 @needs(Permission.SELF_WRITE)
 def revoke_token(token_id: UUID) -> ResponseReturnValue:
-    """Revoke an API token of one's own."""
+    """Revoke an own API token."""
     token = api_tokens.get_token(token_id, g.actor.admin_id)
     posted(Confirmation, "admin/account/revoke.html", token=token).load()
     api_tokens.revoke_token(token_id, g.actor.admin_id, g.actor)

@@ -1,4 +1,4 @@
-"""Pages of admins, for owners."""
+"""Pages for owners to manage admins."""
 
 from typing import NamedTuple
 from uuid import UUID
@@ -49,14 +49,14 @@ def index() -> ResponseReturnValue:
 @bp.get("/new")
 @needs(Permission.ADMINS_WRITE)
 def new() -> ResponseReturnValue:
-    """Show the form of a new admin."""
+    """Show the form to create an admin."""
     return render_template("admin/admins/new.html", form=Form(AdminIn))
 
 
 @bp.post("/new")
 @needs(Permission.ADMINS_WRITE, refused=Event.ADMIN_CREATE_DENIED)
 def create() -> ResponseReturnValue:
-    """Create an admin and show its password, in this answer and never again."""
+    """Create an admin and show its one-time password once."""
     command = posted(AdminIn, "admin/admins/new.html").load()
     made = admins.create_admin(command, g.actor)
     return render_template("admin/admins/password.html", admin=made.admin, password=made.password)
@@ -75,7 +75,7 @@ def show(admin_id: UUID) -> ResponseReturnValue:
 @bp.get("/<uuid:admin_id>/role")
 @needs(Permission.ADMINS_WRITE)
 def role(admin_id: UUID) -> ResponseReturnValue:
-    """Show the form of another role."""
+    """Show the form to change the role."""
     admin = admins.get_admin(admin_id)
     form = Form(RoleChange, {"role": admin.role})
     return render_template("admin/admins/role.html", admin=admin, form=form)
@@ -84,7 +84,7 @@ def role(admin_id: UUID) -> ResponseReturnValue:
 @bp.post("/<uuid:admin_id>/role")
 @needs(Permission.ADMINS_WRITE, refused=Event.ADMIN_CHANGE_DENIED)
 def change_role(admin_id: UUID) -> ResponseReturnValue:
-    """Give an admin another role."""
+    """Change the role of an admin."""
     form = posted(RoleChange, "admin/admins/role.html", admin=admins.get_admin(admin_id))
     admin = admins.update_admin(admin_id, form.load(), g.actor)
     flash(f"{admin.email} is {admin.role} now.", "success")
@@ -94,7 +94,7 @@ def change_role(admin_id: UUID) -> ResponseReturnValue:
 @bp.get("/<uuid:admin_id>/disable")
 @needs(Permission.ADMINS_WRITE)
 def disable(admin_id: UUID) -> ResponseReturnValue:
-    """Ask whether an admin shall be disabled."""
+    """Show the confirm page to disable an admin."""
     return _ask(admin_id, DISABLE)
 
 
@@ -111,7 +111,7 @@ def confirm_disable(admin_id: UUID) -> ResponseReturnValue:
 @bp.get("/<uuid:admin_id>/enable")
 @needs(Permission.ADMINS_WRITE)
 def enable(admin_id: UUID) -> ResponseReturnValue:
-    """Ask whether an admin shall be enabled."""
+    """Show the confirm page to enable an admin."""
     return _ask(admin_id, ENABLE)
 
 
@@ -128,7 +128,7 @@ def confirm_enable(admin_id: UUID) -> ResponseReturnValue:
 @bp.get("/<uuid:admin_id>/end-sessions")
 @needs(Permission.ADMINS_WRITE)
 def end_sessions(admin_id: UUID) -> ResponseReturnValue:
-    """Ask whether every session of an admin shall end."""
+    """Show the confirm page to end an admin's sessions."""
     return _ask(admin_id, END)
 
 
@@ -145,14 +145,14 @@ def confirm_end_sessions(admin_id: UUID) -> ResponseReturnValue:
 @bp.get("/<uuid:admin_id>/reset-password")
 @needs(Permission.ADMINS_WRITE)
 def reset_password(admin_id: UUID) -> ResponseReturnValue:
-    """Ask whether an admin shall get a new password."""
+    """Show the confirm page to reset an admin's password."""
     return _ask(admin_id, RESET)
 
 
 @bp.post("/<uuid:admin_id>/reset-password")
 @needs(Permission.ADMINS_WRITE, refused=Event.ADMIN_CHANGE_DENIED)
 def confirm_reset_password(admin_id: UUID) -> ResponseReturnValue:
-    """Give an admin a password for one sign-in and show it, in this answer and never again."""
+    """Give an admin a one-time password and show it once."""
     _confirmed(admin_id, RESET)
     made = admins.issue_one_time_password(admin_id, g.actor)
     return render_template("admin/admins/password.html", admin=made.admin, password=made.password)
@@ -161,7 +161,7 @@ def confirm_reset_password(admin_id: UUID) -> ResponseReturnValue:
 @bp.get("/<uuid:admin_id>/tokens/<uuid:token_id>/revoke")
 @needs(Permission.ADMINS_WRITE)
 def revoke(admin_id: UUID, token_id: UUID) -> ResponseReturnValue:
-    """Ask whether an API token of an admin shall end."""
+    """Show the confirm page to revoke an admin's API token."""
     return _ask(admin_id, _revoke(admin_id, token_id))
 
 
@@ -180,7 +180,7 @@ def _ask(admin_id: UUID, act: Act) -> ResponseReturnValue:
 
 
 def _confirmed(admin_id: UUID, act: Act) -> None:
-    """Take what the page of `_ask` sends; an error from here on shows that page again."""
+    """Check the form of the confirm page. Later errors show that page again."""
     posted(Confirmation, CONFIRM, admin=admins.get_admin(admin_id), act=act).load()
 
 

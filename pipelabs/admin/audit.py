@@ -1,4 +1,4 @@
-"""The audit trail as pages."""
+"""Pages of the audit trail."""
 
 from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
@@ -19,7 +19,7 @@ CHOICES = {"event": tuple(Event), "status": tuple(Outcome)}
 @bp.get("")
 @needs(Permission.AUDIT_READ)
 def index() -> ResponseReturnValue:
-    """List events, newest first; a wrong filter is told beside its field, above no list at all."""
+    """List events, newest first. With an invalid filter, show the error and no list."""
     about = {"filters": FILTERS, "choices": CHOICES}
     form = forms.asked(AuditQuery, LIST, page=None, **about)
     query = form.load()
@@ -30,7 +30,7 @@ def index() -> ResponseReturnValue:
 @bp.get("/<int:event_id>")
 @needs(Permission.AUDIT_READ)
 def show(event_id: int) -> ResponseReturnValue:
-    """Show one event in full, and the others of its request."""
+    """Show an event, and the other events of its request."""
     event = audit_queries.get_event(event_id)
     return render_template(
         "admin/audit/show.html",

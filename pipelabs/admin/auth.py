@@ -1,4 +1,4 @@
-"""Signing in and out in a browser, and how its pages look."""
+"""Pages for signing in and out, and the theme."""
 
 from flask import Blueprint, flash, g, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -20,7 +20,7 @@ YEAR_S = 365 * 24 * 3600
 @bp.get("/login")
 @public()
 def login() -> ResponseReturnValue:
-    """Show the sign-in form, or the page asked for to whoever is signed in."""
+    """Show the sign-in form, or redirect to the requested page if already signed in."""
     target = console_session.own_page(request.args.get("next", ""))
     try:
         console_session.identify(g.actor)
@@ -32,7 +32,7 @@ def login() -> ResponseReturnValue:
 @bp.post("/login")
 @public(refused=Event.ADMIN_SIGN_IN_DENIED)
 def sign_in() -> ResponseReturnValue:
-    """Open a session and go where one was going."""
+    """Open a session and redirect to the requested page."""
     target = console_session.own_page(request.args.get("next", ""))
     form = posted(SignIn, "admin/auth/login.html", target=target)
     command = form.load()
@@ -58,7 +58,7 @@ def logout() -> ResponseReturnValue:
 @bp.post("/theme")
 @needs(Permission.SELF_READ, always=True)
 def theme() -> ResponseReturnValue:
-    """Remember how this browser wants its pages: light, dark, or as the system has it."""
+    """Store the theme of this browser: light, dark, or the system's."""
     back = console_session.own_page(request.form.get("back", ""))
     response = make_response(redirect(back, 303))
     chosen = request.form.get("theme", "")

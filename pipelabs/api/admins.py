@@ -91,8 +91,9 @@ def update(data: AdminChanges, admin_id: UUID) -> ResponseReturnValue:
 @needs(Permission.ADMINS_WRITE, refused=Event.ADMIN_CHANGE_DENIED)
 @bp.response(200, AdminShown)
 def end_sessions(admin_id: UUID) -> ResponseReturnValue:
-    """End every session of an admin; its API tokens keep working.
+    """End every session of an admin.
 
+    Its API tokens keep working.
     Repeating this call is safe, so it takes no `Idempotency-Key`.
     """
     return reply("Sessions ended", admin=admins.end_admin_sessions(admin_id, g.actor))
@@ -103,8 +104,9 @@ def end_sessions(admin_id: UUID) -> ResponseReturnValue:
 @bp.response(200, OneTimePassword)
 @raises(OWN_ACCOUNT)
 def reset_password(admin_id: UUID) -> ResponseReturnValue:
-    """Give an admin a one-time password, to be changed at the next sign-in; its sessions end.
+    """Give an admin a one-time password, to be changed at the next sign-in.
 
+    Its sessions end.
     The password is only shown here, so this call takes no `Idempotency-Key`.
     """
     reset = admins.issue_one_time_password(admin_id, g.actor)
@@ -126,6 +128,9 @@ def list_tokens(query: Mapping[str, Any], admin_id: UUID) -> ResponseReturnValue
 @needs(Permission.ADMINS_WRITE)
 @bp.response(200, Done)
 def revoke_token(admin_id: UUID, token_id: UUID) -> ResponseReturnValue:
-    """Revoke an API token of an admin; programs using it stop working immediately."""
+    """Revoke an API token of an admin.
+
+    Programs using it stop working immediately.
+    """
     api_tokens.revoke_token(token_id, admin_id, g.actor)
     return reply("API token revoked")

@@ -36,8 +36,9 @@ def index(query: Mapping[str, Any]) -> ResponseReturnValue:
 @bp.arguments(TokenIn)
 @bp.response(201, TokenCreated)
 def create(data: NewToken) -> ResponseReturnValue:
-    """Create an API token; a program sends `text` as its bearer token.
+    """Create an API token.
 
+    A program sends `text` as its bearer token.
     The text is only shown here. This call takes no `Idempotency-Key`, because the text would have
     to be stored. If you didn't get the response, revoke the token and create another.
     """
@@ -63,6 +64,9 @@ def show(token_id: UUID) -> ResponseReturnValue:
 @needs(Permission.SELF_WRITE)
 @bp.response(200, Done)
 def revoke(token_id: UUID) -> ResponseReturnValue:
-    """Revoke one of your API tokens; programs using it stop working immediately."""
+    """Revoke one of your API tokens.
+
+    Programs using it stop working immediately.
+    """
     api_tokens.revoke_token(token_id, g.actor.admin_id, g.actor)
     return reply("API token revoked")

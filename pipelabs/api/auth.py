@@ -64,7 +64,10 @@ def refresh() -> ResponseReturnValue:
 @needs(Permission.SELF_WRITE, always=True)
 @bp.response(200, Done)
 def logout() -> ResponseReturnValue:
-    """End this session; its tokens stop working immediately."""
+    """End this session.
+
+    Its tokens stop working immediately.
+    """
     sessions.sign_out(g.actor)
     return reply("Signed out")
 
@@ -84,8 +87,9 @@ def logout_all() -> ResponseReturnValue:
 @bp.response(200, SignedIn)
 @raises(InvalidInput("This is not your password.", code="wrong_password"), THROTTLED)
 def change_password(data: NewPassword) -> ResponseReturnValue:
-    """Change your password; every other session ends, and this one gets new tokens.
+    """Change your password.
 
+    Every other session ends, and this one gets new tokens.
     Failed attempts count as failed sign-ins. A one-time password must be changed before any other
     call.
     """
@@ -98,7 +102,10 @@ def change_password(data: NewPassword) -> ResponseReturnValue:
 @needs(Permission.SELF_READ)
 @bp.response(200, SessionList)
 def list_sessions() -> ResponseReturnValue:
-    """List your active sessions, most recently seen first; `current` is this one."""
+    """List your active sessions, most recently seen first.
+
+    `current` is this one.
+    """
     actor = g.actor
     return reply(sessions=sessions.list_sessions(actor.admin_id), current=actor.session_id)
 
@@ -107,7 +114,10 @@ def list_sessions() -> ResponseReturnValue:
 @needs(Permission.SELF_WRITE)
 @bp.response(200, Done)
 def end_session(session_id: UUID) -> ResponseReturnValue:
-    """End one of your sessions; its tokens stop working immediately."""
+    """End one of your sessions.
+
+    Its tokens stop working immediately.
+    """
     sessions.end_own_session(session_id, g.actor)
     return reply("Session ended")
 
@@ -123,7 +133,10 @@ def me() -> ResponseReturnValue:
 
 
 def _reserve(email: str) -> None:
-    """Count an attempt to sign in; raise `Throttled` if it is one too many."""
+    """Count an attempt to sign in.
+
+    Raise `Throttled` if it is one too many.
+    """
     with unit_of_work():
         throttled = sign_in_throttle.reserve(email, g.actor.address)
     if throttled:

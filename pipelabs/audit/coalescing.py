@@ -11,7 +11,7 @@ COALESCE_AFTER = 20
 
 
 def count_denial(caller: str) -> bool:
-    """Count a denial of this caller; return whether it is coalesced and gets no row."""
+    """Count a denial of this caller. Return whether it is coalesced and gets no row."""
     window_is_over = CoalescedDenials.window_at < func.now() - func.make_interval(0, 0, 0, 0, 0, 1)
     is_over_limit = CoalescedDenials.denials >= COALESCE_AFTER
     first = insert(CoalescedDenials).values(

@@ -5,7 +5,7 @@ import unicodedata
 from typing import Any
 
 MAX_VALUE_LENGTH = 1_024
-"""Characters of a value that a line shows; the row has the whole value."""
+"""Characters of a value that a line shows. The row has the whole value."""
 CUT_MARK = "\\…"
 """No escape looks like this, so a cut value cannot be mistaken for a whole one."""
 ESCAPES = {
@@ -18,7 +18,7 @@ ESCAPES = {
     ord("\t"): "\\t",
 }
 SAFE_VALUE = re.compile(rf"[!-<>-\[\]-{{}}~]{{1,{MAX_VALUE_LENGTH}}}")
-"""Visible ASCII without `=`, `\\` and `|`, as most values are; nothing is escaped or cut."""
+"""Visible ASCII without `=`, `\\` and `|`, as most values are. Nothing is escaped or cut."""
 ESCAPED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 

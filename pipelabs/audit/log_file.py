@@ -19,7 +19,7 @@ from pipelabs.audit.line_format import format_line
 
 logger = logging.getLogger("pipelabs.audit")
 FILE_EVENT_PREFIX = "client.create"
-"""Events with this prefix are attempts to create a client; they also go to the file."""
+"""Events with this prefix are attempts to create a client. They also go to the file."""
 ID = re.compile(r" \| event=\S+ http=\S+ ip=\S+ ms=\S+ id=([0-9]+)")
 
 
@@ -36,7 +36,7 @@ class AuditFileHandler(WatchedFileHandler):
         return str(getattr(record, "event", "")).startswith(FILE_EVENT_PREFIX)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one line; a failure degrades `/ready` and does not fail the request."""
+        """Write one line. A failure degrades `/ready` and does not fail the request."""
         self._was_failing = self.is_failing
         try:
             self.append([self.format(record)])
@@ -44,7 +44,7 @@ class AuditFileHandler(WatchedFileHandler):
             self.handleError(record)
 
     def append(self, lines: Iterable[str]) -> None:
-        """Append all lines or none; raise `OSError` if the disk is full.
+        """Append all lines or none. Raise `OSError` if the disk is full.
 
         Without lines it only checks whether the file can be opened, and clears an earlier failure.
         """
@@ -57,7 +57,7 @@ class AuditFileHandler(WatchedFileHandler):
         self.is_failing = False
 
     def replace(self, lines: Iterable[str]) -> None:
-        """Replace the file by these lines atomically; other writers continue in the new file."""
+        """Replace the file by these lines atomically. Other writers continue in the new file."""
         new_file = Path(f"{self.baseFilename}.new")
         with self._lock_file():
             try:
@@ -103,7 +103,7 @@ class AuditFileHandler(WatchedFileHandler):
             file = self._open_current()
             fcntl.flock(file, fcntl.LOCK_EX)
             while not self._is_in_place(file):
-                # The file was replaced during the wait; reopening closes the old one.
+                # The file was replaced during the wait. Reopening closes the old one.
                 file = self._open_current()
                 fcntl.flock(file, fcntl.LOCK_EX)
             try:
@@ -112,7 +112,7 @@ class AuditFileHandler(WatchedFileHandler):
                 fcntl.flock(file, fcntl.LOCK_UN)
 
     def _open_current(self) -> int:
-        """Return the descriptor of the file that is at the path now; create it if missing."""
+        """Return the descriptor of the file that is at the path now. Create it if missing."""
         self.reopenIfNeeded()
         if self.stream is None:
             self.stream = self._open()  # type: ignore[assignment]  # unbuffered bytes
@@ -160,7 +160,7 @@ def configure(path: str) -> None:
 
 
 def _private(path: str, flags: int) -> int:
-    """Create the file with its final mode; `Path.open` has no opener."""
+    """Create the file with its final mode. `Path.open` has no opener."""
     return os.open(path, flags, 0o640)
 
 

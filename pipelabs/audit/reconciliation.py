@@ -14,7 +14,7 @@ from pipelabs.core.db import db
 from pipelabs.models import AuditEvent, AuditFileMark, now
 
 SETTLE = timedelta(seconds=5)
-"""Rows younger than this are skipped; their worker may still be writing the line."""
+"""Rows younger than this are skipped. Their worker may still be writing the line."""
 LOCK = text("SELECT pg_try_advisory_xact_lock(hashtext(:name))")
 BATCH = 1000
 TABLE = AuditEvent.__table__
@@ -54,7 +54,7 @@ def reconcile(instance: str) -> int:
 
 
 def rebuild(instance: str) -> int:
-    """Rewrite this instance's file from the table, in the order of ids; return its line count."""
+    """Rewrite this instance's file from the table, in the order of ids. Return its line count."""
     settled = _select_rows(instance).where(now() - SETTLE >= TABLE.c.at)
     line_count = count()
     rows = _stream(settled.order_by(None).order_by(TABLE.c.id))

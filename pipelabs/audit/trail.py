@@ -60,7 +60,7 @@ def record(
     ms: float | None = None,
     facts: Mapping[str, str] | None = None,
 ) -> None:
-    """Add the row of a successful action to the current transaction; its line follows the commit.
+    """Add the row of a successful action to the current transaction. Its line follows the commit.
 
     `ms` is the processing time that the response reports, if any. Raise `Unavailable`
     (`audit_unavailable`) if the row cannot be written, so that nothing happens without a row.

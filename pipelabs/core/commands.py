@@ -16,7 +16,7 @@ class Unset(Enum):
 
 
 UNSET: Final = Unset.UNSET
-"""The default of every field of a partial update; None clears the field."""
+"""The default of every field of a partial update. None clears the field."""
 
 
 def set_fields(command: "DataclassInstance") -> dict[str, Any]:

@@ -41,7 +41,7 @@ def release() -> None:
 
 
 def finish(*, commit: bool) -> None:
-    """Commit or roll back the current unit of work; roll back and re-raise a failed commit."""
+    """Commit or roll back the current unit of work. Roll back and re-raise a failed commit."""
     if not commit:
         db.session.rollback()
         return

@@ -21,7 +21,7 @@ class PipeLabsError(Exception):
         fields: Fields | None = None,
         facts: Mapping[str, str] | None = None,
     ) -> None:
-        """`facts` go to the audit row only; `code` overrides the code of the class."""
+        """`facts` go to the audit row only. `code` overrides the code of the class."""
         super().__init__(message)
         self.message = message
         self.code = code or self.code
@@ -34,7 +34,7 @@ class PipeLabsError(Exception):
 
 
 class InvalidInput(PipeLabsError):
-    """The input is invalid; `fields` lists every wrong field at once."""
+    """The input is invalid. `fields` lists every wrong field at once."""
 
     status = 400
     code = "invalid_input"
@@ -112,7 +112,7 @@ class Stale(PipeLabsError):
 
 
 class InProgress(PipeLabsError):
-    """The first request with this idempotency key is still running; the caller may retry."""
+    """The first request with this idempotency key is still running. The caller may retry."""
 
     status = 409
     code = "idempotency_in_progress"
@@ -126,7 +126,7 @@ class IdempotencyKeyReused(PipeLabsError):
 
 
 class Throttled(PipeLabsError):
-    """Too many attempts to sign in; the next is allowed after `wait_s` seconds."""
+    """Too many attempts to sign in. The next is allowed after `wait_s` seconds."""
 
     status = 429
     code = "throttled"
@@ -168,7 +168,7 @@ class Undecryptable(PipeLabsError):
 
 
 class Unavailable(PipeLabsError):
-    """A dependency is temporarily unavailable; the caller may retry."""
+    """A dependency is temporarily unavailable. The caller may retry."""
 
     status = 503
     code = "unavailable"

@@ -14,7 +14,7 @@ from pipelabs.core.db import db
 
 logger = logging.getLogger("pipelabs.database")
 POOL_WARNING_INTERVAL_S = 10
-"""How often an exhausted pool is logged; it would be logged at every request otherwise."""
+"""How often an exhausted pool is logged. It would be logged at every request otherwise."""
 QUOTED_BY_POSTGRESQL = re.compile(
     r"^(DETAIL|LINE \d+):.*?(?=^(?:\[SQL|\(Background|Traceback|The above|During handling)|\Z)",
     re.MULTILINE | re.DOTALL,

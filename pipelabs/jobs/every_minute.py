@@ -31,11 +31,11 @@ def start(app: Flask) -> threading.Thread:
 
 
 def reconcile_audit_file(app: Flask) -> None:
-    """Append the lines that the audit file lacks; log an error, and try again next minute."""
+    """Append the lines that the audit file lacks. Log an error, and try again next minute."""
     try:
         with app.app_context(), unit_of_work():
             appended = reconciliation.reconcile(app.config["INSTANCE"])
-            # Another process may have appended them; `/ready` of this one must recover as well.
+            # Another process may have appended them. `/ready` of this one must recover as well.
             log_file.get_file_handler().append([])
     except (SQLAlchemyError, OSError) as error:
         logger.warning("the audit file was not reconciled: %s", type(error).__name__)

@@ -1,4 +1,4 @@
-"""All tables; importing this package registers them in the metadata."""
+"""All tables. Importing this package registers them in the metadata."""
 
 from pipelabs.models.admins import Admin, APIToken, Permission, Role, Session, SignInThrottle
 from pipelabs.models.api_keys import ExchangeAPIKey, KeyStage, KeyStatus

@@ -12,7 +12,7 @@ from pipelabs.models.base import Base, Identified, now
 
 
 class Permission(StrEnum):
-    """A permission that a route requires; routes without one must be declared public."""
+    """A permission that a route requires. Routes without one must be declared public."""
 
     ADMINS_READ = "admins.read"
     ADMINS_WRITE = "admins.write"
@@ -39,7 +39,7 @@ class Role(StrEnum):
 
     @property
     def permissions(self) -> frozenset[Permission]:
-        """Return the permissions of this role; everything else is denied."""
+        """Return the permissions of this role. Everything else is denied."""
         return ROLE_PERMISSIONS[self]
 
 
@@ -89,14 +89,14 @@ class SignInThrottle(Base):
 
 
 class Session(Identified, Base):
-    """A sign-in of an admin; its tokens are valid no longer than this row."""
+    """A sign-in of an admin. Its tokens are valid no longer than this row."""
 
     __tablename__ = "sessions"
 
     admin_id: Mapped[UUID] = mapped_column(ForeignKey("admins.id"), index=True)
     address: Mapped[str]
     user_agent: Mapped[str] = mapped_column(default="")
-    # The id of the only valid refresh token; any earlier one is a replay.
+    # The id of the only valid refresh token. Any earlier one is a replay.
     refresh_jti: Mapped[UUID]
     renewed_at: Mapped[datetime] = mapped_column(default=now)
     # Written at most once a minute.
@@ -106,7 +106,7 @@ class Session(Identified, Base):
 
 
 class APIToken(Identified, Base):
-    """An API token of an admin; its text is shown once and never stored."""
+    """An API token of an admin. Its text is shown once and never stored."""
 
     __tablename__ = "api_tokens"
 
@@ -117,7 +117,7 @@ class APIToken(Identified, Base):
     # SHA-256 is enough for a random token, and fast enough for a lookup at every call.
     digest: Mapped[bytes] = mapped_column(unique=True)
     permissions: Mapped[list[str]] = mapped_column(ARRAY(Text))
-    # Networks in CIDR form; none means any address.
+    # Networks in CIDR form. None means any address.
     addresses: Mapped[list[str]] = mapped_column(ARRAY(Text))
     expires_at: Mapped[datetime]
     last_used_at: Mapped[datetime | None]

@@ -18,7 +18,7 @@ def now() -> datetime:
 
 
 class EnvelopeBytes(TypeDecorator[Envelope]):
-    """An envelope in a bytes column; loading it does not decrypt it."""
+    """An envelope in a bytes column. Loading it does not decrypt it."""
 
     impl = LargeBinary
     cache_ok = True

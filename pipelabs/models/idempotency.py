@@ -12,7 +12,7 @@ from pipelabs.models.base import Base, now
 
 
 class IdempotencyRecord(Base):
-    """The response to an admin's key; while `status` is null the first request is running."""
+    """The response to an admin's key. While `status` is null the first request is running."""
 
     __tablename__ = "idempotency_records"
 

@@ -133,7 +133,7 @@ class AdminOut(Schema):
 
 
 class SignedIn(Success):
-    """The tokens of a session; `expires_in` is the lifetime of the access token in seconds."""
+    """The tokens of a session. `expires_in` is the lifetime of the access token in seconds."""
 
     access_token = fields.String(metadata={"example": "eyJhbGciOiJIUzI1NiIs…"})
     refresh_token = fields.String(metadata={"example": "eyJhbGciOiJIUzI1NiIs…"})
@@ -142,7 +142,7 @@ class SignedIn(Success):
 
 
 class BudgetLeft(Schema):
-    """The remaining quota of a budget; the oldest request stops counting after `reset_s`."""
+    """The remaining quota of a budget. The oldest request stops counting after `reset_s`."""
 
     limit = fields.Integer()
     remaining = fields.Integer()
@@ -170,7 +170,7 @@ class Me(Success):
 
 
 class SessionOut(Schema):
-    """An active session; `seen_at` is accurate to the minute."""
+    """An active session. `seen_at` is accurate to the minute."""
 
     id = fields.UUID()
     address = fields.String(metadata={"example": "192.0.2.7"})
@@ -181,7 +181,7 @@ class SessionOut(Schema):
 
 
 class SessionList(Success):
-    """The active sessions of an admin; `current` is this one, null for an API token."""
+    """The active sessions of an admin. `current` is this one, null for an API token."""
 
     sessions = fields.List(fields.Nested(SessionOut))
     current = fields.UUID(allow_none=True)

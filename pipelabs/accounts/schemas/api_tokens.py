@@ -103,7 +103,7 @@ class Lifetime(StrEnum):
 
 
 class TokenForm(TokenFields, Input):
-    """The form that creates an API token; loads as `TokenIn` does."""
+    """The form that creates an API token. Loads as `TokenIn` does."""
 
     permissions = LineList(
         EnumField(Permission), min=1, max=len(Permission), required=True, metadata=PERMISSIONS
@@ -123,7 +123,7 @@ class TokenForm(TokenFields, Input):
 
 
 class TokenOut(Schema):
-    """An API token without its text; `last_used_at` is accurate to the minute."""
+    """An API token without its text. `last_used_at` is accurate to the minute."""
 
     id = fields.UUID()
     name = fields.String(metadata=NAME)

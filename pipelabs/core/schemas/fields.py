@@ -23,7 +23,7 @@ _thread = threading.local()
 EMAIL = {"label": "Email", "example": "email@example.com"}
 """Metadata of every e-mail field."""
 UNCLOSED_TAG = re.compile(r"<[a-zA-Z][a-zA-Z0-9]*[\s/]+[a-zA-Z-]{2,}\s*=[^>]*\Z")
-"""An unclosed tag with an attribute; bleach treats some of these as text."""
+"""An unclosed tag with an attribute. Bleach treats some of these as text."""
 
 
 class MarkupSentence(str):
@@ -44,7 +44,7 @@ class Input(Body):
 
     @pre_load
     def drop_nulls(self, data: object, **_: object) -> object:
-        """Drop optional fields that are null; marshmallow rejects what is not an object."""
+        """Drop optional fields that are null. Marshmallow rejects what is not an object."""
         if not isinstance(data, Mapping):
             return data
         optional = {name for name, field in self.fields.items() if not field.required}
@@ -146,7 +146,7 @@ class EmailAddress(OpenAPIField, fields.Field[str]):
 
 
 class EnumField(OpenAPIField, fields.Field[StrEnum]):
-    """A value of an enum, matched case-insensitively; the error lists the choices."""
+    """A value of an enum, matched case-insensitively. The error lists the choices."""
 
     openapi_type = "string"
 
@@ -174,7 +174,7 @@ class EnumField(OpenAPIField, fields.Field[StrEnum]):
 
 
 class StrictBoolean(fields.Boolean):
-    """A JSON boolean; strings and numbers are rejected."""
+    """A JSON boolean. Strings and numbers are rejected."""
 
     default_error_messages = PlainText.default_error_messages | {
         "invalid": "Must be true or false."
@@ -187,7 +187,7 @@ class StrictBoolean(fields.Boolean):
 
 
 class Password(OpenAPIField, fields.String):
-    """A password to verify or hash, as typed; its length is limited to bound the hashing cost."""
+    """A password to verify or hash, as typed. Its length is limited to bound the hashing cost."""
 
     openapi_type = "string"
     openapi_format = "password"

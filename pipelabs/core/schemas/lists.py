@@ -8,7 +8,7 @@ from pipelabs.core.schemas.fields import OpenAPIField, PlainText
 
 
 class BoundedList(OpenAPIField, fields.List[Any]):
-    """A list of `min` to `max` entries; errors of entries are reported for the whole field."""
+    """A list of `min` to `max` entries. Errors of entries are reported for the whole field."""
 
     default_error_messages = PlainText.default_error_messages | {
         "invalid": "Must be a list.",

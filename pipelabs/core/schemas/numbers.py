@@ -1,4 +1,4 @@
-"""Whole numbers; fractions are rejected, not rounded."""
+"""Whole numbers. Fractions are rejected, not rounded."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from pipelabs.core.schemas.fields import OpenAPIField, PlainText
 
 
 class WholeNumber(OpenAPIField, fields.Field[int]):
-    """A whole number from `min` to `max`; text is accepted from forms only."""
+    """A whole number from `min` to `max`. Text is accepted from forms only."""
 
     openapi_type = "integer"
 

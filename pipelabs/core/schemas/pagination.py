@@ -1,4 +1,4 @@
-"""Pagination parameters and page metadata; each list schema adds its own filters."""
+"""Pagination parameters and page metadata. Each list schema adds its own filters."""
 
 import re
 import unicodedata

@@ -203,7 +203,7 @@ def test_end_own_session_ends_only_that_session(rows):
     assert rows(AuditEvent)[0].details == {"session": str(other.id)}
 
 
-@pytest.mark.parametrize("is_over", [True, False], ids=["over", "somebody else's"])
+@pytest.mark.parametrize("is_over", [True, False], ids=["over", "of another admin"])
 def test_end_own_session_does_not_find_ended_or_foreign_sessions(rows, is_over):
     admin, other = make_admin(), make_admin(email="other@desk.local")
     theirs = make_session(admin, revoked_at=PAST) if is_over else make_session(other)

@@ -26,8 +26,8 @@ def three_events(app):
         actor = make_actor(admin_id=admin.id, name=admin.email, request_id="first-request")
         trail.record(Event.CLIENT_CREATED, actor, client_id=CLIENT, facts={"name": "Acme"})
         other = replace(actor, request_id="second-request", address="192.0.2.9")
-        refusal = Attempt(Event.CLIENT_CREATE_DENIED, Outcome.INVALID, 400, {"code": "x"})
-        trail.record_denied(refusal, other)
+        denial = Attempt(Event.CLIENT_CREATE_DENIED, Outcome.INVALID, 400, {"code": "x"})
+        trail.record_denied(denial, other)
         terminal = make_actor(admin_id=None, name="cli:root", address=None, request_id="third")
         trail.record(Event.ADMIN_CREATED, terminal)
         yield admin

@@ -36,7 +36,7 @@ EMAIL_254 = f"a@{LONGEST_LABEL}.{LONGEST_LABEL}.{LONGEST_LABEL}.{'x' * 56}.com"
 SMILE = "\N{GRINNING FACE}"
 
 
-def refusal(field, value):
+def error_of(field, value):
     with pytest.raises(ValidationError) as caught:
         field.deserialize(value)
     [sentence] = caught.value.messages
@@ -46,12 +46,12 @@ def refusal(field, value):
 @pytest.mark.parametrize("value", [True, 0, 1.5, [], ["a"], {}, {"a": "b"}, b"a"], ids=repr)
 @pytest.mark.parametrize("field", TEXTS, ids=NAMES_OF_TEXTS)
 def test_text_fields_reject_other_types(field, value):
-    assert refusal(field, value) == "Must be text."
+    assert error_of(field, value) == "Must be text."
 
 
 @pytest.mark.parametrize("field", TEXTS, ids=NAMES_OF_TEXTS)
 def test_required_fields_reject_null(field):
-    assert refusal(field, None) == "This field is required."
+    assert error_of(field, None) == "This field is required."
 
 
 # White space and normal form
@@ -107,7 +107,7 @@ def test_plain_text_with_lines_keeps_line_breaks(typed, expected):
     ],
 )
 def test_plain_text_treats_invisible_text_as_empty(blank):
-    assert refusal(NAME, blank) == "Must not be empty."
+    assert error_of(NAME, blank) == "Must not be empty."
 
 
 # Lengths of texts
@@ -151,7 +151,7 @@ def test_plain_text_length_is_counted_after_normalising(field, typed, length):
     ],
 )
 def test_plain_text_too_long_names_limits_and_length(field, text, sentence):
-    assert refusal(field, text) == f"Must have {sentence}"
+    assert error_of(field, text) == f"Must have {sentence}"
 
 
 # Characters of texts
@@ -194,25 +194,25 @@ def test_plain_text_too_long_names_limits_and_length(field, text, sentence):
     ],
 )
 def test_plain_text_names_the_forbidden_character(character, named):
-    sentence = refusal(NAME, f"Ac{character}me")
+    sentence = error_of(NAME, f"Ac{character}me")
 
     assert sentence.startswith(f"Character 3 is not allowed: {named}")
 
 
 @pytest.mark.parametrize("text", ["\0Acme", "Acme\0", "\0", "Acme\n", "\u202e" * 300])
 def test_plain_text_rejects_forbidden_characters_at_the_ends(text):
-    assert "is not allowed: U+" in refusal(NAME, text)
+    assert "is not allowed: U+" in error_of(NAME, text)
 
 
 @pytest.mark.parametrize("character", ["\0", "\t", "\v", "\f", "\r", "\x85", "\u2028"])
 def test_plain_text_with_lines_rejects_other_control_characters(character):
-    assert f"U+{ord(character):04X}" in refusal(NOTES, f"first\n{character}second")
+    assert f"U+{ord(character):04X}" in error_of(NOTES, f"first\n{character}second")
 
 
 @pytest.mark.parametrize("field", [EMAIL, PASSWORD, WALLET_ADDRESS])
 @pytest.mark.parametrize("character", ["\0", "\n", "\u202e", "\u200b", "\ud800"])
 def test_all_text_fields_reject_forbidden_characters(field, character):
-    assert f"U+{ord(character):04X}" in refusal(field, f"a{character}@example.com")
+    assert f"U+{ord(character):04X}" in error_of(field, f"a{character}@example.com")
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ def test_plain_text_keeps_joiners_in_words_and_emoji(text):
 @pytest.mark.parametrize("field", [NAME, NOTES])
 @pytest.mark.parametrize("text", ["\u200d", "\u200da", "a\u200c", "a \u200d b", "a \u200db"])
 def test_plain_text_rejects_joiners_without_visible_neighbours(field, text):
-    assert "ZERO WIDTH" in refusal(field, text)
+    assert "ZERO WIDTH" in error_of(field, text)
 
 
 # Markup in texts
@@ -270,7 +270,7 @@ def test_plain_text_rejects_joiners_without_visible_neighbours(field, text):
 )
 @pytest.mark.parametrize("field", [NAME, NOTES])
 def test_plain_text_rejects_and_quotes_markup(field, text, quoted):
-    assert refusal(field, text) == f"HTML is not allowed (found {quoted})."
+    assert error_of(field, text) == f"HTML is not allowed (found {quoted})."
 
 
 @pytest.mark.parametrize(
@@ -279,11 +279,11 @@ def test_plain_text_rejects_and_quotes_markup(field, text, quoted):
     ids=["unquoted", "slash", "quoted"],
 )
 def test_plain_text_rejects_unclosed_tags_with_attributes(text):
-    assert refusal(NAME, text).startswith("HTML is not allowed (found <")
+    assert error_of(NAME, text).startswith("HTML is not allowed (found <")
 
 
 def test_markup_error_truncates_long_tags():
-    assert len(refusal(NOTES, f"<a href={'x' * 900}>")) < 110
+    assert len(error_of(NOTES, f"<a href={'x' * 900}>")) < 110
 
 
 @pytest.mark.parametrize(
@@ -409,14 +409,14 @@ def test_email_is_trimmed_and_lower_cased(typed, expected):
     ],
 )
 def test_email_rejects_invalid_addresses(typed):
-    assert refusal(EMAIL, typed) == "This is not an e-mail address."
+    assert error_of(EMAIL, typed) == "This is not an e-mail address."
 
 
 @pytest.mark.parametrize(
     "typed", ["\xe9@b.de", "a@b\xfccher.de", "\N{KELVIN SIGN}@b.de", "a@b\N{FULLWIDTH FULL STOP}de"]
 )
 def test_email_rejects_non_ascii_and_suggests_punycode(typed):
-    assert "xn--" in refusal(EMAIL, typed)
+    assert "xn--" in error_of(EMAIL, typed)
 
 
 @pytest.mark.parametrize(
@@ -427,7 +427,7 @@ def test_email_rejects_non_ascii_and_suggests_punycode(typed):
     ],
 )
 def test_email_too_long_names_the_limit(typed):
-    assert refusal(EMAIL, typed) == "An e-mail address has at most 254 characters."
+    assert error_of(EMAIL, typed) == "An e-mail address has at most 254 characters."
 
 
 # Choices
@@ -453,7 +453,7 @@ def test_enum_field_is_case_insensitive(typed):
     ],
 )
 def test_enum_field_lists_the_choices(typed):
-    assert refusal(TIER, typed) == "Must be one of: Basic, Standard, Premium, Enterprise."
+    assert error_of(TIER, typed) == "Must be one of: Basic, Standard, Premium, Enterprise."
 
 
 @pytest.mark.parametrize("value", [Tier.PREMIUM, "Premium"])
@@ -473,7 +473,7 @@ def test_password_field_keeps_the_text_as_typed(typed):
 
 @pytest.mark.parametrize("length", [0, 129, 200_000])
 def test_password_field_rejects_wrong_lengths(length):
-    sentence = refusal(PASSWORD, "x" * length)
+    sentence = error_of(PASSWORD, "x" * length)
 
     assert sentence == f"Must have 1 to 128 characters; this has {length}."
 
@@ -520,13 +520,13 @@ def test_wallet_address_loads_in_canonical_form(typed):
     ],
 )
 def test_wallet_address_error_is_one_sentence(typed, named):
-    assert named in refusal(WALLET_ADDRESS, typed)
+    assert named in error_of(WALLET_ADDRESS, typed)
 
 
 def test_wallet_address_error_does_not_repeat_a_pasted_key():
     key = "ab" * 32
 
-    assert key not in refusal(WALLET_ADDRESS, key)
+    assert key not in error_of(WALLET_ADDRESS, key)
 
 
 def is_refused(text):
