@@ -218,7 +218,7 @@ def _limit(name: str, settings: Mapping[str, Any]) -> str:
         is_limit = limit.amount > 0 and limit.get_expiry() > 0
     except ValueError:
         is_limit = False
-    return "" if is_limit else f"{name} is not one limit: {name}=20/minute"
+    return "" if is_limit else f"{name} must be a single limit, such as {name}=20/minute"
 
 
 def _database_url(name: str, value: str) -> str:

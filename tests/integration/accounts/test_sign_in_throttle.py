@@ -38,6 +38,18 @@ def test_reserve_allows_five_attempts_a_minute_then_returns_the_wait(clock):
     assert waits(1) == [40]
 
 
+@pytest.mark.parametrize(("second", "wait"), [(20, "40 seconds"), (59, "1 second")])
+def test_reserve_says_when_to_try_again(clock, second, wait):
+    clock(0)
+    waits(5)
+    clock(second)
+
+    throttled = reserve(EMAIL, HERE)
+
+    assert throttled is not None
+    assert throttled.message == f"Too many attempts to sign in. Try again in {wait}."
+
+
 def test_reserve_allows_an_attempt_after_the_wait(clock):
     clock(0)
     waits(6)
