@@ -1,4 +1,4 @@
-"""Every setting, the variable it is read from, and what stops the start."""
+"""Settings, their environment variables, and the checks at start-up."""
 
 import os
 import re
@@ -15,28 +15,28 @@ from sqlalchemy.exc import ArgumentError
 
 NEW_SECRET = "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
 WELL_KNOWN_SECRETS = ("change", "default", "example", "insecure", "password", "secret", "your-")
-"""Words that only a copied example holds; 48 random characters hold one by chance once in 10⁹."""
+"""Words of copied examples; 48 random characters contain one by chance once in 10⁹."""
 SECRET_BYTES = 32
-"""RFC 7518, 3.2: a key for HS256 is no shorter than the hash."""
+"""RFC 7518, 3.2: a key for HS256 is at least as long as the hash."""
 ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]+)?", re.ASCII)
 NO_ORIGIN = "CORS_ORIGINS must list exact origins, such as CORS_ORIGINS=https://console.example.com"
 LOOPBACK = re.compile(r"|http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]+)?", re.ASCII)
-NOT_HERE = "EXCHANGE_BASE_URL must be on this machine: EXCHANGE_BASE_URL=http://127.0.0.1:9100"
-"""Who answers for every exchange is shown every API key."""
+NOT_LOOPBACK = "EXCHANGE_BASE_URL must be on this machine: EXCHANGE_BASE_URL=http://127.0.0.1:9100"
+"""The server at this address receives every API key."""
 ENVIRONMENTS = (LOCAL := "local", "staging", "production")
-"""What the console's banner says; on `local` alone its cookies go without TLS."""
+"""Shown in the console's banner. Only `local` allows cookies without TLS."""
 REDIS_OPTIONS = {
     "socket_connect_timeout": 0.25,
     "socket_timeout": 0.25,
     "retry": Retry(NoBackoff(), 0),
 }
-"""A frozen Redis costs a quarter of a second once, not the library's five seconds four times."""
+"""An unresponsive Redis delays a request by 0.25 s, not by the library's 5 s with 3 retries."""
 
 
 class ConfigError(SystemExit):
-    """The settings cannot be used; each line says what is wrong and shows a value that works.
+    """Invalid settings. Each line says what is wrong and shows a valid value.
 
-    Uncaught it ends the process with these sentences in place of a traceback.
+    If uncaught, the process exits with these sentences instead of a traceback.
     """
 
     def __init__(self, sentences: str) -> None:
@@ -45,7 +45,7 @@ class ConfigError(SystemExit):
 
 
 def env(name: str, default: str = "") -> str:
-    """Return the variable without surrounding spaces; an empty one counts as unset."""
+    """Return the variable without surrounding spaces. An empty variable counts as unset."""
     return os.environ.get(name, "").strip() or default
 
 
@@ -58,9 +58,10 @@ def number(name: str, default: int, min: int = 0, max: int = 999_999_999) -> int
 
 
 def database_url(*names: str) -> str:
-    """Return the first of the variables that is set, for psycopg2 whatever its scheme says.
+    """Return the first variable that is set, as a psycopg2 URL.
 
-    SQLAlchemy 2.1 reads `postgresql://` as psycopg 3; platforms hand out that or `postgres://`.
+    Hosting platforms provide `postgres://` or `postgresql://`, which SQLAlchemy 2.1 maps to
+    psycopg 3.
     """
     url = next(filter(None, map(env, names)), "")
     scheme, separator, rest = url.partition("://")
@@ -69,23 +70,23 @@ def database_url(*names: str) -> str:
     return url
 
 
-def listed(name: str) -> list[str]:
+def split_list(name: str) -> list[str]:
     """Return the comma-separated variable as a list."""
     return [part.strip() for part in env(name).split(",") if part.strip()]
 
 
 def limit_storage() -> str:
-    """Return where the limits are counted: Redis, or this process's memory."""
+    """Return the storage of rate limits: Redis, or this process's memory."""
     return env("RATELIMIT_STORAGE_URI") or env("REDIS_URL") or "memory://"
 
 
 def workers() -> int:
-    """Return how many worker processes serve: one where limits are counted in memory."""
+    """Return the number of worker processes: one if limits are counted in memory."""
     return number("WEB_CONCURRENCY", 1 if limit_storage().startswith("memory") else 2, min=1)
 
 
 class Config:
-    """What every environment has in common."""
+    """Settings of every environment."""
 
     SECRET_KEY = env("SECRET_KEY")
     VAULT_KEYS = env("VAULT_KEYS")
@@ -93,8 +94,8 @@ class Config:
     ENVIRONMENT = env("ENVIRONMENT", "production").lower()
     EXCHANGE_BASE_URL = env("EXCHANGE_BASE_URL").rstrip("/")
     TRUSTED_PROXIES = number("TRUSTED_PROXIES", 0)
-    TRUSTED_HOSTS = listed("TRUSTED_HOSTS") or None
-    CORS_ORIGINS = listed("CORS_ORIGINS")
+    TRUSTED_HOSTS = split_list("TRUSTED_HOSTS") or None
+    CORS_ORIGINS = split_list("CORS_ORIGINS")
     WORKERS = workers()
     DRAIN_S = number("DRAIN_S", 3, max=20)
 
@@ -110,13 +111,13 @@ class Config:
     SQLALCHEMY_DATABASE_URI = database_url("DATABASE_URL")
     DATABASE_MIGRATION_URL = database_url("DATABASE_MIGRATION_URL", "DATABASE_URL")
     SQLALCHEMY_ENGINE_OPTIONS = {
-        # One connection a thread; what is over is for the moment in which a thread changes hands.
+        # One connection for each thread. The overflow covers the moment when a thread is reused.
         "pool_size": number("DB_POOL_SIZE", THREADS, min=1),
         "max_overflow": number("DB_POOL_OVERFLOW", 2),
         "pool_timeout": 3,
         "pool_pre_ping": True,
         "pool_recycle": 900,
-        # Parameters of a failed statement would stand in the log.
+        # Parameters of failed statements would be logged otherwise.
         "hide_parameters": True,
         "connect_args": {
             "connect_timeout": 3,
@@ -132,7 +133,7 @@ class Config:
 
     RATELIMIT_STORAGE_URI = limit_storage()
     RATELIMIT_STORAGE_OPTIONS = {} if RATELIMIT_STORAGE_URI.startswith("memory") else REDIS_OPTIONS
-    RATELIMIT_STRATEGY = "moving-window-telling"
+    RATELIMIT_STRATEGY = "moving-window-with-stats"
     RATELIMIT_IN_MEMORY_FALLBACK_ENABLED = True
     RATELIMIT_HEADERS_ENABLED = False
     RATELIMIT_CREATE = env("RATELIMIT_CREATE", "20/minute")
@@ -148,39 +149,39 @@ class Config:
 
 
 class Development(Config):
-    """A developer's own machine: tokens last a day's work, logs are text."""
+    """A developer's machine: access tokens last 12 hours, logs are text."""
 
     LOG_FORMAT = env("LOG_FORMAT", "text")
     JWT_ACCESS_TOKEN_EXPIRES = timedelta(hours=12)
 
 
 class Production(Config):
-    """What `wsgi.py` serves."""
+    """The settings of `wsgi.py`."""
 
 
 def check(settings: Mapping[str, Any]) -> None:
-    """Raise `ConfigError` naming every setting that must not be started with."""
+    """Raise `ConfigError` with a sentence for every invalid setting."""
     storage = str(settings["RATELIMIT_STORAGE_URI"])
-    refusals = [
+    results = [
         _secret_key(settings["SECRET_KEY"]),
         _database_url("DATABASE_URL", settings["SQLALCHEMY_DATABASE_URI"]),
         _database_url("DATABASE_MIGRATION_URL", settings["DATABASE_MIGRATION_URL"])
         if settings["DATABASE_MIGRATION_URL"] != settings["SQLALCHEMY_DATABASE_URI"]
         else "",
-        _matching(ORIGIN, settings["CORS_ORIGINS"], NO_ORIGIN),
-        _matching(LOOPBACK, [settings["EXCHANGE_BASE_URL"]], NOT_HERE),
+        _match_all(ORIGIN, settings["CORS_ORIGINS"], NO_ORIGIN),
+        _match_all(LOOPBACK, [settings["EXCHANGE_BASE_URL"]], NOT_LOOPBACK),
         _choice("LOG_LEVEL", settings["LOG_LEVEL"], ("INFO", "DEBUG", "WARNING", "ERROR")),
         _choice("LOG_FORMAT", settings["LOG_FORMAT"], ("json", "text")),
         memory_limits(storage, settings["WORKERS"]),
-        *(_limit(f"RATELIMIT_{one}", settings) for one in ("CREATE", "GENERAL", "CONSOLE")),
+        *(_limit(f"RATELIMIT_{name}", settings) for name in ("CREATE", "GENERAL", "CONSOLE")),
         _choice("ENVIRONMENT", settings["ENVIRONMENT"], ENVIRONMENTS),
     ]
-    if found := list(filter(None, refusals)):
-        raise ConfigError("\n".join(found))
+    if errors := list(filter(None, results)):
+        raise ConfigError("\n".join(errors))
 
 
 def memory_limits(storage: str, count: int) -> str:
-    """Return why `count` workers cannot count limits in `storage`, or nothing if they can."""
+    """Return why `count` workers can't use `storage` for limits; empty if they can."""
     if count > 1 and storage.startswith("memory"):
         return (
             f"{count} workers would each count their own limits: set"
@@ -200,8 +201,8 @@ def _secret_key(value: str) -> str:
     return ""
 
 
-def _matching(pattern: re.Pattern[str], values: list[str], refusal: str) -> str:
-    return "" if all(pattern.fullmatch(value) for value in values) else refusal
+def _match_all(pattern: re.Pattern[str], values: list[str], error: str) -> str:
+    return "" if all(pattern.fullmatch(value) for value in values) else error
 
 
 def _choice(name: str, value: str, choices: tuple[str, ...]) -> str:
@@ -211,13 +212,13 @@ def _choice(name: str, value: str, choices: tuple[str, ...]) -> str:
 
 
 def _limit(name: str, settings: Mapping[str, Any]) -> str:
-    """Return why the limit cannot be read: Flask-Limiter would log that and limit nothing."""
+    """Return why the limit is invalid. Flask-Limiter would log it and apply no limit."""
     try:
         [limit] = parse_many(settings[name])
         is_limit = limit.amount > 0 and limit.get_expiry() > 0
     except ValueError:
         is_limit = False
-    return "" if is_limit else f"{name} is not one limit: {name}=20/minute"
+    return "" if is_limit else f"{name} must be a single limit, such as {name}=20/minute"
 
 
 def _database_url(name: str, value: str) -> str:

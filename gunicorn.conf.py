@@ -40,13 +40,13 @@ def on_starting(server: Any) -> None:
 
 
 def when_ready(server: Any) -> None:
-    """Delay SIGTERM until balancers have seen `/ready` fail, and share what was loaded."""
-    shutdown.on_term(lambda: server.signal(signal.SIGTERM, None), Config.DRAIN_S)
-    # Frozen objects are never collected, so no worker copies the pages they are on.
+    """Install the graceful shutdown, and freeze loaded objects so that workers share them."""
+    shutdown.install_sigterm_handler(lambda: server.signal(signal.SIGTERM, None), Config.DRAIN_S)
+    # The garbage collector skips frozen objects, so their pages are never copied.
     gc.freeze()
 
 
 def post_worker_init(worker: Any) -> None:
-    """Keep PostgreSQL to its time, and look after the audit file at the start and each minute."""
-    postgres_timeout.keep()
+    """Install the PostgreSQL timeout, and start the background jobs."""
+    postgres_timeout.install()
     every_minute.start(worker.wsgi)

@@ -1,4 +1,4 @@
-"""What gunicorn and the flask command serve: the production application."""
+"""The production application for gunicorn and the flask command."""
 
 from config import ConfigError
 from pipelabs import create_app

@@ -1,35 +1,38 @@
-"""The rules of admins: making them, their passwords, and what an owner may do to them."""
+"""Admins: create them, change their passwords, roles and status."""
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple, Never
+from typing import NamedTuple, Never
 from uuid import UUID
 
 from sqlalchemy import literal, select
 
 from pipelabs.accounts import passwords, sign_in_throttle
+from pipelabs.accounts.commands import AdminChanges, NewAdmin, NewPassword
 from pipelabs.accounts.sessions import SignedIn, end_sessions, rotate_refresh_token
 from pipelabs.audit import trail
 from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
+from pipelabs.core.commands import UNSET
 from pipelabs.core.db import db
 from pipelabs.core.errors import Duplicate, InvalidInput, InvalidTransition, NotFound
 from pipelabs.core.pagination import Page, page_of
 from pipelabs.models import Admin, Role, Session
 
 TAKEN = "An admin with this e-mail address already exists."
-LAST_OWNER = "This is the last owner who can sign in."
-OWN_ROLE = "Nobody changes the own role; ask another owner."
+LAST_OWNER = "This is the last owner who can sign in. Make another admin an owner first."
+OWN_ROLE = "You can't change your own role. Ask another owner."
+OWN_ACCOUNT = "You can't disable your own account. Ask another owner."
+OWN_RESET = "You can't reset your own password. Change it in your account."
 
 
-class OneTime(NamedTuple):
-    """An admin, and the password that lets it in until it has chosen its own."""
+class AdminWithPassword(NamedTuple):
+    """An admin and its one-time password, which must be changed at the next sign-in."""
 
     admin: Admin
     password: str
 
 
 def list_admins(size: int, cursor: str | None = None) -> Page[Admin]:
-    """Return one page of the admins, by e-mail address."""
+    """Return a page of admins, by e-mail address."""
     return page_of(select(Admin).order_by(Admin.email, Admin.id), size, cursor)
 
 
@@ -41,9 +44,9 @@ def get_admin(admin_id: UUID) -> Admin:
 
 
 def ensure_admin(email: str, role: Role, password: str, actor: Actor) -> bool:
-    """Create the admin unless the e-mail address is there; return whether it was created.
+    """Create the admin unless the e-mail address has one. Return whether it was created.
 
-    Raise `InvalidInput` for a password that is too short or too common.
+    Raise `InvalidInput` for a weak password.
     """
     if db.session.scalar(select(Admin.id).where(Admin.email == email)):
         return False
@@ -52,18 +55,18 @@ def ensure_admin(email: str, role: Role, password: str, actor: Actor) -> bool:
     return True
 
 
-def create_admin(email: str, role: Role, actor: Actor) -> OneTime:
-    """Add an admin who must choose a password at the first sign-in; raise `Duplicate`."""
-    if holder := db.session.scalar(select(Admin.id).where(Admin.email == email)):
-        raise Duplicate(TAKEN, fields={"email": [TAKEN]}, existing={"email": str(holder)})
-    password = passwords.one_time()
-    admin = Admin(email=email, role=role, must_change_password=True)
+def create_admin(command: NewAdmin, actor: Actor) -> AdminWithPassword:
+    """Create an admin with a one-time password. Raise `Duplicate` if the e-mail is taken."""
+    if existing := db.session.scalar(select(Admin.id).where(Admin.email == command.email)):
+        raise Duplicate(TAKEN, fields={"email": [TAKEN]}, existing={"email": str(existing)})
+    password = passwords.generate_one_time_password()
+    admin = Admin(email=command.email, role=command.role, must_change_password=True)
     _add(admin, password, actor)
-    return OneTime(admin, password)
+    return AdminWithPassword(admin, password)
 
 
 def reset_password(email: str, password: str, actor: Actor) -> bool:
-    """Set a new password and end every session; return False if there is no such admin."""
+    """Set a password and end every session. Return False if there is no such admin."""
     admin = db.session.scalar(select(Admin).where(Admin.email == email).with_for_update())
     if not admin:
         return False
@@ -73,49 +76,53 @@ def reset_password(email: str, password: str, actor: Actor) -> bool:
     return True
 
 
-def give_one_time_password(admin_id: UUID, actor: Actor) -> OneTime:
-    """Replace the password by a random one that must be changed, and end every session."""
-    admin = _locked(admin_id)
-    _reject_own(admin, actor, "Change your own password where you know it: in your account.")
-    password = passwords.one_time()
+def issue_one_time_password(admin_id: UUID, actor: Actor) -> AdminWithPassword:
+    """Replace the password by a one-time password and end every session."""
+    admin = _lock_admin(admin_id)
+    _reject_own(admin, actor, OWN_RESET)
+    password = passwords.generate_one_time_password()
     _replace_password(admin, password)
     admin.must_change_password = True
     trail.record(Event.ADMIN_PASSWORD_RESET, actor, facts={"email": admin.email})
-    return OneTime(admin, password)
+    return AdminWithPassword(admin, password)
 
 
-def change_password(current: str, new: str, actor: Actor) -> SignedIn:
-    """Set the actor's own password and end its other sessions; return this one with new tokens.
+def change_password(command: NewPassword, actor: Actor) -> SignedIn:
+    """Change the actor's own password and end its other sessions.
 
-    Raise `InvalidInput` for a wrong current one and for a weak new one. The caller has reserved
-    the try, as for signing in.
+    Return this session with a new refresh token. Raise `InvalidInput` if the current password is
+    wrong or the new one is weak. The caller must have reserved an attempt with
+    `sign_in_throttle.reserve`.
     """
-    admin = _locked(actor.admin_id)
-    if not passwords.is_right(current, admin.password_hash):
+    admin = _lock_admin(actor.admin_id)
+    if not passwords.verify_password(command.current_password, admin.password_hash):
         _reject("current_password", "This is not your password.", code="wrong_password")
     sign_in_throttle.release(admin.email, actor.address)
-    if current == new:
-        _reject("new_password", "This is the password that you have.")
-    if reason := passwords.weakness(new, admin.email):
+    if command.new_password == command.current_password:
+        _reject("new_password", "The new password must differ from the current one.")
+    if reason := passwords.find_weakness(command.new_password, admin.email):
         _reject("new_password", reason)
-    _replace_password(admin, new, kept=actor.session_id)
+    _replace_password(admin, command.new_password, except_session_id=actor.session_id)
     admin.must_change_password = False
     trail.record(Event.ADMIN_PASSWORD_CHANGED, actor, facts={"email": admin.email})
     return SignedIn(admin, rotate_refresh_token(actor))
 
 
-def update_admin(admin_id: UUID, changes: Mapping[str, Any], actor: Actor) -> Admin:
-    """Change what `AdminPatch` loads."""
-    if "role" in changes:
-        change_role(admin_id, changes["role"], actor)
-    if "is_disabled" in changes:
-        set_disabled(admin_id, actor, is_disabled=changes["is_disabled"])
+def update_admin(admin_id: UUID, command: AdminChanges, actor: Actor) -> Admin:
+    """Change the role and the status of an admin as far as they are set."""
+    if command.role is not UNSET:
+        change_role(admin_id, command.role, actor)
+    if command.is_disabled is not UNSET:
+        set_disabled(admin_id, actor, is_disabled=command.is_disabled)
     return get_admin(admin_id)
 
 
 def change_role(admin_id: UUID, role: Role, actor: Actor) -> Admin:
-    """Give the admin another role, which counts from its next request on."""
-    admin = _locked(admin_id, is_weakened=role is not Role.OWNER)
+    """Change the role of the admin, with effect from its next request.
+
+    Raise `InvalidTransition` for the actor itself and for the last owner.
+    """
+    admin = _lock_admin(admin_id, is_weakened=role is not Role.OWNER)
     _reject_own(admin, actor, OWN_ROLE)
     if admin.role is not role:
         facts = {"email": admin.email, "from": admin.role.value, "to": role.value}
@@ -125,28 +132,31 @@ def change_role(admin_id: UUID, role: Role, actor: Actor) -> Admin:
 
 
 def set_disabled(admin_id: UUID, actor: Actor, *, is_disabled: bool) -> Admin:
-    """Disable the admin, which ends all its sessions and stops its tokens, or enable it."""
-    admin = _locked(admin_id, is_weakened=is_disabled)
-    _reject_own(admin, actor, "Nobody disables himself; ask another owner.")
+    """Disable the admin, which ends its sessions and stops its API tokens, or enable it.
+
+    Raise `InvalidTransition` for the actor itself and for the last owner.
+    """
+    admin = _lock_admin(admin_id, is_weakened=is_disabled)
+    _reject_own(admin, actor, OWN_ACCOUNT)
     if admin.is_disabled is not is_disabled:
         admin.is_disabled = is_disabled
-        _end_all(admin)
+        _end_all_sessions(admin)
         event = Event.ADMIN_DISABLED if is_disabled else Event.ADMIN_ENABLED
         trail.record(event, actor, facts={"email": admin.email})
     return admin
 
 
 def end_admin_sessions(admin_id: UUID, actor: Actor) -> Admin:
-    """End every session of the admin; its API tokens go on."""
-    admin = _locked(admin_id)
-    _end_all(admin)
+    """End every session of the admin. Its API tokens keep working."""
+    admin = _lock_admin(admin_id)
+    _end_all_sessions(admin)
     trail.record(Event.ADMIN_SESSIONS_ENDED, actor, facts={"email": admin.email})
     return admin
 
 
 def reject_weak_password(password: str, email: str) -> None:
-    """Raise `InvalidInput` with the reason why this password cannot be taken."""
-    if reason := passwords.weakness(password, email):
+    """Raise `InvalidInput` with the reason if the password is weak."""
+    if reason := passwords.find_weakness(password, email):
         _reject("password", reason)
 
 
@@ -167,17 +177,17 @@ def _add(admin: Admin, password: str, actor: Actor) -> None:
     trail.record(Event.ADMIN_CREATED, actor, facts=facts)
 
 
-def _locked(admin_id: UUID | None, *, is_weakened: bool = False) -> Admin:
-    """Return the admin as it stands now, locked; raise `NotFound`.
+def _lock_admin(admin_id: UUID | None, *, is_weakened: bool = False) -> Admin:
+    """Lock the admin and return its current state. Raise `NotFound`.
 
-    Where an owner may go, every owner is locked, in one order: of two who demote each other one
-    waits, and then finds itself the last. Raise `InvalidTransition` for the last one who can sign
-    in.
+    With `is_weakened` the admin may stop being an owner. Then all active owners are locked too,
+    in a consistent order, so that two owners who demote each other cannot both succeed. Raise
+    `InvalidTransition` for the last owner who can sign in.
     """
     is_owner = (Admin.role == Role.OWNER) & Admin.is_disabled.is_(False)
-    wanted = (Admin.id == admin_id) | (is_owner & literal(is_weakened))
-    found = select(Admin).where(wanted).order_by(Admin.id).with_for_update()
-    rows = db.session.scalars(found.execution_options(populate_existing=True)).all()
+    condition = (Admin.id == admin_id) | (is_owner & literal(is_weakened))
+    query = select(Admin).where(condition).order_by(Admin.id).with_for_update()
+    rows = db.session.scalars(query.execution_options(populate_existing=True)).all()
     admin = next((row for row in rows if row.id == admin_id), None)
     if not admin:
         raise NotFound("There is no such admin.")
@@ -187,13 +197,15 @@ def _locked(admin_id: UUID | None, *, is_weakened: bool = False) -> Admin:
     return admin
 
 
-def _replace_password(admin: Admin, password: str, kept: UUID | None = None) -> None:
+def _replace_password(admin: Admin, password: str, except_session_id: UUID | None = None) -> None:
     admin.password_hash = passwords.hash_password(password)
-    _end_all(admin, kept)
+    _end_all_sessions(admin, except_session_id)
 
 
-def _end_all(admin: Admin, kept: UUID | None = None) -> None:
-    """End the admin's sessions but one, and with them every access token that is about."""
+def _end_all_sessions(admin: Admin, except_session_id: UUID | None = None) -> None:
+    """End the admin's sessions except one, and invalidate every access token."""
     admin.token_version += 1
-    mine = Session.admin_id == admin.id
-    end_sessions(mine if kept is None else mine & (Session.id != kept))
+    condition = Session.admin_id == admin.id
+    if except_session_id is not None:
+        condition &= Session.id != except_session_id
+    end_sessions(condition)

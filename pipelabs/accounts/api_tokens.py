@@ -1,17 +1,18 @@
-"""The rules of API tokens: what programs of an admin call with."""
+"""API tokens: credentials of an admin's programs."""
 
 import hashlib
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from ipaddress import IPv6Address, ip_address, ip_network
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Text, bindparam, cast, literal, select, update
 
-from pipelabs.accounts.sessions import SEEN_EVERY
+from pipelabs.accounts.commands import NewToken
+from pipelabs.accounts.sessions import LAST_SEEN_INTERVAL, needs_last_seen_update
 from pipelabs.audit import trail
 from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
@@ -25,8 +26,8 @@ PREFIX_LENGTH = len(PREFIX) + 6
 NEVER_GRANTED = frozenset(
     {Permission.SELF_WRITE, Permission.ADMINS_WRITE, Permission.API_KEYS_ACCEPT}
 )
-"""A stolen token must not make another, nor keep its owner out; only a person takes a risk."""
-HOLDER = (
+"""A stolen token must not create tokens or lock out its owner. Only a person accepts a risk."""
+SELECT_OWNER = (
     select(
         APIToken.prefix,
         APIToken.permissions,
@@ -49,57 +50,57 @@ HOLDER = (
         Admin.is_disabled.is_(False),
     )
 )
-"""Asked at every request of a program, so built once."""
+"""Built once, because every request with an API token executes it."""
 
 
-class Made(NamedTuple):
-    """A new API token, and its text, which is nowhere else."""
+class CreatedToken(NamedTuple):
+    """A new API token and its text, which is not stored."""
 
     token: APIToken
     text: str
 
 
-def grantable(actor: Actor) -> frozenset[Permission]:
-    """Return what an API token of the actor may be allowed."""
-    return actor.permissions - NEVER_GRANTED
+def list_grantable_permissions(actor: Actor) -> list[Permission]:
+    """Return the permissions that the actor may grant to an API token, sorted."""
+    return sorted(actor.permissions - NEVER_GRANTED)
 
 
-def create_token(data: Mapping[str, Any], actor: Actor) -> Made:
-    """Make an API token of the actor's own; `data` is what `TokenIn` loads.
+def create_token(command: NewToken, actor: Actor) -> CreatedToken:
+    """Create an API token of the actor.
 
-    Raise `InvalidInput` for permissions that the actor lacks or that no token has.
+    Raise `InvalidInput` for permissions that the actor lacks or that no token may have.
     """
-    if excess := sorted(set(data["permissions"]) - grantable(actor)):
-        sentence = f"A token of yours cannot have: {', '.join(excess)}."
+    if excess := sorted(set(command.permissions).difference(list_grantable_permissions(actor))):
+        sentence = f"You can't grant these permissions to a token: {', '.join(excess)}."
         raise InvalidInput(sentence, fields={"permissions": [sentence]})
     text = PREFIX + secrets.token_urlsafe(32)
     token = APIToken(
         admin_id=actor.admin_id,
-        name=data["name"],
+        name=command.name,
         prefix=text[:PREFIX_LENGTH],
         last_four=text[-4:],
         digest=_digest(text),
-        permissions=sorted({one.value for one in data["permissions"]}),
-        addresses=[str(network) for network in data["addresses"]],
-        expires_at=now() + timedelta(days=data["expires_in_days"]),
+        permissions=sorted({permission.value for permission in command.permissions}),
+        addresses=[str(network) for network in command.addresses],
+        expires_at=now() + timedelta(days=command.expires_in_days),
     )
     db.session.add(token)
     db.session.flush()
     facts = {"permissions": ",".join(token.permissions), "addresses": ",".join(token.addresses)}
     expiry = {"expires_at": token.expires_at.isoformat()}
-    trail.record(Event.API_TOKEN_CREATED, actor, facts=_about(token) | facts | expiry)
-    return Made(token, text)
+    trail.record(Event.API_TOKEN_CREATED, actor, facts=_token_facts(token) | facts | expiry)
+    return CreatedToken(token, text)
 
 
 def list_tokens(admin_id: UUID, size: int, cursor: str | None = None) -> Page[APIToken]:
-    """Return one page of the admin's tokens, the newest first; those revoked are left out."""
-    mine = select(APIToken).where(APIToken.admin_id == admin_id, APIToken.revoked_at.is_(None))
-    newest = mine.order_by(APIToken.created_at.desc(), APIToken.id.desc())
-    return page_of(newest, size, cursor)
+    """Return a page of the admin's tokens, newest first, without revoked ones."""
+    query = select(APIToken).where(APIToken.admin_id == admin_id, APIToken.revoked_at.is_(None))
+    newest_first = query.order_by(APIToken.created_at.desc(), APIToken.id.desc())
+    return page_of(newest_first, size, cursor)
 
 
 def get_token(token_id: UUID, admin_id: UUID) -> APIToken:
-    """Return the admin's token, or raise `NotFound` if there is none or it is revoked."""
+    """Return the admin's token. Raise `NotFound` also if it is revoked."""
     token = db.session.get(APIToken, token_id)
     if not token or token.admin_id != admin_id or token.revoked_at:
         raise NotFound("There is no such token.")
@@ -107,26 +108,29 @@ def get_token(token_id: UUID, admin_id: UUID) -> APIToken:
 
 
 def revoke_token(token_id: UUID, admin_id: UUID, actor: Actor) -> APIToken:
-    """Revoke the admin's token; it is refused everywhere from the next call on."""
+    """Revoke the admin's token with immediate effect."""
     token = get_token(token_id, admin_id)
     token.revoked_at = now()
-    trail.record(Event.API_TOKEN_REVOKED, actor, facts=_about(token) | {"owner": str(admin_id)})
+    trail.record(
+        Event.API_TOKEN_REVOKED, actor, facts=_token_facts(token) | {"owner": str(admin_id)}
+    )
     return token
 
 
 def authenticate_token(text: str, anonymous: Actor) -> Actor:
-    """Return the stranger as the token's owner, with what both token and today's role allow.
+    """Return the caller as the token's owner.
 
-    Raise `Unauthenticated` if the token is none of ours, expired or revoked, its owner is
-    disabled, or the call comes from elsewhere than it may.
+    Its permissions are those that both the token and the owner's current role have. Raise
+    `Unauthenticated` if the token is unknown, expired or revoked, its owner is disabled, or it
+    may not be used from this address.
     """
     moment = now()
-    row = run(HOLDER, {"digest": _digest(text), "moment": moment}).one_or_none()
+    row = run(SELECT_OWNER, {"digest": _digest(text), "moment": moment}).one_or_none()
     if not row:
-        raise Unauthenticated("This API token does not count (any more).", code="token_invalid")
-    if not _is_from(anonymous.address, row.addresses):
+        raise Unauthenticated("API token is invalid, expired or revoked.", code="token_invalid")
+    if not _is_in_networks(anonymous.address, row.addresses):
         raise Unauthenticated(
-            "This API token does not count from this address.",
+            "API token may not be used from this IP address.",
             code="token_address",
             facts={"token": row.prefix, "owner": row.email},
         )
@@ -138,36 +142,36 @@ def authenticate_token(text: str, anonymous: Actor) -> Actor:
         permissions=row.role.permissions & frozenset(row.permissions),
         token=row.prefix,
         must_change_password=row.must_change_password,
-        needs_last_seen_update=row.last_used_at is None or row.last_used_at < moment - SEEN_EVERY,
+        needs_last_seen_update=needs_last_seen_update(row.last_used_at, moment),
         has_coalesced=bool(row.coalesced),
     )
 
 
 def touch_last_used(text: str, actor: Actor) -> None:
-    """Note when and from where the token was used; of two calls at once, one writes."""
+    """Record when and from where the token was used. Only one of concurrent calls writes."""
     moment = now()
     last = APIToken.last_used_at
-    is_old = last.is_(None) | (last < moment - SEEN_EVERY)
-    used = update(APIToken).where(APIToken.digest == _digest(text), is_old)
-    db.session.execute(used.values(last_used_at=moment, last_address=actor.address))
+    is_due = last.is_(None) | (last < moment - LAST_SEEN_INTERVAL)
+    statement = update(APIToken).where(APIToken.digest == _digest(text), is_due)
+    db.session.execute(statement.values(last_used_at=moment, last_address=actor.address))
 
 
-def _is_from(address: str | None, networks: Sequence[str]) -> bool:
-    """Return whether the address is in one of the networks; in any, if none is named."""
+def _is_in_networks(address: str | None, networks: Sequence[str]) -> bool:
+    """Return whether the address is in one of the networks. Without networks any is allowed."""
     if not networks:
         return True
     try:
-        found = ip_address(address or "")
+        ip = ip_address(address or "")
     except ValueError:
         return False
-    if isinstance(found, IPv6Address) and found.ipv4_mapped:
-        found = found.ipv4_mapped
-    return any(found in ip_network(network) for network in networks)
+    if isinstance(ip, IPv6Address) and ip.ipv4_mapped:
+        ip = ip.ipv4_mapped
+    return any(ip in ip_network(network) for network in networks)
 
 
 def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()
 
 
-def _about(token: APIToken) -> dict[str, str]:
+def _token_facts(token: APIToken) -> dict[str, str]:
     return {"token": token.prefix, "name": token.name}

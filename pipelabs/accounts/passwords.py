@@ -1,4 +1,4 @@
-"""Passwords: hashing, checking, and which ones are too common to take."""
+"""Passwords: hash, verify, generate, and detect weak ones."""
 
 import os
 import secrets
@@ -11,59 +11,59 @@ from threading import BoundedSemaphore
 from cryptography.exceptions import InvalidKey
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
-SHORTEST, LONGEST = 12, 128
-"""Code points; length in place of composition rules (NIST SP 800-63B-4, 3.1.1.2)."""
+MIN_LENGTH, MAX_LENGTH = 12, 128
+"""Code points. Length replaces composition rules (NIST SP 800-63B-4, 3.1.1.2)."""
 COMMON = Path(__file__).with_name("common_passwords.txt")
 PRODUCT_WORDS = ("pipelabs", "marketmaker")
-UNMISTAKABLE = "abcdefghjkmnpqrstuvwxyz23456789"
-"""No letter or digit that is taken for another."""
+UNAMBIGUOUS = "abcdefghjkmnpqrstuvwxyz23456789"
+"""Letters and digits that can't be confused with each other."""
 _hashing = BoundedSemaphore(4)
-"""19 MiB each: a flood of sign-ins waits here in place of filling the memory."""
+"""Each hash takes 19 MiB, so many sign-ins at once wait here instead of filling the memory."""
 
 
 def hash_password(password: str) -> str:
     """Return the argon2id hash in PHC form (OWASP's first choice: 19 MiB, 2 passes, 1 lane)."""
     with _hashing:
-        return _argon2().derive_phc_encoded(_normal(password).encode())
+        return _argon2().derive_phc_encoded(_normalise(password).encode())
 
 
-def is_right(password: str, password_hash: str | None) -> bool:
-    """Return whether the password fits; without a hash it takes the same time and is False."""
+def verify_password(password: str, password_hash: str | None) -> bool:
+    """Return whether the password matches. Without a hash, return False after the same time."""
     with _hashing:
         try:
             Argon2id.verify_phc_encoded(
-                _normal(password).encode(), password_hash or _hash_of_nobody()
+                _normalise(password).encode(), password_hash or _dummy_hash()
             )
         except InvalidKey:
             return False
     return password_hash is not None
 
 
-def one_time() -> str:
-    """Return a random password to be read out and typed once: 20 characters, 98 bits."""
-    letters = "".join(secrets.choice(UNMISTAKABLE) for _ in range(20))
-    return "-".join(letters[at : at + 5] for at in range(0, 20, 5))
+def generate_one_time_password() -> str:
+    """Return a random password that is easy to read out: 20 characters, 98 bits."""
+    characters = "".join(secrets.choice(UNAMBIGUOUS) for _ in range(20))
+    return "-".join(characters[start : start + 5] for start in range(0, 20, 5))
 
 
-def weakness(password: str, email: str) -> str:
-    """Return why the password cannot be taken, as a sentence; nothing if it can."""
-    normal = _normal(password)
-    if not SHORTEST <= len(normal) <= LONGEST:
-        return f"A password has {SHORTEST} to {LONGEST} characters."
-    folded = normal.casefold()
+def find_weakness(password: str, email: str) -> str:
+    """Return a sentence that says why the password is weak; empty if it is not."""
+    normalised = _normalise(password)
+    if not MIN_LENGTH <= len(normalised) <= MAX_LENGTH:
+        return f"A password must have {MIN_LENGTH} to {MAX_LENGTH} characters."
+    folded = normalised.casefold()
     core = folded.strip("0123456789!@#$%^&*()_-+=.,?/ ")
-    if folded in _common() or core in _common() or _is_counting(folded):
-        return "This password is on the lists that attackers try first."
+    if folded in _common_passwords() or core in _common_passwords() or _is_sequence(folded):
+        return "This password is too common. Choose another one."
     words = (*PRODUCT_WORDS, email.partition("@")[0].casefold())
     if any(len(word) > 3 and word in folded and len(core) < len(word) + 6 for word in words):
-        return "This password is little more than the product's name or the e-mail address."
+        return "This password is too close to the product name or your e-mail address."
     if any(_is_repeating(folded, size) for size in range(1, len(folded) // 2 + 1)):
-        return "This password repeats a few characters."
+        return "This password only repeats a few characters."
     return ""
 
 
-def _is_counting(text: str) -> bool:
-    """Return whether each character is the next, or the one before; after 9 comes 0."""
+def _is_sequence(text: str) -> bool:
+    """Return whether the characters count up or down by one. 0 follows 9."""
     steps = {ord(after) - ord(before) for before, after in pairwise(text)}
     return steps <= {1, -9} or steps <= {-1, 9}
 
@@ -72,19 +72,19 @@ def _is_repeating(text: str, size: int) -> bool:
     return text == (text[:size] * len(text))[: len(text)]
 
 
-def _normal(password: str) -> str:
-    """Return one form for one password, whichever keyboard it was typed on (NFKC)."""
+def _normalise(password: str) -> str:
+    """Return the NFKC form, so that a password does not depend on the keyboard."""
     return unicodedata.normalize("NFKC", password)
 
 
 @cache
-def _common() -> frozenset[str]:
+def _common_passwords() -> frozenset[str]:
     lines = COMMON.read_text(encoding="utf-8").splitlines()
     return frozenset(line for line in lines if line and not line.startswith("#"))
 
 
 @cache
-def _hash_of_nobody() -> str:
+def _dummy_hash() -> str:
     return _argon2().derive_phc_encoded(os.urandom(16))
 
 

@@ -1,8 +1,8 @@
-"""The rules of sessions: signing in, staying in, and ending."""
+"""Sessions: sign in, authenticate, renew and end."""
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
@@ -13,18 +13,18 @@ from pipelabs.audit import coalescing, trail
 from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import db, run
-from pipelabs.core.errors import NotFound, SessionReplayed, Unauthenticated
+from pipelabs.core.errors import NotFound, RefreshTokenReplayed, Unauthenticated
 from pipelabs.models import Admin, CoalescedDenials, Session, now
 
-SESSION_LIFE = timedelta(hours=12)
+SESSION_LIFETIME = timedelta(hours=12)
 """NIST SP 800-63B-4: reauthentication at least every 12 hours at AAL2."""
-IDLE = timedelta(minutes=30)
-"""NIST SP 800-63B-4: and after 30 minutes of inactivity; here, without a renewal."""
-SEEN_EVERY = timedelta(minutes=1)
-"""How exact `seen_at` is; it would cost a write a request otherwise."""
+IDLE_TIMEOUT = timedelta(minutes=30)
+"""NIST SP 800-63B-4: and after 30 minutes of inactivity, here without a renewal."""
+LAST_SEEN_INTERVAL = timedelta(minutes=1)
+"""How often `seen_at` is written. It would cost a write for each request otherwise."""
 USER_AGENT_LENGTH = 200
 MAX_LISTED = 100
-SIGNED_IN = (
+SELECT_SESSION = (
     select(
         Admin.email,
         Admin.role,
@@ -44,18 +44,18 @@ SIGNED_IN = (
         Admin.is_disabled.is_(False),
     )
 )
-"""Asked at every request, so built once."""
+"""Built once, because every request executes it."""
 
 
 class SignedIn(NamedTuple):
-    """A new session and whose it is."""
+    """A session with a new refresh token, and its admin."""
 
     admin: Admin
     session: Session
 
 
 class Claims(NamedTuple):
-    """What an access token says; nothing of it counts until the primary has confirmed it."""
+    """The claims of an access token; not trusted until checked against the primary database."""
 
     admin_id: UUID
     session_id: UUID
@@ -63,46 +63,48 @@ class Claims(NamedTuple):
 
 
 def sign_in(email: str, password: str, actor: Actor, user_agent: str = "") -> SignedIn:
-    """Open a session; raise the same `Unauthenticated` whatever was wrong, after the same time.
+    """Open a session.
 
-    Of what the caller's program calls itself, the printable beginning is kept.
+    Raise the same `Unauthenticated`, after the same time, whatever was wrong. The user agent is
+    stored without unprintable characters and truncated.
     """
     admin = db.session.scalar(select(Admin).where(Admin.email == email))
-    is_right = passwords.is_right(password, admin.password_hash if admin else None)
+    is_right = passwords.verify_password(password, admin.password_hash if admin else None)
     if not admin or not is_right or admin.is_disabled:
         raise Unauthenticated(
             "E-mail address or password is wrong.",
             code="wrong_credentials",
             facts={"claimed_email": email},
         )
-    session = _open(admin.id, actor.address or "", user_agent)
+    session = _create_session(admin.id, actor.address or "", user_agent)
     sign_in_throttle.release(email, actor.address)
     coalescing.purge()
-    # Nobody has asked yet whether refusals of this admin were folded; the row looks.
-    who = replace(actor, name=admin.email, admin_id=admin.id, has_coalesced=True)
-    trail.record(Event.ADMIN_SIGNED_IN, who, facts={"session": str(session.id)})
+    # It is not known yet whether denials of this admin were coalesced, so let the row check.
+    admin_actor = replace(actor, name=admin.email, admin_id=admin.id, has_coalesced=True)
+    trail.record(Event.ADMIN_SIGNED_IN, admin_actor, facts={"session": str(session.id)})
     return SignedIn(admin, session)
 
 
-def renew(claims: Claims, refresh_jti: UUID, anonymous: Actor) -> SignedIn:
-    """Give the session a new refresh token; the one that was shown counts no more.
+def renew_session(claims: Claims, refresh_jti: UUID, anonymous: Actor) -> SignedIn:
+    """Replace the session's refresh token.
 
-    Raise `SessionReplayed` if it had been shown before, `Unauthenticated` if the session is over.
+    Raise `RefreshTokenReplayed` if this token was used before, and `Unauthenticated` if the
+    session has ended or was idle too long.
     """
     actor = authenticate(claims, anonymous)
     session = db.session.get_one(Session, claims.session_id, with_for_update=True)
     if session.refresh_jti != refresh_jti:
-        raise SessionReplayed(
-            "This refresh token was used before; sign in again.", session_id=session.id
+        raise RefreshTokenReplayed(
+            "This refresh token was used before. Sign in again.", session_id=session.id
         )
-    if session.renewed_at < now() - IDLE:
-        raise Unauthenticated("This session was idle too long; sign in again.", code="session_idle")
+    if session.renewed_at < now() - IDLE_TIMEOUT:
+        raise Unauthenticated("This session was idle too long. Sign in again.", code="session_idle")
     session.refresh_jti, session.renewed_at = uuid4(), now()
     trail.record(Event.ADMIN_SESSION_RENEWED, actor, facts={"session": str(session.id)})
     return SignedIn(db.session.get_one(Admin, session.admin_id), session)
 
 
-def _open(admin_id: UUID, address: str, user_agent: str) -> Session:
+def _create_session(admin_id: UUID, address: str, user_agent: str) -> Session:
     printable = "".join(filter(str.isprintable, user_agent))
     session = Session(
         id=uuid4(),
@@ -111,7 +113,7 @@ def _open(admin_id: UUID, address: str, user_agent: str) -> Session:
         user_agent=printable[:USER_AGENT_LENGTH],
         refresh_jti=uuid4(),
         seen_at=now(),
-        expires_at=now() + SESSION_LIFE,
+        expires_at=now() + SESSION_LIFETIME,
     )
     db.session.add(session)
     db.session.flush()
@@ -119,30 +121,30 @@ def _open(admin_id: UUID, address: str, user_agent: str) -> Session:
 
 
 def list_sessions(admin_id: UUID) -> Sequence[Session]:
-    """Return the admin's living sessions, the one seen last first."""
-    mine = select(Session).where(Session.admin_id == admin_id, *_living())
+    """Return the admin's active sessions, most recently seen first, at most `MAX_LISTED`."""
+    query = select(Session).where(Session.admin_id == admin_id, *_is_active())
     return db.session.scalars(
-        mine.order_by(Session.seen_at.desc().nulls_last()).limit(MAX_LISTED)
+        query.order_by(Session.seen_at.desc().nulls_last()).limit(MAX_LISTED)
     ).all()
 
 
-def end_my_session(session_id: UUID, actor: Actor) -> None:
-    """End one living session of the actor's, or raise `NotFound`."""
-    mine = (Session.id == session_id, Session.admin_id == actor.admin_id)
-    if not db.session.scalar(select(Session.id).where(*mine, *_living())):
+def end_own_session(session_id: UUID, actor: Actor) -> None:
+    """End an active session of the actor, or raise `NotFound`."""
+    is_own = (Session.id == session_id, Session.admin_id == actor.admin_id)
+    if not db.session.scalar(select(Session.id).where(*is_own, *_is_active())):
         raise NotFound("There is no such session.")
     end_sessions(Session.id == session_id)
     trail.record(Event.ADMIN_SIGNED_OUT, actor, facts={"session": str(session_id)})
 
 
 def end_other_sessions(actor: Actor) -> None:
-    """End every session of the actor but this one."""
+    """End every session of the actor except this one."""
     end_sessions((Session.admin_id == actor.admin_id) & (Session.id != actor.session_id))
     trail.record(Event.ADMIN_SIGNED_OUT, actor, facts={"session": "others"})
 
 
 def sign_out(actor: Actor) -> None:
-    """End the session that the actor's token belongs to; its tokens are refused from here on."""
+    """End the session of the actor's token, with immediate effect."""
     end_sessions(Session.id == actor.session_id)
     trail.record(Event.ADMIN_SIGNED_OUT, actor, facts={"session": str(actor.session_id)})
 
@@ -154,36 +156,39 @@ def sign_out_everywhere(actor: Actor) -> None:
 
 
 def end_session(session_id: UUID) -> None:
-    """End one session, whoever asks: its refresh token was shown twice."""
+    """End a session without an audit event: its refresh token was replayed."""
     end_sessions(Session.id == session_id)
 
 
-def end_sessions(which: ColumnElement[bool]) -> None:
-    """End the living sessions among these."""
-    living = Session.revoked_at.is_(None)
-    db.session.execute(update(Session).where(which, living).values(revoked_at=now()))
+def end_sessions(condition: ColumnElement[bool]) -> None:
+    """End the sessions that match the condition. Those that have ended keep their time."""
+    is_open = Session.revoked_at.is_(None)
+    db.session.execute(update(Session).where(condition, is_open).values(revoked_at=now()))
 
 
 def authenticate(claims: Claims, anonymous: Actor) -> Actor:
-    """Return the stranger as the admin whom the claims name, with today's role.
+    """Return the caller as the admin of the claims, with the admin's current role.
 
-    Raise `Unauthenticated` if the session ended, or the admin is disabled or has a new password.
-    One indexed read of the primary; it also tells whether refusals of this admin were folded.
+    Raise `Unauthenticated` if the session has ended, or the admin is disabled or has a new
+    password. It costs one indexed read of the primary database, which also returns whether
+    denials of this admin were coalesced.
     """
-    return _named(_signed_in(claims), claims, anonymous)
+    return _to_actor(_find_session(claims), claims, anonymous)
 
 
 def authenticate_console(claims: Claims, anonymous: Actor) -> Actor:
     """Return the admin of a browser's session.
 
     `needs_last_seen_update` asks the caller for `keep_alive`, at most once a minute. Raise
-    `Unauthenticated` as `authenticate` does, and after `IDLE`.
+    `Unauthenticated` as `authenticate` does, and after `IDLE_TIMEOUT`.
     """
-    row = _signed_in(claims)
+    row = _find_session(claims)
     idle = now() - row.renewed_at
-    if idle > IDLE:
-        raise Unauthenticated("This session was idle too long; sign in again.", code="session_idle")
-    return replace(_named(row, claims, anonymous), needs_last_seen_update=idle > SEEN_EVERY)
+    if idle > IDLE_TIMEOUT:
+        raise Unauthenticated("This session was idle too long. Sign in again.", code="session_idle")
+    return replace(
+        _to_actor(row, claims, anonymous), needs_last_seen_update=idle > LAST_SEEN_INTERVAL
+    )
 
 
 def keep_alive(actor: Actor) -> None:
@@ -193,14 +198,14 @@ def keep_alive(actor: Actor) -> None:
     db.session.execute(session.values(renewed_at=moment, seen_at=moment))
 
 
-def _signed_in(claims: Claims) -> Row[Any]:
-    facts = claims._asdict() | {"caller": f"admin:{claims.admin_id}", "moment": now()}
-    if row := run(SIGNED_IN, facts).one_or_none():
+def _find_session(claims: Claims) -> Row[Any]:
+    values = claims._asdict() | {"caller": f"admin:{claims.admin_id}", "moment": now()}
+    if row := run(SELECT_SESSION, values).one_or_none():
         return row
-    raise Unauthenticated("This session has ended; sign in again.", code="token_revoked")
+    raise Unauthenticated("This session has ended. Sign in again.", code="token_revoked")
 
 
-def _named(row: Row[Any], claims: Claims, anonymous: Actor) -> Actor:
+def _to_actor(row: Row[Any], claims: Claims, anonymous: Actor) -> Actor:
     return replace(
         anonymous,
         name=row.email,
@@ -209,25 +214,30 @@ def _named(row: Row[Any], claims: Claims, anonymous: Actor) -> Actor:
         role=row.role,
         permissions=row.role.permissions,
         must_change_password=row.must_change_password,
-        needs_last_seen_update=row.seen_at is None or row.seen_at < now() - SEEN_EVERY,
+        needs_last_seen_update=needs_last_seen_update(row.seen_at, now()),
         has_coalesced=bool(row.coalesced),
     )
 
 
 def rotate_refresh_token(actor: Actor) -> Session:
-    """Return the actor's session with a new refresh token; the one before counts no more."""
+    """Return the actor's session with a new refresh token, which invalidates the previous one."""
     session = db.session.get_one(Session, actor.session_id, with_for_update=True)
     session.refresh_jti, session.renewed_at = uuid4(), now()
     return session
 
 
 def touch_last_seen(actor: Actor) -> None:
-    """Note that the actor's session is in use; of two at once, one writes."""
+    """Record that the actor's session is in use. Only one of concurrent calls writes."""
     moment = now()
-    is_old = Session.seen_at.is_(None) | (Session.seen_at < moment - SEEN_EVERY)
-    seen = update(Session).where(Session.id == actor.session_id, is_old)
-    db.session.execute(seen.values(seen_at=moment))
+    is_due = Session.seen_at.is_(None) | (Session.seen_at < moment - LAST_SEEN_INTERVAL)
+    statement = update(Session).where(Session.id == actor.session_id, is_due)
+    db.session.execute(statement.values(seen_at=moment))
 
 
-def _living() -> tuple[ColumnElement[bool], ...]:
+def needs_last_seen_update(last_at: datetime | None, moment: datetime) -> bool:
+    """Return whether the recorded last use is older than `LAST_SEEN_INTERVAL`."""
+    return last_at is None or last_at < moment - LAST_SEEN_INTERVAL
+
+
+def _is_active() -> tuple[ColumnElement[bool], ...]:
     return Session.revoked_at.is_(None), Session.expires_at > now()

@@ -1,4 +1,4 @@
-"""How often signing in may be tried; counted in PostgreSQL, so that no restart forgets it."""
+"""Throttle sign-in attempts. The counters are in PostgreSQL, so they survive restarts."""
 
 import hashlib
 from datetime import datetime, timedelta
@@ -12,43 +12,45 @@ from pipelabs.core.errors import Throttled
 from pipelabs.models import SignInThrottle, now
 
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
-ACCOUNT_TRIES = ((MINUTE, 5), (HOUR, 20))
-ADDRESS_TRIES = ((MINUTE, 30),)
-"""Misses let through; never a lasting lock, which anybody could put on anybody's account."""
+ACCOUNT_LIMITS = ((MINUTE, 5), (HOUR, 20))
+ADDRESS_LIMITS = ((MINUTE, 30),)
+"""Failed attempts allowed in a window. There is no lockout, because anyone could cause it."""
 
 
 def reserve(email: str, address: str | None) -> Throttled | None:
-    """Count one try before the password is looked at; return the refusal if it is one too many.
+    """Count an attempt before the password is verified. Return `Throttled` if it is one too many.
 
-    Counted and committed first, so that tries at the same moment cannot all be the last one. The
-    account is counted whether or not it exists; a try that is refused counts no further.
+    The caller commits the count before it verifies the password, so that concurrent attempts
+    cannot exceed the limit. Unknown accounts are counted too. A rejected attempt does not extend
+    the wait.
     """
     moment = now()
-    rules = [(f"ip:{address}", *rule) for rule in ADDRESS_TRIES]
-    rules += [(_account(email), *rule) for rule in ACCOUNT_TRIES]
-    for name, window, limit in rules:
+    limits = [(f"ip:{address}", *limit) for limit in ADDRESS_LIMITS]
+    limits += [(_account_key(email), *limit) for limit in ACCOUNT_LIMITS]
+    for name, window, limit in limits:
         if wait_s := _count(f"{name}:{window // SECOND}", window, limit, moment):
+            seconds = f"{wait_s} second{'' if wait_s == 1 else 's'}"
             return Throttled(
-                "Too many attempts to sign in; wait as long as Retry-After says.", wait_s=wait_s
+                f"Too many attempts to sign in. Try again in {seconds}.", wait_s=wait_s
             )
     return None
 
 
 def release(email: str, address: str | None) -> None:
-    """Take back what `reserve` counted for a try that was right: only misses are limited.
+    """Undo what `reserve` counted for a successful attempt: only failed ones are limited.
 
-    Windows that are long over go too, whoever they counted.
+    This also deletes expired counters of any account.
     """
     key, tries = SignInThrottle.key, SignInThrottle.tries
-    is_over = SignInThrottle.window_at < now() - HOUR
-    is_mine = key.startswith(_account(email))
-    db.session.execute(delete(SignInThrottle).where(is_mine | is_over))
-    from_here = key.startswith(f"ip:{address}:", autoescape=True) & (tries > 0)
-    db.session.execute(update(SignInThrottle).where(from_here).values(tries=tries - 1))
+    is_expired = SignInThrottle.window_at < now() - HOUR
+    is_account = key.startswith(_account_key(email))
+    db.session.execute(delete(SignInThrottle).where(is_account | is_expired))
+    is_address = key.startswith(f"ip:{address}:", autoescape=True) & (tries > 0)
+    db.session.execute(update(SignInThrottle).where(is_address).values(tries=tries - 1))
 
 
 def _count(key: str, window: timedelta, limit: int, moment: datetime) -> int:
-    """Count one try; return in how many seconds the next is let through, 0 if this one is."""
+    """Count an attempt. Return the seconds until the next is allowed, or 0 if this one is."""
     is_over = SignInThrottle.window_at <= moment - window
     first = insert(SignInThrottle).values(key=key, window_at=moment, tries=1)
     statement = first.on_conflict_do_update(
@@ -64,6 +66,6 @@ def _count(key: str, window: timedelta, limit: int, moment: datetime) -> int:
     return max(1, ceil((window_at + window - moment).total_seconds()))
 
 
-def _account(email: str) -> str:
-    """Return the account's key, which tells nobody who reads the table what was typed."""
+def _account_key(email: str) -> str:
+    """Return the key of an account; hashed, so that the table holds no e-mail addresses."""
     return f"account:{hashlib.sha256(email.encode()).hexdigest()}"

@@ -1,4 +1,4 @@
-"""Pages of one's own account: password, sessions, API tokens."""
+"""Pages of the own account: password, sessions, API tokens."""
 
 from typing import Any
 from uuid import UUID
@@ -23,7 +23,7 @@ bp = OperationBlueprint("account", __name__, url_prefix="/account")
 
 @bp.operation("GET", "", permission=Permission.SELF_READ)
 def index() -> ResponseReturnValue:
-    """Show who one is, where one is signed in, and the API tokens."""
+    """Show the account, its sessions and its API tokens."""
     asked = query(ListQuery)
     mine = current_admin_id()
     return render_template(
@@ -36,7 +36,7 @@ def index() -> ResponseReturnValue:
 
 @bp.operation("GET", "/password", permission=Permission.SELF_READ, allows_password_due=True)
 def password() -> ResponseReturnValue:
-    """Show the form of a new password."""
+    """Show the form to change the password."""
     return render_template("admin/account/password.html", form=Form(PasswordChange))
 
 
@@ -49,12 +49,12 @@ def password() -> ResponseReturnValue:
     status=303,
 )
 def change_password() -> ResponseReturnValue:
-    """Change the own password; every other session ends."""
+    """Change the password and end every other session."""
     form = posted(PasswordChange, "admin/account/password.html")
-    data = form.load()
+    command = form.load()
     actor = current_actor()
     auth.reserve_password_attempt(str(actor.name), actor.address)
-    signed_in = admins.change_password(data["current_password"], data["new_password"], actor)
+    signed_in = admins.change_password(command, actor)
     flash("Password changed. All your other sessions have ended.", "success")
     answer = make_response(redirect(url_for("admin.account.index"), 303))
     return console_session.keep(answer, signed_in)
@@ -65,14 +65,14 @@ def change_password() -> ResponseReturnValue:
 )
 def end_session(session_id: UUID) -> ResponseReturnValue:
     """End one of the own sessions."""
-    sessions.end_my_session(session_id, current_actor())
+    sessions.end_own_session(session_id, current_actor())
     flash("Session ended.", "success")
     return redirect(url_for("admin.account.index"), 303)
 
 
 @bp.operation("POST", "/sessions/end-others", permission=Permission.SELF_WRITE, status=303)
 def end_other_sessions() -> ResponseReturnValue:
-    """End every own session but this one."""
+    """End every own session except this one."""
     sessions.end_other_sessions(current_actor())
     flash("All other sessions ended.", "success")
     return redirect(url_for("admin.account.index"), 303)
@@ -80,8 +80,8 @@ def end_other_sessions() -> ResponseReturnValue:
 
 @bp.operation("GET", "/tokens/new", permission=Permission.SELF_WRITE)
 def new_token() -> ResponseReturnValue:
-    """Show the form of a new API token."""
-    may = sorted(api_tokens.grantable(current_actor()))
+    """Show the form to create an API token."""
+    may = api_tokens.list_grantable_permissions(current_actor())
     return render_template("admin/account/new_token.html", form=Form(TokenForm), may=may)
 
 
@@ -92,8 +92,8 @@ def new_token() -> ResponseReturnValue:
     denied_event=Event.API_TOKEN_CREATE_DENIED,
 )
 def create_token() -> ResponseReturnValue:
-    """Create an API token and show it, in this answer and never again."""
-    may = sorted(api_tokens.grantable(current_actor()))
+    """Create an API token and show it once."""
+    may = api_tokens.list_grantable_permissions(current_actor())
     form = posted(TokenForm, "admin/account/new_token.html", may=may)
     made = api_tokens.create_token(form.load(), current_actor())
     return render_template("admin/account/token.html", token=made.token, text=made.text)
@@ -101,7 +101,7 @@ def create_token() -> ResponseReturnValue:
 
 @bp.operation("GET", "/tokens/<uuid:token_id>/revoke", permission=Permission.SELF_WRITE)
 def revoke(token_id: UUID) -> ResponseReturnValue:
-    """Ask whether an API token of one's own shall end."""
+    """Show the confirm page to revoke an own API token."""
     return render_template("admin/confirm.html", **_revocation(token_id))
 
 
@@ -109,7 +109,7 @@ def revoke(token_id: UUID) -> ResponseReturnValue:
     "POST", "/tokens/<uuid:token_id>/revoke", permission=Permission.SELF_WRITE, status=303
 )
 def revoke_token(token_id: UUID) -> ResponseReturnValue:
-    """Revoke an API token of one's own."""
+    """Revoke an own API token."""
     posted(Confirmation, "admin/confirm.html", **_revocation(token_id)).load()
     token = api_tokens.revoke_token(token_id, current_admin_id(), current_actor())
     flash(f"Token {token.name} revoked.", "success")

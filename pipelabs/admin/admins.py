@@ -1,4 +1,4 @@
-"""Pages of admins, for owners."""
+"""Pages for owners to manage admins."""
 
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -63,7 +63,7 @@ def index() -> ResponseReturnValue:
 
 @bp.operation("GET", "/new", permission=Permission.ADMINS_WRITE)
 def new() -> ResponseReturnValue:
-    """Show the form of a new admin."""
+    """Show the form to create an admin."""
     return render_template("admin/admins/new.html", form=Form(AdminIn))
 
 
@@ -74,9 +74,9 @@ def new() -> ResponseReturnValue:
     denied_event=Event.ADMIN_CREATE_DENIED,
 )
 def create() -> ResponseReturnValue:
-    """Create an admin and show its password, in this answer and never again."""
-    data = posted(AdminIn, "admin/admins/new.html").load()
-    made = admins.create_admin(data["email"], data["role"], current_actor())
+    """Create an admin and show its one-time password once."""
+    command = posted(AdminIn, "admin/admins/new.html").load()
+    made = admins.create_admin(command, current_actor())
     return render_template("admin/admins/password.html", admin=made.admin, password=made.password)
 
 
@@ -91,7 +91,7 @@ def show(admin_id: UUID) -> ResponseReturnValue:
 
 @bp.operation("GET", "/<uuid:admin_id>/role", permission=Permission.ADMINS_WRITE)
 def role(admin_id: UUID) -> ResponseReturnValue:
-    """Show the form of another role."""
+    """Show the form to change the role."""
     admin = admins.get_admin(admin_id)
     form = Form(RoleChange, {"role": admin.role})
     return render_template("admin/admins/role.html", admin=admin, form=form)
@@ -105,9 +105,9 @@ def role(admin_id: UUID) -> ResponseReturnValue:
     status=303,
 )
 def change_role(admin_id: UUID) -> ResponseReturnValue:
-    """Give an admin another role."""
+    """Change the role of an admin."""
     form = posted(RoleChange, "admin/admins/role.html", admin=admins.get_admin(admin_id))
-    admin = admins.change_role(admin_id, form.load()["role"], current_actor())
+    admin = admins.update_admin(admin_id, form.load(), current_actor())
     article = "an" if admin.role[0] in "aeiou" else "a"
     flash(f"{admin.email} is now {article} {admin.role}.", "success")
     return redirect(url_for("admin.admins.show", admin_id=admin_id), 303)
@@ -115,7 +115,7 @@ def change_role(admin_id: UUID) -> ResponseReturnValue:
 
 @bp.operation("GET", "/<uuid:admin_id>/disable", permission=Permission.ADMINS_WRITE)
 def disable(admin_id: UUID) -> ResponseReturnValue:
-    """Ask whether an admin shall be disabled."""
+    """Show the confirm page to disable an admin."""
     return _ask(admin_id, DISABLE)
 
 
@@ -136,7 +136,7 @@ def confirm_disable(admin_id: UUID) -> ResponseReturnValue:
 
 @bp.operation("GET", "/<uuid:admin_id>/enable", permission=Permission.ADMINS_WRITE)
 def enable(admin_id: UUID) -> ResponseReturnValue:
-    """Ask whether an admin shall be enabled."""
+    """Show the confirm page to enable an admin."""
     return _ask(admin_id, ENABLE)
 
 
@@ -157,7 +157,7 @@ def confirm_enable(admin_id: UUID) -> ResponseReturnValue:
 
 @bp.operation("GET", "/<uuid:admin_id>/end-sessions", permission=Permission.ADMINS_WRITE)
 def end_sessions(admin_id: UUID) -> ResponseReturnValue:
-    """Ask whether every session of an admin shall end."""
+    """Show the confirm page to end an admin's sessions."""
     return _ask(admin_id, END)
 
 
@@ -178,7 +178,7 @@ def confirm_end_sessions(admin_id: UUID) -> ResponseReturnValue:
 
 @bp.operation("GET", "/<uuid:admin_id>/reset-password", permission=Permission.ADMINS_WRITE)
 def reset_password(admin_id: UUID) -> ResponseReturnValue:
-    """Ask whether an admin shall get a new password."""
+    """Show the confirm page to reset an admin's password."""
     return _ask(admin_id, RESET)
 
 
@@ -189,9 +189,9 @@ def reset_password(admin_id: UUID) -> ResponseReturnValue:
     denied_event=Event.ADMIN_CHANGE_DENIED,
 )
 def confirm_reset_password(admin_id: UUID) -> ResponseReturnValue:
-    """Give an admin a password for one sign-in and show it, in this answer and never again."""
+    """Give an admin a one-time password and show it once."""
     _confirmed(admin_id, RESET)
-    made = admins.give_one_time_password(admin_id, current_actor())
+    made = admins.issue_one_time_password(admin_id, current_actor())
     return render_template("admin/admins/password.html", admin=made.admin, password=made.password)
 
 
@@ -199,7 +199,7 @@ def confirm_reset_password(admin_id: UUID) -> ResponseReturnValue:
     "GET", "/<uuid:admin_id>/tokens/<uuid:token_id>/revoke", permission=Permission.ADMINS_WRITE
 )
 def revoke(admin_id: UUID, token_id: UUID) -> ResponseReturnValue:
-    """Ask whether an API token of an admin shall end."""
+    """Show the confirm page to revoke an admin's API token."""
     return _ask(admin_id, _revoke(admin_id, token_id))
 
 
@@ -222,7 +222,7 @@ def _ask(admin_id: UUID, act: Act) -> ResponseReturnValue:
 
 
 def _confirmed(admin_id: UUID, act: Act) -> None:
-    """Take what the page of `_ask` sends; an error from here on shows that page again."""
+    """Check the form of the confirm page. Later errors show that page again."""
     posted(Confirmation, CONFIRM, **_page(admin_id, act)).load()
 
 

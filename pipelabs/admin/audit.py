@@ -1,4 +1,4 @@
-"""The audit trail as pages."""
+"""Pages of the audit trail."""
 
 from flask import render_template
 from flask.typing import ResponseReturnValue
@@ -18,7 +18,7 @@ CHOICES = {"event": tuple(Event), "status": tuple(Outcome)}
 
 @bp.operation("GET", "", permission=Permission.AUDIT_READ)
 def index() -> ResponseReturnValue:
-    """List events, newest first; a wrong filter is told beside its field, above no list at all."""
+    """List events, newest first. With an invalid filter, show the error and no list."""
     about = {"filters": FILTERS, "choices": CHOICES}
     form = forms.asked(AuditQuery, LIST, page=None, **about)
     query = form.load()
@@ -28,11 +28,11 @@ def index() -> ResponseReturnValue:
 
 @bp.operation("GET", "/<int:event_id>", permission=Permission.AUDIT_READ)
 def show(event_id: int) -> ResponseReturnValue:
-    """Show one event in full, and the others of its request."""
+    """Show an event, and the other events of its request."""
     event = audit_queries.get_event(event_id)
     return render_template(
         "admin/audit/show.html",
         event=event,
-        others=audit_queries.same_request(event),
-        line=audit_queries.line_of(event),
+        others=audit_queries.list_related_events(event),
+        line=audit_queries.get_line(event),
     )

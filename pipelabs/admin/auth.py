@@ -1,4 +1,4 @@
-"""Signing in and out in a browser, and how its pages look."""
+"""Pages for signing in and out, and the theme."""
 
 from flask import flash, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -19,7 +19,7 @@ YEAR_S = 365 * 24 * 3600
 
 @bp.operation("GET", "/login", permission=None)
 def login() -> ResponseReturnValue:
-    """Show the sign-in form, or the page asked for to whoever is signed in."""
+    """Show the sign-in form, or redirect to the requested page if already signed in."""
     target = console_session.own_page(request.args.get("next", ""))
     try:
         console_session.identify(current_actor())
@@ -32,13 +32,13 @@ def login() -> ResponseReturnValue:
     "POST", "/login", permission=None, denied_event=Event.ADMIN_SIGN_IN_DENIED, status=303
 )
 def sign_in() -> ResponseReturnValue:
-    """Open a session and go where one was going."""
+    """Open a session and redirect to the requested page."""
     target = console_session.own_page(request.args.get("next", ""))
     form = posted(SignIn, "admin/auth/login.html", target=target)
-    data = form.load()
+    command = form.load()
     actor = current_actor()
-    auth.reserve_password_attempt(data["email"], actor.address)
-    signed_in = sessions.sign_in(data["email"], data["password"], actor, request.user_agent.string)
+    auth.reserve_password_attempt(command.email, actor.address)
+    signed_in = sessions.sign_in(command.email, command.password, actor, request.user_agent.string)
     return console_session.keep(make_response(redirect(target, 303)), signed_in)
 
 
@@ -56,7 +56,7 @@ def logout() -> ResponseReturnValue:
     "POST", "/theme", permission=Permission.SELF_READ, allows_password_due=True, status=303
 )
 def theme() -> ResponseReturnValue:
-    """Remember how this browser wants its pages: light, dark, or as the system has it."""
+    """Store the theme of this browser: light, dark, or the system's."""
     back = console_session.own_page(request.form.get("back", ""))
     response = make_response(redirect(back, 303))
     chosen = request.form.get("theme", "")

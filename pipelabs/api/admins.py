@@ -1,4 +1,4 @@
-"""Admins over HTTP, for owners."""
+"""API for owners to manage admins."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,6 +7,7 @@ from uuid import UUID
 from flask import url_for
 
 from pipelabs.accounts import admins, api_tokens
+from pipelabs.accounts.commands import AdminChanges, NewAdmin
 from pipelabs.accounts.schemas.admins import (
     AdminIn,
     AdminList,
@@ -29,7 +30,7 @@ bp = OperationBlueprint("admins", __name__, url_prefix="/admin/admins")
 TAKEN = Duplicate(admins.TAKEN, fields={"email": [admins.TAKEN]}, existing={"email": ID})
 LAST_OWNER = InvalidTransition(admins.LAST_OWNER, code="last_owner")
 OWN_ACCOUNT = InvalidTransition(admins.OWN_ROLE, code="own_account")
-"""Examples for the document."""
+"""Examples for the OpenAPI document."""
 
 
 @bp.operation("GET", "", permission=Permission.ADMINS_READ, query=ListQuery, response=AdminList)
@@ -49,18 +50,18 @@ def index(query: Mapping[str, Any]) -> Reply:
     status=201,
     errors=(TAKEN,),
 )
-def create(data: Mapping[str, Any]) -> Reply:
-    """Create an admin; the answer has a password that must be changed at the first sign-in.
+def create(data: NewAdmin) -> Reply:
+    """Create an admin and return a one-time password, to be changed at the first sign-in.
 
-    It is shown this once. No `Idempotency-Key` is taken, because the answer would have to be
-    stored with it: if the answer was lost, reset the password.
+    The password is only shown here. This call takes no `Idempotency-Key`, because the password
+    would have to be stored. If you didn't get the response, reset the password.
     """
-    made = admins.create_admin(data["email"], data["role"], current_actor())
+    created = admins.create_admin(data, current_actor())
     return reply(
         "Admin created",
-        location=url_for("api.admins.show", admin_id=made.admin.id),
-        admin=made.admin,
-        password=made.password,
+        location=url_for("api.admins.show", admin_id=created.admin.id),
+        admin=created.admin,
+        password=created.password,
     )
 
 
@@ -82,8 +83,8 @@ def show(admin_id: UUID) -> Reply:
         OWN_ACCOUNT,
     ),
 )
-def update(data: Mapping[str, Any], admin_id: UUID) -> Reply:
-    """Change the role of an admin, or disable or enable it; both count from its next call on.
+def update(data: AdminChanges, admin_id: UUID) -> Reply:
+    """Change the role of an admin, or disable or enable it, with effect from its next call.
 
     Disabling ends its sessions and stops its API tokens.
     """
@@ -98,9 +99,10 @@ def update(data: Mapping[str, Any], admin_id: UUID) -> Reply:
     response=AdminShown,
 )
 def end_sessions(admin_id: UUID) -> Reply:
-    """End every session of an admin; its API tokens go on.
+    """End every session of an admin.
 
-    It can be repeated at will, so it takes no `Idempotency-Key`.
+    Its API tokens keep working.
+    Repeating this call is safe, so it takes no `Idempotency-Key`.
     """
     return reply("Sessions ended", admin=admins.end_admin_sessions(admin_id, current_actor()))
 
@@ -114,12 +116,13 @@ def end_sessions(admin_id: UUID) -> Reply:
     errors=(OWN_ACCOUNT,),
 )
 def reset_password(admin_id: UUID) -> Reply:
-    """Give an admin a password that must be changed at the next sign-in; its sessions end.
+    """Give an admin a one-time password, to be changed at the next sign-in.
 
-    It is shown this once, so no `Idempotency-Key` is taken here either.
+    Its sessions end.
+    The password is only shown here, so this call takes no `Idempotency-Key`.
     """
-    made = admins.give_one_time_password(admin_id, current_actor())
-    return reply("Password reset", admin=made.admin, password=made.password)
+    reset = admins.issue_one_time_password(admin_id, current_actor())
+    return reply("Password reset", admin=reset.admin, password=reset.password)
 
 
 @bp.operation(
@@ -130,7 +133,7 @@ def reset_password(admin_id: UUID) -> Reply:
     response=TokenList,
 )
 def list_tokens(query: Mapping[str, Any], admin_id: UUID) -> Reply:
-    """List the API tokens of an admin, the newest first."""
+    """List the API tokens of an admin, newest first."""
     admins.get_admin(admin_id)
     page = api_tokens.list_tokens(admin_id, query["size"], query.get("cursor"))
     return reply(tokens=page.rows, page=page)
@@ -143,6 +146,9 @@ def list_tokens(query: Mapping[str, Any], admin_id: UUID) -> Reply:
     response=Done,
 )
 def revoke_token(admin_id: UUID, token_id: UUID) -> Reply:
-    """Revoke an API token of an admin; it is refused everywhere from here on."""
+    """Revoke an API token of an admin.
+
+    Programs using it stop working immediately.
+    """
     api_tokens.revoke_token(token_id, admin_id, current_actor())
     return reply("API token revoked")

@@ -1,4 +1,4 @@
-"""API tokens over HTTP: what an admin's own programs call with."""
+"""API for your own API tokens."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,6 +7,7 @@ from uuid import UUID
 from flask import url_for
 
 from pipelabs.accounts import api_tokens
+from pipelabs.accounts.commands import NewToken
 from pipelabs.accounts.schemas.api_tokens import TokenCreated, TokenIn, TokenList, TokenShown
 from pipelabs.audit.events import Event
 from pipelabs.core.schemas.envelope import Done
@@ -21,7 +22,7 @@ bp = OperationBlueprint("api_tokens", __name__, url_prefix="/admin/tokens")
 
 @bp.operation("GET", "", permission=Permission.SELF_READ, query=ListQuery, response=TokenList)
 def index(query: Mapping[str, Any]) -> Reply:
-    """List the own API tokens, the newest first; those revoked are left out."""
+    """List your API tokens, newest first, without revoked ones."""
     page = api_tokens.list_tokens(current_admin_id(), query["size"], query.get("cursor"))
     return reply(tokens=page.rows, page=page)
 
@@ -35,29 +36,33 @@ def index(query: Mapping[str, Any]) -> Reply:
     response=TokenCreated,
     status=201,
 )
-def create(data: Mapping[str, Any]) -> Reply:
-    """Create an API token; `text` is what a program sends as bearer.
+def create(data: NewToken) -> Reply:
+    """Create an API token.
 
-    It is shown this once. No `Idempotency-Key` is taken, because the answer would have to be
-    stored with it: if the answer was lost, revoke the token and create another.
+    A program sends `text` as its bearer token.
+    The text is only shown here. This call takes no `Idempotency-Key`, because the text would have
+    to be stored. If you didn't get the response, revoke the token and create another.
     """
-    made = api_tokens.create_token(data, current_actor())
+    created = api_tokens.create_token(data, current_actor())
     return reply(
         "API token created",
-        location=url_for("api.api_tokens.show", token_id=made.token.id),
-        token=made.token,
-        text=made.text,
+        location=url_for("api.api_tokens.show", token_id=created.token.id),
+        token=created.token,
+        text=created.text,
     )
 
 
 @bp.operation("GET", "/<uuid:token_id>", permission=Permission.SELF_READ, response=TokenShown)
 def show(token_id: UUID) -> Reply:
-    """Show one of the own API tokens."""
+    """Show one of your API tokens."""
     return reply(token=api_tokens.get_token(token_id, current_admin_id()))
 
 
 @bp.operation("DELETE", "/<uuid:token_id>", permission=Permission.SELF_WRITE, response=Done)
 def revoke(token_id: UUID) -> Reply:
-    """Revoke one of the own API tokens; it is refused everywhere from here on."""
+    """Revoke one of your API tokens.
+
+    Programs using it stop working immediately.
+    """
     api_tokens.revoke_token(token_id, current_admin_id(), current_actor())
     return reply("API token revoked")

@@ -1,4 +1,4 @@
-"""The audit trail over HTTP: who did what, when, from where, and how it ended."""
+"""API for the audit trail."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,10 +16,10 @@ bp = OperationBlueprint("audit", __name__, url_prefix="/admin/audit-events")
     "GET", "", permission=Permission.AUDIT_READ, query=AuditQuery, response=AuditEventsListed
 )
 def index(query: Mapping[str, Any]) -> Reply:
-    """List audit events, newest first, a page at a time.
+    """List audit events, newest first, one page at a time.
 
-    Filters narrow the list together. `total` is exact up to 10,000; above, `is_capped` is true.
-    Follow `page.next` with the same filters.
+    An event must match all filters. `total` is exact up to 10,000; beyond that `is_capped` is
+    true. Send `page.next` as `cursor` with the same filters to get the next page.
     """
     page = audit_queries.list_events(query, query["size"], query.get("cursor"))
     return reply(audit_events=page.rows, page=page)
@@ -27,6 +27,6 @@ def index(query: Mapping[str, Any]) -> Reply:
 
 @bp.operation("GET", "/<int:event_id>", permission=Permission.AUDIT_READ, response=AuditEventShown)
 def show(event_id: int) -> Reply:
-    """Show one audit event, and its line."""
+    """Show an audit event and its line in the audit file."""
     event = audit_queries.get_event(event_id)
-    return reply(audit_event=event, line=audit_queries.line_of(event))
+    return reply(audit_event=event, line=audit_queries.get_line(event))

@@ -1,10 +1,11 @@
-"""Signing in and out over HTTP, and who one is."""
+"""API for sign-in, sessions and the own account."""
 
 from uuid import UUID
 
 from flask import request
 
 from pipelabs.accounts import admins, sessions
+from pipelabs.accounts.commands import Credentials, NewPassword
 from pipelabs.accounts.schemas.admins import Me, PasswordChange, SessionList, SignedIn, SignIn
 from pipelabs.audit.events import Event
 from pipelabs.core.errors import InvalidInput, Throttled, Unauthenticated
@@ -17,7 +18,7 @@ from pipelabs.web.envelope import Reply, reply
 from pipelabs.web.state import current_actor, current_admin_id
 
 bp = OperationBlueprint("auth", __name__, url_prefix="/auth")
-THROTTLED = Throttled("Too many attempts to sign in; wait as long as Retry-After says.", wait_s=60)
+THROTTLED = Throttled("Too many attempts to sign in. Try again in 60 seconds.", wait_s=60)
 """An example for the document."""
 
 
@@ -33,15 +34,15 @@ THROTTLED = Throttled("Too many attempts to sign in; wait as long as Retry-After
         THROTTLED,
     ),
 )
-def login(data: dict[str, str]) -> Reply:
+def login(data: Credentials) -> Reply:
     """Open a session with an e-mail address and a password.
 
-    After 5 misses in a minute or 20 in an hour the account has to wait, after 30 in a minute the
-    address does; it is never locked for good.
+    An account is throttled after 5 failed attempts in a minute or 20 in an hour, an IP address
+    after 30 in a minute. There is no lockout.
     """
-    reserve_password_attempt(data["email"], current_actor().address)
+    reserve_password_attempt(data.email, current_actor().address)
     signed_in = sessions.sign_in(
-        data["email"], data["password"], current_actor(), request.user_agent.string
+        data.email, data.password, current_actor(), request.user_agent.string
     )
     return reply(**tokens(signed_in), admin=signed_in.admin)
 
@@ -56,14 +57,14 @@ def login(data: dict[str, str]) -> Reply:
     errors=(
         Unauthenticated("The Authorization header is not one bearer token.", code="token_invalid"),
         Unauthenticated(
-            "This refresh token was used before; sign in again.", code="token_replayed"
+            "This refresh token was used before. Sign in again.", code="token_replayed"
         ),
     ),
 )
 def refresh() -> Reply:
-    """Renew a session: the refresh token as bearer, for a new pair; it counts once.
+    """Renew a session: send the refresh token as bearer to get a new pair of tokens.
 
-    A refresh token that is used twice ends the session: one of its two users is a thief.
+    A refresh token is single-use. Reusing one ends the session, because it may be stolen.
     """
     signed_in = renewed(current_actor())
     return reply(**tokens(signed_in), admin=signed_in.admin)
@@ -73,7 +74,10 @@ def refresh() -> Reply:
     "POST", "/logout", permission=Permission.SELF_WRITE, allows_password_due=True, response=Done
 )
 def logout() -> Reply:
-    """End this session; its tokens are refused everywhere from here on."""
+    """End this session.
+
+    Its tokens stop working immediately.
+    """
     sessions.sign_out(current_actor())
     return reply("Signed out")
 
@@ -82,7 +86,7 @@ def logout() -> Reply:
     "POST", "/logout-all", permission=Permission.SELF_WRITE, allows_password_due=True, response=Done
 )
 def logout_all() -> Reply:
-    """End every session of this admin, this one included."""
+    """End every session of this admin, including this one."""
     sessions.sign_out_everywhere(current_actor())
     return reply("Signed out everywhere")
 
@@ -100,22 +104,24 @@ def logout_all() -> Reply:
         THROTTLED,
     ),
 )
-def change_password(data: dict[str, str]) -> Reply:
-    """Change the own password; every other session ends, and this one gets new tokens.
+def change_password(data: NewPassword) -> Reply:
+    """Change your password.
 
-    Misses are counted with those of signing in. Whoever was given a password by somebody else
-    may do nothing before this.
+    Every other session ends, and this one gets new tokens.
+    Failed attempts count as failed sign-ins. A one-time password must be changed before any other
+    call.
     """
     reserve_password_attempt(str(current_actor().name), current_actor().address)
-    signed_in = admins.change_password(
-        data["current_password"], data["new_password"], current_actor()
-    )
+    signed_in = admins.change_password(data, current_actor())
     return reply(**tokens(signed_in), admin=signed_in.admin)
 
 
 @bp.operation("GET", "/sessions", permission=Permission.SELF_READ, response=SessionList)
 def list_sessions() -> Reply:
-    """List the own living sessions, the one seen last first; `current` is the one that asks."""
+    """List your active sessions, most recently seen first.
+
+    `current` is this one.
+    """
     actor = current_actor()
     return reply(sessions=sessions.list_sessions(current_admin_id()), current=actor.session_id)
 
@@ -124,14 +130,17 @@ def list_sessions() -> Reply:
     "DELETE", "/sessions/<uuid:session_id>", permission=Permission.SELF_WRITE, response=Done
 )
 def end_session(session_id: UUID) -> Reply:
-    """End one of the own sessions; its tokens are refused everywhere from here on."""
-    sessions.end_my_session(session_id, current_actor())
+    """End one of your sessions.
+
+    Its tokens stop working immediately.
+    """
+    sessions.end_own_session(session_id, current_actor())
     return reply("Session ended")
 
 
 @bp.operation("GET", "/me", permission=Permission.SELF_READ, allows_password_due=True, response=Me)
 def me() -> Reply:
-    """Show who is signed in, what the role allows, and what is left of each budget."""
+    """Show the authenticated admin, its permissions, and the remaining quota of each budget."""
     actor = current_actor()
     admin = {"id": actor.admin_id, "email": actor.name, "role": actor.role}
     return reply(admin=admin, permissions=sorted(actor.permissions), quota=rate_limit.quota())

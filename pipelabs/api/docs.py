@@ -1,4 +1,4 @@
-"""The document of this API, for programs and for people."""
+"""The OpenAPI document, as JSON and as a page."""
 
 from flask import Response, render_template
 
@@ -16,7 +16,7 @@ bp = OperationBlueprint("docs", __name__)
     response_description="An OpenAPI 3.1 document.",
 )
 def show() -> Response:
-    """Show this document."""
+    """Show the OpenAPI document."""
     return Response(document.built(), mimetype="application/json")
 
 
@@ -29,5 +29,5 @@ def show() -> Response:
     response_description="A page.",
 )
 def index() -> Response:
-    """Show this document as a page on which every call can be tried."""
+    """Show the OpenAPI document as a page where you can try every call."""
     return Response(render_template("api/docs.html"), mimetype="text/html")

@@ -1,4 +1,4 @@
-"""The two probes: is the process there, and can it do its work."""
+"""Liveness and readiness probes."""
 
 from flask.typing import ResponseReturnValue
 
@@ -13,17 +13,17 @@ bp = OperationBlueprint("health", __name__)
 
 @bp.operation("GET", "/health", permission=None)
 def alive() -> ResponseReturnValue:
-    """Say that the process answers; asks nothing of anybody."""
+    """Report that the process is alive, without checking anything else."""
     return {"status": "ok"}
 
 
 @bp.operation("GET", "/ready", permission=None)
 def ready() -> ResponseReturnValue:
-    """Say whether calls would be served.
+    """Report whether this instance can serve requests.
 
-    503 without PostgreSQL, with migrations missing or once told to stop; `degraded` without Redis,
-    vault keys or a writable audit file. The state of each part is told to admins alone, whom 503
-    cannot know.
+    503 without PostgreSQL, with missing migrations or during shutdown; `degraded` without Redis,
+    vault keys or a writable audit file. Signed-in admins also get the state of each part, except
+    with a 503.
     """
     report = health.check()
     body: dict[str, object] = {"status": report.status}

@@ -1,4 +1,4 @@
-"""What an update changed, as the facts of its audit event."""
+"""The changes of an update, as facts of its audit event."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -8,17 +8,17 @@ from pipelabs.core.decimals import plain
 
 
 def change_facts(stored: object, changed: Mapping[str, Any]) -> dict[str, str]:
-    """Return `changed`, and `from_…` and `to_…` for each field, before the changes are stored.
+    """Return `changed`, and `from_…` and `to_…` for each changed field.
 
-    An empty value is an empty text.
+    Call it before the changes are stored. None becomes an empty text.
     """
     facts = {"changed": ",".join(changed)}
     for name, value in changed.items():
-        facts |= {f"from_{name}": _text(getattr(stored, name)), f"to_{name}": _text(value)}
+        facts |= {f"from_{name}": _to_text(getattr(stored, name)), f"to_{name}": _to_text(value)}
     return facts
 
 
-def _text(value: object) -> str:
+def _to_text(value: object) -> str:
     if value is None:
         return ""
     return plain(value) if isinstance(value, Decimal) else str(value)

@@ -1,4 +1,4 @@
-"""Coalesce repeated denials: the first 20 a minute of a caller get a row, the rest are counted."""
+"""Coalesce repeated denials: the first 20 a minute get a row, the rest are counted."""
 
 from sqlalchemy import case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -7,11 +7,11 @@ from pipelabs.core.db import db
 from pipelabs.models import CoalescedDenials
 
 COALESCE_AFTER = 20
-"""Denials of one caller in a minute that get a row each."""
+"""Denials of a caller in one minute that get a row each."""
 
 
-def count(caller: str) -> bool:
-    """Count one denial of this caller; return whether it is coalesced instead of getting a row."""
+def count_denial(caller: str) -> bool:
+    """Count a denial of this caller. Return whether it is coalesced and gets no row."""
     window_is_over = CoalescedDenials.window_at < func.now() - func.make_interval(0, 0, 0, 0, 0, 1)
     is_over_limit = CoalescedDenials.denials >= COALESCE_AFTER
     first = insert(CoalescedDenials).values(
@@ -31,23 +31,23 @@ def count(caller: str) -> bool:
 
 
 def purge() -> None:
-    """Delete counters whose hour is over and that have nothing left to report.
+    """Delete counters older than an hour that have nothing left to report.
 
-    Every address that was ever denied has one.
+    Otherwise every address that was ever denied would keep one.
     """
     is_over = CoalescedDenials.window_at < func.now() - func.make_interval(0, 0, 0, 0, 1)
     db.session.execute(delete(CoalescedDenials).where(is_over, CoalescedDenials.coalesced == 0))
 
 
 def drain(caller: str) -> int:
-    """Return how many denials of this caller have no row, and reset that count."""
+    """Return how many denials of this caller have no row, and reset the count."""
     is_caller = CoalescedDenials.caller == caller
-    waiting = (
+    coalesced = (
         select(CoalescedDenials.coalesced)
         .where(is_caller, CoalescedDenials.coalesced > 0)
         .with_for_update()
     )
-    count = db.session.scalar(waiting)
+    count = db.session.scalar(coalesced)
     if count:
         db.session.execute(update(CoalescedDenials).where(is_caller).values(coalesced=0))
     return count or 0

@@ -1,10 +1,10 @@
-"""What can be told of in the audit trail."""
+"""Names of audit events."""
 
 from enum import StrEnum
 
 
 class Event(StrEnum):
-    """What was done, in the past tense; names are for ever once released."""
+    """What happened, in the past tense. Names never change once released."""
 
     ADMIN_CHANGE_DENIED = "admin.change_denied"
     ADMIN_CREATED = "admin.created"

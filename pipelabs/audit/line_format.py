@@ -1,13 +1,13 @@
-"""The audit line: six fields that no value can forge."""
+"""The audit line: six fields, escaped so that no value can forge a field or a line."""
 
 import re
 import unicodedata
 from typing import Any
 
-VALUE_LENGTH = 1_024
-"""Characters of a value that a line shows; the row has the whole."""
+MAX_VALUE_LENGTH = 1_024
+"""Characters of a value that a line shows. The row has the whole value."""
 CUT_MARK = "\\…"
-"""No escape looks like it, so a cut value is never taken for a whole one."""
+"""No escape looks like this, so a cut value cannot be mistaken for a whole one."""
 ESCAPES = {
     ord("\\"): "\\\\",
     ord("|"): "\\x7c",
@@ -17,47 +17,49 @@ ESCAPES = {
     ord("\n"): "\\n",
     ord("\t"): "\\t",
 }
-HARMLESS = re.compile(rf"[!-<>-\[\]-{{}}~]{{1,{VALUE_LENGTH}}}")
-"""Visible ASCII without `=`, `\\` and `|`, as most values are: nothing of it is escaped or cut."""
+SAFE_VALUE = re.compile(rf"[!-<>-\[\]-{{}}~]{{1,{MAX_VALUE_LENGTH}}}")
+"""Visible ASCII without `=`, `\\` and `|`, as most values are. Nothing is escaped or cut."""
 ESCAPED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
 def encode(value: object) -> str:
-    """Return a value that can neither end its field nor its line, and can be read back.
+    """Return the value so that it cannot end its field or line, and can be decoded again.
 
-    Nothing is `-`; a text that is itself `-` is escaped, so that the two differ.
+    None is `-`. A text that is itself `-` is escaped to tell the two apart.
     """
     if value is None:
         return "-"
     text = str(value)
     if text == "-":
         return "\\x2d"
-    if HARMLESS.fullmatch(text):
+    if SAFE_VALUE.fullmatch(text):
         return text
-    shown = "".join(map(_escaped, text[:VALUE_LENGTH]))
-    return shown + CUT_MARK if len(text) > VALUE_LENGTH else shown
+    encoded = "".join(map(_escape, text[:MAX_VALUE_LENGTH]))
+    return encoded + CUT_MARK if len(text) > MAX_VALUE_LENGTH else encoded
 
 
-def line(row: dict[str, Any]) -> str:
+def format_line(row: dict[str, Any]) -> str:
     """Return the line of an audit row: `timestamp | status | request_id | admin | client_id | …`.
 
-    The details are sorted, because the database does not keep the order in which they came.
+    The details are sorted by key, because the database does not keep their order.
     """
     at = row["at"].strftime("%Y-%m-%dT%H:%M:%S.") + f"{row['at'].microsecond // 1000:03d}Z"
-    known = {
+    reserved = {
         "event": row["event"],
         "http": row["http"],
         "ip": row["address"],
         "ms": row["ms"],
         "id": row["id"],
     }
-    facts = known | {key: row["details"][key] for key in sorted(row["details"].keys() - known)}
-    details = " ".join(f"{encode(key)}={encode(value)}" for key, value in facts.items())
+    facts = {key: row["details"][key] for key in sorted(row["details"].keys() - reserved)}
+    details = " ".join(
+        f"{encode(key)}={encode(value)}" for key, value in (reserved | facts).items()
+    )
     fields = (row["status"], row["request_id"], row["actor"], row["client_id"])
     return " | ".join([at, *map(encode, fields), details])
 
 
-def _escaped(character: str) -> str:
+def _escape(character: str) -> str:
     if escape := ESCAPES.get(ord(character)):
         return escape
     if unicodedata.category(character) not in ESCAPED_CATEGORIES:

@@ -1,4 +1,4 @@
-"""The file and the console that audit lines are written to."""
+"""Write audit lines to the audit file and the console."""
 
 import errno
 import fcntl
@@ -15,28 +15,28 @@ from logging.handlers import WatchedFileHandler
 from pathlib import Path
 from typing import Any, TextIO, cast
 
-from pipelabs.audit.line_format import line
+from pipelabs.audit.line_format import format_line
 
 logger = logging.getLogger("pipelabs.audit")
-FILED = "client.create"
-"""Events that begin so are attempts to create a client, and go to the file too."""
+FILE_EVENT_PREFIX = "client.create"
+"""Events with this prefix are attempts to create a client. They also go to the file."""
 ID = re.compile(r" \| event=\S+ http=\S+ ip=\S+ ms=\S+ id=([0-9]+)")
 
 
 class AuditFileHandler(WatchedFileHandler):
-    """Appends to the file that logrotate may move away; says whether the last line got there."""
+    """Appends to a file that logrotate may move, and remembers whether the last write failed."""
 
     def __init__(self, path: str) -> None:
-        """Open lazily, so that a file that cannot be written does not stop the start."""
+        """Open the file lazily, so that an unwritable file does not prevent start-up."""
         super().__init__(path, encoding="utf-8", delay=True)
         self.is_failing = self._was_failing = False
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Take attempts to create a client alone."""
-        return str(getattr(record, "event", "")).startswith(FILED)
+        """Pass only attempts to create a client."""
+        return str(getattr(record, "event", "")).startswith(FILE_EVENT_PREFIX)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one line; a failure is remembered, told by `/ready`, and refuses nothing."""
+        """Write one line. A failure degrades `/ready` and does not fail the request."""
         self._was_failing = self.is_failing
         try:
             self.append([self.format(record)])
@@ -44,12 +44,12 @@ class AuditFileHandler(WatchedFileHandler):
             self.handleError(record)
 
     def append(self, lines: Iterable[str]) -> None:
-        """Append whole lines, or none of them: raise `OSError` if the disk is full.
+        """Append all lines or none. Raise `OSError` if the disk is full.
 
-        No line at all finds out whether the file can be written again.
+        Without lines it only checks whether the file can be opened, and clears an earlier failure.
         """
-        text = "".join(f"{one}\n" for one in lines).encode()
-        with self._locked() as file:
+        text = "".join(f"{line}\n" for line in lines).encode()
+        with self._lock_file() as file:
             size = os.fstat(file).st_size
             if os.write(file, text) < len(text):
                 os.ftruncate(file, size)
@@ -57,37 +57,39 @@ class AuditFileHandler(WatchedFileHandler):
         self.is_failing = False
 
     def replace(self, lines: Iterable[str]) -> None:
-        """Put these lines in the file's place at once; who is writing goes on in the new one."""
-        fresh = Path(f"{self.baseFilename}.new")
-        with self._locked():
+        """Replace the file by these lines atomically. Other writers continue in the new file."""
+        new_file = Path(f"{self.baseFilename}.new")
+        with self._lock_file():
             try:
-                # Buffered: a short write raises here, where a raw one would be taken for whole.
-                with open(fresh, "wb", opener=_private) as file:
-                    file.writelines(f"{one}\n".encode() for one in lines)
+                # Buffered, because a short write of an unbuffered file would go unnoticed.
+                with open(new_file, "wb", opener=_private) as file:
+                    file.writelines(f"{line}\n".encode() for line in lines)
             except OSError:
-                fresh.unlink(missing_ok=True)
+                new_file.unlink(missing_ok=True)
                 raise
-            fresh.replace(self.baseFilename)
+            new_file.replace(self.baseFilename)
 
-    def ids_since(self, moment: datetime | None) -> set[int] | None:
-        """Return the ids of the lines in the file and in what it was rotated to.
+    def read_ids(self, since: datetime | None) -> set[int] | None:
+        """Return the ids of the lines in the file and in its rotated files.
 
-        What was last written before `moment` is not read. None if there is no file at all.
+        Files last written before `since` are skipped. Return None if there is no file at all.
         """
         path = Path(self.baseFilename)
-        files = [one for one in path.parent.glob(f"{path.name}*") if not one.name.endswith(".new")]
-        oldest = moment.timestamp() if moment else 0
-        recent = [one for one in files if one.stat().st_mtime >= oldest]
-        return {found for file in recent for found in _ids(file)} if files else None
+        files = [
+            file for file in path.parent.glob(f"{path.name}*") if not file.name.endswith(".new")
+        ]
+        oldest = since.timestamp() if since else 0
+        recent = [file for file in files if file.stat().st_mtime >= oldest]
+        return {row_id for file in recent for row_id in _read_ids(file)} if files else None
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
-        """Remember the failure and say so once in the log of the application."""
+        """Remember the failure, and log it once in the application log."""
         self.is_failing = True
         if not self._was_failing:
             logging.getLogger("pipelabs").error("audit file not written: %s", sys.exc_info()[1])
 
     def is_writable(self) -> bool:
-        """Return whether a line written now would get there."""
+        """Return whether a line could be written now."""
         path = Path(self.baseFilename)
         target = path if path.exists() else path.parent
         is_right_kind = path.is_file() or not path.exists()
@@ -95,25 +97,25 @@ class AuditFileHandler(WatchedFileHandler):
         return not self.is_failing and is_right_kind and has_room and os.access(target, os.W_OK)
 
     @contextmanager
-    def _locked(self) -> Iterator[int]:
-        """Keep other writers, of this and of other processes, away from the file of this moment."""
+    def _lock_file(self) -> Iterator[int]:
+        """Lock the current file against other threads and processes."""
         with self.lock or nullcontext():
-            file = self._current()
+            file = self._open_current()
             fcntl.flock(file, fcntl.LOCK_EX)
             while not self._is_in_place(file):
-                # Replaced while this one waited for it; reopening lets the old one go.
-                file = self._current()
+                # The file was replaced during the wait. Reopening closes the old one.
+                file = self._open_current()
                 fcntl.flock(file, fcntl.LOCK_EX)
             try:
                 yield file
             finally:
                 fcntl.flock(file, fcntl.LOCK_UN)
 
-    def _current(self) -> int:
-        """Return the open file that stands at the path now, made if there is none."""
+    def _open_current(self) -> int:
+        """Return the descriptor of the file that is at the path now. Create it if missing."""
         self.reopenIfNeeded()
         if self.stream is None:
-            self.stream = self._open()  # type: ignore[assignment]  # bytes, with no buffer
+            self.stream = self._open()  # type: ignore[assignment]  # unbuffered bytes
             self._statstream()
         return cast(FileIO, self.stream).fileno()
 
@@ -123,31 +125,31 @@ class AuditFileHandler(WatchedFileHandler):
         except FileNotFoundError:
             return False
 
-    def _open(self) -> FileIO:  # type: ignore[override]  # a line is one write, with no buffer
+    def _open(self) -> FileIO:  # type: ignore[override]  # unbuffered: a line is one write
         return open(self.baseFilename, "ab", buffering=0, opener=_private)
 
 
 class ConsoleHandler(logging.StreamHandler[TextIO]):
-    """Writes every audit line to standard error as it is now, not as it was at start-up."""
+    """Writes every audit line to the current standard error, not to the one at start-up."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one line, verbatim."""
+        """Write the line verbatim."""
         self.stream = sys.stderr
         super().emit(record)
 
 
 def write(row: dict[str, Any]) -> None:
-    """Send a committed row's line to the console, and to the file if it belongs there."""
-    logger.info("%s", line(row), extra={"event": row["event"]})
+    """Write a committed row's line to the console, and to the file if it is a file event."""
+    logger.info("%s", format_line(row), extra={"event": row["event"]})
 
 
-def file_handler() -> AuditFileHandler:
-    """Return the running process's handler of the audit file."""
-    return next(one for one in logger.handlers if isinstance(one, AuditFileHandler))
+def get_file_handler() -> AuditFileHandler:
+    """Return this process's handler of the audit file."""
+    return next(handler for handler in logger.handlers if isinstance(handler, AuditFileHandler))
 
 
 def configure(path: str) -> None:
-    """Point the audit logger at the console and at the file."""
+    """Make the audit logger write to the console and to the file."""
     logger.setLevel(logging.INFO)
     logger.propagate = False
     for handler in list(logger.handlers):
@@ -158,12 +160,12 @@ def configure(path: str) -> None:
 
 
 def _private(path: str, flags: int) -> int:
-    """Open a file that has its mode from birth; `Path.open` takes no opener."""
+    """Create the file with its final mode. `Path.open` has no opener."""
     return os.open(path, flags, 0o640)
 
 
-def _ids(file: Path) -> Iterator[int]:
+def _read_ids(file: Path) -> Iterator[int]:
     with gzip.open(file, "rt") if file.suffix == ".gz" else file.open() as lines:
-        for one in lines:
-            if found := ID.search(one):
-                yield int(found[1])
+        for line in lines:
+            if match := ID.search(line):
+                yield int(match[1])

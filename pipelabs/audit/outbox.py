@@ -1,4 +1,4 @@
-"""Lines that wait for the commit: what is rolled back is never told."""
+"""Log lines buffered until the transaction commits."""
 
 from typing import Any, cast
 
@@ -8,44 +8,44 @@ from sqlalchemy.orm import Session, SessionTransaction
 from pipelabs.audit import log_file
 from pipelabs.core.db import AuditedSession, db
 
-PENDING = "pipelabs.audit_rows"
-"""Where a session keeps the rows whose lines are written once it has committed."""
-MARKS = "pipelabs.audit_marks"
-"""Where it keeps, for each open savepoint, how many of them are older."""
+ROWS = "pipelabs.audit_rows"
+"""Key in `Session.info`: the audit rows whose lines are written after the commit."""
+SAVEPOINTS = "pipelabs.audit_savepoints"
+"""Key in `Session.info`: open savepoint → number of rows buffered before it."""
 
 
-def keep(row: dict[str, Any]) -> None:
-    """Write the line of this row when the running transaction has committed."""
-    _pending(db.session()).append(row)
+def add(row: dict[str, Any]) -> None:
+    """Write the line of this row once the current transaction has committed."""
+    _rows(db.session()).append(row)
 
 
-def _pending(session: Session) -> list[dict[str, Any]]:
-    return cast(list[dict[str, Any]], session.info.setdefault(PENDING, []))
+def _rows(session: Session) -> list[dict[str, Any]]:
+    return cast(list[dict[str, Any]], session.info.setdefault(ROWS, []))
 
 
 @event.listens_for(AuditedSession, "after_transaction_create")
-def _mark(session: Session, begun: SessionTransaction) -> None:
-    """Remember how many rows were there when a savepoint began."""
-    if begun.nested:
-        session.info.setdefault(MARKS, {})[begun] = len(_pending(session))
+def _open_savepoint(session: Session, transaction: SessionTransaction) -> None:
+    """Remember how many rows are buffered when a savepoint begins."""
+    if transaction.nested:
+        session.info.setdefault(SAVEPOINTS, {})[transaction] = len(_rows(session))
 
 
 @event.listens_for(AuditedSession, "after_rollback")
-def _forget_lines(session: Session) -> None:
-    """Forget the rows of what is rolled back: those since the savepoint, or all."""
+def _discard_rows(session: Session) -> None:
+    """Discard the rows that are rolled back: those since the savepoint, or all."""
     savepoint = session.get_nested_transaction()
-    del _pending(session)[session.info[MARKS][savepoint] if savepoint else 0 :]
+    del _rows(session)[session.info[SAVEPOINTS][savepoint] if savepoint else 0 :]
 
 
 @event.listens_for(AuditedSession, "after_transaction_end")
-def _unmark(session: Session, ended: SessionTransaction) -> None:
-    session.info.get(MARKS, {}).pop(ended, None)
+def _close_savepoint(session: Session, transaction: SessionTransaction) -> None:
+    session.info.get(SAVEPOINTS, {}).pop(transaction, None)
 
 
 @event.listens_for(AuditedSession, "after_commit")
 def _write_lines(session: Session) -> None:
-    # A released savepoint says so too, but may still be rolled back with what is around it.
+    # SQLAlchemy also sends this event for a released savepoint, which may still be rolled back.
     if session.in_nested_transaction():
         return
-    for row in session.info.pop(PENDING, []):
+    for row in session.info.pop(ROWS, []):
         log_file.write(row)

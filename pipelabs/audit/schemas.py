@@ -1,4 +1,4 @@
-"""The audit trail as callers ask for it and see it."""
+"""Schemas of the audit trail: filters and events."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from ipaddress import ip_address
@@ -24,14 +24,14 @@ SPAN = "A date covers its whole day. Times without a zone are UTC."
 
 
 class DateTimeFilter(OpenAPIField, fields.Field[datetime]):
-    """A time, or a date that stands for the beginning of its day, or for its end; UTC."""
+    """A time, or a date that means the beginning or the end of its day; UTC."""
 
     openapi_type = "string"
 
     default_error_messages = {"invalid": NOT_A_TIME}  # noqa: RUF012 - marshmallow's own form
 
     def __init__(self, *, is_end: bool = False, **rest: Any) -> None:
-        """Of a date, an end takes the first moment after it."""
+        """With `is_end` a date means the first moment of the next day."""
         super().__init__(**rest)
         self.is_end = is_end
 
@@ -40,14 +40,14 @@ class DateTimeFilter(OpenAPIField, fields.Field[datetime]):
             if len(value) == DATE_LENGTH:
                 day = date.fromisoformat(value) + timedelta(days=self.is_end)
                 return datetime.combine(day, time(), UTC)
-            moment = datetime.fromisoformat(value)
-            return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+            at = datetime.fromisoformat(value)
+            return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
         except (ValueError, OverflowError):
             raise self.make_error("invalid") from None
 
 
 class Address(fields.String):
-    """An IP address in any spelling, or `unknown`, which the trail has where there was none."""
+    """An IP address in any notation, or `unknown`, as recorded where there was none."""
 
     default_error_messages = {"address": "This is not an IP address."}  # noqa: RUF012 - as above
 
@@ -67,13 +67,13 @@ class ClientID(fields.UUID):
 
 
 class AuditQuery(ListQuery):
-    """Which events are wanted; they come newest first."""
+    """Filters of a list of events, newest first."""
 
     since = DateTimeFilter(
-        metadata={"label": "From", "description": f"No earlier than this. {SPAN}"}
+        metadata={"label": "From", "description": f"At or after this time. {SPAN}"}
     )
     until = DateTimeFilter(
-        is_end=True, metadata={"label": "To", "description": f"Earlier than this. {SPAN}"}
+        is_end=True, metadata={"label": "To", "description": f"Before this time. {SPAN}"}
     )
     admin = PlainText(
         min=1,
@@ -88,7 +88,7 @@ class AuditQuery(ListQuery):
 
 
 class AuditEventOut(Schema):
-    """One attempt and its outcome."""
+    """An audit event."""
 
     id = fields.Integer(metadata={"example": 1})
     at = Timestamp()
@@ -115,7 +115,7 @@ class AuditEventsListed(Success):
 
 
 class AuditEventShown(Success):
-    """One event, and the line that the audit file has of it."""
+    """An event, and its line in the audit file."""
 
     audit_event = fields.Nested(AuditEventOut)
     line = fields.String(metadata={"example": LINE})

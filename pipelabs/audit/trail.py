@@ -1,4 +1,4 @@
-"""Who did what: events, actors, and the rows that prove it."""
+"""Record audit events: one signed row for each change and each denied attempt."""
 
 import hashlib
 import hmac
@@ -23,12 +23,12 @@ from pipelabs.models import AuditEvent, Outcome, now
 
 TABLE = cast(Table, AuditEvent.__table__)
 INSERT = insert(TABLE).returning(TABLE.c.id)
-"""Built once: every write has one."""
+"""Built once, because every write request executes it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """How an attempt ended that did nothing: the answer's status, and what it was about."""
+    """The outcome of an attempt that changed nothing: the HTTP status and the facts."""
 
     event: Event
     outcome: Outcome
@@ -37,56 +37,56 @@ class Attempt:
 
     @property
     def is_coalesced(self) -> bool:
-        """Return whether a flood of these is counted in place of filling the table."""
+        """Return whether repeated attempts of this kind are counted instead of recorded."""
         return self.outcome in {Outcome.RATE_LIMITED, Outcome.UNAUTHORIZED}
 
 
 def record(
-    happened: Event,
+    event: Event,
     actor: Actor,
     *,
     client_id: UUID | None = None,
     ms: float | None = None,
     facts: Mapping[str, str] | None = None,
 ) -> None:
-    """Add the row of a thing done to the running transaction; its line follows the commit.
+    """Add the row of a successful action to the current transaction. Its line follows the commit.
 
-    `ms` is the figure the caller is told, if any. Raise `Unavailable` (`audit_unavailable`) if the
-    row cannot be written: no audit row, no act.
+    `ms` is the processing time that the response reports, if any. Raise `Unavailable`
+    (`audit_unavailable`) if the row cannot be written, so that nothing happens without a row.
     """
     elapsed = actor.elapsed_ms() if ms is None else ms
-    row = _row(happened, actor, Outcome.SUCCESS, actor.success_status, elapsed)
+    row = _row(event, actor, Outcome.SUCCESS, actor.success_status, elapsed)
     _add(row | {"client_id": client_id, "details": _details(facts or {}, actor)})
 
 
 def record_replay(attempt: Attempt, actor: Actor, client_id: UUID | None) -> None:
-    """Add the row of a request that was answered from an idempotency record."""
+    """Add the row of a replayed response."""
     _add_attempt(attempt, actor, client_id)
 
 
 def record_denied(denial: Attempt, actor: Actor) -> None:
     """Add the row of a denied attempt.
 
-    Repeated denials of a kind that is coalesced, and all of anonymous callers, are counted after
-    the first ones, and the caller's next row says how many had no row: `folded=N`.
+    Repeated denials are coalesced if they are rate-limited or unauthorized, or if the caller is
+    anonymous. The caller's next row reports how many had no row: `folded=N`.
     """
-    if (denial.is_coalesced or not actor.admin_id) and coalescing.count(actor.caller):
+    if (denial.is_coalesced or not actor.admin_id) and coalescing.count_denial(actor.caller):
         return
     _add_attempt(denial, actor, None)
 
 
-def mac(row: Mapping[str, Any], secret: bytes) -> bytes:
-    """Return the HMAC-SHA256 over all of a row but its id, xid and the MAC itself.
+def compute_mac(row: Mapping[str, Any], secret: bytes) -> bytes:
+    """Return the HMAC-SHA256 over all columns of a row except id, xid and the MAC itself.
 
-    The bytes are JSON with sorted keys: one row, one text, whatever order the columns come in.
+    The input is JSON with sorted keys, so that the order of columns does not matter.
     """
     signed = {name: value for name, value in row.items() if name not in {"id", "xid", "mac"}}
-    text = json.dumps(signed, sort_keys=True, separators=(",", ":"), default=_plain)
+    text = json.dumps(signed, sort_keys=True, separators=(",", ":"), default=_to_text)
     return hmac.digest(secret, text.encode(), hashlib.sha256)
 
 
 def _row(
-    happened: Event, actor: Actor, outcome: Outcome, http: int | None, ms: float
+    event: Event, actor: Actor, outcome: Outcome, http: int | None, ms: float
 ) -> dict[str, Any]:
     return {
         "uid": uuid4(),
@@ -97,7 +97,7 @@ def _row(
         "address": actor.address,
         "request_id": actor.request_id,
         "status": outcome,
-        "event": happened.value,
+        "event": event.value,
         "http": http,
         "ms": ms,
     }
@@ -109,22 +109,23 @@ def _add_attempt(attempt: Attempt, actor: Actor, client_id: UUID | None) -> None
 
 
 def _add(row: dict[str, Any]) -> None:
-    """Sign and insert a row; keep it for the line that follows the commit."""
+    """Sign and insert a row, and add it to the outbox."""
     key = current_audit_key()
     row["mac_key"] = key.version
-    row["mac"] = mac(row, key.secret)
+    row["mac"] = compute_mac(row, key.secret)
     try:
         row["id"] = run(INSERT, row).scalar()
     except DBAPIError as error:
         raise Unavailable(
-            "The audit trail cannot be written, so nothing was done.", code="audit_unavailable"
+            "The audit trail can't be written, so nothing was changed. Try again later.",
+            code="audit_unavailable",
         ) from error
-    outbox.keep(row)
+    outbox.add(row)
 
 
 def _details(facts: Mapping[str, str], actor: Actor) -> dict[str, str]:
-    """Return the facts as PostgreSQL can store them, and how many refusals had no row."""
-    details = {key: _storable(value) for key, value in facts.items()}
+    """Return the facts as PostgreSQL can store them, and how many denials had no row."""
+    details = {key: _replace_unstorable(value) for key, value in facts.items()}
     if actor.token:
         details["token"] = actor.token
     if (actor.has_coalesced or not actor.admin_id) and (folded := coalescing.drain(actor.caller)):
@@ -132,10 +133,10 @@ def _details(facts: Mapping[str, str], actor: Actor) -> dict[str, str]:
     return details
 
 
-def _storable(text: str) -> str:
-    """Return the text without NUL and lone surrogates, which jsonb cannot hold."""
+def _replace_unstorable(text: str) -> str:
+    """Return the text with NUL and lone surrogates escaped, which jsonb cannot store."""
     return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 
-def _plain(value: object) -> str:
+def _to_text(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)

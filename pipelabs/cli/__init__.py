@@ -1,4 +1,4 @@
-"""Entrance three: commands for operators; one file a group."""
+"""Commands of `flask` for operators; one file for each group."""
 
 from flask import Flask
 
@@ -9,5 +9,5 @@ GROUPS = (audit, exchanges, keys, seed, token_pairs)
 
 def init_app(app: Flask) -> None:
     """Register the commands."""
-    for one in GROUPS:
-        app.cli.add_command(one.group)
+    for module in GROUPS:
+        app.cli.add_command(module.group)

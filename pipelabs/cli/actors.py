@@ -1,4 +1,4 @@
-"""Who acts at the terminal, and how a command that cannot be done ends."""
+"""The actor of a command, and how commands report errors."""
 
 import os
 import pwd
@@ -14,28 +14,28 @@ from pipelabs.core.actor import Actor
 from pipelabs.core.errors import PipeLabsError
 
 
-def at_the_terminal() -> Actor:
-    """Return the operator who runs the command, by the name of the Unix user."""
+def get_terminal_actor() -> Actor:
+    """Return the actor of the command, named after the Unix user."""
     try:
         user = pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
-        # A container may run under a number that has no name.
+        # In a container the user id may have no name.
         user = str(os.getuid())
     return Actor(request_id=secrets.token_hex(4), name=f"cli:{user}")
 
 
 @contextmanager
-def in_a_sentence() -> Iterator[None]:
-    """End the command with a sentence in place of a traceback."""
+def report_errors() -> Iterator[None]:
+    """End the command with an error message instead of a traceback."""
     try:
         yield
     except (PipeLabsError, ValidationError) as error:
-        raise click.ClickException(_sentence(error)) from None
+        raise click.ClickException(_message_of(error)) from None
     except (OperationalError, ProgrammingError) as error:
         raise click.ClickException(f"PostgreSQL: {error.orig}") from None
 
 
-def _sentence(error: PipeLabsError | ValidationError) -> str:
+def _message_of(error: PipeLabsError | ValidationError) -> str:
     if isinstance(error, PipeLabsError):
         return error.message
     return " ".join(map(str, error.messages))

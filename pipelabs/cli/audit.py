@@ -1,4 +1,4 @@
-"""`flask audit`: the audit trail's file."""
+"""`flask audit`: the audit file."""
 
 import time
 
@@ -9,13 +9,13 @@ from flask.cli import AppGroup
 from pipelabs.audit import reconciliation
 from pipelabs.core.db import unit_of_work
 
-group = AppGroup("audit", help="Look after the audit trail's file.")
+group = AppGroup("audit", help="Reconcile or rebuild the audit file.")
 
 
 @group.command("reconcile")
 def reconcile() -> None:
     """Append the lines that this instance's audit file lacks."""
-    # What was committed a moment ago may still be on its way into the file.
+    # Lines of recent commits may still be on their way into the file.
     time.sleep(reconciliation.SETTLE.total_seconds())
     with unit_of_work():
         click.echo(f"{reconciliation.reconcile(current_app.config['INSTANCE'])} lines appended")
@@ -23,7 +23,7 @@ def reconcile() -> None:
 
 @group.command("rebuild")
 def rebuild() -> None:
-    """Write this instance's audit file anew from the table."""
+    """Rewrite this instance's audit file from the table."""
     time.sleep(reconciliation.SETTLE.total_seconds())
     with unit_of_work():
         click.echo(f"{reconciliation.rebuild(current_app.config['INSTANCE'])} lines written")

@@ -5,7 +5,7 @@ import sys
 import click
 from flask.cli import AppGroup
 
-from pipelabs.cli.actors import at_the_terminal, in_a_sentence
+from pipelabs.cli.actors import get_terminal_actor, report_errors
 from pipelabs.core.db import unit_of_work
 from pipelabs.vault import replacement, rotation
 from pipelabs.vault.ring import ring_versions
@@ -21,8 +21,8 @@ def rotate() -> None:
     re-wrapped rows. Each batch is a transaction, so after an interruption run the command again.
     Exits with 1 if a row can't be decrypted.
     """
-    who, done, unreadable = at_the_terminal(), 0, []
-    with in_a_sentence():
+    who, done, unreadable = get_terminal_actor(), 0, []
+    with report_errors():
         left = rotation.count_old()
         after = None
         with click.progressbar(length=left, label="Re-wrapping", file=sys.stderr) as bar:
@@ -42,8 +42,8 @@ def rotate() -> None:
 @click.argument("version", type=int)
 def retire(version: int) -> None:
     """Check that VERSION can be removed from VAULT_KEYS: no row may need it."""
-    with in_a_sentence(), unit_of_work():
-        rotation.retire(version, at_the_terminal())
+    with report_errors(), unit_of_work():
+        rotation.retire(version, get_terminal_actor())
     click.echo(
         f"No row needs version {version}. Remove it from VAULT_KEYS and restart. Keep a copy of it"
         " for backups made before the rotation."
@@ -57,7 +57,7 @@ def check(ring_only: bool) -> None:  # noqa: FBT001 - click passes flags by name
 
     Exits with 1 if there is one, or if rows need a version that is missing from the ring.
     """
-    with in_a_sentence(), unit_of_work():
+    with report_errors(), unit_of_work():
         result = rotation.check(is_ring_only=ring_only)
     for version, count in result.rows.items():
         state = "missing from VAULT_KEYS" if version in result.missing else "in the key ring"
@@ -75,8 +75,8 @@ def destroy_due() -> None:
 
     The service does the same every minute.
     """
-    with in_a_sentence(), unit_of_work():
-        count = replacement.destroy_due(at_the_terminal())
+    with report_errors(), unit_of_work():
+        count = replacement.destroy_due(get_terminal_actor())
     click.echo("1 key destroyed" if count == 1 else f"{count} keys destroyed")
 
 

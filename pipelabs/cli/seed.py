@@ -9,7 +9,7 @@ from flask.cli import AppGroup
 
 from pipelabs import demo
 from pipelabs.accounts import admins
-from pipelabs.cli.actors import at_the_terminal, in_a_sentence
+from pipelabs.cli.actors import get_terminal_actor, report_errors
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import unit_of_work
 from pipelabs.core.schemas.characters import reject_characters
@@ -36,7 +36,7 @@ group = AppGroup("seed", help="Put in place what a new installation needs.")
 @click.option("--reset-password", is_flag=True, help="Give an admin a new password.")
 def seed_admin(email: str, role: str, password_stdin: bool, reset_password: bool) -> None:  # noqa: FBT001 - click passes flags by name
     """Create an admin, or give one a new password and end its sessions."""
-    with in_a_sentence():
+    with report_errors():
         email = EmailAddress().deserialize(email)
         password = _password(from_stdin=password_stdin)
         with unit_of_work():
@@ -50,8 +50,8 @@ def seed_exchanges() -> None:
 
     What is set by hand stays, and nothing is deleted.
     """
-    with in_a_sentence(), unit_of_work():
-        seeded = exchanges.ensure_exchanges(at_the_terminal())
+    with report_errors(), unit_of_work():
+        seeded = exchanges.ensure_exchanges(get_terminal_actor())
     told = ", ".join(f"{count} {verb}" for verb, count in seeded._asdict().items())
     click.echo(f"Exchanges: {told}")
 
@@ -64,10 +64,10 @@ def seed_demo(first_run: bool, as_json: bool) -> None:  # noqa: FBT001 - click p
 
     What is there stays as it is. The password of a new admin is random and printed this once.
     """
-    actor = at_the_terminal()
+    actor = get_terminal_actor()
     made: list[DemoAdmin] = []
     markets = DemoMarkets(0, 0)
-    with in_a_sentence():
+    with report_errors():
         with unit_of_work():
             exchanges.ensure_exchanges(actor)
         book = [] if first_run and demo.has_clients() else demo.demo_clients()
@@ -87,10 +87,10 @@ def _seed(email: str, role: Role, password: str, *, is_reset: bool) -> str:
     if not is_reset:
         return (
             "created"
-            if admins.ensure_admin(email, role, password, at_the_terminal())
+            if admins.ensure_admin(email, role, password, get_terminal_actor())
             else "already there"
         )
-    if not admins.reset_password(email, password, at_the_terminal()):
+    if not admins.reset_password(email, password, get_terminal_actor()):
         raise click.ClickException(f"{email}: there is no such admin")
     return "password reset, sessions ended"
 

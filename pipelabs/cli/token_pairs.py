@@ -3,7 +3,7 @@
 import click
 from flask.cli import AppGroup
 
-from pipelabs.cli.actors import at_the_terminal, in_a_sentence
+from pipelabs.cli.actors import get_terminal_actor, report_errors
 from pipelabs.core.db import finish
 from pipelabs.exchanges.schemas import ExchangeSlug
 from pipelabs.exchanges.service import get_enabled
@@ -21,9 +21,9 @@ def lift_settings(exchange: str | None, dry_run: bool) -> None:  # noqa: FBT001 
     What cannot be read stays in the settings, under `unlifted_token_pairs`, and is told with the
     reason, a line each. It can be run again at any time.
     """
-    actor = at_the_terminal()
+    actor = get_terminal_actor()
     added = held = left = 0
-    with in_a_sentence():
+    with report_errors():
         slug = get_enabled(ExchangeSlug().deserialize(exchange)).slug if exchange else None
         for client_id in clients_to_lift():
             found = lift(client_id, slug, actor)

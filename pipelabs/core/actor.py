@@ -9,11 +9,10 @@ from pipelabs.models import Permission, Role
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts and from where; `name` is an e-mail address, `cli:<unix user>`, or None.
+    """Who acts and from where.
 
-    `success_status` is the HTTP status that a success will be answered with.
-
-    `token` is the prefix of the API token that calls; its permissions may be fewer than the role's.
+    `name` is an e-mail address, `cli:<unix user>`, `service`, or None for an anonymous caller.
+    `token` is the prefix of the API token in use, whose permissions may be fewer than the role's.
     """
 
     request_id: str
@@ -32,11 +31,11 @@ class Actor:
 
     @property
     def caller(self) -> str:
-        """Return whose budget and whose floods these are; never empty."""
+        """Return the key for rate limits and coalesced denials; never empty."""
         if self.admin_id:
             return f"admin:{self.admin_id}"
-        return f"ip:{self.address}" if self.address else self.name or "nobody"
+        return f"ip:{self.address}" if self.address else self.name or "unknown"
 
     def elapsed_ms(self) -> float:
-        """Return milliseconds since the request came in, to one decimal."""
+        """Return the milliseconds since the request arrived, to one decimal."""
         return round((perf_counter() - self.started) * 1000, 1)

@@ -1,4 +1,4 @@
-"""Rows sent as arrays: one statement, one plan and one round trip, however many they are."""
+"""Bulk inserts and updates through `unnest()`."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -8,20 +8,24 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import TypeEngine
 
 
-def sent(name: str, columns: Mapping[str, TypeEngine[Any]]) -> TableValuedAlias:
+def unnest_table(name: str, columns: Mapping[str, TypeEngine[Any]]) -> TableValuedAlias:
     """Return a table of that name whose columns are bound to one array each.
 
-    The casts are for PostgreSQL, which cannot tell the type of an array without values.
+    One statement and one query plan serve any number of rows. The casts are needed because
+    PostgreSQL cannot infer the type of an empty array.
     """
-    bound = (cast(bindparam(one, type_=ARRAY(kind)), ARRAY(kind)) for one, kind in columns.items())
-    names = (column(one, kind) for one, kind in columns.items())
-    return func.unnest(*bound).table_valued(*names, name=name).render_derived()
+    arrays = (
+        cast(bindparam(column_name, type_=ARRAY(kind)), ARRAY(kind))
+        for column_name, kind in columns.items()
+    )
+    names = (column(column_name, kind) for column_name, kind in columns.items())
+    return func.unnest(*arrays).table_valued(*names, name=name).render_derived()
 
 
-def arrays(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> dict[str, list[Any]]:
-    """Return the values of such a table: rows turned into an array for each name."""
-    found: dict[str, list[Any]] = {name: [] for name in names}
+def column_arrays(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> dict[str, list[Any]]:
+    """Return the rows as one array for each column name, as `unnest_table` binds them."""
+    arrays: dict[str, list[Any]] = {name: [] for name in names}
     for row in rows:
         for name, value in zip(names, row, strict=True):
-            found[name].append(value)
-    return found
+            arrays[name].append(value)
+    return arrays

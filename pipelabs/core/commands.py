@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 
 
 class Unset(Enum):
-    """The type of a field that a partial update leaves as it is."""
+    """The type of a field that a partial update leaves unchanged."""
 
     UNSET = "unset"
 
 
 UNSET: Final = Unset.UNSET
-"""The default of every field of a partial update; None means to empty the field."""
+"""The default of every field of a partial update. None clears the field."""
 
 
 def set_fields(command: "DataclassInstance") -> dict[str, Any]:
@@ -26,5 +26,5 @@ def set_fields(command: "DataclassInstance") -> dict[str, Any]:
 
 
 def differing(stored: object, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of the values that differ from the stored ones."""
+    """Return the values that differ from the stored ones, by field."""
     return {name: value for name, value in values.items() if getattr(stored, name) != value}

@@ -1,4 +1,4 @@
-"""The database: sessions, units of work, and the one place that commits."""
+"""Database sessions and units of work; the only module that commits."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,22 +26,22 @@ migrate = Migrate(directory=MIGRATIONS, render_as_batch=False)
 def run(statement: Executable, values: Mapping[str, Any]) -> CursorResult[*tuple[Any, ...]]:
     """Run a Core statement in the current transaction.
 
-    Half the cost of `session.execute`, which looks for ORM objects in the result. Pending objects
+    It costs half of `session.execute`, which looks for ORM objects in the result. Pending objects
     of the session are not flushed first.
     """
     return db.session.connection().execute(statement, values)
 
 
 def release() -> None:
-    """End the current transaction, which has written nothing, before waiting for something slow.
+    """End the current transaction, which has written nothing, before a slow call.
 
-    Its connection returns to the pool; objects of the session are loaded again when next used.
+    The connection returns to the pool. Objects of the session are reloaded when next used.
     """
     finish(commit=False)
 
 
 def finish(*, commit: bool) -> None:
-    """End the current unit of work; a commit that fails is rolled back and raised."""
+    """Commit or roll back the current unit of work. Roll back and re-raise a failed commit."""
     if not commit or not db.session().in_transaction():
         db.session.rollback()
         return
@@ -54,7 +54,7 @@ def finish(*, commit: bool) -> None:
 
 @contextmanager
 def unit_of_work() -> Iterator[None]:
-    """Commit what the block did, or none of it."""
+    """Commit what the block did, or roll all of it back if it raises."""
     try:
         yield
     except BaseException:

@@ -1,9 +1,9 @@
-"""Amounts as text."""
+"""Decimal amounts as text."""
 
 from decimal import Decimal
 
 
 def plain(amount: Decimal) -> str:
-    """Return the amount in digits, without an exponent and without zeros that say nothing."""
+    """Return the amount as plain digits, without an exponent or trailing zeros."""
     text = f"{amount:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

@@ -1,14 +1,14 @@
-"""Every kind of error that a caller can cause; each knows its status and its stable code."""
+"""Every error that a caller can cause, with its HTTP status and its stable code."""
 
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 Fields = Mapping[str, Sequence[str]]
-"""Field → sentences, marshmallow's own shape; JSON answers and forms share it."""
+"""Field → error sentences, in marshmallow's shape. JSON answers and forms share it."""
 
 
 class PipeLabsError(Exception):
-    """A refusal whose message is a sentence that the caller may read."""
+    """An error whose message is a sentence for the caller."""
 
     status = 500
     code = "internal"
@@ -21,7 +21,7 @@ class PipeLabsError(Exception):
         fields: Fields | None = None,
         facts: Mapping[str, str] | None = None,
     ) -> None:
-        """`facts` go to the audit row alone; `code` replaces the one of the class."""
+        """`facts` go to the audit row only. `code` overrides the code of the class."""
         super().__init__(message)
         self.message = message
         self.code = code or self.code
@@ -34,52 +34,52 @@ class PipeLabsError(Exception):
 
 
 class InvalidInput(PipeLabsError):
-    """What was sent cannot be taken; `fields` lists every wrong field at once."""
+    """The input is invalid. `fields` lists every wrong field at once."""
 
     status = 400
     code = "invalid_input"
 
 
 class CanWithdraw(InvalidInput):
-    """The exchange says that this API key can withdraw, so the desk does not take it."""
+    """The exchange reports that this API key can withdraw, so it is rejected."""
 
     code = "withdrawal_allowed"
 
     def __init__(
         self, message: str, *, fields: Fields, permissions: Mapping[str, Mapping[str, str | None]]
     ) -> None:
-        """`permissions` is all that the exchange said: right → verdict and evidence."""
+        """`permissions` is the exchange's full report: permission → verdict and evidence."""
         super().__init__(message, fields=fields, facts={"withdraw": "yes"})
-        self.permissions = {name: dict(found) for name, found in permissions.items()}
+        self.permissions = {name: dict(report) for name, report in permissions.items()}
 
     def body(self) -> dict[str, object]:
-        """Return the `error` member, with what the key may do."""
+        """Return the `error` member, with the permissions of the key."""
         return super().body() | {"permissions": self.permissions}
 
 
 class Unauthenticated(PipeLabsError):
-    """Nobody is signed in: no, bad, expired or revoked token."""
+    """The token is missing, malformed, expired or revoked."""
 
     status = 401
     code = "unauthenticated"
 
 
 class Forbidden(PipeLabsError):
-    """Somebody is signed in, but the role lacks the permission."""
+    """The caller is authenticated but lacks the permission."""
 
     status = 403
     code = "forbidden"
 
 
 class NotFound(PipeLabsError):
-    """The thing asked for is not there."""
+    """The requested object does not exist."""
 
     status = 404
     code = "not_found"
 
 
 class Duplicate(PipeLabsError):
-    """A value that must be unique is taken; `existing` maps field → id of the row that has it."""
+    """A unique value is taken; `existing` maps field → id of the row that has it."""
 
     status = 409
     code = "duplicate"
@@ -87,46 +87,46 @@ class Duplicate(PipeLabsError):
     def __init__(
         self, message: str, *, fields: Fields, existing: Mapping[str, str] | None = None
     ) -> None:
-        """`existing` may name two different rows: wallet and e-mail can belong to two clients."""
+        """`existing` may name two rows: wallet and e-mail can belong to two clients."""
         self.existing = dict(existing or {})
         facts = {f"existing_{field}": row_id for field, row_id in self.existing.items()}
         super().__init__(message, fields=fields, facts=facts)
 
     def body(self) -> dict[str, object]:
-        """Return the `error` member, with the ids of the rows that are in the way."""
+        """Return the `error` member, with the ids of the conflicting rows."""
         return super().body() | {"existing": self.existing}
 
 
 class InvalidTransition(PipeLabsError):
-    """The thing cannot get from where it stands to where it is sent."""
+    """The object's status does not allow this transition."""
 
     status = 409
     code = "invalid_transition"
 
 
 class Stale(PipeLabsError):
-    """The thing has changed since the version that the caller has seen."""
+    """The update is based on a stale version."""
 
     status = 412
     code = "stale_version"
 
 
 class InProgress(PipeLabsError):
-    """The first request with this idempotency key is not done yet; trying again is right."""
+    """The first request with this idempotency key is still running. The caller may retry."""
 
     status = 409
     code = "idempotency_in_progress"
 
 
-class KeyReused(PipeLabsError):
-    """An idempotency key came with another body than the first time."""
+class IdempotencyKeyReused(PipeLabsError):
+    """The idempotency key was used before with another body."""
 
     status = 422
     code = "idempotency_key_reused"
 
 
 class Throttled(PipeLabsError):
-    """Too many attempts to sign in; after `wait_s` seconds, maybe many, the next is looked at."""
+    """Too many attempts to sign in. The next is allowed after `wait_s` seconds."""
 
     status = 429
     code = "throttled"
@@ -136,8 +136,8 @@ class Throttled(PipeLabsError):
         self.wait_s = wait_s
 
 
-class SessionReplayed(Unauthenticated):
-    """A refresh token was used twice, so one of its users is a thief: `session_id` has to end."""
+class RefreshTokenReplayed(Unauthenticated):
+    """A refresh token was used twice, so it may be stolen: `session_id` must be ended."""
 
     code = "token_replayed"
 
@@ -147,28 +147,28 @@ class SessionReplayed(Unauthenticated):
 
 
 class TooLarge(PipeLabsError):
-    """The body is larger than the limit."""
+    """The request body exceeds the size limit."""
 
     status = 413
     code = "too_large"
 
 
 class UnsupportedMedia(PipeLabsError):
-    """The body is not uncompressed UTF-8 JSON by its own headers."""
+    """The headers do not declare an uncompressed UTF-8 JSON body."""
 
     status = 415
     code = "unsupported_media_type"
 
 
 class Undecryptable(PipeLabsError):
-    """What is sealed does not open: altered, moved, or under a key that the ring lacks."""
+    """An envelope cannot be decrypted: altered, moved, or its KEK is not in the key ring."""
 
     status = 409
     code = "undecryptable"
 
 
 class Unavailable(PipeLabsError):
-    """Something this call needs is away for the moment; trying again is right."""
+    """A dependency is temporarily unavailable. The caller may retry."""
 
     status = 503
     code = "unavailable"

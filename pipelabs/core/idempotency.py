@@ -1,4 +1,4 @@
-"""The rules of idempotency keys: claim, keep, answer again."""
+"""Idempotency keys: claim a key, store its response, replay it."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -10,19 +10,19 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import OperationalError
 
 from pipelabs.core.db import db
-from pipelabs.core.errors import InProgress, KeyReused
+from pipelabs.core.errors import IdempotencyKeyReused, InProgress
 from pipelabs.models import IdempotencyRecord, now
 
-KEY = list(IdempotencyRecord.__table__.primary_key)
-LIFE = timedelta(hours=24)
-PURGED_AT_ONCE = 100
-"""Expired records dropped by each claim, so that none of them pays for all."""
-LOCK_TIMEOUT = "55P03"
-"""PostgreSQL's state for a wait longer than `lock_timeout`, which the connection sets to 3 s."""
+PRIMARY_KEY = list(IdempotencyRecord.__table__.primary_key)
+LIFETIME = timedelta(hours=24)
+PURGE_BATCH = 100
+"""Each claim deletes at most this many expired records, so that no request pays for all."""
+LOCK_NOT_AVAILABLE = "55P03"
+"""SQLSTATE of a wait longer than `lock_timeout`, which the connection sets to 3 s."""
 
 
 class Claim(NamedTuple):
-    """Whose key it is, for which call, and the SHA-256 of the body that came with it."""
+    """The admin, the call, the key, and the SHA-256 of the request body."""
 
     admin_id: UUID
     method: str
@@ -31,42 +31,47 @@ class Claim(NamedTuple):
     fingerprint: bytes
 
 
-def claim(wanted: Claim) -> IdempotencyRecord | None:
-    """Claim the key in the running transaction, or return what was answered to it before.
+def claim(request: Claim) -> IdempotencyRecord | None:
+    """Claim the key in the current transaction, or return the record of its first response.
 
-    A twin in flight is waited for. Raise `KeyReused` if the key came with another body, and
-    `InProgress` if the twin is not done in time. A claim that is rolled back never was.
+    A concurrent request with the same key is waited for. Raise `IdempotencyKeyReused` if the key
+    was used with another body, and `InProgress` if the wait is too long. Rolling back the
+    transaction releases the claim.
     """
-    _purge()
-    values = wanted._asdict() | {"headers": {}, "body": b"", "created_at": now()}
+    _purge_expired()
+    values = request._asdict() | {"headers": {}, "body": b"", "created_at": now()}
     statement = insert(IdempotencyRecord).values(values).on_conflict_do_nothing()
     try:
-        made = db.session.scalar(statement.returning(IdempotencyRecord.key))
+        inserted = db.session.scalar(statement.returning(IdempotencyRecord.key))
     except OperationalError as error:
-        if getattr(error.orig, "pgcode", None) != LOCK_TIMEOUT:
+        if getattr(error.orig, "pgcode", None) != LOCK_NOT_AVAILABLE:
             raise
-        raise InProgress("The first request with this Idempotency-Key still runs.") from None
-    if made is not None:
+        raise InProgress(
+            "The first request with this Idempotency-Key is still running. Try again later."
+        ) from None
+    if inserted is not None:
         return None
-    record = db.session.get_one(IdempotencyRecord, wanted[:4])
-    if record.fingerprint != wanted.fingerprint:
-        raise KeyReused("This Idempotency-Key was used for another body.")
+    record = db.session.get_one(IdempotencyRecord, request[:4])
+    if record.fingerprint != request.fingerprint:
+        raise IdempotencyKeyReused("This Idempotency-Key was used with another body.")
     return record
 
 
-def keep(wanted: Claim, status: int, headers: Mapping[str, str], body: bytes) -> None:
-    """Keep what is answered to a claimed key: in the act's transaction, or after its roll-back."""
-    answer = {"status": status, "headers": dict(headers), "body": body}
-    values = wanted._asdict() | answer | {"created_at": now()}
+def store_response(request: Claim, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    """Store the response to a claimed key, in the same transaction or after its rollback."""
+    response = {"status": status, "headers": dict(headers), "body": body}
+    values = request._asdict() | response | {"created_at": now()}
     statement = insert(IdempotencyRecord).values(values)
-    unanswered = IdempotencyRecord.status.is_(None)
+    is_unanswered = IdempotencyRecord.status.is_(None)
     db.session.execute(
-        statement.on_conflict_do_update(index_elements=KEY, set_=answer, where=unanswered)
+        statement.on_conflict_do_update(
+            index_elements=PRIMARY_KEY, set_=response, where=is_unanswered
+        )
     )
 
 
-def _purge() -> None:
-    """Drop some of the records that are older than their life, whoever's they are."""
-    expired = select(*KEY).where(IdempotencyRecord.created_at < now() - LIFE)
-    some = expired.limit(PURGED_AT_ONCE).with_for_update(skip_locked=True)
-    db.session.execute(delete(IdempotencyRecord).where(tuple_(*KEY).in_(some)))
+def _purge_expired() -> None:
+    """Delete a batch of expired records of any admin."""
+    expired = select(*PRIMARY_KEY).where(IdempotencyRecord.created_at < now() - LIFETIME)
+    batch = expired.limit(PURGE_BATCH).with_for_update(skip_locked=True)
+    db.session.execute(delete(IdempotencyRecord).where(tuple_(*PRIMARY_KEY).in_(batch)))

@@ -1,4 +1,4 @@
-"""The application's log: JSON lines or text on standard output, and what is slow or short."""
+"""The application log on standard output, with slow statements and pool exhaustion."""
 
 import logging
 import logging.config
@@ -13,31 +13,29 @@ from sqlalchemy import Engine, Pool, QueuePool, event
 from pipelabs.core.db import db
 
 logger = logging.getLogger("pipelabs.database")
-SHORT_EVERY_S = 10
-"""A pool that stays short says so this often, not at every request."""
-
-
-TOLD_BY_POSTGRESQL = re.compile(
+POOL_WARNING_INTERVAL_S = 10
+"""How often an exhausted pool is logged. It would be logged at every request otherwise."""
+QUOTED_BY_POSTGRESQL = re.compile(
     r"^(DETAIL|LINE \d+):.*?(?=^(?:\[SQL|\(Background|Traceback|The above|During handling)|\Z)",
     re.MULTILINE | re.DOTALL,
 )
-"""What it adds to an error: the failing row, or the statement with its values."""
+"""What PostgreSQL adds to an error: the failing row, or the statement with its values."""
 
 
 class RedactingFormatter(logging.Formatter):
-    """Leaves the values that PostgreSQL quotes out of tracebacks."""
+    """Redacts the values that PostgreSQL quotes in tracebacks."""
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's own name
-        """Return the traceback with the place of a quotation, not what was quoted."""
-        return TOLD_BY_POSTGRESQL.sub(r"\1: (left out)\n", super().formatException(ei))
+        """Return the traceback without the quoted values."""
+        return QUOTED_BY_POSTGRESQL.sub(r"\1: (left out)\n", super().formatException(ei))
 
 
 class RedactingJsonFormatter(RedactingFormatter, JsonFormatter):
-    """JSON lines with the same discretion."""
+    """JSON lines, redacted in the same way."""
 
 
 class RequestFilter(logging.Filter):
-    """Adds the id of the running request, by which a caller's report is found."""
+    """Adds the id of the current request, which callers quote when they report a problem."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Let every record pass."""
@@ -47,7 +45,7 @@ class RequestFilter(logging.Filter):
 
 
 def init_app(app: Flask) -> None:
-    """Configure the log, and watch the database's statements and its pool."""
+    """Configure the log, and watch the database's statements and connection pool."""
     logging.config.dictConfig(_settings(app.config["LOG_FORMAT"], app.config["LOG_LEVEL"]))
     with app.app_context():
         engine = db.engine
@@ -97,15 +95,15 @@ def _watch_statements(engine: Engine, slow_ms: int) -> None:
 
 
 def _watch_pool(pool: Pool) -> None:
-    """Log the pool's use when its last connection is taken."""
-    last_said = 0.0
+    """Log how many connections are in use when the pool is exhausted."""
+    last_logged = 0.0
 
     @event.listens_for(pool, "checkout")
     def _checkout(*_: object) -> None:
-        nonlocal last_said
+        nonlocal last_logged
         if not isinstance(pool, QueuePool) or pool.checkedout() < pool.size():
             return
-        if time.monotonic() - last_said > SHORT_EVERY_S:
-            last_said = time.monotonic()
+        if time.monotonic() - last_logged > POOL_WARNING_INTERVAL_S:
+            last_logged = time.monotonic()
             facts = {"in_use": pool.checkedout(), "size": pool.size()}
-            logger.warning("connection pool is short", extra=facts)
+            logger.warning("connection pool exhausted", extra=facts)

@@ -1,12 +1,12 @@
-"""Of two edits that were made from the same version, the second is refused."""
+"""Optimistic locking: reject an update based on a stale version."""
 
 from pipelabs.core.errors import Stale
 
 
 def reject_stale(what: str, stored: int, seen: int | None) -> None:
-    """Raise `Stale` if the caller has seen another version than the stored one; None asks nothing.
+    """Raise `Stale` if the caller's version `seen` is not the stored one; None skips the check.
 
-    To be asked of a row that is locked, by which the sentence calls it: "The client".
+    The caller holds a lock on the row. `what` names the row in the sentence, such as "The client".
     """
     if seen not in (None, stored):
         sentence = f"{what} has changed: it is at version {stored}, not {seen}."

@@ -1,4 +1,4 @@
-"""Pages of a list, found by their keys, so that the last one is as quick as the first."""
+"""Keyset pagination: the last page of a list is as fast as the first."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,13 +13,12 @@ from pipelabs.core.errors import InvalidInput
 
 T = TypeVar("T")
 MAX_COUNTED = 10_000
-"""A longer list is told as "more than"; counting all of it takes as long as it is long."""
-PAGE_SIZES = (25, 50, 100)
+"""Longer lists are reported as "more than" this, because counting takes time for each row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """Some rows of a list, the cursors of its neighbours, and how long the whole list is."""
+    """One page of a list, the cursors of the pages beside it, and the length of the whole list."""
 
     rows: Sequence[T]
     next: str | None
@@ -28,30 +27,30 @@ class Page(Generic[T]):
     is_capped: bool
 
 
-def page_of(wanted: Select[T], size: int, cursor: str | None = None) -> Page[T]:
+def page_of(query: Select[T], size: int, cursor: str | None = None) -> Page[T]:
     """Return one page of the query, whose order must end in a unique column.
 
-    `total` is exact up to `MAX_COUNTED`; above, it is that figure and `is_capped` says so. Raise
-    `InvalidInput` for a cursor that is none of this list's.
+    `total` is exact up to `MAX_COUNTED`. For longer lists it is `MAX_COUNTED`, and `is_capped` is
+    true. Raise `InvalidInput` for a cursor of another list or order.
     """
     try:
-        found: Any = select_page(db.session(), wanted, per_page=size, page=cursor or None)
+        result: Any = select_page(db.session(), query, per_page=size, page=cursor or None)
     except (ValueError, TypeError, DataError, ProgrammingError):
         sentence = "This is not a cursor of this list."
         raise InvalidInput(sentence, fields={"cursor": [sentence]}) from None
-    ends, rows = found.paging, [row[0] for row in found]
-    total = _count(wanted) if ends.has_next or ends.has_previous else len(rows)
+    paging, rows = result.paging, [row[0] for row in result]
+    total = _count(query) if paging.has_next or paging.has_previous else len(rows)
     return Page(
         rows=rows,
-        next=ends.bookmark_next if ends.has_next else None,
-        previous=ends.bookmark_previous if ends.has_previous else None,
+        next=paging.bookmark_next if paging.has_next else None,
+        previous=paging.bookmark_previous if paging.has_previous else None,
         total=min(total, MAX_COUNTED),
         is_capped=total > MAX_COUNTED,
     )
 
 
-def _count(wanted: Select[T]) -> int:
-    """Return how long the list is, or one more than is told; a list of one page needs no count."""
-    some = wanted.order_by(None).limit(MAX_COUNTED + 1)
-    some = some.with_only_columns(literal(1), maintain_column_froms=True)
-    return db.session.scalar(select(func.count()).select_from(some.subquery())) or 0
+def _count(query: Select[T]) -> int:
+    """Return the length of the list, at most `MAX_COUNTED + 1`."""
+    capped = query.order_by(None).limit(MAX_COUNTED + 1)
+    capped = capped.with_only_columns(literal(1), maintain_column_froms=True)
+    return db.session.scalar(select(func.count()).select_from(capped.subquery())) or 0

@@ -1,4 +1,4 @@
-"""A deadline for every answer of PostgreSQL, kept on this side of the wire."""
+"""Client-side timeout for every PostgreSQL call."""
 
 import select
 import time
@@ -7,19 +7,19 @@ import psycopg2
 from psycopg2.extensions import POLL_OK, POLL_READ, connection, set_wait_callback
 
 TIMEOUT_S = 6.0
-"""Above `statement_timeout` (5 s): only a server that cannot keep its own time-outs gets here."""
+"""Longer than `statement_timeout` (5 s), so it only fires when the server's timeouts do not."""
 
 
-def keep(longest_s: float = TIMEOUT_S) -> None:
-    """Let every wait of this process for PostgreSQL end in `OperationalError` after so long.
+def install(timeout_s: float = TIMEOUT_S) -> None:
+    """Make every wait of this process for PostgreSQL raise `OperationalError` after `timeout_s`.
 
-    A frozen server, or a network that swallows packets, still acknowledges on the kernel's level,
-    so no other time-out ends the wait; each request would hold its thread for ever. Meant for
-    processes that serve: a migration may take as long as it takes.
+    A frozen server, or a network that drops packets, may still acknowledge on the TCP level, so
+    no other timeout ends the wait and each request would block its thread forever. Install it
+    in serving processes only: a migration may take as long as it needs.
     """
 
     def wait(waiting: connection) -> None:
-        deadline = time.monotonic() + longest_s
+        deadline = time.monotonic() + timeout_s
         while (state := waiting.poll()) != POLL_OK:
             watch = select.poll()
             watch.register(waiting, select.POLLIN if state == POLL_READ else select.POLLOUT)
@@ -29,6 +29,6 @@ def keep(longest_s: float = TIMEOUT_S) -> None:
     set_wait_callback(wait)
 
 
-def drop() -> None:
-    """Wait for ever again."""
+def uninstall() -> None:
+    """Wait without a client-side timeout again."""
     set_wait_callback(None)

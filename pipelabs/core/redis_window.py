@@ -1,4 +1,4 @@
-"""The moving window that tells what is left in the same breath as it counts."""
+"""Moving-window limiter that returns the remaining quota in the same Redis call."""
 
 import time
 from collections.abc import Callable
@@ -8,8 +8,8 @@ from limits.storage.redis import RedisStorage
 from limits.strategies import STRATEGIES, MovingWindowRateLimiter
 from limits.util import WindowStats
 
-STRATEGY = "moving-window-telling"
-COUNT_AND_TELL = """
+STRATEGY = "moving-window-with-stats"
+HIT_SCRIPT = """
 local now, limit, window = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local function is_inside(index)
     local at = redis.call('lindex', KEYS[1], index)
@@ -28,15 +28,17 @@ while low < high do
 end
 return {has_room and 1 or 0, low, low > 0 and redis.call('lindex', KEYS[1], low - 1) or ARGV[1]}
 """
-"""The library's list of times, newest first, under its own key; answers whether there was room,
-how many times are inside the window, and the oldest of them."""
+"""Uses the library's own data: a list of hit times, newest first, under the library's key.
+
+Returns whether the hit was allowed, how many hits are inside the window, and the oldest of them.
+"""
 
 
-class TellingWindow(MovingWindowRateLimiter):
-    """The library's moving window, but one call to Redis where its own takes two.
+class MovingWindowWithStats(MovingWindowRateLimiter):
+    """The library's moving window with one Redis call a hit, where the library makes two.
 
-    A hit remembers for the rest of the request what it left, because every answer says so in its
-    header fields.
+    The remaining quota of a hit is cached for the rest of the request, because every response
+    reports it in its headers.
     """
 
     _script: Callable[[list[str], list[float]], list[bytes]] | None = None
@@ -52,20 +54,20 @@ class TellingWindow(MovingWindowRateLimiter):
         return bool(has_room)
 
     def get_window_stats(self, item: RateLimitItem, *identifiers: str) -> WindowStats:
-        """Return when the oldest use is forgotten, and how many are left."""
+        """Return when the oldest hit leaves the window, and how many hits are left."""
         return self.request_stats().get(identifiers) or super().get_window_stats(item, *identifiers)
 
     def _count(self, storage: RedisStorage, item: RateLimitItem, name: str) -> list[bytes]:
         if self._script is None:
-            self._script = storage.get_connection().register_script(COUNT_AND_TELL.encode())
+            self._script = storage.get_connection().register_script(HIT_SCRIPT.encode())
         key = storage.prefixed_key(name)
         return self._script([key], [time.time(), item.amount, item.get_expiry()])
 
 
 def register(request_stats: Callable[[], dict[tuple[str, ...], WindowStats]]) -> None:
-    """Let `RATELIMIT_STRATEGY` name the window.
+    """Make the strategy available to `RATELIMIT_STRATEGY`.
 
     `request_stats` returns where the current request remembers what its hits have left.
     """
-    TellingWindow.request_stats = staticmethod(request_stats)
-    STRATEGIES[STRATEGY] = TellingWindow
+    MovingWindowWithStats.request_stats = staticmethod(request_stats)
+    STRATEGIES[STRATEGY] = MovingWindowWithStats

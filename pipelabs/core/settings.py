@@ -1,4 +1,4 @@
-"""The running application's settings and resources, for packages that must not import Flask."""
+"""Settings and resources of the running application, for packages that must not import Flask."""
 
 from typing import Any
 
@@ -11,5 +11,5 @@ def setting(name: str) -> Any:
 
 
 def resource(name: str) -> Any:
-    """Return what was stored at start-up under `pipelabs.<name>`."""
+    """Return the object stored under `pipelabs.<name>` at start-up."""
     return current_app.extensions[f"pipelabs.{name}"]

@@ -1,38 +1,39 @@
-"""The last seconds of an instance: still serving, and no longer wanted."""
+"""Graceful shutdown: fail readiness, keep serving, then stop."""
 
 import mmap
 import signal
 from collections.abc import Callable
 
-# Anonymous and shared: the workers are forked with it, so what the master writes they all read.
+# Anonymous and shared: workers inherit it when they are forked and see what the master writes.
 _flag = mmap.mmap(-1, 1)
 
 
-def is_draining() -> bool:
-    """Return whether this instance was told to stop."""
+def is_shutting_down() -> bool:
+    """Return whether this instance has received SIGTERM."""
     return bool(_flag[0])
 
 
-def begin() -> None:
-    """Let every process of this instance know."""
+def start_shutdown() -> None:
+    """Make `/ready` fail in every process of this instance."""
     _flag[0] = True
 
 
-def on_term(stop: Callable[[], None], after_s: float) -> None:
-    """Let SIGTERM turn `/ready` red, and call `stop` only after so many seconds.
+def install_sigterm_handler(stop: Callable[[], None], delay_s: float) -> None:
+    """Make SIGTERM fail `/ready` at once, and call `stop` only after `delay_s` seconds.
 
-    A balancer needs these to notice; what it sends meanwhile is served. A second SIGTERM stops at
-    once. For the process that forks the workers, in its main thread.
+    Load balancers need this time to notice. Requests they send meanwhile are served. A second
+    SIGTERM stops at once. Call it in the main thread of the process that forks the workers.
     """
 
-    def drain(*_: object) -> None:
-        is_second = is_draining()
-        begin()
-        if is_second or not after_s:
+    def shut_down(*_: object) -> None:
+        is_second = is_shutting_down()
+        start_shutdown()
+        if is_second or not delay_s:
             stop()
         else:
-            # No thread, for a worker that dies meanwhile is forked anew; no timer crosses a fork.
-            signal.setitimer(signal.ITIMER_REAL, after_s)
+            # A timer, not a thread: this process may fork a replacement worker meanwhile. Forking
+            # beside a thread is unsafe, and a forked process does not inherit timers.
+            signal.setitimer(signal.ITIMER_REAL, delay_s)
 
-    signal.signal(signal.SIGTERM, drain)
+    signal.signal(signal.SIGTERM, shut_down)
     signal.signal(signal.SIGALRM, lambda *_: stop())

@@ -115,7 +115,9 @@ class ExchangeConfig(Input):
 class ExchangeEdit(ExchangeConfig):
     """All that a form sends to configure an exchange, and the version that it was filled from."""
 
-    requests_per_minute = WholeNumber(min=1, max=MAX_REQUESTS, is_typed=True, metadata=REQUESTS)
+    requests_per_minute = WholeNumber(
+        min=1, max=MAX_REQUESTS, is_form_field=True, metadata=REQUESTS
+    )
     version = fields.Integer(required=True, metadata={"widget": "hidden"})
 
 

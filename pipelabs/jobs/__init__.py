@@ -1,1 +1,1 @@
-"""What runs in the background."""
+"""Background jobs: `every_minute` runs in each worker."""

@@ -1,4 +1,4 @@
-"""Entrance four: what a serving process does by itself, each minute and at its start."""
+"""Background jobs each worker runs every minute, and once when it starts."""
 
 import logging
 import secrets
@@ -14,19 +14,29 @@ from pipelabs.core.db import unit_of_work
 from pipelabs.core.errors import PipeLabsError
 from pipelabs.vault import replacement, rotation
 
-EVERY_S = 60
-NAME = "service"
-"""Who acts in the audit trail where nobody has asked."""
+INTERVAL_S = 60
+ACTOR_NAME = "service"
+"""The actor of background jobs in the audit trail."""
 logger = logging.getLogger("pipelabs")
 
 
-def heal(app: Flask) -> None:
-    """Append what the audit file lacks; a fault is logged, and the next minute tries again."""
+def start(app: Flask) -> threading.Thread:
+    """Start the thread that runs all jobs now and every minute while the process lives.
+
+    Every worker has one. The jobs themselves make sure that only one worker does the work.
+    """
+    thread = threading.Thread(target=_run_forever, args=(app,), name="every-minute", daemon=True)
+    thread.start()
+    return thread
+
+
+def reconcile_audit_file(app: Flask) -> None:
+    """Append the lines that the audit file lacks. Log an error, and try again next minute."""
     try:
         with app.app_context(), unit_of_work():
             appended = reconciliation.reconcile(app.config["INSTANCE"])
-            # Whichever process appended: this one's `/ready` is to know that the file is well.
-            log_file.file_handler().append([])
+            # Another process may have appended them. `/ready` of this one must recover as well.
+            log_file.get_file_handler().append([])
     except (SQLAlchemyError, OSError) as error:
         logger.warning("the audit file was not reconciled: %s", type(error).__name__)
         return
@@ -34,31 +44,24 @@ def heal(app: Flask) -> None:
         logger.warning("the audit file lacked lines", extra={"appended": appended})
 
 
-def destroy(app: Flask) -> None:
-    """Destroy replaced API keys whose day is over, and complain of a ring that lacks a key."""
-    itself = Actor(request_id=secrets.token_hex(4), name=NAME)
+def destroy_expired_secrets(app: Flask) -> None:
+    """Destroy secrets whose retention is over, and log versions that the key ring lacks."""
+    actor = Actor(request_id=secrets.token_hex(4), name=ACTOR_NAME)
     try:
         with app.app_context(), unit_of_work():
-            destroyed = replacement.destroy_due(itself)
+            destroyed = replacement.destroy_due(actor)
             missing = rotation.missing_versions()
     except (SQLAlchemyError, PipeLabsError) as error:
-        logger.warning("no replaced API key was destroyed: %s", type(error).__name__)
+        logger.warning("expired secrets were not destroyed: %s", type(error).__name__)
         return
     if destroyed:
-        logger.info("replaced API keys were destroyed", extra={"destroyed": destroyed})
+        logger.info("expired secrets were destroyed", extra={"destroyed": destroyed})
     if missing:
-        logger.error("VAULT_KEYS lacks versions that rows need: %s", missing)
+        logger.error("VAULT_KEYS lacks versions that are still in use: %s", missing)
 
 
-def start(app: Flask) -> threading.Thread:
-    """Heal now and each minute for as long as the process lives; every worker may, one does."""
-    thread = threading.Thread(target=_forever, args=(app,), name="healing", daemon=True)
-    thread.start()
-    return thread
-
-
-def _forever(app: Flask) -> None:
+def _run_forever(app: Flask) -> None:
     while True:
-        heal(app)
-        destroy(app)
-        time.sleep(EVERY_S)
+        reconcile_audit_file(app)
+        destroy_expired_secrets(app)
+        time.sleep(INTERVAL_S)

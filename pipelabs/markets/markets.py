@@ -12,7 +12,7 @@ from sqlalchemy.orm import contains_eager
 from pipelabs.audit import trail
 from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
-from pipelabs.core.bulk import arrays, sent
+from pipelabs.core.bulk import column_arrays, unnest_table
 from pipelabs.core.db import db, run
 from pipelabs.core.decimals import plain
 from pipelabs.core.errors import Duplicate, InvalidInput, InvalidTransition, NotFound
@@ -42,7 +42,7 @@ MOVES = {
 }
 """From where a market may go where; what was delisted can be listed again."""
 SPELLED = (*ASSETS, "exchange", "exchange_symbol")
-NEW = sent("wanted", {"id": Uuid(), **dict.fromkeys(SPELLED, Text())})
+NEW = unnest_table("wanted", {"id": Uuid(), **dict.fromkeys(SPELLED, Text())})
 PAIR = (
     (TokenPair.base_asset == NEW.c.base_asset)
     & (TokenPair.quote_asset == NEW.c.quote_asset)
@@ -94,7 +94,7 @@ def ensure_markets(markets: Iterable[Wanted]) -> Sequence[Row[UUID, str, str]]:
         (uuid4(), s.base_asset, s.quote_asset, s.settle_asset, exchange, text)
         for s, exchange, text in wanted
     )
-    return run(INSERT, arrays(("id", *SPELLED), rows) | {"moment": now()}).all()
+    return run(INSERT, column_arrays(("id", *SPELLED), rows) | {"moment": now()}).all()
 
 
 def create_market(data: Mapping[str, Any], actor: Actor) -> Market:

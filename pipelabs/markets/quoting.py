@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from pipelabs.audit import trail
 from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
-from pipelabs.core.bulk import arrays, sent
+from pipelabs.core.bulk import column_arrays, unnest_table
 from pipelabs.core.db import db, run
 from pipelabs.core.errors import Duplicate, InvalidInput, InvalidTransition, NotFound
 from pipelabs.exchanges.service import NONE
@@ -38,7 +38,7 @@ Fields = dict[str, list[str]]
 MAX_LISTED = 8
 TABLE = cast(Table, ClientMarket.__table__)
 OWN = ("bot", "spread_target_bps", "daily_volume_target")
-SENT = sent("wanted", {"place": Integer(), **dict.fromkeys((*ASSETS, "exchange"), Text())})
+SENT = unnest_table("wanted", {"place": Integer(), **dict.fromkeys((*ASSETS, "exchange"), Text())})
 FOUND = (
     select(SENT.c.place, Market.id, Market.status, ClientMarket.id.label("held_id"))
     .select_from(SENT)
@@ -57,7 +57,7 @@ FOUND = (
     # Whoever delists one of them waits, so that none is delisted and quoted.
     .with_for_update(read=True, of=Market)
 )
-NEW = sent(
+NEW = unnest_table(
     "made",
     {
         "id": Uuid(),
@@ -127,7 +127,7 @@ def find_places(client_id: UUID, items: Sequence[Item], actor: Actor) -> Places:
         (n, s.base_asset, s.quote_asset, s.settle_asset, exchange)
         for n, (s, exchange) in enumerate((one["symbol"], one["exchange"]) for one in items)
     )
-    values = arrays(("place", *ASSETS, "exchange"), rows) | {"client_id": client_id}
+    values = column_arrays(("place", *ASSETS, "exchange"), rows) | {"client_id": client_id}
     found = {row.place: row for row in run(FOUND, values)}
     return Places(found, wrong, _reject_found(items, found, wrong))
 
@@ -142,7 +142,7 @@ def insert_client_markets(
         for one, market_id in zip(items, market_ids, strict=True)
     )
     same = {"client_id": client_id, "status": QuotingStatus.ACTIVE, "version": 1}
-    values = arrays(("id", "market_id", *OWN), rows) | same
+    values = column_arrays(("id", "market_id", *OWN), rows) | same
     run(INSERT, values | {"created_at": moment, "updated_at": moment})
 
 

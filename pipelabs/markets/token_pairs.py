@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from pipelabs.audit import trail
 from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
-from pipelabs.core.bulk import arrays, sent
+from pipelabs.core.bulk import column_arrays, unnest_table
 from pipelabs.core.db import db, run
 from pipelabs.core.errors import Duplicate, NotFound
 from pipelabs.core.pagination import Page, page_of
@@ -29,7 +29,7 @@ TEXT = (
 )
 """The symbol, as PostgreSQL spells it."""
 ORDERS: Mapping[str, Any] = {"symbol": TEXT, "created_at": TokenPair.created_at}
-NEW = sent("wanted", {"id": Uuid(), **dict.fromkeys(ASSETS, Text())})
+NEW = unnest_table("wanted", {"id": Uuid(), **dict.fromkeys(ASSETS, Text())})
 INSERT = (
     insert(TABLE)
     .from_select(
@@ -53,7 +53,7 @@ def ensure_token_pairs(symbols: Collection[Symbol]) -> list[UUID]:
     """
     ordered = sorted(symbols, key=lambda one: one.text)
     rows = ((uuid4(), one.base_asset, one.quote_asset, one.settle_asset) for one in ordered)
-    values = arrays(("id", *ASSETS), rows)
+    values = column_arrays(("id", *ASSETS), rows)
     return list(run(INSERT, values | {"created_at": now()}).scalars())
 
 

@@ -1,4 +1,4 @@
-"""The tables; importing this package makes all of them known to the metadata."""
+"""All tables. Importing this package registers them in the metadata."""
 
 from pipelabs.models.admins import Admin, APIToken, Permission, Role, Session, SignInThrottle
 from pipelabs.models.api_keys import ExchangeAPIKey, KeyStage, KeyStatus

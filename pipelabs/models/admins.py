@@ -1,4 +1,4 @@
-"""Admins, what their roles allow, and their sessions."""
+"""Admins, roles and their permissions, sessions and API tokens."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -12,7 +12,7 @@ from pipelabs.models.base import Base, Identified, now
 
 
 class Permission(StrEnum):
-    """What a route may ask for; a route that asks for none must say that it is public."""
+    """A permission that a route requires. Routes without one must be declared public."""
 
     ADMINS_READ = "admins.read"
     ADMINS_WRITE = "admins.write"
@@ -31,7 +31,7 @@ class Permission(StrEnum):
 
 
 class Role(StrEnum):
-    """What an admin is to the desk."""
+    """Role of an admin user."""
 
     VIEWER = "viewer"
     OPERATOR = "operator"
@@ -39,7 +39,7 @@ class Role(StrEnum):
 
     @property
     def permissions(self) -> frozenset[Permission]:
-        """Return what this role may do; what is not listed is denied."""
+        """Return the permissions of this role. Everything else is denied."""
         return ROLE_PERMISSIONS[self]
 
 
@@ -63,7 +63,7 @@ ROLE_PERMISSIONS = {
 
 
 class Admin(Identified, Base):
-    """A person of the desk who signs in."""
+    """A person who can sign in."""
 
     __tablename__ = "admins"
     __table_args__ = (CheckConstraint("email = lower(email)", name="email_folded"),)
@@ -72,14 +72,14 @@ class Admin(Identified, Base):
     role: Mapped[Role]
     password_hash: Mapped[str]
     is_disabled: Mapped[bool] = mapped_column(default=False)
-    # Raised when every token issued so far must die: a new password, a forced sign-out.
+    # Incremented to invalidate every token issued so far: a new password, ended sessions.
     token_version: Mapped[int] = mapped_column(default=1)
-    # Somebody else chose the password: nothing else is done until the admin has a new one.
+    # The password was set by someone else and must be changed before anything else.
     must_change_password: Mapped[bool] = mapped_column(default=False)
 
 
 class SignInThrottle(Base):
-    """How often signing in was tried for an account or from an address in one window."""
+    """Number of sign-in attempts for an account or from an address in one window."""
 
     __tablename__ = "sign_in_throttles"
 
@@ -89,14 +89,14 @@ class SignInThrottle(Base):
 
 
 class Session(Identified, Base):
-    """One sign-in of one admin; its tokens live no longer than the row says."""
+    """A sign-in of an admin. Its tokens are valid no longer than this row."""
 
     __tablename__ = "sessions"
 
     admin_id: Mapped[UUID] = mapped_column(ForeignKey("admins.id"), index=True)
     address: Mapped[str]
     user_agent: Mapped[str] = mapped_column(default="")
-    # The id of the one refresh token that still counts; an older one is a replay.
+    # The id of the only valid refresh token. Any earlier one is a replay.
     refresh_jti: Mapped[UUID]
     renewed_at: Mapped[datetime] = mapped_column(default=now)
     # Written at most once a minute.
@@ -106,7 +106,7 @@ class Session(Identified, Base):
 
 
 class APIToken(Identified, Base):
-    """A key of one admin's programs; the key itself is shown once and stored nowhere."""
+    """An API token of an admin. Its text is shown once and never stored."""
 
     __tablename__ = "api_tokens"
 
@@ -114,10 +114,10 @@ class APIToken(Identified, Base):
     name: Mapped[str]
     prefix: Mapped[str]
     last_four: Mapped[str]
-    # SHA-256 is enough: what is hashed is random, and looked up at every call.
+    # SHA-256 is enough for a random token, and fast enough for a lookup at every call.
     digest: Mapped[bytes] = mapped_column(unique=True)
     permissions: Mapped[list[str]] = mapped_column(ARRAY(Text))
-    # Networks in CIDR form; none means from anywhere.
+    # Networks in CIDR form. None means any address.
     addresses: Mapped[list[str]] = mapped_column(ARRAY(Text))
     expires_at: Mapped[datetime]
     last_used_at: Mapped[datetime | None]

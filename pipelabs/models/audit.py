@@ -1,4 +1,4 @@
-"""The audit trail: who did what, when and from where."""
+"""Audit events and the state of audit files."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -15,7 +15,7 @@ from pipelabs.models.base import Base, now
 
 
 class Outcome(StrEnum):
-    """How an attempt ended: the `status` of an audit line."""
+    """Outcome of an attempt: the `status` of an audit line."""
 
     SUCCESS = "SUCCESS"
     INVALID = "INVALID"
@@ -36,14 +36,14 @@ class XID8(UserDefinedType[int]):
         return "xid8"
 
 
-# Otherwise a comparison of models and tables does not know what it reads.
+# Otherwise Alembic's comparison of models and tables does not know this type.
 ischema_names["xid8"] = XID8
 
 
 class AuditEvent(Base):
-    """One attempt and its outcome; rows are added, never changed (a trigger refuses both).
+    """An attempt and its outcome. Append-only: a trigger rejects updates and deletes.
 
-    `client_id` and `admin_id` are no foreign keys: evidence stands without the rows it names.
+    `client_id` and `admin_id` are not foreign keys, so that events outlive the rows they name.
     """
 
     __tablename__ = "audit_events"
@@ -99,7 +99,7 @@ class AuditEvent(Base):
 
 
 class CoalescedDenials(Base):
-    """How many denials a caller had in this minute, and how many of them have no row yet."""
+    """Number of denials of a caller in this minute, and how many of them have no row."""
 
     __tablename__ = "coalesced_denials"
 
@@ -110,7 +110,7 @@ class CoalescedDenials(Base):
 
 
 class AuditFileMark(Base):
-    """Up to which transaction an instance's file is known to have every line."""
+    """The transaction id below which an instance's file has every line."""
 
     __tablename__ = "audit_file_marks"
 

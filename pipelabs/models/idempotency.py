@@ -1,4 +1,4 @@
-"""Answers kept for callers who repeat a request; plumbing, and no noun of the trade."""
+"""Responses stored for requests with an Idempotency-Key."""
 
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ from pipelabs.models.base import Base, now
 
 
 class IdempotencyRecord(Base):
-    """What was answered to one admin's key; without a status the first request still runs."""
+    """The response to an admin's key. While `status` is null the first request is running."""
 
     __tablename__ = "idempotency_records"
 

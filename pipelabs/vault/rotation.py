@@ -10,7 +10,7 @@ from sqlalchemy import LargeBinary, Row, Select, Table, Uuid, bindparam, func, s
 from pipelabs.audit import trail
 from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
-from pipelabs.core.bulk import arrays, sent
+from pipelabs.core.bulk import column_arrays, unnest_table
 from pipelabs.core.db import db, run
 from pipelabs.core.errors import InvalidInput, InvalidTransition, Undecryptable
 from pipelabs.models import ExchangeAPIKey
@@ -20,7 +20,7 @@ from pipelabs.vault.ring import ring_versions, vault
 BATCH = 500
 TABLE = cast(Table, ExchangeAPIKey.__table__)
 COLUMNS = (TABLE.c.id, TABLE.c.client_id, TABLE.c.exchange, TABLE.c.label, TABLE.c.credentials)
-REWRAPPED = sent("rewrapped", {"row_id": Uuid(), "envelope": LargeBinary()})
+REWRAPPED = unnest_table("rewrapped", {"row_id": Uuid(), "envelope": LargeBinary()})
 REWRAP = (
     update(TABLE)
     .where(TABLE.c.id == REWRAPPED.c.row_id)
@@ -85,7 +85,7 @@ def rotate(actor: Actor, after: UUID | None = None) -> Batch:
         except Undecryptable as error:
             unreadable.append(UNREADABLE.format(row=row, reason=error.message))
     if rewrapped:
-        run(REWRAP, arrays(("row_id", "envelope"), rewrapped) | {"newest": newest})
+        run(REWRAP, column_arrays(("row_id", "envelope"), rewrapped) | {"newest": newest})
         facts = {"rows": str(len(rewrapped)), "to": str(newest)}
         trail.record(Event.VAULT_ROTATED, actor, facts=facts)
     return Batch(len(rewrapped), unreadable, rows[-1].id if rows else None)

@@ -107,7 +107,7 @@ def reserve_password_attempt(email: str, address: str | None) -> None:
 def renewed(anonymous: Actor) -> sessions.SignedIn:
     """Return the session whose refresh token this request carries as its bearer, renewed."""
     claims = _bearer(request.headers.get("Authorization", ""), "refresh")
-    return sessions.renew(claims.admin, claims.refresh_jti, anonymous)
+    return sessions.renew_session(claims.admin, claims.refresh_jti, anonymous)
 
 
 def tokens(signed_in: sessions.SignedIn) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def keep(response: Response, signed_in: sessions.SignedIn) -> Response:
     """Give the browser the cookie of a session; it ends with the session, or the browser."""
     token = create_access_token(
         str(signed_in.admin.id),
-        expires_delta=sessions.SESSION_LIFE,
+        expires_delta=sessions.SESSION_LIFETIME,
         additional_claims=_claims(signed_in.admin, signed_in.session),
     )
     response.set_cookie(

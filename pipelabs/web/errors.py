@@ -18,7 +18,13 @@ from pipelabs.accounts import sessions
 from pipelabs.audit import trail
 from pipelabs.audit.trail import Attempt
 from pipelabs.core.db import finish, unit_of_work
-from pipelabs.core.errors import Duplicate, PipeLabsError, SessionReplayed, Throttled, Unavailable
+from pipelabs.core.errors import (
+    Duplicate,
+    PipeLabsError,
+    RefreshTokenReplayed,
+    Throttled,
+    Unavailable,
+)
 from pipelabs.models import Base, Outcome
 from pipelabs.web import idempotency, pages, rate_limit
 from pipelabs.web.operation import SAFE_METHODS, denied_event
@@ -64,7 +70,7 @@ def _store_denial(error: PipeLabsError, response: Response) -> None:
 
     The session ends in a transaction of its own, so that it ends even without an audit row.
     """
-    if isinstance(error, SessionReplayed):
+    if isinstance(error, RefreshTokenReplayed):
         with unit_of_work():
             sessions.end_session(error.session_id)
     with unit_of_work():

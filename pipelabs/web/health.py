@@ -44,7 +44,7 @@ def check() -> Report:
 
     An instance that was told to stop still serves, but wants no more calls.
     """
-    if shutdown.is_draining():
+    if shutdown.is_shutting_down():
         return Report(is_ready=False, parts={})
     parts = _database()
     is_ready = set(parts.values()) == {OK}
@@ -52,7 +52,7 @@ def check() -> Report:
     parts["pool"] = OK if pool.in_use < pool.max else FULL
     parts["redis"] = _redis()
     parts["vault"] = _vault(is_asked=is_ready)
-    parts["audit_file"] = OK if log_file.file_handler().is_writable() else "not writable"
+    parts["audit_file"] = OK if log_file.get_file_handler().is_writable() else "not writable"
     return Report(is_ready, parts)
 
 

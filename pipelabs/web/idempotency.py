@@ -63,7 +63,7 @@ def _claim() -> Claim:
 
 def _keep(claim: Claim, response: Response) -> None:
     headers = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
-    idempotency.keep(claim, response.status_code, headers, response.get_data())
+    idempotency.store_response(claim, response.status_code, headers, response.get_data())
 
 
 def _replay(record: IdempotencyRecord, replayed: Event) -> Response:

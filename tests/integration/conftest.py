@@ -273,6 +273,7 @@ def until_final(app):
 
     def wait():
         with app.app_context():
-            wait_for(all_are_older)
+            # A test of another worker may keep a transaction open for minutes.
+            wait_for(all_are_older, patience_s=600)
 
     return wait

@@ -5,7 +5,7 @@ from config import ConfigError
 from pipelabs import create_app
 
 
-def test_an_application_is_not_made_of_settings_that_must_not_be_started_with(app):
+def test_create_app_rejects_invalid_settings(app):
     class Unset(config.Config):
         SECRET_KEY = ""
 

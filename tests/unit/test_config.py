@@ -32,8 +32,8 @@ def settings(monkeypatch):
             monkeypatch.delenv(name)
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
-        found = runpy.run_path(str(ROOT / "config.py"))["Production"]
-        return {name: getattr(found, name) for name in dir(found) if name.isupper()}
+        loaded = runpy.run_path(str(ROOT / "config.py"))["Production"]
+        return {name: getattr(loaded, name) for name in dir(loaded) if name.isupper()}
 
     return read
 
@@ -50,13 +50,13 @@ def run(*words, **variables):
     )
 
 
-def test_the_specifications_three_variables_start_it(settings):
-    found = settings(**STARTS)
+def test_three_variables_are_enough_to_start(settings):
+    loaded = settings(**STARTS)
 
-    config.check(found)
+    config.check(loaded)
 
-    assert found["CORS_ORIGINS"] == ["https://a.example"]
-    assert (found["RATELIMIT_STORAGE_URI"], found["WORKERS"]) == ("memory://", 1)
+    assert loaded["CORS_ORIGINS"] == ["https://a.example"]
+    assert (loaded["RATELIMIT_STORAGE_URI"], loaded["WORKERS"]) == ("memory://", 1)
 
 
 @each(
@@ -113,30 +113,30 @@ def test_the_specifications_three_variables_start_it(settings):
         ),
     ],
 )
-def test_a_setting_that_must_not_be_started_with_is_refused(settings, changes, sentences):
-    with pytest.raises(ConfigError) as refused:
+def test_check_rejects_invalid_settings(settings, changes, sentences):
+    with pytest.raises(ConfigError) as caught:
         config.check(settings(**STARTS | changes))
 
-    assert str(refused.value).splitlines() == sentences
+    assert str(caught.value).splitlines() == sentences
 
 
 @each(
     ("name", "example"),
-    [(f"RATELIMIT_{one}", "20/minute") for one in ("CREATE", "GENERAL", "CONSOLE")],
+    [(f"RATELIMIT_{budget}", "20/minute") for budget in ("CREATE", "GENERAL", "CONSOLE")],
 )
 @each("value", ["20", "20 per minte", "many/minute"])
-def test_a_limit_that_would_limit_nothing_is_refused(settings, name, example, value):
+def test_check_rejects_limits_without_effect(settings, name, example, value):
     with pytest.raises(ConfigError, match=f"^{name} .*{name}={example}"):
         config.check(settings(**STARTS, **{name: value}))
 
 
 @pytest.mark.parametrize("workers", ["2", "16"])
-def test_redis_allows_any_number_of_workers(settings, workers):
-    found = settings(**STARTS, WEB_CONCURRENCY=workers, REDIS_URL="redis://127.0.0.1:1/0")
+def test_check_allows_several_workers_with_redis(settings, workers):
+    loaded = settings(**STARTS, WEB_CONCURRENCY=workers, REDIS_URL="redis://127.0.0.1:1/0")
 
-    config.check(found)
+    config.check(loaded)
 
-    assert found["WORKERS"] == int(workers)
+    assert loaded["WORKERS"] == int(workers)
 
 
 @each(
@@ -149,10 +149,10 @@ def test_redis_allows_any_number_of_workers(settings, workers):
         ({"REDIS_URL": "redis://a/0", "RATELIMIT_STORAGE_URI": "memory://"}, "memory://", 1),
     ],
 )
-def test_limits_are_counted_where_the_settings_say(settings, variables, storage, workers):
-    found = settings(**STARTS, **variables)
+def test_limit_storage_prefers_its_own_setting(settings, variables, storage, workers):
+    loaded = settings(**STARTS, **variables)
 
-    assert (found["RATELIMIT_STORAGE_URI"], found["WORKERS"]) == (storage, workers)
+    assert (loaded["RATELIMIT_STORAGE_URI"], loaded["WORKERS"]) == (storage, workers)
 
 
 @each(
@@ -165,12 +165,12 @@ def test_limits_are_counted_where_the_settings_say(settings, variables, storage,
         ("  postgres://a@c/d  ", "postgresql+psycopg2://a@c/d"),
     ],
 )
-def test_every_spelling_of_a_postgresql_address_is_for_psycopg2(settings, given, used):
-    found = settings(**STARTS | {"DATABASE_URL": given})
+def test_database_url_always_uses_psycopg2(settings, given, used):
+    loaded = settings(**STARTS | {"DATABASE_URL": given})
 
-    config.check(found)
+    config.check(loaded)
 
-    assert found["SQLALCHEMY_DATABASE_URI"] == used
+    assert loaded["SQLALCHEMY_DATABASE_URI"] == used
 
 
 @each(
@@ -181,22 +181,22 @@ def test_every_spelling_of_a_postgresql_address_is_for_psycopg2(settings, given,
         ({"DATABASE_MIGRATION_URL": "postgres://owner@c/d"}, "postgresql+psycopg2://owner@c/d"),
     ],
 )
-def test_migrations_run_as_the_service_unless_an_owner_is_named(settings, variables, used):
-    found = settings(**STARTS | {"DATABASE_URL": "postgres://service@c/d"} | variables)
+def test_migration_url_defaults_to_database_url(settings, variables, used):
+    loaded = settings(**STARTS | {"DATABASE_URL": "postgres://service@c/d"} | variables)
 
-    assert found["DATABASE_MIGRATION_URL"] == used
+    assert loaded["DATABASE_MIGRATION_URL"] == used
 
 
 @pytest.mark.parametrize("name", ["WEB_CONCURRENCY", "THREADS", "TRUSTED_PROXIES", "DB_POOL_SIZE"])
 @pytest.mark.parametrize("value", ["many", "-1", "1.5", "٣", "1e3", "0x10"])
-def test_a_malformed_number_is_refused_with_one_that_works(monkeypatch, name, value):
+def test_number_rejects_malformed_values_with_an_example(monkeypatch, name, value):
     monkeypatch.setenv(name, value)
 
     with pytest.raises(ConfigError, match=f"^{name} must be a whole number, such as {name}=4$"):
         config.number(name, 4)
 
 
-def test_an_empty_number_is_the_default(monkeypatch):
+def test_number_treats_empty_as_default(monkeypatch):
     monkeypatch.setenv("THREADS", " ")
 
     assert config.number("THREADS", 16) == 16
@@ -210,11 +210,11 @@ def test_an_empty_number_is_the_default(monkeypatch):
         ("https://a.example , https://b.example,", ["https://a.example", "https://b.example"]),
     ],
 )
-def test_a_list_is_read_without_blanks(settings, given, read):
+def test_split_list_drops_blanks(settings, given, read):
     assert settings(**STARTS | {"CORS_ORIGINS": given})["CORS_ORIGINS"] == read
 
 
-def test_the_secret_that_a_refusal_proposes_works(settings):
+def test_the_suggested_secret_is_valid(settings):
     words = shlex.split(config.NEW_SECRET)
 
     secret = run(*words[1:]).stdout.strip()
@@ -223,7 +223,7 @@ def test_the_secret_that_a_refusal_proposes_works(settings):
     assert len(secret) == 64
 
 
-def test_what_a_refusal_proposes_works(settings):
+def test_suggested_values_are_valid(settings):
     proposed = dict(
         re.findall(r"([A-Z_]+)=(\S+?)(?:,|$)", "\n".join((NEW_DATABASE, NEW_ORIGIN)), re.M)
     )
@@ -245,7 +245,7 @@ def test_what_a_refusal_proposes_works(settings):
         "1:" + "A" * 43 + "=",
     ],
 )
-def test_a_malformed_vault_ring_stops_the_start(ring):
+def test_a_malformed_key_ring_prevents_start_up(ring):
     class Malformed(config.Config):
         SECRET_KEY = SECRET
         SQLALCHEMY_DATABASE_URI = DATABASE_MIGRATION_URL = "postgresql+psycopg2://u:p@localhost/x"
@@ -258,48 +258,51 @@ def test_a_malformed_vault_ring_stops_the_start(ring):
 
 
 @each(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"SECRET_KEY": "", "DATABASE_URL": ""}, "SECRET_KEY is not set"),
         ({"VAULT_KEYS": "1:short"}, "VAULT_KEYS: the key of version 1"),
         ({"THREADS": "many"}, "THREADS must be a whole number, such as THREADS=16"),
     ],
 )
-def test_a_refused_start_is_a_sentence_and_no_traceback(changes, said):
-    started = run("-c", "import wsgi", **STARTS | changes)
+def test_invalid_settings_exit_with_a_sentence_and_no_traceback(changes, message):
+    process = run("-c", "import wsgi", **STARTS | changes)
 
-    assert started.returncode == 1
-    assert started.stderr.startswith(f"Pipe Labs cannot start.\n{said}")
-    assert "Traceback" not in started.stderr
-
-
-def test_a_start_that_is_not_refused_says_nothing():
-    started = run("-c", "import wsgi", **STARTS)
-
-    assert (started.returncode, started.stderr) == (0, "")
+    assert process.returncode == 1
+    assert process.stderr.startswith(f"Pipe Labs cannot start.\n{message}")
+    assert "Traceback" not in process.stderr
 
 
-def test_gunicorn_refuses_workers_that_would_each_count_limits():
+def test_valid_settings_print_nothing():
+    process = run("-c", "import wsgi", **STARTS)
+
+    assert (process.returncode, process.stderr) == (0, "")
+
+
+def test_gunicorn_rejects_several_workers_with_memory_limits():
     words = ("-m", "gunicorn", "-w", "2", "-b", "127.0.0.1:0", "wsgi:app")
 
-    started = run(*words, **STARTS)
+    process = run(*words, **STARTS)
 
-    assert started.returncode == 1
+    assert process.returncode == 1
     assert (
         f"Pipe Labs cannot start.\n2 workers would each count their own limits: set {NEW_REDIS}"
-        in started.stderr
+        in process.stderr
     )
-    assert "Traceback" not in started.stderr
-    assert "Listening at" not in started.stderr
+    assert "Traceback" not in process.stderr
+    assert "Listening at" not in process.stderr
 
 
-def test_gunicorn_takes_its_configuration():
-    started = run("-m", "gunicorn", "--check-config", "wsgi:app", **STARTS)
+def test_gunicorn_accepts_its_configuration():
+    process = run("-m", "gunicorn", "--check-config", "wsgi:app", **STARTS)
 
-    assert (started.returncode, started.stderr) == (0, "")
+    assert (process.returncode, process.stderr) == (0, "")
 
 
-def test_a_developers_tokens_live_a_day_and_the_desks_a_quarter_of_an_hour():
-    lives = [one.JWT_ACCESS_TOKEN_EXPIRES for one in (config.Development, config.Production)]
+def test_access_tokens_last_12_hours_in_development_and_15_minutes_in_production():
+    lives = [
+        environment.JWT_ACCESS_TOKEN_EXPIRES
+        for environment in (config.Development, config.Production)
+    ]
 
     assert [life.total_seconds() for life in lives] == [12 * 3600, 15 * 60]

@@ -1,1 +1,1 @@
-"""Admins and API tokens as callers send and see them."""
+"""Schemas of admins and API tokens."""

@@ -1,9 +1,11 @@
-"""Signing in, what an admin sees of itself, and what an owner sees of all."""
+"""Schemas of admins: sign-in, own account, and management by owners."""
 
 from collections.abc import Mapping
+from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, validates_schema
+from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
 
+from pipelabs.accounts.commands import AdminChanges, Credentials, NewAdmin, NewPassword
 from pipelabs.core.schemas.envelope import Success
 from pipelabs.core.schemas.fields import (
     EmailAddress,
@@ -26,16 +28,21 @@ EMAIL = {"label": "Email", "example": "operator@desk.local"}
 
 
 class SignIn(Input):
-    """Who says to be there, and the proof."""
+    """Sign-in credentials."""
 
     email = EmailAddress(required=True, metadata=EMAIL)
     password = Password(
         required=True, metadata={"label": "Password", "example": "a long quiet evening"}
     )
 
+    @post_load
+    def to_command(self, data: dict[str, Any], **_: object) -> Credentials:
+        """Return the command."""
+        return Credentials(**data)
+
 
 class PasswordChange(Input):
-    """The password that counts so far, and the one that shall."""
+    """Current and new password."""
 
     current_password = Password(
         required=True,
@@ -55,35 +62,70 @@ class PasswordChange(Input):
         },
     )
 
+    @post_load
+    def to_command(self, data: dict[str, Any], **_: object) -> NewPassword:
+        """Return the command."""
+        return NewPassword(**data)
 
-class AdminIn(Input):
-    """What an owner sends to create an admin."""
+
+class AdminFields:
+    """The fields of an admin, in the order of the form."""
 
     email = EmailAddress(required=True, metadata=EMAIL)
     role = EnumField(Role, required=True, metadata=ROLE)
 
 
-class RoleChange(Input):
-    """The role that an admin shall have."""
+class AdminIn(AdminFields, Input):
+    """An admin to create."""
 
-    role = EnumField(Role, required=True, metadata=ROLE)
+    @post_load
+    def to_command(self, data: dict[str, Any], **_: object) -> NewAdmin:
+        """Return the command."""
+        return NewAdmin(**data)
 
 
-class AdminPatch(Input):
-    """What an owner may change of an admin; at least one of it."""
+class RoleChange(AdminFields, Input):
+    """The form that changes an admin's role."""
 
-    role = EnumField(Role, metadata={"label": "Role", "example": "viewer"})
+    class Meta:
+        """An admin's e-mail address never changes."""
+
+        exclude = ("email",)
+
+    @post_load
+    def to_command(self, data: dict[str, Any], **_: object) -> AdminChanges:
+        """Return the command."""
+        return AdminChanges(**data)
+
+
+class AdminPatch(AdminFields, Input):
+    """Changes of an admin; at least one field."""
+
+    class Meta:
+        """An admin's e-mail address never changes."""
+
+        exclude = ("email",)
+
     is_disabled = StrictBoolean(metadata={"example": False})
 
+    def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
+        """Make every field optional."""
+        field_obj.required = False
+
     @validates_schema
-    def refuse_nothing(self, data: Mapping[str, object], **_: object) -> None:
-        """Refuse a change of nothing."""
+    def reject_empty(self, data: Mapping[str, object], **_: object) -> None:
+        """Reject an update without any field."""
         if not data:
-            raise ValidationError({name: ["Send this field or another."] for name in self.fields})
+            raise ValidationError({name: ["Send at least one field."] for name in self.fields})
+
+    @post_load
+    def to_command(self, data: dict[str, Any], **_: object) -> AdminChanges:
+        """Return the command."""
+        return AdminChanges(**data)
 
 
 class AdminOut(Schema):
-    """An admin without anything secret."""
+    """An admin without secrets."""
 
     id = fields.UUID()
     email = fields.String(metadata=EMAIL)
@@ -91,7 +133,7 @@ class AdminOut(Schema):
 
 
 class SignedIn(Success):
-    """The tokens of a new session; `expires_in` is the access token's life in seconds."""
+    """The tokens of a session. `expires_in` is the lifetime of the access token in seconds."""
 
     access_token = fields.String(metadata={"example": "eyJhbGciOiJIUzI1NiIs…"})
     refresh_token = fields.String(metadata={"example": "eyJhbGciOiJIUzI1NiIs…"})
@@ -100,7 +142,7 @@ class SignedIn(Success):
 
 
 class BudgetLeft(Schema):
-    """What is left of a budget, and in how many seconds its oldest use is forgotten."""
+    """The remaining quota of a budget. The oldest request stops counting after `reset_s`."""
 
     limit = fields.Integer()
     remaining = fields.Integer()
@@ -116,7 +158,7 @@ QUOTA = {
 
 
 class Me(Success):
-    """Who is signed in, what the role allows, and what is left of each budget."""
+    """The authenticated admin, its permissions, and the remaining quota of each budget."""
 
     admin = fields.Nested(AdminOut)
     permissions = fields.List(
@@ -128,7 +170,7 @@ class Me(Success):
 
 
 class SessionOut(Schema):
-    """One sign-in that still counts; `seen_at` is right to the minute."""
+    """An active session. `seen_at` is accurate to the minute."""
 
     id = fields.UUID()
     address = fields.String(metadata={"example": "192.0.2.7"})
@@ -139,7 +181,7 @@ class SessionOut(Schema):
 
 
 class SessionList(Success):
-    """The living sessions of an admin, and which of them asks; an API token has none."""
+    """The active sessions of an admin. `current` is this one, null for an API token."""
 
     sessions = fields.List(fields.Nested(SessionOut))
     current = fields.UUID(allow_none=True)
@@ -160,13 +202,13 @@ class AdminShown(Success):
 
 
 class AdminList(Success):
-    """One page of the admins."""
+    """A page of admins."""
 
     admins = fields.List(fields.Nested(AdminFull))
     page = fields.Nested(PageOut)
 
 
 class OneTimePassword(AdminShown):
-    """An admin, and the password that is shown this once and must be changed at once."""
+    """An admin and its one-time password, which is only shown here."""
 
     password = fields.String(metadata={"example": "k7fqm-2xw9p-hcz4t-nb8ge"})

@@ -1,4 +1,4 @@
-"""API tokens as their owners send and see them."""
+"""Schemas of API tokens."""
 
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -6,6 +6,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, post_load
 
+from pipelabs.accounts.commands import NewToken
 from pipelabs.core.schemas.envelope import Success
 from pipelabs.core.schemas.fields import EnumField, Input, OpenAPIField, PlainText, Timestamp
 from pipelabs.core.schemas.lists import BoundedList, LineList
@@ -35,7 +36,7 @@ DAYS = {"label": "Expires in (days)", "example": 90}
 
 
 class Network(OpenAPIField, fields.Field[IPv4Network | IPv6Network]):
-    """An IP address or a network in CIDR form."""
+    """An IP address, or a network in CIDR notation."""
 
     openapi_type = "string"
 
@@ -50,12 +51,12 @@ class Network(OpenAPIField, fields.Field[IPv4Network | IPv6Network]):
             return ip_network(value.strip(" "))
         except ValueError:
             raise ValidationError(
-                f"{value[:50]!r} is no IP address and no network such as 192.0.2.0/24."
+                f"{value[:50]!r} is not an IP address or a network such as 192.0.2.0/24."
             ) from None
 
 
 class Days(OpenAPIField, fields.Integer):
-    """How many days, as a number."""
+    """A number of days."""
 
     default_error_messages = PlainText.default_error_messages | {
         "days": f"Must be a whole number from 1 to {MAX_DAYS}."
@@ -71,19 +72,28 @@ class Days(OpenAPIField, fields.Integer):
         return value
 
 
-class TokenIn(Input):
-    """What an admin sends to make a token."""
+class TokenFields:
+    """The fields of an API token, in the order of the form."""
 
     name = PlainText(required=True, min=1, max=100, metadata=NAME)
     permissions = BoundedList(
         EnumField(Permission), min=1, max=len(Permission), required=True, metadata=PERMISSIONS
     )
     addresses = BoundedList(Network(), max=MAX_ADDRESSES, load_default=list, metadata=ADDRESSES)
-    expires_in_days = Days(load_default=90, metadata=DAYS)
+    expires_in_days: fields.Field[Any] = Days(load_default=90, metadata=DAYS)
+
+
+class TokenIn(TokenFields, Input):
+    """An API token to create."""
+
+    @post_load
+    def to_command(self, data: dict[str, Any], **_: object) -> NewToken:
+        """Return the command."""
+        return NewToken(**data)
 
 
 class Lifetime(StrEnum):
-    """For how many days a form offers a token."""
+    """The lifetimes that the form offers, in days."""
 
     WEEK = "7"
     MONTH = "30"
@@ -92,10 +102,9 @@ class Lifetime(StrEnum):
     YEAR = "365"
 
 
-class TokenForm(Input):
-    """What the form of a token sends; loads as `TokenIn` does."""
+class TokenForm(TokenFields, Input):
+    """The form that creates an API token. Loads as `TokenIn` does."""
 
-    name = PlainText(required=True, min=1, max=100, metadata=NAME)
     permissions = LineList(
         EnumField(Permission), min=1, max=len(Permission), required=True, metadata=PERMISSIONS
     )
@@ -108,13 +117,13 @@ class TokenForm(Input):
     expires_in_days = EnumField(Lifetime, load_default=Lifetime.QUARTER, metadata=DAYS)
 
     @post_load
-    def count_days(self, data: dict[str, Any], **_: object) -> dict[str, Any]:
-        """Turn the choice into a number."""
-        return data | {"expires_in_days": int(data["expires_in_days"])}
+    def to_command(self, data: dict[str, Any], **_: object) -> NewToken:
+        """Return the command."""
+        return NewToken(**data | {"expires_in_days": int(data["expires_in_days"])})
 
 
 class TokenOut(Schema):
-    """A token without its text; `last_used_at` is right to the minute."""
+    """An API token without its text. `last_used_at` is accurate to the minute."""
 
     id = fields.UUID()
     name = fields.String(metadata=NAME)
@@ -129,20 +138,20 @@ class TokenOut(Schema):
 
 
 class TokenCreated(Success):
-    """A new token, and its text, which is shown this once."""
+    """A new API token and its text, which is only shown here."""
 
     token = fields.Nested(TokenOut)
     text = fields.String(metadata={"example": TEXT})
 
 
 class TokenShown(Success):
-    """One token."""
+    """One API token."""
 
     token = fields.Nested(TokenOut)
 
 
 class TokenList(Success):
-    """One page of an admin's tokens."""
+    """A page of an admin's API tokens."""
 
     tokens = fields.List(fields.Nested(TokenOut))
     page = fields.Nested(PageOut)

@@ -1,1 +1,1 @@
-"""Fields, pages and the envelopes that every schema shares."""
+"""Fields, pagination and envelopes that every schema shares."""

@@ -1,4 +1,4 @@
-"""Amounts: decimals end to end, text in JSON, so that no float ever rounds one."""
+"""Amounts: decimals throughout and text in JSON, so that no float rounds them."""
 
 import re
 from decimal import Decimal
@@ -9,10 +9,10 @@ from marshmallow import fields
 from pipelabs.core.decimals import plain
 from pipelabs.core.schemas.fields import OpenAPIField, PlainText
 
-__all__ = ["SIGNED", "WRITTEN", "Amount", "plain"]
-WRITTEN = re.compile(r"[0-9]{1,20}(\.[0-9]{1,18})?", re.ASCII)
+__all__ = ["SIGNED", "UNSIGNED", "Amount", "plain"]
+UNSIGNED = re.compile(r"[0-9]{1,20}(\.[0-9]{1,18})?", re.ASCII)
 """What NUMERIC(38, 18) holds exactly."""
-SIGNED = re.compile(f"-?{WRITTEN.pattern}", re.ASCII)
+SIGNED = re.compile(f"-?{UNSIGNED.pattern}", re.ASCII)
 
 
 class Amount(OpenAPIField, fields.Field[Decimal]):
@@ -22,7 +22,7 @@ class Amount(OpenAPIField, fields.Field[Decimal]):
 
     default_error_messages = PlainText.default_error_messages | {
         "invalid": 'Must be a decimal as text, such as "0.5".',
-        "written": 'Must be plain digits, such as "0.5": at most 20 before the point, 18 after it.',
+        "digits": 'Must be plain digits, such as "0.5": at most 20 before the point, 18 after it.',
         "positive": "Must be more than 0.",
         "min": "Must be at least {min}.",
         "max": "Must be at most {max}.",
@@ -36,15 +36,15 @@ class Amount(OpenAPIField, fields.Field[Decimal]):
         max: Decimal | None = None,
         **rest: Any,
     ) -> None:
-        """Zero is taken unless `is_positive`, and less only down to `min`; `max` is the top."""
+        """Accept zero unless `is_positive`, negative amounts down to `min`, and up to `max`."""
         super().__init__(**rest)
         self.is_positive = is_positive
         self.min, self.max = min, max
-        self.written = WRITTEN if min is None else SIGNED
+        self.pattern = UNSIGNED if min is None else SIGNED
 
     def openapi_constraints(self) -> dict[str, Any]:
         """Return the pattern of plain digits."""
-        return {"pattern": f"^{self.written.pattern}$"}
+        return {"pattern": f"^{self.pattern.pattern}$"}
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **rest: Any) -> str | None:
         return None if value is None else plain(value)
@@ -52,8 +52,8 @@ class Amount(OpenAPIField, fields.Field[Decimal]):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> Decimal:
         if not isinstance(value, str):
             raise self.make_error("invalid")
-        if not self.written.fullmatch(text := value.strip(" ")):
-            raise self.make_error("written")
+        if not self.pattern.fullmatch(text := value.strip(" ")):
+            raise self.make_error("digits")
         amount = Decimal(text)
         if not amount:
             # "-0" is stored and shown without its sign.

@@ -1,4 +1,4 @@
-"""The envelope of every success, and what every noun's answers share."""
+"""The success envelope, and the schemas that answers share."""
 
 from marshmallow import Schema, fields
 
@@ -14,17 +14,17 @@ class Success(Schema):
     message = fields.String(metadata={"may_lack": True, "description": "A sentence for people."})
     request_id = fields.String(
         metadata={
-            "description": "Identifies the request in the logs.",
+            "description": "Also in the logs. Quote it when you report a problem.",
             "example": EXAMPLE_REQUEST_ID,
         }
     )
 
 
 class Done(Success):
-    """The answer to a call that returns no object."""
+    """The response to a call that returns no object."""
 
     message = fields.String(metadata={"example": "Signed out"})
 
 
 class Confirmation(Input):
-    """What a confirm page sends: nothing but its button."""
+    """The form of a confirm page, which has no field."""

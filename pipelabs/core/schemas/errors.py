@@ -1,12 +1,12 @@
-"""The one shape of every error, as the document of the API shows it."""
+"""The error envelope, as the OpenAPI document shows it."""
 
 from marshmallow import Schema, fields
 
 
 class ErrorDetail(Schema):
-    """What went wrong, for programs."""
+    """Details of an error, for programs."""
 
-    code = fields.String(metadata={"description": "Stable; decide by it, not by the message."})
+    code = fields.String(metadata={"description": "Stable. Branch on this, not on the message."})
     fields_ = fields.Dict(
         keys=fields.String(),
         values=fields.List(fields.String()),
@@ -18,7 +18,7 @@ class ErrorDetail(Schema):
         values=fields.UUID(),
         metadata={
             "may_lack": True,
-            "description": "With `duplicate` alone: field → id of the row that has the value.",
+            "description": "Only with `duplicate`: field → id of the row that has the value.",
         },
     )
     permissions = fields.Dict(
@@ -26,15 +26,17 @@ class ErrorDetail(Schema):
         values=fields.Dict(keys=fields.String(), values=fields.String(allow_none=True)),
         metadata={
             "may_lack": True,
-            "description": "With `withdrawal_allowed` alone: right → verdict and evidence.",
+            "description": "Only with `withdrawal_allowed`: permission → verdict and evidence.",
         },
     )
 
 
-class Refused(Schema):
+class ErrorResponse(Schema):
     """The envelope of every error."""
 
     success = fields.Boolean(metadata={"description": "Always false.", "example": False})
     message = fields.String(metadata={"description": "A sentence for a person."})
-    request_id = fields.String(metadata={"description": "Stands in the log; quote it."})
+    request_id = fields.String(
+        metadata={"description": "Also in the logs. Quote it when you report a problem."}
+    )
     error = fields.Nested(ErrorDetail)

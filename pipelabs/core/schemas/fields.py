@@ -1,4 +1,4 @@
-"""The kinds of input: each judges one value, and answers it clean or with a sentence."""
+"""Fields that validate and normalise one input value each."""
 
 import html
 import re
@@ -16,35 +16,35 @@ from marshmallow import Schema, ValidationError, fields, pre_load
 from pipelabs.core.schemas.characters import is_visible, reject_characters
 from pipelabs.models.clients import EMAIL_LENGTH
 
-# A desk's own hosts are named desk.local or x.test; the library offers no other way to take them.
+# Internal hosts are named desk.local or x.test; the library has no other way to allow them.
 SPECIAL_USE_DOMAIN_NAMES.clear()
 MARKUP = re.compile(r"<[!?/a-zA-Z][^>]{0,60}>?")
-_own = threading.local()
+_thread = threading.local()
 EMAIL = {"label": "Email", "example": "email@example.com"}
 """Metadata of every e-mail field."""
-UNFINISHED = re.compile(r"<[a-zA-Z][a-zA-Z0-9]*[\s/]+[a-zA-Z-]{2,}\s*=[^>]*\Z")
-"""A tag with an attribute that never ends; bleach takes some of these for text."""
+UNCLOSED_TAG = re.compile(r"<[a-zA-Z][a-zA-Z0-9]*[\s/]+[a-zA-Z-]{2,}\s*=[^>]*\Z")
+"""An unclosed tag with an attribute. Bleach treats some of these as text."""
 
 
 class MarkupSentence(str):
-    """A sentence about markup; it gives the whole answer a code of its own."""
+    """An error sentence about markup, which sets the error code of the whole response."""
 
     __slots__ = ()
     code = "markup_not_allowed"
 
 
 class Body(Schema):
-    """Base of what callers send in a body: no unknown members."""
+    """Base of request bodies: unknown fields are errors."""
 
     error_messages = {"unknown": "There is no such field."}  # noqa: RUF012 - marshmallow's own form
 
 
 class Input(Body):
-    """A body in which null for an optional member is absence."""
+    """A body in which null means that an optional field is absent."""
 
     @pre_load
     def drop_nulls(self, data: object, **_: object) -> object:
-        """Leave out the optional fields that are null; what is no object is refused later."""
+        """Drop optional fields that are null. Marshmallow rejects what is not an object."""
         if not isinstance(data, Mapping):
             return data
         optional = {name for name, field in self.fields.items() if not field.required}
@@ -54,7 +54,7 @@ class Input(Body):
 
 
 class Query(Schema):
-    """Base of what callers send in a query string: no unknown parameters."""
+    """Base of query strings: unknown parameters are errors."""
 
     error_messages = {"unknown": "There is no such parameter."}  # noqa: RUF012 - see `Body`
 
@@ -71,7 +71,7 @@ class OpenAPIField:
 
 
 class PlainText(OpenAPIField, fields.String):
-    """Text as typed, NFC, trimmed; one line with single spaces unless `lines` is set."""
+    """Text in NFC, trimmed; a single line with single spaces unless `lines` is set."""
 
     default_error_messages = {  # noqa: RUF012 - marshmallow's own form
         "required": "This field is required.",
@@ -82,7 +82,7 @@ class PlainText(OpenAPIField, fields.String):
     }
 
     def __init__(self, *, min: int = 0, max: int, lines: bool = False, **rest: Any) -> None:
-        """`min` and `max` count code points of the cleaned text."""
+        """`min` and `max` count code points of the normalised text."""
         super().__init__(**rest)
         self.min = min
         self.max = max
@@ -92,9 +92,9 @@ class PlainText(OpenAPIField, fields.String):
         if not isinstance(value, str):
             raise self.make_error("invalid")
         if len(value.strip()) > self.max * 4 + 100:
-            # Whatever it is, cleaning cannot make it fit.
+            # Too long for normalising to make it fit.
             raise self.make_error("length", min=self.min, max=self.max, count=len(value))
-        text = self._cleaned(value)
+        text = self._normalise(value)
         if self.min and not any(map(is_visible, text)):
             raise self.make_error("blank")
         if not self.min <= len(text) <= self.max:
@@ -106,7 +106,7 @@ class PlainText(OpenAPIField, fields.String):
         """Return the length in code points."""
         return {"minLength": self.min, "maxLength": self.max}
 
-    def _cleaned(self, value: str) -> str:
+    def _normalise(self, value: str) -> str:
         text = value.replace("\r\n", "\n") if self.lines else value
         reject_characters(text, allowed="\n" if self.lines else "")
         text = unicodedata.normalize("NFC", text)
@@ -116,14 +116,14 @@ class PlainText(OpenAPIField, fields.String):
 
 
 class EmailAddress(OpenAPIField, fields.Field[str]):
-    """An ASCII e-mail address by its syntax alone, folded to lower case."""
+    """An ASCII e-mail address in lower case, validated by syntax without DNS."""
 
     openapi_type = "string"
     openapi_format = "email"
 
     default_error_messages = PlainText.default_error_messages | {
         "email": "This is not an e-mail address.",
-        "ascii": "Only ASCII addresses are taken; write the domain in its xn-- form.",
+        "ascii": "Use ASCII only; write internationalised domains in Punycode (xn--…).",
         "long": f"An e-mail address has at most {EMAIL_LENGTH} characters.",
     }
 
@@ -137,23 +137,23 @@ class EmailAddress(OpenAPIField, fields.Field[str]):
         if len(text) > EMAIL_LENGTH:
             raise self.make_error("long")
         try:
-            found = validate_email(
+            parsed = validate_email(
                 text, check_deliverability=False, allow_smtputf8=False, strict=True
             )
         except EmailNotValidError:
             raise self.make_error("email") from None
-        return str(found.ascii_email).lower()
+        return str(parsed.ascii_email).lower()
 
 
 class EnumField(OpenAPIField, fields.Field[StrEnum]):
-    """One of a closed list, matched without case; the error names the choices."""
+    """A value of an enum, matched case-insensitively. The error lists the choices."""
 
     openapi_type = "string"
 
     default_error_messages = PlainText.default_error_messages
 
     def __init__(self, choices: type[StrEnum], **rest: Any) -> None:
-        """`choices` are stored and answered by value."""
+        """`choices` are stored and serialised by value."""
         super().__init__(**rest)
         self.choices = {choice.value.lower(): choice for choice in choices}
 
@@ -174,7 +174,7 @@ class EnumField(OpenAPIField, fields.Field[StrEnum]):
 
 
 class StrictBoolean(fields.Boolean):
-    """True or false, and nothing that stands for one of them."""
+    """A JSON boolean. Strings and numbers are rejected."""
 
     default_error_messages = PlainText.default_error_messages | {
         "invalid": "Must be true or false."
@@ -187,7 +187,7 @@ class StrictBoolean(fields.Boolean):
 
 
 class Password(OpenAPIField, fields.String):
-    """A password to be compared: as typed, and short enough to be hashed."""
+    """A password to verify or hash, as typed. Its length is limited to bound the hashing cost."""
 
     openapi_type = "string"
     openapi_format = "password"
@@ -197,7 +197,7 @@ class Password(OpenAPIField, fields.String):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> str:
         if not isinstance(value, str):
             raise self.make_error("invalid")
-        # Counted as it is hashed; what is far too long is not worth the work.
+        # Counted as it is hashed, after NFKC; far too long input is not normalised.
         count = len(value if len(value) > 1_000 else unicodedata.normalize("NFKC", value))
         if not 1 <= count <= 128:
             raise self.make_error("length", min=1, max=128, count=count)
@@ -216,27 +216,24 @@ class Timestamp(fields.AwareDateTime):
 def reject_markup(text: str) -> None:
     """Raise a `ValidationError` quoting the tag, comment or doctype that bleach would remove.
 
-    bleach detects and never rewrites: what it answers is escaped HTML, not what was typed. An
-    ampersand starts no tag, so it is out of the way before the comparison.
+    bleach only detects: its output is escaped HTML, not what was typed. Ampersands are replaced
+    before the comparison, because they start no tag and bleach would escape them.
     """
     if "<" not in text:
         return
     plain = text.replace("&", "+")
-    if html.unescape(_cleaner().clean(plain)) == plain and not UNFINISHED.search(plain):
+    if html.unescape(_cleaner().clean(plain)) == plain and not UNCLOSED_TAG.search(plain):
         return
-    found = MARKUP.search(text)
-    quoted = found.group() if found else "<"
-    raise ValidationError([MarkupSentence(f"HTML is not taken here; found {quoted}")])
+    match = MARKUP.search(text)
+    quoted = match.group() if match else "<"
+    raise ValidationError([MarkupSentence(f"HTML is not allowed (found {quoted}).")])
 
 
 def _cleaner() -> bleach.Cleaner:
-    """Return this thread's cleaner, which allows nothing: bleach's parser holds state.
-
-    Replace it here (nh3) and nowhere else.
-    """
-    if not hasattr(_own, "cleaner"):
-        _own.cleaner = bleach.Cleaner(
+    """Return this thread's cleaner, which allows no tag. bleach's parser is not thread-safe."""
+    if not hasattr(_thread, "cleaner"):
+        _thread.cleaner = bleach.Cleaner(
             tags=frozenset(), attributes={}, strip=True, strip_comments=True
         )
-    cleaner: bleach.Cleaner = _own.cleaner
+    cleaner: bleach.Cleaner = _thread.cleaner
     return cleaner

@@ -8,7 +8,7 @@ from pipelabs.core.schemas.fields import OpenAPIField, PlainText
 
 
 class BoundedList(OpenAPIField, fields.List[Any]):
-    """A list of `min` to `max` entries whose errors are sentences, as for any other field."""
+    """A list of `min` to `max` entries. Errors of entries are reported for the whole field."""
 
     default_error_messages = PlainText.default_error_messages | {
         "invalid": "Must be a list.",
@@ -22,7 +22,7 @@ class BoundedList(OpenAPIField, fields.List[Any]):
         self.max = max
 
     def openapi_constraints(self) -> dict[str, Any]:
-        """Return the range of the length."""
+        """Return the allowed range of the length."""
         return {"minItems": self.min, "maxItems": self.max}
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> list[Any]:
@@ -34,12 +34,12 @@ class BoundedList(OpenAPIField, fields.List[Any]):
             return super()._deserialize(value, attr, data, **rest)
         except ValidationError as error:
             wrong = error.messages_dict.values()
-            sentences = [sentence for found in wrong for sentence in found]
+            sentences = [sentence for messages in wrong for sentence in messages]
             raise ValidationError(list(dict.fromkeys(sentences))) from None
 
 
 class LineList(BoundedList):
-    """A bounded list as a form sends it: entries separated by white space."""
+    """A bounded list from a form: entries separated by white space."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> list[Any]:
         return super()._deserialize(value.split(), attr, data, **rest)

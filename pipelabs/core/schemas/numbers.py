@@ -1,4 +1,4 @@
-"""Whole numbers, counted and not rounded."""
+"""Whole numbers. Fractions are rejected, not rounded."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from pipelabs.core.schemas.fields import OpenAPIField, PlainText
 
 
 class WholeNumber(OpenAPIField, fields.Field[int]):
-    """A whole number from `min` to `max`; only what a form sends may be text."""
+    """A whole number from `min` to `max`. Text is accepted from forms only."""
 
     openapi_type = "integer"
 
@@ -17,20 +17,20 @@ class WholeNumber(OpenAPIField, fields.Field[int]):
         "range": "Must be {min:,} to {max:,}.",
     }
 
-    def __init__(self, *, min: int, max: int, is_typed: bool = False, **rest: Any) -> None:
-        """`is_typed` is a field of a form: plain digits."""
+    def __init__(self, *, min: int, max: int, is_form_field: bool = False, **rest: Any) -> None:
+        """With `is_form_field` the value is text of plain digits."""
         super().__init__(**rest)
         self.min = min
         self.max = max
-        self.is_typed = is_typed
+        self.is_form_field = is_form_field
 
     def openapi_constraints(self) -> dict[str, Any]:
         """Return the range."""
         return {"minimum": self.min, "maximum": self.max}
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> int:
-        if self.is_typed and value.strip().isascii() and value.strip().isdecimal():
-            # Longer ones are out of range, and Python refuses to read the longest.
+        if self.is_form_field and value.strip().isascii() and value.strip().isdecimal():
+            # Longer numbers are out of range anyway, and Python refuses to parse the longest.
             value = int(value.strip()[:20])
         if type(value) is not int:
             raise self.make_error("invalid")

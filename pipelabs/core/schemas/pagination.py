@@ -1,4 +1,4 @@
-"""Pages of a list, as callers ask for them and see them; a noun's own list adds its filters."""
+"""Pagination parameters and page metadata. Each list schema adds its own filters."""
 
 import re
 import unicodedata
@@ -12,11 +12,11 @@ from pipelabs.core.schemas.fields import Query
 SIZES = (25, 50, 100)
 MAX_SEARCH_LENGTH = 255
 CURSOR = re.compile("[<>].{1,2000}")
-"""A direction, and the values that the list is sorted by; a name of 255 characters fits."""
+"""A direction and the sort values; long enough for a name of 255 characters."""
 
 
 class PageSize(fields.Integer):
-    """One of `SIZES`, in plain digits."""
+    """One of `SIZES`, as plain digits."""
 
     default_error_messages = {  # noqa: RUF012 - marshmallow's own form
         "choice": f"Must be one of: {', '.join(map(str, SIZES))}."
@@ -29,7 +29,7 @@ class PageSize(fields.Integer):
 
 
 class Cursor(fields.String):
-    """Where a page begins, as an earlier page told it."""
+    """Where a page begins, as returned with an earlier page."""
 
     default_error_messages = {  # noqa: RUF012 - marshmallow's own form
         "cursor": "This is not a cursor of this list."
@@ -42,7 +42,7 @@ class Cursor(fields.String):
 
 
 class SearchText(fields.String):
-    """What is looked for: one line, NFC, with single spaces."""
+    """A search text: a single line in NFC with single spaces."""
 
     default_error_messages = {  # noqa: RUF012 - marshmallow's own form
         "length": f"Must have at most {MAX_SEARCH_LENGTH} characters."
@@ -62,12 +62,12 @@ class BooleanFilter(fields.Boolean):
     default_error_messages = {"invalid": "Must be true or false."}  # noqa: RUF012 - marshmallow's own form
 
     def __init__(self, **rest: Any) -> None:
-        """No other words are taken."""
+        """Other spellings of a boolean are rejected."""
         super().__init__(truthy={"true"}, falsy={"false"}, **rest)
 
 
 class ListQuery(Query):
-    """Which page of a list is wanted."""
+    """The requested page of a list."""
 
     cursor = Cursor(
         metadata={
@@ -80,7 +80,7 @@ class ListQuery(Query):
 
 
 class PageOut(Schema):
-    """Where the neighbours of a page are, and how long the whole list is."""
+    """Cursors of the next and previous page, and the length of the whole list."""
 
     next = fields.String(
         allow_none=True, metadata={"example": None, "description": "Cursor of the next page."}

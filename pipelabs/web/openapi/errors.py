@@ -6,9 +6,9 @@ from werkzeug.routing import Rule
 
 from pipelabs.core.errors import (
     Forbidden,
+    IdempotencyKeyReused,
     InProgress,
     InvalidInput,
-    KeyReused,
     NotFound,
     PipeLabsError,
     Unauthenticated,
@@ -30,8 +30,8 @@ DATABASE_ERRORS = (
     Unavailable("The database is busy. Try again.", code="database_busy"),
 )
 IDEMPOTENCY_ERRORS = (
-    InProgress("The first request with this Idempotency-Key still runs."),
-    KeyReused("This Idempotency-Key was used for another body."),
+    InProgress("The first request with this Idempotency-Key is still running. Try again later."),
+    IdempotencyKeyReused("This Idempotency-Key was used with another body."),
 )
 UNKNOWN_FIELD = {"colour": "red"}
 """What no schema has."""

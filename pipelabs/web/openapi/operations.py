@@ -14,7 +14,7 @@ from werkzeug.routing import IntegerConverter, Rule, UUIDConverter
 
 from pipelabs.core.errors import PipeLabsError, Stale
 from pipelabs.core.schemas.envelope import EXAMPLE_REQUEST_ID
-from pipelabs.core.schemas.errors import Refused
+from pipelabs.core.schemas.errors import ErrorResponse
 from pipelabs.models import Role
 from pipelabs.web import idempotency, rate_limit
 from pipelabs.web.errors import envelope
@@ -171,7 +171,7 @@ def _error(status: int, errors: list[PipeLabsError]) -> Description:
         for error in errors
     }
     codes = ", ".join(f"`{code}`" for code in examples)
-    content = {"application/json": {"schema": Refused, "examples": examples}}
+    content = {"application/json": {"schema": ErrorResponse, "examples": examples}}
     return {"description": f"{HTTPStatus(status).phrase}: {codes}", "content": content}
 
 

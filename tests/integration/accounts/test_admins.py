@@ -11,12 +11,13 @@ from pipelabs.accounts.admins import (
     end_admin_sessions,
     ensure_admin,
     get_admin,
-    give_one_time_password,
+    issue_one_time_password,
     list_admins,
     reset_password,
     set_disabled,
     update_admin,
 )
+from pipelabs.accounts.commands import AdminChanges, NewAdmin, NewPassword
 from pipelabs.accounts.sessions import authenticate, sign_in
 from pipelabs.core.db import db
 from pipelabs.core.errors import (
@@ -50,7 +51,7 @@ def context(app, rolled_back):
         yield
 
 
-def test_ensure_admin_makes_one_who_can_sign_in(rows):
+def test_ensure_admin_creates_an_admin_who_can_sign_in(rows):
     assert ensure_admin(EMAIL, Role.OWNER, PASSWORD, make_actor(name="cli:root"))
 
     [admin] = rows(Admin)
@@ -74,7 +75,7 @@ def test_ensure_admin_twice_changes_nothing(rows):
 
 
 @each("password", WEAK)
-def test_ensure_admin_refuses_a_weak_password_and_says_why(rows, password):
+def test_ensure_admin_rejects_a_weak_password_with_the_reason(rows, password):
     with pytest.raises(InvalidInput) as caught:
         ensure_admin(EMAIL, Role.OWNER, password, make_actor())
 
@@ -91,7 +92,7 @@ def test_reset_password_replaces_the_password(rows):
     assert (is_let_in(EMAIL, PASSWORD), is_let_in(EMAIL, NEW_PASSWORD)) == (False, True)
 
 
-def test_reset_password_ends_this_admin_s_sessions_alone():
+def test_reset_password_ends_only_this_admin_s_sessions():
     mine, other = make_admin(), make_admin(email="other@desk.local")
     claims = [make_claims(admin, make_session(admin)) for admin in (mine, mine, other)]
 
@@ -103,7 +104,7 @@ def test_reset_password_ends_this_admin_s_sessions_alone():
     assert authenticate(claims[2], ANONYMOUS).name == "other@desk.local"
 
 
-def test_reset_password_raises_the_version_and_keeps_the_time_of_an_earlier_end(rows):
+def test_reset_password_increments_the_token_version_and_keeps_earlier_revocations(rows):
     admin = make_admin()
     make_session(admin, revoked_at=PAST)
 
@@ -114,7 +115,7 @@ def test_reset_password_raises_the_version_and_keeps_the_time_of_an_earlier_end(
     assert [row.revoked_at for row in rows(Session)] == [PAST]
 
 
-def test_reset_password_says_if_there_is_no_such_admin(rows):
+def test_reset_password_returns_false_for_an_unknown_admin(rows):
     make_admin()
 
     assert not reset_password("nobody@desk.local", NEW_PASSWORD, make_actor())
@@ -122,7 +123,7 @@ def test_reset_password_says_if_there_is_no_such_admin(rows):
     assert rows(AuditEvent) == []
 
 
-def test_reset_password_refuses_a_weak_one_and_keeps_the_old():
+def test_reset_password_rejects_a_weak_password():
     claims = make_claims(admin := make_admin(), make_session(admin))
 
     with pytest.raises(InvalidInput):
@@ -139,8 +140,8 @@ def as_owner(**changes):
     return make_actor(admin_id=admin.id, name=admin.email, session_id=session.id, role=Role.OWNER)
 
 
-def test_a_new_admin_gets_a_password_for_once_and_must_choose_another(rows):
-    made = create_admin(EMAIL, Role.VIEWER, make_actor())
+def test_create_admin_returns_a_one_time_password(rows):
+    made = create_admin(NewAdmin(email=EMAIL, role=Role.VIEWER), make_actor())
 
     assert re.fullmatch(r"([a-z2-9]{5}-){3}[a-z2-9]{5}", made.password)
     assert (made.admin.role, made.admin.must_change_password) == (Role.VIEWER, True)
@@ -148,36 +149,38 @@ def test_a_new_admin_gets_a_password_for_once_and_must_choose_another(rows):
     assert made.password not in str([row.details for row in rows(AuditEvent)])
 
 
-def test_an_address_that_has_an_admin_is_taken():
+def test_create_admin_rejects_a_duplicate_email():
     there = make_admin()
 
     with pytest.raises(Duplicate) as caught:
-        create_admin(EMAIL, Role.VIEWER, make_actor())
+        create_admin(NewAdmin(email=EMAIL, role=Role.VIEWER), make_actor())
 
     assert caught.value.existing == {"email": str(there.id)}
 
 
-def test_admins_are_listed_by_their_address():
+def test_list_admins_orders_by_email():
     later, earlier = make_admin(email="b@desk.local"), make_admin(email="a@desk.local")
 
     assert list_admins(25).rows == [earlier, later]
 
 
-def test_an_admin_who_is_not_there_is_not_found():
+def test_unknown_admin_is_not_found():
     with pytest.raises(NotFound):
         get_admin(UUID(int=7))
     with pytest.raises(NotFound):
         end_admin_sessions(UUID(int=7), make_actor())
 
 
-def test_a_changed_password_ends_the_other_sessions_and_keeps_this_one(rows):
+def test_change_password_ends_the_other_sessions(rows):
     admin = make_admin(must_change_password=True)
     mine, other = make_session(admin), make_session(admin)
     old = make_claims(admin, mine)
     actor = make_actor(admin_id=admin.id, name=EMAIL, session_id=mine.id)
     jti = mine.refresh_jti
 
-    signed_in = change_password(PASSWORD, NEW_PASSWORD, actor)
+    signed_in = change_password(
+        NewPassword(current_password=PASSWORD, new_password=NEW_PASSWORD), actor
+    )
 
     assert (
         authenticate(make_claims(admin, signed_in.session), ANONYMOUS).must_change_password is False
@@ -199,18 +202,21 @@ def test_a_changed_password_ends_the_other_sessions_and_keeps_this_one(rows):
     ],
     ids=["wrong", "the same", "weak"],
 )
-def test_a_password_is_not_changed_without_the_old_or_to_a_bad_one(current, new, field):
+def test_change_password_rejects_wrong_same_and_weak_passwords(current, new, field):
     admin = make_admin()
     mine = make_session(admin)
 
     with pytest.raises(InvalidInput) as caught:
-        change_password(current, new, make_actor(admin_id=admin.id, session_id=mine.id))
+        change_password(
+            NewPassword(current_password=current, new_password=new),
+            make_actor(admin_id=admin.id, session_id=mine.id),
+        )
 
     assert list(caught.value.fields) == [field]
     assert is_let_in(EMAIL, PASSWORD)
 
 
-def test_another_role_counts_at_once(rows):
+def test_change_role_takes_effect_at_once(rows):
     actor, admin = as_owner(), make_admin(role=Role.VIEWER)
     claims = make_claims(admin, make_session(admin))
 
@@ -221,7 +227,7 @@ def test_another_role_counts_at_once(rows):
     assert rows(AuditEvent)[0].details == {"email": EMAIL, "from": "viewer", "to": "operator"}
 
 
-def test_disabling_ends_sessions_and_enabling_revives_none(rows):
+def test_set_disabled_ends_sessions_for_good(rows):
     actor, admin = as_owner(), make_admin()
     claims = make_claims(admin, make_session(admin))
 
@@ -235,10 +241,10 @@ def test_disabling_ends_sessions_and_enabling_revives_none(rows):
     assert {row.event for row in rows(AuditEvent)} >= {"admin.disabled", "admin.enabled"}
 
 
-def test_what_is_so_already_is_not_done_again(rows):
+def test_update_admin_without_a_difference_records_nothing(rows):
     actor, admin = as_owner(), make_admin(role=Role.VIEWER)
 
-    update_admin(admin.id, {"role": Role.VIEWER, "is_disabled": False}, actor)
+    update_admin(admin.id, AdminChanges(role=Role.VIEWER, is_disabled=False), actor)
 
     assert (rows(AuditEvent), admin.token_version) == ([], 1)
 
@@ -251,7 +257,7 @@ def test_what_is_so_already_is_not_done_again(rows):
     ],
     ids=["demoted", "disabled"],
 )
-def test_the_last_owner_who_can_sign_in_stays(weaken):
+def test_the_last_active_owner_cannot_be_demoted_or_disabled(weaken):
     last = make_admin()
     make_admin(email="off@desk.local", is_disabled=True)
     make_admin(email="operator@desk.local", role=Role.OPERATOR)
@@ -262,7 +268,7 @@ def test_the_last_owner_who_can_sign_in_stays(weaken):
     assert caught.value.code == "last_owner"
 
 
-def test_one_of_two_owners_may_be_demoted():
+def test_change_role_can_demote_one_of_two_owners():
     actor, other = as_owner(), make_admin()
 
     assert change_role(other.id, Role.VIEWER, actor).role is Role.VIEWER
@@ -273,11 +279,11 @@ def test_one_of_two_owners_may_be_demoted():
     [
         lambda actor: change_role(actor.admin_id, Role.VIEWER, actor),
         lambda actor: set_disabled(actor.admin_id, actor, is_disabled=True),
-        lambda actor: give_one_time_password(actor.admin_id, actor),
+        lambda actor: issue_one_time_password(actor.admin_id, actor),
     ],
     ids=["role", "standing", "password"],
 )
-def test_nobody_does_it_to_himself(act):
+def test_an_admin_cannot_change_the_own_account(act):
     actor = as_owner()
     make_admin()
 
@@ -287,11 +293,11 @@ def test_nobody_does_it_to_himself(act):
     assert caught.value.code == "own_account"
 
 
-def test_a_reset_password_is_for_once_and_ends_the_sessions():
+def test_issue_one_time_password_ends_the_sessions():
     actor, admin = as_owner(), make_admin()
     claims = make_claims(admin, make_session(admin))
 
-    made = give_one_time_password(admin.id, actor)
+    made = issue_one_time_password(admin.id, actor)
 
     assert (is_let_in(EMAIL, PASSWORD), is_let_in(EMAIL, made.password)) == (False, True)
     assert admin.must_change_password
@@ -299,7 +305,7 @@ def test_a_reset_password_is_for_once_and_ends_the_sessions():
         authenticate(claims, ANONYMOUS)
 
 
-def test_an_owner_ends_the_sessions_of_an_admin_and_no_other(rows):
+def test_end_admin_sessions_ends_only_this_admin_s_sessions(rows):
     actor, admin = as_owner(), make_admin()
     claims = make_claims(admin, make_session(admin))
 

@@ -11,6 +11,7 @@ from pipelabs.accounts.api_tokens import (
     revoke_token,
     touch_last_used,
 )
+from pipelabs.accounts.commands import NewToken
 from pipelabs.core.db import db
 from pipelabs.core.errors import InvalidInput, NotFound, Unauthenticated
 from pipelabs.models import APIToken, AuditEvent, Permission, Role, now
@@ -36,16 +37,16 @@ def actor_of(admin):
 
 
 def make(admin, **changes):
-    data = {
-        "name": "Onboarding",
-        "permissions": [Permission.CLIENTS_WRITE],
-        "addresses": [],
-        "expires_in_days": 90,
-    }
-    return create_token(data | changes, actor_of(admin))
+    command = NewToken(
+        name="Onboarding",
+        permissions=[Permission.CLIENTS_WRITE],
+        addresses=[],
+        expires_in_days=90,
+    )
+    return create_token(replace(command, **changes), actor_of(admin))
 
 
-def test_a_token_is_shown_once_and_stored_as_a_digest(admin, rows):
+def test_create_token_stores_only_a_digest(admin, rows):
     token, text = make(admin)
 
     assert (len(text), text[:9], text[-4:]) == (46, token.prefix, token.last_four)
@@ -61,14 +62,14 @@ def test_a_token_is_shown_once_and_stored_as_a_digest(admin, rows):
 @pytest.mark.parametrize(
     "permission", [Permission.ADMINS_READ, Permission.SELF_WRITE, Permission.ADMINS_WRITE]
 )
-def test_a_token_has_nothing_that_its_owner_lacks_or_no_token_has(admin, permission):
+def test_create_token_rejects_permissions_that_cannot_be_granted(admin, permission):
     with pytest.raises(InvalidInput) as caught:
         make(admin, permissions=[Permission.CLIENTS_READ, permission])
 
     assert str(permission) in caught.value.fields["permissions"][0]
 
 
-def test_not_even_an_owner_s_token_makes_tokens_or_changes_admins():
+def test_create_token_rejects_dangerous_permissions_even_for_owners():
     owner = make_admin()
 
     for permission in (Permission.SELF_WRITE, Permission.ADMINS_WRITE):
@@ -76,7 +77,7 @@ def test_not_even_an_owner_s_token_makes_tokens_or_changes_admins():
             make(owner, permissions=[permission])
 
 
-def test_a_token_is_its_owner_with_what_both_may_do(admin):
+def test_authenticate_token_intersects_permissions_of_token_and_role(admin):
     token, text = make(admin, permissions=[Permission.CLIENTS_READ, Permission.CLIENTS_WRITE])
 
     before = authenticate_token(text, ANONYMOUS)
@@ -91,7 +92,7 @@ def test_a_token_is_its_owner_with_what_both_may_do(admin):
 
 
 @each("end", ["unknown", "expired", "revoked", "disabled"])
-def test_a_token_that_ended_lets_nobody_in(admin, end):
+def test_authenticate_token_rejects_inactive_tokens(admin, end):
     token, text = make(admin)
     match end:
         case "unknown":
@@ -122,7 +123,7 @@ def test_a_token_that_ended_lets_nobody_in(admin, end):
         (None, False),
     ],
 )
-def test_a_token_counts_from_its_addresses_alone(admin, address, is_let_in):
+def test_authenticate_token_checks_the_address(admin, address, is_let_in):
     networks = [ip_network("192.0.2.0/24"), ip_network("2001:db8::/32")]
     token, text = make(admin, addresses=networks)
     anonymous = replace(ANONYMOUS, address=address)
@@ -137,7 +138,7 @@ def test_a_token_counts_from_its_addresses_alone(admin, address, is_let_in):
     assert caught.value.facts == {"token": token.prefix, "owner": admin.email}
 
 
-def test_use_is_noted_once_a_minute(admin):
+def test_touch_last_used_writes_once_a_minute(admin):
     token, text = make(admin)
     actor = authenticate_token(text, ANONYMOUS)
 
@@ -150,7 +151,7 @@ def test_use_is_noted_once_a_minute(admin):
     assert token.last_address == "192.0.2.7"
 
 
-def test_tokens_are_listed_newest_first_without_the_revoked(admin):
+def test_list_tokens_is_newest_first_without_revoked(admin):
     first, second, gone = (make(admin, name=name).token for name in ("a", "b", "c"))
     first.created_at = now() - timedelta(hours=1)
     db.session.flush()
@@ -160,7 +161,7 @@ def test_tokens_are_listed_newest_first_without_the_revoked(admin):
     assert list_tokens(admin.id, 25).rows == [second, first]
 
 
-def test_nobody_else_s_token_is_revoked(admin, rows):
+def test_revoke_token_does_not_find_tokens_of_others(admin, rows):
     other = make_admin(email="other@desk.local")
     token = make(other).token
 

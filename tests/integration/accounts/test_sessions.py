@@ -4,10 +4,10 @@ from uuid import UUID
 import pytest
 
 from pipelabs.accounts.sessions import (
-    SESSION_LIFE,
+    SESSION_LIFETIME,
     authenticate,
-    end_my_session,
     end_other_sessions,
+    end_own_session,
     list_sessions,
     sign_in,
     sign_out,
@@ -43,11 +43,11 @@ def test_sign_in_opens_a_session_of_twelve_hours(rows):
     [row] = rows(Session)
     assert (signed_in.admin, signed_in.session.id) == (admin, row.id)
     assert (row.admin_id, row.address, row.revoked_at) == (admin.id, "192.0.2.7", None)
-    assert timedelta() <= now() + SESSION_LIFE - row.expires_at < timedelta(minutes=1)
-    assert timedelta(hours=12) == SESSION_LIFE
+    assert timedelta() <= now() + SESSION_LIFETIME - row.expires_at < timedelta(minutes=1)
+    assert timedelta(hours=12) == SESSION_LIFETIME
 
 
-def test_sign_in_is_audited_under_the_admin_s_name(rows):
+def test_sign_in_is_recorded_with_the_admin_as_actor(rows):
     admin = make_admin()
 
     session = sign_in(EMAIL, PASSWORD, ANONYMOUS).session
@@ -57,7 +57,7 @@ def test_sign_in_is_audited_under_the_admin_s_name(rows):
     assert row.details == {"session": str(session.id)}
 
 
-def test_each_sign_in_is_a_session_of_its_own():
+def test_sign_in_opens_a_new_session_each_time():
     make_admin()
 
     one, two = (sign_in(EMAIL, PASSWORD, ANONYMOUS).session for _ in range(2))
@@ -76,7 +76,7 @@ def test_each_sign_in_is_a_session_of_its_own():
         ({"is_disabled": True}, EMAIL, PASSWORD),
     ],
 )
-def test_sign_in_refuses_everybody_else_with_the_same_words(rows, changes, email, password):
+def test_sign_in_failures_have_the_same_message(rows, changes, email, password):
     make_admin(**changes)
 
     with pytest.raises(Unauthenticated) as caught:
@@ -88,7 +88,7 @@ def test_sign_in_refuses_everybody_else_with_the_same_words(rows, changes, email
     assert (rows(Session), rows(AuditEvent)) == ([], [])
 
 
-def test_sign_out_ends_this_session_and_no_other(rows):
+def test_sign_out_ends_only_this_session(rows):
     admin = make_admin()
     mine, other = (make_claims(admin, make_session(admin)) for _ in range(2))
 
@@ -102,7 +102,7 @@ def test_sign_out_ends_this_session_and_no_other(rows):
 
 
 @pytest.mark.parametrize("role", Role)
-def test_confirm_names_the_admin_with_today_s_role(role):
+def test_authenticate_returns_the_current_role(role):
     admin = make_admin()
     session = make_session(admin)
     admin.role = role
@@ -128,7 +128,7 @@ def test_confirm_names_the_admin_with_today_s_role(role):
         ({}, {}, {"admin_id": UUID(int=7)}),
     ],
 )
-def test_confirm_refuses_whoever_has_no_living_session(admin, session, claims):
+def test_authenticate_rejects_inactive_sessions(admin, session, claims):
     owner = make_admin(**admin)
     theirs = make_session(owner, **session)
 
@@ -138,7 +138,7 @@ def test_confirm_refuses_whoever_has_no_living_session(admin, session, claims):
     assert caught.value.code == "token_revoked"
 
 
-def test_confirm_refuses_the_session_of_another_admin():
+def test_authenticate_rejects_the_session_of_another_admin():
     mine, other = make_admin(), make_admin(email="other@desk.local")
     claims = make_claims(mine, make_session(other))
 
@@ -146,11 +146,13 @@ def test_confirm_refuses_the_session_of_another_admin():
         authenticate(claims, ANONYMOUS)
 
 
-@pytest.mark.parametrize(("folded", "has_coalesced"), [(0, False), (3, True)])
-def test_confirm_tells_whether_refusals_of_this_admin_were_folded(folded, has_coalesced):
+@pytest.mark.parametrize(("coalesced", "has_coalesced"), [(0, False), (3, True)])
+def test_authenticate_returns_whether_denials_were_coalesced(coalesced, has_coalesced):
     admin = make_admin()
     caller = f"admin:{admin.id}"
-    db.session.add(CoalescedDenials(caller=caller, window_at=now(), denials=20, coalesced=folded))
+    db.session.add(
+        CoalescedDenials(caller=caller, window_at=now(), denials=20, coalesced=coalesced)
+    )
     db.session.flush()
 
     actor = authenticate(make_claims(admin, make_session(admin)), ANONYMOUS)
@@ -158,7 +160,7 @@ def test_confirm_tells_whether_refusals_of_this_admin_were_folded(folded, has_co
     assert actor.has_coalesced is has_coalesced
 
 
-def test_sign_in_keeps_the_printable_beginning_of_what_the_program_calls_itself(rows):
+def test_sign_in_truncates_the_user_agent(rows):
     make_admin()
 
     sign_in(EMAIL, PASSWORD, ANONYMOUS, "curl\0/8.5\n" + "x" * 500)
@@ -171,9 +173,7 @@ def test_sign_in_keeps_the_printable_beginning_of_what_the_program_calls_itself(
     [(None, True), (timedelta(days=9), True), (timedelta(0), False)],
     ids=["never", "long ago", "just now"],
 )
-def test_confirm_tells_whether_the_session_was_seen_within_the_minute(
-    since, needs_last_seen_update
-):
+def test_authenticate_returns_whether_last_seen_is_due(since, needs_last_seen_update):
     admin = make_admin()
     seen_at = now() - since if since is not None else None
 
@@ -182,7 +182,7 @@ def test_confirm_tells_whether_the_session_was_seen_within_the_minute(
     assert actor.needs_last_seen_update is needs_last_seen_update
 
 
-def test_only_living_sessions_of_the_admin_are_listed_and_the_one_seen_last_first():
+def test_list_sessions_returns_active_ones_by_last_use():
     admin = make_admin()
     earlier = now() - timedelta(minutes=5)
     old, new = make_session(admin, seen_at=earlier), make_session(admin)
@@ -193,28 +193,28 @@ def test_only_living_sessions_of_the_admin_are_listed_and_the_one_seen_last_firs
     assert list_sessions(admin.id) == [new, old]
 
 
-def test_a_session_of_one_s_own_is_ended_and_no_other(rows):
+def test_end_own_session_ends_only_that_session(rows):
     admin = make_admin()
     mine, other = make_session(admin), make_session(admin)
 
-    end_my_session(other.id, make_actor(admin_id=admin.id, session_id=mine.id))
+    end_own_session(other.id, make_actor(admin_id=admin.id, session_id=mine.id))
 
     assert list_sessions(admin.id) == [mine]
     assert rows(AuditEvent)[0].details == {"session": str(other.id)}
 
 
-@pytest.mark.parametrize("is_over", [True, False], ids=["over", "somebody else's"])
-def test_a_session_that_is_over_or_somebody_else_s_is_not_there_to_be_ended(rows, is_over):
+@pytest.mark.parametrize("is_over", [True, False], ids=["over", "of another admin"])
+def test_end_own_session_does_not_find_ended_or_foreign_sessions(rows, is_over):
     admin, other = make_admin(), make_admin(email="other@desk.local")
     theirs = make_session(admin, revoked_at=PAST) if is_over else make_session(other)
 
     with pytest.raises(NotFound):
-        end_my_session(theirs.id, make_actor(admin_id=admin.id))
+        end_own_session(theirs.id, make_actor(admin_id=admin.id))
 
     assert rows(AuditEvent) == []
 
 
-def test_all_sessions_but_this_one_are_ended(rows):
+def test_end_other_sessions_keeps_this_one(rows):
     admin, other = make_admin(), make_admin(email="other@desk.local")
     mine = make_session(admin)
     make_session(admin)

@@ -26,11 +26,11 @@ def clock(monkeypatch):
 
 
 def waits(count, email=EMAIL, address=HERE):
-    refusals = [reserve(email, address) for _ in range(count)]
-    return [refusal and refusal.wait_s for refusal in refusals]
+    results = [reserve(email, address) for _ in range(count)]
+    return [throttled and throttled.wait_s for throttled in results]
 
 
-def test_five_tries_a_minute_are_looked_at_and_the_sixth_is_told_the_true_wait(clock):
+def test_reserve_allows_five_attempts_a_minute_then_returns_the_wait(clock):
     clock(0)
     waits(5)
     clock(20)
@@ -38,7 +38,19 @@ def test_five_tries_a_minute_are_looked_at_and_the_sixth_is_told_the_true_wait(c
     assert waits(1) == [40]
 
 
-def test_after_the_wait_the_next_try_is_looked_at(clock):
+@pytest.mark.parametrize(("second", "wait"), [(20, "40 seconds"), (59, "1 second")])
+def test_reserve_says_when_to_try_again(clock, second, wait):
+    clock(0)
+    waits(5)
+    clock(second)
+
+    throttled = reserve(EMAIL, HERE)
+
+    assert throttled is not None
+    assert throttled.message == f"Too many attempts to sign in. Try again in {wait}."
+
+
+def test_reserve_allows_an_attempt_after_the_wait(clock):
     clock(0)
     waits(6)
     clock(60)
@@ -46,7 +58,7 @@ def test_after_the_wait_the_next_try_is_looked_at(clock):
     assert waits(1) == [None]
 
 
-def test_twenty_tries_an_hour_are_looked_at(clock):
+def test_reserve_allows_twenty_attempts_an_hour(clock):
     for minute in range(4):
         clock(minute * 61)
         assert waits(5) == [None] * 5
@@ -56,7 +68,7 @@ def test_twenty_tries_an_hour_are_looked_at(clock):
     assert waits(1) == [3600 - 4 * 61]
 
 
-def test_tries_that_are_refused_do_not_lengthen_the_wait(clock):
+def test_rejected_attempts_do_not_extend_the_wait(clock):
     clock(0)
     waits(100)
     clock(60)
@@ -64,7 +76,7 @@ def test_tries_that_are_refused_do_not_lengthen_the_wait(clock):
     assert waits(6) == [None] * 5 + [60]
 
 
-def test_an_address_has_thirty_tries_over_all_accounts(clock):
+def test_reserve_allows_thirty_attempts_an_address(clock):
     clock(0)
     for n in range(30):
         assert reserve(f"a{n}@desk.local", HERE) is None
@@ -73,25 +85,25 @@ def test_an_address_has_thirty_tries_over_all_accounts(clock):
     assert reserve("another@desk.local", "192.0.2.8") is None
 
 
-def test_another_account_is_not_throttled_with_this_one():
+def test_reserve_counts_accounts_separately():
     waits(6)
 
     assert waits(1, email="other@desk.local") == [None]
 
 
-def test_a_right_password_takes_the_count_back():
+def test_release_undoes_the_count():
     for _ in range(10):
         assert waits(1) == [None]
         release(EMAIL, HERE)
 
 
-def test_the_table_does_not_tell_who_was_tried():
+def test_throttle_table_has_no_email_addresses():
     waits(1)
 
     assert not any(EMAIL in row.key for row in db.session.query(SignInThrottle))
 
 
-def test_windows_that_are_long_over_are_dropped(clock):
+def test_release_deletes_expired_windows(clock):
     clock(-4000)
     waits(1, email="long-ago@desk.local", address="192.0.2.9")
     clock(0)

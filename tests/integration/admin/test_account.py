@@ -23,7 +23,7 @@ def elsewhere(app, desk):
 
 
 @pytest.mark.usefixtures("elsewhere")
-def test_the_account_shows_where_one_is_signed_in(desk):
+def test_account_page_lists_sessions(desk):
     page = desk.get(ACCOUNT).text
 
     assert "Firefox on Linux" in page
@@ -31,7 +31,7 @@ def test_the_account_shows_where_one_is_signed_in(desk):
     assert "127.0.0.1" in page
 
 
-def test_a_session_elsewhere_is_ended(desk, elsewhere, rows):
+def test_end_session_ends_another_browser_s_session(desk, elsewhere, rows):
     [other] = [row for row in rows(Session) if "Firefox" in row.user_agent]
     desk.get(ACCOUNT)
     ended = desk.post(f"{ACCOUNT}/sessions/{other.id}/end")
@@ -41,7 +41,7 @@ def test_a_session_elsewhere_is_ended(desk, elsewhere, rows):
     assert desk.get(ACCOUNT).status_code == 200
 
 
-def test_all_sessions_but_this_one_are_ended(desk, elsewhere):
+def test_end_other_sessions_keeps_this_one(desk, elsewhere):
     desk.get(ACCOUNT)
     desk.post(f"{ACCOUNT}/sessions/end-others")
 
@@ -49,7 +49,7 @@ def test_all_sessions_but_this_one_are_ended(desk, elsewhere):
     assert "All other sessions ended." in desk.get(ACCOUNT).text
 
 
-def test_a_new_password_keeps_this_session_and_ends_the_others(app, desk, elsewhere):
+def test_change_password_keeps_this_session_and_ends_the_others(app, desk, elsewhere):
     desk.get(f"{ACCOUNT}/password")
     changed = desk.post(f"{ACCOUNT}/password", **CHANGE)
     again = Browser(app).post("/admin/login", email=EMAIL, password=NEW_PASSWORD)
@@ -65,10 +65,10 @@ def test_a_new_password_keeps_this_session_and_ends_the_others(app, desk, elsewh
     [
         ({"current_password": "not-the-Password-44"}, "This is not your password."),
         ({"new_password": "short"}, "12"),
-        ({"new_password": PASSWORD}, "This is the password that you have."),
+        ({"new_password": PASSWORD}, "The new password must differ from the current one."),
     ],
 )
-def test_a_wrong_or_weak_password_is_told_beside_its_field(desk, changes, sentence):
+def test_change_password_errors_are_shown_at_the_field(desk, changes, sentence):
     desk.get(f"{ACCOUNT}/password")
     refused = desk.post(f"{ACCOUNT}/password", **(CHANGE | changes))
 
@@ -77,7 +77,7 @@ def test_a_wrong_or_weak_password_is_told_beside_its_field(desk, changes, senten
     assert 'aria-invalid="true"' in refused.text
 
 
-def test_guessing_the_password_has_to_wait(desk):
+def test_change_password_is_throttled(desk):
     for _ in range(6):
         desk.get(f"{ACCOUNT}/password")
         refused = desk.post(f"{ACCOUNT}/password", **(CHANGE | {"current_password": "x" * 12}))
@@ -85,7 +85,7 @@ def test_guessing_the_password_has_to_wait(desk):
     assert refused.status_code == 429
 
 
-def test_whoever_must_choose_a_password_gets_nowhere_else(console):
+def test_pages_redirect_until_the_password_is_changed(console):
     browser = console(Role.VIEWER, email="new@desk.local", must_change_password=True)
     first = browser.get("/admin/clients")
     browser.get(first.location)
@@ -95,7 +95,7 @@ def test_whoever_must_choose_a_password_gets_nowhere_else(console):
     assert browser.get("/admin/clients").status_code == 200
 
 
-def test_a_token_is_shown_once_and_kept_as_a_hash(desk, rows):
+def test_create_token_shows_the_text_once(desk, rows):
     desk.get(f"{ACCOUNT}/tokens/new")
     made = desk.post(
         f"{ACCOUNT}/tokens/new", name="Bot & sons", permissions=["clients.read", "self.read"]
@@ -110,7 +110,7 @@ def test_a_token_is_shown_once_and_kept_as_a_hash(desk, rows):
     assert text not in str([row.details for row in rows(AuditEvent)])
 
 
-def test_a_token_s_form_names_what_is_wrong_and_keeps_what_was_typed(desk, rows):
+def test_create_token_form_shows_errors_and_keeps_input(desk, rows):
     desk.get(f"{ACCOUNT}/tokens/new")
     refused = desk.post(f"{ACCOUNT}/tokens/new", name="Bot", addresses="10.0.0.0/8\nnowhere")
 
@@ -121,7 +121,7 @@ def test_a_token_s_form_names_what_is_wrong_and_keeps_what_was_typed(desk, rows)
     assert rows(APIToken) == []
 
 
-def test_a_token_is_revoked_after_a_question(desk, client, rows):
+def test_revoke_token_asks_for_confirmation(desk, client, rows):
     desk.get(f"{ACCOUNT}/tokens/new")
     made = desk.post(f"{ACCOUNT}/tokens/new", name="Bot", permissions=["self.read"])
     [text] = set(SHOWN.findall(made.text))
@@ -135,7 +135,7 @@ def test_a_token_is_revoked_after_a_question(desk, client, rows):
     assert desk.get(path).status_code == 404
 
 
-def test_a_token_of_somebody_else_is_not_there(desk, console, rows):
+def test_tokens_of_other_admins_are_not_found(desk, console, rows):
     other = console(Role.OPERATOR, email="other@desk.local")
     other.get(f"{ACCOUNT}/tokens/new")
     other.post(f"{ACCOUNT}/tokens/new", name="Theirs", permissions=["self.read"])

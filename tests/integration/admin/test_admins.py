@@ -29,19 +29,19 @@ def path(other, rows):
 
 
 def act(browser, address, **fields):
-    """Answer what a page asks."""
+    """Open a form and submit it."""
     browser.get(address)
     return browser.post(address, **fields)
 
 
-def test_the_list_shows_who_there_is_and_how_he_stands(owner, path):
+def test_list_page_shows_admins_and_their_status(owner, path):
     page = owner.get(ADMINS).text
 
     assert f'href="{path}"' in page
     assert "other@desk.local" in page
 
 
-def test_admins_are_for_owners_alone(other, path):
+def test_admin_pages_are_denied_to_other_roles(other, path):
     page = other.get("/admin/clients").text
 
     assert f'href="{ADMINS}"' not in page
@@ -49,7 +49,7 @@ def test_admins_are_for_owners_alone(other, path):
     assert act(other, f"{path}/disable").status_code == 403
 
 
-def test_a_new_admin_gets_a_password_for_one_sign_in(app, owner, rows):
+def test_create_admin_page_shows_a_one_time_password(app, owner, rows):
     made = act(owner, f"{ADMINS}/new", email="new@desk.local", role="viewer")
     [password] = ONE_TIME.findall(made.text)
     browser = Browser(app)
@@ -59,7 +59,7 @@ def test_a_new_admin_gets_a_password_for_one_sign_in(app, owner, rows):
     assert password not in str([row.details for row in rows(AuditEvent)])
 
 
-def test_an_admin_who_is_there_is_told_beside_the_field(owner, path):
+def test_create_admin_page_shows_a_duplicate_at_the_field(owner, path):
     refused = act(owner, f"{ADMINS}/new", email=OTHER, role="viewer")
 
     assert refused.status_code == 409
@@ -67,7 +67,7 @@ def test_an_admin_who_is_there_is_told_beside_the_field(owner, path):
     assert 'value="other@desk.local"' in refused.text
 
 
-def test_a_role_is_changed_and_counts_at_the_next_click(owner, other, path, rows):
+def test_change_role_page_takes_effect_with_the_next_request(owner, other, path, rows):
     changed = act(owner, f"{path}/role", role="viewer")
 
     assert (changed.status_code, changed.location) == (303, path)
@@ -76,7 +76,7 @@ def test_a_role_is_changed_and_counts_at_the_next_click(owner, other, path, rows
     assert rows(AuditEvent, event="admin.role_changed")
 
 
-def test_disabling_ends_it_all_and_enabling_lets_in_again(owner, other, path):
+def test_disable_and_enable_pages(owner, other, path):
     asked = owner.get(f"{path}/disable")
     act(owner, f"{path}/disable")
     shut = other.get("/admin/clients")
@@ -89,21 +89,21 @@ def test_disabling_ends_it_all_and_enabling_lets_in_again(owner, other, path):
     assert "is now enabled" in owner.get(path).text
 
 
-def test_every_session_of_an_admin_is_ended(owner, other, path):
+def test_end_sessions_page_ends_every_session(owner, other, path):
     ended = act(owner, f"{path}/end-sessions")
 
     assert ended.status_code == 303
     assert other.get("/admin/clients").status_code == 303
 
 
-def test_a_reset_password_is_shown_once(owner, other, path, rows):
+def test_reset_password_page_shows_the_password_once(owner, other, path, rows):
     reset = act(owner, f"{path}/reset-password")
 
     assert len(ONE_TIME.findall(reset.text)) == 1
     assert all(row.revoked_at for row in rows(Session) if f"{row.admin_id}" in path)
 
 
-def test_an_owner_revokes_anybody_s_token(owner, other, path, rows):
+def test_owner_revokes_tokens_of_other_admins(owner, other, path, rows):
     act(other, "/admin/account/tokens/new", name="Bot", permissions=["self.read"])
     [token] = rows(APIToken)
     asked = owner.get(f"{path}/tokens/{token.id}/revoke")
@@ -116,7 +116,7 @@ def test_an_owner_revokes_anybody_s_token(owner, other, path, rows):
 @pytest.mark.parametrize(
     ("act_on", "fields"), [("role", {"role": "viewer"}), ("disable", {}), ("reset-password", {})]
 )
-def test_nobody_does_it_to_the_own_account(owner, rows, act_on, fields):
+def test_own_account_cannot_be_changed_here(owner, rows, act_on, fields):
     [own] = rows(Admin)
     refused = act(owner, f"{ADMINS}/{own.id}/{act_on}", **fields)
 
@@ -124,8 +124,8 @@ def test_nobody_does_it_to_the_own_account(owner, rows, act_on, fields):
     assert rows(Admin)[0].role is Role.OWNER
 
 
-def test_an_admin_who_is_not_there_is_not_found(owner):
-    nobody = f"{ADMINS}/31113ba9-d54f-4b34-8877-19e7dc1b7084"
+def test_unknown_admin_is_not_found(owner):
+    unknown = f"{ADMINS}/31113ba9-d54f-4b34-8877-19e7dc1b7084"
 
-    assert owner.get(nobody).status_code == 404
-    assert act(owner, f"{nobody}/disable").status_code == 404
+    assert owner.get(unknown).status_code == 404
+    assert act(owner, f"{unknown}/disable").status_code == 404

@@ -18,7 +18,7 @@ def refuse(app, request_id="hostile-1", **facts):
         trail.record_denied(Attempt(Event.CLIENT_CREATE_DENIED, Outcome.INVALID, 400, facts), actor)
 
 
-def test_the_list_leads_to_events_clients_and_requests(client, operator, desk, rows):
+def test_list_page_links_to_events_clients_and_requests(client, operator, desk, rows):
     created = client.post(QUICK_CLIENT, json=make_body(), headers=operator).json
     [event] = rows(AuditEvent, event="client.created")
 
@@ -40,7 +40,7 @@ def test_the_list_leads_to_events_clients_and_requests(client, operator, desk, r
         ("status=ERROR", False),
     ],
 )
-def test_filters_are_kept_in_the_address_and_in_the_form(app, desk, filters, is_found):
+def test_filters_stay_in_the_url_and_the_form(app, desk, filters, is_found):
     refuse(app)
 
     page = desk.get(f"{AUDIT}?{filters}")
@@ -52,7 +52,7 @@ def test_filters_are_kept_in_the_address_and_in_the_form(app, desk, filters, is_
 
 
 @each("name", ["since", "client_id", "event", "address", "cursor", "sort"])
-def test_a_wrong_filter_is_told_beside_it(desk, name):
+def test_invalid_filter_is_shown_at_the_field(desk, name):
     page = desk.get(f"{AUDIT}?{name}=nonsense")
 
     assert page.status_code == 400
@@ -60,13 +60,13 @@ def test_a_wrong_filter_is_told_beside_it(desk, name):
     assert (f'id="{name}-errors"' in page.text) is (name not in {"cursor", "sort"})
 
 
-def test_a_cursor_of_another_list_is_told(desk):
+def test_foreign_cursor_is_shown_as_an_error(desk):
     page = desk.get(f"{AUDIT}?cursor=%3Es:a")
 
     assert (page.status_code, "not a cursor of this list" in page.text) == (400, True)
 
 
-def test_a_page_beyond_the_end_leads_back(desk):
+def test_page_beyond_the_end_links_back(desk):
     page = desk.get(f"{AUDIT}?cursor=%3Edt:1970-01-01%2000:00:00%2B00:00~i:0")
 
     assert "This page no longer exists" in page.text
@@ -85,7 +85,7 @@ def test_pages_keep_the_filters(app, desk):
     assert "1 of 26" in second.text
 
 
-def test_an_event_is_shown_whole_with_the_others_of_its_request(app, desk, rows):
+def test_event_page_shows_all_facts_and_related_events(app, desk, rows):
     refuse(app, code="invalid_input", fields="name")
     refuse(app, code="duplicate")
     first, second = rows(AuditEvent, request_id="hostile-1")
@@ -98,7 +98,7 @@ def test_an_event_is_shown_whole_with_the_others_of_its_request(app, desk, rows)
     assert f"id={first.id} code=invalid_input fields=name" in page.text
 
 
-def test_an_event_that_stands_alone_says_so(app, desk, rows):
+def test_event_page_without_related_events(app, desk, rows):
     refuse(app)
     [event] = rows(AuditEvent, request_id="hostile-1")
 
@@ -107,7 +107,7 @@ def test_an_event_that_stands_alone_says_so(app, desk, rows):
     assert "No other events." in page.text
 
 
-def test_what_was_sent_is_shown_and_never_run(app, desk, rows):
+def test_event_page_escapes_markup(app, desk, rows):
     refuse(app, **{"code": PAYLOAD, PAYLOAD: PAYLOAD, "fields": PAYLOAD})
     [event] = rows(AuditEvent, request_id="hostile-1")
 
@@ -117,7 +117,7 @@ def test_what_was_sent_is_shown_and_never_run(app, desk, rows):
     assert not any("<script>" in page or "<img" in page for page in pages)
 
 
-def test_an_event_that_is_not_there_is_a_page(desk):
+def test_unknown_event_shows_the_not_found_page(desk):
     page = desk.get(f"{AUDIT}/{10**30}")
 
     assert (page.status_code, "There is no such event." in page.text) == (404, True)

@@ -1,6 +1,6 @@
 import pytest
 
-from pipelabs.accounts.sessions import IDLE
+from pipelabs.accounts.sessions import IDLE_TIMEOUT
 from pipelabs.core.db import db
 from pipelabs.models import Admin, AuditEvent, Client, Role, Session, now
 from tests.each import each
@@ -11,7 +11,7 @@ EMAIL = "desk@desk.local"
 
 
 @pytest.fixture
-def somebody(app):
+def browser(app):
     """A browser of an admin who has not signed in yet."""
     with app.app_context():
         make_admin(role=Role.OPERATOR, email=EMAIL)
@@ -23,25 +23,27 @@ def sign_in(browser, path="/admin/login", password=PASSWORD):
     return browser.post(path, email=EMAIL, password=password)
 
 
-def test_a_stranger_is_sent_to_sign_in_and_back_to_the_page_asked_for(somebody):
-    first = somebody.get("/admin/?a=1&b=2")
-    second = sign_in(somebody, first.location)
+def test_anonymous_requests_redirect_to_sign_in_and_back(browser):
+    first = browser.get("/admin/?a=1&b=2")
+    second = sign_in(browser, first.location)
 
     assert (first.status_code, first.location) == (303, "/admin/login?next=/admin/?a%3D1%26b%3D2")
     assert (second.status_code, second.location) == (303, "/admin/?a=1&b=2")
-    assert somebody.get("/admin/").status_code == 200
+    assert browser.get("/admin/").status_code == 200
 
 
-def test_the_cookie_is_for_this_host_alone_and_for_no_script(somebody):
-    response = sign_in(somebody)
+def test_session_cookie_is_host_only_and_http_only(browser):
+    response = sign_in(browser)
 
-    [cookie] = [one for one in response.headers.getlist("Set-Cookie") if "pl_console" in one]
+    [cookie] = [
+        cookie for cookie in response.headers.getlist("Set-Cookie") if "pl_console" in cookie
+    ]
     assert cookie.startswith("__Host-pl_console=ey")
     assert cookie.endswith("; Secure; HttpOnly; Path=/; SameSite=Strict")
 
 
-def test_a_wrong_password_shows_the_form_again_and_leaves_a_row(somebody, rows):
-    response = sign_in(somebody, password="not-the-Password-44")
+def test_sign_in_failure_shows_the_form_and_is_recorded(browser, rows):
+    response = sign_in(browser, password="not-the-Password-44")
 
     assert response.status_code == 401
     assert "E-mail address or password is wrong." in response.text
@@ -49,10 +51,10 @@ def test_a_wrong_password_shows_the_form_again_and_leaves_a_row(somebody, rows):
     assert [row.event for row in rows(AuditEvent)] == ["admin.sign_in_denied"]
 
 
-def test_too_many_tries_have_to_wait(somebody):
+def test_sign_in_is_throttled(browser):
     for _ in range(5):
-        sign_in(somebody, password="not-the-Password-44")
-    response = sign_in(somebody)
+        sign_in(browser, password="not-the-Password-44")
+    response = sign_in(browser)
 
     assert response.status_code == 429
     assert int(response.headers["Retry-After"]) > 0
@@ -73,26 +75,26 @@ def test_too_many_tries_have_to_wait(somebody):
         "/admin\\@evil.example",
     ],
 )
-def test_nobody_is_sent_to_another_site(somebody, target):
-    somebody.get("/admin/login")
-    response = somebody.client.post(
+def test_sign_in_does_not_redirect_to_other_sites(browser, target):
+    browser.get("/admin/login")
+    response = browser.client.post(
         "/admin/login",
         query_string={"next": target},
-        data={"csrf_token": somebody.token, "email": EMAIL, "password": PASSWORD},
+        data={"csrf_token": browser.token, "email": EMAIL, "password": PASSWORD},
         base_url="https://localhost",
     )
 
     assert (response.status_code, response.location) == (303, "/admin/")
 
 
-def test_who_is_signed_in_is_not_asked_again(desk):
+def test_sign_in_page_redirects_if_already_signed_in(desk):
     response = desk.get("/admin/login?next=/admin/palette")
 
     assert (response.status_code, response.location) == (303, "/admin/palette")
 
 
 @each("cookie", ["x", "a.b.c", "eyJhbGciOiJub25lIn0.e30.", "\x7f"])
-def test_a_foreign_cookie_locks_nobody_out(somebody, cookie):
+def test_invalid_cookie_does_not_prevent_sign_in(somebody, cookie):
     somebody.client.set_cookie("__Host-pl_console", cookie, domain="localhost")
 
     assert somebody.get("/admin/").status_code == 303
@@ -100,14 +102,14 @@ def test_a_foreign_cookie_locks_nobody_out(somebody, cookie):
     assert sign_in(somebody).location == "/admin/"
 
 
-def test_the_cookie_opens_no_door_of_the_api(desk, rows):
+def test_cookie_is_not_accepted_by_the_api(desk, rows):
     response = desk.client.post(QUICK_CLIENT, json=make_body(), base_url="https://localhost")
 
     assert response.status_code == 401
     assert rows(Client) == []
 
 
-def test_the_token_of_the_cookie_is_no_bearer(desk, client):
+def test_cookie_token_is_rejected_as_bearer(desk, client):
     token = desk.client.get_cookie("__Host-pl_console", domain="localhost").value
 
     response = client.get("/api/auth/me", headers={"Authorization": f"Bearer {token}"})
@@ -115,12 +117,12 @@ def test_the_token_of_the_cookie_is_no_bearer(desk, client):
     assert response.status_code == 401
 
 
-def test_a_bearer_opens_no_page(client, operator):
+def test_bearer_token_is_not_accepted_by_pages(client, operator):
     assert client.get("/admin/", headers=operator).status_code == 303
 
 
 @each("token", ["", "x", "é" * 999, "A" * 44])
-def test_a_form_without_its_token_is_refused(desk, token, rows):
+def test_form_without_csrf_token_is_rejected(desk, token, rows):
     desk.get("/admin/")
     response = desk.post("/admin/logout", csrf_token=token)
 
@@ -129,7 +131,7 @@ def test_a_form_without_its_token_is_refused(desk, token, rows):
     assert [row.revoked_at for row in rows(Session)] == [None]
 
 
-def test_a_form_of_another_session_or_site_is_refused(desk, console):
+def test_form_of_another_session_or_site_is_rejected(desk, console):
     other = console(Role.OPERATOR, email="other@desk.local")
     other.get("/admin/")
     desk.get("/admin/")
@@ -144,7 +146,7 @@ def test_a_form_of_another_session_or_site_is_refused(desk, console):
     assert (foreign.status_code, evil.status_code) == (403, 403)
 
 
-def test_signing_out_ends_the_session_and_takes_the_cookie(desk, rows):
+def test_sign_out_ends_the_session_and_deletes_the_cookie(desk, rows):
     desk.get("/admin/")
     response = desk.post("/admin/logout")
 
@@ -154,7 +156,7 @@ def test_signing_out_ends_the_session_and_takes_the_cookie(desk, rows):
     assert desk.get("/admin/").status_code == 303
 
 
-def test_signing_out_by_a_link_does_nothing(desk, rows):
+def test_sign_out_does_not_accept_get(desk, rows):
     assert desk.get("/admin/logout").status_code == 405
     assert rows(Session)[0].revoked_at is None
 
@@ -164,26 +166,26 @@ def test_signing_out_by_a_link_does_nothing(desk, rows):
     [
         (Session, {"revoked_at": now()}),
         (Session, {"expires_at": now()}),
-        (Session, {"renewed_at": now() - IDLE * 1.1}),
+        (Session, {"renewed_at": now() - IDLE_TIMEOUT * 1.1}),
         (Admin, {"is_disabled": True}),
         (Admin, {"token_version": 2}),
     ],
 )
-def test_a_session_that_ended_elsewhere_is_over_at_the_next_click(desk, change, model, values):
+def test_ended_session_is_rejected_at_the_next_request(desk, change, model, values):
     change(model, **values)
     response = desk.get("/admin/")
 
     assert (response.status_code, response.location) == (303, "/admin/login?next=/admin/")
 
 
-def test_a_session_in_use_does_not_fall_idle(desk, change, rows):
-    change(Session, renewed_at=now() - IDLE / 2)
+def test_session_in_use_does_not_go_idle(desk, change, rows):
+    change(Session, renewed_at=now() - IDLE_TIMEOUT / 2)
     desk.get("/admin/")
 
-    assert now() - rows(Session)[0].renewed_at < IDLE / 4
+    assert now() - rows(Session)[0].renewed_at < IDLE_TIMEOUT / 4
 
 
-def test_a_fragment_sends_the_whole_page_to_sign_in(client):
+def test_fragment_request_redirects_the_whole_page_to_sign_in(client):
     headers = {"HX-Request": "true", "HX-Current-URL": "https://localhost/admin/?a=1"}
     response = client.get("/admin/palette", headers=headers)
 
@@ -191,7 +193,7 @@ def test_a_fragment_sends_the_whole_page_to_sign_in(client):
     assert response.headers["HX-Redirect"] == "/admin/login?next=/admin/?a%3D1"
 
 
-def test_the_theme_is_remembered_and_forgotten(desk):
+def test_theme_is_stored_and_cleared(desk):
     desk.get("/admin/")
     chosen = desk.post("/admin/theme", theme="dark", back="/admin/?a=1")
     dark = desk.get("/admin/").text
@@ -203,11 +205,11 @@ def test_the_theme_is_remembered_and_forgotten(desk):
     assert '<html lang="en">' in system
 
 
-def test_pages_have_a_budget_of_their_own(variant, desk):
+def test_pages_have_their_own_rate_limit(variant, desk):
     few = variant(RATELIMIT_CONSOLE="2/minute").test_client()
     few._cookies = desk.client._cookies
     answers = [few.get("/admin/", base_url="https://localhost") for _ in range(3)]
 
-    assert [one.status_code for one in answers] == [200, 200, 429]
+    assert [response.status_code for response in answers] == [200, 200, 429]
     assert answers[2].mimetype == "text/html"
     assert 1 <= int(answers[2].headers["Retry-After"]) <= 60

@@ -54,7 +54,7 @@ def test_the_health_of_each_part_is_told_in_words(desk, monkeypatch):
 
     assert "PostgreSQL</dt>" in page.text
     assert re.search(r"\d+ of 18 in use", page.text)
-    monkeypatch.setattr(shutdown, "is_draining", lambda: True)
+    monkeypatch.setattr(shutdown, "is_shutting_down", lambda: True)
     assert "stopping" in desk.get("/admin/").text
 
 

@@ -35,7 +35,7 @@ def log_in(client, email, password=PASSWORD):
     return {"Authorization": f"Bearer {token}"} if token else None
 
 
-def test_a_new_admin_can_do_nothing_before_choosing_a_password(client, owner):
+def test_create_admin_requires_a_new_password_before_anything_else(client, owner):
     made = client.post(ADMINS, json=NEW, headers=owner)
     header = log_in(client, NEW["email"], made.json["password"])
 
@@ -64,13 +64,13 @@ def test_a_new_admin_can_do_nothing_before_choosing_a_password(client, owner):
         ("GET", "/api/admin/tokens", 403),
     ],
 )
-def test_what_may_be_done_before_choosing_a_password(client, sign_in, method, path, status):
+def test_calls_allowed_before_the_password_is_changed(client, sign_in, method, path, status):
     header = sign_in(Role.OWNER, must_change_password=True)
 
     assert client.open(path, method=method, headers=header).status_code == status
 
 
-def test_the_password_shown_once_is_kept_nowhere(client, owner, rows, lines):
+def test_one_time_password_is_not_stored(client, owner, rows, lines):
     password = client.post(ADMINS, json=NEW, headers=owner).json["password"]
 
     [admin] = rows(Admin, email=NEW["email"])
@@ -79,14 +79,14 @@ def test_the_password_shown_once_is_kept_nowhere(client, owner, rows, lines):
     assert rows(AuditEvent)[0].details == NEW
 
 
-def test_an_address_that_is_taken_is_a_conflict_that_says_whose(client, owner, other):
+def test_create_admin_conflict_names_the_existing_admin(client, owner, other):
     response = client.post(ADMINS, json=NEW | {"email": "Other@desk.local"}, headers=owner)
 
     assert (response.status_code, response.json["error"]["code"]) == (409, "duplicate")
     assert response.json["error"]["existing"] == {"email": other.rpartition("/")[2]}
 
 
-def test_admins_are_listed_a_page_at_a_time(client, owner, other):
+def test_list_admins_is_paginated(client, owner, other):
     response = client.get(ADMINS, headers=owner)
 
     emails = [one["email"] for one in response.json["admins"]]
@@ -99,7 +99,7 @@ def test_admins_are_listed_a_page_at_a_time(client, owner, other):
     }
 
 
-def test_one_admin_is_shown_without_anything_secret(client, owner, other):
+def test_show_admin_has_no_secrets(client, owner, other):
     response = client.get(other, headers=owner)
 
     assert set(response.json["admin"]) == {
@@ -112,7 +112,7 @@ def test_one_admin_is_shown_without_anything_secret(client, owner, other):
     }
 
 
-def test_a_role_and_a_standing_count_from_the_next_call_on(client, owner, other):
+def test_update_admin_takes_effect_with_the_next_call(client, owner, other):
     header = log_in(client, "other@desk.local")
 
     demoted = client.patch(other, json={"role": "viewer"}, headers=owner)
@@ -134,13 +134,13 @@ def test_a_role_and_a_standing_count_from_the_next_call_on(client, owner, other)
         ({"email": "x@desk.local"}, {"email"}),
     ],
 )
-def test_a_change_that_cannot_be_read_is_refused(client, owner, other, body, fields):
+def test_update_admin_rejects_invalid_bodies(client, owner, other, body, fields):
     response = client.patch(other, json=body, headers=owner)
 
     assert (response.status_code, set(response.json["error"]["fields"])) == (400, fields)
 
 
-def test_the_last_owner_cannot_be_disabled_by_itself(client, owner, rows):
+def test_update_admin_cannot_disable_the_last_owner(client, owner, rows):
     own = client.get(ME, headers=owner).json["admin"]["id"]
 
     response = client.patch(f"{ADMINS}/{own}", json={"is_disabled": True}, headers=owner)
@@ -149,7 +149,7 @@ def test_the_last_owner_cannot_be_disabled_by_itself(client, owner, rows):
     assert rows(AuditEvent)[0].event == "admin.change_denied"
 
 
-def test_sessions_are_ended_and_a_reset_password_is_shown_once(client, owner, other):
+def test_end_sessions_and_reset_password_end_the_sessions(client, owner, other):
     header = log_in(client, "other@desk.local")
 
     ended = client.post(f"{other}/end-sessions", headers=owner)
@@ -163,7 +163,7 @@ def test_sessions_are_ended_and_a_reset_password_is_shown_once(client, owner, ot
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.OPERATOR])
-def test_admins_are_the_owner_s_alone(client, sign_in, other, role):
+def test_admin_calls_are_denied_to_other_roles(client, sign_in, other, role):
     header = sign_in(role, email="someone@desk.local")
     calls = [
         ("GET", ADMINS),
@@ -181,7 +181,7 @@ def test_admins_are_the_owner_s_alone(client, sign_in, other, role):
 
 
 @pytest.mark.own_database
-def test_of_two_owners_who_demote_each_other_one_stays(app):
+def test_two_owners_demoting_each_other_leave_one_owner(app):
     with app.app_context():
         ids = [make_admin(email=f"{name}@desk.local").id for name in "ab"]
         db.session.commit()

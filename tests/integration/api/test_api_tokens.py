@@ -21,7 +21,7 @@ def program(client, operator):
     return headers
 
 
-def test_a_program_creates_a_client_in_its_owner_s_name(client, program, rows):
+def test_token_creates_a_client_with_its_owner_as_actor(client, program, rows):
     headers = program()
 
     response = client.post(QUICK_CLIENT, json=make_body(), headers=headers)
@@ -34,7 +34,7 @@ def test_a_program_creates_a_client_in_its_owner_s_name(client, program, rows):
     assert (token.last_address, token.last_used_at is None) == ("127.0.0.1", False)
 
 
-def test_a_token_spends_its_owner_s_budgets(client, operator, program):
+def test_token_shares_its_owner_s_rate_limits(client, operator, program):
     headers = program()
 
     left = client.get(ME, headers=headers).json["quota"]
@@ -44,7 +44,7 @@ def test_a_token_spends_its_owner_s_budgets(client, operator, program):
     assert after["create"]["remaining"] == left["create"]["remaining"] - 1
 
 
-def test_me_tells_a_program_what_it_may_do(client, program):
+def test_me_lists_the_token_s_permissions(client, program):
     response = client.get(ME, headers=program(permissions=["self.read"]))
 
     assert response.json["permissions"] == ["self.read"]
@@ -62,7 +62,7 @@ def test_me_tells_a_program_what_it_may_do(client, program):
         ("POST", "/api/admin/admins"),
     ],
 )
-def test_a_program_does_nothing_that_it_was_not_allowed(client, program, rows, method, path):
+def test_token_without_permission_is_denied(client, program, rows, method, path):
     headers = program(permissions=["clients.read", "self.read"])
 
     response = client.open(path, method=method, json=make_body(), headers=headers)
@@ -72,7 +72,7 @@ def test_a_program_does_nothing_that_it_was_not_allowed(client, program, rows, m
     assert rows(Client) == []
 
 
-def test_a_revoked_token_is_refused_at_once(client, operator, program):
+def test_revoked_token_is_rejected_at_once(client, operator, program):
     headers = program()
     [shown] = client.get(TOKENS, headers=operator).json["tokens"]
 
@@ -83,7 +83,7 @@ def test_a_revoked_token_is_refused_at_once(client, operator, program):
     assert client.get(TOKENS, headers=operator).json["page"]["total"] == 0
 
 
-def test_an_owner_sees_and_revokes_the_tokens_of_an_admin(client, operator, program, sign_in):
+def test_owner_lists_and_revokes_tokens_of_an_admin(client, operator, program, sign_in):
     headers, owner = program(), sign_in(Role.OWNER)
     admin_id = client.get(ME, headers=operator).json["admin"]["id"]
     theirs = f"/api/admin/admins/{admin_id}/tokens"
@@ -94,7 +94,7 @@ def test_an_owner_sees_and_revokes_the_tokens_of_an_admin(client, operator, prog
     assert (revoked.status_code, client.get(ME, headers=headers).status_code) == (200, 401)
 
 
-def test_a_call_from_elsewhere_is_refused_and_says_why_in_the_trail(client, program, rows):
+def test_token_from_another_address_is_rejected_and_recorded(client, program, rows):
     headers = program(addresses=["192.0.2.0/24"])
 
     response = client.post(QUICK_CLIENT, json=make_body(), headers=headers)
@@ -105,7 +105,7 @@ def test_a_call_from_elsewhere_is_refused_and_says_why_in_the_trail(client, prog
     assert row.admin_id is None
 
 
-def test_a_token_of_one_who_must_choose_a_password_waits(client, app, program):
+def test_token_is_denied_until_the_owner_changes_the_password(client, app, program):
     headers = program()
     with app.app_context():
         db.session.query(APIToken).one()
@@ -117,7 +117,7 @@ def test_a_token_of_one_who_must_choose_a_password_waits(client, app, program):
     assert response.json["error"]["code"] == "password_change_required"
 
 
-def test_the_text_is_shown_at_creation_alone(client, operator):
+def test_token_text_is_only_shown_at_creation(client, operator):
     made = client.post(TOKENS, json=NEW, headers=operator)
 
     shown = client.get(made.location, headers=operator)
@@ -131,7 +131,7 @@ def test_the_text_is_shown_at_creation_alone(client, operator):
     "header",
     ["Bearer pl_{}", "bearer pl_{}", "Bearer  pl_{}", "Bearer PL_{}", "pl_{}", "Bearer pl_{}A"],
 )
-def test_what_is_no_token_of_ours_is_refused(client, header):
+def test_malformed_tokens_are_rejected(client, header):
     headers = {"Authorization": header.format("A" * 43)}
 
     response = client.get(ME, headers=headers)

@@ -9,11 +9,11 @@ EVENTS = "/api/admin/audit-events"
 
 @pytest.fixture
 def created(client, operator):
-    """Return the answer to a client's creation."""
+    """Return the response to creating a client."""
     return client.post(QUICK_CLIENT, json=make_body(), headers=operator).json
 
 
-def test_an_event_is_shown_with_all_that_is_known(client, viewer, created, rows):
+def test_show_event_has_every_column(client, viewer, created, rows):
     [row] = rows(AuditEvent)
 
     response = client.get(f"{EVENTS}/{row.id}", headers=viewer)
@@ -36,7 +36,7 @@ def test_an_event_is_shown_with_all_that_is_known(client, viewer, created, rows)
     }
 
 
-def test_the_line_of_an_event_is_the_one_in_the_file(client, viewer, lines, created, rows):
+def test_show_event_has_the_line_of_the_file(client, viewer, lines, created, rows):
     [row] = rows(AuditEvent)
 
     response = client.get(f"{EVENTS}/{row.id}", headers=viewer)
@@ -44,7 +44,7 @@ def test_the_line_of_an_event_is_the_one_in_the_file(client, viewer, lines, crea
     assert [response.json["line"]] == lines()
 
 
-def test_the_trail_is_listed_by_its_filters(client, viewer, operator, created):
+def test_list_events_applies_filters(client, viewer, operator, created):
     client.post(QUICK_CLIENT, json={}, headers=operator)
     wanted = {"event": "client.created", "request_id": created["request_id"], "size": 25}
 
@@ -72,7 +72,7 @@ def test_the_trail_is_listed_by_its_filters(client, viewer, operator, created):
         ({"status": "success"}, 1),
     ],
 )
-def test_filters_are_read_as_a_person_writes_them(client, viewer, created, filters, found):
+def test_list_events_accepts_lenient_filter_values(client, viewer, created, filters, found):
     response = client.get(EVENTS, query_string=filters, headers=viewer)
 
     assert (response.status_code, response.json["page"]["total"]) == (200, found)
@@ -82,7 +82,7 @@ def test_filters_are_read_as_a_person_writes_them(client, viewer, created, filte
     "name", ["since", "until", "admin", "client_id", "event", "status", "address", "size", "sort"]
 )
 @each("value", ["", "2026-13-01", "<b>x</b>"])
-def test_a_wrong_filter_is_refused_and_never_left_out(client, viewer, name, value):
+def test_list_events_rejects_invalid_filters(client, viewer, name, value):
     wanted = "<b>x</b>" if name == "admin" else value
 
     response = client.get(EVENTS, query_string={name: wanted}, headers=viewer)
@@ -92,12 +92,12 @@ def test_a_wrong_filter_is_refused_and_never_left_out(client, viewer, name, valu
 
 
 @pytest.mark.parametrize("time", ["0001-01-01T00:00+14:00", "9999-12-31", "9999-12-31T23:59-14:00"])
-def test_a_time_beyond_the_calendar_is_refused(client, viewer, time):
+def test_list_events_rejects_times_out_of_range(client, viewer, time):
     response = client.get(EVENTS, query_string={"until": time}, headers=viewer)
 
     assert (response.status_code, list(response.json["error"]["fields"])) == (400, ["until"])
 
 
 @pytest.mark.parametrize("event_id", ["0", "9223372036854775808"])
-def test_an_event_that_is_not_there_is_a_404(client, viewer, event_id):
+def test_show_event_not_found(client, viewer, event_id):
     assert client.get(f"{EVENTS}/{event_id}", headers=viewer).status_code == 404

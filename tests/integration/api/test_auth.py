@@ -44,7 +44,7 @@ def without_id(response):
     return {name: value for name, value in response.json.items() if name != "request_id"}
 
 
-def test_login_answers_tokens_and_who_one_is(client, owner):
+def test_login_returns_tokens_and_the_admin(client, owner):
     response = client.post(LOGIN, json=RIGHT)
 
     assert response.status_code == 200
@@ -61,7 +61,7 @@ def test_login_answers_tokens_and_who_one_is(client, owner):
     assert response.json["admin"] == {"id": str(owner), "email": EMAIL, "role": "owner"}
 
 
-def test_the_access_token_opens_and_lives_as_long_as_told(client, owner):
+def test_login_access_token_works_and_lasts_as_reported(client, owner):
     answer = client.post(LOGIN, json=RIGHT).json
     claims = jwt.decode(answer["access_token"], options={"verify_signature": False})
 
@@ -73,7 +73,7 @@ def test_the_access_token_opens_and_lives_as_long_as_told(client, owner):
     assert not {"email", "role", "password"} & set(claims)
 
 
-def test_login_takes_the_email_in_any_case_and_no_notice_of_other_tokens(client, owner):
+def test_login_ignores_email_case_and_other_tokens(client, owner):
     response = client.post(
         LOGIN, json=RIGHT | {"email": " OWNER@Desk.local "}, headers=bearer("a.b.c")
     )
@@ -81,7 +81,7 @@ def test_login_takes_the_email_in_any_case_and_no_notice_of_other_tokens(client,
     assert response.status_code == 200
 
 
-def test_login_leaves_one_row_that_names_the_admin_and_the_session(client, owner, rows):
+def test_login_records_the_admin_and_the_session(client, owner, rows):
     response = client.post(LOGIN, json=RIGHT)
 
     [row], [session] = rows(AuditEvent), rows(Session)
@@ -92,7 +92,7 @@ def test_login_leaves_one_row_that_names_the_admin_and_the_session(client, owner
 
 
 @pytest.mark.parametrize("claimed", [WRONG, UNKNOWN, RIGHT], ids=["wrong", "unknown", "disabled"])
-def test_login_says_the_same_whatever_was_wrong(client, owner, change, claimed):
+def test_login_failures_are_identical(client, owner, change, claimed):
     usual = client.post(LOGIN, json=WRONG)
     change(Admin, is_disabled=claimed is RIGHT)
 
@@ -106,7 +106,7 @@ def test_login_says_the_same_whatever_was_wrong(client, owner, change, claimed):
 
 
 @pytest.mark.slow
-def test_login_works_as_long_for_nobody_as_for_somebody(client, owner, app, record_property):
+def test_login_takes_the_same_time_for_unknown_accounts(client, owner, app, record_property):
     def seconds(body):
         with app.app_context():
             db.session.execute(delete(SignInThrottle))
@@ -117,13 +117,13 @@ def test_login_works_as_long_for_nobody_as_for_somebody(client, owner, app, reco
 
     pairs = [(seconds(WRONG), seconds(UNKNOWN)) for _ in range(50)]
 
-    somebody, nobody = map(statistics.median, zip(*pairs, strict=True))
-    record_property("median ms", [round(one * 1000, 1) for one in (somebody, nobody)])
-    assert 1 / 2.5 < nobody / somebody < 2.5
+    known, unknown = map(statistics.median, zip(*pairs, strict=True))
+    record_property("median ms", [round(median_s * 1000, 1) for median_s in (known, unknown)])
+    assert 1 / 2.5 < unknown / known < 2.5
 
 
 @pytest.mark.parametrize("claimed", [WRONG, UNKNOWN], ids=["wrong", "unknown"])
-def test_a_claimed_name_is_never_written_as_the_admin(client, owner, rows, capsys, claimed):
+def test_login_failure_does_not_record_the_claimed_actor(client, owner, rows, capsys, claimed):
     response = client.post(LOGIN, json=claimed)
 
     [row] = rows(AuditEvent)
@@ -162,18 +162,18 @@ def test_login_names_every_wrong_field(client, owner, rows, body, fields):
     assert [(row.status, row.actor) for row in rows(AuditEvent)] == [("INVALID", None)]
 
 
-def test_login_takes_no_credentials_from_the_address(client, owner, rows):
+def test_login_ignores_credentials_in_the_url(client, owner, rows):
     posted = client.post(LOGIN, query_string=RIGHT)
     form = client.post(LOGIN, data=RIGHT)
     got = client.get(LOGIN, query_string=RIGHT)
 
-    assert [one.status_code for one in (posted, form, got)] == [415, 415, 405]
+    assert [response.status_code for response in (posted, form, got)] == [415, 415, 405]
     assert set(got.headers["Allow"].split(", ")) == {"OPTIONS", "POST"}
     assert rows(Session) == []
 
 
 @pytest.mark.parametrize("sent", [{"json": RIGHT}, {"json": WRONG}, {"query_string": RIGHT}])
-def test_no_password_stands_in_a_log_a_row_or_an_answer(client, owner, rows, capfd, caplog, sent):
+def test_passwords_are_not_in_logs_rows_or_responses(client, owner, rows, capfd, caplog, sent):
     response = client.post(LOGIN, **sent)
 
     written = [caplog.text, *capfd.readouterr(), response.text, str(response.headers)]
@@ -192,7 +192,7 @@ def test_logout_ends_both_tokens_of_its_session(client, owner, rows):
     ]
     assert (response.status_code, response.json["success"]) == (200, True)
     assert response.json["message"] == "Signed out"
-    assert [one.status_code for one in again] == [401, 401]
+    assert [response.status_code for response in again] == [401, 401]
     assert again[0].json["error"]["code"] == "token_revoked"
     [_, row] = rows(AuditEvent)
     assert (row.status, row.event, row.actor) == ("SUCCESS", "admin.signed_out", EMAIL)
@@ -207,14 +207,14 @@ def test_logout_leaves_the_other_sessions_of_the_admin(client, owner):
 
 
 @pytest.mark.parametrize("headers", [{}, bearer("a.b.c")])
-def test_logout_asks_who_one_is(client, rows, headers):
+def test_logout_requires_authentication(client, rows, headers):
     response = client.post(LOGOUT, headers=headers)
 
     assert response.status_code == 401
     assert [(row.status, row.actor) for row in rows(AuditEvent)] == [("UNAUTHORIZED", None)]
 
 
-def test_logout_is_no_get(client, operator):
+def test_logout_does_not_accept_get(client, operator):
     response = client.get(LOGOUT, headers=operator)
 
     assert response.status_code == 405
@@ -222,7 +222,7 @@ def test_logout_is_no_get(client, operator):
     assert client.get(ME, headers=operator).status_code == 200
 
 
-def test_a_refresh_token_is_no_access_token(client, owner):
+def test_refresh_token_is_rejected_as_access_token(client, owner):
     tokens = client.post(LOGIN, json=RIGHT).json
 
     response = client.get(ME, headers=bearer(tokens["refresh_token"]))
@@ -231,7 +231,7 @@ def test_a_refresh_token_is_no_access_token(client, owner):
 
 
 @pytest.mark.parametrize("role", Role)
-def test_me_shows_who_one_is_and_what_the_role_allows(client, sign_in, role):
+def test_me_shows_the_admin_and_its_permissions(client, sign_in, role):
     headers = sign_in(role, email="me@desk.local")
 
     response = client.get(ME, headers=headers)
@@ -245,7 +245,7 @@ def test_me_shows_who_one_is_and_what_the_role_allows(client, sign_in, role):
     assert allowed is (role is not Role.VIEWER)
 
 
-def test_me_counts_nothing(client, operator):
+def test_me_is_not_rate_limited(client, operator):
     answers = [client.get(ME, headers=operator) for _ in range(3)]
 
     assert answers[0].json["quota"] == {
@@ -257,7 +257,7 @@ def test_me_counts_nothing(client, operator):
     assert "RateLimit" not in answers[0].headers
 
 
-def test_me_tells_what_a_create_has_spent(client, operator):
+def test_me_shows_the_quota_left_after_a_create(client, operator):
     client.post(QUICK_CLIENT, json=make_body(), headers=operator)
 
     quota = client.get(ME, headers=operator).json["quota"]
@@ -266,7 +266,7 @@ def test_me_tells_what_a_create_has_spent(client, operator):
     assert 55 <= quota["create"]["reset_s"] <= 60
 
 
-def test_a_demoted_admin_is_stopped_at_once(client, operator, change, rows):
+def test_demotion_takes_effect_at_once(client, operator, change, rows):
     change(Admin, role=Role.VIEWER)
 
     refused = client.post(QUICK_CLIENT, json=make_body(), headers=operator)
@@ -277,7 +277,7 @@ def test_a_demoted_admin_is_stopped_at_once(client, operator, change, rows):
     assert len(rows(Client)) == 1
 
 
-def test_a_disabled_admin_is_stopped_at_once(client, operator, change):
+def test_disabling_an_admin_takes_effect_at_once(client, operator, change):
     change(Admin, is_disabled=True)
 
     response = client.get(ME, headers=operator)
@@ -294,7 +294,7 @@ def test_a_disabled_admin_is_stopped_at_once(client, operator, change):
     ],
     ids=["running", "over", "revoked"],
 )
-def test_a_token_dies_with_its_session(client, operator, change, values, status):
+def test_access_token_ends_with_its_session(client, operator, change, values, status):
     change(Session, **values)
 
     response = client.get(ME, headers=operator)
@@ -311,7 +311,7 @@ def test_a_password_reset_ends_every_session_at_once(client, app, owner, rows):
 
     assert reset.exit_code == 0
     answers = [client.get(ME, headers=bearer(token)) for token in tokens]
-    assert [one.json["error"]["code"] for one in answers] == ["token_revoked"] * 2
+    assert [response.json["error"]["code"] for response in answers] == ["token_revoked"] * 2
     old, new = (client.post(LOGIN, json=RIGHT | {"password": p}) for p in (PASSWORD, NEW_PASSWORD))
     assert (old.status_code, new.status_code) == (401, 200)
     assert client.get(ME, headers=bearer(new.json["access_token"])).status_code == 200

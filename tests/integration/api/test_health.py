@@ -38,7 +38,7 @@ def no_redis(app, monkeypatch):
 @pytest.fixture
 def no_audit_file(app, monkeypatch, tmp_path):
     missing = tmp_path / "missing" / "client_creation.log"
-    monkeypatch.setattr(log_file.file_handler(), "baseFilename", str(missing))
+    monkeypatch.setattr(log_file.get_file_handler(), "baseFilename", str(missing))
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def state(request):
         request.getfixturevalue(request.param)
 
 
-def test_ready_says_so_when_every_part_is_there(client, viewer, ring):
+def test_ready_reports_every_part(client, viewer, ring):
     response = client.get("/ready", headers=viewer)
 
     assert response.status_code == 200
@@ -85,14 +85,14 @@ def test_ready_says_so_when_every_part_is_there(client, viewer, ring):
     ],
     indirect=["state"],
 )
-def test_ready_is_degraded_and_serves_without_a_lesser_part(client, viewer, state, changed):
+def test_ready_is_degraded_without_an_optional_part(client, viewer, state, changed):
     response = client.get("/ready", headers=viewer)
 
     assert response.status_code == 200
     assert response.json == {"status": "degraded", "parts": GOOD | changed}
 
 
-def test_limits_in_memory_are_a_degraded_state(client, viewer, ring, app, monkeypatch):
+def test_ready_is_degraded_with_memory_limits(client, viewer, ring, app, monkeypatch):
     monkeypatch.setitem(app.config, "RATELIMIT_STORAGE_URI", "memory://")
 
     response = client.get("/ready", headers=viewer)
@@ -109,7 +109,7 @@ def test_ready_is_unavailable_without_the_database_or_its_migrations(client, rin
 
 
 @pytest.mark.parametrize("role", Role)
-def test_every_admin_is_told_the_parts(client, sign_in, role):
+def test_ready_shows_parts_to_every_admin(client, sign_in, role):
     response = client.get("/ready", headers=sign_in(role))
 
     assert set(response.json["parts"]) == set(GOOD)
@@ -120,20 +120,20 @@ def test_every_admin_is_told_the_parts(client, sign_in, role):
     [{}, {"Authorization": "Bearer a.b.c"}, {"Authorization": "Basic dXNlcjpwYXNz"}],
 )
 @each("state", [None, "no_postgresql"])
-def test_nobody_else_is_told_more_than_the_state(client, state, headers):
+def test_ready_shows_only_the_status_to_anonymous_callers(client, state, headers):
     response = client.get("/ready", headers=headers)
 
     assert list(response.json) == ["status"]
 
 
-def test_without_the_database_not_even_an_admin_can_be_known(client, viewer, no_postgresql):
+def test_ready_without_the_database_shows_no_parts(client, viewer, no_postgresql):
     response = client.get("/ready", headers=viewer)
 
     assert (response.status_code, response.json) == (503, {"status": "unavailable"})
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer a.b.c"}])
-def test_health_asks_nothing_of_anybody(client, headers):
+def test_health_uses_no_dependency(client, headers):
     response = client.get("/health", headers=headers)
 
     assert (response.status_code, response.json) == (200, {"status": "ok"})
@@ -146,7 +146,7 @@ def test_health_is_well_with_everything_away(client, no_postgresql, no_redis, no
 
 
 @pytest.mark.parametrize("path", ["/health", "/ready"])
-def test_a_probe_takes_get_and_head_alone(client, path):
+def test_probes_accept_only_get_and_head(client, path):
     refused = [client.open(path, method=method) for method in ("POST", "PUT", "DELETE")]
     head = client.head(path)
 
@@ -154,10 +154,8 @@ def test_a_probe_takes_get_and_head_alone(client, path):
     assert (head.status_code, head.data) == (200, b"")
 
 
-def test_a_line_that_cannot_be_written_stops_no_work_and_is_told(
-    client, operator, rows, monkeypatch, tmp_path
-):
-    monkeypatch.setattr(log_file.file_handler(), "baseFilename", str(tmp_path))
+def test_ready_reports_an_unwritable_audit_file(client, operator, rows, monkeypatch, tmp_path):
+    monkeypatch.setattr(log_file.get_file_handler(), "baseFilename", str(tmp_path))
 
     created = client.post(QUICK_CLIENT, json=make_body(), headers=operator)
     ready = client.get("/ready", headers=operator)

@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import pytest
 
-from pipelabs.accounts.sessions import IDLE
+from pipelabs.accounts.sessions import IDLE_TIMEOUT
 from pipelabs.core.db import db
 from pipelabs.models import Admin, AuditEvent, Session, now
 from tests.factories import PASSWORD, make_admin
@@ -34,7 +34,7 @@ def change(app, model, **values):
         db.session.commit()
 
 
-def test_refresh_answers_a_new_pair_in_the_shape_of_a_sign_in(client, owner):
+def test_refresh_returns_new_tokens_like_a_sign_in(client, owner):
     first = sign_in(client).json
 
     second = client.post(REFRESH, headers=bearer(first["refresh_token"]))
@@ -45,7 +45,7 @@ def test_refresh_answers_a_new_pair_in_the_shape_of_a_sign_in(client, owner):
     assert client.get(ME, headers=bearer(second.json["access_token"])).status_code == 200
 
 
-def test_a_refresh_token_used_twice_ends_its_session(client, owner, rows):
+def test_refresh_with_a_replayed_token_ends_the_session(client, owner, rows):
     first = sign_in(client).json
     second = client.post(REFRESH, headers=bearer(first["refresh_token"])).json
 
@@ -54,12 +54,12 @@ def test_a_refresh_token_used_twice_ends_its_session(client, owner, rows):
     assert (replay.status_code, replay.json["error"]["code"]) == (401, "token_replayed")
     assert rows(Session)[0].revoked_at is not None
     assert client.get(ME, headers=bearer(second["access_token"])).status_code == 401
-    [told] = rows(AuditEvent, event="admin.session_renewal_denied")
-    assert told.details["session"] == str(rows(Session)[0].id)
+    [row] = rows(AuditEvent, event="admin.session_renewal_denied")
+    assert row.details["session"] == str(rows(Session)[0].id)
 
 
 @pytest.mark.parametrize("kind", ["access_token", "nothing"])
-def test_nothing_but_a_refresh_token_renews(client, owner, kind):
+def test_refresh_rejects_other_tokens(client, owner, kind):
     tokens = sign_in(client).json | {"nothing": ""}
 
     response = client.post(REFRESH, headers=bearer(tokens[kind]))
@@ -67,9 +67,9 @@ def test_nothing_but_a_refresh_token_renews(client, owner, kind):
     assert (response.status_code, response.json["error"]["code"]) == (401, "token_invalid")
 
 
-def test_a_session_that_was_idle_is_not_renewed(client, owner, app):
+def test_refresh_rejects_an_idle_session(client, owner, app):
     token = sign_in(client).json["refresh_token"]
-    change(app, Session, renewed_at=now() - IDLE - timedelta(seconds=1))
+    change(app, Session, renewed_at=now() - IDLE_TIMEOUT - timedelta(seconds=1))
 
     response = client.post(REFRESH, headers=bearer(token))
 
@@ -86,7 +86,7 @@ def test_a_session_that_was_idle_is_not_renewed(client, owner, app):
     ],
     ids=["disabled", "new password", "signed out", "twelve hours over"],
 )
-def test_a_session_that_is_over_is_not_renewed(client, owner, app, model, values):
+def test_refresh_rejects_an_ended_session(client, owner, app, model, values):
     token = sign_in(client).json["refresh_token"]
     change(app, model, **values)
 
@@ -95,7 +95,7 @@ def test_a_session_that_is_over_is_not_renewed(client, owner, app, model, values
     assert (response.status_code, response.json["error"]["code"]) == (401, "token_revoked")
 
 
-def test_a_renewal_does_not_outlive_the_twelve_hours(client, owner, rows):
+def test_refresh_does_not_extend_the_twelve_hours(client, owner, rows):
     token = sign_in(client).json["refresh_token"]
     before = rows(Session)[0].expires_at
 
@@ -104,35 +104,35 @@ def test_a_renewal_does_not_outlive_the_twelve_hours(client, owner, rows):
     assert rows(Session)[0].expires_at == before
 
 
-def test_signing_out_everywhere_ends_every_session(client, owner):
+def test_logout_all_ends_every_session(client, owner):
     tokens = [sign_in(client).json["access_token"] for _ in range(2)]
 
     client.post("/api/auth/logout-all", headers=bearer(tokens[0]))
 
-    assert [client.get(ME, headers=bearer(one)).status_code for one in tokens] == [401, 401]
+    assert [client.get(ME, headers=bearer(token)).status_code for token in tokens] == [401, 401]
 
 
-def test_the_sixth_try_waits_even_if_it_is_right(client, owner):
-    misses = [sign_in(client, "wrong-password-1").status_code for _ in range(5)]
+def test_login_throttles_the_sixth_attempt_even_with_the_right_password(client, owner):
+    failures = [sign_in(client, "wrong-password-1").status_code for _ in range(5)]
 
     sixth = sign_in(client)
 
-    assert misses == [401] * 5
+    assert failures == [401] * 5
     assert (sixth.status_code, sixth.json["error"]["code"]) == (429, "throttled")
     assert 1 <= int(sixth.headers["Retry-After"]) <= 60
 
 
-def test_an_account_that_is_not_there_waits_the_same(client):
-    tries = [sign_in(client) for _ in range(6)]
+def test_login_throttles_unknown_accounts_alike(client):
+    attempts = [sign_in(client) for _ in range(6)]
 
-    assert [one.status_code for one in tries] == [401] * 5 + [429]
+    assert [attempt.status_code for attempt in attempts] == [401] * 5 + [429]
 
 
-def test_signing_in_rightly_is_not_throttled(client, owner):
+def test_successful_logins_are_not_throttled(client, owner):
     assert [sign_in(client).status_code for _ in range(7)] == [200] * 7
 
 
-def test_the_sixth_miss_waits_whatever_address_it_claims_and_alone(app, client, owner):
+def test_login_throttles_an_account_from_any_address_and_only_that_account(app, client, owner):
     with app.app_context():
         make_admin(email="other@desk.local")
         db.session.commit()
@@ -142,22 +142,22 @@ def test_the_sixth_miss_waits_whatever_address_it_claims_and_alone(app, client, 
         body = {"email": email, "password": password}
         return client.post(LOGIN, json=body, headers=claimed).status_code
 
-    misses = [sign_in_from(number, "wrong-password-1") for number in range(6)]
+    failures = [sign_in_from(number, "wrong-password-1") for number in range(6)]
 
-    assert misses == [401] * 5 + [429]
+    assert failures == [401] * 5 + [429]
     assert sign_in_from(7, PASSWORD) == 429
     assert sign_in_from(8, PASSWORD, "other@desk.local") == 200
 
 
-def test_of_a_hundred_accounts_tried_from_one_address_thirty_are_looked_at(client):
+def test_login_allows_thirty_attempts_from_one_address(client):
     body = {"password": "wrong-password-1"}
 
-    tries = [
+    attempts = [
         client.post(LOGIN, json=body | {"email": f"a{n}@desk.local"}).status_code
         for n in range(100)
     ]
 
-    assert tries == [401] * 30 + [429] * 70
+    assert attempts == [401] * 30 + [429] * 70
 
 
 CHANGE, SESSIONS = "/api/auth/password", "/api/auth/sessions"
@@ -169,7 +169,7 @@ def change_password(client, header, current=PASSWORD, new=NEW_PASSWORD):
     return client.post(CHANGE, json=body, headers=header)
 
 
-def test_a_changed_password_answers_new_tokens_and_ends_the_others(client, owner):
+def test_change_password_returns_new_tokens_and_ends_other_sessions(client, owner):
     mine, other = (sign_in(client).json for _ in range(2))
 
     response = change_password(client, bearer(mine["access_token"]))
@@ -181,7 +181,7 @@ def test_a_changed_password_answers_new_tokens_and_ends_the_others(client, owner
         assert client.get(ME, headers=bearer(dead["access_token"])).status_code == 401
 
 
-def test_a_wrong_current_password_is_a_wrong_field_and_audited(client, owner, rows):
+def test_change_password_with_a_wrong_password_is_a_field_error_and_recorded(client, owner, rows):
     header = bearer(sign_in(client).json["access_token"])
 
     response = change_password(client, header, current="wrong-password-1")
@@ -192,16 +192,16 @@ def test_a_wrong_current_password_is_a_wrong_field_and_audited(client, owner, ro
     assert (row.actor, row.details["fields"]) == (EMAIL, "current_password")
 
 
-def test_guessing_the_current_password_is_throttled_like_signing_in(client, owner):
+def test_change_password_is_throttled_like_sign_in(client, owner):
     header = bearer(sign_in(client).json["access_token"])
-    misses = [change_password(client, header, "wrong-password-1").status_code for _ in range(5)]
+    failures = [change_password(client, header, "wrong-password-1").status_code for _ in range(5)]
 
     sixth = change_password(client, header)
 
-    assert (misses, sixth.status_code) == ([400] * 5, 429)
+    assert (failures, sixth.status_code) == ([400] * 5, 429)
 
 
-def test_one_s_own_sessions_are_listed_with_what_opened_them(client, owner):
+def test_list_sessions_shows_address_and_user_agent(client, owner):
     header = bearer(sign_in(client).json["access_token"])
 
     response = client.get(SESSIONS, headers=header)
@@ -213,7 +213,7 @@ def test_one_s_own_sessions_are_listed_with_what_opened_them(client, owner):
     assert None not in (session["seen_at"], session["created_at"], session["expires_at"])
 
 
-def test_a_session_of_one_s_own_is_ended_from_another(client, owner):
+def test_end_session_ends_another_own_session(client, owner):
     mine, other = (bearer(sign_in(client).json["access_token"]) for _ in range(2))
     theirs = client.get(SESSIONS, headers=other).json["current"]
 
@@ -224,7 +224,7 @@ def test_a_session_of_one_s_own_is_ended_from_another(client, owner):
     assert client.get(ME, headers=mine).status_code == 200
 
 
-def test_being_seen_is_written_once_a_minute_whatever_becomes_of_the_call(client, owner, app, rows):
+def test_last_seen_is_written_once_a_minute_even_for_failed_calls(client, owner, app, rows):
     header = bearer(sign_in(client).json["access_token"])
     change(app, Session, seen_at=now() - timedelta(minutes=2))
 

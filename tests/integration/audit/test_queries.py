@@ -26,8 +26,8 @@ def three_events(app):
         actor = make_actor(admin_id=admin.id, name=admin.email, request_id="first-request")
         trail.record(Event.CLIENT_CREATED, actor, client_id=CLIENT, facts={"name": "Acme"})
         other = replace(actor, request_id="second-request", address="192.0.2.9")
-        refusal = Attempt(Event.CLIENT_CREATE_DENIED, Outcome.INVALID, 400, {"code": "x"})
-        trail.record_denied(refusal, other)
+        denial = Attempt(Event.CLIENT_CREATE_DENIED, Outcome.INVALID, 400, {"code": "x"})
+        trail.record_denied(denial, other)
         terminal = make_actor(admin_id=None, name="cli:root", address=None, request_id="third")
         trail.record(Event.ADMIN_CREATED, terminal)
         yield admin
@@ -37,7 +37,7 @@ def events(**filters):
     return [row.event for row in audit_queries.list_events(filters, 25).rows]
 
 
-def test_the_newest_event_comes_first(three_events):
+def test_list_events_is_newest_first(three_events):
     assert events() == [Event.ADMIN_CREATED, Event.CLIENT_CREATE_DENIED, Event.CLIENT_CREATED]
 
 
@@ -58,22 +58,22 @@ def test_the_newest_event_comes_first(three_events):
         ({"admin": None, "request_id": "third"}, [Event.ADMIN_CREATED]),
     ],
 )
-def test_filters_narrow_the_list_together(three_events, filters, found):
-    assert events(**filters) == found
+def test_list_events_combines_filters(three_events, filters, expected):
+    assert events(**filters) == expected
 
 
-def test_an_admin_is_found_by_its_id(three_events):
+def test_list_events_filters_by_admin_id(three_events):
     assert len(events(admin=str(three_events.id))) == 2
 
 
-def test_a_span_has_its_beginning_and_not_its_end(three_events):
+def test_list_events_includes_since_and_excludes_until(three_events):
     newest = audit_queries.list_events({}, 25).rows[0].at
 
     assert Event.ADMIN_CREATED in events(since=newest)
     assert Event.ADMIN_CREATED not in events(until=newest)
 
 
-def test_pages_follow_each_other(three_events):
+def test_list_events_pages_do_not_overlap(three_events):
     for number in range(25):
         trail.record(Event.ADMIN_SIGNED_OUT, make_actor(request_id=f"more-{number}"))
 
@@ -85,18 +85,18 @@ def test_pages_follow_each_other(three_events):
 
 
 @pytest.mark.parametrize("event_id", [0, 2**63, 10**30])
-def test_an_event_that_is_not_there_is_not_found(app, event_id):
+def test_get_event_not_found(app, event_id):
     with app.app_context(), pytest.raises(NotFound):
         audit_queries.get_event(event_id)
 
 
-def test_the_other_events_of_a_request_are_told_in_their_order(three_events):
+def test_list_related_events_is_oldest_first(three_events):
     actor = make_actor(request_id="first-request")
     trail.record(Event.ADMIN_SIGNED_IN, actor)
     trail.record(Event.ADMIN_SIGNED_OUT, actor)
     [created] = audit_queries.list_events({"event": Event.CLIENT_CREATED}, 25).rows
 
-    others = audit_queries.same_request(created)
+    others = audit_queries.list_related_events(created)
 
     assert [row.event for row in others] == [Event.ADMIN_SIGNED_IN, Event.ADMIN_SIGNED_OUT]
     assert audit_queries.get_event(created.id) is created
@@ -113,7 +113,7 @@ def test_the_other_events_of_a_request_are_told_in_their_order(three_events):
         ("admin_id IS NULL AND actor = 'cli:root'", "ix_audit_events_actor_at_id"),
     ],
 )
-def test_every_filter_reads_its_index_in_the_order_of_the_list(app, urls, filters, index):
+def test_every_filter_uses_its_index_without_sorting(app, urls, filters, index):
     columns = ", ".join(AuditEvent.__table__.columns.keys())
     query = f"SELECT {columns} FROM audit_events WHERE {filters} ORDER BY at DESC, id DESC LIMIT 51"  # noqa: S608 - constants
     known = [str(one.name) for one in Base.metadata.tables["audit_events"].indexes]

@@ -15,8 +15,8 @@ pytestmark = pytest.mark.own_database
 @pytest.fixture
 def file(app):
     path = Path(app.config["AUDIT_LOG_FILE"])
-    for one in path.parent.glob(f"{path.name}*"):
-        one.unlink()
+    for rotated in path.parent.glob(f"{path.name}*"):
+        rotated.unlink()
     return path
 
 
@@ -42,27 +42,27 @@ def rebuild(app):
         return reconciliation.rebuild(app.config["INSTANCE"])
 
 
-def test_a_file_that_is_whole_is_left_as_it_is(app, file, written):
+def test_reconcile_leaves_a_complete_file_unchanged(app, file, written):
     assert (run_reconcile(app), run_reconcile(app)) == (0, 0)
 
     assert file.read_text().splitlines() == written
 
 
 @pytest.mark.parametrize("lost", [0, 1, 2])
-def test_a_line_that_was_lost_is_appended_once_and_as_it_was(app, file, written, lost):
-    kept = [one for one in written if one != written[lost]]
-    file.write_text("".join(f"{one}\n" for one in kept))
+def test_reconcile_appends_a_lost_line_once(app, file, written, lost):
+    remaining = [line for line in written if line != written[lost]]
+    file.write_text("".join(f"{line}\n" for line in remaining))
 
     assert (run_reconcile(app), run_reconcile(app)) == (1, 0)
 
-    assert file.read_text().splitlines() == [*kept, written[lost]]
+    assert file.read_text().splitlines() == [*remaining, written[lost]]
 
 
-@pytest.mark.parametrize("packed", [False, True], ids=["moved", "packed"])
-def test_lines_that_logrotate_took_along_are_not_written_again(app, file, written, packed):
+@pytest.mark.parametrize("gzipped", [False, True], ids=["moved", "gzipped"])
+def test_reconcile_searches_rotated_files(app, file, written, gzipped):
     rotated = file.rename(f"{file}.1")
     file.touch()
-    if packed:
+    if gzipped:
         Path(f"{rotated}.gz").write_bytes(gzip.compress(rotated.read_bytes()))
         rotated.unlink()
 
@@ -71,14 +71,14 @@ def test_lines_that_logrotate_took_along_are_not_written_again(app, file, writte
     assert file.read_text() == ""
 
 
-def test_what_rotation_deleted_later_stays_deleted(app, file, written):
+def test_reconcile_does_not_restore_deleted_rotated_lines(app, file, written):
     run_reconcile(app)
     file.write_text("")
 
     assert run_reconcile(app) == 0
 
 
-def test_a_file_that_was_deleted_comes_back_whole(app, file, written):
+def test_reconcile_restores_a_deleted_file(app, file, written):
     run_reconcile(app)
     file.unlink()
 
@@ -87,7 +87,7 @@ def test_a_file_that_was_deleted_comes_back_whole(app, file, written):
     assert file.read_text().splitlines() == written
 
 
-def test_a_row_that_is_young_is_left_to_its_worker(app, file, written, monkeypatch):
+def test_reconcile_skips_young_rows(app, file, written, monkeypatch):
     monkeypatch.setattr(reconciliation, "SETTLE", timedelta(hours=1))
     file.write_text("")
     first = run_reconcile(app)
@@ -97,16 +97,16 @@ def test_a_row_that_is_young_is_left_to_its_worker(app, file, written, monkeypat
     assert (first, run_reconcile(app)) == (0, 3)
 
 
-def test_rows_of_other_instances_and_events_are_not_for_this_file(app, file, written, client):
+def test_reconcile_ignores_other_instances_and_events(app, file, written, client):
     client.post("/api/auth/login", json={"email": "x@y.test", "password": "z"})
     with app.app_context(), unit_of_work():
-        found = reconciliation.reconcile("another-instance")
+        count = reconciliation.reconcile("another-instance")
 
-    assert (found, run_reconcile(app)) == (0, 0)
+    assert (count, run_reconcile(app)) == (0, 0)
     assert file.read_text().splitlines() == written
 
 
-def test_one_process_at_a_time_reconciles(app, file, written):
+def test_reconcile_runs_in_one_process_at_a_time(app, file, written):
     file.write_text("")
     name = f"pipelabs.reconcile.{app.config['INSTANCE']}"
     with app.app_context(), db.engine.connect() as other:
@@ -116,7 +116,7 @@ def test_one_process_at_a_time_reconciles(app, file, written):
     assert (during, run_reconcile(app)) == (0, 3)
 
 
-def test_a_file_that_cannot_be_written_is_tried_again(app, file, written):
+def test_reconcile_retries_after_a_write_error(app, file, written):
     file.unlink()
     file.mkdir()
     with pytest.raises(OSError, match="directory"):
@@ -126,17 +126,19 @@ def test_a_file_that_cannot_be_written_is_tried_again(app, file, written):
     assert run_reconcile(app) == 3
 
 
-def test_rebuild_writes_every_line_as_it_was_in_the_order_of_ids(app, file, written, rows):
+def test_rebuild_writes_all_lines_in_the_order_of_ids(app, file, written, rows):
     file.write_text("what was never said\n")
 
     assert rebuild(app) == 3
 
     assert file.read_text().splitlines() == written
     ids = [row.id for row in rows(AuditEvent) if row.event.startswith("client.create")]
-    assert [f" id={one} " in line for one, line in zip(ids, written, strict=True)] == [True] * 3
+    assert [f" id={row_id} " in line for row_id, line in zip(ids, written, strict=True)] == [
+        True
+    ] * 3
 
 
-def test_after_a_rebuild_lines_go_to_the_new_file(app, file, written, client, operator):
+def test_lines_after_a_rebuild_go_to_the_new_file(app, file, written, client, operator):
     rebuild(app)
 
     client.post(QUICK_CLIENT, json={}, headers=operator)

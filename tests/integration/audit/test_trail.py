@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from pipelabs.audit import coalescing, trail
 from pipelabs.audit.events import Event
-from pipelabs.audit.log_file import file_handler
+from pipelabs.audit.log_file import get_file_handler
 from pipelabs.core.db import db, finish
 from pipelabs.core.errors import Unavailable
 from pipelabs.core.keyring import current_audit_key
@@ -18,7 +18,7 @@ from tests.factories import PASSWORD, QUICK_CLIENT, make_actor, make_admin, make
 
 LOGIN = "/api/auth/login"
 LOGOUT = "/api/auth/logout"
-NOBODY = {"email": "nobody@desk.local", "password": PASSWORD}
+UNKNOWN = {"email": "nobody@desk.local", "password": PASSWORD}
 
 
 @pytest.fixture
@@ -42,13 +42,13 @@ def caller(request):
 
 
 @pytest.fixture
-def folds_early(app, monkeypatch):
+def coalesces_early(app, monkeypatch):
     monkeypatch.setattr(coalescing, "COALESCE_AFTER", 2)
     monkeypatch.setitem(app.config, "RATELIMIT_CREATE", "1/minute")
 
 
 @pytest.fixture
-def a_minute_passes(app):
+def next_minute(app):
     def shift():
         with app.app_context():
             earlier = CoalescedDenials.window_at - timedelta(seconds=61)
@@ -58,7 +58,7 @@ def a_minute_passes(app):
     return shift
 
 
-def folded(rows):
+def coalesced_counts(rows):
     return [row.details["folded"] for row in rows if "folded" in row.details]
 
 
@@ -66,7 +66,7 @@ def signed(row):
     return {column.key: getattr(row, column.key) for column in AuditEvent.__table__.columns}
 
 
-def test_the_line_follows_the_commit(app, rows, lines):
+def test_record_writes_the_line_after_the_commit(app, rows, lines):
     with app.app_context():
         trail.record(Event.CLIENT_CREATED, make_actor(), facts={"name": "A"})
         before = lines()
@@ -77,7 +77,7 @@ def test_the_line_follows_the_commit(app, rows, lines):
     assert [line.split(" ")[-2:] for line in lines()] == [[f"id={row.id}", "name=A"]]
 
 
-def test_what_is_rolled_back_leaves_neither_row_nor_line(app, rows, lines):
+def test_record_rolled_back_leaves_no_row_and_no_line(app, rows, lines):
     with app.app_context():
         trail.record(Event.CLIENT_CREATED, make_actor())
         finish(commit=False)
@@ -87,7 +87,7 @@ def test_what_is_rolled_back_leaves_neither_row_nor_line(app, rows, lines):
     assert lines() == []
 
 
-def test_a_released_savepoint_is_no_commit(app, lines):
+def test_record_in_a_released_savepoint_waits_for_the_commit(app, lines):
     with app.app_context():
         with db.session.begin_nested():
             trail.record(Event.CLIENT_CREATED, make_actor())
@@ -96,7 +96,7 @@ def test_a_released_savepoint_is_no_commit(app, lines):
     assert lines() == []
 
 
-def test_a_savepoint_that_is_rolled_back_takes_its_own_lines_alone(app, rows, lines):
+def test_savepoint_rollback_discards_only_its_own_lines(app, rows, lines):
     with app.app_context():
         trail.record(Event.CLIENT_CREATED, make_actor(request_id="outside1"))
         savepoint = db.session.begin_nested()
@@ -109,11 +109,11 @@ def test_a_savepoint_that_is_rolled_back_takes_its_own_lines_alone(app, rows, li
 
 
 @pytest.mark.parametrize(
-    ("call", "caller", "sent", "told"),
+    ("call", "caller", "options", "expected"),
     [
         (("POST", QUICK_CLIENT), "operator", {"json": {}}, (400, "INVALID")),
         (("POST", QUICK_CLIENT), None, {"json": make_body()}, (401, "UNAUTHORIZED")),
-        (("POST", LOGIN), None, {"json": NOBODY}, (401, "UNAUTHORIZED")),
+        (("POST", LOGIN), None, {"json": UNKNOWN}, (401, "UNAUTHORIZED")),
         (("POST", LOGOUT), None, {}, (401, "UNAUTHORIZED")),
         (("POST", QUICK_CLIENT), "viewer", {"json": make_body()}, (403, "FORBIDDEN")),
         (("POST", "/api/admin/nowhere"), "operator", {}, (404, "INVALID")),
@@ -127,19 +127,19 @@ def test_a_savepoint_that_is_rolled_back_takes_its_own_lines_alone(app, rows, li
     ids=range(12),
     indirect=["caller"],
 )
-def test_a_refusal_has_one_row(client, rows, call, caller, sent, told):
+def test_a_denied_request_has_one_row(client, rows, call, caller, options, expected):
     method, path = call
 
-    response = client.open(path, method=method, headers=caller.headers, **sent)
+    response = client.open(path, method=method, headers=caller.headers, **options)
 
     [row] = rows(AuditEvent)
-    assert (response.status_code, row.status, row.http) == (*told, told[0])
+    assert (response.status_code, row.status, row.http) == (*expected, expected[0])
     assert (row.request_id, row.actor) == (response.json["request_id"], caller.name)
     assert (row.details["method"], row.details["path"]) == call
     assert row.details["code"] == response.json["error"]["code"]
 
 
-def test_a_duplicate_has_a_row_that_names_who_is_in_the_way(client, operator, rows):
+def test_a_duplicate_has_a_row_that_names_the_existing_client(client, operator, rows):
     made = client.post(QUICK_CLIENT, json=make_body(), headers=operator).json["client"]["id"]
 
     client.post(QUICK_CLIENT, json=make_body(email=None), headers=operator)
@@ -149,7 +149,7 @@ def test_a_duplicate_has_a_row_that_names_who_is_in_the_way(client, operator, ro
     assert row.details["existing_wallet_address"] == made
 
 
-def test_a_limited_create_has_a_row(app, client, operator, rows, monkeypatch):
+def test_a_rate_limited_create_has_a_row(app, client, operator, rows, monkeypatch):
     monkeypatch.setitem(app.config, "RATELIMIT_CREATE", "1/minute")
     client.post(QUICK_CLIENT, json={}, headers=operator)
 
@@ -162,11 +162,11 @@ def test_a_limited_create_has_a_row(app, client, operator, rows, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
-    [(RuntimeError("nobody foresaw it"), ("ERROR", 500)), (Unavailable("Away."), ("ERROR", 503))],
+    ("error", "expected"),
+    [(RuntimeError("unforeseen"), ("ERROR", 500)), (Unavailable("Away."), ("ERROR", 503))],
     ids=["500", "503"],
 )
-def test_a_failure_has_a_row(client, operator, rows, monkeypatch, error, told):
+def test_a_server_error_has_a_row(client, operator, rows, monkeypatch, error, expected):
     def fail(*_):
         raise error
 
@@ -175,8 +175,8 @@ def test_a_failure_has_a_row(client, operator, rows, monkeypatch, error, told):
     client.post(QUICK_CLIENT, json=make_body(), headers=operator)
 
     [row] = rows(AuditEvent)
-    assert (row.status, row.http, row.event) == (*told, "client.create_denied")
-    assert "nobody foresaw it" not in str(row.details)
+    assert (row.status, row.http, row.event) == (*expected, "client.create_denied")
+    assert "unforeseen" not in str(row.details)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_safe_methods_have_no_row(client, rows, method, path, caller):
 
 
 @pytest.mark.parametrize("caller", ["operator", "viewer", None], indirect=True)
-def test_every_attempt_to_create_a_client_is_in_the_file(client, rows, lines, caller):
+def test_audit_file_has_every_attempt_to_create_a_client(client, rows, lines, caller):
     client.post(QUICK_CLIENT, json={}, headers=caller.headers)
 
     [row] = rows(AuditEvent)
@@ -207,15 +207,15 @@ def test_every_attempt_to_create_a_client_is_in_the_file(client, rows, lines, ca
     assert [line.split(" | ")[2] for line in lines()] == [row.request_id]
 
 
-def test_other_events_are_not_in_the_file(client, operator, rows, lines):
+def test_audit_file_has_no_other_events(client, operator, rows, lines):
     client.post(LOGOUT, headers=operator)
 
     assert [row.event for row in rows(AuditEvent)] == ["admin.signed_out"]
     assert lines() == []
 
 
-def test_a_claimed_name_is_a_fact_and_never_the_admin(client, operator, rows):
-    claimed = NOBODY | {"email": "operator@desk.local"}
+def test_a_claimed_email_is_a_fact_and_not_the_actor(client, operator, rows):
+    claimed = UNKNOWN | {"email": "operator@desk.local"}
 
     client.post(LOGIN, json=claimed | {"password": "not-the-one-it-is"})
 
@@ -224,21 +224,17 @@ def test_a_claimed_name_is_a_fact_and_never_the_admin(client, operator, rows):
     assert row.details["claimed_email"] == "operator@desk.local"
 
 
-def test_an_admins_refusals_by_the_limit_are_folded_after_twenty(
-    app, client, operator, rows, monkeypatch
-):
+def test_rate_limited_denials_are_coalesced_after_twenty(app, client, operator, rows, monkeypatch):
     monkeypatch.setitem(app.config, "RATELIMIT_CREATE", "1/minute")
 
     for _ in range(26):
         client.post(QUICK_CLIENT, json={}, headers=operator)
 
     assert [row.status for row in rows(AuditEvent)] == ["INVALID"] + ["RATE_LIMITED"] * 20
-    assert folded(rows(AuditEvent)) == []
+    assert coalesced_counts(rows(AuditEvent)) == []
 
 
-def test_the_next_success_of_the_caller_tells_how_many_were_folded(
-    client, operator, rows, folds_early
-):
+def test_the_next_success_reports_coalesced_denials(client, operator, rows, coalesces_early):
     for _ in range(6):
         client.post(QUICK_CLIENT, json={}, headers=operator)
 
@@ -248,8 +244,8 @@ def test_the_next_success_of_the_caller_tells_how_many_were_folded(
     assert row.details["folded"] == "3"
 
 
-def test_a_client_created_after_a_flood_tells_it_once(
-    app, client, operator, rows, folds_early, monkeypatch
+def test_coalesced_denials_are_reported_once(
+    app, client, operator, rows, coalesces_early, monkeypatch
 ):
     for _ in range(6):
         client.post(QUICK_CLIENT, json={}, headers=operator)
@@ -262,13 +258,13 @@ def test_a_client_created_after_a_flood_tells_it_once(
     assert [row.details.get("folded") for row in rows(AuditEvent, status="SUCCESS")] == ["3", None]
 
 
-def test_the_first_refusal_of_the_next_minute_tells_how_many_were_folded(
-    client, operator, rows, folds_early, a_minute_passes
+def test_the_next_minute_s_first_denial_reports_coalesced_ones(
+    client, operator, rows, coalesces_early, next_minute
 ):
     for _ in range(6):
         client.post(QUICK_CLIENT, json={}, headers=operator)
 
-    a_minute_passes()
+    next_minute()
     for _ in range(2):
         client.post(QUICK_CLIENT, json={}, headers=operator)
 
@@ -276,9 +272,7 @@ def test_the_first_refusal_of_the_next_minute_tells_how_many_were_folded(
     assert [row.details.get("folded") for row in limited] == [None, None, "3", None]
 
 
-def test_signing_in_again_tells_how_many_of_this_admin_were_folded(
-    client, operator, rows, folds_early
-):
+def test_sign_in_reports_the_admin_s_coalesced_denials(client, operator, rows, coalesces_early):
     for _ in range(6):
         client.post(QUICK_CLIENT, json={}, headers=operator)
 
@@ -288,7 +282,7 @@ def test_signing_in_again_tells_how_many_of_this_admin_were_folded(
     assert row.details.get("folded") == "3"
 
 
-def test_a_success_that_is_rolled_back_leaves_the_count_for_the_next_row(app, rows):
+def test_rolling_back_a_success_keeps_the_coalesced_count(app, rows):
     actor = make_actor(has_coalesced=True)
     with app.app_context():
         db.session.add(
@@ -300,10 +294,10 @@ def test_a_success_that_is_rolled_back_leaves_the_count_for_the_next_row(app, ro
         trail.record(Event.CLIENT_CREATED, actor)
         finish(commit=True)
 
-    assert folded(rows(AuditEvent)) == ["5"]
+    assert coalesced_counts(rows(AuditEvent)) == ["5"]
 
 
-def test_one_callers_flood_folds_nobody_elses_refusals(client, operator, rows, folds_early):
+def test_denials_are_coalesced_for_each_caller_separately(client, operator, rows, coalesces_early):
     for _ in range(4):
         client.post(LOGOUT)
 
@@ -315,19 +309,19 @@ def test_one_callers_flood_folds_nobody_elses_refusals(client, operator, rows, f
         ("UNAUTHORIZED", "192.0.2.9"),
         ("SUCCESS", "127.0.0.1"),
     ]
-    assert folded(rows(AuditEvent)) == []
+    assert coalesced_counts(rows(AuditEvent)) == []
 
 
-def test_a_stranger_has_twenty_rows_a_minute(client, rows):
+def test_anonymous_denials_have_twenty_rows_a_minute(client, rows):
     for _ in range(23):
         client.post(LOGOUT)
 
     assert [row.status for row in rows(AuditEvent)] == ["UNAUTHORIZED"] * 20
 
 
-@pytest.mark.usefixtures("folds_early")
+@pytest.mark.usefixtures("coalesces_early")
 @pytest.mark.parametrize(
-    ("path", "sent", "status"),
+    ("path", "options", "status"),
     [
         (QUICK_CLIENT, {"json": {}}, 401),
         (LOGIN, {"json": {}}, 400),
@@ -337,18 +331,20 @@ def test_a_stranger_has_twenty_rows_a_minute(client, rows):
     ],
     ids=range(5),
 )
-def test_strangers_fold_whatever_the_status(client, rows, a_minute_passes, path, sent, status):
+def test_anonymous_denials_are_coalesced_for_every_status(
+    client, rows, next_minute, path, options, status
+):
     for _ in range(5):
-        client.post(path, **sent)
+        client.post(path, **options)
 
-    a_minute_passes()
-    client.post(path, **sent)
+    next_minute()
+    client.post(path, **options)
 
     assert [row.http for row in rows(AuditEvent)] == [status] * 3
-    assert folded(rows(AuditEvent)) == ["3"]
+    assert coalesced_counts(rows(AuditEvent)) == ["3"]
 
 
-def test_an_admins_other_refusals_are_never_folded(client, viewer, rows, folds_early):
+def test_other_denials_of_an_admin_are_not_coalesced(client, viewer, rows, coalesces_early):
     for _ in range(5):
         client.post(QUICK_CLIENT, json=make_body(), headers=viewer)
 
@@ -363,52 +359,52 @@ CHANGES = [
 
 
 @pytest.mark.parametrize("statement", CHANGES)
-def test_the_service_may_not_change_the_trail(app, statement):
+def test_the_service_role_cannot_change_audit_rows(app, statement):
     with app.app_context(), pytest.raises(DBAPIError, match="permission denied"):
         db.session.execute(text(statement))
 
 
 @pytest.mark.parametrize("statement", CHANGES)
-def test_nor_may_the_owner(app, owner, statement):
+def test_the_owner_role_cannot_change_audit_rows(app, owner, statement):
     with owner.connect() as connection, pytest.raises(DBAPIError, match="is append-only"):
         connection.execute(text(statement))
 
 
 @pytest.mark.parametrize("caller", ["operator", "viewer", None], indirect=True)
-def test_a_stored_row_verifies(app, client, rows, caller):
+def test_mac_of_a_stored_row_is_valid(app, client, rows, caller):
     client.post(QUICK_CLIENT, json=make_body(), headers=caller.headers)
 
     [row] = rows(AuditEvent)
 
     with app.app_context():
         key = current_audit_key()
-    assert (row.mac_key, row.mac) == (key.version, trail.mac(signed(row), key.secret))
+    assert (row.mac_key, row.mac) == (key.version, trail.compute_mac(signed(row), key.secret))
 
 
 SIGNED = sorted({column.key for column in AuditEvent.__table__.columns} - {"id", "xid", "mac"})
 
 
 @pytest.mark.parametrize("name", SIGNED)
-def test_a_changed_row_does_not_verify(app, client, operator, rows, name):
+def test_mac_of_a_changed_row_is_invalid(app, client, operator, rows, name):
     client.post(QUICK_CLIENT, json=make_body(), headers=operator)
 
     [row] = rows(AuditEvent)
 
     with app.app_context():
         key = current_audit_key()
-    assert trail.mac(signed(row) | {name: "changed"}, key.secret) != row.mac
-    assert trail.mac(signed(row) | {name: None}, key.secret) != row.mac
+    assert trail.compute_mac(signed(row) | {name: "changed"}, key.secret) != row.mac
+    assert trail.compute_mac(signed(row) | {name: None}, key.secret) != row.mac
 
 
-def test_a_row_does_not_verify_under_another_key(app, client, operator, rows):
+def test_mac_with_another_key_is_invalid(app, client, operator, rows):
     client.post(QUICK_CLIENT, json=make_body(), headers=operator)
 
     [row] = rows(AuditEvent)
 
-    assert trail.mac(signed(row), os.urandom(32)) != row.mac
+    assert trail.compute_mac(signed(row), os.urandom(32)) != row.mac
 
 
-def test_without_an_audit_row_no_client_is_created(client, operator, rows, lines, closed_trail):
+def test_create_client_fails_without_an_audit_row(client, operator, rows, lines, closed_trail):
     response = client.post(QUICK_CLIENT, json=make_body(), headers=operator)
 
     assert response.status_code == 503
@@ -417,7 +413,7 @@ def test_without_an_audit_row_no_client_is_created(client, operator, rows, lines
     assert rows(Client) == rows(AuditEvent) == lines() == []
 
 
-def test_without_an_audit_row_nobody_is_signed_in(app, client, rows, closed_trail):
+def test_sign_in_fails_without_an_audit_row(app, client, rows, closed_trail):
     with app.app_context():
         make_admin()
         finish(commit=True)
@@ -428,30 +424,30 @@ def test_without_an_audit_row_nobody_is_signed_in(app, client, rows, closed_trai
     assert rows(Session) == []
 
 
-def test_a_refusal_stands_even_if_its_row_cannot_be_written(client, caplog, closed_trail):
-    response = client.post(LOGIN, json=NOBODY)
+def test_a_denial_is_answered_even_if_its_row_cannot_be_written(client, caplog, closed_trail):
+    response = client.post(LOGIN, json=UNKNOWN)
 
     assert (response.status_code, response.json["error"]["code"]) == (401, "wrong_credentials")
     assert "a denial has no audit row" in caplog.text
 
 
-def test_a_file_that_cannot_be_written_stops_no_work(
+def test_an_unwritable_audit_file_does_not_fail_requests(
     client, operator, rows, tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(file_handler(), "is_failing", False)
-    monkeypatch.setattr(file_handler(), "baseFilename", str(tmp_path))
+    monkeypatch.setattr(get_file_handler(), "is_failing", False)
+    monkeypatch.setattr(get_file_handler(), "baseFilename", str(tmp_path))
 
     response = client.post(QUICK_CLIENT, json=make_body(), headers=operator)
 
     assert response.status_code == 201
     assert len(rows(Client)) == len(rows(AuditEvent)) == 1
     assert f"| {response.json['request_id']} |" in capsys.readouterr().err
-    assert file_handler().is_writable() is False
+    assert get_file_handler().is_writable() is False
     ready = client.get("/ready", headers=operator)
     assert (ready.status_code, ready.json["parts"]["audit_file"]) == (200, "not writable")
 
 
-def test_facts_that_postgresql_cannot_hold_are_stored_readable(app, rows, lines):
+def test_record_escapes_characters_that_jsonb_cannot_store(app, rows, lines):
     with app.app_context():
         trail.record(Event.CLIENT_CREATED, make_actor(), facts={"name": "a\0b\ud800c"})
         finish(commit=True)
@@ -463,14 +459,14 @@ def test_facts_that_postgresql_cannot_hold_are_stored_readable(app, rows, lines)
 @pytest.mark.parametrize(
     "path", ["/api/%00", "/api/%ff%fe", "/api/%ed%a0%80", "/api/%0a|%e2%80%a8"]
 )
-def test_odd_paths_have_a_row_like_any_other(client, rows, path):
+def test_unusual_paths_have_a_row(client, rows, path):
     response = client.post(path)
 
     assert response.status_code == 404
     assert [row.status for row in rows(AuditEvent)] == ["INVALID"]
 
 
-def test_rows_of_the_terminal_name_its_user(app, rows):
+def test_cli_rows_name_the_unix_user(app, rows):
     user = pwd.getpwuid(os.getuid()).pw_name
     seed = ["seed", "admin", "first@desk.local", "--password-stdin"]
 
@@ -482,7 +478,7 @@ def test_rows_of_the_terminal_name_its_user(app, rows):
     assert row.details == {"email": "first@desk.local", "role": "operator"}
 
 
-def test_a_user_without_a_name_is_a_number(app, rows, monkeypatch):
+def test_cli_rows_name_an_unnamed_user_by_number(app, rows, monkeypatch):
     monkeypatch.setattr(os, "getuid", lambda: 54_321)
     seed = ["seed", "admin", "first@desk.local", "--password-stdin"]
 
@@ -492,7 +488,7 @@ def test_a_user_without_a_name_is_a_number(app, rows, monkeypatch):
     assert len(rows(Admin)) == 1
 
 
-def test_a_refusal_that_cannot_be_counted_is_answered_all_the_same(client, owner, urls):
+def test_a_denial_is_answered_even_if_it_cannot_be_counted(client, owner, urls):
     role = urls["service"].username
     with owner.connect() as connection:
         connection.execute(text(f"REVOKE ALL ON coalesced_denials FROM {role}"))
@@ -505,12 +501,12 @@ def test_a_refusal_that_cannot_be_counted_is_answered_all_the_same(client, owner
     assert (response.status_code, response.json["error"]["code"]) == (401, "unauthenticated")
 
 
-def test_counts_that_are_long_over_are_dropped_at_a_sign_in(client, operator, app, rows):
+def test_sign_in_purges_expired_denial_counters(client, operator, app, rows):
     with app.app_context():
         old = db.func.now() - db.func.make_interval(0, 0, 0, 0, 2)
-        for caller, folded in (("ip:192.0.2.1", 0), ("ip:192.0.2.2", 3)):
+        for caller, coalesced in (("ip:192.0.2.1", 0), ("ip:192.0.2.2", 3)):
             db.session.add(
-                CoalescedDenials(caller=caller, window_at=old, denials=9, coalesced=folded)
+                CoalescedDenials(caller=caller, window_at=old, denials=9, coalesced=coalesced)
             )
         db.session.commit()
 

@@ -79,10 +79,10 @@ def test_a_reset_makes_no_admin(seed, rows):
 @pytest.mark.parametrize(
     ("password", "sentence"),
     [
-        ("", "A password has 12 to 128 characters."),
-        ("too-short", "A password has 12 to 128 characters."),
-        ("password1234", "This password is on the lists that attackers try first."),
-        ("ababababababab", "This password repeats a few characters."),
+        ("", "A password must have 12 to 128 characters."),
+        ("too-short", "A password must have 12 to 128 characters."),
+        ("password1234", "This password is too common. Choose another one."),
+        ("ababababababab", "This password only repeats a few characters."),
     ],
     ids=["none", "short", "common", "repeated"],
 )
@@ -102,7 +102,7 @@ def test_a_weak_password_is_refused_with_the_reason(seed, rows, reset, password,
     [
         ("nobody", "This is not an e-mail address."),
         ("a b@desk.local", "This is not an e-mail address."),
-        ("木村@desk.local", "Only ASCII addresses are taken; write the domain in its xn-- form."),
+        ("木村@desk.local", "Use ASCII only; write internationalised domains in Punycode (xn--…)."),
         (f"{'x' * 250}@desk.local", "An e-mail address has at most 254 characters."),
     ],
 )

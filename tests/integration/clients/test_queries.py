@@ -94,7 +94,7 @@ def test_a_search_finds_a_part_of_name_wallet_or_email_in_any_case(four, q, foun
         ({"tier": Tier.BASIC, "chain": Chain.TRON}, set()),
     ],
 )
-def test_filters_narrow_the_list_together(four, filters, found):
+def test_list_events_combines_filters(four, filters, found):
     page = list_clients(filters)
 
     assert set(places(page)) == found

@@ -30,7 +30,7 @@ def stored(app):
 @example(LARGEST)
 @example(SMALLEST)
 @example(Decimal(0))
-def test_an_amount_goes_through_json_and_postgresql_unchanged(stored, amount):
+def test_amounts_survive_json_and_postgresql_unchanged(stored, amount):
     field = Amount()
 
     text = json.loads(json.dumps(field.serialize("a", {"a": stored(amount)})))

@@ -23,10 +23,12 @@ REQUEST = {
 
 
 @pytest.fixture
-def written(variant):
+def log(variant):
     lines = io.StringIO()
     other = variant(LOG_FORMAT="json", LOG_LEVEL="INFO")
-    [handler] = [one for one in logging.root.handlers if isinstance(one.formatter, JsonFormatter)]
+    [handler] = [
+        handler for handler in logging.root.handlers if isinstance(handler.formatter, JsonFormatter)
+    ]
     assert isinstance(handler, logging.StreamHandler)
     handler.setStream(lines)
     return SimpleNamespace(
@@ -53,35 +55,35 @@ def small(variant, caplog):
     return other
 
 
-def said(caplog):
+def database_records(caplog):
     return [record for record in caplog.records if record.name == "pipelabs.database"]
 
 
-def test_a_request_is_one_json_line_with_its_id_and_its_route(written):
-    client = written.app.test_client()
+def test_log_has_one_json_line_for_each_request(log):
+    client = log.app.test_client()
 
     client.get("/health", headers={"X-Request-ID": "found.again"})
 
-    [line] = written.lines()
+    [line] = log.lines()
     assert line == REQUEST | {"ms": line["ms"], "asctime": line["asctime"]}
     assert line["ms"] >= 0
 
 
-def test_a_line_outside_of_a_request_has_no_request_id(written):
+def test_log_line_outside_a_request_has_no_request_id(log):
     logging.getLogger("pipelabs").warning("three words: %s", "and one")
 
-    [line] = written.lines()
+    [line] = log.lines()
 
     assert (line["message"], line["levelname"]) == ("three words: and one", "WARNING")
     assert line["request_id"] is None
 
 
-def test_a_failure_is_one_json_line_with_its_traceback_and_request_id(written, monkeypatch):
+def test_log_line_of_an_error_has_traceback_and_request_id(log, monkeypatch):
     monkeypatch.setattr("pipelabs.web.health.check", lambda: 1 // 0)
 
-    response = written.app.test_client().get("/ready")
+    response = log.app.test_client().get("/ready")
 
-    [failure, request] = written.lines()
+    [failure, request] = log.lines()
     assert "ZeroDivisionError" in failure["exc_info"]
     assert failure["request_id"] == request["request_id"] == response.json["request_id"]
 
@@ -94,38 +96,38 @@ def test_a_failure_is_one_json_line_with_its_traceback_and_request_id(written, m
     ],
     ids=["column", "constraint"],
 )
-def test_a_statement_that_fails_is_told_without_its_parameters(written, monkeypatch, fail):
+def test_log_redacts_parameters_of_failed_statements(log, monkeypatch, fail):
     monkeypatch.setattr("pipelabs.web.health.check", fail)
 
-    response = written.app.test_client().get("/ready")
+    response = log.app.test_client().get("/ready")
 
     assert response.status_code == 500
-    assert "psycopg2.errors" in written.lines()[0]["exc_info"]
-    assert CANARY not in str(written.lines())
+    assert "psycopg2.errors" in log.lines()[0]["exc_info"]
+    assert CANARY not in str(log.lines())
 
 
-def test_a_line_break_in_a_path_begins_no_line(written):
-    written.app.test_client().get('/a%0a{"levelname": "INFO"}')
+def test_log_escapes_line_breaks_in_paths(log):
+    log.app.test_client().get('/a%0a{"levelname": "INFO"}')
 
-    [line] = written.lines()
+    [line] = log.lines()
 
     assert line["message"] == "GET /a%0A%7B%22levelname%22%3A%20%22INFO%22%7D 404"
 
 
-def test_text_lines_are_for_people(variant):
+def test_text_log_format_is_readable(variant):
     variant(LOG_FORMAT="text")
-    [handler] = [one for one in logging.root.handlers if one.get_name() == "stdout"]
+    [handler] = [handler for handler in logging.root.handlers if handler.get_name() == "stdout"]
     record = logging.makeLogRecord({"name": "pipelabs", "levelname": "INFO", "msg": "Hello"})
 
     assert handler.filter(record)
     assert handler.format(record) == "INFO    pipelabs [None] Hello"
 
 
-def test_a_slow_statement_is_told_without_its_parameters(slower_than, caplog):
+def test_slow_statements_are_logged_without_parameters(slower_than, caplog):
     with slower_than(40).app_context():
         db.session.execute(text("SELECT pg_sleep(0.05), :value"), {"value": CANARY})
 
-    [record] = said(caplog)
+    [record] = database_records(caplog)
     assert record.levelname == "WARNING"
     assert record.getMessage() == "slow statement"
     assert record.statement == "SELECT pg_sleep(0.05), %(value)s"
@@ -133,43 +135,43 @@ def test_a_slow_statement_is_told_without_its_parameters(slower_than, caplog):
     assert CANARY not in str(vars(record))
 
 
-def test_a_statement_in_time_is_not_told(slower_than, caplog):
+def test_fast_statements_are_not_logged(slower_than, caplog):
     with slower_than(120_000).app_context():
         db.session.execute(text("SELECT 1"))
         db.session.execute(text("SELECT 2"))
 
-    assert said(caplog) == []
+    assert database_records(caplog) == []
 
 
-def test_a_pool_that_stays_short_is_told_once(small, caplog):
+def test_an_exhausted_pool_is_logged_once(small, caplog):
     with small.app_context():
         engine = db.engine
     with engine.connect(), engine.connect(), engine.connect():
         pass
 
-    [record] = said(caplog)
-    assert record.getMessage() == "connection pool is short"
+    [record] = database_records(caplog)
+    assert record.getMessage() == "connection pool exhausted"
     assert (record.in_use, record.size) == (2, 2)
 
 
-def test_a_pool_with_room_says_nothing(small, caplog):
+def test_a_pool_with_free_connections_is_not_logged(small, caplog):
     with small.app_context():
         engine = db.engine
     for _ in range(3):
         with engine.connect():
             pass
 
-    assert said(caplog) == []
+    assert database_records(caplog) == []
 
 
-def test_a_pool_that_is_short_again_later_is_told_again(small, caplog, monkeypatch):
+def test_a_pool_exhausted_again_after_the_interval_is_logged_again(small, caplog, monkeypatch):
     with small.app_context():
         engine = db.engine
     with engine.connect(), engine.connect():
         pass
-    monkeypatch.setattr("pipelabs.core.logging.SHORT_EVERY_S", 0)
+    monkeypatch.setattr("pipelabs.core.logging.POOL_WARNING_INTERVAL_S", 0)
 
     with engine.connect(), engine.connect():
         pass
 
-    assert len(said(caplog)) == 2
+    assert len(database_records(caplog)) == 2

@@ -28,7 +28,7 @@ def names(page):
 
 
 @pytest.mark.usefixtures("five")
-def test_pages_lead_to_each_other_and_back():
+def test_page_of_leads_forward_and_back():
     first = pagination.page_of(BY_NAME, 2)
     second = pagination.page_of(BY_NAME, 2, first.next)
     third = pagination.page_of(BY_NAME, 2, second.next)
@@ -40,7 +40,7 @@ def test_pages_lead_to_each_other_and_back():
 
 
 @pytest.mark.usefixtures("five")
-def test_a_long_list_is_counted_so_far_and_no_further(monkeypatch):
+def test_page_of_caps_the_total(monkeypatch):
     monkeypatch.setattr(pagination, "MAX_COUNTED", 4)
 
     page = pagination.page_of(BY_NAME, 2)
@@ -50,7 +50,7 @@ def test_a_long_list_is_counted_so_far_and_no_further(monkeypatch):
 
 @pytest.mark.parametrize("cursor", ["x", ">s:a", ">i:1~i:2", ">s:a~s:b", "\0", "~"])
 @pytest.mark.usefixtures("five")
-def test_a_cursor_of_no_list_is_refused(cursor):
+def test_page_of_rejects_foreign_cursors(cursor):
     with pytest.raises(InvalidInput) as refused:
         pagination.page_of(BY_NAME, 2, cursor)
 
@@ -58,7 +58,7 @@ def test_a_cursor_of_no_list_is_refused(cursor):
 
 
 @pytest.mark.usefixtures("five")
-def test_a_list_of_one_page_is_not_counted_twice(monkeypatch):
+def test_page_of_does_not_count_a_single_page(monkeypatch):
     monkeypatch.setattr(pagination, "_count", pytest.fail)
 
     assert pagination.page_of(BY_NAME, 5).total == 5

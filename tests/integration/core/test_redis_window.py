@@ -1,4 +1,4 @@
-"""The telling window answers what the library's own moving window answers."""
+"""MovingWindowWithStats agrees with the moving window of the library."""
 
 import time
 
@@ -8,7 +8,7 @@ from limits import parse
 from limits.storage import storage_from_string
 from limits.strategies import MovingWindowRateLimiter
 
-from pipelabs.core.redis_window import TellingWindow
+from pipelabs.core.redis_window import MovingWindowWithStats
 
 THREE = parse("3/minute")
 
@@ -19,29 +19,29 @@ def storage(app):
         yield storage_from_string(app.config["RATELIMIT_STORAGE_URI"])
 
 
-def told(window, *names):
-    """Return what a request after this one would be told."""
+def stats_of_next_request(window, *names):
+    """Return the stats that the next request would fetch."""
     g.pop("windows", None)
     return window.get_window_stats(THREE, *names)
 
 
-def test_a_hit_counts_and_tells_as_the_library_does(storage):
-    ours, theirs = TellingWindow(storage), MovingWindowRateLimiter(storage)
+def test_hit_matches_the_library_s_moving_window(storage):
+    ours, theirs = MovingWindowWithStats(storage), MovingWindowRateLimiter(storage)
 
     for number in range(5):
         mine, other = ours.hit(THREE, "mine"), theirs.hit(THREE, "other")
 
-        remembered, asked = ours.get_window_stats(THREE, "mine"), told(ours, "mine")
+        cached, fetched = ours.get_window_stats(THREE, "mine"), stats_of_next_request(ours, "mine")
         assert mine == other == (number < 3)
-        assert remembered.remaining == asked.remaining == max(0, 2 - number)
-        assert remembered.reset_time == pytest.approx(asked.reset_time, abs=0.01)
-        assert remembered.reset_time == pytest.approx(
+        assert cached.remaining == fetched.remaining == max(0, 2 - number)
+        assert cached.reset_time == pytest.approx(fetched.reset_time, abs=0.01)
+        assert cached.reset_time == pytest.approx(
             theirs.get_window_stats(THREE, "other").reset_time, abs=0.5
         )
 
 
-def test_what_left_the_window_is_not_counted(storage, monkeypatch):
-    window = TellingWindow(storage)
+def test_hit_ignores_times_outside_the_window(storage, monkeypatch):
+    window = MovingWindowWithStats(storage)
     start = time.time()
     for second in (0, 10, 20):
         monkeypatch.setattr(time, "time", lambda now=start + second: now)
@@ -54,16 +54,16 @@ def test_what_left_the_window_is_not_counted(storage, monkeypatch):
     assert (stats.remaining, round(stats.reset_time - start)) == (0, 70)
 
 
-def test_the_two_windows_share_one_list(storage):
-    TellingWindow(storage).hit(THREE, "shared")
+def test_both_windows_share_the_same_data(storage):
+    MovingWindowWithStats(storage).hit(THREE, "shared")
 
     MovingWindowRateLimiter(storage).hit(THREE, "shared")
 
-    assert told(TellingWindow(storage), "shared").remaining == 1
+    assert stats_of_next_request(MovingWindowWithStats(storage), "shared").remaining == 1
 
 
-def test_without_redis_it_counts_in_memory(app):
-    window = TellingWindow(storage_from_string("memory://"))
+def test_hit_without_redis_counts_in_memory(app):
+    window = MovingWindowWithStats(storage_from_string("memory://"))
 
     with app.test_request_context():
         assert [window.hit(THREE, "mine") for _ in range(4)] == [True, True, True, False]

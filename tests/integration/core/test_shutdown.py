@@ -1,4 +1,4 @@
-"""What a draining instance answers."""
+"""Probes during graceful shutdown."""
 
 import signal
 
@@ -18,8 +18,8 @@ def restored():
     shutdown._flag[0] = False
 
 
-def test_while_draining_ready_is_red_and_health_is_green(client, restored):
-    shutdown.begin()
+def test_during_shutdown_ready_fails_and_health_succeeds(client, restored):
+    shutdown.start_shutdown()
 
     assert client.get("/ready").status_code == 503
     assert client.get("/health").status_code == 200

@@ -92,7 +92,7 @@ def test_a_search_finds_a_part_of_name_slug_or_alias_in_any_case(seeded, q, foun
         ),
     ],
 )
-def test_filters_narrow_the_list_together(seeded, filters, expected):
+def test_list_events_combines_filters(seeded, filters, expected):
     page = list_exchanges(filters, 100)
 
     assert page.total == sum(map(expected, registry.known().values()))

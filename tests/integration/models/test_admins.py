@@ -24,7 +24,7 @@ OWNERS = {
         ("email", "Owner@desk.local", "email_folded"),
     ],
 )
-def test_the_table_itself_refuses_what_is_wrong(app, column, value, constraint):
+def test_check_constraints_reject_invalid_rows(app, column, value, constraint):
     with app.app_context():
         make_admin()
         change = text(f"UPDATE admins SET {column} = :value")  # noqa: S608 - the columns are ours
@@ -33,7 +33,7 @@ def test_the_table_itself_refuses_what_is_wrong(app, column, value, constraint):
             db.session.execute(change, {"value": value})
 
 
-def test_one_address_belongs_to_one_admin(app):
+def test_admin_email_is_unique(app):
     with app.app_context():
         make_admin()
 
@@ -41,7 +41,7 @@ def test_one_address_belongs_to_one_admin(app):
             make_admin()
 
 
-def test_a_new_admin_is_enabled_and_its_role_stored_by_value(app, rows):
+def test_admin_is_enabled_by_default_and_stores_role_by_value(app, rows):
     with app.app_context():
         make_admin(role=Role.VIEWER)
         finish(commit=True)
@@ -56,7 +56,7 @@ def test_a_new_admin_is_enabled_and_its_role_stored_by_value(app, rows):
     )
 
 
-def test_a_session_belongs_to_an_admin(app):
+def test_session_requires_an_admin(app):
     with app.app_context():
         session = make_session(make_admin())
         session.admin_id = uuid4()
@@ -65,7 +65,7 @@ def test_a_session_belongs_to_an_admin(app):
             db.session.flush()
 
 
-def test_an_admin_with_a_session_stays(app):
+def test_admin_with_a_session_cannot_be_deleted(app):
     with app.app_context():
         admin = make_admin()
         make_session(admin)
@@ -86,5 +86,5 @@ def test_an_admin_with_a_session_stays(app):
         (Role.OWNER, set()),
     ],
 )
-def test_a_role_allows_what_is_listed_and_no_more(role, denied):
+def test_role_permissions_are_exactly_as_listed(role, denied):
     assert role.permissions == set(Permission) - denied

@@ -26,7 +26,7 @@ INSERT = text("""
 
 
 @each("status", ["OK", "success", "", "ERROR "])
-def test_the_table_itself_refuses_another_status(app, status):
+def test_check_constraint_rejects_unknown_status(app, status):
     with app.app_context(), pytest.raises(IntegrityError, match='"ck_audit_events_outcome"'):
         db.session.execute(INSERT, {"status": status})
 
@@ -41,24 +41,24 @@ def test_every_outcome_can_be_stored(app, rows, status):
 
 
 @each("column", ["instance", "request_id", "status", "event", "mac_key", "mac"])
-def test_evidence_has_no_gaps(app, column):
+def test_audit_columns_are_required(app, column):
     with app.app_context(), pytest.raises(IntegrityError, match="not-null"):
         add_row(**{column: None})
 
 
-def test_nobody_chooses_the_number_of_a_row(app):
+def test_audit_event_id_cannot_be_chosen(app):
     with app.app_context(), pytest.raises(DBAPIError, match="GENERATED ALWAYS"):
         add_row(id=1)
 
 
-def test_rows_are_numbered_in_the_order_they_came(app):
+def test_audit_event_ids_ascend(app):
     with app.app_context():
         ids = [add_row().scalar_one().id for _ in range(3)]
 
     assert ids == list(range(ids[0], ids[0] + 3))
 
 
-def test_two_rows_are_never_taken_for_one(app):
+def test_audit_event_uid_is_unique(app):
     with app.app_context():
         uid = add_row().scalar_one().uid
 
@@ -66,7 +66,7 @@ def test_two_rows_are_never_taken_for_one(app):
             add_row(uid=uid)
 
 
-def test_a_row_knows_the_transaction_that_wrote_it(app):
+def test_audit_event_stores_its_transaction_id(app):
     with app.app_context():
         row = add_row().scalar_one()
         running = db.session.scalar(text("SELECT pg_current_xact_id()"))
@@ -74,19 +74,19 @@ def test_a_row_knows_the_transaction_that_wrote_it(app):
     assert row.xid == running
 
 
-def test_evidence_stands_without_the_rows_it_names(app, rows):
-    nobody = "00000000-0000-0000-0000-000000000007"
+def test_audit_event_has_no_foreign_keys(app, rows):
+    unknown_id = "00000000-0000-0000-0000-000000000007"
     with app.app_context():
-        add_row(admin_id=nobody, client_id=nobody)
+        add_row(admin_id=unknown_id, client_id=unknown_id)
         finish(commit=True)
 
-    assert [str(row.client_id) for row in rows(AuditEvent)] == [nobody]
+    assert [str(row.client_id) for row in rows(AuditEvent)] == [unknown_id]
 
 
-def test_a_caller_has_one_count(app):
+def test_coalesced_denials_are_unique_for_each_caller(app):
     with app.app_context():
-        fold = {"caller": "ip:192.0.2.7", "window_at": text("now()"), "denials": 1, "coalesced": 0}
-        db.session.execute(insert(CoalescedDenials).values(fold))
+        row = {"caller": "ip:192.0.2.7", "window_at": text("now()"), "denials": 1, "coalesced": 0}
+        db.session.execute(insert(CoalescedDenials).values(row))
 
         with pytest.raises(IntegrityError, match='"pk_coalesced_denials"'):
-            db.session.execute(insert(CoalescedDenials).values(fold))
+            db.session.execute(insert(CoalescedDenials).values(row))

@@ -7,7 +7,7 @@ from marshmallow import Schema
 from openapi_spec_validator import validate
 from werkzeug.exceptions import HTTPException
 
-from pipelabs.core.schemas.errors import Refused
+from pipelabs.core.schemas.errors import ErrorResponse
 from pipelabs.core.version import version
 from pipelabs.web import headers, idempotency
 from pipelabs.web.openapi import document
@@ -41,7 +41,7 @@ CHANGED = {
     ("patch", "/api/admin/clients/{client_id}/markets/{client_market_id}"),
     ("patch", "/api/admin/markets/{market_id}"),
 }
-ERROR = {"$ref": "#/components/schemas/Refused"}
+ERROR = {"$ref": "#/components/schemas/ErrorResponse"}
 JSON = "application/json"
 
 
@@ -137,7 +137,7 @@ def test_every_refusal_has_the_one_shape_and_an_example(operations):
     for key, status, media in bodies(operations, refusals=True):
         assert media["schema"] == ERROR, key
         for code, example in media["examples"].items():
-            assert Refused().validate(example["value"]) == {}, (key, status)
+            assert ErrorResponse().validate(example["value"]) == {}, (key, status)
             assert example["value"]["error"]["code"] == code
             assert example["value"]["success"] is False
 

@@ -109,7 +109,7 @@ def test_a_path_is_below_another_by_whole_parts(path, found):
         ({"address": None}, "admin:{admin_id}"),
         ({"admin_id": None}, "ip:192.0.2.7"),
         ({"admin_id": None, "address": None, "name": "cli:root"}, "cli:root"),
-        ({"admin_id": None, "address": "", "name": None}, "nobody"),
+        ({"admin_id": None, "address": "", "name": None}, "unknown"),
     ],
 )
 def test_a_budget_is_never_nobodys(app, changes, key):

@@ -131,7 +131,12 @@ def test_a_refresh_token_that_is_none_or_used_is_refused_as_shown(app, client, h
 @each(
     ("error", "status"),
     [
-        (InProgress("The first request with this Idempotency-Key still runs."), 409),
+        (
+            InProgress(
+                "The first request with this Idempotency-Key is still running. Try again later."
+            ),
+            409,
+        ),
         (RuntimeError("canary"), 500),
         (OperationalError("", {}, Exception()), 503),
         (PoolTimeout(), 503),

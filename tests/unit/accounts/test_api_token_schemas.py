@@ -1,5 +1,6 @@
 from ipaddress import ip_network
 
+from pipelabs.accounts.commands import NewToken
 from pipelabs.accounts.schemas.api_tokens import TokenIn
 from pipelabs.models import Permission
 from tests.each import each
@@ -7,19 +8,19 @@ from tests.each import each
 GOOD = {"name": "Onboarding", "permissions": ["clients.read"]}
 
 
-def test_a_token_lives_90_days_and_is_used_from_anywhere_unless_told():
-    assert TokenIn().load(GOOD) == {
-        "name": "Onboarding",
-        "permissions": [Permission.CLIENTS_READ],
-        "addresses": [],
-        "expires_in_days": 90,
-    }
+def test_token_defaults_are_90_days_and_any_address():
+    assert TokenIn().load(GOOD) == NewToken(
+        name="Onboarding",
+        permissions=[Permission.CLIENTS_READ],
+        addresses=[],
+        expires_in_days=90,
+    )
 
 
-def test_addresses_and_networks_of_both_families_are_taken():
-    found = TokenIn().load(GOOD | {"addresses": [" 192.0.2.7", "192.0.2.0/24", "2001:db8::/32"]})
+def test_token_accepts_ipv4_and_ipv6_addresses_and_networks():
+    command = TokenIn().load(GOOD | {"addresses": [" 192.0.2.7", "192.0.2.0/24", "2001:db8::/32"]})
 
-    assert found["addresses"] == [
+    assert command.addresses == [
         ip_network("192.0.2.7/32"),
         ip_network("192.0.2.0/24"),
         ip_network("2001:db8::/32"),
@@ -33,8 +34,8 @@ def test_addresses_and_networks_of_both_families_are_taken():
         ("permissions", "clients.read", "Must be a list."),
         ("permissions", ["root"], "Must be one of: "),
         ("permissions", [7], "Must be text."),
-        ("addresses", ["192.0.2.7/24"], "is no IP address"),
-        ("addresses", ["x" * 99], "is no IP address"),
+        ("addresses", ["192.0.2.7/24"], "is not an IP address"),
+        ("addresses", ["x" * 99], "is not an IP address"),
         ("addresses", [7], "Must be text."),
         ("addresses", ["192.0.2.7"] * 21, "Must have 0 to 20 entries."),
         ("expires_in_days", 0, "Must be a whole number from 1 to 365."),
@@ -44,9 +45,9 @@ def test_addresses_and_networks_of_both_families_are_taken():
         ("name", " ", "Must not be empty."),
     ],
 )
-def test_a_wrong_field_is_told_in_one_sentence(field, value, sentence):
+def test_token_field_errors_are_one_sentence(field, value, sentence):
     errors = TokenIn().validate(GOOD | {field: value})
 
-    [told] = errors[field]
-    assert sentence in told
-    assert len(told) < 300
+    [message] = errors[field]
+    assert sentence in message
+    assert len(message) < 300

@@ -3,15 +3,20 @@ import time
 
 import pytest
 
-from pipelabs.accounts.passwords import hash_password, is_right, one_time, weakness
+from pipelabs.accounts.passwords import (
+    find_weakness,
+    generate_one_time_password,
+    hash_password,
+    verify_password,
+)
 from tests.each import each
 from tests.factories import PASSWORD
 
 EMAIL = "margaret.hamilton@desk.local"
-LENGTH = "A password has 12 to 128 characters."
-COMMON = "This password is on the lists that attackers try first."
-NAMES = "This password is little more than the product's name or the e-mail address."
-REPEATS = "This password repeats a few characters."
+LENGTH = "A password must have 12 to 128 characters."
+COMMON = "This password is too common. Choose another one."
+NAMES = "This password is too close to the product name or your e-mail address."
+REPEATS = "This password only repeats a few characters."
 
 
 def seconds_of(work):
@@ -47,72 +52,73 @@ def seconds_of(work):
         ("zzzzzzzzzzzzzzz", REPEATS),
     ],
 )
-def test_a_password_is_taken_or_refused_with_a_sentence(password, sentence):
-    assert weakness(password, EMAIL) == sentence
+def test_find_weakness_returns_a_sentence_or_nothing(password, sentence):
+    assert find_weakness(password, EMAIL) == sentence
 
 
 @each(
     "password",
     ["123456789012", "987654321098", "abcdefghijkl", "passwordpassword", "adminadminadmin"],
 )
-def test_counting_and_doubled_words_are_no_passwords(password):
-    assert weakness(password, EMAIL) in {COMMON, REPEATS}
+def test_find_weakness_rejects_sequences_and_repeated_words(password):
+    assert find_weakness(password, EMAIL) in {COMMON, REPEATS}
 
 
-def test_a_short_name_in_the_address_forbids_no_password():
-    assert weakness("along the river", "al@desk.local") == ""
+def test_find_weakness_ignores_short_local_parts():
+    assert find_weakness("along the river", "al@desk.local") == ""
 
 
-def test_the_product_and_the_common_list_are_known_in_every_case():
-    assert weakness("PIPELABS12345", EMAIL) == NAMES
-    assert weakness("QWERTYUIOP!!", EMAIL) == COMMON
+def test_find_weakness_ignores_case():
+    assert find_weakness("PIPELABS12345", EMAIL) == NAMES
+    assert find_weakness("QWERTYUIOP!!", EMAIL) == COMMON
 
 
-def test_a_hash_is_argon2id_with_the_parameters_of_owasp():
+def test_hash_password_uses_argon2id_with_owasp_parameters():
     assert hash_password(PASSWORD).startswith("$argon2id$v=19$m=19456,t=2,p=1$")
 
 
-def test_two_hashes_of_one_password_differ_and_both_fit():
+def test_hash_password_is_salted():
     hashes = [hash_password(PASSWORD), hash_password(PASSWORD)]
 
     assert len(set(hashes)) == 2
-    assert all(is_right(PASSWORD, one) for one in hashes)
+    assert all(verify_password(PASSWORD, one) for one in hashes)
 
 
 @each("other", [PASSWORD[:-1], f"{PASSWORD} ", PASSWORD.lower(), "", "\0"])
-def test_another_password_does_not_fit(other):
-    assert is_right(other, hash_password(PASSWORD)) is False
+def test_verify_password_rejects_other_passwords(other):
+    assert verify_password(other, hash_password(PASSWORD)) is False
 
 
-def test_a_password_is_one_whichever_keyboard_it_was_typed_on():
+def test_verify_password_ignores_unicode_composition():
     composed, decomposed = "Zürich-im-Regen-7", "Zu\u0308rich-im-Regen-7"
 
-    assert is_right(decomposed, hash_password(composed)) is True
+    assert verify_password(decomposed, hash_password(composed)) is True
 
 
-def test_the_whole_of_a_long_password_counts():
+def test_verify_password_compares_the_whole_password():
     password = "x" * 127
 
-    assert is_right(f"{password}a", hash_password(f"{password}b")) is False
+    assert verify_password(f"{password}a", hash_password(f"{password}b")) is False
 
 
-def test_without_a_hash_no_password_fits():
-    assert is_right(PASSWORD, None) is False
+def test_verify_password_without_a_hash_is_false():
+    assert verify_password(PASSWORD, None) is False
 
 
 @pytest.mark.slow
-def test_an_unknown_account_takes_as_long_as_a_wrong_password():
+def test_verify_password_takes_the_same_time_without_a_hash():
     known = hash_password("another-long-evening")
 
-    wrong = statistics.median(seconds_of(lambda: is_right(PASSWORD, known)) for _ in range(5))
-    nobody = statistics.median(seconds_of(lambda: is_right(PASSWORD, None)) for _ in range(5))
+    def median_s(password_hash):
+        times = (seconds_of(lambda: verify_password(PASSWORD, password_hash)) for _ in range(5))
+        return statistics.median(times)
 
-    assert 0.4 < wrong / nobody < 2.5
+    assert 0.4 < median_s(known) / median_s(None) < 2.5
 
 
-def test_a_password_for_once_can_be_read_out_and_is_never_weak():
-    found = {one_time() for _ in range(100)}
+def test_one_time_passwords_are_unambiguous_and_strong():
+    found = {generate_one_time_password() for _ in range(100)}
 
     assert len(found) == 100
-    assert all(weakness(one, "owner@desk.local") == "" for one in found)
+    assert all(find_weakness(one, "owner@desk.local") == "" for one in found)
     assert not set("".join(found)) & set("il1o0")

@@ -98,16 +98,16 @@ def file(tmp_path, monkeypatch):
     log_file.configure(app.config["AUDIT_LOG_FILE"])
     yield path
     with suppress(OSError):  # what a full disk did not take is tried once more
-        log_file.file_handler().close()
+        log_file.get_file_handler().close()
 
 
 @sized(200, 10_000)
-def test_a_line_is_one_line_of_six_fields_that_can_be_read_back(size):
+def test_format_line_gives_six_fields_that_can_be_decoded(size):
     settings(max_examples=size, deadline=None)(given(ROWS)(reads_back))()
 
 
 def reads_back(row):
-    line = line_format.line(row)
+    line = line_format.format_line(row)
 
     assert line.splitlines() == [line]
     _, *fields, details = line.split(" | ")
@@ -121,8 +121,8 @@ def reads_back(row):
     }
 
 
-def test_a_line_is_exactly_as_decided():
-    assert line_format.line(make_row()) == (
+def test_format_line_matches_the_specification():
+    assert line_format.format_line(make_row()) == (
         "2026-03-01T12:30:05.007Z | SUCCESS | abc12345 | operator@desk.local |"
         " 00000000-0000-0000-0000-000000000007 |"
         " event=client.created http=201 ip=192.0.2.7 ms=4.2 id=11"
@@ -130,18 +130,18 @@ def test_a_line_is_exactly_as_decided():
     )
 
 
-def test_absent_values_are_a_dash_and_a_dash_is_not():
+def test_format_line_tells_none_from_a_dash():
     absent = {"actor": None, "client_id": None, "http": None, "address": None, "ms": None}
 
-    line = line_format.line(make_row(**absent, details={"name": "-"}))
+    line = line_format.format_line(make_row(**absent, details={"name": "-"}))
 
     assert line.endswith(" | - | - | event=client.created http=- ip=- ms=- id=11 name=\\x2d")
 
 
-def test_facts_stand_in_the_order_of_their_keys():
+def test_format_line_sorts_facts_by_key():
     details = {"wallet_address": "0x", "email": "a@b.example", "name": "A", "folded": "3"}
 
-    line = line_format.line(make_row(details=details))
+    line = line_format.format_line(make_row(details=details))
 
     assert line.endswith("id=11 email=a@b.example folded=3 name=A wallet_address=0x")
 
@@ -150,8 +150,8 @@ def test_facts_stand_in_the_order_of_their_keys():
     ("microsecond", "shown"),
     [(0, "05.000Z"), (999, "05.000Z"), (1_000, "05.001Z"), (999_999, "05.999Z")],
 )
-def test_a_time_has_milliseconds_and_is_never_rounded_up(microsecond, shown):
-    line = line_format.line(make_row(at=datetime(2026, 3, 1, 12, 30, 5, microsecond, UTC)))
+def test_format_line_truncates_to_milliseconds(microsecond, shown):
+    line = line_format.format_line(make_row(at=datetime(2026, 3, 1, 12, 30, 5, microsecond, UTC)))
 
     assert line.startswith(f"2026-03-01T12:30:{shown} | ")
 
@@ -173,12 +173,12 @@ def test_a_time_has_milliseconds_and_is_never_rounded_up(microsecond, shown):
         ("", ""),
     ],
 )
-def test_values_are_escaped_exactly_as_decided(value, shown):
+def test_encode_escapes_special_characters(value, shown):
     assert line_format.encode(value) == shown
 
 
 @each("character", ["a", "|", "木", "\u202e"])
-def test_a_value_over_1024_characters_is_cut_with_a_mark(character):
+def test_encode_cuts_values_over_1024_characters(character):
     whole = line_format.encode(character * 1_024)
     cut = line_format.encode(character * 1_025)
 
@@ -186,13 +186,13 @@ def test_a_value_over_1024_characters_is_cut_with_a_mark(character):
     assert cut == whole + line_format.CUT_MARK
 
 
-def test_a_value_that_ends_in_the_mark_is_not_taken_for_a_cut_one():
+def test_encode_escapes_the_cut_mark():
     name = f"name{line_format.CUT_MARK}"
 
     assert decode(line_format.encode(name)) == name
 
 
-def test_a_new_file_is_read_by_its_owner_and_group_alone(file):
+def test_audit_file_is_readable_by_owner_and_group_only(file):
     before = os.umask(0)
 
     log_file.write(make_row())
@@ -201,7 +201,7 @@ def test_a_new_file_is_read_by_its_owner_and_group_alone(file):
     assert file.stat().st_mode & 0o777 == 0o640
 
 
-def test_a_file_that_logrotate_moved_away_is_made_anew(file, tmp_path):
+def test_write_creates_a_new_file_after_logrotate(file, tmp_path):
     moved = tmp_path / "client_creation.log.1"
     log_file.write(make_row(request_id="before01"))
 
@@ -224,41 +224,41 @@ def test_a_file_that_logrotate_moved_away_is_made_anew(file, tmp_path):
         ("request.denied", False),
     ],
 )
-def test_the_console_has_every_line_and_the_file_has_client_creation(file, capsys, event, is_filed):
+def test_write_sends_only_client_creation_to_the_file(file, capsys, event, is_filed):
     log_file.write(make_row(event=event))
 
-    line = line_format.line(make_row(event=event)) + "\n"
+    line = line_format.format_line(make_row(event=event)) + "\n"
     assert capsys.readouterr().err == line
     assert (file.read_text() if file.exists() else "") == (line if is_filed else "")
 
 
-def test_lines_are_utf_8(file):
+def test_audit_file_is_utf_8(file):
     log_file.write(make_row(actor="木村@desk.local"))
 
     assert "木村".encode() in file.read_bytes()
 
 
-def test_a_file_that_cannot_be_written_refuses_nothing_and_is_told(file, capsys):
+def test_write_to_an_unwritable_file_reports_it_and_raises_nothing(file, capsys):
     file.mkdir()
 
     log_file.write(make_row())
 
-    assert line_format.line(make_row()) in capsys.readouterr().err
-    assert log_file.file_handler().is_writable() is False
+    assert line_format.format_line(make_row()) in capsys.readouterr().err
+    assert log_file.get_file_handler().is_writable() is False
 
 
-def test_a_file_that_can_be_written_again_is_told(file):
+def test_is_writable_recovers(file):
     file.mkdir()
     log_file.write(make_row())
 
     file.rmdir()
     log_file.write(make_row())
 
-    assert log_file.file_handler().is_writable() is True
+    assert log_file.get_file_handler().is_writable() is True
     assert len(file.read_text().splitlines()) == 1
 
 
-def test_a_file_that_stays_unwritable_is_said_once_in_the_log(file, caplog):
+def test_an_unwritable_file_is_logged_once(file, caplog):
     file.mkdir()
 
     log_file.write(make_row())
@@ -270,16 +270,16 @@ def test_a_file_that_stays_unwritable_is_said_once_in_the_log(file, caplog):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a full disk at hand")
-def test_a_full_disk_refuses_nothing_and_is_told(file, monkeypatch):
-    monkeypatch.setattr(log_file.file_handler(), "baseFilename", "/dev/full")
+def test_write_to_a_full_disk_reports_it_and_raises_nothing(file, monkeypatch):
+    monkeypatch.setattr(log_file.get_file_handler(), "baseFilename", "/dev/full")
 
     log_file.write(make_row())
 
-    assert log_file.file_handler().is_writable() is False
+    assert log_file.get_file_handler().is_writable() is False
 
 
-def test_a_folder_that_is_missing_is_told_before_the_first_line(file, monkeypatch):
-    handler = log_file.file_handler()
+def test_is_writable_detects_a_missing_folder(file, monkeypatch):
+    handler = log_file.get_file_handler()
     before = handler.is_writable()
 
     monkeypatch.setattr(handler, "baseFilename", str(file.parent / "missing" / "audit.log"))
@@ -287,7 +287,7 @@ def test_a_folder_that_is_missing_is_told_before_the_first_line(file, monkeypatc
     assert (before, handler.is_writable()) == (True, False)
 
 
-def test_four_processes_tear_no_line_of_each_other(tmp_path):
+def test_concurrent_processes_write_whole_lines(tmp_path):
     path = tmp_path / "client_creation.log"
     command = [sys.executable, "-c", WRITERS, str(path)]
 
@@ -301,7 +301,7 @@ def test_four_processes_tear_no_line_of_each_other(tmp_path):
     assert {len(fields[5]) for fields in lines} == {len(fields[5]) for fields in lines[:11]}
 
 
-def test_half_a_line_is_cut_back(file, monkeypatch):
+def test_append_truncates_a_partial_line(file, monkeypatch):
     log_file.write(make_row())
     whole, write = file.read_bytes(), os.write
     monkeypatch.setattr(os, "write", lambda to, text: write(to, text[: len(text) // 2]))
@@ -309,11 +309,11 @@ def test_half_a_line_is_cut_back(file, monkeypatch):
     log_file.write(make_row())
 
     assert file.read_bytes() == whole
-    assert log_file.file_handler().is_writable() is False
+    assert log_file.get_file_handler().is_writable() is False
 
 
 @pytest.mark.parametrize("is_there", [True, False], ids=["replaced", "moved"])
-def test_a_line_that_waited_goes_to_the_file_of_then(file, is_there):
+def test_append_after_waiting_for_replace_writes_to_the_new_file(file, is_there):
     log_file.write(make_row())
     with file.open() as locked, ThreadPoolExecutor(1) as pool:
         fcntl.flock(locked, fcntl.LOCK_EX)
@@ -329,7 +329,7 @@ def test_a_line_that_waited_goes_to_the_file_of_then(file, is_there):
     assert [line.split(" | ")[2] for line in file.read_text().splitlines()] == ["waited00"]
 
 
-def test_a_file_that_cannot_be_written_anew_stays_as_it_is(file):
+def test_replace_keeps_the_old_file_on_error(file):
     def full():
         yield "the first"
         raise OSError("No space left on device")
@@ -338,13 +338,13 @@ def test_a_file_that_cannot_be_written_anew_stays_as_it_is(file):
     before = file.read_text()
 
     with pytest.raises(OSError, match="No space"):
-        log_file.file_handler().replace(full())
+        log_file.get_file_handler().replace(full())
 
     assert file.read_text() == before
     assert list(file.parent.iterdir()) == [file]
 
 
-def test_lines_that_are_none_have_no_id(file):
+def test_read_ids_ignores_other_lines(file):
     file.write_text("something else\n")
 
-    assert log_file.file_handler().ids_since(None) == set()
+    assert log_file.get_file_handler().read_ids(None) == set()

@@ -15,5 +15,5 @@ from tests.each import each
         (Decimal("0.000"), "0"),
     ],
 )
-def test_an_amount_is_written_in_digits_that_say_something(amount, text):
+def test_plain_writes_digits_without_exponent_or_trailing_zeros(amount, text):
     assert plain(amount) == text

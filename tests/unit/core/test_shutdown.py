@@ -1,4 +1,4 @@
-"""What a first and a second SIGTERM do."""
+"""The first and the second SIGTERM."""
 
 import signal
 import threading
@@ -19,9 +19,9 @@ def restored():
     shutdown._flag[0] = False
 
 
-def test_a_second_term_stops_at_once(restored):
+def test_second_sigterm_stops_at_once(restored):
     stopped = []
-    shutdown.on_term(lambda: stopped.append("now"), 20)
+    shutdown.install_sigterm_handler(lambda: stopped.append("now"), 20)
 
     signal.raise_signal(signal.SIGTERM)
     first = stopped[:]
@@ -30,18 +30,18 @@ def test_a_second_term_stops_at_once(restored):
     assert (first, stopped) == ([], ["now"])
 
 
-def test_without_seconds_to_drain_term_stops_at_once(restored):
+def test_sigterm_without_delay_stops_at_once(restored):
     stopped = []
-    shutdown.on_term(lambda: stopped.append("now"), 0)
+    shutdown.install_sigterm_handler(lambda: stopped.append("now"), 0)
 
     signal.raise_signal(signal.SIGTERM)
 
     assert stopped == ["now"]
 
 
-def test_the_seconds_over_it_stops(restored):
+def test_sigterm_stops_after_the_delay(restored):
     stopped = threading.Event()
-    shutdown.on_term(stopped.set, 0.01)
+    shutdown.install_sigterm_handler(stopped.set, 0.01)
 
     signal.raise_signal(signal.SIGTERM)
 

@@ -26,10 +26,10 @@ from tests.each import each
         ("10.1", "Must be at most 10."),
     ],
 )
-def test_what_cannot_be_stored_exactly_is_told_why(value, sentence):
+def test_amount_rejects_what_numeric_cannot_store_exactly(value, sentence):
     with pytest.raises(ValidationError, match=sentence):
         Amount(is_positive=True, max=Decimal(10)).deserialize(value)
 
 
-def test_no_amount_is_none():
+def test_amount_serialises_none_as_none():
     assert Amount().serialize("a", {"a": None}) is None

@@ -10,7 +10,7 @@ def whole(**changes):
 
 
 @each("value", [1, 600, 100_000])
-def test_a_whole_number_in_the_range_is_taken(value):
+def test_whole_number_accepts_the_range(value):
     assert whole().deserialize(value) == value
 
 
@@ -28,7 +28,7 @@ def test_a_whole_number_in_the_range_is_taken(value):
         (None, "This field is required."),
     ],
 )
-def test_anything_else_is_told_what_is_wanted(value, sentence):
+def test_whole_number_rejects_other_values(value, sentence):
     with pytest.raises(ValidationError) as refused:
         whole().deserialize(value)
 
@@ -36,11 +36,11 @@ def test_anything_else_is_told_what_is_wanted(value, sentence):
 
 
 @each(("text", "value"), [("600", 600), (" 7 ", 7), ("0007", 7)])
-def test_a_form_sends_digits(text, value):
-    assert whole(is_typed=True).deserialize(text) == value
+def test_whole_number_form_field_accepts_digits(text, value):
+    assert whole(is_form_field=True).deserialize(text) == value
 
 
 @each("text", ["", "x", "1.5", "-1", "+1", "1e3", "1_000", "١٢", "9" * 5000, "0"])
-def test_a_form_sends_nothing_else(text):
+def test_whole_number_form_field_rejects_other_text(text):
     with pytest.raises(ValidationError):
-        whole(is_typed=True).deserialize(text)
+        whole(is_form_field=True).deserialize(text)

@@ -13,21 +13,21 @@ from tests.each import each
         ({"size": "100", "cursor": ">s:a~i:1"}, {"cursor": ">s:a~i:1", "size": 100}),
     ],
 )
-def test_a_page_is_asked_for_by_cursor_and_size(sent, found):
+def test_list_query_loads_cursor_and_size(sent, found):
     assert ListQuery().load(sent) == found
 
 
 @each("size", ["", "1", "51", "5_0", " 50", "\u0665\u0660", "-50", 50])
-def test_another_size_is_told_the_choices(size):
+def test_list_query_lists_the_page_sizes(size):
     assert ListQuery().validate({"size": size}) == {"size": ["Must be one of: 25, 50, 100."]}
 
 
 @each("cursor", ["", ">", "<", "s:a", ">a\n", ">" + "x" * 2_001, 1])
-def test_what_looks_like_no_cursor_is_refused(cursor):
+def test_list_query_rejects_malformed_cursors(cursor):
     assert list(ListQuery().validate({"cursor": cursor})) == ["cursor"]
 
 
-def test_another_parameter_is_refused():
+def test_list_query_rejects_unknown_parameters():
     found = ListQuery().validate({"colour": "red"})
 
     assert found == {"colour": ["There is no such parameter."]}
@@ -37,11 +37,11 @@ def test_another_parameter_is_refused():
     ("typed", "sought"),
     [("", ""), ("  two  words ", "two words"), ("e\u0301", "\xe9"), ("<b>", "<b>"), ("%_", "%_")],
 )
-def test_what_is_looked_for_is_one_line_as_typed(typed, sought):
+def test_search_text_is_a_single_normalised_line(typed, sought):
     assert SearchText().deserialize(typed) == sought
 
 
 @each("typed", ["a\0b", "a\u202eb", "x" * 256, 1])
-def test_what_no_client_can_have_is_not_looked_for(typed):
+def test_search_text_rejects_forbidden_characters_and_long_text(typed):
     with pytest.raises(ValidationError):
         SearchText().deserialize(typed)
