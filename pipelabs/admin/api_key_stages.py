@@ -13,7 +13,7 @@ from pipelabs.models import ExchangeAPIKey, Permission
 from pipelabs.vault import api_keys, records, replacement
 from pipelabs.vault.schemas.api_keys import Acceptance, KeyReplacement
 from pipelabs.web.blueprints import OperationBlueprint
-from pipelabs.web.forms import Form, posted
+from pipelabs.web.forms import Form, submitted_form
 from pipelabs.web.state import current_actor
 
 bp = OperationBlueprint("api_key_stages", __name__, url_prefix="/api-keys/<uuid:key_id>")
@@ -56,7 +56,7 @@ def replace(key_id: UUID) -> ResponseReturnValue:
     """Show the form of a replacement."""
     key = records.get_key(key_id)
     known = registry.known()[key.exchange]
-    form = Form(KeyReplacement).demand(known.credentials)
+    form = Form(KeyReplacement).require(known.credentials)
     return render_template(REPLACE, form=form, key=key, known=known)
 
 
@@ -71,7 +71,7 @@ def add_replacement(key_id: UUID) -> ResponseReturnValue:
     """Add a candidate; the live key works on."""
     key = records.get_key(key_id)
     known = registry.known()[key.exchange]
-    form = posted(KeyReplacement, REPLACE, key=key, known=known).demand(known.credentials)
+    form = submitted_form(KeyReplacement, REPLACE, key=key, known=known).require(known.credentials)
     candidate = replacement.add_replacement(key_id, form.load(), current_actor())
     return _to(candidate, f"Replacement added: {candidate.status}.")
 
@@ -91,7 +91,7 @@ def accept(key_id: UUID) -> ResponseReturnValue:
 )
 def take_risk(key_id: UUID) -> ResponseReturnValue:
     """Accept that nobody knows whether the key can withdraw."""
-    form = posted(Acceptance, ACCEPT, key=records.get_key(key_id))
+    form = submitted_form(Acceptance, ACCEPT, key=records.get_key(key_id))
     key = api_keys.accept_key(key_id, form.load()["reason"], current_actor())
     return _to(key, "Risk accepted. The desk may trade with this key.")
 
@@ -159,7 +159,7 @@ def _ask(key_id: UUID, act: Act) -> ResponseReturnValue:
 
 def _confirmed(key_id: UUID, act: Act) -> None:
     """Take what the page of `_ask` sends; an error from here on shows that page again."""
-    posted(Confirmation, CONFIRM, **_page(key_id, act)).load()
+    submitted_form(Confirmation, CONFIRM, **_page(key_id, act)).load()
 
 
 def _page(key_id: UUID, act: Act) -> dict[str, Any]:

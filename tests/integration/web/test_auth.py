@@ -383,10 +383,10 @@ def test_a_token_that_was_good_expires_all_the_same(app, client, sign_in):
 
 def test_a_token_is_read_once_and_its_session_is_asked_for_each_time(client, sign_in):
     header = sign_in(Role.OPERATOR)
-    auth._known.cache_clear()
+    auth._decode.cache_clear()
 
     statuses = [client.get(ME, headers=header).status_code for _ in range(3)]
-    read = auth._known.cache_info()
+    read = auth._decode.cache_info()
     client.post("/api/auth/logout", headers=header)
 
     assert statuses == [200] * 3

@@ -199,7 +199,7 @@ def test_an_answer_names_the_fields_it_carries(operations, key, status, present,
 def test_every_field_that_browsers_may_read_is_explained(described):
     told = described["components"]["headers"]
 
-    assert set(headers.TOLD) <= set(told)
+    assert set(headers.RESPONSE_HEADERS) <= set(told)
     assert all(one["description"] for one in told.values())
 
 
@@ -281,7 +281,10 @@ def test_nothing_is_defined_that_nothing_uses(described):
 def test_limits_are_told_as_they_are_set(variant, described):
     other = json.loads(variant(RATELIMIT_CREATE="7/hour").extensions[document.EXTENSION])
 
-    assert "one of `create` (7 in 3600 s)" in other["paths"][QUICK_CLIENT]["post"]["description"]
+    assert (
+        "Counts against `create` (7 in 3600 s)"
+        in other["paths"][QUICK_CLIENT]["post"]["description"]
+    )
     assert "7 in 3600 s for creations" in other["info"]["description"]
     assert "20 in 60 s for creations" in described["info"]["description"]
 

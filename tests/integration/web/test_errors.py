@@ -10,7 +10,7 @@ from werkzeug.exceptions import BadRequest, Gone, HTTPVersionNotSupported, Servi
 from pipelabs.core.db import db, finish
 from pipelabs.core.errors import Duplicate, Forbidden, InvalidInput, NotFound, Unavailable
 from pipelabs.models import AuditEvent, Client, Session
-from pipelabs.web.errors import integrity
+from pipelabs.web.errors import from_integrity_error
 from tests.each import each
 from tests.factories import PASSWORD, QUICK_CLIENT, make_admin, make_body
 
@@ -202,7 +202,7 @@ def test_an_integrity_error_without_a_diagnosis_is_raised_again():
     error = IntegrityError("INSERT", {}, ValueError("not the driver's"))
 
     with pytest.raises(IntegrityError):
-        integrity(error)
+        from_integrity_error(error)
 
 
 @pytest.mark.parametrize(("path", "body"), [(LOGIN, LOGIN_BODY), (QUICK_CLIENT, make_body())])

@@ -13,15 +13,15 @@ from tests.factories import QUICK_CLIENT, make_body
 
 MALFORMED = "The body is not well-formed JSON."
 NOT_AN_OBJECT = "The body must be one JSON object."
-TWICE = "The body names a member twice."
-TOO_DEEP = "The body is nested deeper than 32."
+DUPLICATE_KEY = "Duplicate key in the JSON body."
+TOO_DEEP = "The body is nested deeper than 32 levels."
 
 
 @each(
     ("body", "told"),
     [
         ('{"name": "secret-42", oops}', MALFORMED),
-        ('{"name": "a", "name": "b"}', TWICE),
+        ('{"name": "a", "name": "b"}', DUPLICATE_KEY),
         (b"\xef\xbb\xbf" + json.dumps(make_body()).encode(), MALFORMED),
         (json.dumps([make_body()]), NOT_AN_OBJECT),
         pytest.param("[" * 100_000, TOO_DEEP, id="100,000 levels"),
@@ -66,6 +66,6 @@ def test_a_body_that_is_badly_framed_is_refused(app):
 
     with (
         app.test_request_context(method="POST", environ_overrides=sent),
-        pytest.raises(InvalidInput, match="not well framed"),
+        pytest.raises(InvalidInput, match="Malformed request body"),
     ):
         load(request)

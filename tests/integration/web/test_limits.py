@@ -385,7 +385,7 @@ def test_ready_says_that_redis_is_away_and_that_it_is_back(served, own_redis, op
         turn()
         states.append(served.get("/ready", headers=operator).json["parts"]["redis"])
 
-    assert states == ["away", "ok"]
+    assert states == ["unreachable", "ok"]
 
 
 def test_the_limits_return_to_redis_by_themselves(served, own_redis, operator):

@@ -72,7 +72,7 @@ def test_a_page_asks_for_no_script_or_style_of_its_own(desk):
 
 
 def test_filters_say_things_as_people_read_them():
-    assert pages.when(MOMENT) == "2026-11-24 09:05"
+    assert pages.short_time(MOMENT) == "2026-11-24 09:05"
     assert pages.machine_time(MOMENT) == "2026-11-24T09:05:07Z"
     assert pages.short_address("0x52908400098527886E0F7030069857D2E4169EE7") == "0x5290…9EE7"
     assert pages.short_address("short") == "short"

@@ -27,12 +27,12 @@ def days(*values):
     ],
 )
 def test_the_axis_has_round_numbers(most, ticks):
-    assert charts.nice_ticks(most) == ticks
+    assert charts.axis_ticks(most) == ticks
 
 
 @each("most", range(1, 3000, 7))
 def test_the_axis_reaches_the_highest_bar_in_few_equal_steps(most):
-    ticks = charts.nice_ticks(most)
+    ticks = charts.axis_ticks(most)
 
     assert ticks[-1] >= most > ticks[-2]
     assert len(ticks) <= 6
@@ -40,7 +40,7 @@ def test_the_axis_reaches_the_highest_bar_in_few_equal_steps(most):
 
 
 def test_a_bar_is_as_high_as_its_share_of_the_axis():
-    chart = charts.per_day(days(0, 10, 20))
+    chart = charts.daily_bar_chart(days(0, 10, 20))
 
     plot = charts.HEIGHT - charts.TOP - charts.BOTTOM
     assert [bar.height for bar in chart.bars] == [0, plot / 2, plot]
@@ -50,7 +50,7 @@ def test_a_bar_is_as_high_as_its_share_of_the_axis():
 
 
 def test_bars_stand_side_by_side_inside_the_picture():
-    bars = charts.per_day(days(*range(30))).bars
+    bars = charts.daily_bar_chart(days(*range(30))).bars
 
     assert all(left.x + left.width < right.x for left, right in pairwise(bars))
     assert bars[0].x >= charts.LEFT
@@ -58,7 +58,7 @@ def test_bars_stand_side_by_side_inside_the_picture():
 
 
 def test_today_is_labelled_and_every_seventh_day_before():
-    bars = charts.per_day(days(*[0] * 30)).bars
+    bars = charts.daily_bar_chart(days(*[0] * 30)).bars
 
     assert [bar.label for bar in bars if bar.label] == [
         "25 Oct",

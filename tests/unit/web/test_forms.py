@@ -46,7 +46,7 @@ def test_a_form_names_every_wrong_field_at_once():
     form = Form(ClientIn, {"email": "x", "id": "1"})
     with pytest.raises(InvalidInput) as refused:
         form.load()
-    form.take(refused.value)
+    form.set_errors(refused.value)
 
     assert set(form.errors) == {"name", "wallet_address", "email", "id"}
     assert form["email"].errors == ("This is not an e-mail address.",)
@@ -54,6 +54,6 @@ def test_a_form_names_every_wrong_field_at_once():
 
 def test_a_form_keeps_who_has_what_is_taken():
     form = Form(ClientIn)
-    form.take(Duplicate("taken", fields={"email": ["Taken."]}, existing={"email": "7"}))
+    form.set_errors(Duplicate("taken", fields={"email": ["Taken."]}, existing={"email": "7"}))
 
     assert (form["email"].errors, form.existing) == (("Taken.",), {"email": "7"})

@@ -9,8 +9,8 @@ from tests.each import each
 
 MALFORMED = "The body is not well-formed JSON."
 NOT_AN_OBJECT = "The body must be one JSON object."
-TWICE = "The body names a member twice."
-TOO_DEEP = "The body is nested deeper than 32."
+DUPLICATE_KEY = "Duplicate key in the JSON body."
+TOO_DEEP = "The body is nested deeper than 32 levels."
 MANY = 20_000
 
 
@@ -129,15 +129,15 @@ def test_invalid_utf_8_is_refused(body, text):
     ],
 )
 def test_a_member_named_twice_is_refused_at_any_level(body):
-    assert refusal(body) == TWICE
+    assert refusal(body) == DUPLICATE_KEY
 
 
 @each(
     ("number", "told"),
     [
-        ("NaN", "NaN is not JSON."),
-        ("Infinity", "Infinity is not JSON."),
-        ("-Infinity", "-Infinity is not JSON."),
+        ("NaN", "NaN is not valid JSON."),
+        ("Infinity", "Infinity is not valid JSON."),
+        ("-Infinity", "-Infinity is not valid JSON."),
         ("1e400", "A number is out of range."),
         ("-1e400", "A number is out of range."),
         ("1.5E+309", "A number is out of range."),
@@ -191,7 +191,7 @@ def test_as_many_members_as_any_form_has_are_read():
 def test_more_members_are_refused_at_once(body, count):
     told = refusal(body % numbered(count))
 
-    assert told == "More than 64 members in one object."
+    assert told == "More than 64 keys in one JSON object."
 
 
 @each(

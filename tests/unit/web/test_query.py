@@ -5,7 +5,7 @@ from pipelabs.core.errors import InvalidInput
 from pipelabs.web.query import load
 from tests.each import each
 
-ONCE = ["Give this parameter once."]
+ONCE = ["Must be given only once."]
 ODD = ["Must be UTF-8 without NUL."]
 
 
