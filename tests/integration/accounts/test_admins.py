@@ -31,7 +31,7 @@ from tests.each import each
 from tests.factories import (
     ANONYMOUS,
     PASSWORD,
-    is_let_in,
+    can_sign_in,
     make_actor,
     make_admin,
     make_claims,
@@ -56,7 +56,7 @@ def test_ensure_admin_makes_one_who_can_sign_in(rows):
     [admin] = rows(Admin)
     assert (admin.email, admin.role, admin.is_disabled) == (EMAIL, Role.OWNER, False)
     assert PASSWORD not in admin.password_hash
-    assert is_let_in(EMAIL, PASSWORD)
+    assert can_sign_in(EMAIL, PASSWORD)
     [event, _] = rows(AuditEvent)
     assert (event.event, event.actor) == ("admin.created", "cli:root")
     assert event.details == {"email": EMAIL, "role": "owner"}
@@ -88,7 +88,7 @@ def test_reset_password_replaces_the_password(rows):
     assert reset_password(EMAIL, NEW_PASSWORD, make_actor())
 
     assert [event.event for event in rows(AuditEvent)] == ["admin.password_reset"]
-    assert (is_let_in(EMAIL, PASSWORD), is_let_in(EMAIL, NEW_PASSWORD)) == (False, True)
+    assert (can_sign_in(EMAIL, PASSWORD), can_sign_in(EMAIL, NEW_PASSWORD)) == (False, True)
 
 
 def test_reset_password_ends_this_admin_s_sessions_alone():
@@ -128,7 +128,7 @@ def test_reset_password_refuses_a_weak_one_and_keeps_the_old():
     with pytest.raises(InvalidInput):
         reset_password(EMAIL, "password1234", make_actor())
 
-    assert is_let_in(EMAIL, PASSWORD)
+    assert can_sign_in(EMAIL, PASSWORD)
     assert authenticate(claims, ANONYMOUS).admin_id == admin.id
 
 
@@ -186,7 +186,7 @@ def test_a_changed_password_ends_the_other_sessions_and_keeps_this_one(rows):
     for dead in (old, make_claims(admin, other)):
         with pytest.raises(Unauthenticated):
             authenticate(dead, ANONYMOUS)
-    assert (is_let_in(EMAIL, PASSWORD), is_let_in(EMAIL, NEW_PASSWORD)) == (False, True)
+    assert (can_sign_in(EMAIL, PASSWORD), can_sign_in(EMAIL, NEW_PASSWORD)) == (False, True)
     assert rows(AuditEvent)[0].event == "admin.password_changed"
 
 
@@ -207,7 +207,7 @@ def test_a_password_is_not_changed_without_the_old_or_to_a_bad_one(current, new,
         change_password(current, new, make_actor(admin_id=admin.id, session_id=mine.id))
 
     assert list(caught.value.fields) == [field]
-    assert is_let_in(EMAIL, PASSWORD)
+    assert can_sign_in(EMAIL, PASSWORD)
 
 
 def test_another_role_counts_at_once(rows):
@@ -226,10 +226,10 @@ def test_disabling_ends_sessions_and_enabling_revives_none(rows):
     claims = make_claims(admin, make_session(admin))
 
     set_disabled(admin.id, actor, is_disabled=True)
-    assert not is_let_in(EMAIL, PASSWORD)
+    assert not can_sign_in(EMAIL, PASSWORD)
     set_disabled(admin.id, actor, is_disabled=False)
 
-    assert is_let_in(EMAIL, PASSWORD)
+    assert can_sign_in(EMAIL, PASSWORD)
     with pytest.raises(Unauthenticated):
         authenticate(claims, ANONYMOUS)
     assert {row.event for row in rows(AuditEvent)} >= {"admin.disabled", "admin.enabled"}
@@ -293,7 +293,7 @@ def test_a_reset_password_is_for_once_and_ends_the_sessions():
 
     made = give_one_time_password(admin.id, actor)
 
-    assert (is_let_in(EMAIL, PASSWORD), is_let_in(EMAIL, made.password)) == (False, True)
+    assert (can_sign_in(EMAIL, PASSWORD), can_sign_in(EMAIL, made.password)) == (False, True)
     assert admin.must_change_password
     with pytest.raises(Unauthenticated):
         authenticate(claims, ANONYMOUS)
