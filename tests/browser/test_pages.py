@@ -67,7 +67,7 @@ def find_problems_at(page, width):
 
 
 @pytest.mark.parametrize("role", [Role.OPERATOR, Role.VIEWER])
-def test_pages_of_a_role_have_no_layout_find_problems(pages, role, record_property):
+def test_pages_of_a_role_have_no_layout_faults(pages, role, record_property):
     page = pages.open(role)
 
     problems = {
