@@ -2,17 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Protocol, cast
 from uuid import UUID
 
 from flask import g, has_request_context
 from limits.util import WindowStats
 
 from pipelabs.core.actor import Actor
+from pipelabs.core.errors import PipeLabsError
 from pipelabs.core.idempotency import Claim
 
-if TYPE_CHECKING:
-    from pipelabs.web.forms import Form
+
+class ShowsErrors(Protocol):
+    """A form that shows an error beside its fields."""
+
+    def set_errors(self, error: PipeLabsError) -> None:
+        """Remember what was wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +25,7 @@ class SubmittedForm:
     """A form to render again after an error, with its template and the template's context."""
 
     template: str
-    form: "Form"
+    form: ShowsErrors
     context: Mapping[str, Any]
 
 
