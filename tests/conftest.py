@@ -1,11 +1,11 @@
-"""What every kind of test shares; it needs neither servers nor an environment."""
+"""Fixtures and settings of all tests. They need no servers and no environment variables."""
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.stub_exchange import running
 
-# Neither a slow machine nor chance decides; examples are a fixed choice of many.
+# Results must not depend on speed or chance: no deadline and a fixed set of examples.
 settings.register_profile(
     "calm",
     deadline=None,
@@ -17,16 +17,16 @@ settings.load_profile("calm")
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Show the figures that tests have recorded."""
-    reports = [report for kind in terminalreporter.stats.values() for report in kind]
+    """Show the properties that tests have recorded."""
+    reports = [report for group in terminalreporter.stats.values() for report in group]
     for report in reports:
         if getattr(report, "when", None) == "teardown" and report.user_properties:
-            figures = ", ".join(f"{name} {figure}" for name, figure in report.user_properties)
-            terminalreporter.write_line(f"{report.nodeid.partition('::')[2]}: {figures}")
+            values = ", ".join(f"{name} {value}" for name, value in report.user_properties)
+            terminalreporter.write_line(f"{report.nodeid.partition('::')[2]}: {values}")
 
 
 @pytest.fixture(scope="session")
 def stub():
-    """A stand-in for the exchanges, and what it was asked."""
+    """A stub of the exchanges that records its requests."""
     with running() as stub:
         yield stub

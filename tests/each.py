@@ -1,4 +1,4 @@
-"""Many inputs in one case: quicker than a case each, and a failure still names its input."""
+"""Run a test with many inputs in one case. It is faster, and a failure still names its input."""
 
 import inspect
 from itertools import product
@@ -7,31 +7,31 @@ import pytest
 
 
 def each(names, values):
-    """Check a test with every one of the values, as `pytest.mark.parametrize` does, in one case.
+    """Run a test with every value, like `pytest.mark.parametrize`, but as one case.
 
-    The inputs share the fixtures of the case, so the test leaves nothing behind that the next
-    input would meet. Two of them above one another make every combination.
+    All inputs share the fixtures of the case, so the test must not leave anything behind for the
+    next input. Stacked decorators produce every combination.
     """
     names = [names] if isinstance(names, str) else list(names)
-    inputs = [_named(names, value) for value in values]
-    assert inputs, "there is nothing to check"
+    inputs = [_arguments(names, value) for value in values]
+    assert inputs, "there are no inputs"
 
     def decorate(test):
         earlier = getattr(test, "inputs", [{}])
-        combined = [{**named, **other} for named, other in product(earlier, inputs)]
+        combined = [{**outer, **inner} for outer, inner in product(earlier, inputs)]
         test = getattr(test, "__wrapped__", test)
         fixtures = [name for name in inspect.signature(test).parameters if name not in combined[0]]
 
-        def check(**given):
-            for named in combined:
+        def check(**fixture_values):
+            for arguments in combined:
                 try:
-                    test(**given, **named)
+                    test(**fixture_values, **arguments)
                 except (Exception, pytest.fail.Exception) as error:
-                    error.add_note(f"The input was {named!r}.")
+                    error.add_note(f"The input was {arguments!r}.")
                     raise
 
-        parameters = [inspect.Parameter(one, inspect.Parameter.KEYWORD_ONLY) for one in fixtures]
-        # What pytest reads of a test; setattr, for a function's type knows no such attributes.
+        parameters = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in fixtures]
+        # The attributes that pytest reads. setattr, because the type of functions lacks them.
         for name, value in {
             "__name__": test.__name__,
             "__module__": test.__module__,
@@ -46,8 +46,8 @@ def each(names, values):
     return decorate
 
 
-def _named(names, value):
-    """Return the names with their parts of a value, which may be a `pytest.param`."""
-    is_param, is_one = hasattr(value, "marks"), len(names) == 1
-    parts = value.values if is_param else (value,) if is_one else value
+def _arguments(names, value):
+    """Return argument → value; the value may be a `pytest.param`."""
+    is_param, is_single = hasattr(value, "marks"), len(names) == 1
+    parts = value.values if is_param else (value,) if is_single else value
     return dict(zip(names, parts, strict=True))

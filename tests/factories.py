@@ -1,4 +1,4 @@
-"""Rows and bodies that are valid unless a test changes them."""
+"""Factories of valid rows and request bodies; keyword arguments change single fields."""
 
 import base64
 import os
@@ -28,7 +28,7 @@ from pipelabs.vault.records import store_key
 PASSWORD = "a-Long-quiet-evening-42"
 WALLET = "0x52908400098527886E0F7030069857D2E4169EE7"
 CANARY = "canary-7f3b1d90c4e8462aa5c1-canary"
-"""A secret that must be found nowhere."""
+"""A secret that must never leak."""
 QUICK_CLIENT = "/api/admin/quick-client"
 
 
@@ -43,7 +43,7 @@ def make_body(**changes):
 
 
 def make_vault_keys():
-    """Return a key ring of one random key, as VAULT_KEYS holds it."""
+    """Return a value for VAULT_KEYS with one random key."""
     return f"1:{base64.b64encode(os.urandom(32)).decode()}"
 
 
@@ -67,7 +67,7 @@ ANONYMOUS = make_actor(name=None, admin_id=None, role=None)
 
 
 @cache
-def hash_of(password):
+def hash_password(password):
     return passwords.hash_password(password)
 
 
@@ -76,7 +76,7 @@ def make_admin(password=PASSWORD, **changes):
         **{
             "email": "owner@desk.local",
             "role": Role.OWNER,
-            "password_hash": hash_of(password),
+            "password_hash": hash_password(password),
         }
         | changes
     )
@@ -102,7 +102,7 @@ def make_session(admin, **changes):
 
 
 def make_exchange(slug="okx", **changes):
-    """The exchange as the registry knows it."""
+    """Add all exchanges and return one with changes."""
     ensure_exchanges(make_actor())
     exchange = db.session.get_one(Exchange, slug)
     for name, value in changes.items():
@@ -148,8 +148,8 @@ def make_claims(admin, session, **changes):
     return Claims(admin.id, session.id, admin.token_version)._replace(**changes)
 
 
-def is_let_in(email, password):
-    """Try to sign in."""
+def can_sign_in(email, password):
+    """Return whether signing in succeeds."""
     try:
         sign_in(email, password, ANONYMOUS)
     except Unauthenticated:
@@ -158,7 +158,7 @@ def is_let_in(email, password):
 
 
 def make_client(**changes):
-    """Add a client with a wallet of its own."""
+    """Add a client with a random wallet."""
     wallet = Wallet(Chain.EVM, make_wallet())
     return create_client(
         make_data(wallet_address=wallet, email=None, **changes), make_actor()

@@ -1,4 +1,4 @@
-"""Real gunicorns on a database of their own, as production runs them."""
+"""gunicorn instances on a database of their own, run as in production."""
 
 import json
 import os
@@ -16,12 +16,12 @@ from sqlalchemy.orm import Session
 
 import config
 from pipelabs.models import Admin, Role
-from tests.factories import PASSWORD, hash_of
+from tests.factories import PASSWORD, hash_password
 from tests.paths import ROOT
 from tests.servers import free_port, redis_database
 from tests.waiting import wait_for
 
-RAISED = dict.fromkeys(
+RAISED_LIMITS = dict.fromkeys(
     ("RATELIMIT_CREATE", "RATELIMIT_GENERAL", "RATELIMIT_CONSOLE"), "1000000/minute"
 )
 OWNER = "owner@desk.local"
@@ -37,21 +37,21 @@ class Fleet:
         self._admins = set()
 
     def call(self, method, path, body=None, token=None, instance=0, **fields):
-        """Return status, headers and body of one call; `fields` are further header fields."""
+        """Send a request; return status, headers and body. `fields` are further header fields."""
         headers = {name.replace("_", "-"): value for name, value in fields.items()}
         if token:
             headers["Authorization"] = f"Bearer {token}"
-        sent = None if body is None else json.dumps(body)
-        if sent:
+        content = None if body is None else json.dumps(body)
+        if content:
             headers["Content-Type"] = "application/json"
-        # A killed worker leaves a response that was begun: it holds the socket too.
+        # If a worker is killed during a response, the response still holds the socket.
         with closing(HTTPConnection("127.0.0.1", self.ports[instance], timeout=120)) as connection:
-            connection.request(method, path, sent, headers)
+            connection.request(method, path, content, headers)
             with connection.getresponse() as response:
                 return response.status, response.headers, json.loads(response.read() or b"null")
 
     def create_together(self, bodies, token):
-        """Send all bodies to quick-client at once, spread over the instances."""
+        """Send all bodies to quick-client concurrently, spread over the instances."""
         with ThreadPoolExecutor(len(bodies)) as pool:
             jobs = [
                 pool.submit(
@@ -62,27 +62,27 @@ class Fleet:
             return [job.result() for job in jobs]
 
     def sign_in(self, email=OWNER, role="owner"):
-        """Return the access token of an admin, who is made on first use."""
+        """Return an access token of the admin, who is added on first use."""
         if email not in self._admins:
             self._add_admin(email, Role(role))
         body = {"email": email, "password": PASSWORD}
         return self.call("POST", "/api/auth/login", body)[2]["access_token"]
 
-    def flask(self, *words, given=""):
-        """Run a flask command in the fleet's environment; return what it said."""
-        return run(["-m", "flask", "--app", "wsgi", *words], self.environment, given=given)
+    def flask(self, *arguments, given=""):
+        """Run a flask command in the fleet's environment and return its output."""
+        return run(["-m", "flask", "--app", "wsgi", *arguments], self.environment, given=given)
 
     def query(self, statement, **values):
-        """Return all rows of a statement, read by the owner."""
+        """Return all rows of a query run as the database owner."""
         with self.owner() as connection:
             return connection.execute(text(statement), values).all()
 
     def owner(self):
-        """Return a connection of the owner's, who commits each statement."""
+        """Return an autocommit connection as the database owner."""
         return self._engine().connect()
 
     def lines(self):
-        """Return the lines of the audit file."""
+        """Return the lines of the audit log file."""
         return Path(self.environment["AUDIT_LOG_FILE"]).read_text(encoding="utf-8").splitlines()
 
     def _engine(self):
@@ -91,18 +91,18 @@ class Fleet:
         return create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
 
     def _add_admin(self, email, role):
-        """Add an admin without the process that a command would be."""
+        """Add an admin without starting a process for the command."""
         with Session(self._engine()) as session:
-            session.add(Admin(email=email, role=role, password_hash=hash_of(PASSWORD)))
+            session.add(Admin(email=email, role=role, password_hash=hash_password(PASSWORD)))
             session.commit()
         self._admins.add(email)
 
 
 @contextmanager
 def fleet(name, folder, instances=2, redis_url=None, **settings):
-    """Run gunicorns with two workers each until the block ends.
+    """Run gunicorn instances with two workers each.
 
-    They have a database of their own, unless `settings` say which one.
+    They get a database of their own unless `settings` has DATABASE_URL.
     """
     environment = os.environ | {
         **({} if "DATABASE_URL" in settings else _own_database(name)),
@@ -128,14 +128,14 @@ def fleet(name, folder, instances=2, redis_url=None, **settings):
 
 
 def migrate(environment):
-    """Bring a database up to date by a process of its own."""
+    """Migrate a database in a separate process."""
     run(["-m", "flask", "--app", "wsgi", "db", "upgrade"], environment)
 
 
-def run(words, environment, given=""):
-    """Run a Python command to its end in the checkout; return what it said."""
-    ended = subprocess.run(
-        [sys.executable, *words],
+def run(arguments, environment, given=""):
+    """Run Python in the checkout and return its output. `given` is sent to its stdin."""
+    process = subprocess.run(
+        [sys.executable, *arguments],
         cwd=ROOT,
         env=environment,
         input=given,
@@ -143,7 +143,7 @@ def run(words, environment, given=""):
         check=True,
         capture_output=True,
     )
-    return ended.stdout
+    return process.stdout
 
 
 @contextmanager
@@ -158,14 +158,14 @@ def _gunicorn(environment, log):
 
 
 def _own_database(name):
-    """Make a database with empty tables and return the variables that lead to it."""
-    _recreate(name, f"TEMPLATE {_migrated()}")
+    """Create a database with empty tables and return its environment variables."""
+    _recreate(name, f"TEMPLATE {_template_database()}")
     return _variables(name)
 
 
 @cache
-def _migrated():
-    """Return a database that is migrated once in this process, for others to be copies of."""
+def _template_database():
+    """Return the name of a migrated database to copy; it is created once per process."""
     name = f"migrated_{os.getpid()}"
     _recreate(name)
     settings = {"SECRET_KEY": secrets.token_urlsafe(48), "LOG_LEVEL": "WARNING"}
@@ -173,15 +173,15 @@ def _migrated():
     return name
 
 
-def _recreate(name, kind=""):
+def _recreate(name, options=""):
     owner = make_url(config.database_url("DATABASE_MIGRATION_URL"))
     engine = create_engine(owner, isolation_level="AUTOCOMMIT", poolclass=NullPool)
     with engine.connect() as connection:
         connection.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
-        connection.execute(text(f"CREATE DATABASE {name} {kind}"))
+        connection.execute(text(f"CREATE DATABASE {name} {options}"))
 
 
 def _variables(name):
     variables = ("DATABASE_URL", "DATABASE_MIGRATION_URL")
-    urls = {one: make_url(config.database_url(one)).set(database=name) for one in variables}
-    return {one: url.render_as_string(hide_password=False) for one, url in urls.items()}
+    urls = {key: make_url(config.database_url(key)).set(database=name) for key in variables}
+    return {key: url.render_as_string(hide_password=False) for key, url in urls.items()}

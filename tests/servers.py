@@ -1,4 +1,4 @@
-"""The PostgreSQL and Redis that `make test` and `make unit` start, and where their programs are."""
+"""The PostgreSQL and Redis that `make test` and `make unit` start, and their programs."""
 
 import os
 import socket
@@ -12,36 +12,36 @@ from tests.waiting import wait_for
 
 
 def require():
-    """End the run with a sentence if there are no servers."""
+    """Exit with a message if the servers are not running."""
     if "DATABASE_MIGRATION_URL" not in os.environ:
         pytest.exit("These tests need servers: make unit T=tests, or make test", returncode=2)
 
 
 def redis_database(number):
-    """Return the URL of one of the databases of the Redis that was started."""
+    """Return the URL of a database of the running Redis."""
     return os.environ["REDIS_URL"].rsplit("/", 1)[0] + f"/{number}"
 
 
 def postgres_program(name):
-    """Return the path of one of PostgreSQL's programs, which need not be there."""
+    """Return the path of a PostgreSQL program, which may not exist."""
     return Path(os.environ["POSTGRES_PROGRAMS"]) / name
 
 
 def free_port():
-    """Return a port of the loopback address that is not in use."""
+    """Return a free port of the loopback address."""
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
 
 
 def is_listening(port):
-    """Return whether a server takes connections on the port."""
+    """Return True if a server accepts connections on the port; raise `OSError` otherwise."""
     with socket.create_connection(("127.0.0.1", port), timeout=60):
         return True
 
 
 class Redis:
-    """A Redis that a test may stop; it comes back empty on the same port."""
+    """A Redis that a test can stop. It restarts empty on the same port."""
 
     def __init__(self, folder):
         self.port = free_port()
@@ -50,7 +50,7 @@ class Redis:
         self.start()
 
     def start(self):
-        """Start it and wait until it takes connections."""
+        """Start it and wait until it accepts connections."""
         command = [os.environ["REDIS_PROGRAM"], "--port", str(self.port), "--bind", "127.0.0.1"]
         self.process = subprocess.Popen(
             [*command, "--save", ""], cwd=self._folder, stdout=subprocess.DEVNULL
@@ -58,14 +58,14 @@ class Redis:
         wait_for(lambda: is_listening(self.port))
 
     def kill(self):
-        """Kill it and wait until its port is free."""
+        """Kill it and wait until it has ended."""
         self.process.kill()
         self.process.wait()
 
 
 @contextmanager
 def own_redis(folder):
-    """Run a Redis of one's own until the block ends."""
+    """Run a separate Redis until the block ends."""
     redis = Redis(folder)
     try:
         yield redis

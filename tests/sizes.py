@@ -1,8 +1,8 @@
-"""How large a test is: small in `make test`, as large as was promised in `make chaos`."""
+"""Sizes of tests: small in `make test`, full in `make chaos`."""
 
 import pytest
 
 
-def sized(small, whole):
-    """Run a test with a small `size`, and marked `slow` with the whole one."""
-    return pytest.mark.parametrize("size", [small, pytest.param(whole, marks=pytest.mark.slow)])
+def sized(small, full):
+    """Run a test with a small `size`, and marked as `slow` with the full one."""
+    return pytest.mark.parametrize("size", [small, pytest.param(full, marks=pytest.mark.slow)])

@@ -1,14 +1,14 @@
-"""Waiting for an event instead of for a time that a slow machine would need more of."""
+"""Wait for a condition instead of a fixed time, which slow machines could exceed."""
 
 import time
 
-PATIENCE_S = 120
-"""Ends a test that would hang; no test waits as long on a machine that is merely slow."""
+TIMEOUT_S = 120
+"""Ends a test that hangs; even slow machines never need as long."""
 
 
-def wait_for(condition, patience_s=PATIENCE_S):
-    """Wait until a condition holds; a connection that cannot be made counts as not yet."""
-    deadline = time.monotonic() + patience_s
+def wait_for(condition, timeout_s=TIMEOUT_S):
+    """Wait until the condition is true. An `OSError` counts as false."""
+    deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         try:
             if condition():

@@ -15,7 +15,7 @@ from pipelabs.core.schemas.pagination import ListQuery
 from pipelabs.models import Permission, now
 from pipelabs.web import auth, console_session
 from pipelabs.web.blueprints import OperationBlueprint
-from pipelabs.web.forms import Form, posted, query
+from pipelabs.web.forms import Form, query, submitted_form
 from pipelabs.web.state import current_actor, current_admin_id
 
 bp = OperationBlueprint("account", __name__, url_prefix="/account")
@@ -50,14 +50,14 @@ def password() -> ResponseReturnValue:
 )
 def change_password() -> ResponseReturnValue:
     """Change the password and end every other session."""
-    form = posted(PasswordChange, "admin/account/password.html")
+    form = submitted_form(PasswordChange, "admin/account/password.html")
     command = form.load()
     actor = current_actor()
     auth.reserve_password_attempt(str(actor.name), actor.address)
     signed_in = admins.change_password(command, actor)
     flash("Password changed. All your other sessions have ended.", "success")
     answer = make_response(redirect(url_for("admin.account.index"), 303))
-    return console_session.keep(answer, signed_in)
+    return console_session.set_session_cookie(answer, signed_in)
 
 
 @bp.operation(
@@ -94,7 +94,7 @@ def new_token() -> ResponseReturnValue:
 def create_token() -> ResponseReturnValue:
     """Create an API token and show it once."""
     may = api_tokens.list_grantable_permissions(current_actor())
-    form = posted(TokenForm, "admin/account/new_token.html", may=may)
+    form = submitted_form(TokenForm, "admin/account/new_token.html", may=may)
     made = api_tokens.create_token(form.load(), current_actor())
     return render_template("admin/account/token.html", token=made.token, text=made.text)
 
@@ -110,7 +110,7 @@ def revoke(token_id: UUID) -> ResponseReturnValue:
 )
 def revoke_token(token_id: UUID) -> ResponseReturnValue:
     """Revoke an own API token."""
-    posted(Confirmation, "admin/confirm.html", **_revocation(token_id)).load()
+    submitted_form(Confirmation, "admin/confirm.html", **_revocation(token_id)).load()
     token = api_tokens.revoke_token(token_id, current_admin_id(), current_actor())
     flash(f"Token {token.name} revoked.", "success")
     return redirect(url_for("admin.account.index"), 303)

@@ -13,7 +13,7 @@ from pipelabs.core.schemas.envelope import Confirmation
 from pipelabs.core.schemas.pagination import ListQuery
 from pipelabs.models import Permission, now
 from pipelabs.web.blueprints import OperationBlueprint
-from pipelabs.web.forms import Form, posted, query
+from pipelabs.web.forms import Form, query, submitted_form
 from pipelabs.web.state import current_actor
 
 bp = OperationBlueprint("admins", __name__, url_prefix="/admins")
@@ -75,7 +75,7 @@ def new() -> ResponseReturnValue:
 )
 def create() -> ResponseReturnValue:
     """Create an admin and show its one-time password once."""
-    command = posted(AdminIn, "admin/admins/new.html").load()
+    command = submitted_form(AdminIn, "admin/admins/new.html").load()
     made = admins.create_admin(command, current_actor())
     return render_template("admin/admins/password.html", admin=made.admin, password=made.password)
 
@@ -106,7 +106,7 @@ def role(admin_id: UUID) -> ResponseReturnValue:
 )
 def change_role(admin_id: UUID) -> ResponseReturnValue:
     """Change the role of an admin."""
-    form = posted(RoleChange, "admin/admins/role.html", admin=admins.get_admin(admin_id))
+    form = submitted_form(RoleChange, "admin/admins/role.html", admin=admins.get_admin(admin_id))
     admin = admins.update_admin(admin_id, form.load(), current_actor())
     article = "an" if admin.role[0] in "aeiou" else "a"
     flash(f"{admin.email} is now {article} {admin.role}.", "success")
@@ -223,7 +223,7 @@ def _ask(admin_id: UUID, act: Act) -> ResponseReturnValue:
 
 def _confirmed(admin_id: UUID, act: Act) -> None:
     """Check the form of the confirm page. Later errors show that page again."""
-    posted(Confirmation, CONFIRM, **_page(admin_id, act)).load()
+    submitted_form(Confirmation, CONFIRM, **_page(admin_id, act)).load()
 
 
 def _page(admin_id: UUID, act: Act) -> dict[str, Any]:

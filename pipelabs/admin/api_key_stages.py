@@ -15,7 +15,7 @@ from pipelabs.vault import api_keys, records, replacement
 from pipelabs.vault.examination import probe_key
 from pipelabs.vault.schemas.api_keys import Acceptance, KeyReplacement
 from pipelabs.web.blueprints import OperationBlueprint
-from pipelabs.web.forms import Form, posted
+from pipelabs.web.forms import Form, submitted_form
 from pipelabs.web.state import current_actor
 
 bp = OperationBlueprint("api_key_stages", __name__, url_prefix="/api-keys/<uuid:key_id>")
@@ -58,7 +58,7 @@ def replace(key_id: UUID) -> ResponseReturnValue:
     """Show the form of a replacement."""
     key = records.get_key(key_id)
     known = registry.known()[key.exchange]
-    form = Form(KeyReplacement).demand(known.credentials)
+    form = Form(KeyReplacement).require(known.credentials)
     return render_template(REPLACE, form=form, key=key, known=known)
 
 
@@ -73,7 +73,7 @@ def add_replacement(key_id: UUID) -> ResponseReturnValue:
     """Probe a replacement and add it; the live key keeps working."""
     key = records.get_key(key_id)
     known = registry.known()[key.exchange]
-    form = posted(KeyReplacement, REPLACE, key=key, known=known).demand(known.credentials)
+    form = submitted_form(KeyReplacement, REPLACE, key=key, known=known).require(known.credentials)
     data = form.load()
     probe = replacement.prepare_replacement(key_id, data)
     release()
@@ -96,7 +96,7 @@ def accept(key_id: UUID) -> ResponseReturnValue:
 )
 def take_risk(key_id: UUID) -> ResponseReturnValue:
     """Accept the risk that the key may be able to withdraw."""
-    form = posted(Acceptance, ACCEPT, key=records.get_key(key_id))
+    form = submitted_form(Acceptance, ACCEPT, key=records.get_key(key_id))
     key = api_keys.accept_key(key_id, form.load()["reason"], current_actor())
     return _to(key, "Risk accepted. The desk may trade with this key.")
 
@@ -164,7 +164,7 @@ def _ask(key_id: UUID, act: Act) -> ResponseReturnValue:
 
 def _confirmed(key_id: UUID, act: Act) -> None:
     """Take what the page of `_ask` sends; an error from here on shows that page again."""
-    posted(Confirmation, CONFIRM, **_page(key_id, act)).load()
+    submitted_form(Confirmation, CONFIRM, **_page(key_id, act)).load()
 
 
 def _page(key_id: UUID, act: Act) -> dict[str, Any]:

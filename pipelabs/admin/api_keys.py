@@ -19,7 +19,7 @@ from pipelabs.vault.examination import probe_key
 from pipelabs.vault.schemas.api_keys import ExpiringQuery, KeysQuery
 from pipelabs.vault.schemas.forms import KeyChoice, KeyEdit, KeyForm, KeyTarget
 from pipelabs.web.blueprints import OperationBlueprint
-from pipelabs.web.forms import Form, posted, query
+from pipelabs.web.forms import Form, query, submitted_form
 from pipelabs.web.state import current_actor
 
 bp = OperationBlueprint("api_keys", __name__, url_prefix="/api-keys")
@@ -65,7 +65,7 @@ def new() -> ResponseReturnValue:
         client = clients.get_client(client_id)
         known = registry.known()[slug]
         values = {"client_id": client_id, "exchange": slug, "label": "main"}
-        form = Form(KeyForm, values).demand(known.credentials)
+        form = Form(KeyForm, values).require(known.credentials)
         return render_template(NEW, form=form, client=client, known=known)
     return render_template(
         "admin/api_keys/choose.html",
@@ -89,7 +89,7 @@ def create() -> ResponseReturnValue:
     sent = {name: request.form.get(name, "") for name in KeyTarget().fields}
     asked = Form(KeyTarget, sent).load()
     client, known = clients.get_client(asked["client_id"]), registry.known()[asked["exchange"]]
-    form = posted(KeyForm, NEW, client=client, known=known).demand(known.credentials)
+    form = submitted_form(KeyForm, NEW, client=client, known=known).require(known.credentials)
     data = form.load()
     probe = api_keys.prepare_key(data)
     release()
@@ -135,7 +135,7 @@ def edit(key_id: UUID) -> ResponseReturnValue:
 def update(key_id: UUID) -> ResponseReturnValue:
     """Change the label, the IP note or the expiry of a key."""
     key = records.get_key(key_id)
-    form = posted(KeyEdit, EDIT, key=key, stored=_stored(key))
+    form = submitted_form(KeyEdit, EDIT, key=key, stored=_stored(key))
     changes, version = form.load()
     return _to(api_keys.update_key(key_id, changes, current_actor(), version=version), "Key saved.")
 

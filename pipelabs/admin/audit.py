@@ -20,7 +20,7 @@ CHOICES = {"event": tuple(Event), "status": tuple(Outcome)}
 def index() -> ResponseReturnValue:
     """List events, newest first. With an invalid filter, show the error and no list."""
     about = {"filters": FILTERS, "choices": CHOICES}
-    form = forms.asked(AuditQuery, LIST, page=None, **about)
+    form = forms.filter_form(AuditQuery, LIST, page=None, **about)
     query = form.load()
     page = audit_queries.list_events(query, query["size"], query.get("cursor"))
     return render_template(LIST, page=page, form=form, **about)

@@ -10,7 +10,7 @@ from pipelabs.core.errors import Unauthenticated
 from pipelabs.models import Permission
 from pipelabs.web import auth, console_session, pages
 from pipelabs.web.blueprints import OperationBlueprint
-from pipelabs.web.forms import Form, posted
+from pipelabs.web.forms import Form, submitted_form
 from pipelabs.web.state import current_actor
 
 bp = OperationBlueprint("auth", __name__)
@@ -20,7 +20,7 @@ YEAR_S = 365 * 24 * 3600
 @bp.operation("GET", "/login", permission=None)
 def login() -> ResponseReturnValue:
     """Show the sign-in form, or redirect to the requested page if already signed in."""
-    target = console_session.own_page(request.args.get("next", ""))
+    target = console_session.safe_redirect_target(request.args.get("next", ""))
     try:
         console_session.identify(current_actor())
     except Unauthenticated:
@@ -33,13 +33,13 @@ def login() -> ResponseReturnValue:
 )
 def sign_in() -> ResponseReturnValue:
     """Open a session and redirect to the requested page."""
-    target = console_session.own_page(request.args.get("next", ""))
-    form = posted(SignIn, "admin/auth/login.html", target=target)
+    target = console_session.safe_redirect_target(request.args.get("next", ""))
+    form = submitted_form(SignIn, "admin/auth/login.html", target=target)
     command = form.load()
     actor = current_actor()
     auth.reserve_password_attempt(command.email, actor.address)
     signed_in = sessions.sign_in(command.email, command.password, actor, request.user_agent.string)
-    return console_session.keep(make_response(redirect(target, 303)), signed_in)
+    return console_session.set_session_cookie(make_response(redirect(target, 303)), signed_in)
 
 
 @bp.operation(
@@ -49,7 +49,9 @@ def logout() -> ResponseReturnValue:
     """End this session."""
     sessions.sign_out(current_actor())
     flash("You are signed out.", "success")
-    return console_session.forget(make_response(redirect(url_for("admin.auth.login"), 303)))
+    return console_session.clear_session_cookie(
+        make_response(redirect(url_for("admin.auth.login"), 303))
+    )
 
 
 @bp.operation(
@@ -57,7 +59,7 @@ def logout() -> ResponseReturnValue:
 )
 def theme() -> ResponseReturnValue:
     """Store the theme of this browser: light, dark, or the system's."""
-    back = console_session.own_page(request.form.get("back", ""))
+    back = console_session.safe_redirect_target(request.form.get("back", ""))
     response = make_response(redirect(back, 303))
     chosen = request.form.get("theme", "")
     if chosen not in pages.THEMES:

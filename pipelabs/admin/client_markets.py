@@ -18,7 +18,7 @@ from pipelabs.markets.schemas.client_markets import (
 )
 from pipelabs.models import ClientMarket, MarketStatus, Permission, QuotingStatus, Status
 from pipelabs.web.blueprints import OperationBlueprint
-from pipelabs.web.forms import Form, posted, query
+from pipelabs.web.forms import Form, query, submitted_form
 from pipelabs.web.state import current_actor
 
 bp = OperationBlueprint("client_markets", __name__, url_prefix="/clients/<uuid:client_id>/markets")
@@ -66,7 +66,7 @@ def new(client_id: UUID) -> ResponseReturnValue:
 def create(client_id: UUID) -> ResponseReturnValue:
     """Have a client quoted in many markets."""
     client = clients.get_client(client_id)
-    form = posted(ClientMarketsForm, "admin/client_markets/new.html", client=client)
+    form = submitted_form(ClientMarketsForm, "admin/client_markets/new.html", client=client)
     form.offer("exchange", ["", *enabled_slugs()])
     added = quoting.add_client_markets(client_id, list(items_of(form.load())), current_actor())
     flash("1 market added." if len(added) == 1 else f"{len(added)} markets added.", "success")
@@ -90,7 +90,9 @@ def edit(client_id: UUID, client_market_id: UUID) -> ResponseReturnValue:
 def update(client_id: UUID, client_market_id: UUID) -> ResponseReturnValue:
     """Change how a client is quoted in a market."""
     row = client_markets.get_client_market(client_id, client_market_id)
-    form = posted(ClientMarketEdit, "admin/client_markets/edit.html", row=row, stored=_stored(row))
+    form = submitted_form(
+        ClientMarketEdit, "admin/client_markets/edit.html", row=row, stored=_stored(row)
+    )
     data = form.offer("status", _statuses(row)).load()
     version = data.pop("version")
     client_markets.update_client_market(

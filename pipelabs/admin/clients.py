@@ -17,7 +17,7 @@ from pipelabs.models import Client, Permission, Status, Tier
 from pipelabs.models.clients import Chain
 from pipelabs.vault import queries as key_queries
 from pipelabs.web.blueprints import OperationBlueprint
-from pipelabs.web.forms import Form, posted, query
+from pipelabs.web.forms import Form, query, submitted_form
 from pipelabs.web.state import current_actor
 
 bp = OperationBlueprint("clients", __name__, url_prefix="/clients")
@@ -60,7 +60,7 @@ def new() -> ResponseReturnValue:
 )
 def create() -> ResponseReturnValue:
     """Create a client."""
-    form = posted(ClientIn, "admin/clients/new.html", name_of=_name_of)
+    form = submitted_form(ClientIn, "admin/clients/new.html", name_of=_name_of)
     client, _ = clients.create_client(form.load(), current_actor())
     flash(f"{client.name} created.", "success")
     return redirect(url_for("admin.clients.show", client_id=client.id), 303)
@@ -124,7 +124,7 @@ def edit(client_id: UUID) -> ResponseReturnValue:
 def update(client_id: UUID) -> ResponseReturnValue:
     """Change a client; a stale edit shows both versions."""
     client = clients.get_client(client_id)
-    form = posted(
+    form = submitted_form(
         ClientEdit,
         "admin/clients/edit.html",
         client=client,
@@ -154,7 +154,7 @@ def status(client_id: UUID) -> ResponseReturnValue:
 )
 def move(client_id: UUID) -> ResponseReturnValue:
     """Move a client to another status."""
-    form = posted(StatusMove, "admin/clients/status.html", **_about_moving(client_id))
+    form = submitted_form(StatusMove, "admin/clients/status.html", **_about_moving(client_id))
     data = form.load()
     moved = clients.change_status(
         client_id, data["status"], current_actor(), version=data["version"]

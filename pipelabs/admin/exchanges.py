@@ -14,7 +14,7 @@ from pipelabs.exchanges.schemas import ExchangeEdit, ExchangesQuery, StatusChang
 from pipelabs.models import Exchange, Permission
 from pipelabs.models.exchanges import Kind
 from pipelabs.web.blueprints import OperationBlueprint
-from pipelabs.web.forms import Form, posted, query
+from pipelabs.web.forms import Form, query, submitted_form
 from pipelabs.web.state import current_actor
 
 bp = OperationBlueprint("exchanges", __name__, url_prefix="/exchanges")
@@ -86,7 +86,9 @@ def edit(exchange: str) -> ResponseReturnValue:
 def update(exchange: str) -> ResponseReturnValue:
     """Configure an exchange; what is left empty is unset."""
     found = exchanges.get_exchange(exchange)
-    form = posted(ExchangeEdit, "admin/exchanges/edit.html", exchange=found, stored=_stored(found))
+    form = submitted_form(
+        ExchangeEdit, "admin/exchanges/edit.html", exchange=found, stored=_stored(found)
+    )
     config = form.load()
     version = config.pop("version")
     changed = exchanges.update_exchange(
@@ -144,7 +146,7 @@ def _ask(name: str, act: Act) -> ResponseReturnValue:
 def _do(name: str, act: Act) -> ResponseReturnValue:
     """Take what the page of `_ask` sends; an error from here on shows that page again."""
     found = exchanges.get_exchange(name)
-    data = posted(StatusChange, CONFIRM, **_page(found, act)).load()
+    data = submitted_form(StatusChange, CONFIRM, **_page(found, act)).load()
     wanted = {"is_enabled": act.is_enabled}
     moved = exchanges.update_exchange(found.slug, wanted, current_actor(), version=data["version"])
     flash(f"{moved.name} is now {'enabled' if moved.is_enabled else 'disabled'}.", "success")

@@ -12,7 +12,7 @@ from pipelabs.markets import client_markets, markets
 from pipelabs.markets.schemas.markets import MarketEdit, MarketIn, MarketMove, MarketsQuery
 from pipelabs.models import Market, MarketStatus, Permission
 from pipelabs.web.blueprints import OperationBlueprint
-from pipelabs.web.forms import Form, posted, query
+from pipelabs.web.forms import Form, query, submitted_form
 from pipelabs.web.state import current_actor
 
 bp = OperationBlueprint("markets", __name__, url_prefix="/markets")
@@ -48,7 +48,7 @@ def new() -> ResponseReturnValue:
 )
 def create() -> ResponseReturnValue:
     """Create a market."""
-    form = posted(MarketIn, "admin/markets/new.html")
+    form = submitted_form(MarketIn, "admin/markets/new.html")
     form.offer("exchange", ["", *enabled_slugs()])
     market = markets.create_market(form.load(), current_actor())
     flash(f"{market.symbol} on {market.exchange} created.", "success")
@@ -84,7 +84,9 @@ def update(market_id: UUID) -> ResponseReturnValue:
     """Change a market."""
     market = markets.get_market(market_id)
     stored = _stored(market)
-    data = posted(MarketEdit, "admin/markets/edit.html", market=market, stored=stored).load()
+    data = submitted_form(
+        MarketEdit, "admin/markets/edit.html", market=market, stored=stored
+    ).load()
     version = data.pop("version")
     markets.update_market(market_id, data, current_actor(), version=version)
     flash(f"{market.symbol} on {market.exchange} saved.", "success")
@@ -107,7 +109,7 @@ def status(market_id: UUID) -> ResponseReturnValue:
 def move(market_id: UUID) -> ResponseReturnValue:
     """Halt, delist or list a market."""
     shown = _moves(market_id)
-    data = posted(MarketMove, "admin/markets/status.html", **shown).load()
+    data = submitted_form(MarketMove, "admin/markets/status.html", **shown).load()
     wanted, version = {"status": data["status"]}, data["version"]
     market, affected = markets.update_market(market_id, wanted, current_actor(), version=version)
     clients = "1 client is" if len(affected) == 1 else f"{len(affected)} clients are"

@@ -27,7 +27,7 @@ def index() -> ResponseReturnValue:
     return render_template(
         "admin/overview/index.html",
         overview=found,
-        chart=charts.per_day(found.per_day),
+        chart=charts.daily_bar_chart(found.per_day),
         parts=[(name, PARTS[name], state) for name, state in health.check().parts.items()],
         pool=health.pool_use(),
     )

@@ -11,7 +11,7 @@ from pipelabs.markets import client_markets, token_pairs
 from pipelabs.markets.schemas.token_pairs import TokenPairIn, TokenPairsQuery
 from pipelabs.models import Permission
 from pipelabs.web.blueprints import OperationBlueprint
-from pipelabs.web.forms import Form, posted, query
+from pipelabs.web.forms import Form, query, submitted_form
 from pipelabs.web.state import current_actor
 
 bp = OperationBlueprint("token_pairs", __name__, url_prefix="/token-pairs")
@@ -41,7 +41,7 @@ def new() -> ResponseReturnValue:
 )
 def create() -> ResponseReturnValue:
     """Create a token pair."""
-    data = posted(TokenPairIn, "admin/token_pairs/new.html").load()
+    data = submitted_form(TokenPairIn, "admin/token_pairs/new.html").load()
     pair = token_pairs.create_token_pair(data["symbol"], current_actor())
     flash(f"{pair.symbol} created.", "success")
     return redirect(url_for("admin.token_pairs.show", token_pair_id=pair.id), 303)

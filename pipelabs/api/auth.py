@@ -12,7 +12,7 @@ from pipelabs.core.errors import InvalidInput, Throttled, Unauthenticated
 from pipelabs.core.schemas.envelope import Done
 from pipelabs.models import Permission
 from pipelabs.web import rate_limit
-from pipelabs.web.auth import renewed, reserve_password_attempt, tokens
+from pipelabs.web.auth import issue_tokens, renew_session, reserve_password_attempt
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.envelope import Reply, reply
 from pipelabs.web.state import current_actor, current_admin_id
@@ -44,7 +44,7 @@ def login(data: Credentials) -> Reply:
     signed_in = sessions.sign_in(
         data.email, data.password, current_actor(), request.user_agent.string
     )
-    return reply(**tokens(signed_in), admin=signed_in.admin)
+    return reply(**issue_tokens(signed_in), admin=signed_in.admin)
 
 
 @bp.operation(
@@ -55,7 +55,7 @@ def login(data: Credentials) -> Reply:
     takes_refresh_token=True,
     response=SignedIn,
     errors=(
-        Unauthenticated("The Authorization header is not one bearer token.", code="token_invalid"),
+        Unauthenticated("The Authorization header must be one bearer token.", code="token_invalid"),
         Unauthenticated(
             "This refresh token was used before. Sign in again.", code="token_replayed"
         ),
@@ -66,8 +66,8 @@ def refresh() -> Reply:
 
     A refresh token is single-use. Reusing one ends the session, because it may be stolen.
     """
-    signed_in = renewed(current_actor())
-    return reply(**tokens(signed_in), admin=signed_in.admin)
+    signed_in = renew_session(current_actor())
+    return reply(**issue_tokens(signed_in), admin=signed_in.admin)
 
 
 @bp.operation(
@@ -113,7 +113,7 @@ def change_password(data: NewPassword) -> Reply:
     """
     reserve_password_attempt(str(current_actor().name), current_actor().address)
     signed_in = admins.change_password(data, current_actor())
-    return reply(**tokens(signed_in), admin=signed_in.admin)
+    return reply(**issue_tokens(signed_in), admin=signed_in.admin)
 
 
 @bp.operation("GET", "/sessions", permission=Permission.SELF_READ, response=SessionList)

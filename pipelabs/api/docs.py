@@ -17,7 +17,7 @@ bp = OperationBlueprint("docs", __name__)
 )
 def show() -> Response:
     """Show the OpenAPI document."""
-    return Response(document.built(), mimetype="application/json")
+    return Response(document.get_document(), mimetype="application/json")
 
 
 @bp.operation(

@@ -17,11 +17,11 @@ from pipelabs.web import (
 
 
 def init_app(app: Flask) -> None:
-    """Wrap every request; the limiter comes after the hook that identifies the caller."""
+    """Install the request hooks. The limiter must run after the hook that identifies the caller."""
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the default provider has it
     if hops := app.config["TRUSTED_PROXIES"]:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops)  # type: ignore[method-assign]
-    # A redirect to the path with single slashes would be built from the caller's Host.
+    # Merging slashes redirects to a URL built from the Host header, which the caller chooses.
     app.url_map.merge_slashes = False
     # Registered before `lifecycle.end`, so it runs after it and sees a response replaced there.
     CORS(
@@ -29,7 +29,7 @@ def init_app(app: Flask) -> None:
         resources={r"/api/.*": {"origins": app.config["CORS_ORIGINS"]}},
         methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match"],
-        expose_headers=list(headers.TOLD),
+        expose_headers=list(headers.RESPONSE_HEADERS),
         supports_credentials=False,
         always_send=False,
         max_age=600,

@@ -1,4 +1,4 @@
-"""Files for browsers, whose addresses change when they do, so that caches may keep them."""
+"""Static files with a content hash in their URL, so that caches may keep them for a year."""
 
 import hashlib
 from functools import cache
@@ -9,26 +9,27 @@ from flask import Flask, Request, current_app, url_for
 from pipelabs.web.operation import Operation, register
 
 ENDPOINT = "static"
-FOR_EVER = "public, max-age=31536000, immutable"
-ASK_FIRST = "no-cache"
+IMMUTABLE = "public, max-age=31536000, immutable"
+REVALIDATE = "no-cache"
 
 
 def asset(name: str) -> str:
-    """Return the address of a file under `static/`; it changes whenever the file does."""
+    """Return the URL of a file under `static/`. It changes whenever the file does."""
     return url_for(ENDPOINT, filename=name, v=_fingerprint(_path(name)))
 
 
 def cache_control(request: Request) -> str:
-    """Return how long caches may keep the file that was asked for.
+    """Return the `Cache-Control` value of the requested file.
 
-    A wrong `v` is another release's, whose file must not be taken for this one for a year.
+    A wrong `v` belongs to another release. Caching this release's file under it for a year would
+    serve that release the wrong file.
     """
     path = _path((request.view_args or {})["filename"])
-    return FOR_EVER if request.args.get("v") == _fingerprint(path) else ASK_FIRST
+    return IMMUTABLE if request.args.get("v") == _fingerprint(path) else REVALIDATE
 
 
 def init_app(app: Flask) -> None:
-    """Declare Flask's own view of static files as public, and give templates `asset`."""
+    """Declare Flask's static view as public and make `asset` available in templates."""
     register(app, ENDPOINT, Operation(method="GET", permission=None))
     app.jinja_env.globals["asset"] = asset
 
@@ -39,5 +40,5 @@ def _path(name: str) -> Path:
 
 @cache
 def _fingerprint(path: Path) -> str:
-    """Return a short hash of the file; read once, since a release never changes its files."""
+    """Return a short hash of the file. It is cached, since a release never changes its files."""
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Who calls, and whether they may: bearer tokens confirmed by the primary database."""
+"""Authentication by bearer token, checked against the primary database at every request."""
 
 import re
 import time
@@ -21,22 +21,25 @@ from pipelabs.web.paths import ADMIN_API_PATH, CONSOLE_PATH, is_below
 
 BEARER = re.compile(r"[Bb]earer ([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)", re.ASCII)
 HEADER = {"alg": "HS256", "typ": "JWT"}
-"""The only header we sign; any other (kid, jku, crit, b64) is somebody else's token."""
+"""The only header we sign. A token with any other one (kid, jku, crit, b64) is rejected."""
 CLAIMS = ["aud", "exp", "iat", "iss", "jti", "nbf", "sid", "sub", "tv", "type"]
 API_TOKEN = re.compile(r"[Bb]earer (pl_[A-Za-z0-9_-]{43})", re.ASCII)
 INVALID = "token_invalid"
-PASSWORD_DUE = "Choose a password of your own first."  # noqa: S105 - a sentence
+PASSWORD_DUE = "Choose your own password to continue."  # noqa: S105 - a sentence
 PASSWORD_DUE_CODE = "password_change_required"  # noqa: S105 - a code
 EXPIRED = "token_expired"
 TOKEN_CACHE_SIZE = 1024
-"""Tokens whose signature a worker need not check again: more than are in use at once."""
-
+"""Verified tokens that a worker caches: more than are in use at the same time."""
 
 jwt_manager = JWTManager()
 
 
 class Token(NamedTuple):
-    """Whose token it is, its own id, which for a refresh token must be the session's, its end."""
+    """A verified token.
+
+    `refresh_jti` is the token's id; that of a refresh token must equal the one of its session.
+    `expires_at` is in Unix seconds.
+    """
 
     admin: sessions.Claims
     refresh_jti: UUID
@@ -44,22 +47,22 @@ class Token(NamedTuple):
 
 
 def init_app(app: Flask) -> None:
-    """Bind the library that signs tokens."""
+    """Register the library that signs tokens."""
     jwt_manager.init_app(app)
 
 
 def missing_permission(permission: Permission, role: Role | None) -> str:
-    """Return the sentence for a caller without the permission; an API token has no `role`."""
+    """Return the message for a missing permission. Pass no `role` for an API token."""
     if role is None:
         return f"Your API token lacks the permission {permission}."
     return f"The role {role} lacks the permission {permission}. Ask an owner."
 
 
 def is_guarded() -> bool:
-    """Return whether the request needs a signed-in caller.
+    """Return whether the request needs authentication.
 
-    All of /api/admin and of /admin does, unknown paths included, and every operation but the
-    public ones.
+    Every operation needs it unless it is public. So does every unknown path below /api/admin and
+    /admin, so that anonymous callers can't find out which paths exist.
     """
     if operation := current_operation():
         return not operation.is_public
@@ -69,23 +72,23 @@ def is_guarded() -> bool:
 def identify(anonymous: Actor) -> Actor:
     """Return the admin whose bearer token this request carries; raise `Unauthenticated`.
 
-    An API token counts wherever the access token of a session does.
+    An API token is accepted wherever an access token is.
     """
     header = request.headers.get("Authorization")
     if header is None:
         raise Unauthenticated("Sign in first: send Authorization: Bearer <access token>.")
-    if found := API_TOKEN.fullmatch(header):
-        return _program(found[1], anonymous)
-    actor = sessions.authenticate(_bearer(header, "access").admin, anonymous)
+    if match := API_TOKEN.fullmatch(header):
+        return _authenticate_api_token(match[1], anonymous)
+    actor = sessions.authenticate(_read_bearer(header, "access").admin, anonymous)
     if actor.needs_last_seen_update:
-        # On its own, so that a refusal of what follows does not take it along.
+        # In a transaction of its own, so that a later denial does not roll it back.
         with unit_of_work():
             sessions.touch_last_seen(actor)
     return actor
 
 
-def _program(text: str, anonymous: Actor) -> Actor:
-    """Return the admin for whom a program calls, with what its API token allows."""
+def _authenticate_api_token(text: str, anonymous: Actor) -> Actor:
+    """Return the admin who owns the API token, with the permissions of the token."""
     actor = api_tokens.authenticate_token(text, anonymous)
     if actor.needs_last_seen_update:
         with unit_of_work():
@@ -94,9 +97,9 @@ def _program(text: str, anonymous: Actor) -> Actor:
 
 
 def reserve_password_attempt(email: str, address: str | None) -> None:
-    """Count one attempt at a password; raise `Throttled` for one too many.
+    """Count a password attempt. Raise `Throttled` if there were too many.
 
-    In a transaction of its own, so that the count survives the denial.
+    The transaction is separate, so that the count survives the denial.
     """
     with unit_of_work():
         throttled = sign_in_throttle.reserve(email, address)
@@ -104,62 +107,62 @@ def reserve_password_attempt(email: str, address: str | None) -> None:
         raise throttled
 
 
-def renewed(anonymous: Actor) -> sessions.SignedIn:
-    """Return the session whose refresh token this request carries as its bearer, renewed."""
-    claims = _bearer(request.headers.get("Authorization", ""), "refresh")
-    return sessions.renew_session(claims.admin, claims.refresh_jti, anonymous)
+def renew_session(anonymous: Actor) -> sessions.SignedIn:
+    """Renew and return the session whose refresh token this request carries as its bearer."""
+    token = _read_bearer(request.headers.get("Authorization", ""), "refresh")
+    return sessions.renew_session(token.admin, token.refresh_jti, anonymous)
 
 
-def tokens(signed_in: sessions.SignedIn) -> dict[str, Any]:
-    """Return the tokens of a new session, and the access token's life in seconds."""
+def issue_tokens(signed_in: sessions.SignedIn) -> dict[str, Any]:
+    """Return the tokens of a session and the lifetime of its access token in seconds."""
     admin, session = signed_in
     subject = str(admin.id)
     claims = {"sid": str(session.id), "tv": admin.token_version}
-    life = current_app.config["JWT_ACCESS_TOKEN_EXPIRES"]
+    lifetime = current_app.config["JWT_ACCESS_TOKEN_EXPIRES"]
     return {
         "access_token": create_access_token(subject, additional_claims=claims),
-        # The library takes our id in place of its own: the session knows the one that counts.
+        # Replaces the id that the library generates: the session stores the valid one.
         "refresh_token": create_refresh_token(
             subject, additional_claims=claims | {"jti": str(session.refresh_jti)}
         ),
-        "expires_in": int(life.total_seconds()),
+        "expires_in": int(lifetime.total_seconds()),
     }
 
 
-def claims_of(text: str, kind: str) -> Token:
-    """Return what the token says, or raise `Unauthenticated`: nothing odd about it is forgiven."""
+def read_token(text: str, kind: str) -> Token:
+    """Return the verified token. Raise `Unauthenticated` if it is expired or invalid."""
     try:
-        token = _known(text, kind, current_app.config["SECRET_KEY"])
+        token = _decode(text, kind, current_app.config["SECRET_KEY"])
         if token.expires_at <= time.time() - current_app.config["JWT_DECODE_LEEWAY"]:
             raise jwt.ExpiredSignatureError
     except jwt.ExpiredSignatureError:
-        raise Unauthenticated("The token has expired; sign in again.", code=EXPIRED) from None
+        raise Unauthenticated("The token has expired. Sign in again.", code=EXPIRED) from None
     except (jwt.PyJWTError, ValueError, TypeError, AttributeError):
         raise Unauthenticated("The token is not valid.", code=INVALID) from None
     return token
 
 
-def _bearer(header: str, kind: str) -> Token:
-    if not (found := BEARER.fullmatch(header)):
-        raise Unauthenticated("The Authorization header is not one bearer token.", code=INVALID)
-    return claims_of(found[1], kind)
+def _read_bearer(header: str, kind: str) -> Token:
+    if not (match := BEARER.fullmatch(header)):
+        raise Unauthenticated("The Authorization header must be one bearer token.", code=INVALID)
+    return read_token(match[1], kind)
 
 
 @lru_cache(TOKEN_CACHE_SIZE)
-def _known(token: str, kind: str, secret: str) -> Token:
-    """Return what a good token says; what it says stays the same, so it is read once.
+def _decode(token: str, kind: str, secret: str) -> Token:
+    """Return the token with its signature and claims checked.
 
-    What raises is not kept. Whether it has expired and whether its session lives is asked anew.
+    Valid tokens are cached, invalid ones are not. Expiry and the session are checked per request.
     """
     if jwt.get_unverified_header(token) != HEADER:
-        raise Unauthenticated("This token is not ours.", code=INVALID)
-    return _checked(_verified(token, secret), kind)
+        raise Unauthenticated("The token is not valid.", code=INVALID)
+    return _check_claims(_verify_signature(token, secret), kind)
 
 
-def _verified(token: str, secret: str) -> dict[str, Any]:
-    """Return the claims of a token that we have signed and that has every one of them.
+def _verify_signature(token: str, secret: str) -> dict[str, Any]:
+    """Return the claims of a token that we signed and that has every required claim.
 
-    flask-jwt-extended's own reader fills in what is missing.
+    flask-jwt-extended's own decoder is not used, because it fills in missing claims.
     """
     settings = current_app.config
     return jwt.decode(
@@ -173,22 +176,25 @@ def _verified(token: str, secret: str) -> dict[str, Any]:
     )
 
 
-def _checked(claims: dict[str, Any], kind: str) -> Token:
-    """Return the claims in their own types; raise `ValueError` or its like for any other shape."""
-    life = current_app.config[f"JWT_{kind.upper()}_TOKEN_EXPIRES"].total_seconds()
-    times = (claims["iat"], claims["exp"])
-    if claims["type"] != kind or not all(type(time) is int for time in times):
-        raise ValueError("another kind of token")
-    if not 0 < times[1] - times[0] <= life or type(claims["tv"]) is not int:
-        raise ValueError("a life that we never give")
-    who = sessions.Claims(UUID(claims["sub"]), UUID(claims["sid"]), claims["tv"])
-    return Token(who, UUID(claims["jti"]), times[1])
+def _check_claims(claims: dict[str, Any], kind: str) -> Token:
+    """Return the claims as a `Token`.
+
+    Raise `ValueError`, `TypeError` or `AttributeError` if a claim has the wrong type or value.
+    """
+    lifetime_s = current_app.config[f"JWT_{kind.upper()}_TOKEN_EXPIRES"].total_seconds()
+    issued_at, expires_at = claims["iat"], claims["exp"]
+    if claims["type"] != kind or not type(issued_at) is type(expires_at) is int:
+        raise ValueError("wrong type of token or of its times")
+    if not 0 < expires_at - issued_at <= lifetime_s or type(claims["tv"]) is not int:
+        raise ValueError("wrong lifetime or token version")
+    admin = sessions.Claims(UUID(claims["sub"]), UUID(claims["sid"]), claims["tv"])
+    return Token(admin, UUID(claims["jti"]), expires_at)
 
 
 def anonymous(incoming: Request, request_id: str) -> Actor:
-    """Return who calls as long as nobody has proved to be anybody.
+    """Return the anonymous actor of a request that is not authenticated yet.
 
-    A proxy may hand on any text as the address; what is none is `unknown`.
+    A proxy may forward any text as the client address. If it is no IP address, it is `unknown`.
     """
     try:
         address = str(ip_address(incoming.remote_addr or ""))

@@ -1,4 +1,4 @@
-"""The blueprint of both entrances: it runs each view under its operation."""
+"""The blueprint of the API and the console. It runs each view under its operation."""
 
 from collections.abc import Callable, Mapping
 from functools import wraps
@@ -37,7 +37,7 @@ class OperationBlueprint(Blueprint):
         response: type[Schema] | Mapping[str, Any] | None = None,
         **declared: Any,
     ) -> Callable[[View], View]:
-        """Declare a route; `declared` are further fields of `Operation`. Schemas are built once."""
+        """Declare a route. `declared` are further fields of `Operation`."""
 
         def decorate(view: View) -> View:
             operation = Operation(
@@ -62,18 +62,18 @@ class OperationBlueprint(Blueprint):
 
 
 def _runner(view: Callable[..., Answer], operation: Operation) -> Callable[..., Response]:
-    """Return the view as it runs: guard, create budget, input, idempotency, response."""
+    """Return the view wrapped in guard, create budget, input, idempotency and response."""
 
     @wraps(view)
-    def act(**arguments: Any) -> Response:
+    def perform(**arguments: Any) -> Response:
         arguments |= _input(operation)
         if operation.replayed_event is None:
             return _respond(view(**arguments), operation)
-        return idempotency.answer_once(
+        return idempotency.run_once(
             operation.replayed_event, lambda: _respond(view(**arguments), operation)
         )
 
-    limited = limit_creates(act) if operation.budget else act
+    limited = limit_creates(perform) if operation.budget else perform
 
     @wraps(view)
     def run(**arguments: Any) -> Response:
@@ -91,12 +91,12 @@ def _guard(operation: Operation) -> None:
     if actor.must_change_password and not operation.allows_password_due:
         raise Forbidden(auth.PASSWORD_DUE, code=auth.PASSWORD_DUE_CODE)
     if permission not in actor.permissions:
-        sentence = auth.missing_permission(permission, None if actor.token else actor.role)
-        raise Forbidden(sentence, facts={"permission": permission, "role": str(actor.role)})
+        message = auth.missing_permission(permission, None if actor.token else actor.role)
+        raise Forbidden(message, facts={"permission": permission, "role": str(actor.role)})
 
 
 def _input(operation: Operation) -> dict[str, Any]:
-    """Return the clean query string and body; raise `InvalidInput` naming every wrong field."""
+    """Return the loaded query string and body. Raise `InvalidInput` naming every wrong field."""
     arguments = {}
     if operation.query:
         arguments["query"] = _load(operation.query, query.load(request))
@@ -105,28 +105,28 @@ def _input(operation: Operation) -> dict[str, Any]:
     return arguments
 
 
-def _load(schema: Schema, sent: Mapping[str, Any]) -> Any:
+def _load(schema: Schema, data: Mapping[str, Any]) -> Any:
     try:
-        return schema.load(sent)
+        return schema.load(data)
     except ValidationError as error:
-        raise json.wrong_fields(error.messages_dict) from None
+        raise json.invalid_fields(error.messages_dict) from None
 
 
 def _respond(answer: Answer, operation: Operation) -> Response:
     """Return the response, serialised by the operation's schema.
 
-    A write must answer with the declared status: the audit row has stored it by now.
+    A write must respond with the declared status, because the audit row already contains it.
     """
     if isinstance(answer, Reply):
-        shown = answer.members
+        content = answer.members
         if isinstance(operation.response, Schema):
-            shown = operation.response.dump(shown)
-        response = jsonify(shown)
+            content = operation.response.dump(content)
+        response = jsonify(content)
         response.status_code = operation.status
         response.headers.update(answer.headers)
     else:
         response = make_response(answer)
     is_write = operation.method not in SAFE_METHODS
     if is_write and response.status_code < 400 and response.status_code != operation.status:
-        raise RuntimeError(f"{request.endpoint} answered {response.status_code}")
+        raise RuntimeError(f"{request.endpoint} must not respond with {response.status_code}")
     return response

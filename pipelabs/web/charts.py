@@ -1,4 +1,4 @@
-"""The arithmetic of charts: figures → places in a picture, which templates only draw."""
+"""Layout of charts: values → coordinates, which templates draw as SVG."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,16 +8,16 @@ from typing import NamedTuple
 
 WIDTH, HEIGHT = 960, 240
 LEFT, RIGHT, TOP, BOTTOM = 48, 8, 16, 32
-"""Room for the numbers of the axis, the last bar's edge, the topmost number, the days."""
+"""Margins: for the numbers of the axis, the last bar, the topmost number and the days."""
 MAX_STEPS = 4
 LABEL_EVERY = 7
-"""A week apart, the labels of days have room on a telephone too."""
+"""Days between labels. Labels a week apart fit on a phone too."""
 GAP = 0.3
-"""Which part of a bar's room is left empty."""
+"""Fraction of each slot that stays empty between bars."""
 
 
 class Bar(NamedTuple):
-    """One bar, and its day; `label` is what stands below it, if anything does."""
+    """One bar and its day. `label` is the text below it, or empty."""
 
     x: float
     y: float
@@ -30,7 +30,7 @@ class Bar(NamedTuple):
 
 
 class Tick(NamedTuple):
-    """One line of the grid."""
+    """One horizontal grid line."""
 
     y: float
     value: int
@@ -38,7 +38,7 @@ class Tick(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class BarChart:
-    """A bar chart in units of its own view box."""
+    """A bar chart in units of its view box."""
 
     bars: Sequence[Bar]
     ticks: Sequence[Tick]
@@ -50,31 +50,31 @@ class BarChart:
     bottom: int = HEIGHT - BOTTOM
 
 
-def per_day(figures: Sequence[tuple[date, int]]) -> BarChart:
-    """Return the chart of a figure a day; the last day is labelled, and every seventh before."""
-    ticks = nice_ticks(max(value for _, value in figures))
-    room = (WIDTH - LEFT - RIGHT) / len(figures)
+def daily_bar_chart(figures: Sequence[tuple[date, int]]) -> BarChart:
+    """Return a chart with one bar a day. The last day and every seventh before it are labelled."""
+    ticks = axis_ticks(max(value for _, value in figures))
+    slot = (WIDTH - LEFT - RIGHT) / len(figures)
     scale = (HEIGHT - TOP - BOTTOM) / ticks[-1]
     bottom = HEIGHT - BOTTOM
     bars = [
         Bar(
-            x=round(LEFT + room * (place + GAP / 2), 1),
+            x=round(LEFT + slot * (index + GAP / 2), 1),
             y=round(bottom - value * scale, 1),
-            width=round(room * (1 - GAP), 1),
+            width=round(slot * (1 - GAP), 1),
             height=round(value * scale, 1),
-            middle=round(LEFT + room * (place + 0.5), 1),
+            middle=round(LEFT + slot * (index + 0.5), 1),
             day=day.isoformat(),
-            label="" if (len(figures) - 1 - place) % LABEL_EVERY else f"{day.day} {day:%b}",
+            label="" if (len(figures) - 1 - index) % LABEL_EVERY else f"{day.day} {day:%b}",
             value=value,
         )
-        for place, (day, value) in enumerate(figures)
+        for index, (day, value) in enumerate(figures)
     ]
-    lines = [Tick(round(bottom - value * scale, 1), value) for value in ticks]
-    return BarChart(bars, lines, sum(value for _, value in figures))
+    grid = [Tick(round(bottom - value * scale, 1), value) for value in ticks]
+    return BarChart(bars, grid, sum(value for _, value in figures))
 
 
-def nice_ticks(highest: int) -> list[int]:
-    """Return numbers from 0 to `highest` or just above, a step of 1, 2 or 5 times 10ⁿ apart."""
+def axis_ticks(highest: int) -> list[int]:
+    """Return round numbers from 0 to `highest` or above, in steps of 1, 2 or 5 times 10ⁿ."""
     smallest_step = max(highest, 1) / MAX_STEPS
     power = 10 ** max(0, ceil(log10(smallest_step)) - 1)
     step = next(power * size for size in (1, 2, 5, 10) if power * size >= smallest_step)

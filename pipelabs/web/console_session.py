@@ -1,4 +1,4 @@
-"""The console's session: its cookie, and where signing in leads back to."""
+"""The console's session cookie, and the page to return to after signing in."""
 
 from urllib.parse import urlsplit
 
@@ -14,11 +14,11 @@ from pipelabs.web import auth
 from pipelabs.web.paths import CONSOLE_PATH, is_below
 
 KIND = "console"
-"""The kind of token in the cookie: neither a bearer token of the API nor a refresh token."""
+"""The `type` claim of the token in the cookie. The API rejects tokens of this type."""
 
 
 def init_app(app: Flask) -> None:
-    """Name the cookies: a browser takes `__Host-` ones over TLS alone, which `make run` lacks."""
+    """Name the cookies. Browsers accept `__Host-` cookies only over TLS, which `make run` lacks."""
     is_local = app.config["ENVIRONMENT"] == "local"
     prefix = "" if is_local else "__Host-"
     app.config.update(
@@ -32,65 +32,67 @@ def init_app(app: Flask) -> None:
 def identify(anonymous: Actor) -> Actor:
     """Return the admin whose cookie this request carries; raise `Unauthenticated`.
 
-    A cookie that is expired, foreign or broken is as good as none.
+    An expired or invalid cookie is treated like a missing one.
     """
-    token = request.cookies.get(_name(), "")
+    token = request.cookies.get(_cookie_name(), "")
     if not token:
         raise Unauthenticated("Sign in first.")
-    claims = auth.claims_of(token, KIND).admin
+    claims = auth.read_token(token, KIND).admin
     actor = sessions.authenticate_console(claims, anonymous)
     if actor.needs_last_seen_update:
-        # In a transaction of its own, so that a denial of what follows does not undo it.
+        # In a transaction of its own, so that a later denial does not roll it back.
         with unit_of_work():
             sessions.keep_alive(actor)
     return actor
 
 
-def keep(response: Response, signed_in: sessions.SignedIn) -> Response:
-    """Give the browser the cookie of a session; it ends with the session, or the browser."""
+def set_session_cookie(response: Response, signed_in: sessions.SignedIn) -> Response:
+    """Set the session cookie on the response. It is deleted when the browser closes."""
     token = create_access_token(
         str(signed_in.admin.id),
         expires_delta=sessions.SESSION_LIFETIME,
         additional_claims=_claims(signed_in.admin, signed_in.session),
     )
     response.set_cookie(
-        _name(), token, path="/", httponly=True, samesite="Strict", secure=_secure()
+        _cookie_name(), token, path="/", httponly=True, samesite="Strict", secure=_is_secure()
     )
     return response
 
 
-def forget(response: Response) -> Response:
-    """Take the cookie back."""
-    response.delete_cookie(_name(), path="/", httponly=True, samesite="Strict", secure=_secure())
+def clear_session_cookie(response: Response) -> Response:
+    """Delete the session cookie."""
+    response.delete_cookie(
+        _cookie_name(), path="/", httponly=True, samesite="Strict", secure=_is_secure()
+    )
     return response
 
 
-def sign_in_address() -> str:
-    """Return the page to sign in on, which leads back to where one was."""
+def sign_in_url() -> str:
+    """Return the URL of the sign-in page, which returns to the current page afterwards."""
     target = request.full_path.rstrip("?") if request.method == "GET" else request.path
-    if inside := request.headers.get("HX-Current-URL"):
-        target = urlsplit(inside)._replace(scheme="", netloc="").geturl()
-    return url_for("admin.auth.login", next=own_page(target))
+    if page_url := request.headers.get("HX-Current-URL"):
+        target = urlsplit(page_url)._replace(scheme="", netloc="").geturl()
+    return url_for("admin.auth.login", next=safe_redirect_target(target))
 
 
-def own_page(target: str) -> str:
-    r"""Return the address if it is one of the console's own pages, else the first page's.
+def safe_redirect_target(target: str) -> str:
+    r"""Return the target if it is a console page, else the URL of the overview.
 
-    Nobody is sent to another site from here: `//host`, `/\host` and schemes are none of ours.
+    Prevents open redirects: `//host`, `/\host` and URLs with a scheme are not console pages.
     """
     parts = urlsplit(target)
-    is_ours = not (parts.scheme or parts.netloc) and is_below(parts.path, CONSOLE_PATH)
+    is_console = not (parts.scheme or parts.netloc) and is_below(parts.path, CONSOLE_PATH)
     is_plain = target.isprintable() and "\\" not in target and "//" not in parts.path
-    return target if is_ours and is_plain else url_for("admin.overview.index")
+    return target if is_console and is_plain else url_for("admin.overview.index")
 
 
-def _claims(admin: Admin, opened: Session) -> dict[str, object]:
-    return {"type": KIND, "sid": str(opened.id), "tv": admin.token_version}
+def _claims(admin: Admin, session: Session) -> dict[str, object]:
+    return {"type": KIND, "sid": str(session.id), "tv": admin.token_version}
 
 
-def _name() -> str:
+def _cookie_name() -> str:
     return str(current_app.config["CONSOLE_COOKIE"])
 
 
-def _secure() -> bool:
+def _is_secure() -> bool:
     return bool(current_app.config["SESSION_COOKIE_SECURE"])

@@ -1,4 +1,4 @@
-"""CSRF protection of the console: the request's origin, and a token that its forms carry."""
+"""CSRF protection of the console: the Origin header and a token in every form."""
 
 import hmac
 import secrets
@@ -14,24 +14,24 @@ from pipelabs.web.state import current_actor
 CSRF_FIELD, CSRF_HEADER = "csrf_token", "X-CSRF-Token"
 CSRF_LABEL = "pipelabs/csrf/v1"
 VISITOR = "visitor"
-STALE = "This form has expired. Reload the page and try again."
+FORM_EXPIRED = "This form has expired. Reload the page and try again."
 
 
 def reject_forgery() -> None:
-    """Raise `Forbidden` unless an unsafe request comes from one of our own pages.
+    """Raise `Forbidden` unless an unsafe request comes from a page of this console.
 
-    Its origin must be this host, and it must carry the token of its session's forms.
+    Its origin must be this host, and it must carry the CSRF token of its session.
     """
     origin = request.headers.get("Origin")
     if origin is not None and urlsplit(origin).netloc != request.host:
         raise Forbidden("This request came from another site.", code="csrf_failed")
-    sent = request.headers.get(CSRF_HEADER) or request.form.get(CSRF_FIELD, "")
-    if not hmac.compare_digest(sent.encode("utf-8", "replace"), csrf_token().encode()):
-        raise Forbidden(STALE, code="csrf_failed")
+    token = request.headers.get(CSRF_HEADER) or request.form.get(CSRF_FIELD, "")
+    if not hmac.compare_digest(token.encode("utf-8", "replace"), csrf_token().encode()):
+        raise Forbidden(FORM_EXPIRED, code="csrf_failed")
 
 
 def csrf_token() -> str:
-    """Return the token of this session's forms; before signing in, of this visit's."""
+    """Return the CSRF token of the session, or of the anonymous visit before signing in."""
     if session_id := current_actor().session_id:
         seed = f"session:{session_id}"
     else:

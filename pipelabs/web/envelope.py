@@ -1,4 +1,4 @@
-"""The envelope of every success."""
+"""The envelope of every successful response."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +8,7 @@ from pipelabs.web.state import request_state
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The members of a success and its header fields; the operation knows the status."""
+    """The members and headers of a successful response. Its status comes from the operation."""
 
     members: dict[str, Any]
     headers: dict[str, str]
@@ -21,7 +21,7 @@ def reply(
     etag: str | None = None,
     **members: Any,
 ) -> Reply:
-    """Return a success in the specification's envelope."""
+    """Return a successful response in the specification's envelope."""
     envelope = {"success": True, "request_id": request_state().request_id, **members}
     if message is not None:
         envelope["message"] = message

@@ -1,4 +1,4 @@
-"""Errors over HTTP: exception → envelope or page, and the audit row of the denied attempt."""
+"""Error handlers: exception → JSON envelope or page, and the audit row of the denied attempt."""
 
 import logging
 from http import HTTPStatus
@@ -32,11 +32,11 @@ from pipelabs.web.state import current_actor
 
 logger = logging.getLogger("pipelabs")
 RETRY_AFTER_S = 5
-AWAY = "database_unavailable"
-"""The code of errors that get no audit row, because the table is what is missing."""
+DATABASE_UNAVAILABLE = "database_unavailable"
+"""Code of errors that get no audit row, because the audit table is unreachable too."""
 DATABASE_ERRORS = (InterfaceError, InternalError, OperationalError, PoolTimeout)
 BUSY_STATES = frozenset({"57014", "55P03", "40P01", "40001", "53100", "53300"})
-"""Statement time-out, lock time-out, deadlock, serialisation, disk full, too many connections."""
+"""Statement timeout, lock timeout, deadlock, serialisation, disk full, too many connections."""
 OUTCOMES = {
     401: Outcome.UNAUTHORIZED,
     403: Outcome.FORBIDDEN,
@@ -49,37 +49,37 @@ SENTENCES = {
     413: ("too_large", "The body is too large."),
     429: ("rate_limited", "Too many requests. Try again after the seconds in Retry-After."),
 }
-"""Code and message of what werkzeug and the limiter raise."""
+"""Status → code and message of errors raised by werkzeug and the limiter."""
 
 
 def respond(error: PipeLabsError) -> Response:
-    """Roll back, store what must outlive the denial, and answer the envelope."""
+    """Roll back, store what the denial must leave behind, and return the error response."""
     finish(commit=False)
-    response = answer(error)
-    if request.method not in SAFE_METHODS and error.code != AWAY:
+    response = render(error)
+    if request.method not in SAFE_METHODS and error.code != DATABASE_UNAVAILABLE:
         try:
             _store_denial(error, response)
         except (PipeLabsError, SQLAlchemyError):
             finish(commit=False)
-            logger.exception("a denial has no audit row")
+            logger.exception("the audit row of a denial could not be stored")
     return response
 
 
 def _store_denial(error: PipeLabsError, response: Response) -> None:
-    """Store what the rollback would lose: an ended session, a stored 409, the audit row.
+    """Store what must survive the rollback: an ended session, a 409 and the audit row.
 
-    The session ends in a transaction of its own, so that it ends even without an audit row.
+    The session is ended in a separate transaction, so it ends even if the audit row fails.
     """
     if isinstance(error, RefreshTokenReplayed):
         with unit_of_work():
             sessions.end_session(error.session_id)
     with unit_of_work():
-        idempotency.keep_conflict(response)
+        idempotency.store_conflict(response)
         trail.record_denied(_attempt(error), current_actor())
 
 
 def envelope(error: PipeLabsError, request_id: str) -> dict[str, object]:
-    """Return the one shape that every error has as JSON."""
+    """Return the JSON envelope of an error."""
     return {
         "success": False,
         "message": error.message,
@@ -88,10 +88,10 @@ def envelope(error: PipeLabsError, request_id: str) -> dict[str, object]:
     }
 
 
-def answer(error: PipeLabsError) -> Response:
-    """Return an error as the JSON envelope or as a page, with the fields its status asks for."""
+def render(error: PipeLabsError) -> Response:
+    """Return an error as JSON or as a page, with the headers that its status requires."""
     if pages.is_page():
-        response = pages.answer(error)
+        response = pages.render_error(error)
     else:
         response = jsonify(envelope(error, current_actor().request_id))
         response.status_code = error.status
@@ -106,20 +106,23 @@ def answer(error: PipeLabsError) -> Response:
 
 
 def from_database(error: Exception) -> PipeLabsError:
-    """Return the error for a database that is unreachable, busy, or rejected a value."""
+    """Return our error for a database that is unreachable or busy, or rejects a value."""
     if isinstance(error, IntegrityError):
-        return integrity(error)
+        return from_integrity_error(error)
     logger.error("database error", exc_info=error)
     state = getattr(getattr(error, "orig", None), "pgcode", None)
     if isinstance(error, PoolTimeout) or state in BUSY_STATES:
         return Unavailable("The database is busy. Try again.", code="database_busy")
-    return Unavailable("The database is unreachable. Try again.", code=AWAY)
+    return Unavailable("The database is unreachable. Try again.", code=DATABASE_UNAVAILABLE)
 
 
-def integrity(error: IntegrityError) -> PipeLabsError:
-    """Return `Duplicate` for a unique constraint, naming the columns that its name ends in."""
-    violated = getattr(error.orig, "diag", None)
-    table, name = (violated.table_name, violated.constraint_name) if violated else (None, None)
+def from_integrity_error(error: IntegrityError) -> PipeLabsError:
+    """Return `Duplicate` for a unique constraint; raise the error again for any other.
+
+    The field is the end of the constraint's name, `uq_<table>_<column>`.
+    """
+    diagnosis = getattr(error.orig, "diag", None)
+    table, name = (diagnosis.table_name, diagnosis.constraint_name) if diagnosis else (None, None)
     if not name or not name.startswith(f"uq_{table}_") or table not in Base.metadata.tables:
         raise error
     field = name.removeprefix(f"uq_{table}_")
@@ -127,7 +130,7 @@ def integrity(error: IntegrityError) -> PipeLabsError:
 
 
 def from_http(status: int) -> PipeLabsError:
-    """Return our error for a status of werkzeug, Flask or the limiter."""
+    """Return our error for an HTTP status raised by werkzeug, Flask or the limiter."""
     default = ("internal", "Something went wrong. Report it with the request ID.")
     code, message = SENTENCES.get(status, default if status >= 500 else SENTENCES[400])
     error = PipeLabsError(message, code=code)
@@ -136,7 +139,7 @@ def from_http(status: int) -> PipeLabsError:
 
 
 def _respond_to_http(error: HTTPException) -> Response:
-    """Answer what werkzeug, Flask or the limiter raised; only the log has the cause of a 500."""
+    """Respond to an error of werkzeug, Flask or the limiter. Only the log has the details."""
     response = respond(from_http(error.code or 500))
     if allow := dict(error.get_headers()).get("Allow"):
         response.headers["Allow"] = allow
@@ -163,7 +166,7 @@ def _outcome(error: PipeLabsError) -> Outcome:
 
 
 def init_app(app: Flask) -> None:
-    """Register the handlers: ours, the database's, and all that HTTP has."""
+    """Register the handlers of our errors, of the database's and of HTTP errors."""
     app.register_error_handler(PipeLabsError, respond)
     app.register_error_handler(IntegrityError, _respond_to_database)
     for kind in DATABASE_ERRORS:

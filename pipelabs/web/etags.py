@@ -1,4 +1,4 @@
-"""ETags from row versions, and the version that `If-Match` names."""
+"""ETags made of row versions, and the version in `If-Match`."""
 
 import hashlib
 import re
@@ -9,26 +9,26 @@ from flask import request
 from pipelabs.core.errors import InvalidInput
 
 VERSION = re.compile(r'"([1-9][0-9]{0,8})(?:-[0-9a-f]{8})?"', re.ASCII)
-"""An ETag of ours: a version, and a mark of what is derived beside the row."""
+"""An ETag: a row version, and a hash of data derived from other rows if there is any."""
 
 
 def etag_of(version: int, derived: Any) -> str:
-    """Return the ETag of a row that is answered with something derived from others.
+    """Return the ETag of a row that is shown with data derived from other rows.
 
-    Where there is nothing derived it is the version alone, which is all that `If-Match` looks at.
+    Without derived data it is the version alone. `If-Match` compares only the version.
     """
     if not derived:
         return str(version)
-    mark = hashlib.sha256(repr(derived).encode()).hexdigest()
-    return f"{version}-{mark[:8]}"
+    digest = hashlib.sha256(repr(derived).encode()).hexdigest()
+    return f"{version}-{digest[:8]}"
 
 
 def expected_version() -> int | None:
-    """Return the version that `If-Match` names, or None where any will do."""
+    """Return the version in `If-Match`, or None if any version matches."""
     text = request.headers.get("If-Match", "*").strip()
     if text == "*":
         return None
-    if not (found := VERSION.fullmatch(text)):
-        sentence = 'Must be one ETag of ours, such as "1".'
-        raise InvalidInput(f"If-Match: {sentence}", fields={"If-Match": [sentence]})
-    return int(found[1])
+    if not (match := VERSION.fullmatch(text)):
+        message = 'Must be one ETag, such as "1".'
+        raise InvalidInput(f"If-Match: {message}", fields={"If-Match": [message]})
+    return int(match[1])

@@ -1,4 +1,4 @@
-"""Forms: a schema as HTML, and what came of sending it."""
+"""HTML forms made from schemas."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from pipelabs.core.schemas.fields import EnumField, Password, PlainText
 from pipelabs.core.schemas.lists import BoundedList
 from pipelabs.vault.schemas.credentials import SecretText
 from pipelabs.web.csrf import CSRF_FIELD
-from pipelabs.web.json import wrong_fields
+from pipelabs.web.json import invalid_fields
 from pipelabs.web.query import load as read_query
 from pipelabs.web.state import SubmittedForm, request_state
 
 
 @dataclass(frozen=True, slots=True)
 class FormField:
-    """One field as a template draws it; label, hint and widget come from the schema."""
+    """One field of a form for a template. Label, hint and widget come from the schema."""
 
     name: str
     label: str
@@ -35,40 +35,40 @@ class FormField:
 
 
 class Form:
-    """A schema as a form, with what was typed and what was wrong with it."""
+    """A form made from a schema, with its values and errors."""
 
     def __init__(self, schema: type[Schema], values: Mapping[str, Any] | None = None) -> None:
-        """`values` are shown until something is sent: a row's, by field."""
+        """`values` are the initial values by field name, such as those of a row."""
         self.schema = schema()
         self.values = {name: _text(value) for name, value in (values or {}).items()}
         self.errors: Fields = {}
         self.existing: Mapping[str, str] = {}
-        self.offered: dict[str, tuple[str, ...]] = {}
-        self.demanded: frozenset[str] = frozenset()
+        self.choices: dict[str, tuple[str, ...]] = {}
+        self.required: frozenset[str] = frozenset()
 
     def offer(self, name: str, choices: Iterable[str]) -> "Form":
-        """Let the field be chosen from what the database has; return the form."""
-        self.offered[name] = tuple(choices)
+        """Make the field a select with these choices. Return the form."""
+        self.choices[name] = tuple(choices)
         return self
 
-    def demand(self, names: Iterable[str]) -> "Form":
-        """Show as required what the schema asks for in this case alone; return the form."""
-        self.demanded = frozenset(names)
+    def require(self, names: Iterable[str]) -> "Form":
+        """Mark fields as required that are optional in the schema. Return the form."""
+        self.required = frozenset(names)
         return self
 
     def load(self) -> Any:
-        """Return the clean data; raise `InvalidInput` naming every wrong field.
+        """Return the loaded data. Raise `InvalidInput` naming every wrong field.
 
-        A field left empty counts as absent, for that is all that a browser can say.
+        An empty field counts as absent, because browsers can't send it as null.
         """
-        sent = {name: value for name, value in self.values.items() if value != ""}
+        filled = {name: value for name, value in self.values.items() if value != ""}
         try:
-            return self.schema.load(sent)
+            return self.schema.load(filled)
         except ValidationError as error:
-            raise wrong_fields(error.messages_dict) from None
+            raise invalid_fields(error.messages_dict) from None
 
-    def take(self, error: PipeLabsError) -> None:
-        """Keep what was wrong, to be shown beside the fields."""
+    def set_errors(self, error: PipeLabsError) -> None:
+        """Store the messages of the error, to be shown beside the fields."""
         self.errors = error.fields
         self.existing = getattr(error, "existing", {})
 
@@ -79,60 +79,60 @@ class Form:
     def __getitem__(self, name: str) -> FormField:
         """Return one field."""
         field = self.schema.load_fields[name]
-        about = field.metadata
+        metadata = field.metadata
         default = field.load_default if isinstance(field.load_default, str) else ""
-        widget = "select" if name in self.offered else about.get("widget") or _widget(field)
+        widget = "select" if name in self.choices else metadata.get("widget") or _widget(field)
         return FormField(
             name=name,
-            label=about.get("label", name.replace("_", " ").capitalize()),
-            hint=about.get("description", ""),
+            label=metadata.get("label", name.replace("_", " ").capitalize()),
+            hint=metadata.get("description", ""),
             widget=widget,
-            # What is secret is not shown again, by whatever template.
+            # A secret is never sent back to the browser.
             value="" if widget == "password" else self.values.get(name, default),
-            is_required=field.required or name in self.demanded,
-            choices=self.offered.get(name) or _choices(field),
+            is_required=field.required or name in self.required,
+            choices=self.choices.get(name) or _choices(field),
             max=field.max if isinstance(field, PlainText) else None,
-            autocomplete=about.get("autocomplete", "off"),
+            autocomplete=metadata.get("autocomplete", "off"),
             errors=tuple(self.errors.get(name, ())),
         )
 
 
-def posted(schema: type[Schema], template: str, **context: Any) -> Form:
-    """Return the form that was sent; any error from here on shows `template` with it again."""
-    several = {name for name, field in schema().fields.items() if isinstance(field, BoundedList)}
-    form = Form(schema, _once(request.form, several))
+def submitted_form(schema: type[Schema], template: str, **context: Any) -> Form:
+    """Return the submitted form. Any later error renders `template` with it again."""
+    lists = {name for name, field in schema().fields.items() if isinstance(field, BoundedList)}
+    form = Form(schema, _single_values(request.form, lists))
     request_state().form = SubmittedForm(template, form, context)
     return form
 
 
-def asked(schema: type[Schema], template: str, **context: Any) -> Form:
-    """Return the filters of a list as a form; any error from here on shows `template` with it."""
-    form = Form(schema, _once(request.args))
+def filter_form(schema: type[Schema], template: str, **context: Any) -> Form:
+    """Return the filters of a list as a form. Any later error renders `template` with it."""
+    form = Form(schema, _single_values(request.args))
     request_state().form = SubmittedForm(template, form, context)
     return form
 
 
 def query(schema: type[Schema]) -> Any:
-    """Return the clean query string; empty parameters count as absent."""
+    """Return the loaded query string. Empty parameters count as absent."""
     return Form(schema, read_query(request)).load()
 
 
-def _once(sent: MultiDict[str, str], several: Collection[str] = ()) -> dict[str, str]:
-    """Return each field's text, a line for each of `several`'s entries.
+def _single_values(data: MultiDict[str, str], lists: Collection[str] = ()) -> dict[str, str]:
+    """Return the value of each field. The items of a list field are joined by line breaks.
 
-    Raise `InvalidInput` for another one that was sent twice.
+    Raise `InvalidInput` if any other field is given more than once.
     """
-    often = {name for name, found in sent.lists() if len(found) > 1}
-    if twice := {name: ["Sent more than once."] for name in often.difference(several)}:
-        raise wrong_fields(twice)
-    return {name: "\n".join(found) for name, found in sent.lists() if name != CSRF_FIELD}
+    repeated = {name for name, values in data.lists() if len(values) > 1}
+    if messages := {name: ["Must be given only once."] for name in repeated.difference(lists)}:
+        raise invalid_fields(messages)
+    return {name: "\n".join(values) for name, values in data.lists() if name != CSRF_FIELD}
 
 
 def _choices(field: fields.Field[Any]) -> tuple[str, ...]:
-    """Return a closed list's values."""
+    """Return the values of an enum field; empty for any other field."""
     if not isinstance(field, EnumField):
         return ()
-    return tuple(one.value for one in field.choices.values())
+    return tuple(choice.value for choice in field.choices.values())
 
 
 def _widget(field: fields.Field[Any]) -> str:

@@ -1,4 +1,4 @@
-"""The state of every part this process needs, asked anew each time."""
+"""Health checks of everything this process depends on."""
 
 from typing import NamedTuple, cast
 
@@ -15,11 +15,11 @@ from pipelabs.vault import rotation
 from pipelabs.vault.ring import ring_versions
 from pipelabs.web.rate_limit import limiter
 
-OK, AWAY, MISSING, FULL = "ok", "away", "missing", "full"
+OK, UNREACHABLE, MISSING, FULL = "ok", "unreachable", "missing", "full"
 
 
 class Report(NamedTuple):
-    """Whether calls would be served, and the state of each part by name."""
+    """Whether this instance is ready for requests, and the state of each component by name."""
 
     is_ready: bool
     parts: dict[str, str]
@@ -33,16 +33,17 @@ class Report(NamedTuple):
 
 
 class PoolUse(NamedTuple):
-    """How many of this process's connections are at work, and how many it may have."""
+    """Database connections of this process in use, and their limit."""
 
     in_use: int
     max: int
 
 
 def check() -> Report:
-    """Return the state of all parts; without PostgreSQL, newly migrated, nothing is served.
+    """Return the state of all components.
 
-    An instance that was told to stop still serves, but wants no more calls.
+    The instance is ready if PostgreSQL is reachable and fully migrated. An instance that is
+    shutting down still serves requests but is not ready.
     """
     if shutdown.is_shutting_down():
         return Report(is_ready=False, parts={})
@@ -51,13 +52,13 @@ def check() -> Report:
     pool = pool_use()
     parts["pool"] = OK if pool.in_use < pool.max else FULL
     parts["redis"] = _redis()
-    parts["vault"] = _vault(is_asked=is_ready)
+    parts["vault"] = _vault(has_database=is_ready)
     parts["audit_file"] = OK if log_file.get_file_handler().is_writable() else "not writable"
     return Report(is_ready, parts)
 
 
 def pool_use() -> PoolUse:
-    """Return how much of the pool is in use, this request's own connection included."""
+    """Return the use of the connection pool, this request's own connection included."""
     options = current_app.config["SQLALCHEMY_ENGINE_OPTIONS"]
     pool = cast(QueuePool, db.engine.engine.pool)
     return PoolUse(pool.checkedout(), options["pool_size"] + options["max_overflow"])
@@ -69,20 +70,20 @@ def _database() -> dict[str, str]:
         revision = db.session.scalar(text("SELECT version_num FROM alembic_version"))
     except (DBAPIError, PoolTimeout):
         db.session.rollback()
-        return {"postgresql": AWAY}
+        return {"postgresql": UNREACHABLE}
     newest = ScriptDirectory(MIGRATIONS).get_current_head()
     return {"postgresql": OK, "migrations": OK if revision == newest else MISSING}
 
 
-def _vault(*, is_asked: bool) -> str:
-    """Return whether the ring is there, and has every key that a row needs."""
+def _vault(*, has_database: bool) -> str:
+    """Return whether the key ring is set and has every version that stored rows need."""
     if not ring_versions():
         return MISSING
-    missing = rotation.missing_versions() if is_asked else []
+    missing = rotation.missing_versions() if has_database else []
     return f"lacks version {', '.join(map(str, missing))}" if missing else OK
 
 
 def _redis() -> str:
     if current_app.config["RATELIMIT_STORAGE_URI"].startswith("memory"):
         return MISSING
-    return OK if limiter.storage.check() else AWAY
+    return OK if limiter.storage.check() else UNREACHABLE

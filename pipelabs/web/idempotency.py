@@ -1,4 +1,4 @@
-"""The Idempotency-Key header: a repeated request is performed and answered once."""
+"""The Idempotency-Key header: a repeated request gets the stored response."""
 
 import hashlib
 import re
@@ -18,56 +18,55 @@ from pipelabs.web.state import current_actor, current_admin_id, request_state
 
 HEADER = "Idempotency-Key"
 KEY = re.compile(r'"([!#-~]{1,255})"|([!#-~]{1,255})', re.ASCII)
-"""Visible ASCII; the draft writes it in quotes, which are not part of it."""
-KEPT_HEADERS = ("Content-Type", "ETag", "Location")
-
+"""Visible ASCII. The IETF draft puts it in quotes, which are not part of the key."""
+STORED_HEADERS = ("Content-Type", "ETag", "Location")
 OUTCOMES = {None: Outcome.SUCCESS, Duplicate.code: Outcome.DUPLICATE}
-"""Outcome of an attempt by the error code of its answer; any other is `INVALID`."""
+"""Error code of the stored response → outcome of the attempt; any other is `INVALID`."""
 
 
-def answer_once(replayed: Event, act: Callable[[], Response]) -> Response:
-    """Answer a repeated request with what was answered first; `replayed` is its audit event.
+def run_once(replayed_event: Event, perform: Callable[[], Response]) -> Response:
+    """Return the response of `perform`, or the stored one if the request is a repetition.
 
-    Called after the fields are checked and before the act: a 400 stores nothing, a 201 or 409 is
-    stored.
+    Called after the input is validated, so a 400 is not stored. A 201 or 409 is. `replayed_event`
+    is the audit event of a repetition.
     """
     if HEADER not in request.headers:
-        return act()
+        return perform()
     claim = _claim()
     if record := idempotency.claim(claim):
-        return _replay(record, replayed)
-    # An error rolls the claim back with the act; `keep_conflict` stores a 409 afterwards.
+        return _replay(record, replayed_event)
+    # An error rolls the claim back too. `store_conflict` stores a 409 afterwards.
     request_state().claim = claim
-    response = act()
-    _keep(claim, response)
+    response = perform()
+    _store(claim, response)
     return response
 
 
-def keep_conflict(response: Response) -> None:
-    """Keep a 409 that was answered to a claimed key; its transaction is rolled back by now."""
+def store_conflict(response: Response) -> None:
+    """Store a 409 for a claimed key, after the transaction of the request was rolled back."""
     state = request_state()
     if response.status_code == 409 and state.claim:
-        _keep(state.claim, response)
+        _store(state.claim, response)
         state.claim = None
 
 
 def _claim() -> Claim:
-    if not (found := KEY.fullmatch(request.headers[HEADER])):
-        sentence = "Must be 1 to 255 visible ASCII characters."
-        raise InvalidInput(f"{HEADER}: {sentence}", fields={HEADER: [sentence]})
+    if not (match := KEY.fullmatch(request.headers[HEADER])):
+        message = "Must be 1 to 255 visible ASCII characters."
+        raise InvalidInput(f"{HEADER}: {message}", fields={HEADER: [message]})
     fingerprint = hashlib.sha256(request.get_data()).digest()
     return Claim(
-        current_admin_id(), request.method, request.path, found[1] or found[2], fingerprint
+        current_admin_id(), request.method, request.path, match[1] or match[2], fingerprint
     )
 
 
-def _keep(claim: Claim, response: Response) -> None:
-    headers = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
+def _store(claim: Claim, response: Response) -> None:
+    headers = {name: response.headers[name] for name in STORED_HEADERS if name in response.headers}
     idempotency.store_response(claim, response.status_code, headers, response.get_data())
 
 
-def _replay(record: IdempotencyRecord, replayed: Event) -> Response:
-    """Answer with the first answer's bytes, its request id included, and record the repetition."""
+def _replay(record: IdempotencyRecord, replayed_event: Event) -> Response:
+    """Return the stored response, its request id included, and record the repetition."""
     status = record.status or 500
     response = Response(record.body, status, record.headers)
     response.headers["Idempotent-Replayed"] = "true"
@@ -75,7 +74,9 @@ def _replay(record: IdempotencyRecord, replayed: Event) -> Response:
     outcome = OUTCOMES.get(first.get("error", {}).get("code"), Outcome.INVALID)
     finish(commit=False)
     client_id = first.get("client", {}).get("id") or (request.view_args or {}).get("client_id")
-    attempt = trail.Attempt(replayed, outcome, status, {"first_request_id": first["request_id"]})
+    attempt = trail.Attempt(
+        replayed_event, outcome, status, {"first_request_id": first["request_id"]}
+    )
     with unit_of_work():
         trail.record_replay(attempt, current_actor(), client_id and UUID(str(client_id)))
     return response

@@ -1,4 +1,4 @@
-"""The strict JSON parser: one UTF-8 object, or a sentence that says what is wrong with it."""
+"""Strict parser of JSON bodies: one UTF-8 object without duplicate keys."""
 
 import json
 import math
@@ -13,56 +13,56 @@ from pipelabs.core.errors import InvalidInput, TooLarge, UnsupportedMedia
 from pipelabs.core.schemas.fields import MarkupSentence
 
 MAX_DEPTH = 32
-MAX_MEMBERS = 64
-"""More than any form has; keeps the list of unknown members an answer and not a flood."""
+MAX_KEYS = 64
+"""More than any schema has. Limits the number of unknown fields that an error can name."""
 
 
 def load(request: Request) -> dict[str, Any]:
-    """Return the request's body as an object.
+    """Return the JSON object in the request body.
 
-    Raise `UnsupportedMedia` unless it is declared as uncompressed UTF-8 `application/json`, and
-    `InvalidInput` for anything but one object without duplicate members, NaN, Infinity, numbers
-    out of range, or more than 32 levels.
+    Raise `UnsupportedMedia` unless the body is declared as uncompressed UTF-8 `application/json`.
+    Raise `InvalidInput` for anything but one object, and for duplicate keys, NaN, Infinity,
+    numbers out of range, more than 64 keys in an object or more than 32 levels.
     """
     _reject_other_media(request)
     try:
-        text = _body(request).decode("utf-8")
+        text = _read_body(request).decode("utf-8")
         _reject_depth(text)
-        found = json.loads(
+        data = json.loads(
             text,
-            object_pairs_hook=_object,
+            object_pairs_hook=_build_object,
             parse_constant=_reject_constant,
-            parse_float=_finite,
+            parse_float=_parse_float,
         )
     except UnicodeDecodeError:
         raise InvalidInput("The body is not UTF-8.", code="invalid_json") from None
     except (ValueError, RecursionError):
-        # The parser's own words would tell offsets and quote what was sent.
+        # The parser's own message would quote the body.
         raise InvalidInput("The body is not well-formed JSON.", code="invalid_json") from None
-    if not isinstance(found, dict):
+    if not isinstance(data, dict):
         raise InvalidInput("The body must be one JSON object.", code="invalid_json")
-    return found
+    return data
 
 
-def wrong_fields(found: Mapping[str, Any]) -> InvalidInput:
-    """Return the refusal of a body that has these fields wrong, and markup's code if it has any.
+def invalid_fields(messages: Mapping[str, Any]) -> InvalidInput:
+    """Return the error for marshmallow's messages, with the code of a markup message if any.
 
-    A member of an object in the body is named by its path: `config.maker_fee_bps`.
+    A field of a nested object is named by its path: `config.maker_fee_bps`.
     """
-    fields = dict(_paths(found))
-    sentences = [sentence for told in fields.values() for sentence in told]
-    codes = {sentence.code for sentence in sentences if isinstance(sentence, MarkupSentence)}
+    fields = dict(_field_paths(messages))
+    all_messages = [message for field_messages in fields.values() for message in field_messages]
+    codes = {message.code for message in all_messages if isinstance(message, MarkupSentence)}
     names = ", ".join(name[:64] for name in list(fields)[:10])
     return InvalidInput(f"Invalid input: {names}", code=next(iter(codes), None), fields=fields)
 
 
-def _paths(found: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, list[str]]]:
-    """Yield each field that is wrong by its path, with its sentences."""
-    for name, inner in found.items():
-        # What is wrong with an entry of a list as a whole stands under a name of marshmallow's own.
-        path = above.removesuffix(".") if above and name == SCHEMA else f"{above}{name}"
+def _field_paths(messages: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, list[str]]]:
+    """Yield the path of each wrong field, with its messages."""
+    for name, inner in messages.items():
+        # Marshmallow puts the messages about a whole list item under a name of its own.
+        path = prefix.removesuffix(".") if prefix and name == SCHEMA else f"{prefix}{name}"
         if isinstance(inner, Mapping):
-            yield from _paths(inner, f"{path}.")
+            yield from _field_paths(inner, f"{path}.")
         else:
             yield path, inner
 
@@ -75,25 +75,25 @@ def _reject_other_media(request: Request) -> None:
         raise UnsupportedMedia("Send the body uncompressed, without Content-Encoding.")
 
 
-def _body(request: Request) -> bytes:
-    """Return the body; raise `TooLarge` for one of undeclared length that fills the limit.
+def _read_body(request: Request) -> bytes:
+    """Return the body. Raise `TooLarge` if its length is undeclared and it reaches the limit.
 
-    Werkzeug cuts such a one without a word, and what is left could be another body.
+    Werkzeug silently truncates such a body, and the truncated text could be valid JSON.
     """
     try:
         body = request.get_data()
     except ParseException:
-        raise InvalidInput("The body is not well framed.", code="invalid_json") from None
-    most = request.max_content_length or math.inf
-    if request.content_length is None and len(body) >= most:
-        raise TooLarge("The body is larger than this address takes.")
+        raise InvalidInput("Malformed request body.", code="invalid_json") from None
+    limit = request.max_content_length or math.inf
+    if request.content_length is None and len(body) >= limit:
+        raise TooLarge("The body is too large.")
     return body
 
 
 def _reject_depth(text: str) -> None:
-    """Raise `InvalidInput` before the parser goes deeper than `MAX_DEPTH`.
+    """Raise `InvalidInput` for text nested deeper than `MAX_DEPTH`, before it is parsed.
 
-    A text with fewer opening brackets than that need not be read; those in strings do not count.
+    Brackets in strings do not count. Text with few opening brackets is not scanned.
     """
     if text.count("[") + text.count("{") <= MAX_DEPTH:
         return
@@ -107,23 +107,25 @@ def _reject_depth(text: str) -> None:
         in_string = character == '"'
         depth += (character in "[{") - (character in "]}")
         if depth > MAX_DEPTH:
-            raise InvalidInput(f"The body is nested deeper than {MAX_DEPTH}.", code="invalid_json")
+            raise InvalidInput(
+                f"The body is nested deeper than {MAX_DEPTH} levels.", code="invalid_json"
+            )
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise InvalidInput("The body names a member twice.", code="invalid_json")
-    if len(found) > MAX_MEMBERS:
-        raise InvalidInput(f"More than {MAX_MEMBERS} members in one object.", code="invalid_json")
-    return found
+def _build_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    built = dict(pairs)
+    if len(built) != len(pairs):
+        raise InvalidInput("Duplicate key in the JSON body.", code="invalid_json")
+    if len(built) > MAX_KEYS:
+        raise InvalidInput(f"More than {MAX_KEYS} keys in one JSON object.", code="invalid_json")
+    return built
 
 
 def _reject_constant(name: str) -> Never:
-    raise InvalidInput(f"{name} is not JSON.", code="invalid_json")
+    raise InvalidInput(f"{name} is not valid JSON.", code="invalid_json")
 
 
-def _finite(text: str) -> float:
+def _parse_float(text: str) -> float:
     value = float(text)
     if math.isinf(value):
         raise InvalidInput("A number is out of range.", code="invalid_json")

@@ -1,4 +1,4 @@
-"""The start and the end of every request."""
+"""Hooks that run at the start and the end of every request."""
 
 import logging
 import re
@@ -21,13 +21,13 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
 
 
 def init_app(app: Flask) -> None:
-    """Open every request before anything else runs, and close it after everything else."""
+    """Register the hooks. They run before and after those of every other module."""
     app.before_request(_start)
     app.after_request(_end)
 
 
 def _start() -> Response | None:
-    """Identify the request and its caller before anything is read or counted."""
+    """Identify the request and its caller before the body is read or a budget is spent."""
     state = begin(auth.anonymous(request, _request_id()))
     if request.method == "OPTIONS":
         return _options()
@@ -43,32 +43,32 @@ def _start() -> Response | None:
 
 
 def _end(response: Response) -> Response:
-    """Commit a success, roll back an error; the response is sent after the commit."""
+    """Commit a successful write, roll back anything else, and add the response headers."""
     is_write = request.method not in SAFE_METHODS
     try:
         finish(commit=is_write and response.status_code < 400)
     except (DBAPIError, *errors.DATABASE_ERRORS) as error:
-        # Flask calls no error handler from here, and would run the hooks again.
+        # Flask does not call error handlers for errors raised in this hook.
         response = errors.respond(errors.from_database(error))
     response.headers["X-Request-ID"] = request_state().request_id
     rate_limit.add_headers(response)
     headers.add_headers(response)
     if response.headers.get("ETag"):
         response.make_conditional(request)
-    # Quoted, so that a line break in a path can't start a line of a text log.
+    # Quoted, so that a line break in the path can't start a new line in a text log.
     path = quote(request.path)
     logger.info("%s %s %s", request.method, path, response.status_code, extra=_facts())
     return response
 
 
 def _request_id() -> str:
-    """Return the caller's id for this request if it is harmless, else one of ours."""
+    """Return the caller's request id if it is well-formed, else a random one."""
     claimed = request.headers.get("X-Request-ID", "")
     return claimed if REQUEST_ID.fullmatch(claimed) else secrets.token_hex(4)
 
 
 def _options() -> Response:
-    """Answer a preflight: the methods of the path, and nothing about what exists there."""
+    """Respond to a preflight with the methods of the path, before authentication."""
     response = current_app.response_class(status=204)
     if request.url_rule:
         response.headers["Allow"] = ", ".join(sorted(request.url_rule.methods or ()))
@@ -76,7 +76,7 @@ def _options() -> Response:
 
 
 def _facts() -> dict[str, Any]:
-    """Return the facts of the request's log line; group by route, not by path."""
+    """Return the fields of the request's log line. `route` groups requests better than the path."""
     actor = current_actor()
     return {
         "route": str(request.url_rule),

@@ -1,4 +1,4 @@
-"""One declaration per route: what the guard, the limiter, the document and the trail read."""
+"""One declaration per route, read by the guard, limiter, OpenAPI document and audit trail."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """What one route needs and how it answers.
+    """The requirements and responses of one route.
 
-    `permission` None is public. `denied_event` is the audit event of an attempt that fails;
-    `allows_password_due` admits callers who must choose a password first. A call spends from
-    `budget` besides the budget of its path. `takes_refresh_token` routes are public and check it
-    themselves. `replayed_event` makes the route take an
-    `Idempotency-Key`. `errors` are examples of what its service raises; the document derives the
-    rest. `status` is the status of every success.
+    `permission` is None for a public route. `denied_event` is the audit event of a failed attempt.
+    `allows_password_due` allows callers who must change their password first. `budget` is spent
+    besides the budget of the path. A route with `takes_refresh_token` is public and checks the
+    token itself. With `replayed_event` the route accepts an `Idempotency-Key`. `errors` are
+    examples of the errors of its service; the document derives all others. `status` is the status
+    of every successful response.
     """
 
     method: str
@@ -46,7 +46,7 @@ class Operation:
 
     @property
     def is_public(self) -> bool:
-        """Return whether anonymous callers are let in."""
+        """Return whether anonymous callers may call it."""
         return self.permission is None
 
     @property
@@ -58,7 +58,7 @@ class Operation:
 
     @property
     def is_idempotent(self) -> bool:
-        """Return whether an `Idempotency-Key` is taken."""
+        """Return whether it accepts an `Idempotency-Key`."""
         return self.replayed_event is not None
 
 
@@ -75,7 +75,7 @@ def registry(app: App | None = None) -> dict[str, Operation]:
 
 
 def current_operation() -> Operation | None:
-    """Return the operation that this request's path and method lead to, if any."""
+    """Return the operation of the current request, or None if no route matches."""
     return registry().get(request.endpoint or "")
 
 
@@ -86,6 +86,6 @@ def denied_event() -> Event:
 
 
 def success_status() -> int | None:
-    """Return the status with which the current request will succeed."""
+    """Return the status of the current request's successful response."""
     operation = current_operation()
     return operation.status if operation else None

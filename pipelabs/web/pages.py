@@ -1,4 +1,4 @@
-"""What every page has: who looks at it, its filters, and errors as pages."""
+"""What all console pages share: template context, filters and error pages."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -41,7 +41,8 @@ SYSTEMS = {
     "Mac OS": "macOS",
     "Linux": "Linux",
 }
-"""Mark in the user agent → name; each program's mark before those that it bears as well."""
+"""Mark in the user agent → name. Edge and Opera also contain the mark of Chrome, so they come
+first; Chrome contains that of Safari."""
 TITLES = {
     400: "We couldn't process this request",
     401: "Sign in",
@@ -58,97 +59,99 @@ TITLES = {
 
 
 def is_page() -> bool:
-    """Return whether this request is a browser's, whose errors are pages."""
+    """Return whether errors of this request are shown as pages."""
     return request.path == "/" or is_below(request.path, CONSOLE_PATH)
 
 
-def answer(error: PipeLabsError) -> Response:
-    """Return the page of an error: its form with the sentences beside the fields, if it has one.
+def render_error(error: PipeLabsError) -> Response:
+    """Return the page of an error, or its form with the messages beside the fields.
 
-    Anonymous callers are sent to the sign-in page, which leads back.
+    Anonymous callers are redirected to the sign-in page.
     """
     state = request_state()
     if submitted := state.form:
         state.form = None
-        submitted.form.take(error)
+        submitted.form.set_errors(error)
         page = render_template(
             submitted.template, form=submitted.form, error=error, **submitted.context
         )
         return make_response(page, error.status)
     if error.status == 401:
-        return _to_sign_in()
+        return _redirect_to_sign_in()
     if error.code == auth.PASSWORD_DUE_CODE:
         return make_response(redirect(url_for("admin.account.password"), 303))
     title = TITLES.get(error.status, TITLES[400])
-    who = "signed_in" if current_actor().role else "anonymous"
-    page = render_template(f"errors/{who}.html", title=title, error=error)
+    layout = "signed_in" if current_actor().role else "anonymous"
+    page = render_template(f"errors/{layout}.html", title=title, error=error)
     return make_response(page, error.status)
 
 
-def _to_sign_in() -> Response:
-    """Send the browser to the sign-in page; htmx would put that page into a corner of this one."""
-    address = console_session.sign_in_address()
+def _redirect_to_sign_in() -> Response:
+    """Redirect to the sign-in page. htmx gets a header, since it swaps redirects into the page."""
+    url = console_session.sign_in_url()
     if request.headers.get("HX-Request"):
-        return console_session.forget(Response(status=401, headers={"HX-Redirect": address}))
-    return console_session.forget(make_response(redirect(address, 303)))
+        return console_session.clear_session_cookie(
+            Response(status=401, headers={"HX-Redirect": url})
+        )
+    return console_session.clear_session_cookie(make_response(redirect(url, 303)))
 
 
-def when(moment: datetime) -> str:
-    """Return a time in UTC as a person reads it: `2026-11-24 09:05`."""
+def short_time(moment: datetime) -> str:
+    """Return a time in UTC to the minute: `2026-11-24 09:05`."""
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}"
 
 
-def exactly(moment: datetime) -> str:
-    """Return a time in UTC to the second, as an investigation needs it: `2026-11-24 09:05:07`."""
+def exact_time(moment: datetime) -> str:
+    """Return a time in UTC to the second: `2026-11-24 09:05:07`."""
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def machine_time(moment: datetime) -> str:
-    """Return a time as a `time` element carries it."""
+    """Return a time in UTC for the `datetime` attribute of a `time` element."""
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def short_address(address: str) -> str:
-    """Return an address with its middle left out: `0x5290…9EE7`."""
+    """Return a wallet address without its middle: `0x5290…9EE7`."""
     return address if len(address) <= 13 else f"{address[:6]}…{address[-4:]}"
 
 
 def device(user_agent: str) -> str:
-    """Return what a program calls itself, as a person would: `Firefox on Windows`."""
-    found = [
+    """Return the browser and system in a user agent: `Firefox on Windows`."""
+    names = [
         next((label for mark, label in marks.items() if mark in user_agent), "")
         for marks in (PROGRAMS, SYSTEMS)
     ]
-    return " on ".join(filter(None, found)) or user_agent.partition(" ")[0] or "Unknown"
+    return " on ".join(filter(None, names)) or user_agent.partition(" ")[0] or "Unknown"
 
 
 def figure(number: float) -> str:
-    """Return a number with its thousands set apart."""
+    """Return a number with thousands separators."""
     return f"{number:,}"
 
 
 def amount(value: Decimal) -> str:
-    """Return an amount with its thousands set apart, and all of its decimals."""
+    """Return an amount with thousands separators and all of its decimals."""
     whole, point, decimals = plain(value).partition(".")
     return f"{int(whole):,}{point}{decimals}"
 
 
 def can(permission: str) -> bool:
-    """Return whether whoever looks at the page has the permission."""
+    """Return whether the current actor has the permission."""
     return Permission(permission) in current_actor().permissions
 
 
 def init_app(app: Flask) -> None:
-    """Give templates what every page needs."""
+    """Register the filters and the context of templates."""
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    for filter_ in (when, exactly, machine_time, short_address, device, figure, amount):
+    for filter_ in (short_time, exact_time, machine_time, short_address, device, figure, amount):
         app.jinja_env.filters[filter_.__name__] = filter_
     app.context_processor(_context)
 
 
 def _context() -> dict[str, Any]:
-    if not has_request_context():  # the API's document is made of a template too
+    if not has_request_context():  # the guide in the OpenAPI document is a template too
         return {}
     theme = request.cookies.get(THEME_COOKIE)
     actor = current_actor() if has_actor() else None

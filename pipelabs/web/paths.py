@@ -1,11 +1,11 @@
-"""The two guarded parts of the URL space."""
+"""URL prefixes that require authentication."""
 
 ADMIN_API_PATH = "/api/admin"
-"""Every call below it spends one of the general budget."""
+"""Every call below it counts against the general budget."""
 CONSOLE_PATH = "/admin"
-"""Every page below it spends one of the console's budget."""
+"""Every request below it counts against the console budget."""
 
 
 def is_below(path: str, prefix: str) -> bool:
-    """Return whether `path` is `prefix` or something under it."""
+    """Return whether `path` is `prefix` or below it."""
     return path == prefix or path.startswith(f"{prefix}/")

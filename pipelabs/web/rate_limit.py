@@ -1,4 +1,4 @@
-"""Rate limiting: the limiter, its budgets, and what callers are told about them."""
+"""Rate limiting: the limiter, its budgets and the `RateLimit` headers."""
 
 import time
 from typing import NamedTuple
@@ -19,14 +19,14 @@ BUDGETS = {
     "general": "RATELIMIT_GENERAL",
     "console": "RATELIMIT_CONSOLE",
 }
-"""Name of a budget in headers and answers → its setting; the tightest first."""
+"""Name of a budget in headers and responses → its setting, the smallest budget first."""
 
 
 def limit_key() -> str:
-    """Return whose budget is spent: the admin over all tokens, workers and instances.
+    """Return the caller whose budget is spent: one per admin, whatever the token or worker.
 
-    Never empty and never raising: Flask-Limiter skips a limit with an empty key, and takes any
-    exception here for a dead store.
+    It must never be empty or raise. Flask-Limiter skips a limit with an empty key, and treats any
+    exception here as a store failure.
     """
     return current_actor().caller
 
@@ -44,18 +44,18 @@ def _console_limit() -> str:
     return str(current_app.config["RATELIMIT_CONSOLE"])
 
 
-def _is_unlimited() -> bool:
+def _is_outside_admin_api() -> bool:
     return request.method == "OPTIONS" or not is_below(request.path, ADMIN_API_PATH)
 
 
-def _is_no_page() -> bool:
+def _is_outside_console() -> bool:
     return request.method == "OPTIONS" or not is_below(request.path, CONSOLE_PATH)
 
 
 class FallbackLimiter(Limiter):
-    """Counts in memory for every call that is waiting while the store goes away.
+    """Falls back to memory for every concurrent request when the store fails.
 
-    The library does so for the first one only and raises the store's errors for the others.
+    The library does so for the first request only and raises the store's error for the others.
     """
 
     def _check_request_limit(
@@ -70,21 +70,25 @@ class FallbackLimiter(Limiter):
             super()._check_request_limit(callable_name, in_middleware)
 
 
-# Unknown paths and methods have no endpoint; without a name for them they would spend nothing.
+# Unknown paths and methods have no endpoint. Without an identifier they would not be counted.
 limiter = FallbackLimiter(
     limit_key,
     application_limits=[
-        ApplicationLimit(limit_provider=_general_limit, scope="general", exempt_when=_is_unlimited),
-        ApplicationLimit(limit_provider=_console_limit, scope="console", exempt_when=_is_no_page),
+        ApplicationLimit(
+            limit_provider=_general_limit, scope="general", exempt_when=_is_outside_admin_api
+        ),
+        ApplicationLimit(
+            limit_provider=_console_limit, scope="console", exempt_when=_is_outside_console
+        ),
     ],
     request_identifier=lambda: request.endpoint or "unknown",
 )
 limit_creates = limiter.shared_limit(create_limit, scope="create", override_defaults=False)
-"""Decorates every way to create a client: they spend one budget together."""
+"""Decorator of every operation that creates a client. They share one budget."""
 
 
 class Budget(NamedTuple):
-    """What is left of one budget, and in how many seconds its oldest use is forgotten."""
+    """The remaining calls of a budget, and the seconds until its oldest call leaves the window."""
 
     name: str
     item: RateLimitItem
@@ -92,7 +96,7 @@ class Budget(NamedTuple):
     wait_s: int
 
     def as_dict(self) -> dict[str, int]:
-        """Return the budget as JSON shows it."""
+        """Return the budget as JSON."""
         return {
             "limit": self.item.amount,
             "remaining": self.remaining,
@@ -102,48 +106,49 @@ class Budget(NamedTuple):
 
 
 def init_app(app: Flask) -> None:
-    """Bind the limiter; it counts the caller that `web` has identified."""
+    """Register the limiter. It must run after the caller is identified."""
     redis_window.register(lambda: request_state().budgets)
     limiter.init_app(app)
 
 
 def add_headers(response: Response) -> None:
-    """Add the draft's `RateLimit` fields for every budget that this request took from.
+    """Add the IETF draft's `RateLimit` headers for every budget that this request spent.
 
-    `X-RateLimit-*`, which custom knows, tell of the tightest. A store that has just gone away
-    leaves all of them out.
+    The common `X-RateLimit-*` headers describe the budget with the fewest calls left. If the store
+    has just failed, no header is added.
     """
     try:
-        budgets = [_budget(name) for name in _spent()]
+        budgets = [_budget(name) for name in _spent_budgets()]
     except RedisError:
         return
     if not budgets:
         return
     response.headers["RateLimit-Policy"] = ", ".join(
-        f'"{one.name}";q={one.item.amount};w={one.item.get_expiry()}' for one in budgets
+        f'"{budget.name}";q={budget.item.amount};w={budget.item.get_expiry()}' for budget in budgets
     )
     response.headers["RateLimit"] = ", ".join(
-        f'"{one.name}";r={one.remaining};t={one.wait_s}' for one in budgets
+        f'"{budget.name}";r={budget.remaining};t={budget.wait_s}' for budget in budgets
     )
-    tightest = min(budgets, key=lambda one: one.remaining)
+    tightest = min(budgets, key=lambda budget: budget.remaining)
     response.headers["X-RateLimit-Limit"] = str(tightest.item.amount)
     response.headers["X-RateLimit-Remaining"] = str(tightest.remaining)
     response.headers["X-RateLimit-Reset"] = str(int(time.time()) + tightest.wait_s)
 
 
 def retry_after_s() -> int:
-    """Return in how many seconds every budget that is used up has room again, 1 to 60."""
+    """Return the seconds until every exhausted budget allows a call again, 1 to 60."""
     try:
-        waits = [one.wait_s for one in map(_budget, _spent()) if not one.remaining]
+        budgets = map(_budget, _spent_budgets())
+        waits = [budget.wait_s for budget in budgets if not budget.remaining]
     except RedisError:
         return MAX_WAIT_S
     return min(max(waits, default=1), MAX_WAIT_S)
 
 
 def quota() -> dict[str, dict[str, int]]:
-    """Return what is left of each of the actor's budgets; asking spends nothing.
+    """Return the remaining calls of each of the actor's budgets without spending any.
 
-    Nothing is known for as long as it takes to notice that the store has gone away.
+    Empty if the store has just failed and the limiter has not switched to memory yet.
     """
     try:
         return {name: _budget(name).as_dict() for name in BUDGETS}
@@ -151,32 +156,32 @@ def quota() -> dict[str, dict[str, int]]:
         return {}
 
 
-def spent_by(operation: Operation, path: str) -> list[str]:
-    """Return the budgets that each call of the operation at this path spends, tightest first."""
-    spent = _by_path(path) | ({operation.budget} if operation.budget else set())
+def budgets_of(operation: Operation, path: str) -> list[str]:
+    """Return the names of the budgets that a call of the operation spends, smallest first."""
+    spent = _path_budgets(path) | ({operation.budget} if operation.budget else set())
     return [budget for budget in BUDGETS if budget in spent]
 
 
-def wording(name: str) -> str:
-    """Return a budget in words: how much it holds, in which time."""
+def describe_budget(name: str) -> str:
+    """Return the limit and the window of a budget in words."""
     item = parse(current_app.config[BUDGETS[name]])
     return f"{item.amount} in {item.get_expiry()} s"
 
 
-def _spent() -> list[str]:
-    """Return the budgets this request took from; the limiter itself remembers the last alone."""
-    last = {one.request_args[-1] for one in limiter.current_limits}
-    return [name for name in BUDGETS if name in last | _by_path(request.path)] if last else []
+def _spent_budgets() -> list[str]:
+    """Return the budgets this request spent. The limiter itself knows only the last one."""
+    last = {limit.request_args[-1] for limit in limiter.current_limits}
+    return [name for name in BUDGETS if name in last | _path_budgets(request.path)] if last else []
 
 
-def _by_path(path: str) -> set[str]:
-    """Return the budget that a path spends from, whatever the view."""
-    paths = {"general": ADMIN_API_PATH, "console": CONSOLE_PATH}
-    return {name for name, prefix in paths.items() if is_below(path, prefix)}
+def _path_budgets(path: str) -> set[str]:
+    """Return the budgets that every request to the path spends."""
+    prefixes = {"general": ADMIN_API_PATH, "console": CONSOLE_PATH}
+    return {name for name, prefix in prefixes.items() if is_below(path, prefix)}
 
 
 def _budget(name: str) -> Budget:
     item = parse(current_app.config[BUDGETS[name]])
     reset_time, remaining = limiter.limiter.get_window_stats(item, current_actor().caller, name)
-    # One second more than the whole ones: after it the oldest use is forgotten for certain.
+    # Rounded up, so that the oldest call has left the window for certain.
     return Budget(name, item, remaining, max(1, int(reset_time - time.time()) + 1))

@@ -1,4 +1,4 @@
-"""What is known about the current request, in one place."""
+"""The state of the current request."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,13 +16,13 @@ from pipelabs.core.idempotency import Claim
 class ShowsErrors(Protocol):
     """A form that shows an error beside its fields."""
 
-    def take(self, error: PipeLabsError) -> None:
+    def set_errors(self, error: PipeLabsError) -> None:
         """Remember what was wrong."""
 
 
 @dataclass(frozen=True, slots=True)
 class SubmittedForm:
-    """A form that an error shows again: its template and the template's further context."""
+    """A form to render again after an error, with its template and the template's context."""
 
     template: str
     form: ShowsErrors
@@ -31,7 +31,7 @@ class SubmittedForm:
 
 @dataclass(slots=True)
 class RequestState:
-    """The caller, the budgets as they were spent, the idempotency claim and the submitted form."""
+    """The caller, the spent budgets, the idempotency claim and the submitted form."""
 
     actor: Actor
     budgets: dict[tuple[str, ...], WindowStats] = field(default_factory=dict)
@@ -40,12 +40,12 @@ class RequestState:
 
     @property
     def request_id(self) -> str:
-        """Return the id of the request, which its caller may have chosen."""
+        """Return the id of the request. The caller may have chosen it."""
         return self.actor.request_id
 
 
 def begin(actor: Actor) -> RequestState:
-    """Open the state of the current request."""
+    """Create the state of the current request."""
     g.state = RequestState(actor)
     return request_state()
 
@@ -57,15 +57,15 @@ def request_state() -> RequestState:
 
 
 def current_actor() -> Actor:
-    """Return who makes the current request."""
+    """Return the caller of the current request."""
     return request_state().actor
 
 
 def current_admin_id() -> UUID:
-    """Return the id of the admin who makes the current request, which is not anonymous."""
+    """Return the id of the calling admin. The request must be authenticated."""
     return cast(UUID, current_actor().admin_id)
 
 
 def has_actor() -> bool:
-    """Return whether a request has been opened."""
+    """Return whether there is a request with a state."""
     return has_request_context() and "state" in g

@@ -1,4 +1,4 @@
-"""Find a Chromium for tests and screenshots: this machine's, else one that an npm package holds."""
+"""Find a Chromium for tests and screenshots: an installed one, or one from an npm package."""
 
 import base64
 import fcntl
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import brotli  # type: ignore[import-untyped]  # it comes without types
+import brotli  # type: ignore[import-untyped]  # it has no types
 
 from tests.browser import npm
 from tests.browser.npm import Unavailable
@@ -27,7 +27,7 @@ INTEGRITY = (
     "sha512-jiGWqSvPMdu4+P9TilYqAR7yEGPEHINx+lCvE/"
     "NqNO/EHYzF/x1hUiI5T6ioVIt7dEy7n88byyT0vk+dnsgQwA=="
 )
-"""Of the package's archive: what is run must be what was looked at."""
+"""Hash of the package's archive, so that only the reviewed version runs."""
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 MAC = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
 PROGRAM = "chromium"
@@ -39,54 +39,54 @@ FONTS = """<?xml version="1.0"?>
   <cachedir prefix="xdg">fontconfig</cachedir>
 </fontconfig>
 """
-"""Without any font it ends at the first page."""
+"""Chromium exits at the first page if there is no font."""
 ADVICE = "Install Chromium, or name one with CHROMIUM=/path/to/chromium."
 
 
 @dataclass(frozen=True)
 class Chromium:
-    """How to start it; `environment` is what it needs on top of ours."""
+    """How to start Chromium. `environment` is added to that of this process."""
 
     executable: str
     arguments: list[str] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
 
     def options(self) -> dict[str, Any]:
-        """Return what Playwright's `launch` is told, which else would take a browser of its own."""
+        """Return the options of Playwright's `launch`, so that it uses this browser."""
         environment = os.environ | self.environment
         return {"executable_path": self.executable, "args": self.arguments, "env": environment}
 
 
 def find() -> Chromium:
-    """Return the browser that CHROMIUM names, else one on PATH, else the package's.
+    """Return the browser in CHROMIUM, else one on PATH, else that of the npm package.
 
-    The package is fetched once a version. Raise `Unavailable` saying why there is none.
+    The package is downloaded once per version. Raise `Unavailable` if there is no browser.
     """
-    # Its sandbox refuses to be set up by root.
+    # The sandbox does not work as root.
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-    if wanted := os.environ.get("CHROMIUM"):
-        if not shutil.which(wanted):
-            raise Unavailable(f"CHROMIUM={wanted} is not a program. {ADVICE}")
-        return Chromium(wanted, arguments)
+    if program := os.environ.get("CHROMIUM"):
+        if not shutil.which(program):
+            raise Unavailable(f"CHROMIUM={program} is not a program. {ADVICE}")
+        return Chromium(program, arguments)
     on_path = next(filter(None, map(shutil.which, NAMES)), None)
     if on_path or MAC.exists():
         return Chromium(on_path or str(MAC), arguments)
-    folder = packaged()
-    brought = {"LD_LIBRARY_PATH": str(folder / "lib"), "FONTCONFIG_PATH": str(folder)}
-    return Chromium(str(folder / PROGRAM), arguments, brought)
+    folder = ensure_package()
+    environment = {"LD_LIBRARY_PATH": str(folder / "lib"), "FONTCONFIG_PATH": str(folder)}
+    return Chromium(str(folder / PROGRAM), arguments, environment)
 
 
-def packaged() -> Path:
-    """Return the folder with the package's Chromium, which is fetched if it is not there yet."""
+def ensure_package() -> Path:
+    """Return the folder with the package's Chromium, and download it first if it is missing."""
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
-        raise Unavailable(f"{PACKAGE} is for Linux on x86_64 alone. {ADVICE}")
+        raise Unavailable(f"{PACKAGE} supports only Linux on x86_64. {ADVICE}")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pipelabs"
     folder = cache / f"chromium-{VERSION}"
     if not folder.exists():
         cache.mkdir(parents=True, exist_ok=True)
-        with _alone(cache / "lock"), tempfile.TemporaryDirectory(dir=cache) as beside:
+        with _lock(cache / "lock"), tempfile.TemporaryDirectory(dir=cache) as temporary:
             if not folder.exists():
-                _fetch(Path(beside)).rename(folder)
+                _download(Path(temporary)).rename(folder)
     return folder
 
 
@@ -97,7 +97,7 @@ def unpack(package: Path, folder: Path) -> None:
         files = io.BytesIO(brotli.decompress((package / f"bin/{name}.tar.br").read_bytes()))
         with tarfile.open(fileobj=files) as archive:
             npm.extract(archive, folder)
-    # The package's own names folders of the service that it was made for.
+    # The package's own file has the folders of the service that it was made for.
     (folder / "fonts.conf").write_text(FONTS)
     program = folder / PROGRAM
     program.write_bytes(brotli.decompress((package / "bin/chromium.br").read_bytes()))
@@ -105,24 +105,24 @@ def unpack(package: Path, folder: Path) -> None:
 
 
 def check(archive: Path, integrity: str) -> None:
-    """Raise `Unavailable` unless the archive has this hash, in npm's form."""
+    """Raise `Unavailable` unless the archive has this hash, in npm's format."""
     digest = hashlib.sha512(archive.read_bytes()).digest()
     if f"sha512-{base64.b64encode(digest).decode()}" != integrity:
-        raise Unavailable(f"{archive.name} is not the file that tests/browser/chromium.py pins.")
+        raise Unavailable(f"{archive.name} does not match the hash in tests/browser/chromium.py.")
 
 
-def _fetch(beside: Path) -> Path:
-    sys.stderr.write(f"Fetching {PACKAGE}@{VERSION} (70 MB, once) …\n")
-    archive = npm.pack(f"{PACKAGE}@{VERSION}", beside)
+def _download(temporary: Path) -> Path:
+    sys.stderr.write(f"Downloading {PACKAGE}@{VERSION} (70 MB, once) …\n")
+    archive = npm.pack(f"{PACKAGE}@{VERSION}", temporary)
     check(archive, INTEGRITY)
-    folder = beside / PROGRAM
-    unpack(npm.unpack(archive, beside), folder)
+    folder = temporary / PROGRAM
+    unpack(npm.unpack(archive, temporary), folder)
     return folder
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Let one process in at a time; the lock is gone with the process."""
-    with path.open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+def _lock(path: Path) -> Iterator[None]:
+    """Hold a lock between processes. It is released when the process ends."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
         yield

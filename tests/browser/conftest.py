@@ -1,4 +1,4 @@
-"""A service with the demo, one Chromium a module; what a page complains about fails its test."""
+"""A service with demo data and one Chromium per module. Browser errors fail the test."""
 
 import json
 import os
@@ -10,35 +10,32 @@ from tests import servers
 from tests.browser.npm import Unavailable
 from tests.browser.pages import Pages, browser
 from tests.factories import make_vault_keys
-from tests.instances import RAISED, fleet
+from tests.instances import RAISED_LIMITS, fleet
 
 servers.require()
 
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory, worker_id, stub):
-    """Run the production application with the demo; yield it and each role's password.
-
-    The exchanges that it asks are played by a stub.
-    """
+    """Run the service with demo data and stub exchanges; yield it and each role's password."""
     folder = tmp_path_factory.mktemp("console")
-    settings = RAISED | {
+    settings = RAISED_LIMITS | {
         "ENVIRONMENT": "local",
         "EXCHANGE_BASE_URL": stub.base_url,
         "VAULT_KEYS": make_vault_keys(),
     }
     with fleet(f"console_{worker_id}", folder, instances=1, **settings) as running:
         demo = json.loads(running.flask("seed", "demo", "--json"))
-        yield running, {Role(one["role"]): one["password"] for one in demo["admins"]}
+        yield running, {Role(admin["role"]): admin["password"] for admin in demo["admins"]}
 
 
 @pytest.fixture(scope="module")
-def every_page(service):
-    """Open pages; no longer than a module, for Playwright keeps the thread's event loop."""
+def module_pages(service):
+    """Yield a `Pages`. It lives for one module, because Playwright occupies the thread's loop."""
     running, passwords = service
     try:
-        with browser() as started:
-            yield Pages(started, f"http://127.0.0.1:{running.ports[0]}", passwords)
+        with browser() as chromium:
+            yield Pages(chromium, f"http://127.0.0.1:{running.ports[0]}", passwords)
     except Unavailable as reason:
         if os.environ.get("CI", "").lower() == "true":
             pytest.fail(f"Browser tests need a browser: {reason.code}")
@@ -46,9 +43,9 @@ def every_page(service):
 
 
 @pytest.fixture
-def pages(every_page):
-    """Open pages; at the end none of them may have complained."""
-    yield every_page
-    every_page.close()
-    complaints, every_page.complaints = every_page.complaints, []
-    assert complaints == []
+def pages(module_pages):
+    """Yield the `Pages` of the module; fail the test if the browser reported an error."""
+    yield module_pages
+    module_pages.close()
+    errors, module_pages.errors = module_pages.errors, []
+    assert errors == []

@@ -1,6 +1,6 @@
-"""Pictures of the pages as an owner sees them, wide and narrow, in both themes.
+"""Take screenshots of the console as an owner, wide and narrow, in both themes.
 
-`python -m dev.servers -- python -m tests.browser.screenshots FOLDER` serves the demo for them.
+Run `python -m dev.servers -- python -m tests.browser.screenshots FOLDER`.
 """
 
 import json
@@ -16,13 +16,13 @@ from playwright.sync_api import Page, sync_playwright
 
 from tests.browser import chromium
 from tests.factories import make_vault_keys
-from tests.instances import RAISED, fleet
+from tests.instances import RAISED_LIMITS, fleet
 from tests.stub_exchange import Scenario, credentials, running
 
 EMAIL = "owner@desk.local"
 SIZES = {1440: 900, 390: 844}
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-LONGEST = 1_600
+MAX_HEIGHT = 1_600
 PAGES = {
     "overview": "/admin/",
     "clients": "/admin/clients",
@@ -57,60 +57,60 @@ PAGES = {
     "admins": "/admin/admins",
     "missing": "/admin/nothing",
 }
-"""Name of a picture → its page; `*` goes to the first row of the list before it."""
+"""Name of a screenshot → its page; `*` opens the first row of the list before it."""
 FIRST_ROW = "main tbody a[href^='/admin/']"
 
 
 def main(folder: Path) -> None:
-    """Write a PNG of each page, of each width, in each theme."""
+    """Write a PNG of each page in each width and theme."""
     folder.mkdir(parents=True, exist_ok=True)
-    found = chromium.find()
-    with _demo() as (address, password), sync_playwright() as playwright:
-        browser = playwright.chromium.launch(**found.options())
+    program = chromium.find()
+    with _demo() as (url, password), sync_playwright() as playwright:
+        browser = playwright.chromium.launch(**program.options())
         for width, height in SIZES.items():
             page = browser.new_page(
-                base_url=address,
+                base_url=url,
                 viewport={"width": width, "height": height},
                 locale="en-US",
                 reduced_motion="reduce",
             )
             page.goto("/admin/login")
-            _shoot(page, folder / f"login-{width}")
+            _take_screenshots(page, folder / f"login-{width}")
             page.get_by_label("Email").fill(EMAIL)
             page.get_by_label("Password").fill(password)
             page.get_by_role("button", name="Sign in").click()
             if width == max(SIZES):
                 _add_keys(page)
             _reject_key(page)
-            _shoot(page, folder / f"api-key-refused-{width}")
+            _take_screenshots(page, folder / f"api-key-rejected-{width}")
             for name, path in PAGES.items():
                 _open(page, path)
-                _shoot(page, folder / f"{name}-{width}")
+                _take_screenshots(page, folder / f"{name}-{width}")
         browser.close()
 
 
 @contextmanager
 def _demo() -> Iterator[tuple[str, str]]:
-    """Serve the demo; yield the address and the owner's password."""
+    """Serve the demo data; yield the URL and the owner's password."""
     with TemporaryDirectory() as folder, running() as stub:
-        settings = RAISED | {
+        settings = RAISED_LIMITS | {
             "ENVIRONMENT": "local",
             "VAULT_KEYS": make_vault_keys(),
             "EXCHANGE_BASE_URL": stub.base_url,
         }
         with fleet("screenshots", Path(folder), instances=1, **settings) as served:
             demo = json.loads(served.flask("seed", "demo", "--json"))
-            [password] = [one["password"] for one in demo["admins"] if one["email"] == EMAIL]
+            [password] = [admin["password"] for admin in demo["admins"] if admin["email"] == EMAIL]
             yield f"http://127.0.0.1:{served.ports[0]}", password
 
 
 def _add_keys(page: Page) -> None:
-    """Add a key of every kind that a list can show, and one that waits to replace another."""
+    """Add a key in every state that the list can show, and a replacement."""
     _fill_key(page, "okx", Scenario.TRADE_ONLY)
     page.locator("#expires_on").fill(f"{datetime.now(UTC) + timedelta(days=9):%Y-%m-%d}")
     page.get_by_role("button", name="Add key").click()
     page.get_by_role("link", name="Replace").click()
-    _fill_parts(page, "okx", Scenario.IP_BOUND)
+    _fill_credentials(page, "okx", Scenario.IP_BOUND)
     page.get_by_role("button", name="Add replacement").click()
     for slug, scenario in (
         ("bybit", Scenario.EXPIRING),
@@ -129,27 +129,27 @@ def _reject_key(page: Page) -> None:
 def _fill_key(page: Page, slug: str, scenario: Scenario) -> None:
     page.goto(f"/admin/api-keys/new?q=alder&exchange={slug}")
     page.goto(page.locator(".choices a").first.get_attribute("href") or "")
-    _fill_parts(page, slug, scenario)
+    _fill_credentials(page, slug, scenario)
 
 
-def _fill_parts(page: Page, slug: str, scenario: Scenario) -> None:
+def _fill_credentials(page: Page, slug: str, scenario: Scenario) -> None:
     for name, text in credentials(slug, scenario).items():
         page.locator(f"#{name}").fill(text)
 
 
 def _open(page: Page, path: str) -> None:
-    first, _, below = path.partition("*")
-    page.goto(first)
-    if first != path:
-        page.goto((page.locator(FIRST_ROW).first.get_attribute("href") or "") + below)
+    list_path, _, suffix = path.partition("*")
+    page.goto(list_path)
+    if list_path != path:
+        page.goto((page.locator(FIRST_ROW).first.get_attribute("href") or "") + suffix)
 
 
-def _shoot(page: Page, file: Path) -> None:
-    """Write the page in both themes, cut where a long list would go on."""
+def _take_screenshots(page: Page, file: Path) -> None:
+    """Save the page in both themes, cut at the maximum height."""
     for theme in THEMES:
         page.emulate_media(color_scheme=theme)
         width = page.viewport_size["width"] if page.viewport_size else 0
-        height = min(page.evaluate("document.documentElement.scrollHeight"), LONGEST)
+        height = min(page.evaluate("document.documentElement.scrollHeight"), MAX_HEIGHT)
         page.screenshot(
             path=f"{file}-{theme}.png",
             full_page=True,

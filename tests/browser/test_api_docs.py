@@ -1,10 +1,10 @@
 from itertools import product
 
 from tests.browser.pages import NARROW, WIDE
-from tests.waiting import PATIENCE_S
+from tests.waiting import TIMEOUT_S
 
 
-def test_the_page_shows_the_document(pages):
+def test_api_docs_page_shows_the_document(pages):
     page = pages.open()
 
     page.goto("/api/docs")
@@ -16,21 +16,21 @@ def test_the_page_shows_the_document(pages):
         assert page.evaluate("document.documentElement.scrollWidth") <= width["width"], theme
 
 
-def test_what_the_browser_complains_of_is_noticed(every_page):
-    page = every_page.open()
+def test_browser_errors_are_recorded(module_pages):
+    page = module_pages.open()
     page.goto("/api/openapi.json")
 
     page.evaluate("document.body.append(document.createElement('style'))")
     page.evaluate("setTimeout(() => { throw new Error('lost') })")
     page.evaluate("fetch('/static/nothing.js')")
-    complaints = every_page.complaints
-    for _ in range(PATIENCE_S * 10):
-        if len(complaints) >= 3:
+    errors = module_pages.errors
+    for _ in range(TIMEOUT_S * 10):
+        if len(errors) >= 3:
             break
-        # Only while Playwright waits does it hear what the page says.
+        # Playwright receives events of the page only while it waits.
         page.wait_for_timeout(100)
 
-    found, every_page.complaints = " ".join(complaints), []
-    assert "CSP: style-src-elem inline" in found
-    assert "lost" in found
-    assert "404" in found
+    recorded, module_pages.errors = " ".join(errors), []
+    assert "CSP: style-src-elem inline" in recorded
+    assert "lost" in recorded
+    assert "404" in recorded

@@ -7,22 +7,24 @@ from tests.browser.pages import NARROW, axe_violations
 from tests.factories import make_wallet
 from tests.stub_exchange import Scenario, credentials
 
-COUNT = """window.sent = 0;
+COUNT_SUBMISSIONS = """window.sent = 0;
 addEventListener("submit", (event) => {
   if (!event.defaultPrevented) window.sent += 1;
   event.preventDefault();
 })"""
-"""Counts what would be sent, and keeps the page."""
-BOTH = pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "plain"])
+"""Counts submissions without sending them."""
+WITH_AND_WITHOUT_SCRIPTS = pytest.mark.parametrize(
+    "scripts", [True, False], ids=["scripts", "plain"]
+)
 
 
 @pytest.fixture
 def open_page(pages):
-    """Return an opener of pages of a role, with or without scripts."""
+    """Return a function that opens a page as a role, with or without scripts."""
     return lambda role=Role.OPERATOR, **options: pages.open(role, **options)
 
 
-def said(page, text):
+def wait_for_text(page, text):
     page.get_by_text(text).first.wait_for()
 
 
@@ -31,7 +33,7 @@ def create_client(page, name):
     page.get_by_label("Name").fill(name)
     page.get_by_label("Wallet address").fill(make_wallet())
     page.get_by_role("button", name="Create client").click()
-    said(page, f"{name} created.")
+    wait_for_text(page, f"{name} created.")
 
 
 def fill(page, slug, scenario):
@@ -39,8 +41,8 @@ def fill(page, slug, scenario):
         page.locator(f"#{name}").fill(text)
 
 
-def begin(page, client, slug):
-    """Go from the list of keys to the form of a client's new one."""
+def open_key_form(page, client, slug):
+    """Go from the list of keys to the form for a new key of the client."""
     page.goto("/admin/api-keys")
     page.get_by_role("link", name="New API key").first.click()
     page.get_by_role("searchbox", name="Client", exact=True).fill(client)
@@ -50,79 +52,79 @@ def begin(page, client, slug):
     page.get_by_role("button", name="Next").click()
 
 
-@BOTH
-def test_a_key_is_refused_replaced_by_a_better_one_and_cut_over(open_page, scripts):
+@WITH_AND_WITHOUT_SCRIPTS
+def test_reject_add_replace_cut_over_and_roll_back_api_key(open_page, scripts):
     page = open_page(java_script_enabled=scripts)
     name = f"Keyholder {scripts}"
     create_client(page, name)
 
-    begin(page, name, "okx")
+    open_key_form(page, name, "okx")
     fill(page, "okx", Scenario.WITHDRAW)
     page.get_by_role("button", name="Add key").click()
-    said(page, "Rejected: this key can withdraw.")
+    wait_for_text(page, "Rejected: this key can withdraw.")
     assert page.locator("#api_secret").input_value() == ""
     if scripts:
         assert axe_violations(page) == []
     fill(page, "okx", Scenario.TRADE_ONLY)
     page.get_by_role("button", name="Add key").click()
-    said(page, "Key added: verified.")
+    wait_for_text(page, "Key added: verified.")
 
     page.get_by_role("link", name="Replace").click()
     fill(page, "okx", Scenario.IP_BOUND)
     page.get_by_role("button", name="Add replacement").click()
-    said(page, "Replacement added: verified.")
+    wait_for_text(page, "Replacement added: verified.")
     page.get_by_role("link", name="Cut over").click()
     page.get_by_role("button", name="Cut over").click()
-    said(page, "This key is now the live key.")
+    wait_for_text(page, "This key is now the live key.")
     page.get_by_role("link", name="Roll back").click()
     page.get_by_role("button", name="Roll back").click()
 
-    said(page, "This key is the live key again.")
+    wait_for_text(page, "This key is the live key again.")
     assert "••••only" in page.locator("h1").inner_text()
 
 
-@BOTH
-def test_an_owner_accepts_what_nobody_knows(open_page, scripts):
+@WITH_AND_WITHOUT_SCRIPTS
+def test_owner_accepts_the_risk_of_unknown_permissions(open_page, scripts):
     page = open_page(Role.OWNER, java_script_enabled=scripts, width=NARROW)
     name = f"Riskholder {scripts}"
     create_client(page, name)
-    begin(page, name, "kraken")
+    open_key_form(page, name, "kraken")
     fill(page, "kraken", Scenario.READ_ONLY)
     page.get_by_role("button", name="Add key").click()
-    said(page, "It is unknown whether this key can withdraw.")
+    wait_for_text(page, "It is unknown whether this key can withdraw.")
 
     page.get_by_role("link", name="Accept risk").click()
     page.get_by_label("Reason").fill("Withdrawals are off; seen on a call.")
     page.get_by_role("button", name="Accept risk").click()
 
-    said(page, "risk accepted")
+    wait_for_text(page, "risk accepted")
     assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"] or not scripts
 
 
-def test_a_form_says_that_it_waits_and_is_sent_once(open_page):
+def test_api_key_form_shows_progress_and_submits_once(open_page):
     page = open_page()
     create_client(page, "Patient Capital")
-    begin(page, "Patient Capital", "bybit")
+    open_key_form(page, "Patient Capital", "bybit")
     fill(page, "bybit", Scenario.TRADE_ONLY)
-    page.evaluate(COUNT)
+    page.evaluate(COUNT_SUBMISSIONS)
 
     for _ in range(2):
         page.locator("form[data-busy] button").click(force=True)
 
-    said(page, "Checking with Bybit")
+    wait_for_text(page, "Checking with Bybit")
     assert page.evaluate("window.sent") == 1
 
 
-def test_a_client_s_page_leads_to_its_keys_and_the_list_narrows(open_page):
+def test_client_page_links_to_its_api_keys_and_filters_apply(open_page):
     page = open_page()
     create_client(page, "Narrow Keys")
     page.get_by_role("link", name="None").click()
-    said(page, "No keys match these filters.")
+    wait_for_text(page, "No keys match these filters.")
 
-    begin(page, "Narrow Keys", "gate")
+    open_key_form(page, "Narrow Keys", "gate")
     fill(page, "gate", Scenario.TRADE_ONLY)
     page.get_by_role("button", name="Add key").click()
-    said(page, "It is unknown whether this key can withdraw.")
+    wait_for_text(page, "It is unknown whether this key can withdraw.")
     page.goto("/admin/api-keys")
     page.get_by_label("Status").select_option("quarantined")
     page.get_by_label("Exchange").select_option("gate")
@@ -133,19 +135,19 @@ def test_a_client_s_page_leads_to_its_keys_and_the_list_narrows(open_page):
     assert axe_violations(page) == []
 
 
-def test_the_pages_of_a_key_have_no_fault_that_axe_knows(open_page):
+def test_api_key_pages_pass_axe(open_page):
     page = open_page(Role.OWNER, theme="dark", width=NARROW)
     create_client(page, "Faultless Keys")
-    begin(page, "Faultless Keys", "okx")
+    open_key_form(page, "Faultless Keys", "okx")
     assert axe_violations(page) == []
     fill(page, "okx", Scenario.TRADE_ONLY)
     page.get_by_role("button", name="Add key").click()
-    said(page, "Key added: verified.")
+    wait_for_text(page, "Key added: verified.")
     assert axe_violations(page) == []
 
     key = page.url
-    for below in ("/edit", "/replace", "/revoke"):
-        page.goto(key + below)
+    for suffix in ("/edit", "/replace", "/revoke"):
+        page.goto(key + suffix)
         assert axe_violations(page) == []
     page.goto("/admin/api-keys/expiring?days=365")
     assert axe_violations(page) == []

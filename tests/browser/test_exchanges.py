@@ -3,22 +3,24 @@ import pytest
 from pipelabs.models import Role
 from tests.browser.pages import axe_violations
 
-BOTH = pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "plain"])
+WITH_AND_WITHOUT_SCRIPTS = pytest.mark.parametrize(
+    "scripts", [True, False], ids=["scripts", "plain"]
+)
 
 
 @pytest.fixture
-def owner(pages):
-    """Return an opener of pages of an owner, with or without scripts."""
+def open_page(pages):
+    """Return a function that opens a page as an owner, with or without scripts."""
     return lambda **options: pages.open(Role.OWNER, **options)
 
 
-def said(page, text):
+def wait_for_text(page, text):
     page.get_by_text(text).first.wait_for()
 
 
-@BOTH
-def test_an_exchange_is_found_configured_disabled_and_enabled(owner, scripts):
-    page = owner(java_script_enabled=scripts)
+@WITH_AND_WITHOUT_SCRIPTS
+def test_find_configure_disable_and_enable_exchange(open_page, scripts):
+    page = open_page(java_script_enabled=scripts)
     slug, name = ("bitget", "Bitget") if scripts else ("mexc", "MEXC")
     page.goto("/admin/")
     page.get_by_role("link", name="Exchanges").click()
@@ -31,33 +33,33 @@ def test_an_exchange_is_found_configured_disabled_and_enabled(owner, scripts):
     page.get_by_role("link", name="Configure").click()
     page.get_by_label("Maker fee (bps)").fill("--1")
     page.get_by_role("button", name="Save").click()
-    said(page, "Must be plain digits")
+    wait_for_text(page, "Must be plain digits")
     if scripts:
         assert axe_violations(page) == []
     page.get_by_label("Maker fee (bps)").fill("-0.50")
     page.get_by_label("Requests per minute").fill("600")
     page.get_by_role("button", name="Save").click()
-    said(page, f"{name} saved.")
+    wait_for_text(page, f"{name} saved.")
     assert "-0.5 bps" in page.locator(".facts").first.inner_text()
 
     page.get_by_role("link", name="Disable").click()
-    said(page, "No market and no API key can be added there.")
+    wait_for_text(page, "No market and no API key can be added there.")
     page.get_by_role("button", name="Disable exchange").click()
-    said(page, f"{name} is now disabled.")
+    wait_for_text(page, f"{name} is now disabled.")
     page.get_by_role("link", name="Enable").click()
     page.get_by_role("button", name="Enable exchange").click()
-    said(page, f"{name} is now enabled.")
+    wait_for_text(page, f"{name} is now enabled.")
 
 
-def test_filters_swap_the_list_alone_and_stay_in_the_address(owner):
-    page = owner()
+def test_exchange_filters_update_the_list_and_the_url(open_page):
+    page = open_page()
     page.goto("/admin/exchanges")
     search = page.get_by_label("Search")
     search.fill("okex")
     page.wait_for_url("**q=okex**")
     page.locator("#exchanges tbody tr").nth(1).wait_for(state="detached")
     page.get_by_label("Status").select_option("disabled")
-    said(page, "No results")
+    wait_for_text(page, "No results")
 
     assert search.input_value() == "okex"
     assert page.url.endswith("/admin/exchanges?q=okex&is_enabled=false&size=50")

@@ -7,24 +7,24 @@ from playwright.sync_api import expect
 from pipelabs.models import Role
 from tests.factories import make_wallet
 
-FIRST_LOAD = 250_000
-"""Bytes, compressed, of everything that a first page needs."""
+MAX_FIRST_LOAD = 250_000
+"""Compressed bytes of everything that the first page loads."""
 
 
 @pytest.fixture(params=[True, False], ids=["scripts", "no-scripts"])
 def scripts(request):
-    """Whether the browser runs JavaScript."""
+    """Whether JavaScript is enabled."""
     return request.param
 
 
 @pytest.fixture
 def page(pages, scripts):
-    """A page of an operator's."""
+    """A page opened as an operator."""
     return pages.open(Role.OPERATOR, java_script_enabled=scripts)
 
 
 def create(page, name, wallet=None):
-    """Fill in and send the form of a new client."""
+    """Submit the form of a new client."""
     page.goto("/admin/clients")
     page.get_by_role("link", name="New client").click()
     page.get_by_label("Name").fill(name)
@@ -36,7 +36,7 @@ def heading(page, name):
     return page.get_by_role("heading", level=1, name=name)
 
 
-def test_whoever_signs_in_goes_on_to_where_he_was_going(pages, scripts):
+def test_sign_in_returns_to_the_requested_page(pages, scripts):
     page = pages.open(java_script_enabled=scripts)
     page.goto("/admin/clients?size=25")
 
@@ -50,7 +50,7 @@ def test_whoever_signs_in_goes_on_to_where_he_was_going(pages, scripts):
     assert page.url.endswith("/admin/clients?size=25")
 
 
-def test_a_client_is_created_and_a_second_one_of_its_wallet_leads_there(page):
+def test_create_client_with_a_taken_wallet_links_to_its_client(page):
     wallet = make_wallet()
 
     create(page, "Rockpool Capital", wallet)
@@ -64,7 +64,7 @@ def test_a_client_is_created_and_a_second_one_of_its_wallet_leads_there(page):
     expect(heading(page, "Rockpool Capital")).to_be_visible()
 
 
-def test_a_wrong_wallet_is_told_beside_its_field(page):
+def test_create_client_shows_the_error_beside_the_wallet_field(page):
     create(page, "Rockpool Capital", "0x123")
 
     field = page.get_by_label("Wallet address")
@@ -72,7 +72,7 @@ def test_a_wrong_wallet_is_told_beside_its_field(page):
     expect(page.locator(f"#{field.get_attribute('id')}-errors")).to_be_visible()
 
 
-def test_a_client_is_found_by_a_part_of_its_name(page, scripts):
+def test_client_search_matches_part_of_the_name(page, scripts):
     page.goto("/admin/clients")
 
     page.get_by_role("searchbox", name="Search").fill("ravenna")
@@ -86,25 +86,25 @@ def test_a_client_is_found_by_a_part_of_its_name(page, scripts):
     expect(heading(page, "Ravenna Liquidity")).to_be_visible()
 
 
-def test_the_slower_of_two_tabs_sees_both_versions_and_chooses(page):
+def test_stale_edit_shows_both_versions_to_choose_from(page):
     create(page, "Twofold Markets")
     page.get_by_role("link", name="Edit").click()
-    slower = page.context.new_page()
-    slower.goto(page.url)
+    stale = page.context.new_page()
+    stale.goto(page.url)
 
-    for tab, notes in ((page, "From the first tab"), (slower, "From the second tab")):
+    for tab, notes in ((page, "From the first tab"), (stale, "From the second tab")):
         tab.get_by_label("Notes").fill(notes)
         tab.get_by_role("button", name="Save").click()
     expect(page.get_by_role("status")).to_contain_text("saved.")
-    expect(slower.get_by_role("radio", name="From the first tab")).to_be_visible()
-    slower.get_by_role("radio", name="From the second tab").check()
-    slower.get_by_role("button", name="Save").click()
+    expect(stale.get_by_role("radio", name="From the first tab")).to_be_visible()
+    stale.get_by_role("radio", name="From the second tab").check()
+    stale.get_by_role("button", name="Save").click()
 
-    expect(heading(slower, "Twofold Markets")).to_be_visible()
-    expect(slower.get_by_role("main")).to_contain_text("From the second tab")
+    expect(heading(stale, "Twofold Markets")).to_be_visible()
+    expect(stale.get_by_role("main")).to_contain_text("From the second tab")
 
 
-def test_a_client_is_paused_and_its_page_tells_since_when(page):
+def test_pause_client_shows_the_change_in_its_timeline(page):
     create(page, "Pausing Partners")
 
     page.get_by_role("link", name="Change status").click()
@@ -114,7 +114,7 @@ def test_a_client_is_paused_and_its_page_tells_since_when(page):
     expect(page.get_by_role("list").get_by_text("Status changed")).to_be_visible()
 
 
-def test_the_palette_finds_a_client_and_goes_there(pages):
+def test_palette_search_opens_a_client(pages):
     page = pages.open(Role.VIEWER)
     page.goto("/admin/")
 
@@ -129,7 +129,7 @@ def test_the_palette_finds_a_client_and_goes_there(pages):
     expect(heading(page, "Ravenna Liquidity")).to_be_visible()
 
 
-def test_escape_closes_the_palette(pages):
+def test_palette_closes_on_escape(pages):
     page = pages.open(Role.VIEWER)
     page.goto("/admin/")
 
@@ -140,7 +140,7 @@ def test_escape_closes_the_palette(pages):
     expect(page.get_by_role("dialog")).to_be_hidden()
 
 
-def test_a_chosen_theme_is_remembered(page):
+def test_theme_is_remembered(page):
     page.goto("/admin/clients")
 
     page.get_by_role("button", name="Dark").click()
@@ -153,7 +153,7 @@ def test_a_chosen_theme_is_remembered(page):
         expect(tab.locator("body")).to_have_css("color-scheme", "dark")
 
 
-def test_signing_out_ends_the_session(pages, scripts):
+def test_sign_out_ends_the_session(pages, scripts):
     page = pages.open(java_script_enabled=scripts)
     page.goto("/admin/login")
     pages.sign_in(page, Role.VIEWER)
@@ -165,31 +165,31 @@ def test_signing_out_ends_the_session(pages, scripts):
     expect(heading(page, "Sign in")).to_be_visible()
 
 
-def test_a_session_that_is_ended_elsewhere_asks_to_sign_in_again(pages, scripts):
-    here, there = (pages.open(java_script_enabled=scripts) for _ in range(2))
-    for page in (there, here):
+def test_session_ended_on_another_device_requires_sign_in(pages, scripts):
+    first, second = (pages.open(java_script_enabled=scripts) for _ in range(2))
+    for page in (second, first):
         page.goto("/admin/account")
         pages.sign_in(page, Role.OWNER)
 
-    # The list has the one seen last first: this one, and then the other.
-    here.get_by_role("row").nth(2).get_by_role("button", name="End").click()
-    expect(here.get_by_text("Session ended.")).to_be_visible()
-    there.goto("/admin/clients?status=active")
-    expect(heading(there, "Sign in")).to_be_visible()
-    pages.sign_in(there, Role.OWNER)
+    # The session seen last is the first row, and the other one the second.
+    first.get_by_role("row").nth(2).get_by_role("button", name="End").click()
+    expect(first.get_by_text("Session ended.")).to_be_visible()
+    second.goto("/admin/clients?status=active")
+    expect(heading(second, "Sign in")).to_be_visible()
+    pages.sign_in(second, Role.OWNER)
 
-    assert there.url.endswith("/admin/clients?status=active")
+    assert second.url.endswith("/admin/clients?status=active")
 
 
-def test_the_first_page_is_light(pages, record_property):
+def test_first_page_load_is_small(pages, record_property):
     page, sizes = pages.open(Role.OWNER), {}
 
-    def weigh(response):
+    def record_size(response):
         sizes[response.url] = len(gzip.compress(response.body()))
 
-    page.on("response", weigh)
+    page.on("response", record_size)
     page.goto("/admin/clients", wait_until="networkidle")
 
     record_property("kB", round(sum(sizes.values()) / 1000))
     assert len(sizes) > 4
-    assert sum(sizes.values()) <= FIRST_LOAD, sizes
+    assert sum(sizes.values()) <= MAX_FIRST_LOAD, sizes

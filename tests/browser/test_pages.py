@@ -7,57 +7,58 @@ import pytest
 from pipelabs.models import Role
 from tests.browser.pages import NARROW, WIDE, axe_violations
 
-MOST = 90
+MAX_PAGES = 90
 IDS = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|(?<=/)[0-9]+|(?<=/exchanges/)[a-z0-9]+")
 LINKS = "[...document.links].map((link) => link.href)"
 CONTROLS = "input:not([type=hidden]), select, textarea, button"
-UNNAMED = """(controls) => controls.filter((one) => !one.labels?.length && !one.ariaLabel
-  && !one.getAttribute("aria-labelledby") && !one.textContent.trim()).map((one) => one.outerHTML)"""
-LOOKS = [
+UNNAMED = """(controls) => controls.filter((item) => !item.labels?.length && !item.ariaLabel
+  && !item.getAttribute("aria-labelledby") && !item.textContent.trim())
+  .map((item) => item.outerHTML)"""
+WIDTHS_AND_THEMES = [
     pytest.param(WIDE, "light", id="wide-light"),
     pytest.param(NARROW, "dark", id="narrow-dark"),
 ]
 
 
-def shape(address):
-    """Return what pages of one kind have in common: the path without ids, and what is asked."""
-    parts = urlsplit(address)
+def shape(url):
+    """Return what pages of one kind have in common: the path without ids, and the parameters."""
+    parts = urlsplit(url)
     return IDS.sub("…", parts.path), tuple(sorted(name for name, _ in parse_qsl(parts.query)))
 
 
 def crawl(page):
-    """Visit one page of each kind that the console links to, and yield its address."""
-    waiting, seen = deque(["/admin/"]), {shape("/admin/")}
-    while waiting:
-        address = waiting.popleft()
-        response = page.goto(address)
-        assert response.status == 200, address
-        yield address
+    """Visit one page of each kind that the console links to, and yield its URL."""
+    queue, seen = deque(["/admin/"]), {shape("/admin/")}
+    while queue:
+        url = queue.popleft()
+        response = page.goto(url)
+        assert response.status == 200, url
+        yield url
         for link in page.evaluate(LINKS):
             parts = urlsplit(link)
-            address = parts._replace(scheme="", netloc="", fragment="").geturl()
-            is_ours = parts.netloc == urlsplit(page.url).netloc and parts.path.startswith("/admin")
-            if is_ours and shape(address) not in seen and len(seen) < MOST:
-                seen.add(shape(address))
-                waiting.append(address)
+            url = parts._replace(scheme="", netloc="", fragment="").geturl()
+            is_same_host = parts.netloc == urlsplit(page.url).netloc
+            is_console = is_same_host and parts.path.startswith("/admin")
+            if is_console and shape(url) not in seen and len(seen) < MAX_PAGES:
+                seen.add(shape(url))
+                queue.append(url)
 
 
-def faults(page, width):
-    """Return what is wrong with the page that is shown, a sentence each."""
-    found = []
+def find_problems(page, width):
+    """Return a message for each problem of the page."""
+    problems = []
     if page.evaluate("document.documentElement.scrollWidth") > width:
-        found.append("it is wider than the screen")
-    if (shifted := page.evaluate("shifted")) >= 0.02:
-        found.append(f"its layout shifted by {shifted:.3f}")
+        problems.append("it is wider than the screen")
+    if (shift := page.evaluate("layoutShift")) >= 0.02:
+        problems.append(f"its layout shifted by {shift:.3f}")
     if not page.title() or page.get_by_role("heading", level=1).count() != 1:
-        found.append("it has no title, or not one h1")
-    return found + [
-        f"without a name: {one}" for one in page.locator(CONTROLS).evaluate_all(UNNAMED)
-    ]
+        problems.append("it has no title, or not one h1")
+    unnamed = page.locator(CONTROLS).evaluate_all(UNNAMED)
+    return problems + [f"without a name: {control}" for control in unnamed]
 
 
-def faults_at(page, width):
-    """Return what is wrong with the page that is shown once the window has another width."""
+def find_problems_at(page, width):
+    """Return a message if the page is too wide for another window width."""
     before = page.viewport_size
     page.set_viewport_size(width)
     is_wider = page.evaluate("document.documentElement.scrollWidth") > width["width"]
@@ -66,41 +67,40 @@ def faults_at(page, width):
 
 
 @pytest.mark.parametrize("role", [Role.OPERATOR, Role.VIEWER])
-def test_no_page_that_a_role_can_reach_has_a_fault(pages, role, record_property):
+def test_pages_of_a_role_have_no_layout_faults(pages, role, record_property):
     page = pages.open(role)
 
-    found = {
-        address: faults(page, WIDE["width"]) + faults_at(page, NARROW) for address in crawl(page)
+    problems = {
+        url: find_problems(page, WIDE["width"]) + find_problems_at(page, NARROW)
+        for url in crawl(page)
     }
 
-    record_property("pages", len(found))
-    assert {address: wrong for address, wrong in found.items() if wrong} == {}
+    record_property("pages", len(problems))
+    assert {url: messages for url, messages in problems.items() if messages} == {}
 
 
-@pytest.mark.parametrize(("width", "theme"), LOOKS)
-def test_no_page_of_an_owner_has_a_fault_even_for_those_who_cannot_see_or_point(
-    pages, width, theme, record_property
-):
-    page, found, checked = pages.open(Role.OWNER, width, theme), {}, set()
+@pytest.mark.parametrize(("width", "theme"), WIDTHS_AND_THEMES)
+def test_pages_of_an_owner_are_accessible(pages, width, theme, record_property):
+    page, problems, checked = pages.open(Role.OWNER, width, theme), {}, set()
 
-    for address in crawl(page):
-        found[address] = faults(page, width["width"])
-        # A list in another order breaks what it breaks in this one.
-        path, _ = shape(address)
+    for url in crawl(page):
+        problems[url] = find_problems(page, width["width"])
+        # axe checks each page once, not again for another sort order.
+        path, _ = shape(url)
         if path not in checked:
             checked.add(path)
-            # Only colours differ by theme.
-            found[address] += axe_violations(page, ["color-contrast"] if theme == "dark" else None)
+            # Themes differ only in colours.
+            problems[url] += axe_violations(page, ["color-contrast"] if theme == "dark" else None)
 
-    record_property("pages", len(found))
-    assert {address: wrong for address, wrong in found.items() if wrong} == {}
+    record_property("pages", len(problems))
+    assert {url: messages for url, messages in problems.items() if messages} == {}
 
 
-@pytest.mark.parametrize(("width", "theme"), LOOKS)
-@pytest.mark.parametrize("address", ["/admin/login", "/admin/nothing"])
-def test_no_page_of_a_stranger_has_a_fault(pages, address, width, theme):
+@pytest.mark.parametrize(("width", "theme"), WIDTHS_AND_THEMES)
+@pytest.mark.parametrize("url", ["/admin/login", "/admin/nothing"])
+def test_pages_of_anonymous_callers_are_accessible(pages, url, width, theme):
     page = pages.open(width=width, theme=theme)
 
-    page.goto(address)
+    page.goto(url)
 
-    assert faults(page, width["width"]) + axe_violations(page) == []
+    assert find_problems(page, width["width"]) + axe_violations(page) == []

@@ -5,25 +5,27 @@ from tests.browser.pages import NARROW, axe_violations
 from tests.browser.test_clients import create
 from tests.factories import make_wallet
 
-BOTH = pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "plain"])
+WITH_AND_WITHOUT_SCRIPTS = pytest.mark.parametrize(
+    "scripts", [True, False], ids=["scripts", "plain"]
+)
 
 
 @pytest.fixture
-def desk(pages):
-    """Return an opener of pages of an operator, with or without scripts."""
+def open_page(pages):
+    """Return a function that opens a page as an operator, with or without scripts."""
     return lambda **options: pages.open(Role.OPERATOR, **options)
 
 
-def said(page, text):
+def wait_for_text(page, text):
     page.get_by_text(text).first.wait_for()
 
 
-@BOTH
-def test_a_client_is_quoted_in_many_markets_and_one_is_paused(desk, scripts):
-    page = desk(java_script_enabled=scripts)
+@WITH_AND_WITHOUT_SCRIPTS
+def test_add_markets_to_a_client_and_pause_one(open_page, scripts):
+    page = open_page(java_script_enabled=scripts)
     name = f"Quoted {scripts}"
     create(page, name, make_wallet())
-    said(page, f"{name} created.")
+    wait_for_text(page, f"{name} created.")
     page.get_by_role("link", name="Not quoted yet").click()
     page.get_by_role("link", name="Add markets").first.click()
 
@@ -31,26 +33,26 @@ def test_a_client_is_quoted_in_many_markets_and_one_is_paused(desk, scripts):
     page.get_by_label("Exchange").select_option("okx")
     page.get_by_label("Spread target").fill("12.5")
     page.get_by_role("button", name="Add markets").click()
-    said(page, "Line 2: Write the slash between base and quote")
+    wait_for_text(page, "Line 2: Write the slash between base and quote")
     if scripts:
         assert axe_violations(page) == []
     page.get_by_label("Symbols").fill("BTC/USDT\neth-usdt")
     page.get_by_role("button", name="Add markets").click()
 
-    said(page, "2 markets added.")
+    wait_for_text(page, "2 markets added.")
     page.get_by_role("link", name="Edit BTC/USDT on okx").click()
     page.get_by_label("Status").select_option("paused")
     page.get_by_role("button", name="Save").click()
-    said(page, "BTC/USDT on okx saved.")
+    wait_for_text(page, "BTC/USDT on okx saved.")
     assert page.get_by_role("row", name="BTC/USDT").locator(".badge-warn").count() == 1
     page.get_by_role("link", name="Client", exact=True).click()
-    said(page, "2 pairs on 1 exchange")
+    wait_for_text(page, "2 pairs on 1 exchange")
     assert "Client market updated" in page.locator(".timeline li").first.inner_text()
 
 
-@BOTH
-def test_a_market_is_delisted_after_its_clients_were_shown_and_listed_again(desk, scripts):
-    page = desk(java_script_enabled=scripts)
+@WITH_AND_WITHOUT_SCRIPTS
+def test_delist_market_shows_its_clients_and_list_it_again(open_page, scripts):
+    page = open_page(java_script_enabled=scripts)
     page.goto("/admin/markets")
     page.get_by_label("Search").fill("xrp-usdt")
     page.get_by_label("Exchange").select_option("gate" if scripts else "okx")
@@ -62,33 +64,33 @@ def test_a_market_is_delisted_after_its_clients_were_shown_and_listed_again(desk
     rows.get_by_role("link").first.click()
     page.get_by_role("link", name="Change status").click()
 
-    said(page, "Alder Peak Trading")
+    wait_for_text(page, "Alder Peak Trading")
     page.get_by_role("button", name="Delist market").click()
-    said(page, "is now delisted.")
+    wait_for_text(page, "is now delisted.")
     page.get_by_role("link", name="Change status").click()
     page.get_by_role("button", name="List market again").click()
 
-    said(page, "is now trading.")
+    wait_for_text(page, "is now trading.")
     assert page.locator("tbody .badge").first.inner_text() == "delisted"
 
 
-def test_the_matrix_keeps_its_head_and_first_column_in_sight(desk):
-    page = desk(width=NARROW)
+def test_matrix_keeps_its_header_and_first_column_visible(open_page):
+    page = open_page(width=NARROW)
     page.goto("/admin/matrix")
     box = page.locator(".matrix")
     first = box.locator("tbody th").first
 
-    box.evaluate("(one) => one.scrollTo(600, 400)")
+    box.evaluate("(element) => element.scrollTo(600, 400)")
 
     edge = box.bounding_box()
-    assert box.evaluate("(one) => one.scrollLeft") == 600
+    assert box.evaluate("(element) => element.scrollLeft") == 600
     assert abs(first.bounding_box()["x"] - edge["x"]) <= 1
     assert abs(box.locator("thead th").first.bounding_box()["y"] - edge["y"]) <= 1
     assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
 
 
-def test_a_count_of_the_matrix_leads_to_the_markets_behind_it(desk):
-    page = desk()
+def test_matrix_count_links_to_its_markets(open_page):
+    page = open_page()
     page.goto("/admin/matrix")
     page.get_by_label("Search").fill("alder peak")
     page.locator("#matrix tbody tr").nth(1).wait_for(state="detached")

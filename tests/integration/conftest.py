@@ -274,6 +274,6 @@ def until_final(app):
     def wait():
         with app.app_context():
             # A test of another worker may keep a transaction open for minutes.
-            wait_for(all_are_older, patience_s=600)
+            wait_for(all_are_older, timeout_s=600)
 
     return wait

@@ -1,4 +1,4 @@
-"""Real gunicorns, which need the servers that `make test` starts."""
+"""Tests with gunicorn instances. They need the servers that `make test` starts."""
 
 from tests import servers
 

@@ -1,4 +1,4 @@
-"""Servers and workers that a test owns, kills without warning and starts again."""
+"""Servers and workers that a test can kill and restart."""
 
 import os
 import pwd
@@ -12,17 +12,17 @@ from typing import Any
 
 import psycopg2
 
-from tests.instances import RAISED, fleet
+from tests.instances import RAISED_LIMITS, fleet
 from tests.servers import free_port, own_redis, postgres_program
 from tests.waiting import wait_for
 
 
 class Postgres:
-    """A PostgreSQL that writes as safely as production, on the same data and port each time."""
+    """A PostgreSQL with production's durability. It keeps data and port over restarts."""
 
     def __init__(self, folder):
         self._folder, self._port = folder, free_port()
-        # It does not run as root.
+        # PostgreSQL refuses to run as root.
         account = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
         self._options: dict[str, Any] = {
             "cwd": "/",
@@ -34,9 +34,9 @@ class Postgres:
             "extra_groups": [] if os.geteuid() == 0 else None,
         }
         os.chown(folder, account.pw_uid, account.pw_gid)
-        words = [f"--pgdata={folder}", "--username=owner", "--auth=trust", "--no-sync"]
-        words += ["--encoding=UTF8", "--locale=C"]
-        subprocess.run([postgres_program("initdb"), *words], check=True, **self._options)
+        arguments = [f"--pgdata={folder}", "--username=owner", "--auth=trust", "--no-sync"]
+        arguments += ["--encoding=UTF8", "--locale=C"]
+        subprocess.run([postgres_program("initdb"), *arguments], check=True, **self._options)
         self.start()
         with closing(psycopg2.connect(self._url("owner", "postgres"))) as connection:
             connection.autocommit = True
@@ -48,11 +48,11 @@ class Postgres:
         }
 
     def start(self):
-        """Start it; what a killed one left running holds its memory for a moment."""
-        wait_for(self._answers)
+        """Start it. Retry while processes of a killed one still hold its shared memory."""
+        wait_for(self._is_running)
 
     def kill(self):
-        """Kill the postmaster; its children see that and end, without writing anything."""
+        """Kill the postmaster. Its children notice and exit without writing anything."""
         self._process.kill()
         self._process.wait()
 
@@ -61,13 +61,14 @@ class Postgres:
         self._process.send_signal(signal.SIGINT)
         self._process.wait()
 
-    def _answers(self):
-        """Return whether it takes connections; start it if it is not running."""
+    def _is_running(self):
+        """Return whether it accepts connections. Start it if it is not running."""
         process = getattr(self, "_process", None)
         if process is None or process.poll() is not None:
-            words = ["-D", self._folder, "-p", str(self._port), "-c", "unix_socket_directories="]
+            arguments = ["-D", self._folder, "-p", str(self._port)]
+            arguments += ["-c", "unix_socket_directories="]
             self._process = subprocess.Popen(
-                [postgres_program("postgres"), *words], **self._options
+                [postgres_program("postgres"), *arguments], **self._options
             )
         try:
             psycopg2.connect(self._url("owner", "postgres"), connect_timeout=60).close()
@@ -80,32 +81,32 @@ class Postgres:
 
 
 class Worker:
-    """One of the workers of an instance; gunicorn starts another by itself."""
+    """A worker of an instance. gunicorn replaces it automatically."""
 
     def __init__(self, gunicorn):
         self._gunicorn = gunicorn
 
     def start(self):
-        """Leave it to gunicorn."""
+        """Do nothing, since gunicorn starts a new worker."""
 
     def kill(self):
-        """Kill the oldest of them."""
+        """Kill the oldest worker."""
         os.kill(children(self._gunicorn.pid)[0], signal.SIGKILL)
 
 
 def children(pid):
-    """Return the processes that a process has started."""
-    listed = Path(f"/proc/{pid}/task/{pid}/children")
-    if listed.exists():
-        return [int(child) for child in listed.read_text().split()]
-    asked = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False)
-    return [int(child) for child in asked.stdout.split()]
+    """Return the ids of the child processes."""
+    file = Path(f"/proc/{pid}/task/{pid}/children")
+    if file.exists():
+        return [int(child) for child in file.read_text().split()]
+    process = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False)
+    return [int(child) for child in process.stdout.split()]
 
 
 @contextmanager
 def own_postgres():
-    """Run a PostgreSQL that a test may kill; its data go when the block ends."""
-    # Not below pytest's own folder, which is closed to other accounts.
+    """Run a PostgreSQL that a test can kill. Its data is deleted when the block ends."""
+    # Not in pytest's folder, which other accounts can't read.
     folder = tempfile.mkdtemp(prefix="pipelabs-")
     try:
         postgres = Postgres(folder)
@@ -119,11 +120,11 @@ def own_postgres():
 
 @contextmanager
 def own_desk(folder, **settings):
-    """Run an instance on servers of its own; yield it, its PostgreSQL and its Redis."""
+    """Run an instance with its own servers; yield it, its PostgreSQL and its Redis."""
     with ExitStack() as stack:
         postgres = stack.enter_context(own_postgres())
         redis = stack.enter_context(own_redis(folder))
-        settings = RAISED | postgres.settings | settings
+        settings = RAISED_LIMITS | postgres.settings | settings
         running = stack.enter_context(
             fleet("desk", folder, instances=1, redis_url=redis.url, **settings)
         )

@@ -1,4 +1,4 @@
-"""Promises of the whole service, kept by real gunicorns over real servers."""
+"""Consistency of clients, audit rows and audit lines over several instances."""
 
 import collections
 import itertools
@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from tests.factories import QUICK_CLIENT, make_body, make_wallet
-from tests.instances import RAISED, fleet
+from tests.instances import RAISED_LIMITS, fleet
 from tests.sizes import sized
 
 OUTCOMES = {
@@ -27,82 +27,86 @@ CLIENTS = "SELECT count(*) FROM clients"
 
 
 @pytest.fixture(scope="module")
-def raised(tmp_path_factory, worker_id):
-    with fleet(f"promises_{worker_id}", tmp_path_factory.mktemp("raised"), **RAISED) as running:
+def running_fleet(tmp_path_factory, worker_id):
+    with fleet(
+        f"consistency_{worker_id}", tmp_path_factory.mktemp("consistency"), **RAISED_LIMITS
+    ) as running:
         yield running
 
 
-def counted(answers):
+def count_statuses(answers):
     return collections.Counter(status for status, _, _ in answers)
 
 
 @sized(2, 20)
-def test_eight_wallets_crossed_with_eight_emails_never_deadlock(raised, size, record_property):
-    token = raised.sign_in()
+def test_concurrent_creates_with_crossed_duplicates_never_deadlock(
+    running_fleet, size, record_property
+):
+    token = running_fleet.sign_in()
     statuses: collections.Counter[int] = collections.Counter()
 
     for _ in range(size):
         wallets = [make_wallet() for _ in range(8)]
         emails = [f"{wallet}@x.test" for wallet in wallets]
         pairs = itertools.product(wallets, emails)
-        [(before,)] = raised.query(CLIENTS)
-        answers = raised.create_together(
+        [(before,)] = running_fleet.query(CLIENTS)
+        answers = running_fleet.create_together(
             [make_body(wallet_address=wallet, email=email) for wallet, email in pairs], token
         )
-        [(after,)] = raised.query(CLIENTS)
-        statuses += counted(answers)
-        assert after - before == counted(answers)[201] >= 1
+        [(after,)] = running_fleet.query(CLIENTS)
+        statuses += count_statuses(answers)
+        assert after - before == count_statuses(answers)[201] >= 1
 
     record_property("answers", dict(statuses))
     assert set(statuses) == {201, 409}
     assert statuses.total() == 64 * size
 
 
-def test_sixteen_calls_with_one_key_are_one_client_over_two_instances(raised):
-    token, body = raised.sign_in(), make_body(wallet_address=make_wallet(), email=None)
-    [(before,)] = raised.query(CLIENTS)
+def test_idempotency_key_creates_one_client_over_two_instances(running_fleet):
+    token, body = running_fleet.sign_in(), make_body(wallet_address=make_wallet(), email=None)
+    [(before,)] = running_fleet.query(CLIENTS)
 
     def create(number):
         fields = {"Idempotency-Key": body["wallet_address"]}
-        return raised.call("POST", QUICK_CLIENT, body, token, number % 2, **fields)
+        return running_fleet.call("POST", QUICK_CLIENT, body, token, number % 2, **fields)
 
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(create, range(16)))
 
     created = {answer["client"]["id"] for status, _, answer in answers if status == 201}
     others = {answer["error"]["code"] for status, _, answer in answers if status != 201}
-    assert len(created) == raised.query(CLIENTS)[0][0] - before == 1
-    assert set(counted(answers)) <= {201, 409}
+    assert len(created) == running_fleet.query(CLIENTS)[0][0] - before == 1
+    assert set(count_statuses(answers)) <= {201, 409}
     assert others <= {"idempotency_in_progress"}
 
 
-def mixed(size, passing):
-    """Return bodies of which so many pass the limit; a third each is new, taken, wrong."""
-    taken = make_wallet()
-    fresh = [make_body(wallet_address=make_wallet(), email=None) for _ in range(passing // 3)]
-    again = [make_body(wallet_address=taken, email=None) for _ in range(passing // 3)]
-    wrong = [make_body(name=""), make_body(tier="Gold"), {}]
-    return (fresh + again + wrong * size)[:size]
+def mixed_bodies(size, allowed):
+    """Return bodies of which the first `allowed` are new, duplicate and invalid in equal parts."""
+    wallet = make_wallet()
+    new = [make_body(wallet_address=make_wallet(), email=None) for _ in range(allowed // 3)]
+    duplicates = [make_body(wallet_address=wallet, email=None) for _ in range(allowed // 3)]
+    invalid = [make_body(name=""), make_body(tier="Gold"), {}]
+    return (new + duplicates + invalid * size)[:size]
 
 
 @sized(120, 500)
-def test_answers_rows_and_lines_tell_the_same_of_mixed_requests(
+def test_audit_rows_and_lines_match_the_responses_of_mixed_requests(
     tmp_path, worker_id, size, record_property
 ):
-    few = 15  # below twenty, after which refusals of a kind are counted and have no row
-    passing = size - 4 * few
-    settings = RAISED | {"RATELIMIT_CREATE": f"{passing + few}/hour"}
+    few = 15  # below 20, from where on repeated denials are coalesced and have no row of their own
+    allowed = size - 4 * few
+    settings = RAISED_LIMITS | {"RATELIMIT_CREATE": f"{allowed + few}/hour"}
     with fleet(f"mixed_{worker_id}", tmp_path, **settings) as running:
         operator = running.sign_in("operator@desk.local", "operator")
         viewer = running.sign_in("viewer@desk.local", "viewer")
         with running.owner() as owner:
             owner.execute(text("BEGIN"))
             owner.execute(text("LOCK TABLE clients"))
-            answers = running.create_together(mixed(few, 3 * few), operator)
+            answers = running.create_together(mixed_bodies(few, 3 * few), operator)
             owner.execute(text("ROLLBACK"))
-        answers += running.create_together(mixed(few, few), None)
-        answers += running.create_together(mixed(few, few), viewer)
-        bodies = mixed(passing + few, passing)
+        answers += running.create_together(mixed_bodies(few, few), None)
+        answers += running.create_together(mixed_bodies(few, few), viewer)
+        bodies = mixed_bodies(allowed + few, allowed)
         for begin in range(0, len(bodies), 25):
             answers += running.create_together(bodies[begin : begin + 25], operator)
         lines = running.lines()
@@ -120,17 +124,17 @@ def test_answers_rows_and_lines_tell_the_same_of_mixed_requests(
     assert sorted(rebuilt) == sorted(lines)
 
 
-def test_without_the_right_to_write_audit_rows_nothing_is_done(raised):
-    token = raised.sign_in()
-    [(before,)] = raised.query(CLIENTS)
+def test_create_is_rolled_back_if_the_audit_row_is_denied(running_fleet):
+    token = running_fleet.sign_in()
+    [(before,)] = running_fleet.query(CLIENTS)
     bodies = [make_body(wallet_address=make_wallet(), email=None) for _ in range(16)]
-    with raised.owner() as owner:
+    with running_fleet.owner() as owner:
         owner.execute(text("REVOKE INSERT ON audit_events FROM pipelabs"))
-        answers = raised.create_together(bodies, token)
+        answers = running_fleet.create_together(bodies, token)
         owner.execute(text("GRANT INSERT ON audit_events TO pipelabs"))
 
     codes = {(status, answer["error"]["code"]) for status, _, answer in answers}
 
     assert codes == {(503, "audit_unavailable")}
-    assert raised.query(CLIENTS) == [(before,)]
-    assert set(counted(raised.create_together(bodies, token))) == {201}
+    assert running_fleet.query(CLIENTS) == [(before,)]
+    assert set(count_statuses(running_fleet.create_together(bodies, token))) == {201}

@@ -1,4 +1,4 @@
-"""One request in, one answer out, whatever the framing says; and slow clients cost themselves."""
+"""Request framing: no request smuggling, and slow clients do not block others."""
 
 import re
 import socket
@@ -7,9 +7,9 @@ from contextlib import ExitStack
 import pytest
 
 from tests.factories import QUICK_CLIENT, make_body, make_wallet
-from tests.instances import RAISED, fleet
+from tests.instances import RAISED_LIMITS, fleet
 
-ANSWER = re.compile(rb"^HTTP/1\.[01] (?!100)\d{3} ", re.MULTILINE)
+STATUS_LINE = re.compile(rb"^HTTP/1\.[01] (?!100)\d{3} ", re.MULTILINE)
 CHUNKED = "Transfer-Encoding: chunked"
 SLOW_CLIENTS = 12
 AMBIGUOUS = {
@@ -50,38 +50,43 @@ AMBIGUOUS = {
     "a NUL in a field": ("X: y\0\r\nContent-Length: 0", "{hidden}"),
     "no colon": ("Content-Length\r\nContent-Length: 0", "{hidden}"),
     "two hosts": ("Host: other\r\nContent-Length: 0", "{hidden}"),
-    "a body that is not all there": ("Content-Length: 100000", "{hidden}"),
+    "an incomplete body": ("Content-Length: 100000", "{hidden}"),
 }
-"""What two readers could read in two ways: a proxy one request, the server behind it two."""
+"""Requests that a proxy could read as one request and the server behind it as two."""
 UNREAD = {
-    "a stranger": (
+    "anonymous": (
         "POST",
         QUICK_CLIENT,
         "Authorization: none\r\nContent-Length: {size}",
         "{hidden}",
     ),
-    "a stranger's chunks": ("POST", QUICK_CLIENT, CHUNKED, "{size:x}\r\n{hidden}\r\n0\r\n\r\n"),
+    "anonymous chunks": ("POST", QUICK_CLIENT, CHUNKED, "{size:x}\r\n{hidden}\r\n0\r\n\r\n"),
     "a body of a GET": ("GET", "/health", "Content-Length: {size}", "{hidden}"),
     "chunks of a GET": ("GET", "/health", CHUNKED, "{size:x}\r\n{hidden}\r\n0\r\n\r\n"),
     "no such method": ("PUT", QUICK_CLIENT, "Content-Length: {size}", "{hidden}"),
     "no such address": ("POST", "/nowhere", "Content-Length: {size}", "{hidden}"),
     "another media type": ("POST", "/api/auth/login", "Content-Length: {size}", "{hidden}"),
     "a preflight": ("OPTIONS", QUICK_CLIENT, "Content-Length: {size}", "{hidden}"),
-    "more than is taken": ("POST", QUICK_CLIENT, "Content-Length: 300000", "{hidden}" + " " * 9000),
+    "larger than the limit": (
+        "POST",
+        QUICK_CLIENT,
+        "Content-Length: 300000",
+        "{hidden}" + " " * 9000,
+    ),
 }
-"""Bodies that the service answers without reading: they must not be the next request."""
+"""Requests answered without reading the body, which must not become the next request."""
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, worker_id):
     folder = tmp_path_factory.mktemp("framing")
-    with fleet(f"framing_{worker_id}", folder, instances=1, **RAISED) as running:
+    with fleet(f"framing_{worker_id}", folder, instances=1, **RAISED_LIMITS) as running:
         running.token = running.sign_in()
         yield running
 
 
 def hidden_request(server, name):
-    """Return a whole request that creates a client of this name, were it seen as one."""
+    """Return a complete request that would create a client with this name."""
     body = f'{{"name": "{name}", "wallet_address": "{name}"}}'
     return (
         f"POST {QUICK_CLIENT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.token}\r\n"
@@ -93,60 +98,60 @@ def connect(server):
     return socket.create_connection(("127.0.0.1", server.ports[0]), timeout=120)
 
 
-def answers(server, sent):
-    """Send bytes and their end, and return how many answers come until the server hangs up."""
-    found = b""
+def count_responses(server, data):
+    """Send bytes, and return the number of responses until the server closes the connection."""
+    received = b""
     with connect(server) as connection:
         try:
-            connection.sendall(sent)
+            connection.sendall(data)
             connection.shutdown(socket.SHUT_WR)
-            while got := connection.recv(65536):
-                found += got
+            while chunk := connection.recv(65536):
+                received += chunk
         except ConnectionError:
             pass
-    return len(ANSWER.findall(found))
+    return len(STATUS_LINE.findall(received))
 
 
-def stored(server, name):
+def count_clients(server, name):
     return len(server.query("SELECT 1 FROM clients WHERE name = :name", name=name))
 
 
-def test_two_whole_requests_are_two_answers(server):
+def test_two_complete_requests_get_two_responses(server):
     name = make_wallet()
 
-    count = answers(
+    count = count_responses(
         server, f"GET /health HTTP/1.1\r\nHost: x\r\n\r\n{hidden_request(server, name)}".encode()
     )
 
-    assert (count, stored(server, name)) == (2, 1)
+    assert (count, count_clients(server, name)) == (2, 1)
 
 
 @pytest.mark.parametrize("case", AMBIGUOUS)
-def test_what_can_be_read_in_two_ways_is_one_answer_at_most(server, case):
+def test_ambiguous_framing_gets_at_most_one_response(server, case):
     name = make_wallet()
     hidden = hidden_request(server, name)
-    fields, body = (one.format(hidden=hidden, size=len(hidden)) for one in AMBIGUOUS[case])
+    fields, body = (part.format(hidden=hidden, size=len(hidden)) for part in AMBIGUOUS[case])
     start = f"POST {QUICK_CLIENT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.token}\r\n"
-    kind = "Content-Type: application/json\r\n"
+    media_type = "Content-Type: application/json\r\n"
 
-    count = answers(server, f"{start}{kind}{fields}\r\n\r\n{body}".encode())
+    count = count_responses(server, f"{start}{media_type}{fields}\r\n\r\n{body}".encode())
 
-    assert (count <= 1, stored(server, name)) == (True, 0)
+    assert (count <= 1, count_clients(server, name)) == (True, 0)
     assert server.call("GET", "/health")[0] == 200
 
 
 @pytest.mark.parametrize("case", UNREAD)
-def test_a_body_that_nobody_reads_is_not_the_next_request(server, case):
+def test_unread_body_is_not_the_next_request(server, case):
     name = make_wallet()
     hidden = hidden_request(server, name)
     method, path, fields, body = UNREAD[case]
-    fields, body = (one.format(hidden=hidden, size=len(hidden)) for one in (fields, body))
+    fields, body = (part.format(hidden=hidden, size=len(hidden)) for part in (fields, body))
 
-    count = answers(
+    count = count_responses(
         server, f"{method} {path} HTTP/1.1\r\nHost: x\r\n{fields}\r\n\r\n{body}".encode()
     )
 
-    assert (count, stored(server, name)) == (1, 0)
+    assert (count, count_clients(server, name)) == (1, 0)
 
 
 @pytest.mark.parametrize(
@@ -156,25 +161,25 @@ def test_a_body_that_nobody_reads_is_not_the_next_request(server, case):
         f"GET /health HTTP/1.1\r\nHost: x\r\nX: {'x' * 20_000}\r\n",
         "GET /health HTTP/1.1\r\nHost: x\r\n" + "".join(f"X{n}: y\r\n" for n in range(300)),
     ],
-    ids=["a long address", "a long field", "many fields"],
+    ids=["a long URL", "a long header", "many headers"],
 )
-def test_a_head_that_is_too_large_is_refused_and_harms_nobody_else(server, head):
-    assert answers(server, f"{head}\r\n".encode()) <= 1
+def test_oversized_head_is_rejected_without_affecting_others(server, head):
+    assert count_responses(server, f"{head}\r\n".encode()) <= 1
     assert server.call("GET", "/health")[0] == 200
 
 
 @pytest.mark.parametrize("kind", ["heads", "bodies"])
-def test_twelve_clients_that_trickle_keep_nobody_waiting(server, kind):
+def test_slow_clients_do_not_block_others(server, kind):
     head = f"POST {QUICK_CLIENT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.token}\r\n"
     rest = "Content-Type: application/json\r\nContent-Length: 9999\r\n\r\n"
     health = set()
     with ExitStack() as stack:
         slow = [stack.enter_context(connect(server)) for _ in range(SLOW_CLIENTS)]
-        for one in slow:
-            one.sendall((head if kind == "heads" else head + rest).encode())
+        for connection in slow:
+            connection.sendall((head if kind == "heads" else head + rest).encode())
         for _ in range(10):
-            for one in slow:
-                one.sendall(b"x")
+            for connection in slow:
+                connection.sendall(b"x")
             health.add(server.call("GET", "/health")[0])
         body = make_body(wallet_address=make_wallet(), email=None)
         created = server.call("POST", QUICK_CLIENT, body, server.token)[0]

@@ -4,7 +4,7 @@ import signal
 import pytest
 
 from tests.factories import make_body, make_wallet
-from tests.instances import RAISED, fleet
+from tests.instances import RAISED_LIMITS, fleet
 from tests.servers import own_redis
 from tests.sizes import sized
 
@@ -12,8 +12,10 @@ RACERS = 64
 
 
 @pytest.fixture(scope="module")
-def raised(tmp_path_factory, worker_id):
-    with fleet(f"raised_{worker_id}", tmp_path_factory.mktemp("raised"), **RAISED) as running:
+def running_fleet(tmp_path_factory, worker_id):
+    with fleet(
+        f"instances_{worker_id}", tmp_path_factory.mktemp("instances"), **RAISED_LIMITS
+    ) as running:
         yield running
 
 
@@ -22,21 +24,21 @@ def racing_bodies(wallet):
 
 
 @sized(4, 20)
-def test_of_64_racing_creates_of_one_wallet_one_wins_each_time(raised, size):
-    token = raised.sign_in()
+def test_concurrent_creates_of_one_wallet_create_one_client(running_fleet, size):
+    token = running_fleet.sign_in()
     wallets = [make_wallet() for _ in range(size)]
 
     outcomes = [
         collections.Counter(
-            status for status, _, _ in raised.create_together(racing_bodies(wallet), token)
+            status for status, _, _ in running_fleet.create_together(racing_bodies(wallet), token)
         )
         for wallet in wallets
     ]
 
     assert outcomes == [{201: 1, 409: RACERS - 1}] * size
-    assert raised.query("SELECT count(*) FROM clients") == [(size,)]
+    assert running_fleet.query("SELECT count(*) FROM clients") == [(size,)]
     counts = dict(
-        raised.query(
+        running_fleet.query(
             "SELECT status, count(*) FROM audit_events WHERE event LIKE"
             " 'client.create%' GROUP BY status"
         )
@@ -44,26 +46,26 @@ def test_of_64_racing_creates_of_one_wallet_one_wins_each_time(raised, size):
     assert counts == {"SUCCESS": size, "DUPLICATE": size * (RACERS - 1)}
 
 
-def test_every_loser_is_told_who_won(raised):
-    token = raised.sign_in()
+def test_duplicate_responses_name_the_created_client(running_fleet):
+    token = running_fleet.sign_in()
 
-    answers = raised.create_together(racing_bodies(make_wallet()), token)
+    answers = running_fleet.create_together(racing_bodies(make_wallet()), token)
 
     [winner] = [body["client"]["id"] for status, _, body in answers if status == 201]
     losers = [body["error"]["existing"] for status, _, body in answers if status == 409]
     assert losers == [{"wallet_address": winner}] * (RACERS - 1)
 
 
-def test_signing_out_on_one_instance_counts_on_the_other(raised):
-    token = raised.sign_in()
+def test_sign_out_on_one_instance_applies_to_the_other(running_fleet):
+    token = running_fleet.sign_in()
 
-    raised.call("POST", "/api/auth/logout", token=token, instance=0)
-    status, _, body = raised.call("GET", "/api/auth/me", token=token, instance=1)
+    running_fleet.call("POST", "/api/auth/logout", token=token, instance=0)
+    status, _, body = running_fleet.call("GET", "/api/auth/me", token=token, instance=1)
 
     assert (status, body["error"]["code"]) == (401, "token_revoked")
 
 
-def test_the_budget_is_exact_over_two_instances(tmp_path, worker_id):
+def test_create_budget_is_exact_over_two_instances(tmp_path, worker_id):
     with fleet(f"limited_{worker_id}", tmp_path, RATELIMIT_CREATE="20/hour") as running:
         token = running.sign_in()
         bodies = [make_body(wallet_address=make_wallet(), email=None) for _ in range(40)]
@@ -76,13 +78,13 @@ def test_the_budget_is_exact_over_two_instances(tmp_path, worker_id):
     assert all(1 <= wait <= 3600 for wait in waits)
 
 
-def test_with_redis_killed_or_frozen_limits_hold_per_worker(tmp_path, worker_id):
+def test_limits_hold_per_worker_without_redis(tmp_path, worker_id):
     workers = 2
     bodies = [make_body(wallet_address=make_wallet(), email=None) for _ in range(60)]
     with (
         own_redis(tmp_path) as redis,
         fleet(
-            f"away_{worker_id}",
+            f"without_redis_{worker_id}",
             tmp_path,
             instances=1,
             redis_url=redis.url,

@@ -1,4 +1,4 @@
-"""Kill -9 under load: nothing acknowledged is lost, and nothing is there twice."""
+"""Kill -9 under load: no acknowledged client is lost or duplicated."""
 
 import collections
 import fcntl
@@ -21,65 +21,65 @@ from tests.waiting import wait_for
 
 WRITERS = 8
 BETWEEN_KILLS = 100
-MEANWHILE: dict[str, set[str | int]] = {
-    "worker": {"no answer"},
+EXPECTED_ERRORS: dict[str, set[str | int]] = {
+    "worker": {"no response"},
     "postgres": {503},
     "redis": set(),
 }
-"""What those are told who are not acknowledged."""
+"""Results of calls that are not acknowledged, by the process that is killed."""
 CREATED = (
     "SELECT client_id::text FROM audit_events WHERE status='SUCCESS' AND event='client.created'"
 )
 
 
 class Load:
-    """Writers that create clients until told to stop, and what they were told."""
+    """Threads that create clients until they are stopped, and their results."""
 
     def __init__(self, running, token):
         self._running, self._token = running, token
-        self._over = threading.Event()
+        self._stop = threading.Event()
         self.acknowledged = []
         self.other: collections.Counter[str | int] = collections.Counter()
 
     @contextmanager
     def writing(self):
-        """Write from eight threads for as long as the block runs."""
+        """Create clients from eight threads until the block ends."""
         with ThreadPoolExecutor(WRITERS) as pool:
             jobs = [pool.submit(self._write) for _ in range(WRITERS)]
             try:
                 yield
             finally:
-                self._over.set()
+                self._stop.set()
         for job in jobs:
             job.result()
 
     def wait_for(self, count):
-        """Wait until so many creations were acknowledged."""
+        """Wait until this many creations are acknowledged."""
         wait_for(lambda: len(self.acknowledged) >= count)
 
-    def back_after(self, moment):
-        """Return the seconds until a call that began after a moment was acknowledged."""
-        ended = [end for began, end, _ in list(self.acknowledged) if began > moment]
-        return min(ended) - moment if ended else None
+    def recovery_time(self, killed_at):
+        """Return the seconds until the first acknowledgement of a call started after the kill."""
+        ends = [end for start, end, _ in list(self.acknowledged) if start > killed_at]
+        return min(ends) - killed_at if ends else None
 
     def _write(self):
-        while not self._over.is_set():
+        while not self._stop.is_set():
             body = make_body(wallet_address=make_wallet(), email=None)
-            began = time.monotonic()
+            start = time.monotonic()
             try:
                 status, _, answer = self._running.call("POST", QUICK_CLIENT, body, self._token)
             except (OSError, HTTPException):
-                self.other["no answer"] += 1
+                self.other["no response"] += 1
                 continue
             if status == 201:
-                self.acknowledged.append((began, time.monotonic(), answer["client"]["id"]))
+                self.acknowledged.append((start, time.monotonic(), answer["client"]["id"]))
             else:
                 self.other[status] += 1
 
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory):
-    """Run an instance on a PostgreSQL and a Redis that may be killed; yield all by their names."""
+    """Run an instance with a PostgreSQL and a Redis that can be killed; yield all by name."""
     with own_desk(tmp_path_factory.mktemp("chaos")) as (running, postgres, redis):
         worker = Worker(running.masters[0])
         yield {"fleet": running, "postgres": postgres, "redis": redis, "worker": worker}
@@ -90,58 +90,57 @@ def token(desk):
     return desk["fleet"].sign_in()
 
 
-def counted(found):
-    """Return how often each is there."""
-    return collections.Counter(found)
-
-
-def lines_of_successes(running):
+def logged_client_ids(running):
     fields = [line.split(" | ") for line in running.lines()]
-    return [one[4] for one in fields if one[1] == "SUCCESS" and "event=client.created " in one[5]]
+    return [
+        line[4] for line in fields if line[1] == "SUCCESS" and "event=client.created " in line[5]
+    ]
 
 
 @sized(40, 400)
 @pytest.mark.parametrize("name", ["worker", "postgres", "redis"])
-def test_kill_9_under_load_loses_nothing_acknowledged(desk, token, name, size, record_property):
+def test_kill_9_under_load_loses_no_acknowledged_client(desk, token, name, size, record_property):
     running, victim = desk["fleet"], desk[name]
-    load, back = Load(running, token), []
+    load, recovery_times = Load(running, token), []
 
     with load.writing():
         for count in range(20, size, BETWEEN_KILLS):
             load.wait_for(count)
-            struck = time.monotonic()
+            killed_at = time.monotonic()
             victim.kill()
             victim.start()
-            wait_for(lambda moment=struck: load.back_after(moment))
-            back.append(load.back_after(struck))
+            wait_for(lambda start=killed_at: load.recovery_time(start))
+            recovery_times.append(load.recovery_time(killed_at))
         load.wait_for(size)
     running.flask("audit", "reconcile")
 
     acknowledged = {client_id for _, _, client_id in load.acknowledged}
-    clients = counted(client_id for (client_id,) in running.query("SELECT id::text FROM clients"))
-    rows = counted(client_id for (client_id,) in running.query(CREATED))
+    clients = collections.Counter(
+        client_id for (client_id,) in running.query("SELECT id::text FROM clients")
+    )
+    rows = collections.Counter(client_id for (client_id,) in running.query(CREATED))
     record_property("acknowledged", len(acknowledged))
     record_property("lost", len(acknowledged - set(clients)))
-    record_property("other answers", dict(load.other))
-    record_property("back after s", [round(seconds, 2) for seconds in back])
+    record_property("other results", dict(load.other))
+    record_property("recovery s", [round(seconds, 2) for seconds in recovery_times])
     assert len(acknowledged) >= size
     assert acknowledged - set(clients) == set()
     assert rows == clients
-    assert counted(lines_of_successes(running)) == rows
-    assert set(load.other) <= MEANWHILE[name]
+    assert collections.Counter(logged_client_ids(running)) == rows
+    assert set(load.other) <= EXPECTED_ERRORS[name]
 
 
 @contextmanager
-def file_locked(running):
-    """Keep the audit file to oneself: a worker that has committed waits there with its answer."""
+def lock_file(running):
+    """Lock the audit file, so that a worker waits after its commit."""
     with Path(running.environment["AUDIT_LOG_FILE"]).open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 @contextmanager
-def trail_locked(running):
-    """Keep the audit rows to oneself: a worker that has inserted waits there with its commit."""
+def lock_trail(running):
+    """Lock the audit table, so that a worker waits before its commit."""
     with running.owner() as owner:
         owner.execute(text("BEGIN"))
         owner.execute(text("LOCK TABLE audit_events"))
@@ -155,13 +154,11 @@ INSERTED = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'audit_event
 
 
 @pytest.mark.parametrize(
-    ("held", "got_there", "is_replay"),
-    [(file_locked, COMMITTED, True), (trail_locked, INSERTED, False)],
+    ("lock", "reached", "is_replay"),
+    [(lock_file, COMMITTED, True), (lock_trail, INSERTED, False)],
     ids=["after the commit", "before the commit"],
 )
-def test_who_repeats_a_call_that_a_kill_cut_off_gets_its_one_client(
-    desk, token, held, got_there, is_replay
-):
+def test_retry_after_a_killed_request_creates_one_client(desk, token, lock, reached, is_replay):
     running, key = desk["fleet"], make_wallet()
     body = make_body(name=key, wallet_address=key, email=None)
 
@@ -169,9 +166,9 @@ def test_who_repeats_a_call_that_a_kill_cut_off_gets_its_one_client(
         return running.call("POST", QUICK_CLIENT, body, token, **{"Idempotency-Key": key})
 
     with ThreadPoolExecutor(1) as pool:
-        with held(running):
+        with lock(running):
             first = pool.submit(create)
-            wait_for(lambda: running.query(got_there, name=key))
+            wait_for(lambda: running.query(reached, name=key))
             stored = running.query(STORED, name=key)
             for worker in children(running.masters[0].pid):
                 os.kill(worker, signal.SIGKILL)
@@ -183,6 +180,6 @@ def test_who_repeats_a_call_that_a_kill_cut_off_gets_its_one_client(
     assert (status, headers["Idempotent-Replayed"]) == (201, "true" if is_replay else None)
     assert len(stored) == is_replay
     assert running.query(STORED, name=key) == [(answer["client"]["id"],)]
-    assert [one for (one,) in running.query(CREATED)].count(answer["client"]["id"]) == 1
+    assert [client_id for (client_id,) in running.query(CREATED)].count(answer["client"]["id"]) == 1
     running.flask("audit", "reconcile")
-    assert lines_of_successes(running).count(answer["client"]["id"]) == 1
+    assert logged_client_ids(running).count(answer["client"]["id"]) == 1

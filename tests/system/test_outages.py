@@ -1,4 +1,4 @@
-"""What is away is told, refuses only what needs it, and is back by itself."""
+"""Outages are reported, affect only what depends on them, and recovery is automatic."""
 
 import collections
 import shutil
@@ -13,24 +13,24 @@ from tests.waiting import wait_for
 
 @pytest.fixture(scope="module")
 def breakable(tmp_path_factory):
-    """Yield an instance that is ready, and the servers behind it, which may be killed."""
+    """Yield an instance and its servers, which can be killed."""
     with own_desk(tmp_path_factory.mktemp("breakable"), VAULT_KEYS=make_vault_keys()) as desk:
         yield desk
 
 
-def test_what_an_unwritable_file_missed_is_appended_once_and_in_order(breakable):
+def test_reconcile_appends_lines_missed_while_the_file_was_unwritable(breakable):
     running, _, _ = breakable
     token, file = running.sign_in(), Path(running.environment["AUDIT_LOG_FILE"])
     running.call("POST", QUICK_CLIENT, {}, token)
     earlier = running.lines()
-    kept = file.rename(f"{file}.kept")
+    moved = file.rename(f"{file}.moved")
     file.mkdir()
     bodies = [make_body(wallet_address=make_wallet(), email=None) for _ in range(10)]
 
     answers = [running.call("POST", QUICK_CLIENT, body, token) for body in bodies]
     during = running.call("GET", "/ready")
     shutil.rmtree(file)
-    kept.rename(file)
+    moved.rename(file)
     running.flask("audit", "reconcile")
     running.flask("audit", "reconcile")
 
@@ -45,17 +45,17 @@ def test_what_an_unwritable_file_missed_is_appended_once_and_in_order(breakable)
 @pytest.mark.parametrize(
     ("name", "ready", "create"), [("postgres", 503, 503), ("redis", 200, 201), ("file", 200, 201)]
 )
-def test_each_server_that_is_down_is_told_and_health_is_well(breakable, name, ready, create):
+def test_ready_reports_an_outage_and_health_stays_ok(breakable, name, ready, create):
     running, postgres, redis = breakable
     token, file = running.sign_in(), Path(running.environment["AUDIT_LOG_FILE"])
-    down = {"postgres": postgres.kill, "redis": redis.kill, "file": lambda: hide(file)}
+    down = {"postgres": postgres.kill, "redis": redis.kill, "file": lambda: make_unwritable(file)}
     up = {"postgres": postgres.start, "redis": redis.start, "file": lambda: restore(file)}
-    wait_for(lambda: is_well(running, token))
+    wait_for(lambda: is_ready(running, token))
 
     down[name]()
-    # What a killed PostgreSQL leaves running takes a moment to see that it is alone.
-    told = {"status": "unavailable" if ready == 503 else "degraded"}
-    wait_for(lambda: running.call("GET", "/ready")[::2] == (ready, told))
+    # The child processes of a killed PostgreSQL take a moment to exit.
+    expected = {"status": "unavailable" if ready == 503 else "degraded"}
+    wait_for(lambda: running.call("GET", "/ready")[::2] == (ready, expected))
     body = make_body(wallet_address=make_wallet(), email=None)
     created = running.call("POST", QUICK_CLIENT, body, token)[0]
     health = running.call("GET", "/health")[0]
@@ -64,8 +64,8 @@ def test_each_server_that_is_down_is_told_and_health_is_well(breakable, name, re
     assert (created, health) == (create, 200)
 
 
-def is_well(running, token):
-    """Return whether both workers say so; each learns from its next line that a file is well."""
+def is_ready(running, token):
+    """Return whether both workers are ready. Each checks the audit file at its next line."""
     return all(
         running.call("POST", QUICK_CLIENT, {}, token)[0] == 400
         and running.call("GET", "/ready")[2] == {"status": "ready"}
@@ -73,12 +73,12 @@ def is_well(running, token):
     )
 
 
-def hide(file):
-    """Put a folder in the file's place, which not even root can write to."""
-    file.rename(f"{file}.kept")
+def make_unwritable(file):
+    """Replace the file by a folder, which not even root can write to."""
+    file.rename(f"{file}.moved")
     file.mkdir()
 
 
 def restore(file):
     file.rmdir()
-    Path(f"{file}.kept").rename(file)
+    Path(f"{file}.moved").rename(file)

@@ -1,4 +1,4 @@
-// Shows the document with Swagger UI; who signs in on the page is signed in for its other calls.
+// Shows the document with Swagger UI. Tokens of a sign-in on the page are used for its other calls.
 
 const main = document.getElementById("api-docs");
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
@@ -27,6 +27,6 @@ const ui = window.SwaggerUIBundle({
   displayRequestDuration: true,
   responseInterceptor: rememberTokens,
   tryItOutEnabled: true,
-  // Asks a host of the library's makers, which the page's policy forbids anyway.
+  // The default validator is a third-party host, which the content security policy blocks.
   validatorUrl: null,
 });

@@ -1,4 +1,4 @@
-// A form that waits for an exchange says so, and cannot be sent twice; without JavaScript the browser waits.
+// Show progress while an exchange is being asked, and prevent a second submission.
 document.addEventListener("submit", (event) => {
   const form = event.target.closest("[data-busy]");
   const button = event.submitter;
@@ -8,7 +8,7 @@ document.addEventListener("submit", (event) => {
   button.setAttribute("aria-disabled", "true");
   form.addEventListener("submit", (again) => again.preventDefault());
 });
-// A page that comes back from the browser's memory is as it was before it was sent.
+// A page restored from the back/forward cache would still show the progress, so reload it.
 window.addEventListener("pageshow", (event) => {
   if (event.persisted) window.location.reload();
 });

@@ -1,4 +1,4 @@
-// What the console adds where there is JavaScript; every page works without it.
+// Enhancements of the console. Every page works without JavaScript.
 import "./busy.js";
 import "./palette.js";
 

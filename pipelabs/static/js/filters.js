@@ -1,4 +1,4 @@
-// A list follows its filters as they change; what is empty does not go into the address.
+// Leave empty filters out of the URL.
 for (const form of document.querySelectorAll("[data-filters]")) {
   form.addEventListener("htmx:configRequest", (event) => {
     const { parameters } = event.detail;

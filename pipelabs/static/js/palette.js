@@ -1,4 +1,4 @@
-// Ctrl-K or Cmd-K: a dialog that finds clients, pages and actions; arrows choose, Enter goes.
+// Command palette (Ctrl-K or Cmd-K) for clients, pages and actions.
 const dialog = document.getElementById("palette");
 const input = dialog?.querySelector("input");
 
@@ -7,7 +7,7 @@ function options() {
 }
 
 function choose(option) {
-  for (const one of options()) one.setAttribute("aria-selected", one === option);
+  for (const other of options()) other.setAttribute("aria-selected", other === option);
   input.setAttribute("aria-activedescendant", option?.id ?? "");
   option?.scrollIntoView({ block: "nearest" });
 }
@@ -23,7 +23,7 @@ function open() {
 function move(step) {
   const all = options();
   if (!all.length) return;
-  const chosen = all.findIndex((one) => one.getAttribute("aria-selected") === "true");
+  const chosen = all.findIndex((option) => option.getAttribute("aria-selected") === "true");
   choose(all[(chosen + step + all.length) % all.length]);
 }
 

@@ -1,11 +1,11 @@
-// A wallet tells its chain and its checksum as it is typed; without JavaScript the server's answer does.
+// Check the wallet address while it is typed. Without JavaScript the server checks it on submit.
 for (const form of document.querySelectorAll("[data-wallet-check]")) {
   const input = form.elements.wallet_address;
-  const told = document.createElement("div");
-  told.id = "wallet-note";
-  told.setAttribute("aria-live", "polite");
-  input.after(told);
-  const wanted = {
+  const note = document.createElement("div");
+  note.id = "wallet-note";
+  note.setAttribute("aria-live", "polite");
+  input.after(note);
+  const attributes = {
     "hx-post": form.dataset.walletCheck,
     "hx-trigger": "input changed delay:200ms",
     "hx-target": "#wallet-note",
@@ -13,6 +13,6 @@ for (const form of document.querySelectorAll("[data-wallet-check]")) {
     "hx-params": "csrf_token,wallet_address",
     "hx-sync": "this:replace",
   };
-  for (const [name, value] of Object.entries(wanted)) input.setAttribute(name, value);
+  for (const [name, value] of Object.entries(attributes)) input.setAttribute(name, value);
   htmx.process(input);
 }

@@ -182,7 +182,7 @@ def _skew_s(response: Any) -> float | None:
 
 
 def main() -> None:
-    """Answer the question on stdin."""
+    """Read a question from stdin and write the answer to stdout."""
     json.dump(answer(json.load(sys.stdin)), sys.stdout)
 
 

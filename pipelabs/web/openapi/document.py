@@ -1,4 +1,4 @@
-"""The OpenAPI document: built once, from the operations and their schemas."""
+"""The OpenAPI document, built at startup from the operations and their schemas."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -14,21 +14,21 @@ from marshmallow import fields
 from pipelabs.core.schemas.fields import Body, Input, OpenAPIField
 from pipelabs.core.version import version
 from pipelabs.web import rate_limit
-from pipelabs.web.headers import TOLD
+from pipelabs.web.headers import RESPONSE_HEADERS
 from pipelabs.web.openapi.operations import describe, path_of, path_parameters
 from pipelabs.web.operation import registry
 
-CHALLENGE = {"WWW-Authenticate": ("The kind of token required.", 'Bearer realm="pipelabs"')}
+CHALLENGE = {"WWW-Authenticate": ("The authentication scheme.", 'Bearer realm="pipelabs"')}
 TOKENS = {
-    "access_token": "The `access_token` of the sign-in; it lives {minutes} minutes."
-    " An API token (`pl_…`) works wherever it does.",
-    "refresh_token": "The `refresh_token` of the sign-in; single-use, for renewal only.",
+    "access_token": "The `access_token` of the sign-in, valid for {minutes} minutes."
+    " An API token (`pl_…`) is accepted wherever it is.",
+    "refresh_token": "The `refresh_token` of the sign-in: single-use, only for renewal.",
 }
 EXTENSION = "pipelabs.document"
 
 
 def build(app: Flask, tags: Mapping[str, str]) -> None:
-    """Store the document of every operation of the API; `tags` are its nouns, explained."""
+    """Build and store the document of the API. `tags` has a description for each tag."""
     with app.app_context():
         plugin = MarshmallowPlugin()
         spec = APISpec(plugins=[plugin], **_settings(tags))
@@ -47,14 +47,14 @@ def build(app: Flask, tags: Mapping[str, str]) -> None:
     app.extensions[EXTENSION] = text.encode()
 
 
-def built() -> bytes:
-    """Return the document as it is sent."""
+def get_document() -> bytes:
+    """Return the document as UTF-8 JSON."""
     document: bytes = current_app.extensions[EXTENSION]
     return document
 
 
 def _settings(tags: Mapping[str, str]) -> dict[str, Any]:
-    budgets = {name: rate_limit.wording(name) for name in rate_limit.BUDGETS}
+    budgets = {name: rate_limit.describe_budget(name) for name in rate_limit.BUDGETS}
     guide = render_template("api/guide.txt", minutes=_minutes(), **budgets)
     return {
         "title": "Pipe Labs API",
@@ -73,11 +73,11 @@ def _minutes() -> int:
 
 
 def _register_components(spec: APISpec, converter: OpenAPIConverter) -> None:
-    """Register the types of our fields, and name the header fields and tokens."""
+    """Register the types of our fields, the response headers and the security schemes."""
     for kind in _described_kinds(OpenAPIField):
         converter.map_to_openapi_type(kind, kind.openapi_type, kind.openapi_format)
     converter.add_attribute_function(_field_keywords)
-    for name, (description, example) in (TOLD | CHALLENGE).items():
+    for name, (description, example) in (RESPONSE_HEADERS | CHALLENGE).items():
         schema = {"type": "integer" if example.isdigit() else "string"}
         value = int(example) if example.isdigit() else example
         header = {"description": description, "schema": schema, "example": value}
@@ -89,7 +89,7 @@ def _register_components(spec: APISpec, converter: OpenAPIConverter) -> None:
 
 
 def _described_kinds(base: type[OpenAPIField]) -> Iterator[type[OpenAPIField]]:
-    """Yield every kind of field that names a type of its own."""
+    """Yield every field class that declares its OpenAPI type."""
     for kind in base.__subclasses__():
         if "openapi_type" in vars(kind):
             yield kind
@@ -97,7 +97,7 @@ def _described_kinds(base: type[OpenAPIField]) -> Iterator[type[OpenAPIField]]:
 
 
 def _field_keywords(_: object, field: fields.Field[Any], ret: dict[str, Any]) -> dict[str, Any]:
-    """Return the keywords our fields add; in an `Input`, null for an optional field is absence."""
+    """Return the extra keywords of a field. An optional field of an `Input` accepts null too."""
     keywords = field.openapi_constraints() if isinstance(field, OpenAPIField) else {}
     if isinstance(field.parent, Input) and not field.required and "null" not in ret["type"]:
         keywords["type"] = [ret["type"], "null"]
@@ -107,7 +107,7 @@ def _field_keywords(_: object, field: fields.Field[Any], ret: dict[str, Any]) ->
 
 
 def _describe_schemas(spec: APISpec, converter: OpenAPIConverter) -> None:
-    """Say what each schema is for; an answer has all its members, and may get more."""
+    """Complete each schema. Responses have all their members and may get more in the future."""
     schemas = spec.components.schemas
     for key, name in converter.refs.items():
         kind, schema = key[0], schemas[name]

@@ -1,4 +1,4 @@
-"""Which errors each operation can answer, derived from its declaration."""
+"""The errors that each operation documents, derived from its declaration."""
 
 from collections.abc import Iterator
 
@@ -17,16 +17,16 @@ from pipelabs.core.errors import (
 )
 from pipelabs.models import Role
 from pipelabs.web import auth
-from pipelabs.web.errors import AWAY, from_http
-from pipelabs.web.json import wrong_fields
+from pipelabs.web.errors import DATABASE_UNAVAILABLE, from_http
+from pipelabs.web.json import invalid_fields
 from pipelabs.web.operation import SAFE_METHODS, Operation
-from pipelabs.web.rate_limit import spent_by
+from pipelabs.web.rate_limit import budgets_of
 
 UNAUTHENTICATED = Unauthenticated("Sign in first: send Authorization: Bearer <access token>.")
 PASSWORD_DUE = Forbidden(auth.PASSWORD_DUE, code=auth.PASSWORD_DUE_CODE)
 UNSUPPORTED = UnsupportedMedia("Send UTF-8 JSON with Content-Type: application/json.")
 DATABASE_ERRORS = (
-    Unavailable("The database is unreachable. Try again.", code=AWAY),
+    Unavailable("The database is unreachable. Try again.", code=DATABASE_UNAVAILABLE),
     Unavailable("The database is busy. Try again.", code="database_busy"),
 )
 IDEMPOTENCY_ERRORS = (
@@ -34,11 +34,11 @@ IDEMPOTENCY_ERRORS = (
     IdempotencyKeyReused("This Idempotency-Key was used with another body."),
 )
 UNKNOWN_FIELD = {"colour": "red"}
-"""What no schema has."""
+"""A field that no schema has."""
 
 
-def errors_of(operation: Operation, rule: Rule) -> Iterator[PipeLabsError]:
-    """Yield an example of every error that the operation can answer."""
+def documented_errors(operation: Operation, rule: Rule) -> Iterator[PipeLabsError]:
+    """Yield an example of every error that the operation can respond with."""
     yield from _input_errors(operation)
     if operation.permission is not None:
         yield UNAUTHENTICATED
@@ -51,7 +51,7 @@ def errors_of(operation: Operation, rule: Rule) -> Iterator[PipeLabsError]:
     yield from operation.errors
     if operation.is_idempotent:
         yield from IDEMPOTENCY_ERRORS
-    if spent_by(operation, rule.rule):
+    if budgets_of(operation, rule.rule):
         yield from_http(429)
     yield from_http(500)
     if not operation.is_public or operation.method not in SAFE_METHODS:
@@ -59,14 +59,14 @@ def errors_of(operation: Operation, rule: Rule) -> Iterator[PipeLabsError]:
 
 
 def _input_errors(operation: Operation) -> Iterator[PipeLabsError]:
-    """Yield the errors of a query string and a body.
+    """Yield examples of the errors of a query string and a body.
 
-    The wrong fields of a body are those of an empty object, or one that no schema has.
+    Those of a body are its missing fields, or an unknown field if it has no required ones.
     """
     if query := operation.query:
-        yield wrong_fields(query.validate(UNKNOWN_FIELD))
+        yield invalid_fields(query.validate(UNKNOWN_FIELD))
     if body := operation.body:
-        yield wrong_fields(body.validate({}) or body.validate(UNKNOWN_FIELD))
+        yield invalid_fields(body.validate({}) or body.validate(UNKNOWN_FIELD))
         yield InvalidInput("The body is not well-formed JSON.", code="invalid_json")
         yield from_http(413)
         yield UNSUPPORTED

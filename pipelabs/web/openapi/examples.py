@@ -1,4 +1,4 @@
-"""Example bodies, made of the examples that the fields of a schema carry."""
+"""Example bodies, made of the examples of a schema's fields."""
 
 from typing import Any
 
@@ -7,32 +7,32 @@ from marshmallow import Schema, fields
 from pipelabs.core.schemas.fields import EnumField, Timestamp
 
 ID = "31113ba9-d54f-4b34-8877-19e7dc1b7084"
-MOMENT = "2026-11-22T22:46:00.012Z"
+TIMESTAMP = "2026-11-22T22:46:00.012Z"
 
 
-def body_of(schema: Schema) -> dict[str, Any]:
-    """Return a body in which each field has its example; one that may lack is left out."""
+def example_body(schema: Schema) -> dict[str, Any]:
+    """Return a body with the example of each field. Fields that may be missing are left out."""
     return {
-        field.data_key or name: example_of(field)
+        field.data_key or name: example_value(field)
         for name, field in schema.fields.items()
         if not field.metadata.get("may_lack")
     }
 
 
-def example_of(field: fields.Field[Any]) -> Any:
-    """Return the field's own example, or one that its kind gives; nothing if there is neither."""
+def example_value(field: fields.Field[Any]) -> Any:
+    """Return the field's own example or that of its type, or None if there is neither."""
     if "example" in field.metadata:
         return field.metadata["example"]
-    found: Any = None
+    example: Any = None
     match field:
         case fields.Nested():
-            found = body_of(field.schema)
+            example = example_body(field.schema)
         case fields.List():
-            found = [example_of(field.inner)]
+            example = [example_value(field.inner)]
         case fields.UUID():
-            found = ID
+            example = ID
         case Timestamp():
-            found = MOMENT
+            example = TIMESTAMP
         case EnumField():
-            found = next(iter(field.choices.values())).value
-    return found
+            example = next(iter(field.choices.values())).value
+    return example

@@ -1,4 +1,4 @@
-"""How the document describes one operation: parameters, body, responses, errors and headers."""
+"""The OpenAPI description of one operation: parameters, body, responses and headers."""
 
 import re
 from collections.abc import Iterator
@@ -18,8 +18,8 @@ from pipelabs.core.schemas.errors import ErrorResponse
 from pipelabs.models import Role
 from pipelabs.web import idempotency, rate_limit
 from pipelabs.web.errors import envelope
-from pipelabs.web.openapi.errors import errors_of
-from pipelabs.web.openapi.examples import ID, body_of
+from pipelabs.web.openapi.errors import documented_errors
+from pipelabs.web.openapi.examples import ID, example_body
 from pipelabs.web.operation import Operation
 
 BUDGET_HEADERS = (
@@ -30,32 +30,32 @@ BUDGET_HEADERS = (
     "X-RateLimit-Reset",
 )
 UNCOUNTED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}
-"""Statuses answered before any budget is spent."""
-# Neither has an example of its own: the page would send it, and the second creation be a replay.
+"""Statuses of responses sent before any budget is spent."""
+# Without examples: the page would send them, and every further creation would be a replay.
 KEY_PARAMETER = {
     "in": "header",
     "name": idempotency.HEADER,
-    "description": "Any text of yours, such as `onboarding-4711`, new for each creation. For 24"
-    " hours the same key with the same body gets the first answer again, so you can retry safely"
-    " when you didn't get a response.",
+    "description": "Any text of your choice, such as `onboarding-4711`, unique for each creation."
+    " For 24 hours the same key with the same body returns the first response, so you can retry"
+    " safely when you didn't get a response.",
     "schema": {"type": "string", "pattern": f"^({idempotency.KEY.pattern})$"},
 }
 VERSION_PARAMETER = {
     "in": "header",
     "name": "If-None-Match",
-    "description": 'The `ETag` of an earlier answer, such as `"1"`: 304 without a body if nothing'
-    " has changed.",
+    "description": 'The `ETag` of an earlier response, such as `"1"`. Returns 304 without a body if'
+    " nothing has changed.",
     "schema": {"type": "string"},
 }
 MATCH_PARAMETER = {
     "in": "header",
     "name": "If-Match",
-    "description": 'The `ETag` you last saw, such as `"1"`: 412 if it has changed since, so no'
-    " change is overwritten unseen. Without it the call acts on the current version.",
+    "description": 'The `ETag` you last saw, such as `"1"`. Returns 412 if it has changed since, so'
+    " that you don't overwrite another change. Without it the call applies to the current version.",
     "schema": {"type": "string", "pattern": r'^(\*|"[1-9][0-9]{0,8}")$'},
 }
 LINE_BREAK = re.compile(r"(?<!\n)\n(?!\n)")
-"""A line's end inside a paragraph."""
+"""A line break inside a paragraph."""
 Description = dict[str, Any]
 
 
@@ -65,7 +65,7 @@ def path_of(rule: Rule) -> str:
 
 
 def path_parameters(rule: Rule) -> list[Description]:
-    """Return the parameters of the path, explained."""
+    """Return the descriptions of the path's parameters."""
     return [_path_parameter(rule, name) for name in rule.arguments]
 
 
@@ -78,14 +78,14 @@ def describe(operation: Operation, rule: Rule) -> Description:
         "operationId": rule.endpoint.removeprefix("api.").replace(".", "_"),
         "tags": [rule.endpoint.split(".")[-2]],
         "summary": LINE_BREAK.sub(" ", summary),
-        # Lines of a docstring are not lines of a page.
-        "description": f"{LINE_BREAK.sub(' ', text)}\n\n{_terms(operation, rule)}".strip(),
+        # The line breaks of a docstring would be shown on the page.
+        "description": f"{LINE_BREAK.sub(' ', text)}\n\n{_access(operation, rule)}".strip(),
         "responses": _responses(operation, rule),
     }
     if parameters := list(_parameters(operation)):
         described["parameters"] = parameters
     if operation.body:
-        media = {"schema": operation.body, "example": body_of(operation.body)}
+        media = {"schema": operation.body, "example": example_body(operation.body)}
         described["requestBody"] = {"required": True, "content": {"application/json": media}}
     if operation.is_public:
         takes_token = operation.takes_refresh_token
@@ -96,7 +96,7 @@ def describe(operation: Operation, rule: Rule) -> Description:
 def _path_parameter(rule: Rule, name: str) -> Description:
     schema: Description = {"type": "string"}
     example: str | int = ID
-    match rule._converters[name]:  # noqa: SLF001 - werkzeug tells the kind nowhere else
+    match rule._converters[name]:  # noqa: SLF001 - no public API has the type
         case IntegerConverter():
             schema, example = {"type": "integer"}, 1
         case UUIDConverter():
@@ -134,7 +134,7 @@ def _responses(operation: Operation, rule: Rule) -> dict[str, Description]:
         responses[HTTPStatus.NOT_MODIFIED] = {
             "description": "The version named in `If-None-Match` is still the current one."
         }
-    errors = sorted(errors_of(operation, rule), key=attrgetter("status"))
+    errors = sorted(documented_errors(operation, rule), key=attrgetter("status"))
     for status, group in groupby(errors, attrgetter("status")):
         responses[status] = _error(status, list(group))
     for status, response in responses.items():
@@ -145,7 +145,7 @@ def _responses(operation: Operation, rule: Rule) -> dict[str, Description]:
 def _success(operation: Operation) -> Description:
     media: Description = {"schema": operation.response}
     if isinstance(operation.response, Schema):
-        media["example"] = body_of(operation.response)
+        media["example"] = example_body(operation.response)
     phrase = HTTPStatus(operation.status).phrase
     return {
         "description": operation.response_description or phrase,
@@ -153,16 +153,16 @@ def _success(operation: Operation) -> Description:
     }
 
 
-def _terms(operation: Operation, rule: Rule) -> str:
-    """Return in words who may call, and what a call spends."""
+def _access(operation: Operation, rule: Rule) -> str:
+    """Return who may call the operation, and which budgets a call spends."""
     permission = operation.permission
-    who = "Needs no access token."
+    access = "Needs no access token."
     if permission is not None:
         roles = ", ".join(role for role in Role if permission in role.permissions)
-        who = f"For {roles}." if operation.is_restricted else "For every signed-in admin."
-    budgets = rate_limit.spent_by(operation, rule.rule)
-    spent = [f"`{name}` ({rate_limit.wording(name)})" for name in budgets]
-    return f"{who} A call spends one of {' and one of '.join(spent)}." if spent else who
+        access = f"For {roles}." if operation.is_restricted else "For every signed-in admin."
+    names = rate_limit.budgets_of(operation, rule.rule)
+    budgets = [f"`{name}` ({rate_limit.describe_budget(name)})" for name in names]
+    return f"{access} Counts against {' and '.join(budgets)}." if budgets else access
 
 
 def _error(status: int, errors: list[PipeLabsError]) -> Description:
@@ -176,10 +176,10 @@ def _error(status: int, errors: list[PipeLabsError]) -> Description:
 
 
 def _headers(status: int, operation: Operation, rule: Rule) -> Iterator[str]:
-    """Yield the header fields that an answer with this status carries."""
+    """Yield the names of the headers in a response with this status."""
     yield "X-Request-ID"
     is_success = status == operation.status
-    if rate_limit.spent_by(operation, rule.rule) and status not in UNCOUNTED:
+    if rate_limit.budgets_of(operation, rule.rule) and status not in UNCOUNTED:
         yield from BUDGET_HEADERS
     if operation.is_idempotent and (is_success or status == HTTPStatus.CONFLICT):
         yield "Idempotent-Replayed"

@@ -32,7 +32,7 @@ from tests.each import each
 from tests.factories import (
     ANONYMOUS,
     PASSWORD,
-    is_let_in,
+    can_sign_in,
     make_actor,
     make_admin,
     make_claims,
@@ -57,7 +57,7 @@ def test_ensure_admin_creates_an_admin_who_can_sign_in(rows):
     [admin] = rows(Admin)
     assert (admin.email, admin.role, admin.is_disabled) == (EMAIL, Role.OWNER, False)
     assert PASSWORD not in admin.password_hash
-    assert is_let_in(EMAIL, PASSWORD)
+    assert can_sign_in(EMAIL, PASSWORD)
     [event, _] = rows(AuditEvent)
     assert (event.event, event.actor) == ("admin.created", "cli:root")
     assert event.details == {"email": EMAIL, "role": "owner"}
@@ -89,7 +89,7 @@ def test_reset_password_replaces_the_password(rows):
     assert reset_password(EMAIL, NEW_PASSWORD, make_actor())
 
     assert [event.event for event in rows(AuditEvent)] == ["admin.password_reset"]
-    assert (is_let_in(EMAIL, PASSWORD), is_let_in(EMAIL, NEW_PASSWORD)) == (False, True)
+    assert (can_sign_in(EMAIL, PASSWORD), can_sign_in(EMAIL, NEW_PASSWORD)) == (False, True)
 
 
 def test_reset_password_ends_only_this_admin_s_sessions():
@@ -129,7 +129,7 @@ def test_reset_password_rejects_a_weak_password():
     with pytest.raises(InvalidInput):
         reset_password(EMAIL, "password1234", make_actor())
 
-    assert is_let_in(EMAIL, PASSWORD)
+    assert can_sign_in(EMAIL, PASSWORD)
     assert authenticate(claims, ANONYMOUS).admin_id == admin.id
 
 
@@ -189,7 +189,7 @@ def test_change_password_ends_the_other_sessions(rows):
     for dead in (old, make_claims(admin, other)):
         with pytest.raises(Unauthenticated):
             authenticate(dead, ANONYMOUS)
-    assert (is_let_in(EMAIL, PASSWORD), is_let_in(EMAIL, NEW_PASSWORD)) == (False, True)
+    assert (can_sign_in(EMAIL, PASSWORD), can_sign_in(EMAIL, NEW_PASSWORD)) == (False, True)
     assert rows(AuditEvent)[0].event == "admin.password_changed"
 
 
@@ -213,7 +213,7 @@ def test_change_password_rejects_wrong_same_and_weak_passwords(current, new, fie
         )
 
     assert list(caught.value.fields) == [field]
-    assert is_let_in(EMAIL, PASSWORD)
+    assert can_sign_in(EMAIL, PASSWORD)
 
 
 def test_change_role_takes_effect_at_once(rows):
@@ -232,10 +232,10 @@ def test_set_disabled_ends_sessions_for_good(rows):
     claims = make_claims(admin, make_session(admin))
 
     set_disabled(admin.id, actor, is_disabled=True)
-    assert not is_let_in(EMAIL, PASSWORD)
+    assert not can_sign_in(EMAIL, PASSWORD)
     set_disabled(admin.id, actor, is_disabled=False)
 
-    assert is_let_in(EMAIL, PASSWORD)
+    assert can_sign_in(EMAIL, PASSWORD)
     with pytest.raises(Unauthenticated):
         authenticate(claims, ANONYMOUS)
     assert {row.event for row in rows(AuditEvent)} >= {"admin.disabled", "admin.enabled"}
@@ -299,7 +299,7 @@ def test_issue_one_time_password_ends_the_sessions():
 
     made = issue_one_time_password(admin.id, actor)
 
-    assert (is_let_in(EMAIL, PASSWORD), is_let_in(EMAIL, made.password)) == (False, True)
+    assert (can_sign_in(EMAIL, PASSWORD), can_sign_in(EMAIL, made.password)) == (False, True)
     assert admin.must_change_password
     with pytest.raises(Unauthenticated):
         authenticate(claims, ANONYMOUS)

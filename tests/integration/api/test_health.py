@@ -79,7 +79,7 @@ def test_ready_reports_every_part(client, viewer, ring):
     [
         (None, {"vault": "missing"}),
         ("ring_without_a_key", {"vault": "lacks version 1"}),
-        ("no_redis", {"vault": "missing", "redis": "away"}),
+        ("no_redis", {"vault": "missing", "redis": "unreachable"}),
         ("no_connections", {"vault": "missing", "pool": "full"}),
         ("no_audit_file", {"vault": "missing", "audit_file": "not writable"}),
     ],

@@ -4,7 +4,7 @@ from sqlalchemy import NullPool, create_engine, text
 from pipelabs.core import postgres_timeout
 from pipelabs.core.db import db
 from tests.factories import QUICK_CLIENT, make_body
-from tests.waiting import PATIENCE_S
+from tests.waiting import TIMEOUT_S
 
 
 @pytest.fixture
@@ -34,14 +34,14 @@ def test_request_after_a_timeout_succeeds(app, operator, short_timeout):
     with app.app_context(), pytest.raises(Exception, match="PostgreSQL does not answer"):
         db.session.execute(text("SELECT pg_sleep(60)"))
 
-    postgres_timeout.install(PATIENCE_S)
+    postgres_timeout.install(TIMEOUT_S)
     response = app.test_client().post(QUICK_CLIENT, json=make_body(), headers=operator)
 
     assert response.status_code == 201
 
 
 def test_timeout_does_not_affect_fast_calls(client, operator, in_time):
-    postgres_timeout.install(PATIENCE_S)
+    postgres_timeout.install(TIMEOUT_S)
 
     response = client.post(QUICK_CLIENT, json=make_body(), headers=operator)
 

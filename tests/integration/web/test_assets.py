@@ -10,18 +10,18 @@ SCRIPT = "js/api_docs.js"
 
 @pytest.fixture
 def get(client):
-    """Return a reader of files: read whole, so that each is closed."""
-    return lambda path, **sent: client.get(path, buffered=True, **sent)
+    """Return a function that downloads a file and closes it."""
+    return lambda path, **options: client.get(path, buffered=True, **options)
 
 
 @pytest.fixture
-def address(app):
+def asset_url(app):
     with app.test_request_context():
         return assets.asset(SCRIPT)
 
 
-def test_an_address_that_names_its_file_is_kept_for_ever(get, address):
-    response = get(address)
+def test_asset_url_with_fingerprint_is_cached_for_a_year(get, asset_url):
+    response = get(asset_url)
 
     assert response.status_code == 200
     assert response.headers["Cache-Control"] == "public, max-age=31536000, immutable"
@@ -31,16 +31,16 @@ def test_an_address_that_names_its_file_is_kept_for_ever(get, address):
 
 
 @pytest.mark.parametrize("query", ["", "?v=", "?v=0123456789abcdef"])
-def test_any_other_address_is_asked_about_each_time(get, query):
+def test_asset_url_without_valid_fingerprint_is_revalidated(get, query):
     response = get(f"/static/{SCRIPT}{query}")
 
     assert response.headers["Cache-Control"] == "no-cache"
 
 
-def test_a_file_that_has_not_changed_is_not_sent_again(get, address):
-    etag = get(address).headers["ETag"]
+def test_asset_that_is_unchanged_returns_304(get, asset_url):
+    etag = get(asset_url).headers["ETag"]
 
-    response = get(address, headers={"If-None-Match": etag})
+    response = get(asset_url, headers={"If-None-Match": etag})
 
     assert (response.status_code, response.data) == (304, b"")
 
@@ -67,7 +67,7 @@ def test_a_file_that_has_not_changed_is_not_sent_again(get, address):
         f"/static/{'a' * 5_000}",
     ],
 )
-def test_what_is_no_file_of_ours_is_not_there(client, path):
+def test_static_paths_outside_the_folder_are_not_found(client, path):
     response = client.get(path)
 
     assert response.status_code in {400, 404}
@@ -77,18 +77,18 @@ def test_what_is_no_file_of_ours_is_not_there(client, path):
 
 @each("method", ["POST", "PUT", "DELETE"])
 @each("name", [SCRIPT, "nothing.js", "../config.py", "%00"])
-def test_files_are_only_read(client, method, name):
+def test_static_files_allow_only_get(client, method, name):
     response = client.open(f"/static/{name}", method=method)
 
     assert response.status_code == 405
 
 
-def test_nobody_has_to_sign_in_for_a_file_and_it_costs_nothing(get, operator, address):
-    response = get(address, headers={"Authorization": "Bearer nonsense"})
+def test_static_files_need_no_sign_in_and_spend_no_budget(get, operator, asset_url):
+    response = get(asset_url, headers={"Authorization": "Bearer nonsense"})
 
     assert response.status_code == 200
     assert not [name for name, _ in response.headers if "RateLimit" in name]
 
 
-def test_a_fingerprint_is_of_the_file(address):
-    assert re.fullmatch(rf"/static/{SCRIPT}\?v=[0-9a-f]{{16}}", address)
+def test_asset_url_contains_a_hash(asset_url):
+    assert re.fullmatch(rf"/static/{SCRIPT}\?v=[0-9a-f]{{16}}", asset_url)

@@ -18,48 +18,48 @@ from tests.factories import QUICK_CLIENT, make_body
 ME = "/api/auth/me"
 HEADER = {"alg": "HS256", "typ": "JWT"}
 NONE = b'{"alg":"none","typ":"JWT"}'
-SOMEBODY = str(UUID(int=7, version=4))
+UNKNOWN_ID = str(UUID(int=7, version=4))
 
 
-class Good(NamedTuple):
-    """A token that we have signed, and what is needed to sign another."""
+class ValidToken(NamedTuple):
+    """A valid token, and what is needed to sign another."""
 
     token: str
     claims: dict[str, Any]
     secret: str
 
 
-def encoded(part: bytes) -> str:
+def encode(part: bytes) -> str:
     return base64.urlsafe_b64encode(part).rstrip(b"=").decode()
 
 
-def signed(payload: Any, secret: str, header: bytes = b"", digest: str = "sha256") -> str:
-    first = header or json.dumps(HEADER).encode()
-    parts = f"{encoded(first)}.{encoded(json.dumps(payload).encode())}"
-    return f"{parts}.{encoded(hmac.digest(secret.encode(), parts.encode(), digest))}"
+def sign(payload: Any, secret: str, header: bytes = b"", digest: str = "sha256") -> str:
+    header = header or json.dumps(HEADER).encode()
+    parts = f"{encode(header)}.{encode(json.dumps(payload).encode())}"
+    return f"{parts}.{encode(hmac.digest(secret.encode(), parts.encode(), digest))}"
 
 
 def with_header(digest="sha256", **changes):
     header = json.dumps(HEADER | changes).encode()
-    return lambda good: signed(good.claims, good.secret, header, digest)
+    return lambda good: sign(good.claims, good.secret, header, digest)
 
 
 def with_raw_header(header):
-    return lambda good: signed(good.claims, good.secret, header)
+    return lambda good: sign(good.claims, good.secret, header)
 
 
 def with_secret(change):
-    return lambda good: signed(good.claims, change(good.secret))
+    return lambda good: sign(good.claims, change(good.secret))
 
 
 def with_payload(change):
-    return lambda good: signed(change(good.claims), good.secret)
+    return lambda good: sign(change(good.claims), good.secret)
 
 
-def with_part(place, change):
+def with_part(index, change):
     def forge(good):
         parts = good.token.split(".")
-        parts[place] = change(parts[place])
+        parts[index] = change(parts[index])
         return ".".join(parts)
 
     return forge
@@ -68,7 +68,7 @@ def with_part(place, change):
 def with_altered_claims(**changes):
     def forge(good):
         header, _, signature = good.token.split(".")
-        return f"{header}.{encoded(json.dumps(good.claims | changes).encode())}.{signature}"
+        return f"{header}.{encode(json.dumps(good.claims | changes).encode())}.{signature}"
 
     return forge
 
@@ -82,7 +82,7 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def refused_with(response):
+def error_code(response):
     assert response.status_code == 401
     assert response.headers["WWW-Authenticate"].startswith("Bearer")
     assert response.json["success"] is False
@@ -94,19 +94,19 @@ def refused_with(response):
 def good(app, operator):
     token = operator["Authorization"].removeprefix("Bearer ")
     claims = jwt.decode(token, options={"verify_signature": False})
-    return Good(token, claims, app.config["SECRET_KEY"])
+    return ValidToken(token, claims, app.config["SECRET_KEY"])
 
 
-def test_a_token_signed_as_we_sign_is_taken(client, good):
-    response = client.get(ME, headers=bearer(signed(good.claims, good.secret)))
+def test_authentication_accepts_a_correctly_signed_token(client, good):
+    response = client.get(ME, headers=bearer(sign(good.claims, good.secret)))
 
     assert response.status_code == 200
     assert response.json["admin"]["email"] == "operator@desk.local"
 
 
 FORGERIES = {
-    "alg none, empty signature": lambda good: f"{encoded(NONE)}.{good.token.split('.')[1]}.",
-    "alg none, signature kept": with_part(0, lambda _: encoded(NONE)),
+    "alg none, empty signature": lambda good: f"{encode(NONE)}.{good.token.split('.')[1]}.",
+    "alg none, signature kept": with_part(0, lambda _: encode(NONE)),
     "alg none, signed": with_raw_header(NONE),
     "alg NonE": with_header(alg="NonE"),
     "alg HS384": with_header("sha384", alg="HS384"),
@@ -129,7 +129,7 @@ FORGERIES = {
     "b64 false": with_header(b64=False, crit=["b64"]),
     "zip": with_header(zip="DEF"),
     "header a list": with_raw_header(b"[]"),
-    "header a text": with_raw_header(b'"HS256"'),
+    "header a string": with_raw_header(b'"HS256"'),
     "header lists 4,000 deep": with_raw_header(b"[" * 4_000),
     "header objects 1,500 deep": with_raw_header(b'{"a":' * 1_500),
     "header not UTF-8": with_raw_header(b"\xff\xfe{}"),
@@ -137,11 +137,11 @@ FORGERIES = {
     "another secret": with_secret(lambda secret: secret[::-1]),
     "an empty secret": with_secret(lambda _: ""),
     "the secret in upper case": with_secret(str.upper),
-    "another subject": with_altered_claims(sub=SOMEBODY),
+    "another subject": with_altered_claims(sub=UNKNOWN_ID),
     "a role added": with_altered_claims(role="owner"),
-    "a longer life": with_altered_claims(exp=9_999_999_999),
+    "a longer lifetime": with_altered_claims(exp=9_999_999_999),
     "payload a list": with_payload(lambda claims: [claims]),
-    "payload a text": with_payload(lambda _: "operator"),
+    "payload a string": with_payload(lambda _: "operator"),
     "payload null": with_payload(lambda _: None),
     "signature empty": with_part(2, lambda _: ""),
     "signature cut": with_part(2, lambda signature: signature[:-2]),
@@ -149,28 +149,28 @@ FORGERIES = {
     "no signature": lambda good: good.token.rpartition(".")[0],
     "a fourth part": lambda good: f"{good.token}.AAAA",
     "padding": lambda good: f"{good.token}=",
-    "no base64": lambda _: "!!!.???.***",
+    "not base64": lambda _: "!!!.???.***",
     "three letters": lambda _: "a.b.c",
     "two tokens joined": lambda good: good.token * 2,
 }
 
 
-@each("trick", FORGERIES)
-def test_a_forged_token_is_refused(client, good, trick):
-    forged = FORGERIES[trick](good)
+@each("forgery", FORGERIES)
+def test_authentication_rejects_forged_tokens(client, good, forgery):
+    forged = FORGERIES[forgery](good)
 
     response = client.get(ME, headers=bearer(forged))
 
-    assert refused_with(response) == "token_invalid"
+    assert error_code(response) == "token_invalid"
 
 
 @each("claim", ["sub", "exp", "iat", "jti", "type", "aud", "iss", "sid", "tv"])
-def test_a_token_without_one_of_our_claims_is_refused(client, good, claim):
+def test_authentication_rejects_missing_claims(client, good, claim):
     claims = {name: value for name, value in good.claims.items() if name != claim}
 
-    response = client.get(ME, headers=bearer(signed(claims, good.secret)))
+    response = client.get(ME, headers=bearer(sign(claims, good.secret)))
 
-    assert refused_with(response) == "token_invalid"
+    assert error_code(response) == "token_invalid"
 
 
 @each(
@@ -181,20 +181,23 @@ def test_a_token_without_one_of_our_claims_is_refused(client, good, claim):
         ("sid", [7, None, True, [], {}, "not-an-id"]),
         ("tv", ["1", True, 1.0, None, [1]]),
         ("type", ["refresh", "Access", ["access"], True, None]),
-        ("aud", ["pipelabs", ["somebody-else"], 7, {}, None]),
+        ("aud", ["pipelabs", ["another-service"], 7, {}, None]),
         ("iss", ["pipelabs.evil.example", ["pipelabs"], 7, None]),
         ("exp", ["tomorrow", True, None, 1e30, float("inf"), float("nan"), 10**400, []]),
         ("iat", ["now", 0.5, None, float("-inf"), []]),
         ("nbf", ["now", None, float("inf"), {}]),
     ],
 )
-def test_a_claim_of_another_type_or_meaning_is_refused(client, good, claim, values):
-    forged = [signed(good.claims | {claim: value}, good.secret) for value in values]
+def test_authentication_rejects_claims_of_wrong_type_or_value(client, good, claim, values):
+    forged = [sign(good.claims | {claim: value}, good.secret) for value in values]
 
     responses = [client.get(ME, headers=bearer(token)) for token in forged]
 
     assert [response.status_code for response in responses] == [401] * len(values)
-    assert {refused_with(response) for response in responses} <= {"token_invalid", "token_expired"}
+    assert {error_code(response) for response in responses} <= {
+        "token_invalid",
+        "token_expired",
+    }
 
 
 @each(
@@ -211,36 +214,36 @@ def test_a_claim_of_another_type_or_meaning_is_refused(client, good, claim, valu
         ({"iat": 5, "nbf": 0, "exp": 1}, "token_invalid"),
     ],
 )
-def test_a_token_outside_its_time_is_refused(client, good, offsets, code):
-    moments = {claim: int(time.time()) + offset for claim, offset in offsets.items()}
+def test_authentication_rejects_tokens_outside_their_validity_period(client, good, offsets, code):
+    times = {claim: int(time.time()) + offset for claim, offset in offsets.items()}
 
-    response = client.get(ME, headers=bearer(signed(good.claims | moments, good.secret)))
+    response = client.get(ME, headers=bearer(sign(good.claims | times, good.secret)))
 
-    assert refused_with(response) == code
-
-
-@each("changes", [{"sub": SOMEBODY}, {"sid": SOMEBODY}, {"tv": 0}, {"tv": 2}, {"tv": 10**30}])
-def test_a_right_signature_over_nobody_we_know_is_refused(client, good, changes):
-    response = client.get(ME, headers=bearer(signed(good.claims | changes, good.secret)))
-
-    assert refused_with(response) == "token_revoked"
+    assert error_code(response) == code
 
 
-def test_a_session_serves_the_admin_it_belongs_to_alone(client, good, sign_in):
+@each("changes", [{"sub": UNKNOWN_ID}, {"sid": UNKNOWN_ID}, {"tv": 0}, {"tv": 2}, {"tv": 10**30}])
+def test_authentication_rejects_signed_tokens_of_unknown_sessions(client, good, changes):
+    response = client.get(ME, headers=bearer(sign(good.claims | changes, good.secret)))
+
+    assert error_code(response) == "token_revoked"
+
+
+def test_authentication_rejects_a_session_of_another_admin(client, good, sign_in):
     other = sign_in(Role.OWNER)["Authorization"].removeprefix("Bearer ")
     owner = jwt.decode(other, options={"verify_signature": False})
 
     response = client.get(
-        ME, headers=bearer(signed(good.claims | {"sub": owner["sub"]}, good.secret))
+        ME, headers=bearer(sign(good.claims | {"sub": owner["sub"]}, good.secret))
     )
 
-    assert refused_with(response) == "token_revoked"
+    assert error_code(response) == "token_revoked"
 
 
-def test_the_role_in_a_token_means_nothing(client, sign_in, app):
+def test_authorization_ignores_the_role_in_a_token(client, sign_in, app):
     token = sign_in(Role.VIEWER)["Authorization"].removeprefix("Bearer ")
     claims = jwt.decode(token, options={"verify_signature": False})
-    forged = signed(claims | {"role": "owner"}, app.config["SECRET_KEY"])
+    forged = sign(claims | {"role": "owner"}, app.config["SECRET_KEY"])
 
     response = client.post(QUICK_CLIENT, json=make_body(), headers=bearer(forged))
 
@@ -273,45 +276,45 @@ def test_the_role_in_a_token_means_nothing(client, sign_in, app):
         ("Bearer " + "A" * 20_000, "token_invalid"),
     ],
 )
-def test_only_one_bearer_token_in_the_header_counts(client, good, header, code):
+def test_authentication_requires_exactly_one_bearer_token(client, good, header, code):
     headers = {} if header is None else {"Authorization": header.format(token=good.token)}
 
     response = client.get(ME, headers=headers)
 
-    assert refused_with(response) == code
+    assert error_code(response) == code
 
 
-def test_two_authorization_headers_are_refused(client, good):
+def test_authentication_rejects_two_authorization_headers(client, good):
     twice = [("Authorization", f"Bearer {good.token}")] * 2
 
     response = client.get(ME, headers=twice)
 
-    assert refused_with(response) == "token_invalid"
+    assert error_code(response) == "token_invalid"
 
 
 @each("name", ["jwt", "access_token", "token", "Authorization"])
-def test_a_token_in_the_query_is_no_sign_in(client, good, name):
+def test_authentication_ignores_tokens_in_the_query(client, good, name):
     response = client.get(ME, query_string={name: good.token})
 
-    assert refused_with(response) == "unauthenticated"
+    assert error_code(response) == "unauthenticated"
 
 
 @pytest.mark.parametrize("name", ["jwt", "access_token", "token"])
-def test_a_token_in_the_body_is_no_sign_in(client, good, rows, name):
+def test_authentication_ignores_tokens_in_the_body(client, good, rows, name):
     in_json = client.post(QUICK_CLIENT, json=make_body(**{name: good.token}))
     in_form = client.post(QUICK_CLIENT, data={name: good.token})
 
-    assert [refused_with(one) for one in (in_json, in_form)] == ["unauthenticated"] * 2
+    assert [error_code(response) for response in (in_json, in_form)] == ["unauthenticated"] * 2
     assert rows(Client) == []
 
 
 @each("name", ["access_token_cookie", "__Host-pl_at", "session", "jwt"])
-def test_a_token_in_a_cookie_is_no_sign_in(client, good, name):
+def test_authentication_ignores_tokens_in_cookies(client, good, name):
     client.set_cookie(name, good.token)
 
     response = client.get(ME)
 
-    assert refused_with(response) == "unauthenticated"
+    assert error_code(response) == "unauthenticated"
 
 
 @each(
@@ -327,49 +330,49 @@ def test_a_token_in_a_cookie_is_no_sign_in(client, good, name):
         "/api/admin/%ff",
     ],
 )
-def test_below_admin_a_stranger_learns_of_no_address_or_method(client, path):
+def test_anonymous_callers_get_401_for_every_path_and_method_below_admin(client, path):
     methods = ("GET", "POST", "DELETE", "TRACE", "PURGE")
 
     responses = [client.open(path, method=method) for method in methods]
 
-    assert {refused_with(response) for response in responses} == {"unauthenticated"}
+    assert {error_code(response) for response in responses} == {"unauthenticated"}
 
 
 @each(
     "path", ["/api/nothing-here", "/api/administrators", "/api/auth/nothing-here", "/nothing-here"]
 )
-def test_elsewhere_an_unknown_address_is_not_found(client, path):
+def test_unknown_paths_outside_admin_are_404(client, path):
     response = client.get(path)
 
     assert response.status_code == 404
 
 
-@pytest.mark.parametrize("trick", ["another subject", "alg none, signature kept"])
-def test_a_forged_name_is_never_written_as_the_admin(client, good, rows, lines, trick):
-    forged = FORGERIES[trick](good)
+@pytest.mark.parametrize("forgery", ["another subject", "alg none, signature kept"])
+def test_audit_row_of_a_forged_token_has_no_admin(client, good, rows, lines, forgery):
+    forged = FORGERIES[forgery](good)
 
     response = client.post(QUICK_CLIENT, json=make_body(), headers=bearer(forged))
 
-    assert refused_with(response) == "token_invalid"
+    assert error_code(response) == "token_invalid"
     [row] = rows(AuditEvent)
     assert (row.status, row.http, row.actor, row.admin_id) == ("UNAUTHORIZED", 401, None, None)
     [line] = lines()
     assert line.split(" | ")[1:5] == ["UNAUTHORIZED", response.json["request_id"], "-", "-"]
 
 
-def test_a_stranger_learns_nothing_of_the_body(client, rows):
-    answers = [
+def test_anonymous_callers_get_no_validation_of_the_body(client, rows):
+    responses = [
         client.post(QUICK_CLIENT, json=make_body()),
         client.post(QUICK_CLIENT, json={"wallet_address": "x"}),
         client.post(QUICK_CLIENT, data="{", content_type="text/plain"),
     ]
 
-    assert [refused_with(answer) for answer in answers] == ["unauthenticated"] * 3
-    assert {answer.json["message"] for answer in answers} == {answers[0].json["message"]}
+    assert [error_code(response) for response in responses] == ["unauthenticated"] * 3
+    assert {response.json["message"] for response in responses} == {responses[0].json["message"]}
     assert rows(Client) == []
 
 
-def test_a_token_that_was_good_expires_all_the_same(app, client, sign_in):
+def test_authentication_rejects_a_cached_token_after_expiry(app, client, sign_in):
     header = sign_in(Role.OPERATOR)
     life = app.config["JWT_ACCESS_TOKEN_EXPIRES"].total_seconds()
     earlier = client.get(ME, headers=header)
@@ -378,17 +381,17 @@ def test_a_token_that_was_good_expires_all_the_same(app, client, sign_in):
         later = client.get(ME, headers=header)
 
     assert earlier.status_code == 200
-    assert (later.status_code, refused_with(later)) == (401, "token_expired")
+    assert (later.status_code, error_code(later)) == (401, "token_expired")
 
 
-def test_a_token_is_read_once_and_its_session_is_asked_for_each_time(client, sign_in):
+def test_authentication_caches_the_token_but_checks_the_session_each_time(client, sign_in):
     header = sign_in(Role.OPERATOR)
-    auth._known.cache_clear()
+    auth._decode.cache_clear()
 
     statuses = [client.get(ME, headers=header).status_code for _ in range(3)]
-    read = auth._known.cache_info()
+    cache = auth._decode.cache_info()
     client.post("/api/auth/logout", headers=header)
 
     assert statuses == [200] * 3
-    assert (read.hits, read.misses) == (2, 1)
-    assert refused_with(client.get(ME, headers=header)) == "token_revoked"
+    assert (cache.hits, cache.misses) == (2, 1)
+    assert error_code(client.get(ME, headers=header)) == "token_revoked"

@@ -22,9 +22,9 @@ ME = ("get", "/api/auth/me")
 DOCS = ("get", "/api/docs")
 LIST = ("get", "/api/admin/clients")
 UPDATE = ("patch", "/api/admin/clients/{client_id}")
-MOVE = ("post", "/api/admin/clients/{client_id}/status")
-SET = ("patch", "/api/admin/exchanges/{exchange}")
-NOTE = ("patch", "/api/admin/api-keys/{key_id}")
+CHANGE_STATUS = ("post", "/api/admin/clients/{client_id}/status")
+UPDATE_EXCHANGE = ("patch", "/api/admin/exchanges/{exchange}")
+UPDATE_KEY = ("patch", "/api/admin/api-keys/{key_id}")
 
 
 def subclasses(base):
@@ -32,12 +32,12 @@ def subclasses(base):
 
 
 SCHEMAS = {kind.__name__: kind for kind in subclasses(Schema) if "pipelabs" in kind.__module__}
-MADE = {
+CREATES = {
     ("post", "/api/admin/clients/{client_id}/markets"),
     ("post", "/api/admin/markets"),
     ("post", "/api/admin/token-pairs"),
 }
-CHANGED = {
+UPDATES = {
     ("patch", "/api/admin/clients/{client_id}/markets/{client_market_id}"),
     ("patch", "/api/admin/markets/{market_id}"),
 }
@@ -60,12 +60,12 @@ def operations(described):
     }
 
 
-def bodies(operations, *, refusals):
+def bodies(operations, *, errors):
     return [
         (key, status, response["content"][JSON])
         for key, operation in operations.items()
         for status, response in operation["responses"].items()
-        if JSON in response.get("content", {}) and (status >= "400") is refusals
+        if JSON in response.get("content", {}) and (status >= "400") is errors
     ]
 
 
@@ -73,21 +73,21 @@ def schema_of(media):
     return SCHEMAS[media["schema"]["$ref"].rpartition("/")[2]]()
 
 
-def test_the_document_is_valid(described):
+def test_openapi_document_is_valid(described):
     validate(described)
 
     assert described["openapi"].startswith("3.1")
     assert described["servers"] == [{"url": "/"}]
 
 
-def test_its_version_is_the_packages():
+def test_openapi_document_has_the_version_of_the_package():
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
 
     assert setup["metadata"]["version"] == version()
 
 
-def test_every_route_of_the_api_is_in_it(app, operations):
+def test_openapi_document_has_every_api_route(app, operations):
     routes = {
         (method.lower(), re.sub(r"<\w+:(\w+)>", r"{\1}", rule.rule))
         for rule in app.url_map.iter_rules()
@@ -98,7 +98,7 @@ def test_every_route_of_the_api_is_in_it(app, operations):
     assert set(operations) == routes
 
 
-def test_every_operation_says_what_it_is_for_and_for_whom(operations, described):
+def test_operation_has_a_summary_tags_and_roles(operations, described):
     tags = {tag["name"] for tag in described["tags"] if tag["description"]}
 
     for operation in operations.values():
@@ -108,7 +108,7 @@ def test_every_operation_says_what_it_is_for_and_for_whom(operations, described)
     assert len({operation["operationId"] for operation in operations.values()}) == len(operations)
 
 
-def test_the_example_of_every_request_is_taken(operations):
+def test_request_examples_are_valid(operations):
     examples = [
         operation["requestBody"]["content"][JSON]
         for operation in operations.values()
@@ -120,21 +120,23 @@ def test_the_example_of_every_request_is_taken(operations):
     assert len(examples) >= 2
 
 
-def test_the_example_of_every_answer_has_its_shape(operations):
+def test_response_examples_match_their_schemas(operations):
     examples = [
-        media for _, _, media in bodies(operations, refusals=False) if "$ref" in media["schema"]
+        media for _, _, media in bodies(operations, errors=False) if "$ref" in media["schema"]
     ]
 
     for media in examples:
         schema = schema_of(media)
-        always = {name for name, field in schema.fields.items() if "may_lack" not in field.metadata}
+        required = {
+            name for name, field in schema.fields.items() if "may_lack" not in field.metadata
+        }
         assert schema.validate(media["example"]) == {}
-        assert set(media["example"]) == always
+        assert set(media["example"]) == required
     assert len(examples) >= 7
 
 
-def test_every_refusal_has_the_one_shape_and_an_example(operations):
-    for key, status, media in bodies(operations, refusals=True):
+def test_error_responses_have_the_envelope_and_an_example(operations):
+    for key, status, media in bodies(operations, errors=True):
         assert media["schema"] == ERROR, key
         for code, example in media["examples"].items():
             assert ErrorResponse().validate(example["value"]) == {}, (key, status)
@@ -156,7 +158,7 @@ def test_every_refusal_has_the_one_shape_and_an_example(operations):
             },
         ),
         (
-            MOVE,
+            CHANGE_STATUS,
             {
                 *{"200", "400", "401", "403", "404", "409", "412"},
                 *{"413", "415", "422", "429", "500", "503"},
@@ -169,11 +171,11 @@ def test_every_refusal_has_the_one_shape_and_an_example(operations):
         (DOCS, {"200", "500"}),
     ],
 )
-def test_an_operation_has_the_statuses_that_its_view_can_answer(operations, key, statuses):
-    found = operations[key]["responses"]
+def test_operation_documents_all_its_statuses(operations, key, statuses):
+    responses = operations[key]["responses"]
 
-    assert set(found) == statuses
-    assert list(found) == sorted(found)
+    assert set(responses) == statuses
+    assert list(responses) == sorted(responses)
 
 
 @each(
@@ -189,84 +191,86 @@ def test_an_operation_has_the_statuses_that_its_view_can_answer(operations, key,
         (LOGIN, "429", {"Retry-After"}, {"RateLimit"}),
     ],
 )
-def test_an_answer_names_the_fields_it_carries(operations, key, status, present, absent):
-    found = set(operations[key]["responses"][status]["headers"])
+def test_response_documents_its_headers(operations, key, status, present, absent):
+    names = set(operations[key]["responses"][status]["headers"])
 
-    assert present | {"X-Request-ID"} <= found
-    assert not absent & found
-
-
-def test_every_field_that_browsers_may_read_is_explained(described):
-    told = described["components"]["headers"]
-
-    assert set(headers.TOLD) <= set(told)
-    assert all(one["description"] for one in told.values())
+    assert present | {"X-Request-ID"} <= names
+    assert not absent & names
 
 
-def test_the_idempotency_key_is_a_field_of_what_acts_by_post(operations):
-    takers = {
+def test_response_headers_have_descriptions(described):
+    components = described["components"]["headers"]
+
+    assert set(headers.RESPONSE_HEADERS) <= set(components)
+    assert all(header["description"] for header in components.values())
+
+
+def test_idempotency_key_parameter_is_on_creating_operations(operations):
+    parameters = {
         key: parameter
         for key, operation in operations.items()
         for parameter in operation.get("parameters", [])
         if parameter["name"] == idempotency.HEADER
     }
 
-    assert set(takers) == {CREATE, MOVE, *MADE}
-    assert "required" not in takers[CREATE]
-    assert re.fullmatch(takers[CREATE]["schema"]["pattern"], "onboarding-4711")
-    assert not re.fullmatch(takers[CREATE]["schema"]["pattern"], "two words")
+    assert set(parameters) == {CREATE, CHANGE_STATUS, *CREATES}
+    assert "required" not in parameters[CREATE]
+    assert re.fullmatch(parameters[CREATE]["schema"]["pattern"], "onboarding-4711")
+    assert not re.fullmatch(parameters[CREATE]["schema"]["pattern"], "two words")
 
 
-def test_a_list_tells_its_parameters_and_their_choices(operations):
-    told = {one["name"]: one["schema"] for one in operations[LIST]["parameters"]}
+def test_list_operation_documents_its_query_parameters(operations):
+    schemas = {item["name"]: item["schema"] for item in operations[LIST]["parameters"]}
 
-    assert list(told) == ["cursor", "size", "q", "tier", "status", "chain", "sort"]
-    assert told["size"] == {"type": "integer", "default": 50, "enum": [25, 50, 100]}
-    assert "-created_at" in told["sort"]["enum"]
-    assert not any("null" in str(schema["type"]) for schema in told.values())
+    assert list(schemas) == ["cursor", "size", "q", "tier", "status", "chain", "sort"]
+    assert schemas["size"] == {"type": "integer", "default": 50, "enum": [25, 50, 100]}
+    assert "-created_at" in schemas["sort"]["enum"]
+    assert not any("null" in str(schema["type"]) for schema in schemas.values())
 
 
-def test_if_match_is_a_field_of_what_can_be_stale(operations):
-    takers = {
+def test_if_match_parameter_is_on_versioned_operations(operations):
+    parameters = {
         key: parameter["schema"]["pattern"]
         for key, operation in operations.items()
         for parameter in operation.get("parameters", [])
         if parameter["name"] == "If-Match"
     }
 
-    assert set(takers) == {UPDATE, MOVE, SET, NOTE, *CHANGED}
-    assert all(re.fullmatch(pattern, '"1"') for pattern in takers.values())
+    assert set(parameters) == {UPDATE, CHANGE_STATUS, UPDATE_EXCHANGE, UPDATE_KEY, *UPDATES}
+    assert all(re.fullmatch(pattern, '"1"') for pattern in parameters.values())
 
 
-def test_public_calls_ask_for_no_token_and_renewal_for_its_own(described, operations):
+def test_security_schemes_match_the_operations(described, operations):
     schemes = described["components"]["securitySchemes"]
 
     assert described["security"] == [{"access_token": []}]
     assert operations[LOGIN]["security"] == operations[DOCS]["security"] == []
     assert operations["post", "/api/auth/refresh"]["security"] == [{"refresh_token": []}]
     assert "security" not in operations[CREATE]
-    assert {(one["type"], one["scheme"]) for one in schemes.values()} == {("http", "bearer")}
+    assert {(scheme["type"], scheme["scheme"]) for scheme in schemes.values()} == {
+        ("http", "bearer")
+    }
 
 
-def test_what_is_sent_is_closed_and_what_is_answered_may_grow(described):
+def test_request_schemas_forbid_unknown_fields_and_responses_allow_them(described):
     schemas = described["components"]["schemas"]
-    sent, answered = schemas["ClientIn"], schemas["ClientCreated"]
+    request, response = schemas["ClientIn"], schemas["ClientCreated"]
 
-    assert sent["additionalProperties"] is False
-    assert sent["required"] == ["name", "wallet_address"]
-    assert sent["properties"]["tier"]["enum"] == [
+    assert request["additionalProperties"] is False
+    assert request["required"] == ["name", "wallet_address"]
+    assert request["properties"]["tier"]["enum"] == [
         "Basic",
         "Standard",
         "Premium",
         "Enterprise",
         None,
     ]
-    assert sent["properties"]["name"]["maxLength"] == 255
-    assert "additionalProperties" not in answered
-    assert answered["required"] == ["success", "message", "request_id", "client", "metadata"]
+    assert request["properties"]["name"]["maxLength"] == 255
+    assert "additionalProperties" not in response
+    assert response["required"] == ["success", "message", "request_id", "client", "metadata"]
 
 
-def test_nothing_is_defined_that_nothing_uses(described):
+def test_components_are_all_used(described):
     text = json.dumps(described)
     unused = [
         name
@@ -278,10 +282,13 @@ def test_nothing_is_defined_that_nothing_uses(described):
     assert unused == []
 
 
-def test_limits_are_told_as_they_are_set(variant, described):
+def test_openapi_document_has_the_configured_limits(variant, described):
     other = json.loads(variant(RATELIMIT_CREATE="7/hour").extensions[document.EXTENSION])
 
-    assert "one of `create` (7 in 3600 s)" in other["paths"][QUICK_CLIENT]["post"]["description"]
+    assert (
+        "Counts against `create` (7 in 3600 s)"
+        in other["paths"][QUICK_CLIENT]["post"]["description"]
+    )
     assert "7 in 3600 s for creations" in other["info"]["description"]
     assert "20 in 60 s for creations" in described["info"]["description"]
 
@@ -298,14 +305,14 @@ def test_limits_are_told_as_they_are_set(variant, described):
         "Retry-After",
     ],
 )
-def test_the_guide_has_every_step_of_an_integration(described, word):
+def test_guide_covers_all_steps_of_an_integration(described, word):
     guide = described["info"]["description"]
 
     assert word in guide
     assert guide.count("\n") <= 60
 
 
-def test_the_library_registers_no_handler_and_no_page_of_its_own(app):
+def test_openapi_library_registers_no_handlers_or_pages(app):
     handler = app.error_handler_spec[None][None][HTTPException]
 
     assert handler.__module__ == "pipelabs.web.errors"

@@ -1,4 +1,4 @@
-"""Every answer below /api that is no success has the one shape, and its id is in the log."""
+"""Every error response below /api has the envelope, and its request id is in the log."""
 
 import collections
 import itertools
@@ -11,16 +11,16 @@ import pytest
 METHODS = ["GET", "POST", "PUT", "DELETE", "BREW"]
 BODIES: dict[str, dict[str, Any]] = {
     "an empty object": {"json": {}},
-    "no JSON": {"data": "{name:", "content_type": "application/json"},
+    "malformed JSON": {"data": "{name:", "content_type": "application/json"},
     "another type": {"data": "name=x", "content_type": "text/plain"},
-    "far too much": {"data": "x" * 300_000, "content_type": "application/json"},
+    "too large": {"data": "x" * 300_000, "content_type": "application/json"},
 }
-CLAIMS = [{}, {"Authorization": "Bearer a.b.c"}]
+TOKENS = [{}, {"Authorization": "Bearer a.b.c"}]
 
 
 @pytest.fixture
-def addresses(app):
-    """Return every address below /api, those with a part to fill in filled in, and some more."""
+def paths(app):
+    """Return every path below /api with its parameters filled in, and some unknown paths."""
     rules = {rule.rule for rule in app.url_map.iter_rules() if rule.rule.startswith("/api")}
     filled = {re.sub("<uuid:[a-z_]+>", str(uuid4()), rule) for rule in rules}
     unknown = {"/api", "/api/", "/api/nowhere", "/api/admin", "/api/admin/nowhere", "/api//admin"}
@@ -34,30 +34,30 @@ def unlimited(app, monkeypatch):
 
 
 @pytest.mark.usefixtures("unlimited")
-def test_every_refusal_below_the_api_has_the_one_shape_and_is_in_the_log(
-    client, addresses, viewer, caplog, record_property
+def test_error_envelope_is_the_same_for_every_route_and_logged(
+    client, paths, viewer, caplog, record_property
 ):
-    # Each address by every method and claim, with one body after the other.
-    requests = itertools.product(addresses, METHODS, [*CLAIMS, viewer])
+    # Each path with every method and token; the bodies take turns.
+    requests = itertools.product(paths, METHODS, [*TOKENS, viewer])
     bodies = itertools.cycle(BODIES.values())
     calls = [(*request, body) for request, body in zip(requests, bodies, strict=False)]
 
-    answers = [
+    responses = [
         (call, client.open(call[0], method=call[1], headers=call[2], **call[3])) for call in calls
     ]
 
-    refused = [(call, answer) for call, answer in answers if not 200 <= answer.status_code < 300]
+    errors = [(call, response) for call, response in responses if response.status_code >= 300]
     logged = {getattr(record, "request_id", None) for record in caplog.records}
-    kinds = collections.Counter(answer.status_code for _, answer in refused)
-    record_property("refusals", dict(kinds))
-    assert {400, 401, 403, 404, 405, 413, 415} <= set(kinds)
-    assert len(refused) > len(answers) / 2
-    for call, answer in refused:
-        assert answer.status_code < 500, call
-        assert list(answer.json) == ["success", "message", "request_id", "error"], call
-        assert answer.json["success"] is False
-        assert isinstance(answer.json["message"], str)
-        assert isinstance(answer.json["error"]["code"], str)
-        assert isinstance(answer.json["error"]["fields"], dict)
-        assert answer.json["request_id"] == answer.headers["X-Request-ID"]
-        assert answer.json["request_id"] in logged
+    statuses = collections.Counter(response.status_code for _, response in errors)
+    record_property("errors", dict(statuses))
+    assert {400, 401, 403, 404, 405, 413, 415} <= set(statuses)
+    assert len(errors) > len(responses) / 2
+    for call, response in errors:
+        assert response.status_code < 500, call
+        assert list(response.json) == ["success", "message", "request_id", "error"], call
+        assert response.json["success"] is False
+        assert isinstance(response.json["message"], str)
+        assert isinstance(response.json["error"]["code"], str)
+        assert isinstance(response.json["error"]["fields"], dict)
+        assert response.json["request_id"] == response.headers["X-Request-ID"]
+        assert response.json["request_id"] in logged

@@ -10,7 +10,7 @@ from werkzeug.exceptions import BadRequest, Gone, HTTPVersionNotSupported, Servi
 from pipelabs.core.db import db, finish
 from pipelabs.core.errors import Duplicate, Forbidden, InvalidInput, NotFound, Unavailable
 from pipelabs.models import AuditEvent, Client, Session
-from pipelabs.web.errors import integrity
+from pipelabs.web.errors import from_integrity_error
 from tests.each import each
 from tests.factories import PASSWORD, QUICK_CLIENT, make_admin, make_body
 
@@ -36,7 +36,7 @@ def owner(app):
 
 
 @pytest.fixture
-def elsewhere(variant):
+def client_of(variant):
     return lambda **changes: variant(**changes).test_client()
 
 
@@ -63,14 +63,14 @@ def silent_port():
         yield server.getsockname()[1]
 
 
-def failing(error):
+def raiser(error):
     def fail(*_):
         raise error
 
     return fail
 
 
-def told(response):
+def error_of(response):
     assert list(response.json) == ["success", "message", "request_id", "error"]
     assert response.json["success"] is False
     assert response.json["request_id"] == response.headers["X-Request-ID"]
@@ -79,7 +79,7 @@ def told(response):
 
 
 @each(
-    ("method", "path", "sent", "answer"),
+    ("method", "path", "options", "expected"),
     [
         ("POST", QUICK_CLIENT, {"json": {}}, (400, "invalid_input")),
         ("GET", "/api/nowhere", {}, (404, "not_found")),
@@ -89,26 +89,26 @@ def told(response):
         ("POST", QUICK_CLIENT, {"data": "{}"}, (415, "unsupported_media_type")),
     ],
 )
-def test_every_refusal_has_the_envelope(client, operator, method, path, sent, answer):
-    response = client.open(path, method=method, headers=operator, **sent)
+def test_errors_of_flask_have_the_envelope(client, operator, method, path, options, expected):
+    response = client.open(path, method=method, headers=operator, **options)
 
-    assert told(response) == answer
+    assert error_of(response) == expected
 
 
-def test_a_refusal_for_want_of_a_token_says_which_kind_is_wanted(client):
+def test_missing_token_response_has_www_authenticate(client):
     response = client.post(QUICK_CLIENT, json=make_body())
 
-    assert told(response) == (401, "unauthenticated")
+    assert error_of(response) == (401, "unauthenticated")
     assert response.headers["WWW-Authenticate"].startswith("Bearer")
 
 
-def test_another_method_is_told_the_right_ones(client, operator):
+def test_method_not_allowed_response_lists_the_allowed_methods(client, operator):
     response = client.delete(QUICK_CLIENT, headers=operator)
 
     assert set(response.headers["Allow"].split(", ")) == {"POST", "OPTIONS"}
 
 
-def test_a_body_that_grows_too_large_as_it_comes_is_refused(client, operator, rows):
+def test_chunked_body_over_the_limit_is_413(client, operator, rows):
     body = json.dumps(make_body()).encode() + b" " * 300_000
     undeclared = {
         "CONTENT_LENGTH": "",
@@ -119,15 +119,15 @@ def test_a_body_that_grows_too_large_as_it_comes_is_refused(client, operator, ro
 
     response = client.post(QUICK_CLIENT, headers=operator, json={}, environ_overrides=undeclared)
 
-    assert told(response) == (413, "too_large")
+    assert error_of(response) == (413, "too_large")
     assert [(row.status, row.http) for row in rows(AuditEvent)] == [("INVALID", 413)]
 
 
 @each(
-    ("error", "answer"),
+    ("error", "expected"),
     [
         (InvalidInput("No."), (400, "invalid_input")),
-        (InvalidInput("No.", code="odd"), (400, "odd")),
+        (InvalidInput("No.", code="other"), (400, "other")),
         (Forbidden("No."), (403, "forbidden")),
         (NotFound("No."), (404, "not_found")),
         (Duplicate("No.", fields={}), (409, "duplicate")),
@@ -140,28 +140,26 @@ def test_a_body_that_grows_too_large_as_it_comes_is_refused(client, operator, ro
         (KeyError("canary"), (500, "internal")),
     ],
 )
-def test_whatever_a_service_raises_has_the_envelope(client, operator, monkeypatch, error, answer):
-    monkeypatch.setattr(CREATE, failing(error))
+def test_errors_of_services_have_the_envelope(client, operator, monkeypatch, error, expected):
+    monkeypatch.setattr(CREATE, raiser(error))
 
     response = client.post(QUICK_CLIENT, json=make_body(), headers=operator)
 
-    assert told(response) == answer
-    assert (answer[0] == 503) == ("Retry-After" in response.headers)
+    assert error_of(response) == expected
+    assert (expected[0] == 503) == ("Retry-After" in response.headers)
 
 
-def test_a_cause_that_nobody_foresaw_is_in_the_log_alone(client, operator, monkeypatch, caplog):
-    monkeypatch.setattr(CREATE, failing(RuntimeError("canary")))
+def test_unexpected_error_is_logged_but_not_disclosed(client, operator, monkeypatch, caplog):
+    monkeypatch.setattr(CREATE, raiser(RuntimeError("canary")))
 
     response = client.post(QUICK_CLIENT, json=make_body(), headers=operator)
 
-    assert told(response) == (500, "internal")
+    assert error_of(response) == (500, "internal")
     assert "RuntimeError: canary" in caplog.text
     assert "Traceback" in caplog.text
 
 
-def test_a_statement_that_fails_shows_the_caller_nothing_of_it(
-    client, operator, rows, monkeypatch, caplog
-):
+def test_failed_statement_is_logged_but_not_disclosed(client, operator, rows, monkeypatch, caplog):
     def fail(*_):
         db.session.execute(text("SELECT nothing WHERE 'canary' = :value"), {"value": "canary"})
 
@@ -169,84 +167,84 @@ def test_a_statement_that_fails_shows_the_caller_nothing_of_it(
 
     response = client.post(QUICK_CLIENT, json=make_body(), headers=operator)
 
-    assert told(response) == (500, "internal")
+    assert error_of(response) == (500, "internal")
     assert "UndefinedColumn" in caplog.text
     assert [row.status for row in rows(AuditEvent)] == ["ERROR"]
 
 
-def test_a_unique_constraint_is_told_by_the_column_of_its_name(client, operator, rows, monkeypatch):
-    def twin(*_):
+def test_unique_violation_is_409_naming_the_column(client, operator, rows, monkeypatch):
+    def add_duplicate(*_):
         make_admin(email="twin@desk.local")
         make_admin(email="twin@desk.local")
 
-    monkeypatch.setattr(CREATE, twin)
+    monkeypatch.setattr(CREATE, add_duplicate)
 
     response = client.post(QUICK_CLIENT, json=make_body(), headers=operator)
 
-    assert told(response) == (409, "duplicate")
+    assert error_of(response) == (409, "duplicate")
     assert response.json["error"]["fields"] == {"email": ["This value is already taken."]}
     assert [row.status for row in rows(AuditEvent)] == ["DUPLICATE"]
 
 
-def test_another_constraint_is_a_fault_of_ours(client, operator, rows, monkeypatch, caplog):
+def test_check_violation_is_500(client, operator, rows, monkeypatch, caplog):
     monkeypatch.setattr(CREATE, lambda *_: make_admin(email="UPPER@desk.local"))
 
     response = client.post(QUICK_CLIENT, json=make_body(), headers=operator)
 
-    assert told(response) == (500, "internal")
+    assert error_of(response) == (500, "internal")
     assert "ck_admins_email_folded" in caplog.text
     assert [row.status for row in rows(AuditEvent)] == ["ERROR"]
 
 
-def test_an_integrity_error_without_a_diagnosis_is_raised_again():
+def test_from_integrity_error_raises_errors_without_a_diagnosis():
     error = IntegrityError("INSERT", {}, ValueError("not the driver's"))
 
     with pytest.raises(IntegrityError):
-        integrity(error)
+        from_integrity_error(error)
 
 
 @pytest.mark.parametrize(("path", "body"), [(LOGIN, LOGIN_BODY), (QUICK_CLIENT, make_body())])
-def test_without_postgresql_a_call_is_told_to_come_back(elsewhere, operator, path, body):
-    client = elsewhere(SQLALCHEMY_DATABASE_URI="postgresql+psycopg2://canary@127.0.0.1:1/canary")
+def test_unreachable_postgresql_is_503_with_retry_after(client_of, operator, path, body):
+    client = client_of(SQLALCHEMY_DATABASE_URI="postgresql+psycopg2://canary@127.0.0.1:1/canary")
 
     response = client.post(path, json=body, headers=operator)
 
-    assert told(response) == (503, "database_unavailable")
+    assert error_of(response) == (503, "database_unavailable")
     assert response.headers["Retry-After"] == "5"
 
 
-def test_a_postgresql_that_says_nothing_is_not_waited_for(elsewhere, silent_port):
-    client = elsewhere(SQLALCHEMY_DATABASE_URI=f"postgresql+psycopg2://127.0.0.1:{silent_port}/x")
+def test_unresponsive_postgresql_is_503_after_the_timeout(client_of, silent_port):
+    client = client_of(SQLALCHEMY_DATABASE_URI=f"postgresql+psycopg2://127.0.0.1:{silent_port}/x")
 
     response = client.post(LOGIN, json=LOGIN_BODY)
 
-    assert told(response) == (503, "database_unavailable")
+    assert error_of(response) == (503, "database_unavailable")
 
 
-def test_an_empty_pool_is_told_as_a_busy_database(elsewhere):
-    one = {"pool_size": 1, "max_overflow": 0, "pool_timeout": 0.1}
-    client = elsewhere(SQLALCHEMY_ENGINE_OPTIONS=one)
+def test_exhausted_pool_is_503_database_busy(client_of):
+    pool_of_one = {"pool_size": 1, "max_overflow": 0, "pool_timeout": 0.1}
+    client = client_of(SQLALCHEMY_ENGINE_OPTIONS=pool_of_one)
     with client.application.app_context():
-        taken = db.engine.connect()
+        connection = db.engine.connect()
 
     response = client.post(LOGIN, json=LOGIN_BODY)
 
-    taken.close()
-    assert told(response) == (503, "database_busy")
+    connection.close()
+    assert error_of(response) == (503, "database_busy")
     assert response.headers["Retry-After"] == "5"
 
 
 @pytest.mark.own_database
 @pytest.mark.parametrize("setting", ["statement_timeout", "lock_timeout"])
-def test_a_database_that_is_busy_is_told_and_noted(
-    elsewhere, operator, rows, clients_locked, setting
+def test_database_timeout_is_503_with_an_audit_row(
+    client_of, operator, rows, clients_locked, setting
 ):
     options = {"connect_args": {"options": f"-c {setting}=200"}}
-    client = elsewhere(SQLALCHEMY_ENGINE_OPTIONS=options)
+    client = client_of(SQLALCHEMY_ENGINE_OPTIONS=options)
 
     response = client.post(QUICK_CLIENT, json=make_body(), headers=operator)
 
-    assert told(response) == (503, "database_busy")
+    assert error_of(response) == (503, "database_busy")
     assert response.headers["Retry-After"] == "5"
     assert [(row.status, row.http, row.event) for row in rows(AuditEvent)] == [
         ("ERROR", 503, "client.create_denied")
@@ -256,7 +254,7 @@ def test_a_database_that_is_busy_is_told_and_noted(
 @pytest.mark.own_database
 @pytest.mark.usefixtures("commit_fails")
 @pytest.mark.parametrize(
-    ("commit_fails", "answer", "noted"),
+    ("commit_fails", "expected", "outcomes"),
     [
         (SERIALISATION, (503, "database_busy"), ["ERROR"]),
         (LOST, (503, "database_unavailable"), []),
@@ -266,19 +264,21 @@ def test_a_database_that_is_busy_is_told_and_noted(
     ids=["serialisation", "lost", "taken", "dangling"],
     indirect=["commit_fails"],
 )
-def test_a_commit_that_fails_is_no_success_anywhere(client, operator, rows, lines, answer, noted):
+def test_failed_commit_is_an_error_in_response_audit_and_log(
+    client, operator, rows, lines, expected, outcomes
+):
     response = client.post(QUICK_CLIENT, json=make_body(), headers=operator)
 
-    assert told(response) == answer
-    assert (answer[0] == 503) == ("Retry-After" in response.headers)
+    assert error_of(response) == expected
+    assert (expected[0] == 503) == ("Retry-After" in response.headers)
     assert "Location" not in response.headers
     assert rows(Client) == []
-    assert [row.status for row in rows(AuditEvent)] == noted
-    assert [line.split(" | ")[1] for line in lines()] == noted
+    assert [row.status for row in rows(AuditEvent)] == outcomes
+    assert [line.split(" | ")[1] for line in lines()] == outcomes
 
 
 @pytest.mark.own_database
-def test_a_connection_that_died_unused_is_replaced_unnoticed(client, operator, owner):
+def test_dead_pooled_connection_is_replaced(client, operator, owner):
     client.post(QUICK_CLIENT, json=make_body(), headers=operator)
     with owner.connect() as connection:
         connection.execute(
@@ -294,7 +294,7 @@ def test_a_connection_that_died_unused_is_replaced_unnoticed(client, operator, o
 
 
 @pytest.mark.own_database
-def test_a_session_that_is_not_committed_gives_no_token(app, client, owner, rows, monkeypatch):
+def test_login_returns_no_token_if_the_commit_fails(app, client, owner, rows, monkeypatch):
     with app.app_context():
         make_admin()
         finish(commit=True)
@@ -305,5 +305,5 @@ def test_a_session_that_is_not_committed_gives_no_token(app, client, owner, rows
         response = client.post(LOGIN, json=LOGIN_BODY)
 
         connection.execute(text("DROP FUNCTION fail CASCADE"))
-    assert told(response) == (503, "database_busy")
+    assert error_of(response) == (503, "database_busy")
     assert rows(Session) == []

@@ -10,7 +10,7 @@ from tests.each import each
 from tests.factories import QUICK_CLIENT, make_actor, make_admin, make_body
 
 
-def test_a_unit_of_work_that_ends_is_stored(app, rows):
+def test_unit_of_work_commits_at_its_end(app, rows):
     with app.app_context(), unit_of_work():
         make_admin(email="one@desk.local")
         make_admin(email="two@desk.local")
@@ -18,32 +18,32 @@ def test_a_unit_of_work_that_ends_is_stored(app, rows):
     assert sorted(row.email for row in rows(Admin)) == ["one@desk.local", "two@desk.local"]
 
 
-def broken_off(error):
+def add_admin_and_raise(error):
     make_admin()
     raise error
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
-def test_a_unit_of_work_that_is_broken_off_leaves_nothing(app, rows, error):
+def test_unit_of_work_rolls_back_on_an_exception(app, rows, error):
     with app.app_context():
         with pytest.raises(error), unit_of_work():
-            broken_off(error)
+            add_admin_and_raise(error)
         finish(commit=True)
 
     assert rows(Admin) == []
 
 
-def test_a_unit_of_work_that_cannot_be_stored_says_so_and_leaves_nothing(app, rows):
-    twins = [Admin(email="a@b.example", role=Role.OWNER, password_hash="x") for _ in range(2)]
+def test_unit_of_work_rolls_back_on_an_integrity_error(app, rows):
+    duplicates = [Admin(email="a@b.example", role=Role.OWNER, password_hash="x") for _ in range(2)]
     with app.app_context():
         with pytest.raises(IntegrityError), unit_of_work():
-            db.session.add_all(twins)
+            db.session.add_all(duplicates)
         finish(commit=True)
 
     assert rows(Admin) == []
 
 
-def test_after_a_failure_the_next_unit_of_work_is_a_fresh_one(app, rows):
+def test_unit_of_work_is_independent_of_an_earlier_failure(app, rows):
     with app.app_context():
         make_admin()
         with pytest.raises(IntegrityError), unit_of_work():
@@ -54,7 +54,7 @@ def test_after_a_failure_the_next_unit_of_work_is_a_fresh_one(app, rows):
     assert len(rows(Admin)) == 1
 
 
-def test_nothing_is_committed_unless_asked_for(app, rows):
+def test_finish_without_commit_rolls_back(app, rows):
     with app.app_context():
         make_admin()
         finish(commit=False)
@@ -62,31 +62,31 @@ def test_nothing_is_committed_unless_asked_for(app, rows):
     assert rows(Admin) == []
 
 
-def test_a_safe_request_commits_nothing(client, operator, rows, monkeypatch):
-    made = client.post(QUICK_CLIENT, json=make_body(), headers=operator)
+def test_get_request_commits_nothing(client, operator, rows, monkeypatch):
+    created = client.post(QUICK_CLIENT, json=make_body(), headers=operator)
 
-    def careless(client_id):
+    def get_client_and_add_admin(client_id):
         make_admin(email="stray@desk.local")
         return db.session.get(Client, client_id)
 
-    monkeypatch.setattr("pipelabs.clients.service.get_client", careless)
+    monkeypatch.setattr("pipelabs.clients.service.get_client", get_client_and_add_admin)
 
-    response = client.get(made.headers["Location"], headers=operator)
+    response = client.get(created.headers["Location"], headers=operator)
 
     assert response.status_code == 200
     assert rows(Admin, email="stray@desk.local") == []
 
 
-def test_a_write_is_stored_before_the_answer_leaves(client, operator, rows):
+def test_write_request_commits_before_the_response(client, operator, rows):
     response = client.post(QUICK_CLIENT, json=make_body(), headers=operator)
 
-    shown = client.get(response.headers["Location"], headers=operator)
+    read = client.get(response.headers["Location"], headers=operator)
 
-    assert shown.json["client"]["id"] == response.json["client"]["id"]
+    assert read.json["client"]["id"] == response.json["client"]["id"]
 
 
 @each(
-    ("path", "found"),
+    ("path", "expected"),
     [
         ("/api/admin", True),
         ("/api/admin/", True),
@@ -98,8 +98,8 @@ def test_a_write_is_stored_before_the_answer_leaves(client, operator, rows):
         ("", False),
     ],
 )
-def test_a_path_is_below_another_by_whole_parts(path, found):
-    assert is_below(path, "/api/admin") is found
+def test_is_below_compares_whole_path_segments(path, expected):
+    assert is_below(path, "/api/admin") is expected
 
 
 @each(
@@ -112,10 +112,10 @@ def test_a_path_is_below_another_by_whole_parts(path, found):
         ({"admin_id": None, "address": "", "name": None}, "unknown"),
     ],
 )
-def test_a_budget_is_never_nobodys(app, changes, key):
+def test_limit_key_is_never_empty(app, changes, key):
     actor = make_actor(**changes)
     with app.test_request_context():
         begin(actor)
-        found = limit_key()
+        limited_by = limit_key()
 
-    assert found == key.format(admin_id=actor.admin_id)
+    assert limited_by == key.format(admin_id=actor.admin_id)

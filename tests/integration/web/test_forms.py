@@ -5,18 +5,18 @@ from pipelabs.core.errors import InvalidInput
 from pipelabs.web import forms
 
 
-def test_a_parameter_that_is_sent_twice_is_refused(app):
-    with app.test_request_context("/?name=a&name=b"), pytest.raises(InvalidInput) as refused:
+def test_query_rejects_a_repeated_parameter(app):
+    with app.test_request_context("/?name=a&name=b"), pytest.raises(InvalidInput) as raised:
         forms.query(ClientIn)
 
-    assert refused.value.fields == {"name": ["Give this parameter once."]}
+    assert raised.value.fields == {"name": ["Must be given only once."]}
 
 
-def test_a_field_of_a_form_that_is_sent_twice_is_refused(app):
+def test_submitted_form_rejects_a_repeated_field(app):
     with (
         app.test_request_context("/", method="POST", data={"name": ["a", "b"]}),
-        pytest.raises(InvalidInput) as refused,
+        pytest.raises(InvalidInput) as raised,
     ):
-        forms.posted(ClientIn, "admin/clients/new.html")
+        forms.submitted_form(ClientIn, "admin/clients/new.html")
 
-    assert refused.value.fields == {"name": ["Sent more than once."]}
+    assert raised.value.fields == {"name": ["Must be given only once."]}

@@ -4,28 +4,28 @@ from pipelabs.models import AuditEvent, Client
 from tests.each import each
 from tests.factories import QUICK_CLIENT, make_body
 
-OURS = "https://console.example.com"
+ALLOWED_ORIGIN = "https://console.example.com"
 ME = "/api/auth/me"
 PREFLIGHT = {
     "Access-Control-Request-Method": "POST",
     "Access-Control-Request-Headers": "authorization, content-type, idempotency-key",
 }
-ALLOWED = "Access-Control-Allow-Origin"
+ALLOW_ORIGIN = "Access-Control-Allow-Origin"
 
 
 @pytest.fixture
-def made(client, operator):
-    """Return the address of a client."""
+def location(client, operator):
+    """Return the path of a client."""
     return client.post(QUICK_CLIENT, json=make_body(), headers=operator).headers["Location"]
 
 
 @pytest.fixture
 def behind_proxy(variant):
-    """Return a client of the same service behind one proxy."""
+    """Return a test client of the service with one trusted proxy."""
     return variant(TRUSTED_PROXIES=1).test_client()
 
 
-def cors(response):
+def cors_headers(response):
     return {name for name, _ in response.headers if name.startswith("Access-Control-")}
 
 
@@ -44,23 +44,23 @@ def cors(response):
         ("GET", "/nothing", 404),
     ],
 )
-def test_every_answer_carries_the_security_headers(client, operator, method, path, status):
+def test_security_headers_are_on_every_response(client, operator, method, path, status):
     response = client.open(path, method=method, headers=operator)
 
-    found = response.headers
+    headers = response.headers
     assert response.status_code == status
-    assert found["X-Content-Type-Options"] == "nosniff"
-    assert found["Referrer-Policy"] == "same-origin"
-    assert found["Cross-Origin-Opener-Policy"] == "same-origin"
-    assert found["Cache-Control"] == "no-store"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "same-origin"
+    assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    assert headers["Cache-Control"] == "no-store"
     assert {"authorization", "cookie", "origin"} <= {name.lower() for name in response.vary}
     assert not {"Server", "X-Powered-By", "Set-Cookie", "Strict-Transport-Security"} & set(
-        found.keys()
+        headers.keys()
     )
 
 
 @each("path", ["/health", ME, "/api/admin/nothing", "/nothing"])
-def test_the_policy_lets_no_inline_script_run_and_nobody_frame_us(client, path):
+def test_content_security_policy_forbids_inline_scripts_and_framing(client, path):
     header = client.get(path).headers["Content-Security-Policy"]
 
     policy = dict(part.strip().split(" ", 1) for part in header.split(";"))
@@ -70,21 +70,21 @@ def test_the_policy_lets_no_inline_script_run_and_nobody_frame_us(client, path):
     assert "unsafe" not in header
 
 
-def test_a_refused_sign_in_is_kept_by_no_cache(client):
+def test_unauthorized_response_is_not_cached(client):
     response = client.get(ME)
 
     assert (response.status_code, response.headers["Cache-Control"]) == (401, "no-store")
 
 
-@pytest.mark.parametrize(("scheme", "told"), [("http", False), ("https", True)])
-def test_strict_transport_is_told_over_tls_alone(client, scheme, told):
+@pytest.mark.parametrize(("scheme", "is_sent"), [("http", False), ("https", True)])
+def test_hsts_is_sent_only_over_tls(client, scheme, is_sent):
     response = client.get("/health", base_url=f"{scheme}://localhost")
 
-    assert ("Strict-Transport-Security" in response.headers) is told
+    assert ("Strict-Transport-Security" in response.headers) is is_sent
 
 
 @pytest.mark.parametrize("forwarded", ["X-Forwarded-Proto", "Forwarded", "X-Forwarded-Ssl"])
-def test_a_stranger_cannot_claim_tls(client, forwarded):
+def test_hsts_ignores_forwarded_headers_of_untrusted_peers(client, forwarded):
     response = client.get("/health", headers={forwarded: "https"})
 
     assert "Strict-Transport-Security" not in response.headers
@@ -99,7 +99,7 @@ def test_a_stranger_cannot_claim_tls(client, forwarded):
         {"X-Forwarded-For": "1.2.3.4, 5.6.7.8", "X-Forwarded-Host": "evil.example"},
     ],
 )
-def test_a_claimed_address_of_an_untrusted_peer_counts_for_nothing(
+def test_client_address_ignores_forwarded_headers_of_untrusted_peers(
     client, operator, rows, lines, claimed
 ):
     response = client.post(QUICK_CLIENT, json=make_body(), headers=operator | claimed)
@@ -113,7 +113,7 @@ def test_a_claimed_address_of_an_untrusted_peer_counts_for_nothing(
     ("forwarded", "address"),
     [(None, "127.0.0.1"), ("1.2.3.4", "1.2.3.4"), ("6.6.6.6, 1.2.3.4", "1.2.3.4")],
 )
-def test_behind_one_proxy_the_last_address_is_the_callers(
+def test_client_address_behind_one_proxy_is_the_last_forwarded_one(
     behind_proxy, operator, rows, forwarded, address
 ):
     headers = operator | ({"X-Forwarded-For": forwarded} if forwarded else {})
@@ -124,7 +124,7 @@ def test_behind_one_proxy_the_last_address_is_the_callers(
     assert [row.address for row in rows(AuditEvent)] == [address]
 
 
-def test_behind_one_proxy_tls_is_what_it_says_and_the_host_is_not(behind_proxy, operator):
+def test_proxy_headers_set_the_scheme_but_not_the_host(behind_proxy, operator):
     claimed = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "evil.example"}
 
     response = behind_proxy.post(QUICK_CLIENT, json=make_body(), headers=operator | claimed)
@@ -134,11 +134,11 @@ def test_behind_one_proxy_tls_is_what_it_says_and_the_host_is_not(behind_proxy, 
 
 
 @pytest.mark.parametrize("path", [QUICK_CLIENT, "/api/admin/nothing", "/api/auth/login"])
-def test_a_preflight_of_our_console_is_answered_before_sign_in_and_limits(client, rows, path):
-    response = client.options(path, headers={"Origin": OURS} | PREFLIGHT)
+def test_cors_preflight_needs_no_sign_in_and_spends_no_budget(client, rows, path):
+    response = client.options(path, headers={"Origin": ALLOWED_ORIGIN} | PREFLIGHT)
 
     assert (response.status_code, response.data) == (204, b"")
-    assert response.headers[ALLOWED] == OURS
+    assert response.headers[ALLOW_ORIGIN] == ALLOWED_ORIGIN
     assert "POST" in response.headers["Access-Control-Allow-Methods"]
     allowed = response.headers["Access-Control-Allow-Headers"].lower().split(", ")
     assert {"authorization", "content-type", "idempotency-key"} <= set(allowed)
@@ -164,22 +164,25 @@ FOREIGN = [
 
 
 @each("origin", FOREIGN)
-def test_another_origin_is_allowed_nothing(client, operator, origin):
-    wanted = PREFLIGHT | {"Origin": origin, "Access-Control-Request-Private-Network": "true"}
+def test_cors_allows_nothing_to_other_origins(client, operator, origin):
+    preflight = PREFLIGHT | {"Origin": origin, "Access-Control-Request-Private-Network": "true"}
 
-    answers = [
-        client.options(QUICK_CLIENT, headers=wanted),
+    responses = [
+        client.options(QUICK_CLIENT, headers=preflight),
         client.get(ME, headers=operator | {"Origin": origin}),
         client.get("/api/nothing", headers={"Origin": origin}),
     ]
 
-    assert [cors(answer) for answer in answers] == [set()] * 3
+    assert [cors_headers(response) for response in responses] == [set()] * 3
 
 
-def test_our_console_may_not_reach_into_private_networks(client):
-    wanted = PREFLIGHT | {"Origin": OURS, "Access-Control-Request-Private-Network": "true"}
+def test_cors_denies_private_network_access(client):
+    preflight = PREFLIGHT | {
+        "Origin": ALLOWED_ORIGIN,
+        "Access-Control-Request-Private-Network": "true",
+    }
 
-    response = client.options(QUICK_CLIENT, headers=wanted)
+    response = client.options(QUICK_CLIENT, headers=preflight)
 
     assert response.headers.get("Access-Control-Allow-Private-Network", "false") == "false"
 
@@ -187,11 +190,11 @@ def test_our_console_may_not_reach_into_private_networks(client):
 @pytest.mark.parametrize(
     ("path", "status"), [(ME, 200), ("/api/admin/nothing", 404), ("/api/auth/login", 405)]
 )
-def test_our_console_may_read_answers_and_errors(client, operator, path, status):
-    response = client.get(path, headers=operator | {"Origin": OURS})
+def test_cors_exposes_responses_and_errors_to_the_allowed_origin(client, operator, path, status):
+    response = client.get(path, headers=operator | {"Origin": ALLOWED_ORIGIN})
 
     assert response.status_code == status
-    assert response.headers[ALLOWED] == OURS
+    assert response.headers[ALLOW_ORIGIN] == ALLOWED_ORIGIN
     exposed = {
         name.strip() for name in response.headers["Access-Control-Expose-Headers"].split(",")
     }
@@ -200,31 +203,31 @@ def test_our_console_may_read_answers_and_errors(client, operator, path, status)
     assert {"X-RateLimit-Remaining", "X-RateLimit-Reset"} <= exposed
 
 
-def test_our_console_may_read_that_it_has_to_sign_in(client):
-    response = client.get(ME, headers={"Origin": OURS})
+def test_cors_exposes_401_to_the_allowed_origin(client):
+    response = client.get(ME, headers={"Origin": ALLOWED_ORIGIN})
 
-    assert (response.status_code, response.headers[ALLOWED]) == (401, OURS)
+    assert (response.status_code, response.headers[ALLOW_ORIGIN]) == (401, ALLOWED_ORIGIN)
 
 
 @each("path", ["/health", "/ready", "/nothing", "/admin", "/apiary"])
-def test_outside_the_api_no_origin_is_allowed_anything(client, path):
-    got = client.get(path, headers={"Origin": OURS})
-    asked = client.options(path, headers={"Origin": OURS} | PREFLIGHT)
+def test_cors_allows_nothing_outside_the_api(client, path):
+    response = client.get(path, headers={"Origin": ALLOWED_ORIGIN})
+    preflight = client.options(path, headers={"Origin": ALLOWED_ORIGIN} | PREFLIGHT)
 
-    assert cors(got) == cors(asked) == set()
+    assert cors_headers(response) == cors_headers(preflight) == set()
 
 
-def test_a_request_without_origin_is_told_nothing_of_origins(client, operator):
+def test_cors_headers_are_absent_without_an_origin(client, operator):
     response = client.get(ME, headers=operator)
 
-    assert cors(response) == set()
+    assert cors_headers(response) == set()
 
 
 @pytest.mark.parametrize(
     ("path", "allow"),
     [(QUICK_CLIENT, "OPTIONS, POST"), (ME, "GET, HEAD, OPTIONS"), ("/api/admin/nothing", None)],
 )
-def test_options_without_origin_runs_no_view(client, rows, path, allow):
+def test_options_request_runs_no_view(client, rows, path, allow):
     response = client.options(path, json=make_body())
 
     assert (response.status_code, response.data) == (204, b"")
@@ -246,8 +249,10 @@ def test_options_without_origin_runs_no_view(client, rows, path, allow):
         ("\u00e9", 200),
     ],
 )
-def test_who_has_this_version_is_not_sent_it_again(client, operator, made, known, status):
-    response = client.get(made, headers=operator | {"If-None-Match": known})
+def test_if_none_match_returns_304_for_the_current_version(
+    client, operator, location, known, status
+):
+    response = client.get(location, headers=operator | {"If-None-Match": known})
 
     assert response.status_code == status
     assert (response.data == b"") is (status == 304)
@@ -257,14 +262,14 @@ def test_who_has_this_version_is_not_sent_it_again(client, operator, made, known
     assert response.headers["X-RateLimit-Remaining"] == "98"
 
 
-def test_whoever_has_a_version_is_still_asked_who_one_is(client, made):
-    response = client.get(made, headers={"If-None-Match": '"1"'})
+def test_if_none_match_requires_authentication(client, location):
+    response = client.get(location, headers={"If-None-Match": '"1"'})
 
     assert response.status_code == 401
     assert "ETag" not in response.headers
 
 
-def test_a_condition_on_nothing_is_still_not_found(client, operator):
+def test_if_none_match_of_a_missing_client_is_404(client, operator):
     path = "/api/admin/clients/00000000-0000-0000-0000-000000000007"
 
     response = client.get(path, headers=operator | {"If-None-Match": "*"})
@@ -272,7 +277,7 @@ def test_a_condition_on_nothing_is_still_not_found(client, operator):
     assert response.status_code == 404
 
 
-def test_what_a_proxy_hands_on_as_address_is_one_or_unknown(behind_proxy, rows):
+def test_client_address_that_is_no_ip_address_is_unknown(behind_proxy, rows):
     behind_proxy.post(QUICK_CLIENT, headers={"X-Forwarded-For": "<script>"})
 
     [row] = rows(AuditEvent)

@@ -12,11 +12,11 @@ from tests.waiting import wait_for
 
 
 def create(client, headers, key="first-try", **changes):
-    sent = headers | {"Idempotency-Key": key}
-    return client.post(QUICK_CLIENT, json=make_body(**changes), headers=sent)
+    headers = headers | {"Idempotency-Key": key}
+    return client.post(QUICK_CLIENT, json=make_body(**changes), headers=headers)
 
 
-def test_the_same_request_twice_is_one_client_and_one_answer(client, operator, rows):
+def test_idempotency_key_replays_the_first_response(client, operator, rows):
     first = create(client, operator)
 
     second = create(client, operator)
@@ -29,7 +29,7 @@ def test_the_same_request_twice_is_one_client_and_one_answer(client, operator, r
     assert len(rows(Client)) == 1
 
 
-def test_a_replay_is_told_in_the_trail_under_its_own_request_id(client, operator, rows, lines):
+def test_replay_has_an_audit_row_with_its_own_request_id(client, operator, rows, lines):
     first = create(client, operator)
 
     second = create(client, operator)
@@ -42,7 +42,7 @@ def test_a_replay_is_told_in_the_trail_under_its_own_request_id(client, operator
     assert len(lines()) == 2
 
 
-def test_another_body_under_the_same_key_is_422(client, operator, rows):
+def test_idempotency_key_with_another_body_is_422(client, operator, rows):
     create(client, operator)
 
     response = create(client, operator, name="Another")
@@ -51,7 +51,7 @@ def test_another_body_under_the_same_key_is_422(client, operator, rows):
     assert [row.status for row in rows(AuditEvent)] == ["SUCCESS", "INVALID"]
 
 
-def test_a_conflict_is_kept_too(client, operator, app, rows):
+def test_idempotency_key_replays_a_conflict(client, operator, app, rows):
     client.post(QUICK_CLIENT, json=make_body(), headers=operator)
     first = create(client, operator)
     with app.app_context():
@@ -65,15 +65,15 @@ def test_a_conflict_is_kept_too(client, operator, app, rows):
     assert rows(AuditEvent)[-1].status == "DUPLICATE"
 
 
-def test_a_body_that_is_wrong_keeps_nothing(client, operator, rows):
-    refused = create(client, operator, name="")
+def test_idempotency_key_is_free_after_invalid_input(client, operator, rows):
+    invalid = create(client, operator, name="")
 
-    mended = create(client, operator)
+    corrected = create(client, operator)
 
-    assert (refused.status_code, mended.status_code) == (400, 201)
+    assert (invalid.status_code, corrected.status_code) == (400, 201)
 
 
-def test_each_admin_has_keys_of_its_own(client, operator, sign_in):
+def test_idempotency_keys_are_separate_for_each_admin(client, operator, sign_in):
     other = sign_in("operator", email="other@desk.local")
     first = create(client, operator)
 
@@ -82,7 +82,7 @@ def test_each_admin_has_keys_of_its_own(client, operator, sign_in):
     assert (first.status_code, second.status_code) == (201, 409)
 
 
-def test_after_24_hours_a_key_is_new(client, operator, app, rows):
+def test_idempotency_key_expires_after_24_hours(client, operator, app, rows):
     create(client, operator)
     with app.app_context():
         db.session.query(IdempotencyRecord).update({"created_at": now() - timedelta(hours=25)})
@@ -94,7 +94,7 @@ def test_after_24_hours_a_key_is_new(client, operator, app, rows):
     assert len(rows(IdempotencyRecord)) == 1
 
 
-def test_quotes_of_the_draft_are_no_part_of_the_key(client, operator):
+def test_idempotency_key_excludes_the_quotes_of_the_draft(client, operator):
     create(client, operator, key="abc")
 
     response = create(client, operator, key='"abc"')
@@ -103,7 +103,7 @@ def test_quotes_of_the_draft_are_no_part_of_the_key(client, operator):
 
 
 @each("key", ["", "with blank", "x" * 256, "é", '""'])
-def test_a_key_of_another_form_is_refused(client, operator, rows, key):
+def test_idempotency_key_of_invalid_format_is_rejected(client, operator, rows, key):
     response = create(client, operator, key=key)
 
     assert response.status_code == 400
@@ -111,7 +111,7 @@ def test_a_key_of_another_form_is_refused(client, operator, rows, key):
     assert rows(Client) == []
 
 
-def test_a_replay_spends_the_budget(client, operator, app, monkeypatch):
+def test_replay_spends_the_budget(client, operator, app, monkeypatch):
     monkeypatch.setitem(app.config, "RATELIMIT_CREATE", "2/minute")
 
     statuses = [create(client, operator).status_code for _ in range(3)]
@@ -119,9 +119,9 @@ def test_a_replay_spends_the_budget(client, operator, app, monkeypatch):
     assert statuses == [201, 201, 429]
 
 
-def test_an_error_of_ours_releases_the_key(client, operator, monkeypatch, rows):
-    with monkeypatch.context() as broken:
-        broken.setattr("pipelabs.clients.service.now", lambda: 1 / 0)
+def test_internal_error_releases_the_idempotency_key(client, operator, monkeypatch, rows):
+    with monkeypatch.context() as patch:
+        patch.setattr("pipelabs.clients.service.now", lambda: 1 / 0)
         failed = create(client, operator)
 
     response = create(client, operator)
@@ -131,19 +131,19 @@ def test_an_error_of_ours_releases_the_key(client, operator, monkeypatch, rows):
 
 
 @pytest.mark.own_database
-def test_sixteen_at_once_with_one_key_are_one_client(app, operator, rows):
+def test_concurrent_requests_with_one_key_create_one_client(app, operator, rows):
     with ThreadPoolExecutor(16) as pool:
-        answers = list(pool.map(lambda _: create(app.test_client(), operator), range(16)))
+        responses = list(pool.map(lambda _: create(app.test_client(), operator), range(16)))
 
-    created = {answer.json["client"]["id"] for answer in answers if answer.status_code == 201}
-    others = {answer.json["error"]["code"] for answer in answers if answer.status_code != 201}
+    created = {item.json["client"]["id"] for item in responses if item.status_code == 201}
+    errors = [response.json for response in responses if response.status_code != 201]
     assert len(created) == len(rows(Client)) == 1
-    assert others <= {"idempotency_in_progress"}
+    assert {body["error"]["code"] for body in errors} <= {"idempotency_in_progress"}
 
 
 @pytest.fixture
-def twin(app, operator):
-    """Claim the key in a transaction that does not end while the test runs."""
+def key_in_progress(app, operator):
+    """Claim the key in a transaction that stays open during the test."""
     with app.app_context(), db.engine.connect() as first:
         admin_id = db.session.query(Admin).one().id
         first.execute(
@@ -157,11 +157,13 @@ def twin(app, operator):
 
 
 @pytest.mark.own_database
-def test_a_twin_that_takes_too_long_is_not_waited_for(variant, operator, rows, twin):
+def test_request_with_a_key_in_progress_times_out_with_409(
+    variant, operator, rows, key_in_progress
+):
     options = {"connect_args": {"options": "-c lock_timeout=200"}}
-    impatient = variant(SQLALCHEMY_ENGINE_OPTIONS=options)
+    other_app = variant(SQLALCHEMY_ENGINE_OPTIONS=options)
 
-    response = create(impatient.test_client(), operator)
+    response = create(other_app.test_client(), operator)
 
     assert response.status_code == 409
     assert response.json["error"]["code"] == "idempotency_in_progress"
@@ -169,8 +171,8 @@ def test_a_twin_that_takes_too_long_is_not_waited_for(variant, operator, rows, t
 
 
 @pytest.mark.own_database
-def test_who_loses_the_database_while_waiting_for_a_twin_is_told(app, urls, operator, rows, twin):
-    waiting = text(
+def test_connection_lost_while_waiting_for_a_key_is_503(app, urls, operator, rows, key_in_progress):
+    terminate_waiting = text(
         "SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_stat_activity USING (pid)"
         " WHERE NOT granted AND datname = current_database()"
     )
@@ -180,9 +182,9 @@ def test_who_loses_the_database_while_waiting_for_a_twin_is_told(app, urls, oper
             urls["owner"], isolation_level="AUTOCOMMIT", poolclass=NullPool
         ).connect() as owner,
     ):
-        answer = pool.submit(create, app.test_client(), operator)
-        wait_for(lambda: owner.execute(waiting).all())
-        response = answer.result()
+        future = pool.submit(create, app.test_client(), operator)
+        wait_for(lambda: owner.execute(terminate_waiting).all())
+        response = future.result()
 
     assert (response.status_code, response.json["error"]["code"]) == (503, "database_unavailable")
     assert rows(Client) == []

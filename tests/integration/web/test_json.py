@@ -13,22 +13,22 @@ from tests.factories import QUICK_CLIENT, make_body
 
 MALFORMED = "The body is not well-formed JSON."
 NOT_AN_OBJECT = "The body must be one JSON object."
-TWICE = "The body names a member twice."
-TOO_DEEP = "The body is nested deeper than 32."
+DUPLICATE_KEY = "Duplicate key in the JSON body."
+TOO_DEEP = "The body is nested deeper than 32 levels."
 
 
 @each(
-    ("body", "told"),
+    ("body", "message"),
     [
         ('{"name": "secret-42", oops}', MALFORMED),
-        ('{"name": "a", "name": "b"}', TWICE),
+        ('{"name": "a", "name": "b"}', DUPLICATE_KEY),
         (b"\xef\xbb\xbf" + json.dumps(make_body()).encode(), MALFORMED),
         (json.dumps([make_body()]), NOT_AN_OBJECT),
         pytest.param("[" * 100_000, TOO_DEEP, id="100,000 levels"),
     ],
 )
-def test_the_caller_is_told_in_the_envelope_and_nothing_is_stored(
-    client, operator, rows, body, told
+def test_invalid_json_gets_an_error_envelope_and_stores_nothing(
+    client, operator, rows, body, message
 ):
     response = client.post(
         QUICK_CLIENT, data=body, content_type="application/json", headers=operator
@@ -37,7 +37,7 @@ def test_the_caller_is_told_in_the_envelope_and_nothing_is_stored(
     assert response.status_code == 400
     assert response.json == {
         "success": False,
-        "message": told,
+        "message": message,
         "request_id": response.headers["X-Request-ID"],
         "error": {"code": "invalid_json", "fields": {}},
     }
@@ -45,7 +45,7 @@ def test_the_caller_is_told_in_the_envelope_and_nothing_is_stored(
 
 
 class Broken(io.RawIOBase):
-    """A chunked body whose framing gunicorn cannot read."""
+    """A chunked body with malformed chunks, as gunicorn reports it."""
 
     def __init__(self, error):
         self.error = error
@@ -57,15 +57,15 @@ class Broken(io.RawIOBase):
         raise self.error
 
 
-def test_a_body_that_is_badly_framed_is_refused(app):
-    sent = {
+def test_load_rejects_a_malformed_chunked_body(app):
+    environment = {
         "wsgi.input": Broken(InvalidChunkSize(b"zz")),
         "wsgi.input_terminated": True,
         "CONTENT_TYPE": "application/json",
     }
 
     with (
-        app.test_request_context(method="POST", environ_overrides=sent),
-        pytest.raises(InvalidInput, match="not well framed"),
+        app.test_request_context(method="POST", environ_overrides=environment),
+        pytest.raises(InvalidInput, match="Malformed request body"),
     ):
         load(request)

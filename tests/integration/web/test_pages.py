@@ -5,11 +5,11 @@ import pytest
 from pipelabs.models import Role
 from pipelabs.web import pages
 
-MOMENT = datetime(2026, 11, 24, 9, 5, 7, 1000, UTC)
+TIME = datetime(2026, 11, 24, 9, 5, 7, 1000, UTC)
 
 
 @pytest.mark.parametrize("path", ["/admin/nothing", "/admin/palette/x"])
-def test_an_address_that_leads_nowhere_is_a_page_with_the_request_to_quote(desk, path):
+def test_not_found_page_shows_the_request_id(desk, path):
     response = desk.get(path, **{"X-Request-ID": "quote-me-1"})
 
     assert (response.status_code, response.mimetype) == (404, "text/html")
@@ -17,11 +17,11 @@ def test_an_address_that_leads_nowhere_is_a_page_with_the_request_to_quote(desk,
     assert "quote-me-1" in response.text
 
 
-def test_a_stranger_learns_nothing_about_what_is_there(client):
+def test_anonymous_callers_are_redirected_for_unknown_pages(client):
     assert client.get("/admin/nothing").status_code == 303
 
 
-def test_a_page_that_is_wrongly_asked_for_names_what_is_wrong(app, desk):
+def test_csrf_failure_is_a_forbidden_page(app, desk):
     response = desk.client.post(
         "/admin/login", data={"csrf_token": "x"}, base_url="https://localhost"
     )
@@ -30,7 +30,7 @@ def test_a_page_that_is_wrongly_asked_for_names_what_is_wrong(app, desk):
     assert "You don&#39;t have access" in response.text
 
 
-def test_what_fails_unforeseen_is_a_page_without_its_cause(app, desk, monkeypatch):
+def test_internal_error_page_does_not_leak_its_cause(app, desk, monkeypatch):
     monkeypatch.setattr("pipelabs.admin.overview.render_template", lambda *_: 1 / 0)
     response = desk.get("/admin/")
 
@@ -38,14 +38,14 @@ def test_what_fails_unforeseen_is_a_page_without_its_cause(app, desk, monkeypatc
     assert "division" not in response.text
 
 
-def test_the_bare_host_leads_to_the_console(client):
+def test_root_redirects_to_the_console(client):
     response = client.get("/")
 
     assert (response.status_code, response.location) == (303, "/admin/")
 
 
 @pytest.mark.parametrize("environment", ["local", "staging", "production"])
-def test_a_banner_says_where_one_is(variant, environment):
+def test_banner_shows_the_environment(variant, environment):
     other = variant(ENVIRONMENT=environment).test_client()
 
     page = other.get("/admin/login")
@@ -53,7 +53,7 @@ def test_a_banner_says_where_one_is(variant, environment):
     assert f'class="environment environment-{environment}"' in page.text
 
 
-def test_a_machine_without_tls_has_cookies_without_tls(variant):
+def test_local_environment_sets_cookies_without_tls(variant):
     other = variant(ENVIRONMENT="local").test_client()
 
     [cookie] = other.get("/admin/login").headers.getlist("Set-Cookie")
@@ -62,7 +62,7 @@ def test_a_machine_without_tls_has_cookies_without_tls(variant):
     assert cookie.endswith("; HttpOnly; Path=/; SameSite=Strict")
 
 
-def test_a_page_asks_for_no_script_or_style_of_its_own(desk):
+def test_pages_have_no_inline_scripts_or_styles(desk):
     page = desk.get("/admin/").text
 
     assert "style=" not in page
@@ -71,15 +71,15 @@ def test_a_page_asks_for_no_script_or_style_of_its_own(desk):
     assert " on" not in page.split("<body>")[0]
 
 
-def test_filters_say_things_as_people_read_them():
-    assert pages.when(MOMENT) == "2026-11-24 09:05"
-    assert pages.machine_time(MOMENT) == "2026-11-24T09:05:07Z"
+def test_template_filters_format_values():
+    assert pages.short_time(TIME) == "2026-11-24 09:05"
+    assert pages.machine_time(TIME) == "2026-11-24T09:05:07Z"
     assert pages.short_address("0x52908400098527886E0F7030069857D2E4169EE7") == "0x5290…9EE7"
     assert pages.short_address("short") == "short"
     assert pages.figure(1234567) == "1,234,567"
 
 
-def test_a_page_shows_what_the_role_may_do(console):
+def test_page_shows_the_signed_in_admin(console):
     viewer = console(Role.VIEWER, email="viewer@desk.local").get("/admin/").text
 
     assert 'aria-current="page"' in viewer

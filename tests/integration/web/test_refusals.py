@@ -15,12 +15,12 @@ from tests.factories import PASSWORD, QUICK_CLIENT, make_admin, make_body
 LOGIN = "/api/auth/login"
 REFRESH = "/api/auth/refresh"
 SHOW = "/api/admin/clients/{client_id}"
-NOBODY = UUID(int=0)
+UNKNOWN_ID = UUID(int=0)
 
 
 @pytest.fixture
 def example(app):
-    """Return a reader of the document's example of one error of one operation."""
+    """Return a function that reads the example of an error of an operation from the document."""
     paths = json.loads(app.extensions[document.EXTENSION])["paths"]
 
     def read(path, method, status, code):
@@ -31,21 +31,22 @@ def example(app):
 
 
 @pytest.fixture
-def holds(example):
-    """Return a judge: is this what the document's example says, but for the ids?"""
+def matches(example):
+    """Return a function that compares a response with its example, except for the ids."""
 
-    def judge(response, path, method="post"):
-        told = response.json
-        shown = example(path, method, response.status_code, told["error"]["code"])
-        different = {"request_id": "", "error": told["error"] | {"existing": ""}}
-        expected = {"request_id": "", "error": shown["error"] | {"existing": ""}}
-        return told | different == shown | expected
+    def without_ids(body):
+        return body | {"request_id": "", "error": body["error"] | {"existing": ""}}
 
-    return judge
+    def compare(response, path, method="post"):
+        code = response.json["error"]["code"]
+        documented = example(path, method, response.status_code, code)
+        return without_ids(response.json) == without_ids(documented)
+
+    return compare
 
 
 @each(
-    ("sent", "code"),
+    ("options", "code"),
     [
         ({"json": {}}, "invalid_input"),
         ({"data": "{", "content_type": "application/json"}, "invalid_json"),
@@ -54,78 +55,79 @@ def holds(example):
     ],
 )
 @each("path", [QUICK_CLIENT, LOGIN])
-def test_a_bad_body_is_refused_as_shown(client, operator, holds, path, sent, code):
-    response = client.post(path, headers=operator, **sent)
+def test_invalid_body_error_matches_the_document(client, operator, matches, path, options, code):
+    response = client.post(path, headers=operator, **options)
 
     assert response.json["error"]["code"] == code
-    assert holds(response, path)
+    assert matches(response, path)
 
 
-def test_a_stranger_is_refused_as_shown(client, holds):
-    assert holds(client.post(QUICK_CLIENT, json=make_body()), QUICK_CLIENT)
-    assert holds(client.get(SHOW.format(client_id=NOBODY)), SHOW, "get")
-    assert holds(client.get("/api/auth/me"), "/api/auth/me", "get")
+def test_unauthenticated_error_matches_the_document(client, matches):
+    assert matches(client.post(QUICK_CLIENT, json=make_body()), QUICK_CLIENT)
+    assert matches(client.get(SHOW.format(client_id=UNKNOWN_ID)), SHOW, "get")
+    assert matches(client.get("/api/auth/me"), "/api/auth/me", "get")
 
 
-def test_a_role_that_may_not_is_refused_as_shown(client, viewer, holds):
-    assert holds(client.post(QUICK_CLIENT, json=make_body(), headers=viewer), QUICK_CLIENT)
+def test_forbidden_error_matches_the_document(client, viewer, matches):
+    assert matches(client.post(QUICK_CLIENT, json=make_body(), headers=viewer), QUICK_CLIENT)
 
 
-def test_what_is_not_there_is_refused_as_shown(client, viewer, holds):
-    assert holds(client.get(SHOW.format(client_id=NOBODY), headers=viewer), SHOW, "get")
+def test_not_found_error_matches_the_document(client, viewer, matches):
+    assert matches(client.get(SHOW.format(client_id=UNKNOWN_ID), headers=viewer), SHOW, "get")
 
 
-def test_a_taken_wallet_is_refused_as_shown(client, operator, holds):
+def test_duplicate_error_matches_the_document(client, operator, matches):
     client.post(QUICK_CLIENT, json=make_body(), headers=operator)
 
     response = client.post(QUICK_CLIENT, json=make_body(email=None), headers=operator)
 
     assert response.status_code == 409
     assert set(response.json["error"]["existing"]) == {"wallet_address"}
-    assert holds(response, QUICK_CLIENT)
+    assert matches(response, QUICK_CLIENT)
 
 
-def test_a_key_in_use_is_refused_as_shown(client, operator, holds):
+def test_idempotency_key_reused_error_matches_the_document(client, operator, matches):
     headers = operator | {"Idempotency-Key": "first"}
     client.post(QUICK_CLIENT, json=make_body(), headers=headers)
 
     reused = client.post(QUICK_CLIENT, json=make_body(name="Another"), headers=headers)
 
     assert reused.status_code == 422
-    assert holds(reused, QUICK_CLIENT)
+    assert matches(reused, QUICK_CLIENT)
 
 
-def test_used_up_budgets_are_refused_as_shown(variant, operator, holds):
+def test_rate_limited_error_matches_the_document(variant, operator, matches):
     other = variant(RATELIMIT_CREATE="1/minute").test_client()
     other.post(QUICK_CLIENT, json={}, headers=operator)
 
     response = other.post(QUICK_CLIENT, json={}, headers=operator)
 
     assert response.status_code == 429
-    assert holds(response, QUICK_CLIENT)
+    assert matches(response, QUICK_CLIENT)
 
 
-def test_sign_in_is_refused_as_shown(app, client, holds):
+def test_login_errors_match_the_document(app, client, matches):
     body = {"email": "nobody@desk.local", "password": PASSWORD}
 
-    misses = [client.post(LOGIN, json=body) for _ in range(6)]
+    failures = [client.post(LOGIN, json=body) for _ in range(6)]
 
-    assert [miss.status_code for miss in misses] == [401] * 5 + [429]
-    assert all(holds(miss, LOGIN) for miss in misses)
+    assert [failure.status_code for failure in failures] == [401] * 5 + [429]
+    assert all(matches(failure, LOGIN) for failure in failures)
 
 
-def test_a_refresh_token_that_is_none_or_used_is_refused_as_shown(app, client, holds):
+def test_refresh_errors_match_the_document(app, client, matches):
     with app.app_context():
         make_admin(role=Role.VIEWER, email="viewer@desk.local")
         db.session.commit()
     tokens = client.post(LOGIN, json={"email": "viewer@desk.local", "password": PASSWORD}).json
     bearer = {"Authorization": f"Bearer {tokens['refresh_token']}"}
 
-    none, *used = [client.post(REFRESH, headers=headers) for headers in ({}, bearer, bearer)]
+    missing, *renewals = [client.post(REFRESH, headers=headers) for headers in ({}, bearer, bearer)]
 
-    assert [none.status_code, *(one.status_code for one in used)] == [401, 200, 401]
-    assert holds(none, REFRESH)
-    assert holds(used[1], REFRESH)
+    statuses = [response.status_code for response in (missing, *renewals)]
+    assert statuses == [401, 200, 401]
+    assert matches(missing, REFRESH)
+    assert matches(renewals[1], REFRESH)
 
 
 @each(
@@ -142,9 +144,7 @@ def test_a_refresh_token_that_is_none_or_used_is_refused_as_shown(app, client, h
         (PoolTimeout(), 503),
     ],
 )
-def test_what_goes_wrong_here_is_answered_as_shown(
-    client, operator, holds, monkeypatch, error, status
-):
+def test_server_errors_match_the_document(client, operator, matches, monkeypatch, error, status):
     def fail(*_):
         raise error
 
@@ -153,4 +153,4 @@ def test_what_goes_wrong_here_is_answered_as_shown(
     response = client.post(QUICK_CLIENT, json=make_body(), headers=operator)
 
     assert response.status_code == status
-    assert holds(response, QUICK_CLIENT)
+    assert matches(response, QUICK_CLIENT)

@@ -6,13 +6,13 @@ from pipelabs.models import Permission, Role
 from pipelabs.web.operation import registry
 
 
-def test_every_route_has_an_operation(app):
+def test_routes_all_have_an_operation(app):
     endpoints = {rule.endpoint for rule in app.url_map.iter_rules()}
 
     assert endpoints == set(registry(app))
 
 
-def test_only_these_routes_are_public(app):
+def test_public_routes_are_exactly_these(app):
     operations = registry(app)
     public = {rule.rule for rule in app.url_map.iter_rules() if operations[rule.endpoint].is_public}
 
@@ -29,16 +29,16 @@ def test_only_these_routes_are_public(app):
     }
 
 
-def test_every_permission_is_required_by_a_route_and_given_to_the_owner(app):
+def test_permissions_are_all_required_somewhere_and_owned_by_owners(app):
     required = {operation.permission for operation in registry(app).values()} - {None}
 
     assert required == set(Permission) == Role.OWNER.permissions
 
 
-def test_urls_are_kebab_case_and_their_parameters_typed(app):
+def test_urls_are_kebab_case_with_typed_parameters(app):
     part = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*(\.json)?|<[a-z]+:[a-z_]+>")
 
     for rule in app.url_map.iter_rules():
         assert rule.rule == "/" or all(
-            part.fullmatch(one) for one in rule.rule.strip("/").split("/")
+            part.fullmatch(segment) for segment in rule.rule.strip("/").split("/")
         ), rule.rule

@@ -12,13 +12,13 @@ JSON = {"Content-Type": "application/json"}
 
 
 @pytest.fixture
-def strict_about_hosts(variant):
-    """Return a client of the same service that answers under one name alone."""
+def client_with_trusted_host(variant):
+    """Return a test client of the service with one trusted host."""
     return variant(TRUSTED_HOSTS=["desk.example.com"]).test_client()
 
 
 class Unread(io.RawIOBase):
-    """A body that nobody may read."""
+    """A body that fails the test if it is read."""
 
     def readable(self):
         return True
@@ -28,7 +28,7 @@ class Unread(io.RawIOBase):
 
 
 def undeclared(body):
-    """Return what makes a request one that does not say how long its body is."""
+    """Return the options of a request that does not declare the length of its body."""
     return {
         "content_type": "application/json",
         "environ_overrides": {
@@ -41,7 +41,7 @@ def undeclared(body):
 
 
 def error_of(response):
-    """Return status and code of an error after looking at its envelope."""
+    """Check the envelope of an error and return its status and code."""
     assert response.mimetype == "application/json"
     assert list(response.json) == ["success", "message", "request_id", "error"]
     assert response.json["success"] is False
@@ -51,15 +51,15 @@ def error_of(response):
     return response.status_code, response.json["error"]["code"]
 
 
-def test_our_request_ids_are_eight_hex_digits_and_differ(client):
+def test_request_id_is_eight_random_hex_digits(client):
     ids = [client.get("/health").headers["X-Request-ID"] for _ in range(3)]
 
     assert len(set(ids)) == 3
-    assert all(re.fullmatch("[0-9a-f]{8}", one) for one in ids)
+    assert all(re.fullmatch("[0-9a-f]{8}", request_id) for request_id in ids)
 
 
 @pytest.mark.parametrize("request_id", ["abcdefgh", "A.b_c-7890", "f" * 64, "-" * 8, "........"])
-def test_a_harmless_request_id_is_taken_everywhere(client, operator, rows, lines, request_id):
+def test_request_id_of_the_caller_is_used_everywhere(client, operator, rows, lines, request_id):
     headers = operator | {"X-Request-ID": request_id}
 
     response = client.post(QUICK_CLIENT, json=make_body(), headers=headers)
@@ -69,10 +69,10 @@ def test_a_harmless_request_id_is_taken_everywhere(client, operator, rows, lines
     assert [line.split(" | ")[2] for line in lines()] == [request_id]
 
 
-def test_the_log_names_the_request_by_its_id(client, caplog):
-    client.get("/health", headers={"X-Request-ID": "found-in-the-log"})
+def test_log_records_have_the_request_id(client, caplog):
+    client.get("/health", headers={"X-Request-ID": "is-in-the-log"})
 
-    assert {record.request_id for record in caplog.records} == {"found-in-the-log"}
+    assert {record.request_id for record in caplog.records} == {"is-in-the-log"}
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_the_log_names_the_request_by_its_id(client, caplog):
     ],
     ids=range(13),
 )
-def test_another_request_id_is_replaced_by_ours(client, operator, rows, request_id):
+def test_request_id_that_is_malformed_is_replaced(client, operator, rows, request_id):
     headers = operator | {"X-Request-ID": request_id}
 
     response = client.post(QUICK_CLIENT, json=make_body(), headers=headers)
@@ -105,7 +105,7 @@ def test_another_request_id_is_replaced_by_ours(client, operator, rows, request_
 
 
 @each(
-    ("method", "path", "sent", "error"),
+    ("method", "path", "options", "error"),
     [
         ("GET", "/api/nothing", {}, (404, "not_found")),
         ("GET", "/api/admin/nothing", {}, (404, "not_found")),
@@ -117,15 +117,15 @@ def test_another_request_id_is_replaced_by_ours(client, operator, rows, request_
         ("POST", "/api/nothing", {"data": b"x" * 300_000}, (413, "too_large")),
     ],
 )
-def test_every_error_is_json_with_the_request_id(client, operator, method, path, sent, error):
-    headers = operator | sent.get("headers", {})
+def test_errors_are_json_with_the_request_id(client, operator, method, path, options, error):
+    headers = operator | options.get("headers", {})
 
-    response = client.open(path, method=method, **sent | {"headers": headers})
+    response = client.open(path, method=method, **options | {"headers": headers})
 
     assert error_of(response) == error
 
 
-def test_a_429_is_json_with_the_request_id(client, operator, app, monkeypatch):
+def test_rate_limited_response_is_json_with_the_request_id(client, operator, app, monkeypatch):
     monkeypatch.setitem(app.config, "RATELIMIT_GENERAL", "1/minute")
     client.get("/api/admin/nothing", headers=operator)
 
@@ -134,7 +134,7 @@ def test_a_429_is_json_with_the_request_id(client, operator, app, monkeypatch):
     assert error_of(response) == (429, "rate_limited")
 
 
-def test_a_500_is_json_that_tells_nothing_of_its_cause(client, operator, app, monkeypatch):
+def test_internal_error_response_does_not_leak_its_cause(client, operator, app, monkeypatch):
     monkeypatch.setitem(app.config, "RATELIMIT_CREATE", "nonsense")
 
     response = client.get(ME, headers=operator)
@@ -144,7 +144,7 @@ def test_a_500_is_json_that_tells_nothing_of_its_cause(client, operator, app, mo
 
 
 @each("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "TRACE", "PURGE"])
-def test_quick_client_takes_no_other_method(client, operator, rows, method):
+def test_quick_client_allows_only_post(client, operator, rows, method):
     response = client.open(QUICK_CLIENT, method=method, json=make_body(), headers=operator)
 
     assert response.status_code == 405
@@ -153,7 +153,7 @@ def test_quick_client_takes_no_other_method(client, operator, rows, method):
 
 
 @pytest.mark.parametrize("name", ["X-HTTP-Method-Override", "X-Method-Override", "X-HTTP-Method"])
-def test_a_header_does_not_change_the_method(client, operator, rows, name):
+def test_method_override_headers_are_ignored(client, operator, rows, name):
     response = client.get(
         QUICK_CLIENT,
         json=make_body(),
@@ -165,23 +165,23 @@ def test_a_header_does_not_change_the_method(client, operator, rows, name):
     assert rows(Client) == []
 
 
-def test_a_declared_body_too_large_is_refused_before_it_is_read(client, rows):
-    sent = {"CONTENT_LENGTH": str(300 * 1024), "wsgi.input": Unread()}
+def test_body_declared_too_large_is_rejected_unread(client, rows):
+    environment = {"CONTENT_LENGTH": str(300 * 1024), "wsgi.input": Unread()}
 
-    response = client.post(QUICK_CLIENT, headers=JSON, environ_overrides=sent)
+    response = client.post(QUICK_CLIENT, headers=JSON, environ_overrides=environment)
 
     assert error_of(response) == (413, "too_large")
     assert [row.http for row in rows(AuditEvent)] == [413]
 
 
-def test_the_body_of_a_stranger_is_not_read(client, rows):
+def test_body_of_an_anonymous_caller_is_not_read(client, rows):
     response = client.post(QUICK_CLIENT, **undeclared(Unread()))
 
     assert error_of(response) == (401, "unauthenticated")
     assert [row.status for row in rows(AuditEvent)] == ["UNAUTHORIZED"]
 
 
-def test_an_undeclared_body_is_read_up_to_the_limit(client, operator, rows):
+def test_body_of_undeclared_length_is_read_up_to_the_limit(client, operator, rows):
     body = io.BytesIO(b'{"name": "' + b"x" * 300_000 + b'"}')
 
     response = client.post(QUICK_CLIENT, headers=operator, **undeclared(body))
@@ -191,18 +191,18 @@ def test_an_undeclared_body_is_read_up_to_the_limit(client, operator, rows):
     assert [(row.status, row.http) for row in rows(AuditEvent)] == [("INVALID", 413)]
 
 
-def test_the_limit_itself_is_still_taken(client, operator, app):
-    most = app.config["MAX_CONTENT_LENGTH"]
-    body = b"{}".ljust(most)
+def test_body_as_large_as_the_limit_is_accepted(client, operator, app):
+    limit = app.config["MAX_CONTENT_LENGTH"]
+    body = b"{}".ljust(limit)
 
-    taken = client.post(QUICK_CLIENT, data=body, headers=operator | JSON)
-    refused = client.post(QUICK_CLIENT, data=body + b" ", headers=operator | JSON)
+    accepted = client.post(QUICK_CLIENT, data=body, headers=operator | JSON)
+    too_large = client.post(QUICK_CLIENT, data=body + b" ", headers=operator | JSON)
 
-    assert (taken.status_code, refused.status_code) == (400, 413)
+    assert (accepted.status_code, too_large.status_code) == (400, 413)
 
 
 @each("encoding", ["gzip", "br", "deflate", "x"])
-def test_an_encoded_body_is_never_read(client, encoding):
+def test_body_with_a_content_encoding_is_rejected(client, encoding):
     response = client.post(LOGIN, json={}, headers={"Content-Encoding": encoding})
 
     assert error_of(response) == (415, "unsupported_media_type")
@@ -223,7 +223,7 @@ def test_an_encoded_body_is_never_read(client, encoding):
         {"Origin": "x" * 20_000},
     ],
 )
-def test_odd_headers_do_no_harm(client, operator, headers):
+def test_malformed_headers_are_ignored(client, operator, headers):
     response = client.get(ME, headers=operator | headers)
 
     assert response.status_code == 200
@@ -243,7 +243,7 @@ def test_odd_headers_do_no_harm(client, operator, headers):
         "/api/a|b%0aSUCCESS",
     ],
 )
-def test_odd_addresses_lead_nowhere(client, method, path):
+def test_unknown_paths_are_404(client, method, path):
     response = client.open(path, method=method)
 
     is_static = path.startswith("/static/")
@@ -252,7 +252,7 @@ def test_odd_addresses_lead_nowhere(client, method, path):
 
 @each("path", [QUICK_CLIENT, "/api//admin/quick-client", "/api/auth//me"])
 @each("method", ["GET", "POST"])
-def test_no_address_is_built_from_the_host_that_a_caller_claims(client, operator, method, path):
+def test_responses_never_contain_the_host_header(client, operator, method, path):
     response = client.open(
         path, method=method, json=make_body(), headers=operator, base_url="http://evil.example"
     )
@@ -263,26 +263,26 @@ def test_no_address_is_built_from_the_host_that_a_caller_claims(client, operator
 @pytest.mark.parametrize(
     ("host", "status"), [("desk.example.com", 200), ("evil.example", 400), ("127.0.0.1", 400)]
 )
-def test_a_list_of_hosts_shuts_the_others_out(strict_about_hosts, operator, host, status):
-    response = strict_about_hosts.get(ME, headers=operator, base_url=f"http://{host}")
+def test_trusted_hosts_rejects_other_hosts(client_with_trusted_host, operator, host, status):
+    response = client_with_trusted_host.get(ME, headers=operator, base_url=f"http://{host}")
 
     assert response.status_code == status
     assert response.is_json
 
 
-def test_an_answer_of_success_has_the_same_envelope_everywhere(client, operator):
+def test_success_envelope_is_the_same_everywhere(client, operator):
     created = client.post(QUICK_CLIENT, json=make_body(), headers=operator)
     shown = client.get(created.headers["Location"], headers=operator)
     me = client.get(ME, headers=operator)
 
-    assert all(answer.json["success"] is True for answer in (created, shown, me))
+    assert all(response.json["success"] is True for response in (created, shown, me))
     assert all(
-        answer.json["request_id"] == answer.headers["X-Request-ID"]
-        for answer in (created, shown, me)
+        response.json["request_id"] == response.headers["X-Request-ID"]
+        for response in (created, shown, me)
     )
 
 
-def test_a_get_commits_nothing_and_leaves_no_row(client, operator, rows):
+def test_get_requests_leave_no_audit_row(client, operator, rows):
     client.get(ME, headers=operator)
     client.get("/api/admin/nothing", headers=operator)
     client.get("/api/admin/nothing")

@@ -8,11 +8,11 @@ TODAY = date(2026, 11, 22)
 
 
 def days(*values):
-    return [(TODAY - timedelta(days=len(values) - 1 - n), one) for n, one in enumerate(values)]
+    return [(TODAY - timedelta(days=len(values) - 1 - n), value) for n, value in enumerate(values)]
 
 
 @each(
-    ("most", "ticks"),
+    ("highest", "ticks"),
     [
         (0, [0, 1]),
         (1, [0, 1]),
@@ -26,21 +26,21 @@ def days(*values):
         (1_000_000, [0, 500_000, 1_000_000]),
     ],
 )
-def test_the_axis_has_round_numbers(most, ticks):
-    assert charts.nice_ticks(most) == ticks
+def test_axis_ticks_are_round_numbers(highest, ticks):
+    assert charts.axis_ticks(highest) == ticks
 
 
-@each("most", range(1, 3000, 7))
-def test_the_axis_reaches_the_highest_bar_in_few_equal_steps(most):
-    ticks = charts.nice_ticks(most)
+@each("highest", range(1, 3000, 7))
+def test_axis_ticks_reach_the_highest_value_in_few_equal_steps(highest):
+    ticks = charts.axis_ticks(highest)
 
-    assert ticks[-1] >= most > ticks[-2]
+    assert ticks[-1] >= highest > ticks[-2]
     assert len(ticks) <= 6
-    assert len({after - before for before, after in pairwise(ticks)}) == 1
+    assert len({upper - lower for lower, upper in pairwise(ticks)}) == 1
 
 
-def test_a_bar_is_as_high_as_its_share_of_the_axis():
-    chart = charts.per_day(days(0, 10, 20))
+def test_daily_bar_chart_scales_bars_to_the_axis():
+    chart = charts.daily_bar_chart(days(0, 10, 20))
 
     plot = charts.HEIGHT - charts.TOP - charts.BOTTOM
     assert [bar.height for bar in chart.bars] == [0, plot / 2, plot]
@@ -49,16 +49,16 @@ def test_a_bar_is_as_high_as_its_share_of_the_axis():
     assert chart.total == 30
 
 
-def test_bars_stand_side_by_side_inside_the_picture():
-    bars = charts.per_day(days(*range(30))).bars
+def test_daily_bar_chart_places_bars_without_overlap_inside_the_margins():
+    bars = charts.daily_bar_chart(days(*range(30))).bars
 
     assert all(left.x + left.width < right.x for left, right in pairwise(bars))
     assert bars[0].x >= charts.LEFT
     assert bars[-1].x + bars[-1].width <= charts.WIDTH - charts.RIGHT
 
 
-def test_today_is_labelled_and_every_seventh_day_before():
-    bars = charts.per_day(days(*[0] * 30)).bars
+def test_daily_bar_chart_labels_today_and_every_seventh_day_before():
+    bars = charts.daily_bar_chart(days(*[0] * 30)).bars
 
     assert [bar.label for bar in bars if bar.label] == [
         "25 Oct",

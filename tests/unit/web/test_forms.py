@@ -8,7 +8,7 @@ from pipelabs.web.forms import Form
 from tests.factories import WALLET
 
 
-def test_a_form_is_its_schema():
+def test_form_derives_its_fields_from_the_schema():
     name, wallet, email, tier, notes = Form(ClientIn)
 
     assert (name.label, name.is_required, name.max, name.widget) == ("Name", True, 255, "text")
@@ -19,41 +19,43 @@ def test_a_form_is_its_schema():
     assert notes.widget == "textarea"
 
 
-def test_a_password_is_typed_unseen():
+def test_form_uses_a_password_widget_for_passwords():
     assert Form(SignIn)["password"].widget == "password"
 
 
-def test_no_field_of_a_form_holds_what_is_secret():
+def test_form_never_shows_secrets_again():
     form = Form(KeyForm, {"api_secret": "canary", "label": "main"})
 
     assert "canary" not in repr(list(form))
     assert form["label"].value == "main"
 
 
-def test_a_form_shows_the_values_it_is_given():
+def test_form_shows_initial_values():
     form = Form(ClientIn, {"name": "Acme", "email": None, "tier": "Basic"})
 
     assert (form["name"].value, form["email"].value, form["tier"].value) == ("Acme", "", "Basic")
 
 
-def test_a_field_left_empty_is_absent():
+def test_form_treats_empty_fields_as_absent():
     data = Form(ClientIn, {"name": "Acme", "wallet_address": WALLET, "email": ""}).load()
 
     assert (data["name"], data["email"]) == ("Acme", None)
 
 
-def test_a_form_names_every_wrong_field_at_once():
+def test_form_shows_the_errors_of_all_fields():
     form = Form(ClientIn, {"email": "x", "id": "1"})
-    with pytest.raises(InvalidInput) as refused:
+    with pytest.raises(InvalidInput) as raised:
         form.load()
-    form.take(refused.value)
+    form.set_errors(raised.value)
 
     assert set(form.errors) == {"name", "wallet_address", "email", "id"}
     assert form["email"].errors == ("This is not an e-mail address.",)
 
 
-def test_a_form_keeps_who_has_what_is_taken():
+def test_form_keeps_the_ids_of_existing_rows():
     form = Form(ClientIn)
-    form.take(Duplicate("taken", fields={"email": ["Taken."]}, existing={"email": "7"}))
+    form.set_errors(
+        Duplicate("Already exists.", fields={"email": ["Taken."]}, existing={"email": "7"})
+    )
 
     assert (form["email"].errors, form.existing) == (("Taken.",), {"email": "7"})

@@ -9,36 +9,39 @@ from tests.each import each
 
 MALFORMED = "The body is not well-formed JSON."
 NOT_AN_OBJECT = "The body must be one JSON object."
-TWICE = "The body names a member twice."
-TOO_DEEP = "The body is nested deeper than 32."
+DUPLICATE_KEY = "Duplicate key in the JSON body."
+TOO_DEEP = "The body is nested deeper than 32 levels."
 MANY = 20_000
 
 
 def read(body, **headers):
-    """Return what `load` makes of a body."""
-    sent = {"content_type": headers.pop("content_type", "application/json"), "headers": headers}
-    with Flask(__name__).test_request_context(method="POST", data=body, **sent):
+    """Return the result of `load` for a body."""
+    request_options = {
+        "content_type": headers.pop("content_type", "application/json"),
+        "headers": headers,
+    }
+    with Flask(__name__).test_request_context(method="POST", data=body, **request_options):
         return load(request)
 
 
-def refusal(body):
-    with pytest.raises(InvalidInput) as caught:
+def error_message(body):
+    with pytest.raises(InvalidInput) as raised:
         read(body)
-    assert (caught.value.code, caught.value.fields) == ("invalid_json", {})
-    return caught.value.message
+    assert (raised.value.code, raised.value.fields) == ("invalid_json", {})
+    return raised.value.message
 
 
 def nested(depth):
-    """Return an object with that many levels, itself the first."""
+    """Return an object with this many levels, including itself."""
     return '{"a":' + "[" * (depth - 1) + "]" * (depth - 1) + "}"
 
 
-def numbered(count):
+def object_of(count):
     return "{" + ",".join(f'"k{n}":{n}' for n in range(count)) + "}"
 
 
 @each(
-    ("body", "found"),
+    ("body", "expected"),
     [
         ("{}", {}),
         (' \r\n\t{"a": null}\n', {"a": None}),
@@ -51,8 +54,8 @@ def numbered(count):
         ('{"NaN": "Infinity"}', {"NaN": "Infinity"}),
     ],
 )
-def test_one_object_is_read(body, found):
-    assert read(body) == found
+def test_load_returns_one_json_object(body, expected):
+    assert read(body) == expected
 
 
 @each(
@@ -92,18 +95,18 @@ def test_one_object_is_read(body, found):
         pytest.param('{"a": -' + "9" * 200_000 + "}", id="200,000 digits"),
     ],
 )
-def test_what_is_not_json_is_refused_without_the_parser_s_words(body):
-    assert refusal(body) == MALFORMED
+def test_load_rejects_malformed_json_without_quoting_the_parser(body):
+    assert error_message(body) == MALFORMED
 
 
 @each("body", ["[]", '[{"a": 1}]', '"a"', "1", "1.5", "true", "null"])
-def test_another_value_than_an_object_is_refused(body):
-    assert refusal(body) == NOT_AN_OBJECT
+def test_load_rejects_json_that_is_not_an_object(body):
+    assert error_message(body) == NOT_AN_OBJECT
 
 
 @each("codec", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32", "utf-32-be"])
-def test_another_encoding_or_a_byte_order_mark_is_refused(codec):
-    assert refusal('{"a": "b"}'.encode(codec)) in {MALFORMED, "The body is not UTF-8."}
+def test_load_rejects_other_encodings_and_byte_order_marks(codec):
+    assert error_message('{"a": "b"}'.encode(codec)) in {MALFORMED, "The body is not UTF-8."}
 
 
 @each(
@@ -111,8 +114,8 @@ def test_another_encoding_or_a_byte_order_mark_is_refused(codec):
     [b"\xff", b"\xe9", b"\xc0\x80", b"\xc0\xbc", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xe2\x82"],
 )
 @each("body", [b'{"a": "%s"}', b'{"%s": 1}', b"{}%s"])
-def test_invalid_utf_8_is_refused(body, text):
-    assert refusal(body % text) == "The body is not UTF-8."
+def test_load_rejects_invalid_utf_8(body, text):
+    assert error_message(body % text) == "The body is not UTF-8."
 
 
 @each(
@@ -128,16 +131,16 @@ def test_invalid_utf_8_is_refused(body, text):
         '{"x": {"a": 1, "a": 2}, "x": 1}',
     ],
 )
-def test_a_member_named_twice_is_refused_at_any_level(body):
-    assert refusal(body) == TWICE
+def test_load_rejects_duplicate_keys_at_any_level(body):
+    assert error_message(body) == DUPLICATE_KEY
 
 
 @each(
-    ("number", "told"),
+    ("number", "message"),
     [
-        ("NaN", "NaN is not JSON."),
-        ("Infinity", "Infinity is not JSON."),
-        ("-Infinity", "-Infinity is not JSON."),
+        ("NaN", "NaN is not valid JSON."),
+        ("Infinity", "Infinity is not valid JSON."),
+        ("-Infinity", "-Infinity is not valid JSON."),
         ("1e400", "A number is out of range."),
         ("-1e400", "A number is out of range."),
         ("1.5E+309", "A number is out of range."),
@@ -145,14 +148,14 @@ def test_a_member_named_twice_is_refused_at_any_level(body):
     ],
 )
 @each("body", ['{"a": %s}', '{"a": {"b": [%s]}}'])
-def test_numbers_that_json_or_the_machine_does_not_have_are_refused(body, number, told):
-    assert refusal(body % number) == told
+def test_load_rejects_nan_infinity_and_numbers_out_of_range(body, number, message):
+    assert error_message(body % number) == message
 
 
-def test_32_levels_are_read():
-    found = read(nested(32))
+def test_load_accepts_32_levels():
+    data = read(nested(32))
 
-    assert json.dumps(found, separators=(",", ":")) == nested(32)
+    assert json.dumps(data, separators=(",", ":")) == nested(32)
 
 
 @each(
@@ -167,31 +170,31 @@ def test_32_levels_are_read():
         pytest.param('{"a":' * 40_000, id="40,000 objects never closed"),
     ],
 )
-def test_deeper_bodies_are_refused_before_they_are_parsed(body):
-    assert refusal(body) == TOO_DEEP
+def test_load_rejects_deeper_bodies_before_parsing(body):
+    assert error_message(body) == TOO_DEEP
 
 
 @each("value", ["[" * 99, "]" * 99, '"' + "[" * 99, "\\" + "{" * 99, '\\"' + "{" * 99, "\\\\"])
-def test_brackets_in_strings_are_no_levels(value):
+def test_load_ignores_brackets_in_strings(value):
     body = {value: value, "b": [[] for _ in range(40)]}
 
     assert read(json.dumps(body)) == body
 
 
-def test_many_shallow_brackets_are_no_depth():
+def test_load_accepts_many_shallow_brackets():
     assert len(read('{"a": [' + "[]," * MANY + "[]]}")["a"]) == MANY + 1
 
 
-def test_as_many_members_as_any_form_has_are_read():
-    assert len(read(numbered(64))) == 64
+def test_load_accepts_64_keys():
+    assert len(read(object_of(64))) == 64
 
 
 @each("body", ["%s", '{"a": %s}', '{"a": [%s]}'])
 @each("count", [65, MANY])
-def test_more_members_are_refused_at_once(body, count):
-    told = refusal(body % numbered(count))
+def test_load_rejects_more_than_64_keys(body, count):
+    message = error_message(body % object_of(count))
 
-    assert told == "More than 64 members in one object."
+    assert message == "More than 64 keys in one JSON object."
 
 
 @each(
@@ -205,7 +208,7 @@ def test_more_members_are_refused_at_once(body, count):
         "application/json; charset=utf8",
     ],
 )
-def test_json_in_utf_8_is_the_media_type(content_type):
+def test_load_accepts_the_json_media_type_in_utf_8(content_type):
     assert read("{}", content_type=content_type) == {}
 
 
@@ -229,7 +232,7 @@ def test_json_in_utf_8_is_the_media_type(content_type):
         "application/json; charset*=utf-8''utf-16",
     ],
 )
-def test_any_other_media_type_is_refused(content_type):
+def test_load_rejects_other_media_types(content_type):
     with pytest.raises(UnsupportedMedia, match="Content-Type: application/json"):
         read("{}", content_type=content_type)
 
@@ -237,11 +240,11 @@ def test_any_other_media_type_is_refused(content_type):
 @each(
     "encoding", ["gzip", "GZIP", "deflate", "br", "zstd", "identity, gzip", "gzip, identity", "x"]
 )
-def test_an_encoded_body_is_refused_even_if_it_is_not(encoding):
+def test_load_rejects_content_encodings(encoding):
     with pytest.raises(UnsupportedMedia, match="uncompressed"):
         read("{}", **{"Content-Encoding": encoding})
 
 
 @each("encoding", ["identity", "Identity", " identity "])
-def test_identity_is_no_encoding(encoding):
+def test_load_accepts_the_identity_encoding(encoding):
     assert read("{}", **{"Content-Encoding": encoding}) == {}

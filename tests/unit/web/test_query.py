@@ -5,19 +5,19 @@ from pipelabs.core.errors import InvalidInput
 from pipelabs.web.query import load
 from tests.each import each
 
-ONCE = ["Give this parameter once."]
-ODD = ["Must be UTF-8 without NUL."]
+ONCE = ["Must be given only once."]
+BROKEN = ["Must be UTF-8 without NUL."]
 
 
-def read(sent):
-    """Return what `load` makes of a query string, sent as these bytes."""
+def read(query_string):
+    """Return the result of `load` for the bytes of a query string."""
     with Flask(__name__).test_request_context():
-        request.query_string = sent
+        request.query_string = query_string
         return load(request)
 
 
 @each(
-    ("sent", "found"),
+    ("query_string", "expected"),
     [
         (b"", {}),
         (b"q=a+b&size=50", {"q": "a b", "size": "50"}),
@@ -28,29 +28,29 @@ def read(sent):
         (b"q=1;size=2", {"q": "1;size=2"}),
     ],
 )
-def test_each_parameter_is_read_once(sent, found):
-    assert read(sent) == found
+def test_load_returns_the_parameters(query_string, expected):
+    assert read(query_string) == expected
 
 
 @each(
-    ("sent", "fields"),
+    ("query_string", "fields"),
     [
         (b"q=1&q=1", {"q": ONCE}),
         (b"q=1&q=2&size=1&size=2&sort=a", {"q": ONCE, "size": ONCE}),
-        (b"q=%00", {"q": ODD}),
-        (b"q=%ED%A0%80&sort=\xff", {"q": ODD, "sort": ODD}),
-        (b"q=%C0%80", {"q": ODD}),
-        (b"%00=1&%FF=2", {"\\x00": ODD, "\\udcff": ODD}),
+        (b"q=%00", {"q": BROKEN}),
+        (b"q=%ED%A0%80&sort=\xff", {"q": BROKEN, "sort": BROKEN}),
+        (b"q=%C0%80", {"q": BROKEN}),
+        (b"%00=1&%FF=2", {"\\x00": BROKEN, "\\udcff": BROKEN}),
     ],
 )
-def test_every_wrong_parameter_is_named_at_once(sent, fields):
-    with pytest.raises(InvalidInput) as refused:
-        read(sent)
+def test_load_names_all_wrong_parameters(query_string, fields):
+    with pytest.raises(InvalidInput) as raised:
+        read(query_string)
 
-    assert refused.value.fields == fields
-    assert refused.value.message == f"Invalid input: {', '.join(fields)}"
+    assert raised.value.fields == fields
+    assert raised.value.message == f"Invalid input: {', '.join(fields)}"
 
 
-def test_a_flood_of_parameters_is_refused_unread():
+def test_load_rejects_more_than_64_parameters():
     with pytest.raises(InvalidInput, match="More than 64 parameters"):
         read(b"&".join(b"p%d=1" % number for number in range(65)))

@@ -5,7 +5,7 @@ import pytest
 
 from pipelabs.core.errors import Unavailable
 from pipelabs.vault.probe import child
-from tests.waiting import PATIENCE_S, wait_for
+from tests.waiting import TIMEOUT_S, wait_for
 
 
 @pytest.fixture
@@ -33,14 +33,14 @@ def script(tmp_path):
     ],
 )
 def test_run_returns_nothing_if_the_child_dies_or_prints_nonsense(script, text):
-    assert child.run({}, PATIENCE_S, script(text)) == {}
+    assert child.run({}, TIMEOUT_S, script(text)) == {}
 
 
 def test_run_gives_the_child_only_the_question(script):
     text = "import os, sys, json; q = json.load(sys.stdin)"
     text += "; print(json.dumps(q | {'cwd': os.getcwd(), 'names': sorted(os.environ)}))"
 
-    answer = dict(child.run({"one": 1}, PATIENCE_S, script(text)))
+    answer = dict(child.run({"one": 1}, TIMEOUT_S, script(text)))
 
     names = answer.pop("names")
     assert answer == {"one": 1, "cwd": "/"}
@@ -75,7 +75,7 @@ while not os.path.exists({str(over)!r}): time.sleep(0.02)
 
     with ThreadPoolExecutor(child.MAX_CHILDREN) as pool:
         for _ in range(child.MAX_CHILDREN):
-            pool.submit(child.run, {}, PATIENCE_S, path)
+            pool.submit(child.run, {}, TIMEOUT_S, path)
         wait_for(lambda: len(list(notes.iterdir())) == child.MAX_CHILDREN)
         with pytest.raises(Unavailable, match="Try again"):
             child.run({}, 0.1, script("print('{}')"))
@@ -85,4 +85,4 @@ while not os.path.exists({str(over)!r}): time.sleep(0.02)
 def test_run_returns_nothing_if_the_process_can_not_start(script, monkeypatch):
     monkeypatch.setattr("sys.executable", "/nowhere/python")
 
-    assert child.run({}, PATIENCE_S, script("")) == {}
+    assert child.run({}, TIMEOUT_S, script("")) == {}

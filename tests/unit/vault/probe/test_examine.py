@@ -11,7 +11,7 @@ from pipelabs.vault.probe.rules import RULES
 from tests.each import each
 from tests.stub_exchange import SLUGS, Scenario, credentials
 from tests.stub_exchange.answers import ANSWERS, EXPIRES_AT
-from tests.waiting import PATIENCE_S, wait_for
+from tests.waiting import TIMEOUT_S, wait_for
 
 EIGHT = [slug for slug in SLUGS if slug != "kraken"]
 SHOWN = ("cmdline", "environ")
@@ -166,7 +166,7 @@ def test_examine_reports_no_credential(examine, slug):
 def test_examine_in_a_child_process(target, stub):
     named = credentials("bybit", Scenario.TRADE_ONLY)
 
-    report = probe.examine(target("bybit"), named, deadline_s=PATIENCE_S)
+    report = probe.examine(target("bybit"), named, deadline_s=TIMEOUT_S)
 
     assert letters(report) == "yyynnnu"
     assert report.failure is None
@@ -189,7 +189,7 @@ def test_examine_hides_credentials_and_settings_from_the_process_list(target, st
     monkeypatch.setenv("SECRET_KEY", "never to be seen there")
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     named = credentials("okx", Scenario.TIME_OUT)
-    deadline = {"deadline_s": PATIENCE_S}
+    deadline = {"deadline_s": TIMEOUT_S}
     thread = threading.Thread(target=probe.examine, args=(target("okx"), named), kwargs=deadline)
 
     thread.start()
@@ -227,7 +227,7 @@ def test_examine_frees_its_slot_after_a_timeout(target, stub):
     reports = [probe.examine(target("okx"), named, deadline_s=0) for _ in range(5)]
 
     assert {finding.failure for finding in reports} == {Failure.TIMEOUT}
-    assert probe.examine(target("okx"), named, deadline_s=PATIENCE_S).failure is None
+    assert probe.examine(target("okx"), named, deadline_s=TIMEOUT_S).failure is None
 
 
 def test_stub_plays_every_exchange_with_a_rule():
