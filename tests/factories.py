@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from pipelabs.accounts import passwords
 from pipelabs.accounts.sessions import Claims, sign_in
+from pipelabs.clients.schemas import ClientIn
 from pipelabs.clients.service import create_client
 from pipelabs.clients.wallets import Wallet
 from pipelabs.core.actor import Actor
@@ -50,10 +51,8 @@ def make_wallet():
     return f"0x{os.urandom(20).hex()}"
 
 
-def make_data(**changes):
-    """What `ClientIn` loads."""
-    wallet = Wallet(Chain.EVM, WALLET)
-    return make_body(wallet_address=wallet) | changes
+def make_new_client(**changes):
+    return replace(ClientIn().load(make_body()), **changes)
 
 
 def make_actor(**changes):
@@ -159,9 +158,8 @@ def is_let_in(email, password):
 def make_client(**changes):
     """Add a client with a wallet of its own."""
     wallet = Wallet(Chain.EVM, make_wallet())
-    return create_client(
-        make_data(wallet_address=wallet, email=None, **changes), make_actor()
-    ).client
+    new = make_new_client(wallet_address=wallet, email=None, **changes)
+    return create_client(new, make_actor()).client
 
 
 def make_item(symbol="BTC/USDT", exchange="okx", **changes):

@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from pipelabs.audit.events import Event
 from pipelabs.clients import queries as client_queries
 from pipelabs.clients import service as clients
-from pipelabs.clients.schemas import ClientEdit, ClientIn, ClientsQuery, StatusMove
+from pipelabs.clients.schemas import ClientEdit, ClientIn, ClientsQuery, StatusEdit
 from pipelabs.clients.wallets import Wallet, WalletError, recognise
 from pipelabs.core.schemas.pagination import SIZES
 from pipelabs.markets import client_markets
@@ -83,7 +83,7 @@ def wallet() -> ResponseReturnValue:
         wallet=found,
         sentence=sentence,
         kind="good" if sentence == GUARDED else "warn",
-        holder=clients.find_holder(found.address),
+        holder=clients.find_client_by_wallet(found.address),
     )
 
 
@@ -97,9 +97,9 @@ def show(client_id: UUID) -> ResponseReturnValue:
         client=client,
         quoted=client_markets.summary_of(client_id),
         keys=key_queries.count_keys(client_id),
-        events=client_queries.events_of(client_id, MAX_EVENTS),
-        changes_of=client_queries.changes_of,
-        is_final=not clients.MOVES[client.status],
+        events=client_queries.list_events(client_id, MAX_EVENTS),
+        changes_of=client_queries.get_changes,
+        is_final=not clients.TRANSITIONS[client.status],
     )
 
 
@@ -108,8 +108,8 @@ def show(client_id: UUID) -> ResponseReturnValue:
 def edit(client_id: UUID) -> ResponseReturnValue:
     """Show the form of a client as it is stored, if anything of it can change."""
     client = clients.get_client(client_id)
-    if not clients.MOVES[client.status]:
-        flash("An offboarded client stays as it is.", "info")
+    if not clients.TRANSITIONS[client.status]:
+        flash(clients.OFFBOARDED, "info")
         return redirect(url_for("admin.clients.show", client_id=client_id), 303)
     form = Form(ClientEdit, {name: getattr(client, name) for name in ClientEdit().fields})
     return render_template("admin/clients/edit.html", form=form, client=client)
@@ -120,14 +120,13 @@ def edit(client_id: UUID) -> ResponseReturnValue:
 def update(client_id: UUID) -> ResponseReturnValue:
     """Change a client; whoever was slower than somebody else sees both versions."""
     client = clients.get_client(client_id)
-    latest = client_queries.events_of
+    latest = client_queries.list_events
     form = posted(
         ClientEdit, "admin/clients/edit.html", client=client, name_of=_name_of, latest=latest
     )
-    data = form.load()
-    version = data.pop("version")
-    clients.update_client(client_id, data, g.actor, version=version)
-    flash(f"{data['name']} was saved.", "success")
+    changes, version = form.load()
+    saved = clients.update_client(client_id, changes, g.actor, version=version)
+    flash(f"{saved.name} was saved.", "success")
     return redirect(url_for("admin.clients.show", client_id=client_id), 303)
 
 
@@ -142,7 +141,7 @@ def status(client_id: UUID) -> ResponseReturnValue:
 @needs(Permission.CLIENTS_WRITE, refused=Event.CLIENT_STATUS_CHANGE_DENIED)
 def move(client_id: UUID) -> ResponseReturnValue:
     """Move a client to another status."""
-    form = posted(StatusMove, "admin/clients/status.html", **_about_moving(client_id))
+    form = posted(StatusEdit, "admin/clients/status.html", **_about_moving(client_id))
     data = form.load()
     moved = clients.change_status(client_id, data["status"], g.actor, version=data["version"])
     flash(f"{moved.name} is {moved.status} now.", "success")
@@ -153,7 +152,7 @@ def _about_moving(client_id: UUID) -> dict[str, Any]:
     """Return what the page shows from which a client is moved to another status."""
     return {
         "client": clients.get_client(client_id),
-        "moves": clients.MOVES,
+        "moves": clients.TRANSITIONS,
         "quoted": client_markets.summary_of(client_id),
         "keys": key_queries.count_keys(client_id),
     }

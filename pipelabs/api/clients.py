@@ -11,12 +11,14 @@ from pipelabs.audit.events import Event
 from pipelabs.clients import queries as client_queries
 from pipelabs.clients import service as clients
 from pipelabs.clients.schemas import (
+    ClientChanges,
     ClientCreated,
     ClientIn,
     ClientPatch,
     ClientShown,
     ClientsListed,
     ClientsQuery,
+    NewClient,
     StatusIn,
 )
 from pipelabs.core.errors import Duplicate, InvalidTransition, Stale
@@ -42,7 +44,7 @@ EMAIL_TAKEN = Duplicate(
     existing={"email": ID},
 )
 STALE = Stale("The client has changed: it is at version 4, not 3.")
-OVER = InvalidTransition("An offboarded client stays as it is.")
+OVER = InvalidTransition(clients.OFFBOARDED)
 NO_WAY = "A client that is offboarded cannot become paused."
 ILLEGAL = InvalidTransition(NO_WAY, fields={"status": [NO_WAY]})
 """Examples for the document."""
@@ -55,13 +57,13 @@ ILLEGAL = InvalidTransition(NO_WAY, fields={"status": [NO_WAY]})
 @idempotent(replayed=Event.CLIENT_CREATE_REPLAYED)
 @bp.response(201, ClientCreated)
 @raises(TAKEN)
-def quick_client(data: Mapping[str, Any]) -> ResponseReturnValue:
-    """Create a client in one call.
+def quick_client(new: NewClient) -> ResponseReturnValue:
+    """Create a client.
 
-    `name` and `wallet_address` are required. A wallet and an e-mail address belong to one client
-    each: 409 says in `error.existing` whose they are.
+    `name` and `wallet_address` are required. No two clients can have the same wallet or e-mail
+    address: 409 names the clients that have them in `error.existing`.
     """
-    client, ms = clients.create_client(data, g.actor)
+    client, ms = clients.create_client(new, g.actor)
     return reply(
         "Client created successfully",
         status=201,
@@ -78,7 +80,7 @@ def quick_client(data: Mapping[str, Any]) -> ResponseReturnValue:
 def index(query: Mapping[str, Any]) -> ResponseReturnValue:
     """List clients, a page at a time.
 
-    `total` is exact up to 10,000; above, `is_capped` is true. Follow `page.next` with the same
+    `total` is exact up to 10,000. Above, `is_capped` is true. Follow `page.next` with the same
     filters and the same sort.
     """
     page = client_queries.list_clients(
@@ -91,7 +93,7 @@ def index(query: Mapping[str, Any]) -> ResponseReturnValue:
 @needs(Permission.CLIENTS_READ)
 @bp.response(200, ClientShown, headers={"ETag": "ETag"})
 def show(client_id: UUID) -> ResponseReturnValue:
-    """Show one client; the ETag is its version."""
+    """Show one client. The ETag is its version."""
     client = clients.get_client(client_id)
     return reply(client=client, etag=etag_of(client.version, client.symbols))
 
@@ -101,13 +103,13 @@ def show(client_id: UUID) -> ResponseReturnValue:
 @bp.arguments(ClientPatch)
 @bp.response(200, ClientShown, headers={"ETag": "ETag"})
 @raises(EMAIL_TAKEN, OVER, STALE)
-def update(data: Mapping[str, Any], client_id: UUID) -> ResponseReturnValue:
+def update(changes: ClientChanges, client_id: UUID) -> ResponseReturnValue:
     """Change some fields of a client.
 
-    What is left out stays; null empties `email` and `notes`. The wallet never changes: for
-    another wallet create another client.
+    Omitted fields stay as they are. Null empties `email` and `notes`. The wallet can't be
+    changed: create another client for another wallet.
     """
-    client = clients.update_client(client_id, data, g.actor, version=expected_version())
+    client = clients.update_client(client_id, changes, g.actor, version=expected_version())
     return reply(client=client, etag=etag_of(client.version, client.symbols))
 
 
@@ -118,10 +120,10 @@ def update(data: Mapping[str, Any], client_id: UUID) -> ResponseReturnValue:
 @bp.response(200, ClientShown, headers={"ETag": "ETag"})
 @raises(ILLEGAL, STALE)
 def change_status(data: Mapping[str, Any], client_id: UUID) -> ResponseReturnValue:
-    """Move a client to another status.
+    """Change the status of a client.
 
-    An active client can be paused and come back; either can be suspended; a suspended one comes
-    back active. Offboarding is for ever.
+    Active clients can be paused and paused ones reactivated. Both can be suspended. Suspended
+    clients can only be reactivated or offboarded. Offboarding can't be undone.
     """
     version = expected_version()
     client = clients.change_status(client_id, data["status"], g.actor, version=version)

@@ -123,7 +123,7 @@ def _clients() -> list[tuple[int, UUID]]:
     """Return who shall be quoted and is not yet: place in the demo, and id."""
     schema = ClientIn()
     bodies = [one.body for one in demo_clients() if one.status is not Status.OFFBOARDED][:CLIENTS]
-    wallets = [schema.load(body)["wallet_address"].address for body in bodies]
+    wallets = [schema.load(body).wallet_address.address for body in bodies]
     is_quoted = select(ClientMarket.id).where(ClientMarket.client_id == Client.id).exists()
     wanted = select(Client.wallet_address, Client.id).where(
         Client.wallet_address.in_(wallets), Client.status != Status.OFFBOARDED, ~is_quoted

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, func, select
 
-from pipelabs.clients.queries import FOLDED, conditions
+from pipelabs.clients.queries import NAME_COLUMN, filter_conditions
 from pipelabs.core.db import db
 from pipelabs.core.pagination import Page, page_of
 from pipelabs.models import Client, ClientMarket, Market, QuotingStatus
@@ -69,8 +69,8 @@ def matrix(filters: Mapping[str, Any], size: int = 50, cursor: str | None = None
     quoted = select(ClientMarket.id).where(ClientMarket.client_id == Client.id, *counted)
     if filters.get("exchange"):  # else that table says nothing, at most of the cost
         quoted = quoted.join(ClientMarket.market)
-    wanted = select(Client).where(quoted.exists(), *conditions({"q": filters.get("q")}))
-    page = page_of(wanted.order_by(FOLDED, Client.id), size, cursor)
+    wanted = select(Client).where(quoted.exists(), *filter_conditions({"q": filters.get("q")}))
+    page = page_of(wanted.order_by(NAME_COLUMN, Client.id), size, cursor)
     counts: dict[UUID, dict[str, int]] = {client.id: {} for client in page.rows}
     for client_id, exchange, count in _counts(list(counts), counted):
         counts[client_id][exchange] = count

@@ -9,6 +9,7 @@ from marshmallow import Schema, ValidationError, fields
 from werkzeug.datastructures import MultiDict
 
 from pipelabs.core.errors import Fields, PipeLabsError
+from pipelabs.core.schemas.edits import PartialUpdate
 from pipelabs.core.schemas.fields import EnumField, Password, PlainText
 from pipelabs.core.schemas.lists import BoundedList
 from pipelabs.vault.schemas.credentials import SecretText
@@ -58,9 +59,12 @@ class Form:
     def load(self) -> Any:
         """Return the clean data; raise `InvalidInput` naming every wrong field.
 
-        A field left empty counts as absent, for that is all that a browser can say.
+        A browser sends an empty text for a field without a value. A creation takes that as absent.
+        An update takes it as null, and leaves a field that the page lacks as it is.
         """
-        sent = {name: value for name, value in self.values.items() if value != ""}
+        sent: dict[str, Any] = {name: value for name, value in self.values.items() if value != ""}
+        if isinstance(self.schema, PartialUpdate):
+            sent = dict.fromkeys(self.values) | sent
         try:
             return self.schema.load(sent)
         except ValidationError as error:

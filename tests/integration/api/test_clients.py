@@ -9,7 +9,14 @@ from pipelabs.clients.wallets import Wallet
 from pipelabs.core.db import finish
 from pipelabs.models import AuditEvent, Client
 from pipelabs.models.clients import Chain
-from tests.factories import QUICK_CLIENT, WALLET, make_actor, make_body, make_data, make_wallet
+from tests.factories import (
+    QUICK_CLIENT,
+    WALLET,
+    make_actor,
+    make_body,
+    make_new_client,
+    make_wallet,
+)
 
 CLIENTS = "/api/admin/clients"
 
@@ -273,7 +280,7 @@ def test_a_list_is_followed_by_its_cursors(client, operator, app):
     with app.app_context():
         for number in range(26):
             wallet = Wallet(Chain.EVM, make_wallet())
-            data = make_data(name=f"Client {number:02}", wallet_address=wallet, email=None)
+            data = make_new_client(name=f"Client {number:02}", wallet_address=wallet, email=None)
             create_client(data, make_actor())
         finish(commit=True)
     where = {"sort": "name", "size": "25"}

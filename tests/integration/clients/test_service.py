@@ -8,13 +8,14 @@ import pytest
 from sqlalchemy import event, text, update
 from sqlalchemy.exc import IntegrityError
 
+from pipelabs.clients.schemas import ClientChanges
 from pipelabs.clients.service import change_status, create_client, get_client, update_client
 from pipelabs.clients.wallets import Wallet
 from pipelabs.core.db import db, unit_of_work
 from pipelabs.core.errors import Duplicate, InvalidTransition, NotFound, Stale
 from pipelabs.models import AuditEvent, Client, Status, Tier
 from pipelabs.models.clients import Chain
-from tests.factories import WALLET, make_actor, make_data
+from tests.factories import WALLET, make_actor, make_new_client
 
 OTHER = Wallet(Chain.BITCOIN, "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa")
 THIRD = Wallet(Chain.TRON, "TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t")
@@ -43,7 +44,7 @@ def context(app):
 
 
 def make(**changes):
-    return create_client(make_data(**changes), make_actor()).client
+    return create_client(make_new_client(**changes), make_actor()).client
 
 
 def stand(status):
@@ -109,7 +110,7 @@ def test_a_new_client_is_stored_as_it_is_answered(context, rows):
 
 
 def test_the_audit_row_has_the_figure_that_is_answered(context, rows):
-    client, ms = create_client(make_data(), make_actor())
+    client, ms = create_client(make_new_client(), make_actor())
 
     [row] = rows(AuditEvent)
     assert (row.event, row.client_id, row.ms) == ("client.created", client.id, ms)
@@ -340,7 +341,9 @@ def test_an_update_changes_what_is_sent_and_tells_what_it_was(context, rows):
     time.sleep(0.002)
 
     with unit_of_work():
-        update_client(client.id, {"name": "Other", "tier": Tier.BASIC, "notes": ""}, make_actor())
+        update_client(
+            client.id, ClientChanges(name="Other", tier=Tier.BASIC, notes=""), make_actor()
+        )
 
     [row] = rows(Client)
     *_, noted = rows(AuditEvent)
@@ -363,19 +366,21 @@ def test_an_update_may_take_the_email_away(context, rows):
     client = make()
 
     with unit_of_work():
-        update_client(client.id, {"email": None}, make_actor())
+        update_client(client.id, ClientChanges(email=None), make_actor())
 
     *_, noted = rows(AuditEvent)
     assert [row.email for row in rows(Client)] == [None]
     assert noted.details["to_email"] == ""
 
 
-@pytest.mark.parametrize("data", [{}, {"name": "Client Name", "tier": Tier.PREMIUM}])
-def test_an_update_that_changes_nothing_leaves_no_trace(context, rows, data):
+@pytest.mark.parametrize(
+    "changes", [ClientChanges(), ClientChanges(name="Client Name", tier=Tier.PREMIUM)]
+)
+def test_an_update_that_changes_nothing_leaves_no_trace(context, rows, changes):
     client = make()
 
     with unit_of_work():
-        update_client(client.id, data, make_actor())
+        update_client(client.id, changes, make_actor())
 
     assert [(row.version, row.updated_at) for row in rows(Client)] == [(1, client.created_at)]
     assert len(rows(AuditEvent)) == 1
@@ -384,8 +389,8 @@ def test_an_update_that_changes_nothing_leaves_no_trace(context, rows, data):
 def test_an_offboarded_client_cannot_be_edited(context, rows):
     client = stand(OFFBOARDED)
 
-    with pytest.raises(InvalidTransition, match="stays as it is"):
-        update_client(client.id, {"name": "Other"}, make_actor())
+    with pytest.raises(InvalidTransition, match="Offboarded clients can't be changed"):
+        update_client(client.id, ClientChanges(name="Other"), make_actor())
 
 
 @pytest.mark.parametrize("version", [1, 3])
@@ -393,7 +398,9 @@ def test_a_change_of_another_version_is_stale(context, rows, version):
     client = stand(PAUSED)
 
     for change in (
-        lambda: update_client(client.id, {"name": "Other"}, make_actor(), version=version),
+        lambda: update_client(
+            client.id, ClientChanges(name="Other"), make_actor(), version=version
+        ),
         lambda: change_status(client.id, ACTIVE, make_actor(), version=version),
     ):
         with pytest.raises(Stale, match=f"at version 2, not {version}") as caught:
@@ -405,13 +412,13 @@ def test_a_change_of_another_version_is_stale(context, rows, version):
 def test_a_change_of_this_very_version_is_made(context):
     client = make()
 
-    assert update_client(client.id, {"name": "B"}, make_actor(), version=1).version == 2
+    assert update_client(client.id, ClientChanges(name="B"), make_actor(), version=1).version == 2
     assert change_status(client.id, PAUSED, make_actor(), version=2).version == 3
 
 
 def test_a_client_that_is_not_there_cannot_be_changed(context):
     with pytest.raises(NotFound):
-        update_client(UUID(int=7), {"name": "Other"}, make_actor())
+        update_client(UUID(int=7), ClientChanges(name="Other"), make_actor())
     with pytest.raises(NotFound):
         change_status(UUID(int=7), PAUSED, make_actor())
 
@@ -421,7 +428,7 @@ def test_anothers_email_is_refused_with_who_has_it(context, rows):
     second = make(wallet_address=OTHER, email=None)
 
     with pytest.raises(Duplicate) as caught:
-        update_client(second.id, {"email": "email@example.com"}, make_actor())
+        update_client(second.id, ClientChanges(email="email@example.com"), make_actor())
 
     assert caught.value.existing == {"email": str(first.id)}
     assert list(caught.value.fields) == ["email"]
@@ -432,7 +439,7 @@ def test_what_the_table_refuses_for_another_reason_is_no_duplicate(context):
     client = make()
 
     with pytest.raises(IntegrityError, match="name_length"):
-        update_client(client.id, {"name": ""}, make_actor())
+        update_client(client.id, ClientChanges(name=""), make_actor())
 
 
 @pytest.mark.own_database
@@ -441,14 +448,16 @@ def test_of_two_updates_at_once_of_one_version_the_second_is_stale(app, rows):
         with app.app_context():
             try:
                 with unit_of_work():
-                    return update_client(client.id, {"name": "Mine"}, make_actor(), version=1)
+                    return update_client(
+                        client.id, ClientChanges(name="Mine"), make_actor(), version=1
+                    )
             except Stale as error:
                 return error
 
     with app.app_context(), ThreadPoolExecutor() as pool:
         with unit_of_work():
             client = make()
-        update_client(client.id, {"name": "Theirs"}, make_actor(), version=1)
+        update_client(client.id, ClientChanges(name="Theirs"), make_actor(), version=1)
         racer = pool.submit(try_to_update, client)
         wait_for_a_loser()
         db.session.commit()

@@ -94,12 +94,12 @@ def test_every_address_is_taken_and_of_each_kind_that_its_chain_has():
 
 
 def test_no_two_clients_share_a_name_or_an_email_and_no_host_can_be_owned():
-    bodies = [ClientIn().load(one.body) for one in demo.demo_clients()]
+    clients = [ClientIn().load(client.body) for client in demo.demo_clients()]
 
-    emails = [one["email"] for one in bodies if one["email"]]
-    assert len({one["name"] for one in bodies}) == 100
+    emails = [client.email for client in clients if client.email]
+    assert len({client.name for client in clients}) == 100
     assert len(set(emails)) == len(emails)
-    assert all(re.fullmatch(r"[a-z]+@[a-z]+(-[a-z]+)*\.example", one) for one in emails)
+    assert all(re.fullmatch(r"[a-z]+@[a-z]+(-[a-z]+)*\.example", email) for email in emails)
 
 
 def test_an_address_is_for_ever():

@@ -3,7 +3,7 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import select
 
-from pipelabs.clients.queries import changes_of
+from pipelabs.clients.queries import get_changes
 from pipelabs.clients.service import change_status
 from pipelabs.core.db import db
 from pipelabs.core.errors import InvalidTransition, NotFound, Stale
@@ -85,7 +85,7 @@ def test_a_change_tells_what_was_and_is_on_the_clients_timeline(acme, three):
     assert (stored.version, stored.bot, stored.status) == (2, Bot.BOTH, QuotingStatus.PAUSED)
     assert noted.client_id == acme.id
     assert noted.details["markets"] == "BTC/USDT on okx"
-    assert changes_of(noted) == [
+    assert get_changes(noted) == [
         ("bot", "market_maker", "both"),
         ("spread_target_bps", "", "12.5"),
         ("status", "active", "paused"),

@@ -17,9 +17,9 @@ from pipelabs.vault.records import destroy
 from tests.factories import (
     make_actor,
     make_admin,
-    make_data,
     make_exchange,
     make_key,
+    make_new_client,
     make_said,
     make_wallet,
 )
@@ -37,8 +37,8 @@ def context(app):
 
 def create(actor=None, **changes):
     wallet = Wallet(Chain.EVM, make_wallet())
-    data = make_data(wallet_address=wallet, email=None, **changes)
-    return create_client(data, actor or make_actor()).client
+    new = make_new_client(wallet_address=wallet, email=None, **changes)
+    return create_client(new, actor or make_actor()).client
 
 
 def refuse(outcome, ago=timedelta(), event=Event.CLIENT_CREATE_DENIED, **facts):

@@ -6,7 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from marshmallow import ValidationError
 
-from pipelabs.clients.schemas import ClientIn, ClientOut, ClientPatch, ClientsQuery, ClientSummary
+from pipelabs.clients.schemas import (
+    ClientChanges,
+    ClientEdit,
+    ClientIn,
+    ClientOut,
+    ClientPatch,
+    ClientsQuery,
+    ClientSummary,
+    NewClient,
+)
 from pipelabs.clients.wallets import Wallet
 from pipelabs.models import Client, Status, Tier
 from pipelabs.models.clients import Chain
@@ -62,26 +71,26 @@ def refusals(body):
 def test_a_whole_body_loads_clean():
     body = make_body(name=" Acme  Ltd ", email="A@B.de", tier="basic", notes="a\r\nb")
 
-    assert ClientIn().load(body) == {
-        "name": "Acme Ltd",
-        "wallet_address": Wallet(Chain.EVM, WALLET),
-        "email": "a@b.de",
-        "tier": Tier.BASIC,
-        "notes": "a\nb",
-    }
+    assert ClientIn().load(body) == NewClient(
+        name="Acme Ltd",
+        wallet_address=Wallet(Chain.EVM, WALLET),
+        email="a@b.de",
+        tier=Tier.BASIC,
+        notes="a\nb",
+    )
 
 
 @pytest.mark.parametrize("optional", [{}, {"email": None, "tier": None, "notes": None}])
 def test_absent_and_null_load_as_the_same_defaults(optional):
     loaded = ClientIn().load({"name": "Acme", "wallet_address": WALLET} | optional)
 
-    assert loaded == {
-        "name": "Acme",
-        "wallet_address": Wallet(Chain.EVM, WALLET),
-        "email": None,
-        "tier": Tier.STANDARD,
-        "notes": "",
-    }
+    assert loaded == NewClient(
+        name="Acme",
+        wallet_address=Wallet(Chain.EVM, WALLET),
+        email=None,
+        tier=Tier.STANDARD,
+        notes="",
+    )
 
 
 @pytest.mark.parametrize("body", [{}, {"name": None, "wallet_address": None}])
@@ -147,19 +156,26 @@ def test_any_body_is_loaded_whole_or_refused_with_a_sentence_for_a_field(size):
 
 
 def loads_or_refuses(body):
-    refused = ClientIn().validate(body)
-    if refused:
-        assert all(isinstance(one, str) for sentences in refused.values() for one in sentences)
+    errors = ClientIn().validate(body)
+    if errors:
+        assert all(isinstance(text, str) for sentences in errors.values() for text in sentences)
         return
-    found = ClientIn().load(body)
-    assert set(body) <= set(found) == set(FIELDS)
-    assert found["wallet_address"].address == WALLET
+    new = ClientIn().load(body)
+    assert set(body) <= set(FIELDS)
+    assert new.wallet_address.address == WALLET
 
 
-def test_a_patch_has_what_was_sent_and_null_empties():
-    assert ClientPatch().load({}) == {}
-    assert ClientPatch().load({"name": " A  B "}) == {"name": "A B"}
-    assert ClientPatch().load({"email": None, "notes": None}) == {"email": None, "notes": ""}
+def test_client_patch_loads_what_was_sent_and_null_empties_a_field():
+    assert ClientPatch().load({}) == ClientChanges()
+    assert ClientPatch().load({"name": " A  B "}) == ClientChanges(name="A B")
+    emptied = ClientPatch().load({"email": None, "notes": None})
+    assert emptied == ClientChanges(email=None, notes="")
+
+
+def test_client_edit_loads_what_was_sent_and_requires_the_version():
+    assert ClientEdit().load({"version": "3"}) == (ClientChanges(), 3)
+    assert ClientEdit().load({"notes": None, "version": "3"}) == (ClientChanges(notes=""), 3)
+    assert set(ClientEdit().validate({"name": None, "tier": None})) == {"name", "tier", "version"}
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def test_a_form_shows_the_values_it_is_given():
 def test_a_field_left_empty_is_absent():
     data = Form(ClientIn, {"name": "Acme", "wallet_address": WALLET, "email": ""}).load()
 
-    assert (data["name"], data["email"]) == ("Acme", None)
+    assert (data.name, data.email) == ("Acme", None)
 
 
 def test_a_form_names_every_wrong_field_at_once():
