@@ -16,6 +16,7 @@ from pipelabs.core.actor import Actor
 from pipelabs.core.db import db
 from pipelabs.core.errors import Unauthenticated
 from pipelabs.exchanges.service import ensure_exchanges
+from pipelabs.markets.schemas.client_markets import NewClientMarket
 from pipelabs.markets.symbols import parse
 from pipelabs.models import Admin, Bot, Exchange, ExchangeAPIKey, Role, Session, now
 from pipelabs.models.clients import Chain
@@ -163,12 +164,12 @@ def make_client(**changes):
 
 
 def make_item(symbol="BTC/USDT", exchange="okx", **changes):
-    """What `ClientMarketItem` loads."""
-    return {
-        "symbol": parse(symbol),
-        "exchange": exchange,
-        "exchange_symbol": None,
-        "bot": Bot.MARKET_MAKER,
-        "spread_target_bps": None,
-        "daily_volume_target": None,
-    } | changes
+    item = NewClientMarket(
+        symbol=parse(symbol),
+        exchange=exchange,
+        exchange_symbol=None,
+        bot=Bot.MARKET_MAKER,
+        spread_target_bps=None,
+        daily_volume_target=None,
+    )
+    return replace(item, **changes)

@@ -95,7 +95,7 @@ def show(client_id: UUID) -> ResponseReturnValue:
     return render_template(
         "admin/clients/show.html",
         client=client,
-        quoted=client_markets.summary_of(client_id),
+        quoted=client_markets.count_quoted(client_id),
         keys=key_queries.count_keys(client_id),
         events=client_queries.list_events(client_id, MAX_EVENTS),
         changes_of=client_queries.get_changes,
@@ -153,7 +153,7 @@ def _about_moving(client_id: UUID) -> dict[str, Any]:
     return {
         "client": clients.get_client(client_id),
         "moves": clients.TRANSITIONS,
-        "quoted": client_markets.summary_of(client_id),
+        "quoted": client_markets.count_quoted(client_id),
         "keys": key_queries.count_keys(client_id),
     }
 

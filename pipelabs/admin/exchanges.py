@@ -10,7 +10,7 @@ from pipelabs.core.schemas.pagination import SIZES
 from pipelabs.exchanges import queries as exchange_queries
 from pipelabs.exchanges import registry
 from pipelabs.exchanges import service as exchanges
-from pipelabs.exchanges.schemas import ExchangeEdit, ExchangesQuery, StatusChange
+from pipelabs.exchanges.schemas import ExchangeChanges, ExchangeEdit, ExchangesQuery, StatusChange
 from pipelabs.models import Permission
 from pipelabs.models.exchanges import Kind
 from pipelabs.web.auth import needs
@@ -63,7 +63,7 @@ def index() -> ResponseReturnValue:
 def show(exchange: str) -> ResponseReturnValue:
     """Show an exchange, what is set for it, and how much there is at it."""
     found = exchanges.get_exchange(exchange)
-    counts = exchange_queries.counts_of(found.slug)
+    counts = exchange_queries.get_counts(found.slug)
     return render_template(
         "admin/exchanges/show.html",
         exchange=found,
@@ -86,9 +86,9 @@ def edit(exchange: str) -> ResponseReturnValue:
 def update(exchange: str) -> ResponseReturnValue:
     """Configure an exchange; what is left empty is unset."""
     found = exchanges.get_exchange(exchange)
-    config = posted(ExchangeEdit, "admin/exchanges/edit.html", exchange=found).load()
-    version = config.pop("version")
-    changed = exchanges.update_exchange(found.slug, {"config": config}, g.actor, version=version)
+    config, version = posted(ExchangeEdit, "admin/exchanges/edit.html", exchange=found).load()
+    changes = ExchangeChanges(config=config)
+    changed = exchanges.update_exchange(found.slug, changes, g.actor, version=version)
     flash(f"{changed.name} was saved.", "success")
     return redirect(url_for("admin.exchanges.show", exchange=changed.slug), 303)
 
@@ -123,16 +123,16 @@ def confirm_enable(exchange: str) -> ResponseReturnValue:
 
 def _ask(name: str, act: Act) -> ResponseReturnValue:
     found = exchanges.get_exchange(name)
-    counts = exchange_queries.counts_of(found.slug)
+    counts = exchange_queries.get_counts(found.slug)
     return render_template(CONFIRM, exchange=found, counts=counts, act=act)
 
 
 def _do(name: str, act: Act) -> ResponseReturnValue:
     """Take what the page of `_ask` sends; an error from here on shows that page again."""
     found = exchanges.get_exchange(name)
-    counts = exchange_queries.counts_of(found.slug)
+    counts = exchange_queries.get_counts(found.slug)
     data = posted(StatusChange, CONFIRM, exchange=found, counts=counts, act=act).load()
-    wanted = {"is_enabled": act.is_enabled}
-    moved = exchanges.update_exchange(found.slug, wanted, g.actor, version=data["version"])
+    changes = ExchangeChanges(is_enabled=act.is_enabled)
+    moved = exchanges.update_exchange(found.slug, changes, g.actor, version=data["version"])
     flash(f"{moved.name} is {'enabled' if moved.is_enabled else 'disabled'} now.", "success")
     return redirect(url_for("admin.exchanges.show", exchange=moved.slug), 303)

@@ -7,9 +7,15 @@ from flask.typing import ResponseReturnValue
 
 from pipelabs.audit.events import Event
 from pipelabs.core.schemas.pagination import ListQuery
-from pipelabs.exchanges.service import enabled_slugs
+from pipelabs.exchanges.service import list_enabled_slugs
 from pipelabs.markets import client_markets, markets
-from pipelabs.markets.schemas.markets import MarketEdit, MarketIn, MarketMove, MarketsQuery
+from pipelabs.markets.schemas.markets import (
+    MarketChanges,
+    MarketEdit,
+    MarketIn,
+    MarketsQuery,
+    MarketStatusEdit,
+)
 from pipelabs.models import MarketStatus, Permission
 from pipelabs.web.auth import needs
 from pipelabs.web.forms import Form, posted, query
@@ -26,7 +32,7 @@ def index() -> ResponseReturnValue:
         "admin/markets/index.html",
         page=markets.list_markets(asked, asked["size"], asked.get("cursor")),
         asked=asked,
-        exchanges=markets.exchanges_in_use(),
+        exchanges=markets.list_exchanges_in_use(),
         statuses=list(MarketStatus),
     )
 
@@ -36,7 +42,7 @@ def index() -> ResponseReturnValue:
 def new() -> ResponseReturnValue:
     """Show the form of a new market; what the address names is filled in."""
     form = Form(MarketIn, {name: request.args.get(name) for name in ("symbol", "exchange")})
-    form.offer("exchange", ["", *enabled_slugs()])
+    form.offer("exchange", ["", *list_enabled_slugs()])
     return render_template("admin/markets/new.html", form=form)
 
 
@@ -45,7 +51,7 @@ def new() -> ResponseReturnValue:
 def create() -> ResponseReturnValue:
     """Create a market."""
     form = posted(MarketIn, "admin/markets/new.html")
-    form.offer("exchange", ["", *enabled_slugs()])
+    form.offer("exchange", ["", *list_enabled_slugs()])
     market = markets.create_market(form.load(), g.actor)
     flash(f"{market.symbol} on {market.exchange} was created.", "success")
     return redirect(url_for("admin.markets.show", market_id=market.id), 303)
@@ -59,7 +65,7 @@ def show(market_id: UUID) -> ResponseReturnValue:
     return render_template(
         "admin/markets/show.html",
         market=markets.get_market(market_id),
-        page=client_markets.quoted_in(market_id=market_id, cursor=cursor),
+        page=client_markets.list_quoted_clients(market_id=market_id, cursor=cursor),
     )
 
 
@@ -77,9 +83,8 @@ def edit(market_id: UUID) -> ResponseReturnValue:
 def update(market_id: UUID) -> ResponseReturnValue:
     """Change a market."""
     market = markets.get_market(market_id)
-    data = posted(MarketEdit, "admin/markets/edit.html", market=market).load()
-    version = data.pop("version")
-    markets.update_market(market_id, data, g.actor, version=version)
+    changes, version = posted(MarketEdit, "admin/markets/edit.html", market=market).load()
+    markets.update_market(market_id, changes, g.actor, version=version)
     flash(f"{market.symbol} on {market.exchange} was saved.", "success")
     return redirect(url_for("admin.markets.show", market_id=market_id), 303)
 
@@ -96,9 +101,9 @@ def status(market_id: UUID) -> ResponseReturnValue:
 def move(market_id: UUID) -> ResponseReturnValue:
     """Halt, delist or list a market."""
     shown = _moves(market_id)
-    data = posted(MarketMove, "admin/markets/status.html", **shown).load()
-    wanted, version = {"status": data["status"]}, data["version"]
-    market, affected = markets.update_market(market_id, wanted, g.actor, version=version)
+    data = posted(MarketStatusEdit, "admin/markets/status.html", **shown).load()
+    changes, version = MarketChanges(status=data["status"]), data["version"]
+    market, affected = markets.update_market(market_id, changes, g.actor, version=version)
     touched = f" {len(affected)} clients are no longer quoted there." if affected else ""
     flash(f"{market.symbol} on {market.exchange} is {market.status} now.{touched}", "success")
     return redirect(url_for("admin.markets.show", market_id=market_id), 303)
@@ -106,5 +111,5 @@ def move(market_id: UUID) -> ResponseReturnValue:
 
 def _moves(market_id: UUID) -> dict[str, object]:
     market = markets.get_market(market_id)
-    affected = markets.affected_by(market_id)
-    return {"market": market, "moves": markets.MOVES[market.status], "affected": affected}
+    affected = markets.list_affected_clients(market_id)
+    return {"market": market, "moves": markets.TRANSITIONS[market.status], "affected": affected}

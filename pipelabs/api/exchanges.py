@@ -12,6 +12,7 @@ from pipelabs.exchanges import queries as exchange_queries
 from pipelabs.exchanges import service as exchanges
 from pipelabs.exchanges.schemas import (
     ExchangeChanged,
+    ExchangeChanges,
     ExchangePatch,
     ExchangeShown,
     ExchangesListed,
@@ -43,13 +44,13 @@ def index(query: Mapping[str, Any]) -> ResponseReturnValue:
 @needs(Permission.EXCHANGES_READ)
 @bp.response(200, ExchangeShown, headers={"ETag": "ETag"})
 def show(exchange: str) -> ResponseReturnValue:
-    """Show one exchange by its slug or an alias, and how much there is at it.
+    """Show one exchange by its slug or an alias, and its counts.
 
-    The ETag is the version of what is set; counts and facts of the registry change without it.
+    The ETag is the version of the settings. Counts and facts of the registry are not part of it.
     """
-    found = exchanges.get_exchange(exchange)
-    counts = exchange_queries.counts_of(found.slug)
-    return reply(exchange=found, counts=counts, etag=str(found.version))
+    stored = exchanges.get_exchange(exchange)
+    counts = exchange_queries.get_counts(stored.slug)
+    return reply(exchange=stored, counts=counts, etag=str(stored.version))
 
 
 @bp.patch("/<string:exchange>")
@@ -57,11 +58,11 @@ def show(exchange: str) -> ResponseReturnValue:
 @bp.arguments(ExchangePatch)
 @bp.response(200, ExchangeChanged, headers={"ETag": "ETag"})
 @raises(STALE)
-def update(data: Mapping[str, Any], exchange: str) -> ResponseReturnValue:
+def update(changes: ExchangeChanges, exchange: str) -> ResponseReturnValue:
     """Enable, disable or configure an exchange.
 
-    At a disabled one no market and no key can be added; what is there stays. `config` replaces
-    all of what is set.
+    No market and no key can be added on a disabled exchange. Existing ones stay. `config` replaces
+    all settings.
     """
-    changed = exchanges.update_exchange(exchange, data, g.actor, version=expected_version())
-    return reply(exchange=changed, etag=str(changed.version))
+    updated = exchanges.update_exchange(exchange, changes, g.actor, version=expected_version())
+    return reply(exchange=updated, etag=str(updated.version))

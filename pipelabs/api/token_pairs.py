@@ -1,4 +1,4 @@
-"""Token pairs over HTTP: base and quote on no exchange in particular."""
+"""Token pairs over HTTP."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -51,7 +51,8 @@ def index(query: Mapping[str, Any]) -> ResponseReturnValue:
 def create(data: Mapping[str, Any]) -> ResponseReturnValue:
     """Create a token pair.
 
-    `BTC/USDT`, `btc-usdt` and `BTC_USDT` are one pair; 409 says in `error.existing` which it is.
+    `BTC/USDT`, `btc-usdt` and `BTC_USDT` are the same pair. 409 names the existing pair in
+    `error.existing`.
     """
     token_pair = token_pairs.create_token_pair(data["symbol"], g.actor)
     return reply(
@@ -68,4 +69,4 @@ def create(data: Mapping[str, Any]) -> ResponseReturnValue:
 def show(token_pair_id: UUID) -> ResponseReturnValue:
     """Show one token pair and its markets."""
     token_pair = token_pairs.get_token_pair(token_pair_id)
-    return reply(token_pair=token_pair, markets=token_pairs.markets_of(token_pair_id))
+    return reply(token_pair=token_pair, markets=token_pairs.list_pair_markets(token_pair_id))

@@ -1,12 +1,15 @@
-"""Exchanges as callers name them and see them."""
+"""Request and response schemas of exchanges, and the commands that they load into."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
 
-from pipelabs.core.schemas.decimals import Amount, plain
+from pipelabs.core.commands import UNSET, Unset
+from pipelabs.core.schemas.decimals import Amount
+from pipelabs.core.schemas.edits import EditForm
 from pipelabs.core.schemas.envelope import Success
 from pipelabs.core.schemas.fields import (
     Body,
@@ -23,36 +26,36 @@ from pipelabs.exchanges import registry
 from pipelabs.models.exchanges import Kind, SymbolStyle
 
 EXCHANGE = {"label": "Exchange", "example": "okx"}
-SLUG = {"example": "okx", "description": "The id: lower case, and for ever."}
-WHOLE = Decimal(10_000)
-"""All of a price, in hundredths of a percent."""
+SLUG = {"example": "okx", "description": "Permanent id in lower case."}
+MAX_FEE_BPS = Decimal(10_000)
+"""The whole price."""
 MAX_REQUESTS = 100_000
 MAKER_FEE = {
-    "label": "Maker fee, bps",
-    "description": "What an order that waits in the book pays, in hundredths of a percent; less"
-    " than 0 where it is paid for.",
+    "label": "Maker fee (bps)",
+    "description": "Fee of an order that rests in the book, in basis points. Negative for a"
+    " rebate.",
     "example": "2",
 }
 TAKER_FEE = {
-    "label": "Taker fee, bps",
-    "description": "What an order that is filled at once pays, in hundredths of a percent.",
+    "label": "Taker fee (bps)",
+    "description": "Fee of an order that is filled immediately, in basis points.",
     "example": "5.5",
 }
 MIN_NOTIONAL = {
     "label": "Minimum notional",
-    "description": "The least price times amount of an order, in the quote asset, unless a market"
-    " has its own.",
+    "description": "Smallest price times amount of an order, in the quote asset. A market can"
+    " override it.",
     "example": "10",
 }
 REQUESTS = {
-    "label": "Requests a minute",
-    "description": "How many calls all of the desk may make there in a minute.",
+    "label": "Requests per minute",
+    "description": "Rate limit for all of the desk's calls to this exchange.",
     "example": 1200,
 }
 
 
 class ExchangeSlug(OpenAPIField, fields.Field[str]):
-    """An exchange by its slug or an alias of it, in any case; loads as the slug."""
+    """The slug or an alias of an exchange, in any case. Loads as the slug."""
 
     openapi_type = "string"
 
@@ -63,20 +66,20 @@ class ExchangeSlug(OpenAPIField, fields.Field[str]):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> str:
         if not isinstance(value, str):
             raise self.make_error("invalid")
-        if not (found := registry.find(value)):
+        if not (exchange := registry.find(value)):
             raise self.make_error("exchange")
-        return found.slug
+        return exchange.slug
 
 
 class CanBeProbed(fields.Boolean):
-    """Whether the exchange can be asked which permissions an API key has."""
+    """Whether the exchange can be asked for the permissions of an API key."""
 
     def serialize(self, attr: str, obj: Any, accessor: Any = None, **rest: Any) -> bool:
-        """Return the registry's answer; the row of the exchange has no such column."""
+        """Return the answer of the registry, because the table has no such column."""
         return registry.can_be_probed(obj.slug)
 
 
-class Part(fields.Nested):
+class ObjectField(fields.Nested):
     """An object in a body."""
 
     default_error_messages = {  # noqa: RUF012 - marshmallow's own form
@@ -92,67 +95,91 @@ class Part(fields.Nested):
         return super()._deserialize(value, attr, data, partial, **rest)
 
 
-class ExchangeConfig(Input):
-    """What the desk has set for an exchange; loads as it is stored, amounts as text.
+class ConfigFields:
+    """The settings of an exchange, in the order of the form."""
 
-    What is left out or null is unset.
-    """
+    maker_fee_bps = Amount(load_default=None, min=-MAX_FEE_BPS, max=MAX_FEE_BPS, metadata=MAKER_FEE)
+    taker_fee_bps = Amount(load_default=None, max=MAX_FEE_BPS, metadata=TAKER_FEE)
+    min_notional = Amount(load_default=None, metadata=MIN_NOTIONAL)
+    requests_per_minute = WholeNumber(load_default=None, min=1, max=MAX_REQUESTS, metadata=REQUESTS)
 
-    maker_fee_bps = Amount(min=-WHOLE, max=WHOLE, metadata=MAKER_FEE)
-    taker_fee_bps = Amount(max=WHOLE, metadata=TAKER_FEE)
-    min_notional = Amount(metadata=MIN_NOTIONAL)
-    requests_per_minute = WholeNumber(min=1, max=MAX_REQUESTS, metadata=REQUESTS)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigChanges:
+    """Changes of the settings of an exchange; None unsets one."""
+
+    maker_fee_bps: Decimal | Unset | None = UNSET
+    taker_fee_bps: Decimal | Unset | None = UNSET
+    min_notional: Decimal | Unset | None = UNSET
+    requests_per_minute: int | Unset | None = UNSET
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExchangeChanges:
+    """Changes of an exchange."""
+
+    is_enabled: bool | Unset = UNSET
+    config: ConfigChanges | Unset = UNSET
+
+
+class ExchangeConfig(ConfigFields, Input):
+    """All settings of an exchange. Omitted and null ones are unset."""
 
     @post_load
-    def as_stored(self, data: Mapping[str, Any], **_: object) -> dict[str, Any]:
-        """Return what JSON holds exactly."""
-        return {
-            name: plain(value) if isinstance(value, Decimal) else value
-            for name, value in data.items()
-        }
+    def to_command(self, data: Mapping[str, Any], **_: object) -> ConfigChanges:
+        """Return the command, which sets or unsets every setting."""
+        return ConfigChanges(**data)
 
 
-class ExchangeEdit(ExchangeConfig):
-    """All that a form sends to configure an exchange, and the version that it was filled from."""
+class ExchangeEdit(ConfigFields, EditForm):
+    """The form that configures an exchange. Loads as `ConfigChanges` and a version."""
 
-    requests_per_minute = WholeNumber(min=1, max=MAX_REQUESTS, is_typed=True, metadata=REQUESTS)
-    version = fields.Integer(required=True)
+    command = ConfigChanges
+
+    requests_per_minute = WholeNumber(
+        load_default=None, min=1, max=MAX_REQUESTS, is_typed=True, metadata=REQUESTS
+    )
 
 
 class StatusChange(Input):
-    """What a page that asks for a confirmation sends: the version that it was drawn from."""
+    """The form of a confirm page, with the version that the page showed."""
 
-    version = fields.Integer(required=True)
+    version = fields.Integer(required=True, metadata={"widget": "hidden"})
 
 
 class ExchangePatch(Body):
-    """What an owner may change of an exchange; at least one of it."""
+    """The body that changes an exchange. It needs at least one field."""
 
     is_enabled = StrictBoolean(metadata={"example": True})
-    config = Part(
+    config = ObjectField(
         ExchangeConfig,
-        metadata={"description": "Replaces all of what is set; what is left out is unset."},
+        metadata={"description": "Replaces all settings. Omitted ones are unset."},
     )
 
     @validates_schema
-    def refuse_nothing(self, data: Mapping[str, object], **_: object) -> None:
-        """Refuse a change of nothing."""
+    def reject_empty_body(self, data: Mapping[str, object], **_: object) -> None:
+        """Reject a body without any field."""
         if not data:
             raise ValidationError({name: ["Send this field or another."] for name in self.fields})
 
+    @post_load
+    def to_command(self, data: Mapping[str, Any], **_: object) -> ExchangeChanges:
+        """Return the command."""
+        return ExchangeChanges(**data)
+
 
 class ExchangesQuery(ListQuery):
-    """Which exchanges are wanted."""
+    """Filters of the list of exchanges."""
 
     q = SearchText(
-        load_default="", metadata={"description": "A part of the name, the slug or an alias."}
+        load_default="", metadata={"description": "Part of the name, the slug or an alias."}
     )
     kind = EnumField(Kind)
     is_enabled = BooleanFilter()
 
 
 class ConfigOut(Schema):
-    """What is set for an exchange; null where nothing is."""
+    """The settings of an exchange; null if unset."""
 
     maker_fee_bps = fields.String(dump_default=None, allow_none=True, metadata=MAKER_FEE)
     taker_fee_bps = fields.String(dump_default=None, allow_none=True, metadata=TAKER_FEE)
@@ -161,42 +188,42 @@ class ConfigOut(Schema):
 
 
 class ExchangeOut(Schema):
-    """An exchange: what the registry says of it, and what the desk has set."""
+    """An exchange: facts from the registry and settings of the desk."""
 
     slug = fields.String(metadata=SLUG)
     name = fields.String(metadata={"example": "OKX"})
-    kind = EnumField(Kind, metadata={"description": "What is traded there.", "example": "both"})
+    kind = EnumField(Kind, metadata={"description": "What can be traded there.", "example": "both"})
     website = fields.String(metadata={"example": "https://www.okx.com"})
     docs_url = fields.String(metadata={"example": "https://www.okx.com/docs-v5/en"})
     symbol_style = EnumField(
         SymbolStyle,
         metadata={
-            "description": "How it writes BTC/USDT: `joined` is BTCUSDT, `dash` BTC-USDT, `own`"
-            " anything else.",
+            "description": "How BTC/USDT is written: `joined` is BTCUSDT, `dash` is BTC-USDT, `own`"
+            " follows no rule.",
             "example": "dash",
         },
     )
     credentials = fields.List(
         fields.String(),
         metadata={
-            "description": "What a key consists of there.",
+            "description": "Fields of an API key.",
             "example": ["api_key", "api_secret", "passphrase"],
         },
     )
     aliases = fields.List(
         fields.String(),
-        metadata={"description": "Other slugs it is found by.", "example": ["okex"]},
+        metadata={"description": "Other names it is found by.", "example": ["okex"]},
     )
     needs_passphrase = fields.Boolean(metadata={"example": True})
     has_testnet = fields.Boolean(metadata={"example": True})
     can_be_probed = CanBeProbed(
         metadata={
-            "description": "Whether the exchange can be asked what a key may do.",
+            "description": "Whether the permissions of a key can be checked.",
             "example": True,
         },
     )
     is_enabled = fields.Boolean(
-        metadata={"description": "Whether markets and keys may be added there.", "example": True}
+        metadata={"description": "Whether markets and keys can be added.", "example": True}
     )
     config = fields.Nested(ConfigOut)
     version = fields.Integer(metadata={"example": 1})
@@ -205,10 +232,12 @@ class ExchangeOut(Schema):
 
 
 class CountsOut(Schema):
-    """How much there is at an exchange."""
+    """Counts of an exchange."""
 
     markets = fields.Integer(metadata={"example": 12})
-    clients = fields.Integer(metadata={"example": 7, "description": "Quoted in a market there."})
+    clients = fields.Integer(
+        metadata={"example": 7, "description": "Clients quoted on this exchange."}
+    )
     api_keys = fields.Integer(metadata={"example": 9})
 
 
@@ -220,7 +249,7 @@ class ExchangeShown(Success):
 
 
 class ExchangeChanged(Success):
-    """One exchange as it is now."""
+    """One exchange after an update."""
 
     exchange = fields.Nested(ExchangeOut)
 

@@ -48,7 +48,7 @@ def add_replacement(key_id: UUID, data: Mapping[str, Any], actor: Actor) -> Exch
     _reject_replacing(live)
     client_id, exchange, is_testnet = live.client_id, live.exchange, live.is_testnet
     reject_closed_client(client_id)
-    if wrong := registry.known()[exchange].wrong_parts(set(map(Credential, data["credentials"]))):
+    if wrong := registry.known()[exchange].check_fields(set(map(Credential, data["credentials"]))):
         raise InvalidInput(f"Invalid input: {', '.join(wrong)}", fields=wrong)
     said = ask(exchange, data["credentials"], is_testnet=is_testnet)
     reject_unusable(exchange, said)

@@ -29,13 +29,13 @@ def test_an_exchange_is_found_configured_disabled_and_enabled(owner, scripts):
     page.locator("#exchanges tbody").get_by_role("link", name=name).click()
 
     page.get_by_role("link", name="Configure").click()
-    page.get_by_label("Maker fee, bps").fill("--1")
+    page.get_by_label("Maker fee (bps)").fill("--1")
     page.get_by_role("button", name="Save").click()
     said(page, "Must be plain digits")
     if scripts:
         assert axe_violations(page) == []
-    page.get_by_label("Maker fee, bps").fill("-0.50")
-    page.get_by_label("Requests a minute").fill("600")
+    page.get_by_label("Maker fee (bps)").fill("-0.50")
+    page.get_by_label("Requests per minute").fill("600")
     page.get_by_role("button", name="Save").click()
     said(page, f"{name} was saved.")
     assert "-0.5 bps" in page.locator(".facts").first.inner_text()

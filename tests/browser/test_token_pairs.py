@@ -31,7 +31,7 @@ def test_a_client_is_quoted_in_many_markets_and_one_is_paused(desk, scripts):
     page.get_by_label("Exchange").select_option("okx")
     page.get_by_label("Spread target").fill("12.5")
     page.get_by_role("button", name="Add markets").click()
-    said(page, "Line 2: Write the slash between base and quote")
+    said(page, "Line 2: Put a slash between base and quote")
     if scripts:
         assert axe_violations(page) == []
     page.get_by_label("Symbols").fill("BTC/USDT\neth-usdt")

@@ -1,4 +1,4 @@
-"""Token pairs as callers send and see them."""
+"""Request and response schemas of token pairs."""
 
 from typing import Any
 
@@ -14,12 +14,12 @@ from pipelabs.models.token_pairs import MarketStatus, Symbol, TokenPairSort
 
 SYMBOL = {
     "label": "Symbol",
-    "description": "Such as BTC/USDT; a swap with what it is settled in: BTC/USDT:USDT.",
+    "description": "Such as BTC/USDT, or BTC/USDT:USDT for a swap settled in USDT.",
     "example": "BTC/USDT",
 }
-SPELLED = {
+EXCHANGE_SYMBOL = {
     "label": "Exchange symbol",
-    "description": "As the exchange itself writes the pair; empty where a rule gives it.",
+    "description": "As the exchange writes the pair. Leave empty if it follows a rule.",
     "example": "BTC-USDT",
 }
 TICK = {"label": "Price tick", "description": "In the quote asset.", "example": "0.1"}
@@ -32,7 +32,7 @@ NOTIONAL = {
 
 
 class SymbolField(OpenAPIField, fields.Field[Symbol]):
-    """A pair in any common spelling; loads as a `Symbol`."""
+    """A symbol in any common spelling. Loads as a `Symbol`."""
 
     openapi_type = "string"
 
@@ -48,45 +48,45 @@ class SymbolField(OpenAPIField, fields.Field[Symbol]):
 
 
 class TokenPairIn(Input):
-    """What an admin sends to create a token pair."""
+    """The body that creates a token pair."""
 
     symbol = SymbolField(required=True, metadata=SYMBOL)
 
 
 class TokenPairsQuery(ListQuery):
-    """Which token pairs are wanted, in which order."""
+    """Filters and sort order of the list of token pairs."""
 
     q = SearchText(
-        load_default="", metadata={"description": "A part of the symbol, in any spelling."}
+        load_default="", metadata={"description": "Part of the symbol, in any spelling."}
     )
     sort = EnumField(
         TokenPairSort,
         load_default=TokenPairSort.SYMBOL,
-        metadata={"description": "A minus is descending."},
+        metadata={"description": "A minus sign sorts in descending order."},
     )
 
 
 class TokenPairOut(Schema):
-    """Base and quote on no exchange in particular."""
+    """A base and a quote asset, independent of exchanges."""
 
     id = fields.UUID()
     symbol = fields.String(metadata=SYMBOL)
     base_asset = fields.String(metadata={"example": "BTC"})
     quote_asset = fields.String(metadata={"example": "USDT"})
     settle_asset = fields.String(
-        allow_none=True, metadata={"example": None, "description": "Of a swap alone."}
+        allow_none=True, metadata={"example": None, "description": "Swaps only."}
     )
     created_at = Timestamp()
 
 
 class MarketOut(Schema):
-    """A token pair as one exchange lists it."""
+    """A token pair on one exchange."""
 
     id = fields.UUID()
     token_pair_id = fields.UUID()
     symbol = fields.String(metadata=SYMBOL)
     exchange = fields.String(metadata=EXCHANGE)
-    exchange_symbol = fields.String(metadata=SPELLED)
+    exchange_symbol = fields.String(metadata=EXCHANGE_SYMBOL)
     price_tick = Amount(allow_none=True, metadata=TICK)
     amount_step = Amount(allow_none=True, metadata=STEP)
     min_notional = Amount(allow_none=True, metadata=NOTIONAL)
@@ -104,7 +104,7 @@ class TokenPairCreated(Success):
 
 
 class TokenPairShown(Success):
-    """One token pair, and the markets that exchanges make of it."""
+    """One token pair and its markets."""
 
     token_pair = fields.Nested(TokenPairOut)
     markets = fields.List(fields.Nested(MarketOut))

@@ -96,7 +96,7 @@ class KeyIn(CredentialsIn, KeyNote):
         """Refuse a key without a part that its exchange asks for, or with one that it has not."""
         if known := registry.find(str(data.get("exchange", ""))):
             sent = {part for part in Credential if original.get(part) not in (None, "")}
-            if wrong := known.wrong_parts(sent):
+            if wrong := known.check_fields(sent):
                 raise ValidationError(wrong)
 
 

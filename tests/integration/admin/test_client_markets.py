@@ -6,6 +6,7 @@ from pipelabs.clients.service import change_status
 from pipelabs.core.db import db, finish
 from pipelabs.markets.markets import update_market
 from pipelabs.markets.quoting import add_client_markets
+from pipelabs.markets.schemas.markets import MarketChanges
 from pipelabs.models import Client, ClientMarket, MarketStatus, QuotingStatus, Role, Status
 from tests.factories import ACTOR, make_client, make_exchange, make_item
 
@@ -38,7 +39,7 @@ def add(app, acme):
 
 def delist(app, row):
     with app.app_context():
-        update_market(row.market_id, {"status": MarketStatus.DELISTED}, ACTOR)
+        update_market(row.market_id, MarketChanges(status=MarketStatus.DELISTED), ACTOR)
         finish(commit=True)
 
 
@@ -89,12 +90,12 @@ def test_what_is_wrong_with_a_line_is_told_and_what_was_typed_stays(desk, page, 
     taken = desk.send(f"{page}/add", symbols="BTC/USDT", exchange="okx")
 
     assert [one.status_code for one in (shape, rule, taken)] == [400, 400, 409]
-    assert "Line 2: Write the slash between base and quote" in shape.text
+    assert "Line 2: Put a slash between base and quote" in shape.text
     assert 'id="exchange-errors"' in shape.text
     assert "ETH/USDT\nWHAT</textarea>" in shape.text
-    assert "<li>BTC/USDT on okx is quoted already.</li>" in rule.text
-    assert "<li>XMR/USDT:USDT on okx: No rule tells" in rule.text
-    assert "<li>BTC/USDT on okx is quoted already.</li>" in taken.text
+    assert "<li>BTC/USDT on okx is already quoted.</li>" in rule.text
+    assert "<li>XMR/USDT:USDT on okx: The exchange symbol of this pair" in rule.text
+    assert "<li>BTC/USDT on okx is already quoted.</li>" in taken.text
     assert len(rows(ClientMarket)) == 1
 
 
@@ -147,7 +148,7 @@ def test_who_is_in_a_delisted_market_stays_so_until_it_is_listed_again(app, desk
 
     gone = desk.get(one).text
     with app.app_context():
-        update_market(row.market_id, {"status": MarketStatus.TRADING}, ACTOR)
+        update_market(row.market_id, MarketChanges(status=MarketStatus.TRADING), ACTOR)
         finish(commit=True)
     back = desk.get(one).text
 

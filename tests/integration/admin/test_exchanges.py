@@ -3,6 +3,7 @@ import re
 import pytest
 
 from pipelabs.core.db import db
+from pipelabs.exchanges.schemas import ExchangeChanges, ExchangeConfig
 from pipelabs.exchanges.service import update_exchange
 from pipelabs.models import AuditEvent, Exchange, Role
 from tests.factories import make_actor, make_exchange
@@ -31,9 +32,9 @@ def seeded(app):
 def elsewhere(app):
     """Return a changer of OKX, as another owner would do it."""
 
-    def change_it(**data):
+    def change_it(**changes):
         with app.app_context():
-            update_exchange("okx", data, make_actor())
+            update_exchange("okx", ExchangeChanges(**changes), make_actor())
             db.session.commit()
 
     return change_it
@@ -200,7 +201,7 @@ def test_the_slower_of_two_owners_sees_what_is_stored_and_may_replace_it(
     owner, seeded, elsewhere, rows
 ):
     form = owner.get(f"{OKX}/edit")
-    elsewhere(config={"maker_fee_bps": "9"})
+    elsewhere(config=ExchangeConfig().load({"maker_fee_bps": "9"}))
 
     late = owner.post(f"{OKX}/edit", version=version(form), maker_fee_bps="1")
 

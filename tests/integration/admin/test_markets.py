@@ -64,7 +64,7 @@ def test_wrong_fields_are_told_beside_them_and_what_is_there_linked(desk, quoted
     taken = desk.send(f"{MARKETS}/new", symbol="BTC/USDT", exchange="okx")
 
     assert (wrong.status_code, taken.status_code) == (400, 409)
-    assert 'id="exchange_symbol-errors"><li>No rule tells' in wrong.text
+    assert 'id="exchange_symbol-errors"><li>The exchange symbol of this pair' in wrong.text
     assert '<option value="kraken" selected>' in wrong.text
     assert f'href="{quoted}"' in taken.text
 

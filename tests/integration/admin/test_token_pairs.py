@@ -49,7 +49,7 @@ def test_what_is_no_pair_is_told_beside_the_field_and_what_is_there_linked(desk,
     taken = desk.send(f"{PAIRS}/new", symbol="btc_usdt")
 
     assert (wrong.status_code, taken.status_code) == (400, 409)
-    assert 'id="symbol-errors"><li>Write the slash' in wrong.text
+    assert 'id="symbol-errors"><li>Put a slash' in wrong.text
     assert 'value="BTCUSDT"' in wrong.text
     assert f'href="{PAIRS}/{rows(TokenPair)[0].id}"' in taken.text
     assert desk.get(f"{PAIRS}/new").status_code == 200

@@ -213,7 +213,7 @@ def test_a_disabled_exchange_takes_no_key(app, call, venues, body):
 
     response = call.post(KEYS, json=body())
 
-    assert response.json["error"]["fields"] == {"exchange": ["OKX is disabled here."]}
+    assert response.json["error"]["fields"] == {"exchange": ["OKX is disabled."]}
 
 
 def test_an_offboarded_client_gets_no_key(app, call, venues, body, change):

@@ -70,7 +70,7 @@ def test_after_a_reset_the_old_password_is_refused(seed, client):
 def test_a_reset_makes_no_admin(seed, rows):
     result = seed(EMAIL, "--reset-password")
 
-    assert (result.exit_code, result.stderr) == (1, f"Error: {EMAIL}: there is no such admin\n")
+    assert (result.exit_code, result.stderr) == (1, f"Error: There is no admin {EMAIL}.\n")
     assert rows(Admin) == rows(AuditEvent) == []
 
 

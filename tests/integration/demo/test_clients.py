@@ -182,7 +182,7 @@ def test_text_shows_the_passwords_too(seed_demo):
         "viewer@desk.local (viewer)",
     ]
     assert all(PASSWORD.fullmatch(one.split()[-1]) for one in admins)
-    assert last == "Note the passwords: they are stored nowhere and not shown again."
+    assert last == "Write down the passwords. They are not stored and not shown again."
 
 
 def test_a_password_is_random_and_in_no_table_line_or_repr(seed_demo, rows, lines):

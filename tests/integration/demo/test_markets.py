@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 from pipelabs.core.db import db
 from pipelabs.demo import demo_clients, ensure_client, ensure_markets
 from pipelabs.demo.markets import demo_pairs, demo_venues
-from pipelabs.markets.client_markets import summary_of
+from pipelabs.markets.client_markets import count_quoted
 from pipelabs.models import Client, ClientMarket, Exchange, Market, MarketStatus, TokenPair
 from tests.factories import ACTOR, make_exchange
 
@@ -49,7 +49,7 @@ def test_a_client_is_quoted_in_three_hundred_markets_and_forty_in_a_few():
     assert (first.created, sum(by_client.values())) == (1_000, first.quoted)
     assert second == (0, 0)
     assert by_client.pop(flagship) == 300
-    assert tuple(summary_of(flagship)) == (12, 25)
+    assert tuple(count_quoted(flagship)) == (12, 25)
     assert len(by_client) == 40
     assert set(by_client.values()) <= set(range(1, 13))
     assert count(TokenPair) == 300

@@ -3,7 +3,7 @@ import pytest
 from pipelabs.core.db import db
 from pipelabs.core.errors import InvalidInput
 from pipelabs.exchanges import registry
-from pipelabs.exchanges.queries import counts_of, list_exchanges
+from pipelabs.exchanges.queries import get_counts, list_exchanges
 from pipelabs.models import Client, ClientMarket, ExchangeAPIKey, KeyStage, Market, TokenPair
 from pipelabs.models.clients import Chain
 from pipelabs.models.exchanges import Kind
@@ -116,7 +116,7 @@ def test_a_cursor_of_another_list_is_refused(seeded, cursor):
 
 
 def test_an_exchange_where_nothing_is_counts_nothing(seeded):
-    assert counts_of("okx") == (0, 0, 0)
+    assert get_counts("okx") == (0, 0, 0)
 
 
 def test_markets_clients_and_keys_are_counted_at_their_own_exchange(seeded):
@@ -127,5 +127,5 @@ def test_markets_clients_and_keys_are_counted_at_their_own_exchange(seeded):
     make_key(one, "okx")
     make_key(two, "gate")
 
-    assert counts_of("okx") == (2, 2, 0)
-    assert counts_of("gate") == (1, 1, 0)
+    assert get_counts("okx") == (2, 2, 0)
+    assert get_counts("gate") == (1, 1, 0)

@@ -9,8 +9,8 @@ from pipelabs.markets.token_pairs import (
     create_token_pair,
     ensure_token_pairs,
     get_token_pair,
+    list_pair_markets,
     list_token_pairs,
-    markets_of,
 )
 from pipelabs.models import AuditEvent, TokenPair
 from pipelabs.models.token_pairs import TokenPairSort
@@ -92,7 +92,7 @@ def test_a_pair_shows_its_markets_by_exchange():
     items = [make_item(exchange=slug) for slug in ("okx", "binance")]
     rows = add_client_markets(client.id, items, ACTOR)
 
-    found = markets_of(rows[0].token_pair_id)
+    found = list_pair_markets(rows[0].token_pair_id)
 
     assert [market.exchange for market in found] == ["binance", "okx"]
 

@@ -176,7 +176,7 @@ def test_a_replacement_is_judged_by_its_exchanges_shape(pair):
     with pytest.raises(InvalidInput) as refused:
         replacement.add_replacement(live.id, {"credentials": parts}, ACTOR)
 
-    assert refused.value.fields == {"passphrase": ["OKX asks for it."]}
+    assert refused.value.fields == {"passphrase": ["OKX requires this field."]}
 
 
 def test_a_key_has_one_replacement_waiting(pair):

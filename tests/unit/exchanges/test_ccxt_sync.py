@@ -3,12 +3,12 @@ from types import SimpleNamespace
 import pytest
 
 from pipelabs.exchanges import ccxt_sync, registry
-from pipelabs.exchanges.ccxt_sync import as_text, compared, merged, stored
+from pipelabs.exchanges.ccxt_sync import compare, merge, read_registry, to_text
 
 
 @pytest.fixture(scope="module")
 def facts():
-    return ccxt_sync.known_to_ccxt()
+    return ccxt_sync.read_ccxt()
 
 
 def make_row(**changes):
@@ -51,23 +51,23 @@ def make_exchange(**changes):
 
 
 def test_the_file_says_what_the_installed_ccxt_knows(facts):
-    rows = stored()
+    rows = read_registry()
 
-    after = merged(rows, facts)
+    after = merge(rows, facts)
 
-    assert compared(rows, after) == ([], [], [])
-    assert as_text(after) == registry.FILE.read_text(encoding="utf-8")
+    assert compare(rows, after) == ([], [], [])
+    assert to_text(after) == registry.FILE.read_text(encoding="utf-8")
 
 
 def test_an_exchange_that_is_new_to_us_is_added_in_its_place():
-    after = merged([make_row()], {"bit": make_row(slug="bit", aliases=[], ccxt_id="bit")})
+    after = merge([make_row()], {"bit": make_row(slug="bit", aliases=[], ccxt_id="bit")})
 
     assert [row["slug"] for row in after] == ["bit", "gate"]
-    assert compared([make_row()], after) == (["bit"], [], ["gate"])
+    assert compare([make_row()], after) == (["bit"], [], ["gate"])
 
 
 def test_a_new_one_of_which_nothing_is_known_has_a_key_and_a_secret():
-    [row] = merged([], {"bit": make_row(slug="bit", credentials=[])})
+    [row] = merge([], {"bit": make_row(slug="bit", credentials=[])})
 
     assert row["credentials"] == ["api_key", "api_secret"]
 
@@ -87,15 +87,15 @@ def test_what_is_ccxts_is_refreshed_and_what_is_ours_stays(ccxt_id):
         ccxt_id=ccxt_id,
     )
 
-    after = merged([make_row()], {ccxt_id: theirs})
+    after = merge([make_row()], {ccxt_id: theirs})
 
     refreshed = ("credentials", "hosts", "testnet_hosts", "ccxt_id")
     assert after == [make_row(**{name: theirs[name] for name in refreshed})]
-    assert compared([make_row()], after) == ([], ["gate"], [])
+    assert compare([make_row()], after) == ([], ["gate"], [])
 
 
 def test_what_a_key_consists_of_is_kept_where_ccxt_does_not_say_it():
-    [row] = merged([make_row(credentials=["private_key"])], {"gate": make_row(credentials=[])})
+    [row] = merge([make_row(credentials=["private_key"])], {"gate": make_row(credentials=[])})
 
     assert row["credentials"] == ["private_key"]
 
@@ -103,14 +103,14 @@ def test_what_a_key_consists_of_is_kept_where_ccxt_does_not_say_it():
 def test_what_ccxt_has_dropped_can_no_longer_be_called_and_is_kept():
     before = [make_row(testnet_hosts=["test.gate.example"])]
 
-    after = merged(before, {})
+    after = merge(before, {})
 
     assert after == [{**before[0], "hosts": [], "ccxt_id": None}]
-    assert compared(before, after) == ([], [], ["gate"])
+    assert compare(before, after) == ([], [], ["gate"])
 
 
 def test_what_comes_back_to_ccxt_can_be_called_again():
-    [row] = merged([make_row(hosts=[], ccxt_id=None)], {"gate": make_row()})
+    [row] = merge([make_row(hosts=[], ccxt_id=None)], {"gate": make_row()})
 
     assert row == make_row()
 
