@@ -1,4 +1,4 @@
-"""The overview as callers see it."""
+"""Response schemas of the overview."""
 
 from marshmallow import Schema, fields
 
@@ -15,12 +15,12 @@ PARTS = {"postgresql": "ok", "pool": "ok", "redis": "ok", "vault": "ok", "audit_
 
 
 class Counts(fields.Dict):
-    """How many there are of each."""
+    """Counts by name."""
 
     def __init__(
         self, example: dict[str, int], description: str, attribute: str | None = None
     ) -> None:
-        """Take an example with all the names there are, and where they are found."""
+        """Take an example that has all names."""
         metadata = {"example": example, "description": description}
         super().__init__(
             keys=fields.String(),
@@ -31,48 +31,53 @@ class Counts(fields.Dict):
 
 
 class ClientsCounted(Schema):
-    """How many clients there are."""
+    """The number of clients."""
 
     total = fields.Integer(attribute="clients", metadata={"example": 20})
-    by_status = Counts(BY_STATUS, "Every status there is.")
-    by_tier = Counts(BY_TIER, "Every tier there is.")
+    by_status = Counts(BY_STATUS, "All statuses.")
+    by_tier = Counts(BY_TIER, "All tiers.")
 
 
 class KeysCounted(Schema):
-    """How many exchange API keys there are, without those destroyed."""
+    """The number of exchange API keys, without destroyed ones."""
 
     total = fields.Integer(attribute="keys", metadata={"example": 41})
-    by_status = Counts(KEYS_BY_STATUS, "Every status of a key that is there.", "keys_by_status")
+    by_status = Counts(KEYS_BY_STATUS, "All statuses of existing keys.", "keys_by_status")
     expiring = fields.Integer(
         attribute="keys_expiring",
-        metadata={"example": 3, "description": "Live or waiting, and over within 14 days."},
+        metadata={
+            "example": 3,
+            "description": "Live keys and replacements that expire within 14 days.",
+        },
     )
 
 
 class DayCounted(Schema):
-    """How many clients a day brought, in UTC."""
+    """The number of clients created on a day in UTC."""
 
     on = fields.Date(metadata={"example": "2026-11-22"})
     count = fields.Integer(metadata={"example": 3})
 
 
 class PatternOut(Schema):
-    """What creates were refused for."""
+    """A cause of denied creations."""
 
     code = fields.String(metadata={"example": "invalid_input"})
     fields_ = fields.String(
         attribute="fields",
         data_key="fields",
         allow_none=True,
-        metadata={"example": "email,name", "description": "The wrong fields, comma-separated."},
+        metadata={"example": "email,name", "description": "Invalid fields, comma-separated."},
     )
     count = fields.Integer(metadata={"example": 2})
 
 
 class CreatesOut(Schema):
-    """How the attempts to create a client ended, and how long the successes took."""
+    """The results of creation attempts, and the latency of the successful ones."""
 
-    attempts = fields.Integer(metadata={"example": 22, "description": "Without replays."})
+    attempts = fields.Integer(
+        metadata={"example": 22, "description": "Excludes idempotent replays."}
+    )
     results = Counts(RESULTS, "`limited` is 429, `denied` 401 and 403, `error` 5xx.")
     success_rate = fields.Float(
         allow_none=True, metadata={"example": 0.8636, "description": "0 to 1."}
@@ -80,12 +85,12 @@ class CreatesOut(Schema):
     p50_ms = fields.Float(allow_none=True, metadata={"example": 4.2})
     p95_ms = fields.Float(allow_none=True, metadata={"example": 9.6})
     patterns = fields.List(
-        fields.Nested(PatternOut), metadata={"description": "The most frequent refusals."}
+        fields.Nested(PatternOut), metadata={"description": "Most frequent causes of rejection."}
     )
 
 
 class ActivityOut(Schema):
-    """What an admin did in the last seven days."""
+    """The activity of an admin in the last seven days."""
 
     admin_id = fields.UUID()
     email = fields.String(metadata=EMAIL)
@@ -100,18 +105,21 @@ class OverviewOut(Schema):
     clients = fields.Nested(ClientsCounted)
     api_keys = fields.Nested(KeysCounted)
     created_per_day = fields.List(
-        fields.Nested(DayCounted), metadata={"description": "The last 30 days, today last."}
+        fields.Nested(DayCounted), metadata={"description": "The last 30 days, oldest first."}
     )
     last_24_h = fields.Nested(CreatesOut)
     last_7_d = fields.Nested(CreatesOut)
     admins = fields.List(
-        fields.Nested(ActivityOut), metadata={"description": "The busiest of the last 7 days."}
+        fields.Nested(ActivityOut),
+        metadata={"description": "Most active admins of the last 7 days."},
     )
-    events = fields.List(fields.Nested(AuditEventOut), metadata={"description": "The newest ten."})
+    events = fields.List(
+        fields.Nested(AuditEventOut), metadata={"description": "The ten latest events."}
+    )
     parts = fields.Dict(
         keys=fields.String(),
         values=fields.String(),
-        metadata={"example": PARTS, "description": "The state of each part, `ok` if all is well."},
+        metadata={"example": PARTS, "description": "State of each component; `ok` if healthy."},
     )
 
 

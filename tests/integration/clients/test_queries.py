@@ -78,7 +78,7 @@ def places(page):
         (SOLANA[5:20].lower(), {2}),
     ],
 )
-def test_a_search_finds_a_part_of_name_wallet_or_email_in_any_case(four, q, found):
+def test_list_clients_searches_name_wallet_and_email(four, q, found):
     assert set(places(list_clients({"q": q}))) == found
 
 
@@ -94,7 +94,7 @@ def test_a_search_finds_a_part_of_name_wallet_or_email_in_any_case(four, q, foun
         ({"tier": Tier.BASIC, "chain": Chain.TRON}, set()),
     ],
 )
-def test_filters_narrow_the_list_together(four, filters, found):
+def test_list_clients_combines_filters(four, filters, found):
     page = list_clients(filters)
 
     assert set(places(page)) == found
@@ -112,7 +112,7 @@ def test_filters_narrow_the_list_together(four, filters, found):
         (ClientSort.UPDATED_AT_DOWN, [1, 2, 3, 0]),
     ],
 )
-def test_a_list_is_sorted_and_paged_by_each_key(four, sort, order):
+def test_list_clients_sorts_and_pages_by_each_key(four, sort, order):
     for place, client in enumerate(four):
         times = {"created_at": year(2020 + place), "updated_at": year(2025 - (place + 3) % 4)}
         db.session.execute(update(Client).where(Client.id == client.id).values(times))
@@ -139,14 +139,14 @@ def test_a_list_is_sorted_and_paged_by_each_key(four, sort, order):
     ],
 )
 @pytest.mark.parametrize("sort", [ClientSort.NAME, ClientSort.CREATED_AT_DOWN])
-def test_a_cursor_of_another_list_is_refused(four, cursor, sort):
+def test_list_clients_rejects_a_cursor_of_another_list(four, cursor, sort):
     with pytest.raises(InvalidInput) as refused:
         list_clients({}, sort, 25, cursor)
 
     assert list(refused.value.fields) == ["cursor"]
 
 
-def test_the_events_of_a_client_are_its_own_newest_first(four):
+def test_list_events_is_newest_first(four):
     paused = four[3].id
     update_client(paused, ClientChanges(name="Other"), make_actor())
 
@@ -157,7 +157,7 @@ def test_the_events_of_a_client_are_its_own_newest_first(four):
     assert list_events(UUID(int=7), 9) == []
 
 
-def test_what_an_event_has_changed_is_told_field_by_field(four):
+def test_get_changes_returns_old_and_new_value_of_each_field(four):
     first = four[3].id
     update_client(first, ClientChanges(email=None, tier=Tier.BASIC), make_actor())
 

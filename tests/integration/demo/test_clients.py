@@ -57,7 +57,7 @@ def told(result):
     return json.loads(result.stdout)
 
 
-def test_the_demo_is_a_hundred_clients_of_every_chain_tier_and_status(seed_demo, rows):
+def test_demo_clients_have_every_chain_tier_and_status(seed_demo, rows):
     seed_demo()
 
     stored = rows(Client)
@@ -83,7 +83,7 @@ def test_the_demo_is_a_hundred_clients_of_every_chain_tier_and_status(seed_demo,
     assert sum(row.email is None for row in stored) == 12
 
 
-def test_every_address_is_taken_and_of_each_kind_that_its_chain_has():
+def test_demo_clients_have_valid_addresses_of_every_kind():
     addresses = [one.body["wallet_address"] for one in demo.demo_clients()]
 
     kinds = Counter((recognise(one).chain, one[:4] in {"bc1q", "bc1p"}) for one in addresses)
@@ -93,7 +93,7 @@ def test_every_address_is_taken_and_of_each_kind_that_its_chain_has():
     assert {one[:4] for one in addresses} >= {"bc1q", "bc1p"}
 
 
-def test_no_two_clients_share_a_name_or_an_email_and_no_host_can_be_owned():
+def test_demo_clients_have_unique_names_and_emails():
     clients = [ClientIn().load(client.body) for client in demo.demo_clients()]
 
     emails = [client.email for client in clients if client.email]
@@ -102,7 +102,7 @@ def test_no_two_clients_share_a_name_or_an_email_and_no_host_can_be_owned():
     assert all(re.fullmatch(r"[a-z]+@[a-z]+(-[a-z]+)*\.example", email) for email in emails)
 
 
-def test_an_address_is_for_ever():
+def test_demo_clients_never_change():
     # Were it another in the next release, a second run would make everybody twice.
     assert demo.demo_clients()[0].body == {
         "name": "Alder Peak Trading",
@@ -113,7 +113,7 @@ def test_an_address_is_for_ever():
     }
 
 
-def test_each_act_of_the_demo_has_its_audit_row_and_its_line(seed_demo, rows, lines):
+def test_seed_demo_records_every_action(seed_demo, rows, lines):
     seed_demo()
 
     noted = rows(AuditEvent)
@@ -132,7 +132,7 @@ def test_each_act_of_the_demo_has_its_audit_row_and_its_line(seed_demo, rows, li
     assert len(lines()) == 100
 
 
-def test_a_client_of_another_status_was_moved_there_once(seed_demo, rows):
+def test_seed_demo_changes_a_status_once(seed_demo, rows):
     seed_demo()
 
     assert {row.status: row.version for row in rows(Client)} == {
@@ -143,7 +143,7 @@ def test_a_client_of_another_status_was_moved_there_once(seed_demo, rows):
     }
 
 
-def test_a_second_run_makes_nothing_and_says_so(seed_demo, rows):
+def test_seed_demo_again_creates_nothing(seed_demo, rows):
     seed_demo()
     before = [(row.id, row.version) for row in rows(Client)], len(rows(AuditEvent))
 
@@ -159,7 +159,7 @@ def test_a_second_run_makes_nothing_and_says_so(seed_demo, rows):
     assert ([(row.id, row.version) for row in rows(Client)], len(rows(AuditEvent))) == before
 
 
-def test_the_passwords_are_shown_once_and_each_signs_its_admin_in(seed_demo, client):
+def test_seed_demo_prints_passwords_once_that_work(seed_demo, client):
     admins = told(seed_demo("--json"))["admins"]
 
     for one in admins:
@@ -171,7 +171,7 @@ def test_the_passwords_are_shown_once_and_each_signs_its_admin_in(seed_demo, cli
     assert "password" not in seed_demo("--json").stdout
 
 
-def test_text_shows_the_passwords_too(seed_demo):
+def test_seed_demo_text_has_the_passwords(seed_demo):
     first, second, *admins, last = seed_demo().stdout.splitlines()
 
     assert first == "100 clients created, 0 already there"
@@ -185,7 +185,7 @@ def test_text_shows_the_passwords_too(seed_demo):
     assert last == "Write down the passwords. They are not stored and not shown again."
 
 
-def test_a_password_is_random_and_in_no_table_line_or_repr(seed_demo, rows, lines):
+def test_seed_demo_passwords_are_random_and_never_stored(seed_demo, rows, lines):
     result = seed_demo("--json")
 
     passwords = {one["password"] for one in told(result)["admins"]}
@@ -196,7 +196,7 @@ def test_a_password_is_random_and_in_no_table_line_or_repr(seed_demo, rows, line
     assert "hidden" not in repr(demo.DemoAdmin("owner@desk.local", Role.OWNER, "hidden"))
 
 
-def test_json_is_one_object_with_what_was_made(seed_demo):
+def test_seed_demo_json_is_one_object(seed_demo):
     first, second = told(seed_demo("--json")), told(seed_demo("--json"))
 
     assert first["clients"] == {"created": 100, "already_there": 0}
@@ -211,7 +211,7 @@ def test_json_is_one_object_with_what_was_made(seed_demo):
     }
 
 
-def test_an_admin_who_is_there_keeps_the_role_and_is_told_with_it(app, seed_demo, rows):
+def test_seed_demo_keeps_the_role_of_an_existing_admin(app, seed_demo, rows):
     with app.app_context():
         make_admin(email="viewer@desk.local", role=Role.OPERATOR)
         db.session.commit()
@@ -223,9 +223,7 @@ def test_an_admin_who_is_there_keeps_the_role_and_is_told_with_it(app, seed_demo
 
 
 @pytest.mark.own_database
-def test_an_interrupted_run_leaves_whole_clients_and_the_next_one_the_rest(
-    seed_demo, killed_at, rows
-):
+def test_seed_demo_continues_after_an_interruption(seed_demo, killed_at, rows):
     stop_killing = killed_at(47)
     assert seed_demo().exit_code == 1
     stop_killing()
@@ -241,7 +239,7 @@ def test_an_interrupted_run_leaves_whole_clients_and_the_next_one_the_rest(
     assert Counter(row.status for row in rows(Client))[Status.ACTIVE] == 83
 
 
-def test_whose_email_is_taken_is_left_out(client, operator, seed_demo, rows):
+def test_seed_demo_skips_a_client_whose_email_is_taken(client, operator, seed_demo, rows):
     body = make_body(email="ops@alder-peak-trading.example")
     client.post("/api/admin/quick-client", json=body, headers=operator)
 
@@ -251,7 +249,7 @@ def test_whose_email_is_taken_is_left_out(client, operator, seed_demo, rows):
     assert len(rows(Client)) == 100
 
 
-def test_a_first_run_makes_no_admins_and_a_second_one_nothing(seed_demo, rows):
+def test_seed_demo_first_run_creates_no_admins(seed_demo, rows):
     first = seed_demo("--first-run")
     second = told(seed_demo("--first-run", "--json"))
 
@@ -263,7 +261,7 @@ def test_a_first_run_makes_no_admins_and_a_second_one_nothing(seed_demo, rows):
     assert rows(Admin) == []
 
 
-def test_a_first_run_leaves_a_book_alone_that_has_a_client(client, operator, seed_demo, rows):
+def test_seed_demo_first_run_does_nothing_if_there_is_a_client(client, operator, seed_demo, rows):
     client.post("/api/admin/quick-client", json=make_body(), headers=operator)
 
     seed_demo("--first-run")
@@ -272,7 +270,7 @@ def test_a_first_run_leaves_a_book_alone_that_has_a_client(client, operator, see
 
 
 @pytest.mark.parametrize(("words", "shown"), [([], True), (["--json"], False)])
-def test_a_terminal_sees_a_bar_but_never_with_json(app, monkeypatch, capsys, words, shown):
+def test_seed_demo_shows_a_progress_bar_without_json(app, monkeypatch, capsys, words, shown):
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
 
@@ -286,11 +284,11 @@ def test_a_terminal_sees_a_bar_but_never_with_json(app, monkeypatch, capsys, wor
     assert not re.search(r"%[^\r\n]*\| SUCCESS", text)
 
 
-def test_no_terminal_sees_no_bar(seed_demo):
+def test_seed_demo_shows_no_progress_bar_without_a_terminal(seed_demo):
     assert "%" not in seed_demo().stderr
 
 
-def test_postgresql_that_is_away_is_a_sentence(variant):
+def test_seed_demo_reports_an_unavailable_postgresql(variant):
     elsewhere = variant(SQLALCHEMY_DATABASE_URI="postgresql+psycopg2://u:p@127.0.0.1:1/x")
 
     result = elsewhere.test_cli_runner().invoke(args=["seed", "demo"])
@@ -300,7 +298,7 @@ def test_postgresql_that_is_away_is_a_sentence(variant):
 
 
 @pytest.mark.own_database
-def test_tables_that_are_not_there_are_a_sentence(app, seed_demo, urls):
+def test_seed_demo_reports_missing_tables(app, seed_demo, urls):
     owner = create_engine(urls["owner"], isolation_level="AUTOCOMMIT", poolclass=NullPool)
     with owner.connect() as connection:
         connection.execute(text("ALTER TABLE clients RENAME TO elsewhere"))

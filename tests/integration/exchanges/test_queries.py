@@ -73,7 +73,7 @@ def make_key(client, exchange, **changes):
         ("mt gox", []),
     ],
 )
-def test_a_search_finds_a_part_of_name_slug_or_alias_in_any_case(seeded, q, found):
+def test_list_exchanges_searches_name_slug_and_alias(seeded, q, found):
     assert slugs(list_exchanges({"q": q})) == found
 
 
@@ -91,13 +91,13 @@ def test_a_search_finds_a_part_of_name_slug_or_alias_in_any_case(seeded, q, foun
         ),
     ],
 )
-def test_filters_narrow_the_list_together(seeded, filters, expected):
+def test_list_exchanges_combines_filters(seeded, filters, expected):
     page = list_exchanges(filters, 100)
 
     assert page.total == sum(map(expected, registry.known().values()))
 
 
-def test_a_list_is_by_name_and_followed_by_its_cursors(seeded):
+def test_list_exchanges_is_sorted_and_paged(seeded):
     first = list_exchanges({}, 100)
     second = list_exchanges({}, 100, first.next)
     back = list_exchanges({}, 100, second.previous)
@@ -108,18 +108,18 @@ def test_a_list_is_by_name_and_followed_by_its_cursors(seeded):
 
 
 @pytest.mark.parametrize("cursor", [">s:a", ">i:1~i:2", ">dt:2026-01-01~s:okx"])
-def test_a_cursor_of_another_list_is_refused(seeded, cursor):
+def test_list_exchanges_rejects_a_cursor_of_another_list(seeded, cursor):
     with pytest.raises(InvalidInput) as refused:
         list_exchanges({}, 25, cursor)
 
     assert list(refused.value.fields) == ["cursor"]
 
 
-def test_an_exchange_where_nothing_is_counts_nothing(seeded):
+def test_get_counts_is_zero_for_an_unused_exchange(seeded):
     assert get_counts("okx") == (0, 0, 0)
 
 
-def test_markets_clients_and_keys_are_counted_at_their_own_exchange(seeded):
+def test_get_counts_counts_only_this_exchange(seeded):
     one, two = make_client(), make_client()
     btc, eth, elsewhere = make_market("okx"), make_market("okx", "ETH"), make_market("gate", "SOL")
     add(*(ClientMarket(client_id=one.id, market_id=market.id) for market in (btc, eth, elsewhere)))
