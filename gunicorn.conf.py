@@ -1,4 +1,4 @@
-"""How gunicorn serves Pipe Labs; every figure can be set by the variable beside it."""
+"""The settings of gunicorn. The environment can override the figures that name a variable."""
 
 import gc
 import os
@@ -12,29 +12,29 @@ from pipelabs.jobs import every_minute
 bind = f"{os.environ.get('HOST') or '127.0.0.1'}:{os.environ.get('PORT') or '8000'}"
 workers = Config.WORKERS
 worker_class = "gthread"
-# A slow client holds a thread and nothing else, so there are more of them than cores.
+# A slow client occupies only a thread, so there are more threads than cores.
 threads = Config.THREADS
-# Where the heartbeat files are: in memory, because a slow disk would look like a dead worker.
+# Heartbeat files in memory, because a slow disk would look like a dead worker.
 worker_tmp_dir = next(filter(os.path.isdir, ["/dev/shm"]), None)  # noqa: S108 - gunicorn makes its own file there
-# Workers share the pages of what the master has loaded. It opens no connection that they would
-# share too: the engine and the Redis client connect at the first request.
+# Workers share the memory of what the master has loaded. They share no connections: the engine
+# and the Redis client connect at the first request.
 preload_app = True
 
 timeout = 30
-# With the seconds of draining before it, an instance is gone 25 s after SIGTERM.
+# Together with DRAIN_S, an instance ends at most 25 s after SIGTERM.
 graceful_timeout = 25 - Config.DRAIN_S
 keepalive = 5
 limit_request_line = 4094
 limit_request_fields = 64
 limit_request_field_size = 8190
-# Only a proxy that TRUSTED_PROXIES counts is believed, and that is decided in the application.
+# The application decides which proxies to trust, by TRUSTED_PROXIES.
 forwarded_allow_ips = ""
-# From gunicorn 25 on, a socket in the home folder that a second instance would take over.
+# Since gunicorn 25 a socket in the home folder, which a second instance would take over.
 control_socket_disable = True
 
 
 def on_starting(server: Any) -> None:
-    """Refuse workers that would each count limits of their own, however they were asked for."""
+    """Reject several workers with limits in memory, even if the command line asks for them."""
     if refusal := memory_limits(Config.RATELIMIT_STORAGE_URI, server.cfg.workers):
         raise ConfigError(refusal)
 

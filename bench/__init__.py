@@ -1,1 +1,1 @@
-"""`make bench`: what one create costs, beside what the framework and the database can do."""
+"""`make bench`: the cost of a create, compared with what the framework and the database can do."""

@@ -1,6 +1,6 @@
 """`make bench`: a create in interleaved rounds, then pages, vault and markets; `QUICK=1` is short.
 
-A goal that is missed fails nothing, for timings are the machine's too; a wrong answer does.
+A missed goal is not a failure, because timings depend on the machine. A wrong answer is.
 """
 
 import os
@@ -14,13 +14,13 @@ from dev.errors import CannotStart
 
 RESULTS = Path(__file__).with_name("results.json")
 ROUNDS, SECONDS = 5, 8
-ELSEWHERE = "make bench reads processor time and memory from /proc, which Linux alone has."
+NOT_LINUX = "make bench runs on Linux only: it reads processor time and memory from /proc."
 
 
 def main() -> None:
     """Measure, print the table, and keep the results unless it was a quick run."""
     if not usage.PROC.joinpath("self", "smaps_rollup").exists():
-        raise CannotStart(ELSEWHERE)
+        raise CannotStart(NOT_LINUX)
     is_quick = os.environ.get("QUICK", "0") not in {"", "0"}
     count, seconds = (1, 1) if is_quick else (ROUNDS, SECONDS)
     with ExitStack() as stack:
@@ -32,16 +32,16 @@ def main() -> None:
         for number in range(1, count + 1):
             print(f"Round {number} of {count} …", flush=True)
             rounds.append(play(stage, bare, seconds))
-        stage.refuse_gaps()
+        stage.reject_gaps()
         print("The console's pages …", flush=True)
         share = 0.01 if is_quick else 1
         shown = pages.play(stage, bare, share)
-        print("The vault and the book of markets …", flush=True)
+        print("The vault and the markets …", flush=True)
         jobs = {**vault.play(stage, share), **markets.play(stage, share)}
-        found = report.results(rounds, report.Once(shown, jobs), stage.versions, seconds)
-    print(f"\n{report.table(found)}")
+        results = report.results(rounds, report.Once(shown, jobs), stage.versions, seconds)
+    print(f"\n{report.table(results)}")
     if not is_quick:
-        RESULTS.write_text(report.text(found))
+        RESULTS.write_text(report.text(results))
 
 
 if __name__ == "__main__":

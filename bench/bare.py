@@ -1,4 +1,4 @@
-"""The least that Flask can do, and how gunicorn serves it: the framework's ceiling."""
+"""A minimal Flask application, served as ours is: the framework's limit."""
 
 import runpy
 from collections.abc import Mapping
@@ -14,28 +14,28 @@ app = Flask(__name__, static_folder=None)
 
 @app.get("/health")
 def health() -> Mapping[str, str]:
-    """Say that it is there."""
+    """Report that the server is up."""
     return {"status": "ok"}
 
 
 @app.post("/api/admin/quick-client")
 def hello() -> tuple[Mapping[str, str], int]:
-    """Answer as a create does, and do nothing."""
+    """Return the status of a create without doing anything."""
     return {"message": "hello"}, 201
 
 
 @app.get("/admin/")
 def page() -> str:
-    """Show a table of 50 rows, as a list of the console does, of nothing."""
+    """Show a table of 50 rows without data, like a list of the console."""
     return render_template_string(PAGE, rows=range(50))
 
 
 def settings() -> str:
-    """Return `gunicorn.conf.py` as a file without its hooks, which are about our application."""
-    found = runpy.run_path("gunicorn.conf.py")
+    """Return `gunicorn.conf.py` without its hooks, which belong to our application."""
+    configured = runpy.run_path("gunicorn.conf.py")
     plain = {
         name: value
-        for name, value in found.items()
+        for name, value in configured.items()
         if name in Config().settings and name != "bind" and isinstance(value, bool | int | str)
     }
     return "".join(f"{name} = {value!r}\n" for name, value in plain.items())

@@ -1,4 +1,4 @@
--- wrk's part: each request is a client that nobody has, each answer must be 201.
+-- For wrk: each request creates a new client, and each answer must be 201.
 
 local is_keyed = os.getenv("KEYED") == "1"
 local is_timed = os.getenv("TIMED") == "1"

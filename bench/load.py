@@ -1,4 +1,4 @@
-"""Load on a server: wrk's, a steady pace of our own, and pgbench's."""
+"""Load on a server: by wrk, and at a steady rate."""
 
 import re
 import secrets
@@ -13,23 +13,22 @@ from http.client import HTTPConnection
 from math import ceil
 from pathlib import Path
 
-from dev.launcher import Launcher
-from dev.listening import HOST
-from dev.processes import Program
+from dev.errors import CannotStart
+from dev.processes import HOST, run
 
 SCRIPT = Path(__file__).with_name("create.lua")
 PATH = "/api/admin/quick-client"
 PACERS = 16
-"""Connections of the steady pace: at 100 a second one is late if an answer takes 160 ms."""
+"""Connections of the steady rate; at 100 requests a second they suffice up to 160 ms an answer."""
 
 
 class WrongAnswer(SystemExit):
-    """A sentence for the terminal: figures of a server that answers wrongly mean nothing."""
+    """A sentence for the terminal. Figures of a server that answers wrongly are meaningless."""
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """How many answers came in how many seconds, how fast, and what they said of themselves."""
+    """The number of answers, the seconds they took, and the latencies measured here and there."""
 
     requests: int
     seconds: float
@@ -43,30 +42,28 @@ def percentile(values: Sequence[float], share: float) -> float:
     return sorted(values)[max(ceil(len(values) * share) - 1, 0)]
 
 
-def wrk(
-    launcher: Launcher, program: str, port: int, seconds: int, variables: Mapping[str, str]
-) -> Loaded:
-    """Create clients as fast as the answers come; `variables` are `create.lua`'s.
+def wrk(program: str, port: int, seconds: int, variables: Mapping[str, str]) -> Loaded:
+    """Create clients as fast as the answers come; `variables` are for `create.lua`.
 
-    Their `CONNECTIONS` is how many at once. Raise `WrongAnswer` unless all are 201.
+    `CONNECTIONS` is the number of connections. Raise `WrongAnswer` unless every answer is 201.
     """
     seed = {"SEED": str(secrets.randbelow(2**52))}  # what a Lua number holds exactly
     connections = f"-c{variables['CONNECTIONS']}"
     argv = [program, "-t1", connections, f"-d{seconds}s", "--timeout", "10s"]
     argv += ["-s", str(SCRIPT), f"http://{HOST}:{port}{PATH}"]
-    status, text = launcher.run(Program(argv, env={**variables, **seed}))
-    if status:
-        raise WrongAnswer(f"wrk ended with status {status}:\n{text[-2000:]}")
-    return read_wrk(text)
+    try:
+        return read_wrk(run(argv, {**variables, **seed}))
+    except CannotStart as error:
+        raise WrongAnswer(f"wrk failed:\n{error}") from None
 
 
 def read_wrk(text: str) -> Loaded:
     """Return what `create.lua` wrote; raise `WrongAnswer` if an answer was wrong or missing."""
     wrong = re.findall(r"^wrong (\d+) (.*)$", text, re.MULTILINE)
-    found = re.search(r"^done (.+)$", text, re.MULTILINE)
-    if not found:
-        raise WrongAnswer(f"wrk did not come to its end:\n{text[-2000:]}")
-    facts = {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", found[1])}
+    done = re.search(r"^done (.+)$", text, re.MULTILINE)
+    if not done:
+        raise WrongAnswer(f"wrk did not finish:\n{text[-2000:]}")
+    facts = {name: int(value) for name, value in re.findall(r"(\w+)=(\d+)", done[1])}
     refuse_wrong(
         Counter({"201": facts["requests"] - len(wrong)}) + Counter(status for status, _ in wrong),
         facts["errors"],
@@ -91,8 +88,8 @@ def refuse_wrong(statuses: Mapping[str, int], errors: int, example: str) -> None
 def paced(port: int, token: str, rate: int, seconds: int) -> Loaded:
     """Create `rate` clients each second, whether the answers come or not.
 
-    Latency counts from the moment at which a request was due, so one slow answer is not hidden by
-    the requests that wait behind it.
+    Latency is measured from the time a request was due, so a slow answer also counts for the
+    requests that wait for it.
     """
     total, over = rate * seconds, threading.Event()
     start = time.monotonic() + 0.2

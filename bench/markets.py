@@ -1,4 +1,4 @@
-"""The book of markets: a client's page, the matrix, and many markets added in one call."""
+"""Markets: a client's page, the matrix, and many markets added in one call."""
 
 import json
 import time
@@ -13,7 +13,7 @@ import psycopg2
 
 from bench.pages import answer, median_ms, sign_in
 from bench.stage import Stage
-from dev.listening import HOST
+from dev.processes import HOST
 
 OWN_PAGE = "a client's 300 markets, page, ms"
 MATRIX_PAGE = "matrix of a large book, page, ms"
@@ -21,9 +21,9 @@ ADDED = "300 new pairs and markets in one call, ms"
 PAIRS, EXCHANGES = 12, 25
 AT_ONCE = PAIRS * EXCHANGES
 CALLS = 11
-"""Of which the median counts; the first of them make the workers compile their statements."""
+"""The median counts. In the first calls the workers compile their statements."""
 QUOTED = 2_000
-"""Clients of the large book, in 30 markets each."""
+"""Clients with 30 markets each."""
 CAPABLE = """
 SELECT slug FROM exchanges WHERE is_enabled AND symbol_style <> 'own' ORDER BY slug LIMIT %s
 """
@@ -53,7 +53,7 @@ Item = Mapping[str, str]
 
 
 def play(stage: Stage, share: float = 1) -> dict[str, float]:
-    """Return what the pages and the call take, over a share of the large book."""
+    """Return how long the pages and the call take, with a share of the clients."""
     clients, exchanges = _fill(stage, share)
     with stage.application() as app, closing(HTTPConnection(HOST, app.port, timeout=30)) as desk:
         cookie = sign_in(desk, stage.password)
@@ -73,7 +73,7 @@ def play(stage: Stage, share: float = 1) -> dict[str, float]:
 
 
 def _fill(stage: Stage, share: float) -> tuple[list[str], list[str]]:
-    """Add a share of the book as its owner; return clients that are in no market, and exchanges."""
+    """Add a share of the clients' markets; return clients without markets, and exchanges."""
     with closing(psycopg2.connect(stage.environment["DATABASE_MIGRATION_URL"])) as connection:
         connection.autocommit = True
         cursor = connection.cursor()
@@ -84,19 +84,19 @@ def _fill(stage: Stage, share: float) -> tuple[list[str], list[str]]:
 
 
 def _first(cursor: Any, statement: str, count: int) -> list[str]:
-    """Return the first column of so many rows."""
+    """Return the first column of the result."""
     cursor.execute(statement, (count,))
     return [row[0] for row in cursor.fetchall()]
 
 
 def _fresh(number: int, exchanges: list[str]) -> Iterator[Item]:
-    """Yield markets of pairs that nobody has, the same number on each exchange."""
+    """Yield markets of pairs that are new, the same number on each exchange."""
     for n in range(AT_ONCE):
         yield {"symbol": f"NEW{number}X{n}/USDT", "exchange": exchanges[n % EXCHANGES]}
 
 
 def _add(desk: HTTPConnection, token: str, client: str, markets: list[Item]) -> float:
-    """Have a client quoted in all of them; return the milliseconds that the call took."""
+    """Add the markets to a client; return the milliseconds that the call took."""
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
     body = json.dumps({"markets": markets})
     begun = time.perf_counter()

@@ -1,4 +1,4 @@
-"""The console's pages over a large book: how long each takes, beside a bare template's."""
+"""The time each page of the console takes with much data, compared with a bare template."""
 
 import re
 import time
@@ -12,12 +12,12 @@ import psycopg2
 
 from bench.load import WrongAnswer
 from bench.stage import OWNER, Serving, Stage
-from dev.listening import HOST
+from dev.processes import HOST
 
 CLIENTS, EVENTS = 100_000, 1_000_000
 """Both spread over a year, so that a week has 20,000 events."""
 TIMES = 21
-"""Calls of a page, of which the median counts; the first of them warm the caches."""
+"""Calls of a page. The median counts; the first calls warm the caches."""
 BARE = "bare template page"
 PATHS = {
     "overview": "/admin/",
@@ -30,7 +30,7 @@ PATHS = {
     "audit, one status": "/admin/audit?status=ERROR",
     "account": "/admin/account",
 }
-# The trigger that keeps the trail looks away; what the rounds made is no year's book.
+# Without the trigger that protects the audit trail. Deletes what the rounds created.
 EMPTY = """
 SET session_replication_role = replica;
 TRUNCATE clients, audit_events CASCADE;
@@ -62,23 +62,23 @@ FROM generate_series(1, %(count)s) n, (SELECT id, email FROM admins LIMIT 1) adm
 CSRF = re.compile(r'name="csrf_token" value="([^"]+)"')
 
 Pages = Mapping[str, float]
-"""Page → median milliseconds, seen from the other end of a loopback connection."""
+"""Page → median milliseconds, measured by a client on the loopback address."""
 
 
 def play(stage: Stage, bare: Serving, share: float = 1) -> Pages:
-    """Fill the tables with a share of the large book, and return what each page takes."""
+    """Fill the tables with a share of the data, and return how long each page takes."""
     known = _fill(stage, share)
     with stage.application() as app, closing(HTTPConnection(HOST, app.port, timeout=30)) as console:
         cookie = sign_in(console, stage.password)
-        found = {
+        times = {
             name: median_ms(console, path.format(**known), cookie) for name, path in PATHS.items()
         }
     with closing(HTTPConnection(HOST, bare.port, timeout=30)) as connection:
-        return {BARE: median_ms(connection, "/admin/", ""), **found}
+        return {BARE: median_ms(connection, "/admin/", ""), **times}
 
 
 def _fill(stage: Stage, share: float) -> dict[str, str]:
-    """Add rows as the tables' owner, and return what addresses are made of."""
+    """Add rows as the tables' owner, and return the parameters of the pages' addresses."""
     with closing(psycopg2.connect(stage.environment["DATABASE_MIGRATION_URL"])) as connection:
         connection.autocommit = True
         cursor = connection.cursor()
@@ -101,7 +101,7 @@ def sign_in(connection: HTTPConnection, password: str) -> str:
 
 
 def median_ms(connection: HTTPConnection, path: str, cookie: str) -> float:
-    """Return how long a page takes, as its reader sees it."""
+    """Return how long a page takes."""
     times = []
     for _ in range(TIMES):
         begun = time.perf_counter()
@@ -113,7 +113,7 @@ def median_ms(connection: HTTPConnection, path: str, cookie: str) -> float:
 def answer(
     connection: HTTPConnection, method: str, path: str, headers: Mapping[str, str], body: str = ""
 ) -> tuple[str, str]:
-    """Return the page and the cookies of an answer; raise `WrongAnswer` if it is an error."""
+    """Return the body and the cookies of an answer; raise `WrongAnswer` if it is an error."""
     connection.request(method, path, body, dict(headers))
     response = connection.getresponse()
     text = response.read().decode()

@@ -1,4 +1,4 @@
-"""Print what two creates really send to PostgreSQL, and a token: the application's own words.
+"""Print the statements that two creates send to PostgreSQL, and a token.
 
 Run in the application's environment, the first owner's password on the standard input.
 """
@@ -17,10 +17,10 @@ from pipelabs import create_app
 
 
 class Recorder(cursor):
-    """A cursor that keeps what it sends, values included."""
+    """A cursor that records what it sends, values included."""
 
     def execute(self, query: Any, vars: Any = None) -> None:  # noqa: A002 - the library's name
-        """Send a statement and keep it; a transaction's first follows psycopg2's own BEGIN."""
+        """Send and record a statement; psycopg2 sends BEGIN before the first of a transaction."""
         super().execute(query, vars)
         if not self.connection.autocommit and "BEGIN" not in SENT:
             SENT.append("BEGIN")
@@ -34,7 +34,7 @@ OPTIONS: dict[str, Any] = config.Production.SQLALCHEMY_ENGINE_OPTIONS
 
 
 class Recorded(config.Production):
-    """Production, with cursors that keep what they send."""
+    """The production settings, with cursors that record what they send."""
 
     SQLALCHEMY_ENGINE_OPTIONS = OPTIONS | {
         "connect_args": OPTIONS["connect_args"] | {"cursor_factory": Recorder}

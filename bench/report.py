@@ -1,4 +1,4 @@
-"""What a bench found: the medians of its rounds, their ratios, and the goals beside them."""
+"""The report of a bench: the medians of its rounds, their ratios, and the goals."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.markets import ADDED, MATRIX_PAGE, OWN_PAGE
 from bench.rounds import BARE, CREATE, KEYED, PGBENCH, SINGLE, START, STEADY, Round
-from bench.vault import OPEN, ROTATION, SEAL
+from bench.vault import DECRYPT, ENCRYPT, ROTATION
 
 HEADINGS = {
     "requests_s": "requests/s",
@@ -30,7 +30,7 @@ LEGEND = "µs: processor time of a request. own: its processing_time_ms."
 
 @dataclass(frozen=True, kw_only=True)
 class Goal:
-    """What a figure should be; `is_minimum` says on which side that is."""
+    """The goal of a figure: a maximum, or with `is_minimum` a minimum."""
 
     goal: float | None = None
     is_minimum: bool = False
@@ -51,7 +51,7 @@ class Goal:
         return {"is": shown, "goal": self.goal, "verdict": self.verdict(shown)}
 
     def line(self, name: str, facts: Mapping[str, Any]) -> tuple[str, str, str, str]:
-        """Return the cells of a judged figure in a table."""
+        """Return the cells of a figure and its goal in the table."""
         side = "≥" if self.is_minimum else "≤"
         goal = f"{side} {self.goal}" if "goal" in facts else ""
         return name, _shown(facts["is"]), goal, facts.get("verdict", "")
@@ -59,7 +59,7 @@ class Goal:
 
 @dataclass(frozen=True)
 class Ratio(Goal):
-    """A figure of a round that counts, and its goal if it has one."""
+    """A figure of a round that is reported, and its goal if it has one."""
 
     name: str
     of: Callable[[Round], float]
@@ -97,19 +97,19 @@ RATIOS = (
 )
 
 JOBS = {
-    SEAL: Goal(goal=50),
-    OPEN: Goal(goal=50),
+    ENCRYPT: Goal(goal=50),
+    DECRYPT: Goal(goal=50),
     ROTATION: Goal(goal=2000, is_minimum=True),
     OWN_PAGE: Goal(goal=100),
     MATRIX_PAGE: Goal(goal=100),
     ADDED: Goal(goal=150),
 }
-"""What is measured once, after the rounds, of the vault and of the book of markets."""
+"""What is measured once after the rounds, of the vault and the markets."""
 
 
 @dataclass(frozen=True)
 class Once:
-    """What is measured once a bench: page → milliseconds, and job → figure."""
+    """What is measured once: page → milliseconds, and job → figure."""
 
     pages: Mapping[str, float]
     jobs: Mapping[str, float]
@@ -118,9 +118,9 @@ class Once:
 def results(
     rounds: Sequence[Round], once: Once, versions: Mapping[str, str], seconds: int
 ) -> dict[str, Any]:
-    """Return what is kept of a bench: no name of a machine, and always in the same order.
+    """Return the results of a bench: without the machine's name, always in the same order.
 
-    A ratio is the median of the rounds' ratios, for the machine's speed drifts between rounds.
+    A ratio is the median of the rounds' ratios, because the machine's speed varies between rounds.
     """
     rows = {
         row: {name: _short(median(r[row][name] for r in rounds)) for name in rounds[0][row]}
@@ -143,31 +143,31 @@ def results(
     }
 
 
-def table(found: Mapping[str, Any]) -> str:
+def table(report: Mapping[str, Any]) -> str:
     """Return the medians as a table, and below it each ratio with its goal and verdict."""
-    rows = {row: figures for row, figures in found["medians"].items() if row != START}
+    rows = {row: figures for row, figures in report["medians"].items() if row != START}
     lines = [("", *HEADINGS.values())]
     lines += [
         (row, *(_shown(figures.get(name)) for name in HEADINGS)) for row, figures in rows.items()
     ]
     ratios = [("", "is", "goal", "")] + [
-        ratio.line(ratio.name, found["ratios"][ratio.name])
+        ratio.line(ratio.name, report["ratios"][ratio.name])
         for ratio in RATIOS
-        if ratio.name in found["ratios"]
+        if ratio.name in report["ratios"]
     ]
-    pages = [("pages over a large book", "ms", "goal", "")] + [
+    pages = [("pages with much data", "ms", "goal", "")] + [
         (name, _shown(ms), f"≤ {PAGE_MS}", "met" if ms <= PAGE_MS else "missed")
-        for name, ms in found["pages_ms"].items()
+        for name, ms in report["pages_ms"].items()
     ]
     jobs = [("vault and markets", "is", "goal", "")]
-    jobs += [JOBS[name].line(name, facts) for name, facts in found["jobs"].items()]
+    jobs += [JOBS[name].line(name, facts) for name, facts in report["jobs"].items()]
     tables = "\n\n".join(map(_columns, (ratios, pages, jobs)))
     return f"{_columns(lines)}\n{LEGEND}\n\n{tables}"
 
 
-def text(found: Mapping[str, Any]) -> str:
-    """Return the results as the file has them."""
-    return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
+def text(report: Mapping[str, Any]) -> str:
+    """Return the results in the form of the file."""
+    return json.dumps(report, indent=2, ensure_ascii=False) + "\n"
 
 
 def _machine() -> dict[str, Any]:
@@ -180,7 +180,7 @@ def _machine() -> dict[str, Any]:
 
 
 def _short(value: float) -> float:
-    """Return three digits of a figure: the others are noise."""
+    """Return a figure with three digits; the others are noise."""
     return float(f"{value:.3g}")
 
 

@@ -1,4 +1,4 @@
-"""Run `flask keys rotate`, and print the seconds that it took without the application's start."""
+"""Run `flask keys rotate`, and print its seconds, without the application's start."""
 
 import time
 

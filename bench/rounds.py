@@ -1,4 +1,4 @@
-"""One round: every load once, on an application that has just started."""
+"""One round: each load once, on a newly started application."""
 
 import os
 import time
@@ -22,7 +22,7 @@ Round = Mapping[str, Mapping[str, float]]
 
 
 def play(stage: Stage, bare: Serving, seconds: int) -> Round:
-    """Return the figures of one round in which each load takes so many seconds."""
+    """Return the figures of one round in which each load takes `seconds`."""
     begun, before = time.monotonic(), _elsewhere()
     with stage.application() as app:
         _wrk(stage, app, 1)  # the first requests open connections and compile statements
@@ -49,7 +49,7 @@ def play(stage: Stage, bare: Serving, seconds: int) -> Round:
 
 
 def _elsewhere() -> float:
-    """Return the processor time of all that is not ours; what we have started are children."""
+    """Return the processor time of all processes but ours and our children."""
     return usage.machine_seconds() - usage.cpu_seconds(os.getpid())
 
 
@@ -75,10 +75,10 @@ def _row(stage: Stage, server: Serving | None, run: Callable[[], Loaded]) -> Map
 
 def _wrk(stage: Stage, server: Serving, seconds: int, **variables: str) -> Loaded:
     settings = {"CONNECTIONS": str(CONNECTIONS), "TOKEN": stage.token, **variables}
-    return load.wrk(stage.launcher, stage.wrk, server.port, seconds, settings)
+    return load.wrk(stage.wrk, server.port, seconds, settings)
 
 
 def _pgbench(stage: Stage, pgbench: str, seconds: int) -> Loaded:
     numbers = {"connections": CONNECTIONS, "seconds": seconds}
     url = stage.environment["DATABASE_URL"]
-    return statements.run(stage.launcher, pgbench, url, stage.script, numbers)
+    return statements.run(pgbench, url, stage.script, numbers)

@@ -1,4 +1,4 @@
-"""All that a bench runs on: the servers, the bare view, and one application a round."""
+"""What a bench runs on: the servers, the bare view, and one application per round."""
 
 import base64
 import os
@@ -11,35 +11,33 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import mirakuru
 import psycopg2
 import redis
 
 from bench import statements, usage
 from bench.load import PATH, WrongAnswer
-from dev import gunicorn, programs, servers
+from dev import gunicorn, servers
 from dev.errors import CannotStart
-from dev.gunicorn import ROOT
-from dev.launcher import Launcher
-from dev.listening import HOST, free_port
-from dev.processes import Program
+from dev.processes import Supervisor, free_port, run, supervisor
 
 OWNER = "owner@desk.local"
 LIMIT = "5000/second"
-"""Above what gunicorn can answer; a longer window would have Redis count through a longer list."""
+"""More than gunicorn can answer. With a longer window Redis would count a longer list."""
 COUNTS = """
 SELECT count(clients.id), count(*) FROM audit_events
 LEFT JOIN clients ON clients.id = audit_events.client_id
 WHERE event = 'client.created' AND instance = 'bench'
 """
-NO_WRK = "wrk is not there: install it with `apt install wrk` or `brew install wrk`."
+NO_WRK = "wrk was not found. Install it with `apt install wrk` or `brew install wrk`."
 NO_PGBENCH = (
-    "pgbench is not there, so the database's ceiling is left out: it comes with PostgreSQL."
+    "pgbench was not found, so the database's limit is not measured. It comes with PostgreSQL."
 )
 
 
 @dataclass(frozen=True)
 class Serving:
-    """A gunicorn: its port, its master process, and after how many seconds it answered what."""
+    """A gunicorn: its port, its master process, and the seconds until its first answers."""
 
     port: int
     pid: int
@@ -49,9 +47,9 @@ class Serving:
 
 @dataclass(frozen=True)
 class Stage:
-    """Running servers, and what is needed to load them."""
+    """Running servers, and what is needed to put load on them."""
 
-    launcher: Launcher
+    supervisor: Supervisor
     folder: Path
     environment: Mapping[str, str]
     token: str
@@ -63,11 +61,11 @@ class Stage:
 
     @property
     def script(self) -> Path:
-        """What pgbench runs."""
+        """The file that pgbench runs."""
         return self.folder / "create.sql"
 
-    def refuse_gaps(self) -> None:
-        """Raise `WrongAnswer` unless each client that the application made has its row and line."""
+    def reject_gaps(self) -> None:
+        """Raise `WrongAnswer` unless each client has its audit row and its audit line."""
         with closing(psycopg2.connect(self.environment["DATABASE_MIGRATION_URL"])) as connection:
             cursor = connection.cursor()
             cursor.execute(COUNTS)
@@ -87,29 +85,31 @@ class Stage:
     def bare(self) -> Iterator[Serving]:
         """Serve the bare view, with the same settings, until the block ends."""
         file = self.folder / "bare.conf.py"
-        file.write_text(said(self.launcher, self.environment, ["-m", "bench.bare"]))
+        file.write_text(run_python(self.environment, ["-m", "bench.bare"]))
         with self._serving("-c", str(file), "bench.bare:app") as running:
             yield running
 
     @contextmanager
     def _serving(self, *words: str) -> Iterator[Serving]:
         port = free_port()
-        words = (*words, "--bind", f"{HOST}:{port}")
         with (self.folder / f"{port}.log").open("w") as log:
             begun = time.monotonic()
-            running = gunicorn.start(self.launcher, self.environment, words, log.fileno())
-        try:
-            if not gunicorn.is_ready(running, port):
+            server = gunicorn.server(self.environment, port, words, log.fileno())
+            try:
+                self.supervisor.start(server)
+            except mirakuru.ExecutorError:
                 end = Path(log.name).read_text(errors="replace")[-2000:]
-                raise CannotStart(f"gunicorn does not answer; the end of its log:\n{end}")
+                raise CannotStart(f"gunicorn did not start. The end of its log:\n{end}") from None
+        try:
             health_s = time.monotonic() - begun
             body = {"name": "Client Name", "wallet_address": f"0x{secrets.token_hex(20)}"}
             status, text = gunicorn.call(port, "POST", PATH, body, self.token)
             if status != 201:
                 raise WrongAnswer(f"The first create was answered {status}: {text!r}")
-            yield Serving(port, running.process.pid, health_s, time.monotonic() - begun)
+            pid = server.process.pid if server.process else 0
+            yield Serving(port, pid, health_s, time.monotonic() - begun)
         finally:
-            self.launcher.stop(running)
+            server.stop()
 
 
 @contextmanager
@@ -117,17 +117,15 @@ def set_up() -> Iterator[Stage]:
     """Start the servers, and end them with the block; raise `CannotStart`."""
     if not (wrk := shutil.which("wrk")):
         raise CannotStart(NO_WRK)
-    folder = servers.throwaway_folder()
-    with Launcher(folder, remove=True) as launcher:
-        started = servers.start(launcher, folder, durable=True)
-        if started.redis_url is None:
-            raise CannotStart(programs.NO_REDIS)
-        environment = _environment(folder) | started.environment()
+    with supervisor() as supervised:
+        folder = supervised.stack.enter_context(servers.throwaway_folder())
+        started = servers.start(supervised, folder, durable=True)
+        environment = _environment(folder) | dict(started)
         password = secrets.token_urlsafe(18)
-        token, script = _prepare(launcher, environment, password)
+        token, script = _prepare(environment, password)
         versions, stores = _stores(started)
         stage = Stage(
-            launcher,
+            supervised,
             folder,
             environment,
             token,
@@ -141,19 +139,16 @@ def set_up() -> Iterator[Stage]:
         yield stage
 
 
-def said(
-    launcher: Launcher, environment: Mapping[str, str], words: list[str], given: str = ""
-) -> str:
-    """Return what a Python command says; raise `CannotStart` with it if it fails."""
-    program = Program([sys.executable, *words], env=environment, cwd=ROOT, given=given)
-    status, text = launcher.run(program)
-    if status:
-        raise CannotStart(f"{' '.join(words)} failed:\n{text[-2000:]}")
-    return text
+def run_python(environment: Mapping[str, str], words: list[str], text: str = "") -> str:
+    """Return the output of a Python command whose input is `text`; raise `CannotStart`."""
+    try:
+        return run([sys.executable, *words], environment, text)
+    except CannotStart as error:
+        raise CannotStart(f"{' '.join(words)} failed:\n{error}") from None
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """Return production's variables, whatever else this shell has set."""
+    """Return production's variables, without those of this shell."""
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(folder),
@@ -170,22 +165,22 @@ def _environment(folder: Path) -> dict[str, str]:
     }
 
 
-def _prepare(launcher: Launcher, environment: Mapping[str, str], password: str) -> tuple[str, str]:
-    """Migrate, make an owner, and return a token and the script of what a create sends."""
-    said(launcher, environment, ["-m", "dev.prepare", OWNER], password)
+def _prepare(environment: Mapping[str, str], password: str) -> tuple[str, str]:
+    """Migrate, create an owner, and return a token and pgbench's script."""
+    run_python(environment, ["-m", "dev.prepare", OWNER], password)
     # an instance of its own: else the application would write lines for pgbench's audit rows
     log = environment["AUDIT_LOG_FILE"] + ".pgbench"
     apart = {**environment, "INSTANCE": "pgbench", "AUDIT_LOG_FILE": log}
-    return statements.read(said(launcher, apart, ["-m", "bench.record", OWNER], password))
+    return statements.read(run_python(apart, ["-m", "bench.record", OWNER], password))
 
 
-def _stores(started: servers.Servers) -> tuple[dict[str, str], dict[str, int]]:
+def _stores(started: Mapping[str, str]) -> tuple[dict[str, str], dict[str, int]]:
     """Return the versions of PostgreSQL and Redis, and their processes."""
-    with closing(psycopg2.connect(started.migration_url)) as connection:
+    with closing(psycopg2.connect(started["DATABASE_MIGRATION_URL"])) as connection:
         backend = connection.info.backend_pid
         version = connection.info.parameter_status("server_version") or ""
         postgres = usage.parent(backend)
-    with redis.Redis.from_url(str(started.redis_url)) as client:
+    with redis.Redis.from_url(started["REDIS_URL"]) as client:
         facts = client.info("server")
     versions = {"postgresql": version, "redis": str(facts["redis_version"])}
     return versions, {"postgresql": postgres, "redis": int(facts["process_id"])}

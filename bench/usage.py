@@ -1,4 +1,4 @@
-"""Processor time and memory of a server: of its process and of all that come from it."""
+"""Processor time and memory of a server: of its process and its descendants."""
 
 import os
 from collections import defaultdict
@@ -22,7 +22,7 @@ def cpu_seconds(pid: int, proc: Path = PROC) -> float:
 
 
 def machine_seconds(proc: Path = PROC) -> float:
-    """Return the processor time that anything on this machine has used, guests included once."""
+    """Return the processor time that all of this machine has used, guests included once."""
     user, nice, system, _idle, _waiting, *interrupts = map(
         int, (proc / "stat").read_text().split("\n", 1)[0].split()[1:8]
     )
@@ -35,10 +35,10 @@ def family(pid: int, proc: Path = PROC) -> list[int]:
     for folder in proc.iterdir():
         if folder.name.isdigit():
             children[parent(int(folder.name), proc)].append(int(folder.name))
-    found = [pid]
-    for process in found:
-        found += sorted(children[process])
-    return found
+    pids = [pid]
+    for process in pids:
+        pids += sorted(children[process])
+    return pids
 
 
 def parent(pid: int, proc: Path = PROC) -> int:
@@ -48,7 +48,7 @@ def parent(pid: int, proc: Path = PROC) -> int:
 
 
 def proportional_mib(pid: int, proc: Path = PROC) -> float:
-    """Return the memory of one process, each page divided by how many share it."""
+    """Return the memory of a process; a page that n processes share counts as 1/n."""
     for line in (proc / str(pid) / "smaps_rollup").read_text().splitlines():
         name, _, value = line.partition(":")
         if name == "Pss":

@@ -1,4 +1,4 @@
-"""The vault: sealing and opening one key's credentials, and rotating the ring under all of them."""
+"""The vault: encrypting and decrypting a key's credentials, and rotating the key ring."""
 
 import base64
 import json
@@ -14,14 +14,14 @@ import psycopg2
 from psycopg2.extras import execute_values
 
 from bench.load import WrongAnswer
-from bench.stage import Stage, said
+from bench.stage import Stage, run_python
 from pipelabs.core.keyring import derive, parse_ring
 from pipelabs.models.envelopes import EncryptionContext
 from pipelabs.vault.envelope import Secret, Vault
 from pipelabs.vault.ring import KEK_LABEL
 
-SEAL = "seal one key's credentials, µs"
-OPEN = "open one key's credentials, µs"
+ENCRYPT = "encrypt one key's credentials, µs"
+DECRYPT = "decrypt one key's credentials, µs"
 ROTATION = "rotation of the ring, rows/s"
 ROWS, FEWEST, ROTATIONS = 10_000, 1_000, 3
 TIMES = 2_000
@@ -50,13 +50,13 @@ VERSIONS = "SELECT kek_version, count(*) FROM exchange_api_keys GROUP BY 1"
 
 
 def play(stage: Stage, share: float = 1) -> dict[str, float]:
-    """Return what sealing and opening take, and how many of a share of the rows a rotation does."""
+    """Return how long encryption and decryption take, and how many rows a rotation re-wraps."""
     vault = _vault(stage.environment["VAULT_KEYS"])
     context = EncryptionContext(uuid4(), uuid4(), EXCHANGE, "credentials")
     envelope = vault.encrypt(DOCUMENT, context)
     return {
-        SEAL: _median_us(lambda: vault.encrypt(DOCUMENT, context)),
-        OPEN: _median_us(lambda: vault.decrypt(envelope, context)),
+        ENCRYPT: _median_us(lambda: vault.encrypt(DOCUMENT, context)),
+        DECRYPT: _median_us(lambda: vault.decrypt(envelope, context)),
         ROTATION: _rotation(stage, vault, max(int(ROWS * share), FEWEST)),
     }
 
@@ -75,7 +75,7 @@ def _median_us(act: Callable[[], object]) -> float:
 
 
 def _rotation(stage: Stage, vault: Vault, count: int) -> float:
-    """Rotate so many rows a few times; return the median rate, without the command's start."""
+    """Rotate `count` rows a few times; return the median rate, without the command's start."""
     with closing(psycopg2.connect(stage.environment["DATABASE_MIGRATION_URL"])) as connection:
         connection.autocommit = True
         cursor = connection.cursor()
@@ -88,11 +88,11 @@ def _rotation(stage: Stage, vault: Vault, count: int) -> float:
         for version in range(2, ROTATIONS + 2):
             ring = f"{version}:{base64.b64encode(secrets.token_bytes(32)).decode()},{ring}"
             environment = {**stage.environment, "VAULT_KEYS": ring}
-            told = said(stage.launcher, environment, ["-m", "bench.rotate"])
-            rates.append(count / float(told.split()[-1]))
+            output = run_python(environment, ["-m", "bench.rotate"])
+            rates.append(count / float(output.split()[-1]))
             cursor.execute(VERSIONS)
-            if (found := cursor.fetchall()) != [(version, count)]:
-                raise WrongAnswer(f"After a rotation to {version} there are {found}:\n{told}")
+            if (versions := cursor.fetchall()) != [(version, count)]:
+                raise WrongAnswer(f"After a rotation to {version} there are {versions}:\n{output}")
     return median(rates)
 
 

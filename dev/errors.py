@@ -1,6 +1,4 @@
-"""How a launcher ends before its time; both are exits, so an uncaught one shows no traceback."""
-
-import signal
+"""How a command of this package ends early. Both are exits, so no traceback is shown."""
 
 
 class CannotStart(SystemExit):
@@ -8,8 +6,4 @@ class CannotStart(SystemExit):
 
 
 class Stopped(SystemExit):
-    """A signal or the parent's end asked this launcher to stop; its status is a shell's."""
-
-    def __init__(self, signum: int) -> None:
-        super().__init__(128 + signum)
-        self.signal = signal.Signals(signum)
+    """A signal, or the end of the parent process, stopped the command."""

@@ -1,47 +1,26 @@
-"""Servers that outlived both their launcher and its watchdog."""
+"""Servers that a killed launcher left behind."""
 
-import os
 import signal
-import subprocess
-import time
+from contextlib import suppress
 from pathlib import Path
 
-from dev.errors import CannotStart
+import psutil
 
 
-def end(data: Path) -> None:
-    """Stop the PostgreSQL that still serves a data folder, and forget one that no longer does.
-
-    The caller holds the folder's lock, so no launcher is using it. Raise `CannotStart` if it stays.
-    """
-    for signum, patience in ((signal.SIGINT, 10.0), (signal.SIGQUIT, 5.0)):
-        if not (pid := _server(data)):
-            # else PostgreSQL would not start once another program has got that number
-            (data / "postmaster.pid").unlink(missing_ok=True)
-            return
-        os.kill(pid, signum)
-        deadline = time.monotonic() + patience
-        while _server(data) and time.monotonic() < deadline:
-            time.sleep(0.05)
-    if pid := _server(data):
-        raise CannotStart(f"A PostgreSQL of an earlier start does not stop: end process {pid}.")
-
-
-def _server(data: Path) -> int | None:
-    """Return the process that serves a data folder, told from its command line."""
-    try:
-        pid = int((data / "postmaster.pid").read_text().split()[0])
-    except (FileNotFoundError, IndexError, ValueError):
-        return None
-    words = _command(pid)
-    return pid if "postgres" in words and str(data) in words else None
-
-
-def _command(pid: int) -> str:
-    if Path("/proc/self").exists():
-        try:
-            return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
-        except (FileNotFoundError, ProcessLookupError):
-            return ""
-    command = ["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+def stop_leftovers(folder: Path) -> None:
+    """Stop servers that still use `folder`; on Linux they are stopping already."""
+    servers = {
+        process.pid: process
+        for process in psutil.process_iter(["name", "cwd", "ppid"])
+        if process.info["name"] in {"postgres", "redis-server"}
+        and Path(process.info["cwd"] or "/").is_relative_to(folder.resolve())
+    }
+    # PostgreSQL stops its own children
+    parents = [process for process in servers.values() if process.info["ppid"] not in servers]
+    for signum in (signal.SIGINT, signal.SIGKILL):
+        for process in parents:
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(signum)
+        _, parents = psutil.wait_procs(parents, timeout=15)
+    # a stale one stops PostgreSQL from starting once another program has its process number
+    (folder / "postgres" / "data" / "postmaster.pid").unlink(missing_ok=True)

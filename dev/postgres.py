@@ -11,15 +11,15 @@ from pathlib import Path
 
 import psycopg2
 
-from dev import leftovers, programs
+from dev import programs
 from dev.errors import CannotStart
-from dev.launcher import Launcher
-from dev.listening import HOST, serve
-from dev.processes import Program
+from dev.leftovers import stop_leftovers
+from dev.places import postgres_account
+from dev.processes import HOST, Server, Supervisor, as_user, run
 
 OWNER, SERVICE, DATABASE = "pipelabs_owner", "pipelabs", "pipelabs"
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C"}
-"""All that the server sees of ours: it needs no secrets, and no locale that may be missing."""
+"""The server needs none of our secrets, and no locale that may be missing."""
 SETTINGS = (
     f"listen_addresses={HOST}",
     "unix_socket_directories=",
@@ -28,19 +28,28 @@ SETTINGS = (
 )
 THROWAWAY = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 
+INITDB_OPTIONS = (
+    "--auth=scram-sha-256",
+    "--encoding=UTF8",
+    "--locale=C",
+    # PostgreSQL's own Unicode rules; the system's may be missing
+    "--locale-provider=builtin",
+    "--builtin-locale=C.UTF-8",
+    "--no-sync",
+)
+
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where a server's data and passwords are, and whom its programs run as."""
+    """Where a server's data and passwords are, and which user its programs run as."""
 
     home: Path
     account: pwd.struct_passwd | None
     programs: Path
-    version: int
 
     @property
     def data(self) -> Path:
-        """The data folder, the only one here that belongs to `account`."""
+        """The data folder, the only folder here that belongs to `account`."""
         return self.home / "data"
 
     def url(self, role: str, port: int, database: str = DATABASE) -> str:
@@ -52,82 +61,63 @@ class Cluster:
         return self.home / f"{role}.password"
 
 
-def start(launcher: Launcher, folder: Path, *, durable: bool) -> tuple[str, str]:
-    """Start PostgreSQL with its data below `folder`; return the service's URL and the owner's.
+def start(supervisor: Supervisor, folder: Path, *, durable: bool) -> tuple[str, str]:
+    """Start PostgreSQL with its data in `folder`; return the service's URL and the owner's.
 
-    Where root's unprivileged user cannot enter `folder`, the data is in a private folder instead.
     Not durable means fast: a crash of the machine loses what was written.
     """
-    folder, account = folder.resolve(), programs.unprivileged()
-    if account and not programs.can_enter(folder, account):
-        folder = programs.private_folder(folder)
-    cluster = Cluster(folder / "postgres", account, *programs.postgres(account))
-    leftovers.end(cluster.data)
+    cluster = Cluster(folder.resolve() / "postgres", postgres_account(), programs.postgres())
+    stop_leftovers(folder)
     if not cluster.home.exists():
-        _make(launcher, cluster, durable=durable)
-    port = serve(
-        launcher,
-        "postgres",
-        folder,
-        lambda port, log: _program(cluster, port, log, durable=durable),
-        lambda port: _answers(cluster, port),
-    )
-    _prepare(cluster, port)
+        _create(cluster)
+    settings = SETTINGS if durable else SETTINGS + THROWAWAY
+
+    def create(port: int, log: int) -> Server:
+        argv = [str(cluster.programs / "postgres"), "-D", str(cluster.data), "-p", str(port)]
+        return Server(
+            [*argv, *(word for setting in settings for word in ("-c", setting))],
+            port,
+            lambda: _is_ready(cluster, port),
+            ENVIRONMENT,
+            cwd="/",
+            stdout=log,
+            stop_signal=signal.SIGINT,  # fast shutdown, which does not wait for its clients
+            popen_kwargs=as_user(cluster.account),
+        )
+
+    port = supervisor.start_on_free_port("postgres", folder, create)
+    _create_service_role(cluster, port)
     return cluster.url(SERVICE, port), cluster.url(OWNER, port)
 
 
-def _make(launcher: Launcher, cluster: Cluster, *, durable: bool) -> None:
-    """Make the data under another name first, so that a half-made folder is never used."""
-    fresh = replace(cluster, home=cluster.home.with_name("postgres.new"))
-    shutil.rmtree(fresh.home, ignore_errors=True)
-    for folder, mode in ((fresh.home, 0o711 if cluster.account else 0o700), (fresh.data, 0o700)):
+def _create(cluster: Cluster) -> None:
+    """Create the data under another name first, so that an unfinished folder is never used."""
+    new = replace(cluster, home=cluster.home.with_name("postgres.new"))
+    shutil.rmtree(new.home, ignore_errors=True)
+    for folder, mode in ((new.home, 0o711 if cluster.account else 0o700), (new.data, 0o700)):
         folder.mkdir()
         folder.chmod(mode)
     for role in (OWNER, SERVICE):
-        fresh.password(role).touch(0o600)
-        fresh.password(role).write_text(secrets.token_urlsafe(24))
+        new.password(role).touch(0o600)
+        new.password(role).write_text(secrets.token_urlsafe(24))
     if cluster.account:
-        for path in (fresh.data, fresh.password(OWNER)):
+        for path in (new.data, new.password(OWNER)):
             os.chown(path, cluster.account.pw_uid, cluster.account.pw_gid)
-    with (cluster.home.parent / "postgres.log").open("wb") as log:
-        status = launcher.wait(launcher.start(_initdb(fresh, log.fileno(), durable=durable)))
-    if status:
-        raise CannotStart(f"initdb failed:\n{Path(log.name).read_text(errors='replace')}")
-    fresh.home.rename(cluster.home)
-
-
-def _initdb(cluster: Cluster, log: int, *, durable: bool) -> Program:
-    # PostgreSQL has Unicode rules of its own since 17; before, the system's may be missing
-    rules = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
     argv = [
-        str(cluster.programs / "initdb"),
-        f"--pgdata={cluster.data}",
+        str(new.programs / "initdb"),
+        f"--pgdata={new.data}",
         f"--username={OWNER}",
-        f"--pwfile={cluster.password(OWNER)}",
-        "--auth=scram-sha-256",
-        "--encoding=UTF8",
-        "--locale=C",
-        *(rules if cluster.version >= 17 else []),
-        *([] if durable else ["--no-sync"]),
+        f"--pwfile={new.password(OWNER)}",
+        *INITDB_OPTIONS,
     ]
-    return Program(argv, env=ENVIRONMENT, cwd=Path("/"), output=log, account=cluster.account)
+    try:
+        run(argv, ENVIRONMENT, cwd=Path("/"), account=new.account)
+    except CannotStart as error:
+        raise CannotStart(f"initdb failed:\n{error}") from None
+    new.home.rename(cluster.home)
 
 
-def _program(cluster: Cluster, port: int, log: int, *, durable: bool) -> Program:
-    argv = [str(cluster.programs / "postgres"), "-D", str(cluster.data), "-p", str(port)]
-    for setting in SETTINGS if durable else SETTINGS + THROWAWAY:
-        argv += ["-c", setting]
-    return Program(
-        argv,
-        env=ENVIRONMENT,
-        cwd=Path("/"),
-        output=log,
-        account=cluster.account,
-        stop_with=signal.SIGINT,  # its fast shutdown, which does not wait for its clients
-    )
-
-
-def _answers(cluster: Cluster, port: int) -> bool:
+def _is_ready(cluster: Cluster, port: int) -> bool:
     try:
         psycopg2.connect(cluster.url(OWNER, port, "postgres"), connect_timeout=2).close()
     except psycopg2.OperationalError:
@@ -135,8 +125,8 @@ def _answers(cluster: Cluster, port: int) -> bool:
     return True
 
 
-def _prepare(cluster: Cluster, port: int) -> None:
-    """Make the service's role and the database unless they are there."""
+def _create_service_role(cluster: Cluster, port: int) -> None:
+    """Create the service's role and the database unless they exist."""
     password = cluster.password(SERVICE).read_text()
     with closing(psycopg2.connect(cluster.url(OWNER, port, "postgres"))) as connection:
         connection.autocommit = True
@@ -148,6 +138,6 @@ def _prepare(cluster: Cluster, port: int) -> None:
         cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,))
         if not cursor.fetchone():
             cursor.execute(f"CREATE DATABASE {DATABASE}")
-        # a schema's USAGE is everybody's by default, and CREATE its owner's
+        # by default everyone has USAGE of a schema, and its owner CREATE
         cursor.execute(f"REVOKE ALL ON DATABASE {DATABASE} FROM PUBLIC")
         cursor.execute(f"GRANT CONNECT ON DATABASE {DATABASE} TO {SERVICE}")

@@ -1,4 +1,4 @@
-"""Migrate and seed in one process, for loading the application takes longer than either."""
+"""Migrate and seed in one process, because loading the application takes longer than either."""
 
 import sys
 
@@ -11,15 +11,14 @@ from wsgi import app
 def main(email: str, *demo: str) -> None:
     """Run `flask db upgrade`, `flask seed exchanges` and `flask seed admin`.
 
-    The password is the standard input.
-
-    With the word `demo`, an empty database gets the clients of the demo too.
+    The password is read from the standard input. The word `demo` fills an empty database with
+    demo data.
     """
     owner = ["seed", "admin", email, "--role", "owner", "--password-stdin"]
-    wanted = [["seed", *demo, "--first-run"]] if demo else []
+    demo_data = [["seed", *demo, "--first-run"]] if demo else []
     info = ScriptInfo(create_app=lambda: app)
     try:
-        for words in (["db", "upgrade"], ["seed", "exchanges"], owner, *wanted):
+        for words in (["db", "upgrade"], ["seed", "exchanges"], owner, *demo_data):
             app.cli.main(words, "flask", standalone_mode=False, obj=info)
     except click.ClickException as error:
         sys.exit(error.format_message())

@@ -5,30 +5,31 @@ import socket
 from pathlib import Path
 
 from dev import programs
-from dev.launcher import Launcher
-from dev.listening import HOST, serve
-from dev.processes import Program
+from dev.processes import HOST, Server, Supervisor
 
 
-def start(launcher: Launcher, folder: Path, *, durable: bool) -> str | None:
-    """Start Redis with its data in `folder` and return its URL; None where there is no Redis."""
-    executable = programs.redis()
-    if executable is None:
+def start(supervisor: Supervisor, folder: Path, *, durable: bool) -> str | None:
+    """Start Redis with its data in `folder` and return its URL, or None without a Redis."""
+    program = programs.redis()
+    if program is None:
         return None
     password = secrets.token_urlsafe(24)
     data = folder.resolve() / "redis"
     data.mkdir(0o700, exist_ok=True)
+    config = data / "redis.conf"
+    config.touch(0o600)
 
-    def program(port: int, log: int) -> Program:
-        config = _config(port, password, data, durable=durable)
-        return Program([executable, "-"], given=config, output=log, cwd=data)
+    def create(port: int, log: int) -> Server:
+        # in a file, because a process list would show the password
+        config.write_text(_config(port, password, data, durable=durable))
+        argv = [program, str(config)]
+        return Server(argv, port, lambda: _is_ready(port, password), {}, cwd=str(data), stdout=log)
 
-    port = serve(launcher, "redis", folder, program, lambda port: _answers(port, password))
+    port = supervisor.start_on_free_port("redis", folder, create)
     return f"redis://:{password}@{HOST}:{port}/0"
 
 
 def _config(port: int, password: str, data: Path, *, durable: bool) -> str:
-    """Return what Redis reads from its input: there no process list shows the password."""
     quoted = str(data).replace("\\", "\\\\").replace('"', '\\"')
     return f"""
 bind {HOST}
@@ -41,7 +42,7 @@ daemonize no
 """
 
 
-def _answers(port: int, password: str) -> bool:
+def _is_ready(port: int, password: str) -> bool:
     # the client library takes longer to import than Redis to start
     try:
         with socket.create_connection((HOST, port), timeout=2) as connection:

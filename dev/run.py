@@ -3,139 +3,158 @@
 import json
 import os
 import re
+import secrets
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from dev import gunicorn, postgres, redis, settings
+import mirakuru
+
+from dev import gunicorn, places, postgres, processes, redis, settings
 from dev.errors import CannotStart, Stopped
-from dev.gunicorn import ROOT
-from dev.launcher import Launcher
-from dev.listening import HOST, is_free, serve
-from dev.processes import Program
+from dev.processes import HOST, Server, Supervisor
 from dev.settings import Settings
 
-CLIENT = {
-    "name": "Client Name",
-    # all its letters are upper case under EIP-55, whose own example it is
-    "wallet_address": "0x52908400098527886E0F7030069857D2E4169EE7",
-    "email": "email@example.com",
-    "tier": "Premium",
-    "notes": "High volume trader",
-}
 WELCOME = """
-Pipe Labs is ready at {address} (Ctrl-C stops it).
+Pipe Labs is running at {address}. Press Ctrl-C to stop it.
 
-  e-mail    {email}
-  password  {password}
-  console   {address}/admin
+  Console    {address}/admin
+  E-mail     {email}
+  Password   {password}
 {hints}
-Create a client:
+Create a client (the token is valid for 15 minutes):
 
 curl -X POST "{address}/api/admin/quick-client" \
 -H "Content-Type: application/json" -H "Authorization: Bearer {token}" -d '{client}'
 """
-DEMO = "  clients   {count} demo clients (DEMO=0 for none)\n"
-STUB = "  exchanges a stub stands for all of them (STUB=0: the real ones); keys for it: {keys}\n"
-KEYS = "python -m tests.stub_exchange --keys okx"
-CHANGED = (
-    "\nPipe Labs is ready at {address} (Ctrl-C stops it). {email} has another password by now."
+DEMO = "  Demo data  {count} clients (DEMO=0: do not load demo data)\n"
+STUB = (
+    "  Exchanges  simulated by a local stub (STUB=0: use the real ones)\n"
+    "  Test keys  .venv/bin/python -m tests.stub_exchange --keys okx\n"
 )
+SIGN_IN = """
+Pipe Labs is running at {address}. Press Ctrl-C to stop it.
+The password of {email} was changed. Sign in at {address}/admin.
+"""
+NO_REDIS = (
+    "Redis was not found: starting one worker, which counts rate limits in memory. "
+    "`apt install redis-server` or `brew install redis` changes that."
+)
+OUTLIVED = (
+    "On this system the servers keep running if make run is killed with kill -9. "
+    "The next start stops them."
+)
+PORT_TIMEOUT_S = 3
+"""A gunicorn whose launcher was killed needs a moment to stop."""
 
 
 def main() -> int:
-    """Serve until a signal; return 0 then, and raise `CannotStart` if it ends otherwise."""
-    folder = ROOT / ".local"
-    folder.mkdir(exist_ok=True)
-    # root's PostgreSQL runs as somebody who has to get to its data in there
-    folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
-    found = settings.load(ROOT / ".env")
-    try:
-        with Launcher(folder) as launcher:
-            _run(launcher, folder, found)
-    except Stopped:
-        with suppress(OSError):  # the terminal may be gone
-            print("\nStopped.")
+    """Serve until a signal and return 0; raise `CannotStart` if the service ends otherwise."""
+    local = places.local_folder()
+    with suppress(Stopped), processes.supervisor() as supervisor:
+        supervisor.stack.enter_context(places.locked(local / "lock", places.RUNNING))
+        _serve(supervisor, places.data_folder())
+    with suppress(OSError):  # the terminal may be closed
+        print("\nStopped.")
     return 0
 
 
-def _run(launcher: Launcher, folder: Path, found: Settings) -> None:
-    if not is_free(found.port):
-        raise CannotStart(f"Port {found.port} is taken: stop what listens there, or set PORT.")
-    words = ["demo"] if found.has_demo else []
-    variables = found.finish(_start_servers(launcher, folder, found))
-    # No balancer has to notice that this instance stops.
-    variables |= {"HOST": HOST, "PORT": str(found.port), "DRAIN_S": "0", "ENVIRONMENT": "local"}
-    if not variables.get("REDIS_URL"):
-        print("No Redis: one worker, limits in its memory (apt or brew can install Redis).")
-        variables["WEB_CONCURRENCY"] = "1"
-    if found.has_stub:
-        variables["EXCHANGE_BASE_URL"] = _start_stub(launcher, folder)
+def _serve(supervisor: Supervisor, folder: Path) -> None:
+    loaded = settings.load(places.ROOT / ".env")
+    loaded.check()
+    _wait_for_port(loaded.port)
+    if not processes.DIES_WITH_PARENT:
+        print(OUTLIVED)
+    variables = _start_servers(supervisor, folder, loaded)
     environment = os.environ | variables
-    email, password = (variables[f"FIRST_OWNER_{part}"] for part in ("EMAIL", "PASSWORD"))
-    count = _prepare(launcher, environment, [email, *words], password)
-    serving = gunicorn.start(launcher, environment)
-    if not gunicorn.is_ready(serving, found.port):
-        raise CannotStart("gunicorn does not answer; what it said is above.")
-    _welcome(found.port, email, password, _hints(count, has_stub=found.has_stub))
-    status = launcher.wait(serving)
+    email, password = variables["FIRST_OWNER_EMAIL"], variables["FIRST_OWNER_PASSWORD"]
+    words = [email, "demo"] if loaded.has_demo else [email]
+    try:
+        count = _prepare(environment, words, password)
+    except CannotStart as error:
+        raise CannotStart(f"Migrating or seeding failed.\n{loaded.explain(str(error))}") from None
+    server = gunicorn.server(environment, loaded.port)
+    try:
+        supervisor.start(server)
+    except mirakuru.ExecutorError:
+        raise CannotStart("gunicorn did not start. Its output is above.") from None
+    hints = (DEMO.format(count=count) if count else "") + (STUB if loaded.has_stub else "")
+    _welcome(loaded.port, email, password, hints)
+    status = supervisor.wait(server)
     raise CannotStart(f"gunicorn ended with status {status}.")
 
 
-def _start_servers(launcher: Launcher, folder: Path, found: Settings) -> dict[str, str]:
-    """Start those whose address nobody has set, and return the addresses."""
-    started: dict[str, str | None] = {}
-    if "DATABASE_URL" not in found.given:
+def _wait_for_port(port: int) -> None:
+    deadline = time.monotonic() + PORT_TIMEOUT_S
+    while not processes.is_free(port):
+        if time.monotonic() > deadline:
+            sentence = "Stop the program that uses it, or set PORT to another one."
+            raise CannotStart(f"Port {port} is in use. {sentence}")
+        time.sleep(0.1)
+
+
+def _start_servers(supervisor: Supervisor, folder: Path, loaded: Settings) -> dict[str, str]:
+    """Start the servers that a person has not named, and return the service's variables."""
+    started: dict[str, str] = {}
+    if "DATABASE_URL" not in loaded.given:
         print("Starting PostgreSQL …", flush=True)
-        service, owner = postgres.start(launcher, folder, durable=True)
+        service, owner = postgres.start(supervisor, folder, durable=True)
         started |= {"DATABASE_URL": service, "DATABASE_MIGRATION_URL": owner}
-    if "REDIS_URL" not in found.given:
-        started["REDIS_URL"] = redis.start(launcher, folder, durable=True)
-    return {name: url for name, url in started.items() if url}
+    if "REDIS_URL" not in loaded.given and (url := redis.start(supervisor, folder, durable=True)):
+        started["REDIS_URL"] = url
+    variables = {"LOG_FORMAT": "text", **loaded.finish(started)}
+    # no load balancer has to notice that this instance stops
+    variables |= {"HOST": HOST, "PORT": str(loaded.port), "DRAIN_S": "0", "ENVIRONMENT": "local"}
+    if not variables.get("REDIS_URL"):
+        print(NO_REDIS)
+        variables["WEB_CONCURRENCY"] = "1"
+    if loaded.has_stub:
+        variables["EXCHANGE_BASE_URL"] = _start_stub(supervisor, folder)
+    return variables
 
 
-def _start_stub(launcher: Launcher, folder: Path) -> str:
-    """Let a stub stand for every exchange, and return its address."""
-    words = [sys.executable, "-m", "tests.stub_exchange", "--port"]
+def _start_stub(supervisor: Supervisor, folder: Path) -> str:
+    """Start the stub that simulates every exchange, and return its address."""
 
-    def program(port: int, log: int) -> Program:
-        return Program([*words, str(port)], cwd=ROOT, output=log)
+    def create(port: int, log: int) -> Server:
+        argv = [sys.executable, "-m", "tests.stub_exchange", "--port", str(port)]
+        return Server(argv, port, lambda: not processes.is_free(port), os.environ, stdout=log)
 
-    port = serve(launcher, "stub_exchange", folder, program, lambda port: not is_free(port))
-    return f"http://{HOST}:{port}"
-
-
-def _prepare(
-    launcher: Launcher, environment: Mapping[str, str], words: Sequence[str], password: str
-) -> int:
-    """Migrate and seed, and return how many demo clients that made; show the rest if it fails."""
-    print("Migrating, and seeding the first owner …", flush=True)
-    argv = [sys.executable, "-m", "dev.prepare", *words]
-    status, text = launcher.run(Program(argv, env=environment, cwd=ROOT, given=password))
-    if status:
-        raise CannotStart(f"Migrating or seeding failed:\n{text}")
-    seeded = re.search(r"^(\d+) clients created", text, re.MULTILINE)
-    return int(seeded[1]) if seeded else 0
+    return f"http://{HOST}:{supervisor.start_on_free_port('stub_exchange', folder, create)}"
 
 
-def _hints(count: int, *, has_stub: bool) -> str:
-    """Return what to say of new demo clients, and of what answers for the exchanges."""
-    stub = STUB.format(keys=f".venv/bin/{KEYS}") if has_stub else ""
-    return (DEMO.format(count=count) if count else "") + stub
+def _prepare(environment: Mapping[str, str], words: Sequence[str], password: str) -> int:
+    """Migrate and seed; return how many demo clients were created."""
+    print("Migrating, and creating the first owner …", flush=True)
+    output = processes.run([sys.executable, "-m", "dev.prepare", *words], environment, password)
+    created = re.search(r"^(\d+) clients created", output, re.MULTILINE)
+    return int(created[1]) if created else 0
 
 
 def _welcome(port: int, email: str, password: str, hints: str) -> None:
-    """Sign the first owner in, and show how to create a client."""
-    address = f"http://{HOST}:{port}"
+    """Sign the first owner in, and print how to create a client."""
+    shown = {"address": f"http://{HOST}:{port}", "email": email, "password": password}
     body = {"email": email, "password": password}
     status, answer = gunicorn.call(port, "POST", "/api/auth/login", body)
     if status != 200:
-        print(CHANGED.format(address=address, email=email), flush=True)
+        print(SIGN_IN.format(**shown), flush=True)
         return
-    token = json.loads(answer)["access_token"]
-    shown = {"email": email, "password": password, "token": token, "client": json.dumps(CLIENT)}
-    print(WELCOME.format(address=address, hints=hints, **shown), flush=True)
+    shown |= {"token": json.loads(answer)["access_token"], "client": json.dumps(new_client())}
+    print(WELCOME.format(hints=hints, **shown), flush=True)
+
+
+def new_client() -> dict[str, str]:
+    """Return a client that does not exist yet, so that its creation succeeds at every start."""
+    wallet = secrets.token_hex(20)
+    return {
+        "name": "Client Name",
+        "wallet_address": f"0x{wallet}",
+        "email": f"client-{wallet[:8]}@example.com",
+        "tier": "Premium",
+        "notes": "High volume trader",
+    }
 
 
 if __name__ == "__main__":

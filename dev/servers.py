@@ -1,91 +1,70 @@
-"""A real PostgreSQL and Redis: `python -m dev.servers [--durable] -- COMMAND…`, or `running()`."""
+"""Throwaway servers for a command: `python -m dev.servers [--durable] -- COMMAND …`."""
 
 import argparse
-import os
+import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dev import postgres, programs, redis
 from dev.errors import CannotStart
-from dev.launcher import Launcher
-from dev.processes import Program, in_foreground
+from dev.leftovers import stop_leftovers
+from dev.places import data_folder, locked
+from dev.processes import Supervisor, supervisor
 
 
-@dataclass(frozen=True)
-class Servers:
-    """The addresses of running servers; Redis may be missing."""
+def start(supervisor: Supervisor, folder: Path, *, durable: bool) -> Mapping[str, str]:
+    """Start both servers with their data in `folder`; return the application's variables.
 
-    database_url: str
-    migration_url: str
-    redis_url: str | None
-
-    def environment(self) -> dict[str, str]:
-        """Return the application's variables."""
-        found = {
-            "DATABASE_URL": self.database_url,
-            "DATABASE_MIGRATION_URL": self.migration_url,
-            "REDIS_URL": self.redis_url,
-        }
-        return {name: url for name, url in found.items() if url}
-
-
-@contextmanager
-def running(folder: Path, *, durable: bool) -> Iterator[Servers]:
-    """Run both servers with their data in `folder`; raise `CannotStart` if that fails."""
-    with Launcher(folder) as launcher:
-        yield start(launcher, folder, durable=durable)
-
-
-def start(launcher: Launcher, folder: Path, *, durable: bool) -> Servers:
-    """Start both servers with their data in `folder`."""
-    database_url, migration_url = postgres.start(launcher, folder, durable=durable)
-    redis_url = redis.start(launcher, folder, durable=durable)
-    return Servers(database_url, migration_url, redis_url)
+    Raise `CannotStart` if a server is missing.
+    """
+    service, owner = postgres.start(supervisor, folder, durable=durable)
+    redis_url = redis.start(supervisor, folder, durable=durable)
+    if redis_url is None:
+        raise CannotStart(programs.NO_REDIS)
+    return {"DATABASE_URL": service, "DATABASE_MIGRATION_URL": owner, "REDIS_URL": redis_url}
 
 
 def main(words: Sequence[str]) -> int:
-    """Run a command with fresh servers that end with it; return its exit status."""
+    """Run a command with new servers that end with it; return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m dev.servers", description=main.__doc__)
     parser.add_argument("--durable", action="store_true", help="write as safely as production")
     parser.add_argument("command", nargs="+", metavar="-- COMMAND")
-    asked = parser.parse_args(words)
-    folder = throwaway_folder()
-    with Launcher(folder, remove=True) as launcher:
-        servers = start(launcher, folder, durable=asked.durable)
-        if servers.redis_url is None:
-            raise CannotStart(programs.NO_REDIS)
-        foreground = in_foreground()
-        command = Program(
-            asked.command,
-            env=os.environ | servers.environment() | _program_paths(),
-            given=None,
-            stop_group=not foreground,
-            in_foreground=foreground,
-        )
-        status = launcher.hand_over(command)
+    options = parser.parse_args(words)
+    with supervisor() as supervised:
+        folder = supervised.stack.enter_context(throwaway_folder())
+        environment = dict(start(supervised, folder, durable=options.durable))
+        # for tests that start servers of their own
+        environment["POSTGRES_PROGRAMS"] = str(programs.postgres())
+        environment["REDIS_PROGRAM"] = str(programs.redis())
+        status = supervised.run_in_front(options.command, environment)
     return status if status >= 0 else 128 - status
 
 
-def _program_paths() -> dict[str, str]:
-    """Return where a command finds the programs, to run servers of its own."""
-    folder, _ = programs.postgres(programs.unprivileged())
-    return {"POSTGRES_PROGRAMS": str(folder), "REDIS_PROGRAM": programs.redis() or ""}
+@contextmanager
+def throwaway_folder() -> Iterator[Path]:
+    """Create a folder for data that is deleted at the end of the block.
 
-
-def throwaway_folder() -> Path:
-    """Make a temporary folder that PostgreSQL can use whoever runs it."""
-    folder = Path(tempfile.mkdtemp(prefix="pipelabs-"))
-    if account := programs.unprivileged():
+    Folders left behind by killed processes are deleted too.
+    """
+    parent = data_folder() / "throwaway"
+    parent.mkdir(exist_ok=True)
+    for old in parent.glob("run-*"):
+        with suppress(CannotStart, FileNotFoundError), locked(old / "lock"):
+            stop_leftovers(old)
+            shutil.rmtree(old, ignore_errors=True)
+    new = Path(tempfile.mkdtemp(prefix="new-", dir=parent))
+    for folder in (parent, new):
         folder.chmod(0o711)
-        if not programs.can_enter(folder, account):
-            folder.rmdir()
-            folder = Path(tempfile.mkdtemp(dir=programs.private_folder(folder.parent)))
-            folder.chmod(0o711)
-    return folder
+    with locked(new / "lock"):
+        # under its final name only once it is locked
+        folder = new.rename(new.with_name(new.name.replace("new-", "run-")))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

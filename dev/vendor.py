@@ -1,4 +1,4 @@
-"""`make vendor`: fetch the browser's files at pinned versions, and note what each of them is."""
+"""`make vendor`: download the browser's files at pinned versions, and list them in a manifest."""
 
 import base64
 import hashlib
@@ -49,16 +49,16 @@ DRAWING = re.compile(r"<svg[^>]*>(.*)</svg>", re.DOTALL)
 
 
 def main() -> None:
-    """Replace all that is in the folders by what is pinned, and write their manifests."""
+    """Replace the folders' content with the pinned files, and write their manifests."""
     for folder, packages in PINNED.items():
         shutil.rmtree(folder, ignore_errors=True)
-        found = [
+        entries = [
             entry
             for package, (version, files) in packages.items()
             for entry in _fetch(folder / package, version, files)
         ]
-        (folder / MANIFEST).write_text(json.dumps(found, indent=2) + "\n")
-        print(f"{len(found)} files in {folder}")
+        (folder / MANIFEST).write_text(json.dumps(entries, indent=2) + "\n")
+        print(f"{len(entries)} files in {folder}")
 
 
 def sha384(path: Path) -> str:
@@ -96,9 +96,9 @@ def _entry(folder: Path, name: str, about: dict[str, str]) -> dict[str, str]:
 def _sprite(folder: Path, names: list[str]) -> str:
     """Return one drawing with a symbol for each icon; what they have in common stands once."""
     symbols = [
-        f'<symbol id="{name}" viewBox="0 0 24 24">{" ".join(found[1].split())}</symbol>'
+        f'<symbol id="{name}" viewBox="0 0 24 24">{" ".join(match[1].split())}</symbol>'
         for name in names
-        if (found := DRAWING.search((folder / f"{name}.svg").read_text()))
+        if (match := DRAWING.search((folder / f"{name}.svg").read_text()))
     ]
     return "\n".join(['<svg xmlns="http://www.w3.org/2000/svg">', *symbols, "</svg>", ""])
 

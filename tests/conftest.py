@@ -1,8 +1,19 @@
 """What every kind of test shares; it needs neither servers nor an environment."""
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.stub_exchange import running
+
+# Neither a slow machine nor chance decides; examples are a fixed choice of many.
+settings.register_profile(
+    "calm",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("calm")
 
 
 def pytest_terminal_summary(terminalreporter):

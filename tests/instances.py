@@ -7,13 +7,16 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
+from functools import cache
 from http.client import HTTPConnection
 from pathlib import Path
 
 from sqlalchemy import NullPool, create_engine, make_url, text
+from sqlalchemy.orm import Session
 
 import config
-from tests.factories import PASSWORD
+from pipelabs.models import Admin, Role
+from tests.factories import PASSWORD, hash_of
 from tests.paths import ROOT
 from tests.servers import free_port, redis_database
 from tests.waiting import wait_for
@@ -31,6 +34,7 @@ class Fleet:
         self.environment = environment
         self.ports = ports
         self.masters = masters
+        self._admins = set()
 
     def call(self, method, path, body=None, token=None, instance=0, **fields):
         """Return status, headers and body of one call; `fields` are further header fields."""
@@ -41,7 +45,7 @@ class Fleet:
         if sent:
             headers["Content-Type"] = "application/json"
         # A killed worker leaves a response that was begun: it holds the socket too.
-        with closing(HTTPConnection("127.0.0.1", self.ports[instance], timeout=30)) as connection:
+        with closing(HTTPConnection("127.0.0.1", self.ports[instance], timeout=120)) as connection:
             connection.request(method, path, sent, headers)
             with connection.getresponse() as response:
                 return response.status, response.headers, json.loads(response.read() or b"null")
@@ -59,7 +63,8 @@ class Fleet:
 
     def sign_in(self, email=OWNER, role="owner"):
         """Return the access token of an admin, who is made on first use."""
-        self.flask("seed", "admin", email, "--role", role, "--password-stdin", given=PASSWORD)
+        if email not in self._admins:
+            self._add_admin(email, Role(role))
         body = {"email": email, "password": PASSWORD}
         return self.call("POST", "/api/auth/login", body)[2]["access_token"]
 
@@ -74,13 +79,23 @@ class Fleet:
 
     def owner(self):
         """Return a connection of the owner's, who commits each statement."""
-        url = make_url(self.environment["DATABASE_MIGRATION_URL"])
-        url = url.set(drivername="postgresql+psycopg2")
-        return create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool).connect()
+        return self._engine().connect()
 
     def lines(self):
         """Return the lines of the audit file."""
         return Path(self.environment["AUDIT_LOG_FILE"]).read_text(encoding="utf-8").splitlines()
+
+    def _engine(self):
+        url = make_url(self.environment["DATABASE_MIGRATION_URL"])
+        url = url.set(drivername="postgresql+psycopg2")
+        return create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+
+    def _add_admin(self, email, role):
+        """Add an admin without the process that a command would be."""
+        with Session(self._engine()) as session:
+            session.add(Admin(email=email, role=role, password_hash=hash_of(PASSWORD)))
+            session.commit()
+        self._admins.add(email)
 
 
 @contextmanager
@@ -99,7 +114,8 @@ def fleet(name, folder, instances=2, redis_url=None, **settings):
         "DRAIN_S": "0",
         **settings,
     }
-    run(["-m", "flask", "--app", "wsgi", "db", "upgrade"], environment)
+    if "DATABASE_URL" in settings:
+        migrate(environment)
     ports = [free_port() for _ in range(instances)]
     with ExitStack() as stack, (folder / "output.log").open("w") as log:
         masters = [
@@ -109,6 +125,11 @@ def fleet(name, folder, instances=2, redis_url=None, **settings):
         for instance in range(instances):
             wait_for(lambda n=instance: running.call("GET", "/health", instance=n)[0] == 200)
         yield running
+
+
+def migrate(environment):
+    """Bring a database up to date by a process of its own."""
+    run(["-m", "flask", "--app", "wsgi", "db", "upgrade"], environment)
 
 
 def run(words, environment, given=""):
@@ -133,18 +154,34 @@ def _gunicorn(environment, log):
         yield process
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(120)
 
 
 def _own_database(name):
-    """Make an empty database and return the variables that lead to it."""
+    """Make a database with empty tables and return the variables that lead to it."""
+    _recreate(name, f"TEMPLATE {_migrated()}")
+    return _variables(name)
+
+
+@cache
+def _migrated():
+    """Return a database that is migrated once in this process, for others to be copies of."""
+    name = f"migrated_{os.getpid()}"
+    _recreate(name)
+    settings = {"SECRET_KEY": secrets.token_urlsafe(48), "LOG_LEVEL": "WARNING"}
+    migrate(os.environ | _variables(name) | settings)
+    return name
+
+
+def _recreate(name, kind=""):
     owner = make_url(config.database_url("DATABASE_MIGRATION_URL"))
     engine = create_engine(owner, isolation_level="AUTOCOMMIT", poolclass=NullPool)
     with engine.connect() as connection:
         connection.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    service = make_url(config.database_url("DATABASE_URL"))
-    return {
-        "DATABASE_URL": service.set(database=name).render_as_string(hide_password=False),
-        "DATABASE_MIGRATION_URL": owner.set(database=name).render_as_string(hide_password=False),
-    }
+        connection.execute(text(f"CREATE DATABASE {name} {kind}"))
+
+
+def _variables(name):
+    variables = ("DATABASE_URL", "DATABASE_MIGRATION_URL")
+    urls = {one: make_url(config.database_url(one)).set(database=name) for one in variables}
+    return {one: url.render_as_string(hide_password=False) for one, url in urls.items()}

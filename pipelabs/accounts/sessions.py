@@ -174,18 +174,23 @@ def authenticate(claims: Claims, anonymous: Actor) -> Actor:
 
 
 def authenticate_console(claims: Claims, anonymous: Actor) -> Actor:
-    """Return the admin whose browser this is, and keep its session from falling idle.
+    """Return the admin of a browser's session.
 
-    Written at most once a minute; raise `Unauthenticated` as `confirm` does, and after `IDLE`.
+    `needs_last_seen_update` asks the caller for `keep_alive`, at most once a minute. Raise
+    `Unauthenticated` as `authenticate` does, and after `IDLE`.
     """
     row = _signed_in(claims)
     idle = now() - row.renewed_at
     if idle > IDLE:
         raise Unauthenticated("This session was idle too long; sign in again.", code="session_idle")
-    if idle > SEEN_EVERY:
-        visited = update(Session).where(Session.id == claims.session_id)
-        db.session.execute(visited.values(renewed_at=now(), seen_at=now()))
-    return _named(row, claims, anonymous)
+    return replace(_named(row, claims, anonymous), needs_last_seen_update=idle > SEEN_EVERY)
+
+
+def keep_alive(actor: Actor) -> None:
+    """Keep the session of the actor's browser from becoming idle."""
+    moment = now()
+    session = update(Session).where(Session.id == actor.session_id)
+    db.session.execute(session.values(renewed_at=moment, seen_at=moment))
 
 
 def _signed_in(claims: Claims) -> Row[Any]:

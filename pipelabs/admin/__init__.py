@@ -1,4 +1,4 @@
-"""Entrance two: pages under /admin for the people of the desk; one nested blueprint a noun."""
+"""The admin console: pages under /admin, one nested blueprint per noun."""
 
 from flask import Blueprint, Flask, redirect, url_for
 from flask.typing import ResponseReturnValue
@@ -20,7 +20,7 @@ from pipelabs.admin import (
     token_pairs,
 )
 from pipelabs.admin.sections import SECTIONS
-from pipelabs.web.auth import public
+from pipelabs.web.blueprints import OperationBlueprint
 
 admin = Blueprint("admin", __name__, url_prefix="/admin")
 NOUNS = (
@@ -39,18 +39,19 @@ NOUNS = (
     palette,
     token_pairs,
 )
+root = OperationBlueprint("root", __name__)
 for noun in NOUNS:
     admin.register_blueprint(noun.bp)
 
 
-@public()
+@root.operation("GET", "/", permission=None, status=303)
 def home() -> ResponseReturnValue:
-    """Send whoever asks for the bare host to the console."""
+    """Redirect the bare host to the console."""
     return redirect(url_for("admin.overview.index"), 303)
 
 
 def init_app(app: Flask) -> None:
     """Register the console and its menu."""
     app.register_blueprint(admin)
-    app.add_url_rule("/", "home", home)
+    app.register_blueprint(root)
     app.jinja_env.globals["sections"] = SECTIONS

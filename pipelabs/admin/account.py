@@ -1,31 +1,31 @@
 """Pages of one's own account: password, sessions, API tokens."""
 
+from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, flash, g, make_response, redirect, render_template, url_for
+from flask import flash, make_response, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from pipelabs.accounts import admins, api_tokens, sessions, sign_in_throttle
+from pipelabs.accounts import admins, api_tokens, sessions
 from pipelabs.accounts.schemas.admins import PasswordChange
 from pipelabs.accounts.schemas.api_tokens import TokenForm
 from pipelabs.audit.events import Event
-from pipelabs.core.db import unit_of_work
 from pipelabs.core.schemas.envelope import Confirmation
 from pipelabs.core.schemas.pagination import ListQuery
 from pipelabs.models import Permission, now
-from pipelabs.web import console_session
-from pipelabs.web.auth import needs
+from pipelabs.web import auth, console_session
+from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, posted, query
+from pipelabs.web.state import current_actor, current_admin_id
 
-bp = Blueprint("account", __name__, url_prefix="/account")
+bp = OperationBlueprint("account", __name__, url_prefix="/account")
 
 
-@bp.get("")
-@needs(Permission.SELF_READ)
+@bp.operation("GET", "", permission=Permission.SELF_READ)
 def index() -> ResponseReturnValue:
     """Show who one is, where one is signed in, and the API tokens."""
     asked = query(ListQuery)
-    mine = g.actor.admin_id
+    mine = current_admin_id()
     return render_template(
         "admin/account/index.html",
         sessions=sessions.list_sessions(mine),
@@ -34,79 +34,95 @@ def index() -> ResponseReturnValue:
     )
 
 
-@bp.get("/password")
-@needs(Permission.SELF_READ, always=True)
+@bp.operation("GET", "/password", permission=Permission.SELF_READ, allows_password_due=True)
 def password() -> ResponseReturnValue:
     """Show the form of a new password."""
     return render_template("admin/account/password.html", form=Form(PasswordChange))
 
 
-@bp.post("/password")
-@needs(Permission.SELF_WRITE, refused=Event.ADMIN_PASSWORD_CHANGE_DENIED, always=True)
+@bp.operation(
+    "POST",
+    "/password",
+    permission=Permission.SELF_WRITE,
+    denied_event=Event.ADMIN_PASSWORD_CHANGE_DENIED,
+    allows_password_due=True,
+    status=303,
+)
 def change_password() -> ResponseReturnValue:
     """Change the own password; every other session ends."""
     form = posted(PasswordChange, "admin/account/password.html")
     data = form.load()
-    with unit_of_work():
-        refusal = sign_in_throttle.reserve(g.actor.name, g.actor.address)
-    if refusal:
-        raise refusal
-    signed_in = admins.change_password(data["current_password"], data["new_password"], g.actor)
-    flash("Your password was changed; every other session has ended.", "success")
+    actor = current_actor()
+    auth.reserve_password_attempt(str(actor.name), actor.address)
+    signed_in = admins.change_password(data["current_password"], data["new_password"], actor)
+    flash("Password changed. All your other sessions have ended.", "success")
     answer = make_response(redirect(url_for("admin.account.index"), 303))
     return console_session.keep(answer, signed_in)
 
 
-@bp.post("/sessions/<uuid:session_id>/end")
-@needs(Permission.SELF_WRITE)
+@bp.operation(
+    "POST", "/sessions/<uuid:session_id>/end", permission=Permission.SELF_WRITE, status=303
+)
 def end_session(session_id: UUID) -> ResponseReturnValue:
     """End one of the own sessions."""
-    sessions.end_my_session(session_id, g.actor)
-    flash("The session was ended.", "success")
+    sessions.end_my_session(session_id, current_actor())
+    flash("Session ended.", "success")
     return redirect(url_for("admin.account.index"), 303)
 
 
-@bp.post("/sessions/end-others")
-@needs(Permission.SELF_WRITE)
+@bp.operation("POST", "/sessions/end-others", permission=Permission.SELF_WRITE, status=303)
 def end_other_sessions() -> ResponseReturnValue:
     """End every own session but this one."""
-    sessions.end_other_sessions(g.actor)
-    flash("Every other session was ended.", "success")
+    sessions.end_other_sessions(current_actor())
+    flash("All other sessions ended.", "success")
     return redirect(url_for("admin.account.index"), 303)
 
 
-@bp.get("/tokens/new")
-@needs(Permission.SELF_WRITE)
+@bp.operation("GET", "/tokens/new", permission=Permission.SELF_WRITE)
 def new_token() -> ResponseReturnValue:
     """Show the form of a new API token."""
-    may = sorted(api_tokens.grantable(g.actor))
+    may = sorted(api_tokens.grantable(current_actor()))
     return render_template("admin/account/new_token.html", form=Form(TokenForm), may=may)
 
 
-@bp.post("/tokens/new")
-@needs(Permission.SELF_WRITE, refused=Event.API_TOKEN_CREATE_DENIED)
+@bp.operation(
+    "POST",
+    "/tokens/new",
+    permission=Permission.SELF_WRITE,
+    denied_event=Event.API_TOKEN_CREATE_DENIED,
+)
 def create_token() -> ResponseReturnValue:
     """Create an API token and show it, in this answer and never again."""
-    may = sorted(api_tokens.grantable(g.actor))
+    may = sorted(api_tokens.grantable(current_actor()))
     form = posted(TokenForm, "admin/account/new_token.html", may=may)
-    made = api_tokens.create_token(form.load(), g.actor)
+    made = api_tokens.create_token(form.load(), current_actor())
     return render_template("admin/account/token.html", token=made.token, text=made.text)
 
 
-@bp.get("/tokens/<uuid:token_id>/revoke")
-@needs(Permission.SELF_WRITE)
+@bp.operation("GET", "/tokens/<uuid:token_id>/revoke", permission=Permission.SELF_WRITE)
 def revoke(token_id: UUID) -> ResponseReturnValue:
     """Ask whether an API token of one's own shall end."""
-    token = api_tokens.get_token(token_id, g.actor.admin_id)
-    return render_template("admin/account/revoke.html", token=token)
+    return render_template("admin/confirm.html", **_revocation(token_id))
 
 
-@bp.post("/tokens/<uuid:token_id>/revoke")
-@needs(Permission.SELF_WRITE)
+@bp.operation(
+    "POST", "/tokens/<uuid:token_id>/revoke", permission=Permission.SELF_WRITE, status=303
+)
 def revoke_token(token_id: UUID) -> ResponseReturnValue:
     """Revoke an API token of one's own."""
-    token = api_tokens.get_token(token_id, g.actor.admin_id)
-    posted(Confirmation, "admin/account/revoke.html", token=token).load()
-    api_tokens.revoke_token(token_id, g.actor.admin_id, g.actor)
-    flash(f"{token.name} was revoked.", "success")
+    posted(Confirmation, "admin/confirm.html", **_revocation(token_id)).load()
+    token = api_tokens.revoke_token(token_id, current_admin_id(), current_actor())
+    flash(f"Token {token.name} revoked.", "success")
     return redirect(url_for("admin.account.index"), 303)
+
+
+def _revocation(token_id: UUID) -> dict[str, Any]:
+    """Return what the page shows that asks before a token is revoked."""
+    token = api_tokens.get_token(token_id, current_admin_id())
+    return {
+        "title": f"Revoke {token.name}",
+        "sentences": [f"Programs using {token.prefix}…{token.last_four} stop working immediately."],
+        "button": "Revoke token",
+        "cancel": url_for("admin.account.index"),
+        "is_danger": True,
+    }

@@ -1,9 +1,9 @@
 """Pages of admins, for owners."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from flask import Blueprint, flash, g, redirect, render_template, url_for
+from flask import flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from pipelabs.accounts import admins, api_tokens
@@ -12,33 +12,48 @@ from pipelabs.audit.events import Event
 from pipelabs.core.schemas.envelope import Confirmation
 from pipelabs.core.schemas.pagination import ListQuery
 from pipelabs.models import Permission, now
-from pipelabs.web.auth import needs
+from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, posted, query
+from pipelabs.web.state import current_actor
 
-bp = Blueprint("admins", __name__, url_prefix="/admins")
-CONFIRM = "admin/admins/confirm.html"
+bp = OperationBlueprint("admins", __name__, url_prefix="/admins")
+CONFIRM = "admin/confirm.html"
 
 
 class Act(NamedTuple):
-    """What is about to be done to an admin: the button, what follows, and whether it hurts."""
+    """What is about to be done to an admin: title, what follows and button."""
 
-    verb: str
-    follows: str
-    kind: str = "danger"
+    title: str
+    sentence: str
+    button: str
+    is_danger: bool = True
 
 
-DISABLE = Act("Disable", "Every session ends now, API tokens stop, and signing in is refused.")
-ENABLE = Act("Enable", "Signing in works again, and so do API tokens.", "primary")
-END = Act("End all sessions of", "Every browser and program is signed out now; API tokens go on.")
+DISABLE = Act(
+    "Disable",
+    "All their sessions end, their API tokens stop working, and they can no longer sign in.",
+    "Disable admin",
+)
+ENABLE = Act(
+    "Enable",
+    "They can sign in again, and their API tokens work again.",
+    "Enable admin",
+    is_danger=False,
+)
+END = Act(
+    "End all sessions of",
+    "They are signed out of every browser and program. Their API tokens keep working.",
+    "End all sessions",
+)
 RESET = Act(
     "Reset the password of",
-    "Every session ends now. You are shown a password for one sign-in, which must be changed then;"
-    " API tokens wait until it was.",
+    "All their sessions end. You get a one-time password to hand over, which they must change when"
+    " they sign in. Their API tokens do not work until then.",
+    "Reset password",
 )
 
 
-@bp.get("")
-@needs(Permission.ADMINS_READ)
+@bp.operation("GET", "", permission=Permission.ADMINS_READ)
 def index() -> ResponseReturnValue:
     """List the admins."""
     asked = query(ListQuery)
@@ -46,24 +61,26 @@ def index() -> ResponseReturnValue:
     return render_template("admin/admins/index.html", page=page)
 
 
-@bp.get("/new")
-@needs(Permission.ADMINS_WRITE)
+@bp.operation("GET", "/new", permission=Permission.ADMINS_WRITE)
 def new() -> ResponseReturnValue:
     """Show the form of a new admin."""
     return render_template("admin/admins/new.html", form=Form(AdminIn))
 
 
-@bp.post("/new")
-@needs(Permission.ADMINS_WRITE, refused=Event.ADMIN_CREATE_DENIED)
+@bp.operation(
+    "POST",
+    "/new",
+    permission=Permission.ADMINS_WRITE,
+    denied_event=Event.ADMIN_CREATE_DENIED,
+)
 def create() -> ResponseReturnValue:
     """Create an admin and show its password, in this answer and never again."""
     data = posted(AdminIn, "admin/admins/new.html").load()
-    made = admins.create_admin(data["email"], data["role"], g.actor)
+    made = admins.create_admin(data["email"], data["role"], current_actor())
     return render_template("admin/admins/password.html", admin=made.admin, password=made.password)
 
 
-@bp.get("/<uuid:admin_id>")
-@needs(Permission.ADMINS_READ)
+@bp.operation("GET", "/<uuid:admin_id>", permission=Permission.ADMINS_READ)
 def show(admin_id: UUID) -> ResponseReturnValue:
     """Show an admin and its API tokens."""
     asked = query(ListQuery)
@@ -72,8 +89,7 @@ def show(admin_id: UUID) -> ResponseReturnValue:
     return render_template("admin/admins/show.html", admin=admin, page=page, now=now())
 
 
-@bp.get("/<uuid:admin_id>/role")
-@needs(Permission.ADMINS_WRITE)
+@bp.operation("GET", "/<uuid:admin_id>/role", permission=Permission.ADMINS_WRITE)
 def role(admin_id: UUID) -> ResponseReturnValue:
     """Show the form of another role."""
     admin = admins.get_admin(admin_id)
@@ -81,110 +97,146 @@ def role(admin_id: UUID) -> ResponseReturnValue:
     return render_template("admin/admins/role.html", admin=admin, form=form)
 
 
-@bp.post("/<uuid:admin_id>/role")
-@needs(Permission.ADMINS_WRITE, refused=Event.ADMIN_CHANGE_DENIED)
+@bp.operation(
+    "POST",
+    "/<uuid:admin_id>/role",
+    permission=Permission.ADMINS_WRITE,
+    denied_event=Event.ADMIN_CHANGE_DENIED,
+    status=303,
+)
 def change_role(admin_id: UUID) -> ResponseReturnValue:
     """Give an admin another role."""
     form = posted(RoleChange, "admin/admins/role.html", admin=admins.get_admin(admin_id))
-    admin = admins.change_role(admin_id, form.load()["role"], g.actor)
-    flash(f"{admin.email} is {admin.role} now.", "success")
+    admin = admins.change_role(admin_id, form.load()["role"], current_actor())
+    article = "an" if admin.role[0] in "aeiou" else "a"
+    flash(f"{admin.email} is now {article} {admin.role}.", "success")
     return redirect(url_for("admin.admins.show", admin_id=admin_id), 303)
 
 
-@bp.get("/<uuid:admin_id>/disable")
-@needs(Permission.ADMINS_WRITE)
+@bp.operation("GET", "/<uuid:admin_id>/disable", permission=Permission.ADMINS_WRITE)
 def disable(admin_id: UUID) -> ResponseReturnValue:
     """Ask whether an admin shall be disabled."""
     return _ask(admin_id, DISABLE)
 
 
-@bp.post("/<uuid:admin_id>/disable")
-@needs(Permission.ADMINS_WRITE, refused=Event.ADMIN_CHANGE_DENIED)
+@bp.operation(
+    "POST",
+    "/<uuid:admin_id>/disable",
+    permission=Permission.ADMINS_WRITE,
+    denied_event=Event.ADMIN_CHANGE_DENIED,
+    status=303,
+)
 def confirm_disable(admin_id: UUID) -> ResponseReturnValue:
     """Disable an admin."""
     _confirmed(admin_id, DISABLE)
-    admin = admins.set_disabled(admin_id, g.actor, is_disabled=True)
-    flash(f"{admin.email} is disabled.", "success")
+    admin = admins.set_disabled(admin_id, current_actor(), is_disabled=True)
+    flash(f"{admin.email} is now disabled.", "success")
     return redirect(url_for("admin.admins.show", admin_id=admin_id), 303)
 
 
-@bp.get("/<uuid:admin_id>/enable")
-@needs(Permission.ADMINS_WRITE)
+@bp.operation("GET", "/<uuid:admin_id>/enable", permission=Permission.ADMINS_WRITE)
 def enable(admin_id: UUID) -> ResponseReturnValue:
     """Ask whether an admin shall be enabled."""
     return _ask(admin_id, ENABLE)
 
 
-@bp.post("/<uuid:admin_id>/enable")
-@needs(Permission.ADMINS_WRITE, refused=Event.ADMIN_CHANGE_DENIED)
+@bp.operation(
+    "POST",
+    "/<uuid:admin_id>/enable",
+    permission=Permission.ADMINS_WRITE,
+    denied_event=Event.ADMIN_CHANGE_DENIED,
+    status=303,
+)
 def confirm_enable(admin_id: UUID) -> ResponseReturnValue:
     """Enable an admin."""
     _confirmed(admin_id, ENABLE)
-    admin = admins.set_disabled(admin_id, g.actor, is_disabled=False)
-    flash(f"{admin.email} is enabled.", "success")
+    admin = admins.set_disabled(admin_id, current_actor(), is_disabled=False)
+    flash(f"{admin.email} is now enabled.", "success")
     return redirect(url_for("admin.admins.show", admin_id=admin_id), 303)
 
 
-@bp.get("/<uuid:admin_id>/end-sessions")
-@needs(Permission.ADMINS_WRITE)
+@bp.operation("GET", "/<uuid:admin_id>/end-sessions", permission=Permission.ADMINS_WRITE)
 def end_sessions(admin_id: UUID) -> ResponseReturnValue:
     """Ask whether every session of an admin shall end."""
     return _ask(admin_id, END)
 
 
-@bp.post("/<uuid:admin_id>/end-sessions")
-@needs(Permission.ADMINS_WRITE, refused=Event.ADMIN_CHANGE_DENIED)
+@bp.operation(
+    "POST",
+    "/<uuid:admin_id>/end-sessions",
+    permission=Permission.ADMINS_WRITE,
+    denied_event=Event.ADMIN_CHANGE_DENIED,
+    status=303,
+)
 def confirm_end_sessions(admin_id: UUID) -> ResponseReturnValue:
     """End every session of an admin."""
     _confirmed(admin_id, END)
-    admin = admins.end_admin_sessions(admin_id, g.actor)
-    flash(f"Every session of {admin.email} was ended.", "success")
+    admin = admins.end_admin_sessions(admin_id, current_actor())
+    flash(f"All sessions of {admin.email} ended.", "success")
     return redirect(url_for("admin.admins.show", admin_id=admin_id), 303)
 
 
-@bp.get("/<uuid:admin_id>/reset-password")
-@needs(Permission.ADMINS_WRITE)
+@bp.operation("GET", "/<uuid:admin_id>/reset-password", permission=Permission.ADMINS_WRITE)
 def reset_password(admin_id: UUID) -> ResponseReturnValue:
     """Ask whether an admin shall get a new password."""
     return _ask(admin_id, RESET)
 
 
-@bp.post("/<uuid:admin_id>/reset-password")
-@needs(Permission.ADMINS_WRITE, refused=Event.ADMIN_CHANGE_DENIED)
+@bp.operation(
+    "POST",
+    "/<uuid:admin_id>/reset-password",
+    permission=Permission.ADMINS_WRITE,
+    denied_event=Event.ADMIN_CHANGE_DENIED,
+)
 def confirm_reset_password(admin_id: UUID) -> ResponseReturnValue:
     """Give an admin a password for one sign-in and show it, in this answer and never again."""
     _confirmed(admin_id, RESET)
-    made = admins.give_one_time_password(admin_id, g.actor)
+    made = admins.give_one_time_password(admin_id, current_actor())
     return render_template("admin/admins/password.html", admin=made.admin, password=made.password)
 
 
-@bp.get("/<uuid:admin_id>/tokens/<uuid:token_id>/revoke")
-@needs(Permission.ADMINS_WRITE)
+@bp.operation(
+    "GET", "/<uuid:admin_id>/tokens/<uuid:token_id>/revoke", permission=Permission.ADMINS_WRITE
+)
 def revoke(admin_id: UUID, token_id: UUID) -> ResponseReturnValue:
     """Ask whether an API token of an admin shall end."""
     return _ask(admin_id, _revoke(admin_id, token_id))
 
 
-@bp.post("/<uuid:admin_id>/tokens/<uuid:token_id>/revoke")
-@needs(Permission.ADMINS_WRITE)
+@bp.operation(
+    "POST",
+    "/<uuid:admin_id>/tokens/<uuid:token_id>/revoke",
+    permission=Permission.ADMINS_WRITE,
+    status=303,
+)
 def confirm_revoke(admin_id: UUID, token_id: UUID) -> ResponseReturnValue:
     """Revoke an API token of an admin."""
     _confirmed(admin_id, _revoke(admin_id, token_id))
-    token = api_tokens.revoke_token(token_id, admin_id, g.actor)
-    flash(f"{token.name} was revoked.", "success")
+    token = api_tokens.revoke_token(token_id, admin_id, current_actor())
+    flash(f"Token {token.name} revoked.", "success")
     return redirect(url_for("admin.admins.show", admin_id=admin_id), 303)
 
 
 def _ask(admin_id: UUID, act: Act) -> ResponseReturnValue:
-    return render_template(CONFIRM, admin=admins.get_admin(admin_id), act=act)
+    return render_template(CONFIRM, **_page(admin_id, act))
 
 
 def _confirmed(admin_id: UUID, act: Act) -> None:
     """Take what the page of `_ask` sends; an error from here on shows that page again."""
-    posted(Confirmation, CONFIRM, admin=admins.get_admin(admin_id), act=act).load()
+    posted(Confirmation, CONFIRM, **_page(admin_id, act)).load()
+
+
+def _page(admin_id: UUID, act: Act) -> dict[str, Any]:
+    return {
+        "title": f"{act.title} {admins.get_admin(admin_id).email}",
+        "sentences": [act.sentence],
+        "button": act.button,
+        "cancel": url_for("admin.admins.show", admin_id=admin_id),
+        "is_danger": act.is_danger,
+    }
 
 
 def _revoke(admin_id: UUID, token_id: UUID) -> Act:
     token = api_tokens.get_token(token_id, admin_id)
-    follows = "What calls with it is refused everywhere from now on."
-    return Act(f"Revoke {token.name} ({token.prefix}…) of", follows)
+    sentence = f"Programs using {token.prefix}…{token.last_four} stop working immediately."
+    return Act(f"Revoke {token.name} of", sentence, "Revoke token")

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, flash, g, redirect, render_template, request, url_for
+from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from pipelabs.audit.events import Event
@@ -16,10 +16,11 @@ from pipelabs.vault import api_keys, records, replacement
 from pipelabs.vault import queries as key_queries
 from pipelabs.vault.schemas.api_keys import ExpiringQuery, KeysQuery
 from pipelabs.vault.schemas.forms import KeyChoice, KeyEdit, KeyForm, KeyTarget
-from pipelabs.web.auth import needs
+from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, posted, query
+from pipelabs.web.state import current_actor
 
-bp = Blueprint("api_keys", __name__, url_prefix="/api-keys")
+bp = OperationBlueprint("api_keys", __name__, url_prefix="/api-keys")
 CHOICES = {"status": KeyStatus, "stage": KeyStage}
 """The filters of the list that are closed lists; exchange and client are the others."""
 NEW, EDIT = "admin/api_keys/new.html", "admin/api_keys/edit.html"
@@ -27,8 +28,7 @@ MAX_CLIENTS = 20
 MAX_EVENTS = 30
 
 
-@bp.get("")
-@needs(Permission.API_KEYS_READ)
+@bp.operation("GET", "", permission=Permission.API_KEYS_READ)
 def index() -> ResponseReturnValue:
     """List keys; the filters are in the address."""
     asked = query(KeysQuery)
@@ -46,8 +46,7 @@ def index() -> ResponseReturnValue:
     )
 
 
-@bp.get("/expiring")
-@needs(Permission.API_KEYS_READ)
+@bp.operation("GET", "/expiring", permission=Permission.API_KEYS_READ)
 def expiring() -> ResponseReturnValue:
     """List the keys in use that expire soon, or have."""
     asked = query(ExpiringQuery)
@@ -55,8 +54,7 @@ def expiring() -> ResponseReturnValue:
     return render_template("admin/api_keys/expiring.html", page=page, days=asked["days"], now=now())
 
 
-@bp.get("/new")
-@needs(Permission.API_KEYS_WRITE)
+@bp.operation("GET", "/new", permission=Permission.API_KEYS_WRITE)
 def new() -> ResponseReturnValue:
     """Ask for whom and where, and then for what a key there consists of."""
     asked = query(KeyChoice)
@@ -77,51 +75,63 @@ def new() -> ResponseReturnValue:
     )
 
 
-@bp.post("/new")
-@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_CREATE_DENIED)
+@bp.operation(
+    "POST",
+    "/new",
+    permission=Permission.API_KEYS_WRITE,
+    denied_event=Event.API_KEY_CREATE_DENIED,
+    status=303,
+)
 def create() -> ResponseReturnValue:
     """Add a key, once its exchange was asked what it may do."""
     sent = {name: request.form.get(name, "") for name in KeyTarget().fields}
     asked = Form(KeyTarget, sent).load()
     client, known = clients.get_client(asked["client_id"]), registry.known()[asked["exchange"]]
     form = posted(KeyForm, NEW, client=client, known=known).demand(known.credentials)
-    key = api_keys.add_key(form.load(), g.actor)
-    return _to(key, f"The key was added; it is {key.status}.")
+    key = api_keys.add_key(form.load(), current_actor())
+    return _to(key, f"Key added: {key.status}.")
 
 
-@bp.get("/<uuid:key_id>")
-@needs(Permission.API_KEYS_READ)
+@bp.operation("GET", "/<uuid:key_id>", permission=Permission.API_KEYS_READ)
 def show(key_id: UUID) -> ResponseReturnValue:
     """Show a key: what it may do, what stands by to replace it, who else has its account."""
     return render_template("admin/api_keys/show.html", **_about(records.get_key(key_id)))
 
 
-@bp.post("/<uuid:key_id>/verify")
-@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_VERIFICATION_DENIED)
+@bp.operation(
+    "POST",
+    "/<uuid:key_id>/verify",
+    permission=Permission.API_KEYS_WRITE,
+    denied_event=Event.API_KEY_VERIFICATION_DENIED,
+    status=303,
+)
 def verify(key_id: UUID) -> ResponseReturnValue:
     """Ask the exchange anew what the key may do."""
-    key = api_keys.verify_key(key_id, g.actor)
-    return _to(key, f"{registry.known()[key.exchange].name} was asked; the key is {key.status}.")
+    key = api_keys.verify_key(key_id, current_actor())
+    return _to(key, f"Checked with {registry.known()[key.exchange].name}: {key.status}.")
 
 
-@bp.get("/<uuid:key_id>/edit")
-@needs(Permission.API_KEYS_WRITE)
+@bp.operation("GET", "/<uuid:key_id>/edit", permission=Permission.API_KEYS_WRITE)
 def edit(key_id: UUID) -> ResponseReturnValue:
     """Show the form of what the desk notes of a key."""
     key = records.get_key(key_id)
-    values = {"label": key.label, "ip_note": key.ip_note, "version": key.version}
-    values["expires_on"] = key.expires_on
-    return render_template(EDIT, form=Form(KeyEdit, values), key=key)
+    return render_template(EDIT, form=_stored(key), key=key)
 
 
-@bp.post("/<uuid:key_id>/edit")
-@needs(Permission.API_KEYS_WRITE, refused=Event.API_KEY_UPDATE_DENIED)
+@bp.operation(
+    "POST",
+    "/<uuid:key_id>/edit",
+    permission=Permission.API_KEYS_WRITE,
+    denied_event=Event.API_KEY_UPDATE_DENIED,
+    status=303,
+)
 def update(key_id: UUID) -> ResponseReturnValue:
     """Change what the desk notes of a key."""
-    form = posted(KeyEdit, EDIT, key=records.get_key(key_id))
+    key = records.get_key(key_id)
+    form = posted(KeyEdit, EDIT, key=key, stored=_stored(key))
     data = form.load()
     version = data.pop("version")
-    return _to(api_keys.update_key(key_id, data, g.actor, version=version), "The key was saved.")
+    return _to(api_keys.update_key(key_id, data, current_actor(), version=version), "Key saved.")
 
 
 def _about(key: ExchangeAPIKey) -> dict[str, Any]:
@@ -134,6 +144,10 @@ def _about(key: ExchangeAPIKey) -> dict[str, Any]:
         "shared_with": key_queries.shared_with(key),
         "events": key_queries.events_of(key, MAX_EVENTS),
     }
+
+
+def _stored(key: ExchangeAPIKey) -> Form:
+    return Form(KeyEdit, {name: getattr(key, name) for name in KeyEdit().fields})
 
 
 def _to(key: ExchangeAPIKey, said: str) -> ResponseReturnValue:

@@ -1,6 +1,6 @@
 """The audit trail as pages."""
 
-from flask import Blueprint, render_template
+from flask import render_template
 from flask.typing import ResponseReturnValue
 
 from pipelabs.audit import queries as audit_queries
@@ -8,16 +8,15 @@ from pipelabs.audit.events import Event
 from pipelabs.audit.schemas import AuditQuery
 from pipelabs.models import Outcome, Permission
 from pipelabs.web import forms
-from pipelabs.web.auth import needs
+from pipelabs.web.blueprints import OperationBlueprint
 
-bp = Blueprint("audit", __name__, url_prefix="/audit")
+bp = OperationBlueprint("audit", __name__, url_prefix="/audit")
 LIST = "admin/audit/index.html"
 FILTERS = ("since", "until", "event", "status", "admin", "client_id", "request_id", "address")
 CHOICES = {"event": tuple(Event), "status": tuple(Outcome)}
 
 
-@bp.get("")
-@needs(Permission.AUDIT_READ)
+@bp.operation("GET", "", permission=Permission.AUDIT_READ)
 def index() -> ResponseReturnValue:
     """List events, newest first; a wrong filter is told beside its field, above no list at all."""
     about = {"filters": FILTERS, "choices": CHOICES}
@@ -27,8 +26,7 @@ def index() -> ResponseReturnValue:
     return render_template(LIST, page=page, form=form, **about)
 
 
-@bp.get("/<int:event_id>")
-@needs(Permission.AUDIT_READ)
+@bp.operation("GET", "/<int:event_id>", permission=Permission.AUDIT_READ)
 def show(event_id: int) -> ResponseReturnValue:
     """Show one event in full, and the others of its request."""
     event = audit_queries.get_event(event_id)

@@ -1,62 +1,60 @@
 """Signing in and out in a browser, and how its pages look."""
 
-from flask import Blueprint, flash, g, make_response, redirect, render_template, request, url_for
+from flask import flash, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from pipelabs.accounts import sessions, sign_in_throttle
+from pipelabs.accounts import sessions
 from pipelabs.accounts.schemas.admins import SignIn
 from pipelabs.audit.events import Event
-from pipelabs.core.db import unit_of_work
 from pipelabs.core.errors import Unauthenticated
 from pipelabs.models import Permission
-from pipelabs.web import console_session, pages
-from pipelabs.web.auth import needs, public
+from pipelabs.web import auth, console_session, pages
+from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, posted
+from pipelabs.web.state import current_actor
 
-bp = Blueprint("auth", __name__)
+bp = OperationBlueprint("auth", __name__)
 YEAR_S = 365 * 24 * 3600
 
 
-@bp.get("/login")
-@public()
+@bp.operation("GET", "/login", permission=None)
 def login() -> ResponseReturnValue:
     """Show the sign-in form, or the page asked for to whoever is signed in."""
     target = console_session.own_page(request.args.get("next", ""))
     try:
-        console_session.identify(g.actor)
+        console_session.identify(current_actor())
     except Unauthenticated:
         return render_template("admin/auth/login.html", form=Form(SignIn), target=target)
     return redirect(target, 303)
 
 
-@bp.post("/login")
-@public(refused=Event.ADMIN_SIGN_IN_DENIED)
+@bp.operation(
+    "POST", "/login", permission=None, denied_event=Event.ADMIN_SIGN_IN_DENIED, status=303
+)
 def sign_in() -> ResponseReturnValue:
     """Open a session and go where one was going."""
     target = console_session.own_page(request.args.get("next", ""))
     form = posted(SignIn, "admin/auth/login.html", target=target)
     data = form.load()
-    with unit_of_work():
-        refusal = sign_in_throttle.reserve(data["email"], g.actor.address)
-    if refusal:
-        raise refusal
-    signed_in = sessions.sign_in(
-        data["email"], data["password"], g.actor, request.user_agent.string
-    )
+    actor = current_actor()
+    auth.reserve_password_attempt(data["email"], actor.address)
+    signed_in = sessions.sign_in(data["email"], data["password"], actor, request.user_agent.string)
     return console_session.keep(make_response(redirect(target, 303)), signed_in)
 
 
-@bp.post("/logout")
-@needs(Permission.SELF_WRITE, always=True)
+@bp.operation(
+    "POST", "/logout", permission=Permission.SELF_WRITE, allows_password_due=True, status=303
+)
 def logout() -> ResponseReturnValue:
     """End this session."""
-    sessions.sign_out(g.actor)
+    sessions.sign_out(current_actor())
     flash("You are signed out.", "success")
     return console_session.forget(make_response(redirect(url_for("admin.auth.login"), 303)))
 
 
-@bp.post("/theme")
-@needs(Permission.SELF_READ, always=True)
+@bp.operation(
+    "POST", "/theme", permission=Permission.SELF_READ, allows_password_due=True, status=303
+)
 def theme() -> ResponseReturnValue:
     """Remember how this browser wants its pages: light, dark, or as the system has it."""
     back = console_session.own_page(request.form.get("back", ""))

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from flask import Blueprint, flash, g, redirect, render_template, url_for
+from flask import flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from pipelabs.audit.events import Event
@@ -16,14 +16,14 @@ from pipelabs.markets.schemas.client_markets import (
     ClientMarketsQuery,
 )
 from pipelabs.models import ClientMarket, MarketStatus, Permission, QuotingStatus, Status
-from pipelabs.web.auth import needs
+from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, posted, query
+from pipelabs.web.state import current_actor
 
-bp = Blueprint("client_markets", __name__, url_prefix="/clients/<uuid:client_id>/markets")
+bp = OperationBlueprint("client_markets", __name__, url_prefix="/clients/<uuid:client_id>/markets")
 
 
-@bp.get("")
-@needs(Permission.TOKEN_PAIRS_READ)
+@bp.operation("GET", "", permission=Permission.TOKEN_PAIRS_READ)
 def index(client_id: UUID) -> ResponseReturnValue:
     """List all markets of a client, exchange by exchange."""
     asked = query(ClientMarketsQuery)
@@ -39,8 +39,7 @@ def index(client_id: UUID) -> ResponseReturnValue:
     )
 
 
-@bp.get("/grid")
-@needs(Permission.TOKEN_PAIRS_READ)
+@bp.operation("GET", "/grid", permission=Permission.TOKEN_PAIRS_READ)
 def grid(client_id: UUID) -> ResponseReturnValue:
     """Show a client's pairs by exchanges."""
     client = clients.get_client(client_id)
@@ -48,8 +47,7 @@ def grid(client_id: UUID) -> ResponseReturnValue:
     return render_template("admin/client_markets/grid.html", client=client, grid=grid)
 
 
-@bp.get("/add")
-@needs(Permission.TOKEN_PAIRS_WRITE)
+@bp.operation("GET", "/add", permission=Permission.TOKEN_PAIRS_WRITE)
 def new(client_id: UUID) -> ResponseReturnValue:
     """Show the form that adds many markets at once."""
     form = Form(ClientMarketsForm).offer("exchange", ["", *list_enabled_slugs()])
@@ -57,47 +55,57 @@ def new(client_id: UUID) -> ResponseReturnValue:
     return render_template("admin/client_markets/new.html", form=form, client=client)
 
 
-@bp.post("/add")
-@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.CLIENT_MARKET_ADD_DENIED)
+@bp.operation(
+    "POST",
+    "/add",
+    permission=Permission.TOKEN_PAIRS_WRITE,
+    denied_event=Event.CLIENT_MARKET_ADD_DENIED,
+    status=303,
+)
 def create(client_id: UUID) -> ResponseReturnValue:
     """Have a client quoted in many markets."""
     client = clients.get_client(client_id)
     form = posted(ClientMarketsForm, "admin/client_markets/new.html", client=client)
     form.offer("exchange", ["", *list_enabled_slugs()])
-    added = quoting.add_client_markets(client_id, form.load(), g.actor)
-    flash(
-        "1 market was added." if len(added) == 1 else f"{len(added)} markets were added.", "success"
-    )
+    added = quoting.add_client_markets(client_id, form.load(), current_actor())
+    flash("1 market added." if len(added) == 1 else f"{len(added)} markets added.", "success")
     return redirect(url_for("admin.client_markets.index", client_id=client_id), 303)
 
 
-@bp.get("/<uuid:client_market_id>")
-@needs(Permission.TOKEN_PAIRS_WRITE)
+@bp.operation("GET", "/<uuid:client_market_id>", permission=Permission.TOKEN_PAIRS_WRITE)
 def edit(client_id: UUID, client_market_id: UUID) -> ResponseReturnValue:
     """Show the form of one market of a client."""
-    stored = client_markets.get_client_market(client_id, client_market_id)
-    form = Form(ClientMarketEdit, ClientMarketEdit().dump(stored))
-    form.offer("status", _statuses(stored))
-    return render_template("admin/client_markets/edit.html", form=form, stored=stored)
+    row = client_markets.get_client_market(client_id, client_market_id)
+    return render_template("admin/client_markets/edit.html", form=_stored(row), row=row)
 
 
-@bp.post("/<uuid:client_market_id>")
-@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.CLIENT_MARKET_UPDATE_DENIED)
+@bp.operation(
+    "POST",
+    "/<uuid:client_market_id>",
+    permission=Permission.TOKEN_PAIRS_WRITE,
+    denied_event=Event.CLIENT_MARKET_UPDATE_DENIED,
+    status=303,
+)
 def update(client_id: UUID, client_market_id: UUID) -> ResponseReturnValue:
     """Change how a client is quoted in a market."""
-    stored = client_markets.get_client_market(client_id, client_market_id)
-    form = posted(ClientMarketEdit, "admin/client_markets/edit.html", stored=stored)
-    changes, version = form.offer("status", _statuses(stored)).load()
+    row = client_markets.get_client_market(client_id, client_market_id)
+    form = posted(ClientMarketEdit, "admin/client_markets/edit.html", row=row, stored=_stored(row))
+    changes, version = form.offer("status", _statuses(row)).load()
     client_markets.update_client_market(
-        client_id, client_market_id, changes, g.actor, version=version
+        client_id, client_market_id, changes, current_actor(), version=version
     )
-    flash(f"{stored.symbol} on {stored.exchange} was saved.", "success")
+    flash(f"{row.symbol} on {row.exchange} saved.", "success")
     return redirect(url_for("admin.client_markets.index", client_id=client_id), 303)
 
 
-def _statuses(stored: ClientMarket) -> list[str]:
-    """Return what the status can become: nobody is quoted in a delisted market."""
-    if stored.market_status is MarketStatus.DELISTED:
-        return [stored.status.value]
-    own = [QuotingStatus.DELISTED] if stored.status is QuotingStatus.DELISTED else []
+def _stored(row: ClientMarket) -> Form:
+    form = Form(ClientMarketEdit, ClientMarketEdit().dump(row))
+    return form.offer("status", _statuses(row))
+
+
+def _statuses(row: ClientMarket) -> list[str]:
+    """Return what the status can become: no client is quoted in a delisted market."""
+    if row.market_status is MarketStatus.DELISTED:
+        return [row.status.value]
+    own = [QuotingStatus.DELISTED] if row.status is QuotingStatus.DELISTED else []
     return [one.value for one in (*own, QuotingStatus.ACTIVE, QuotingStatus.PAUSED)]

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, flash, g, redirect, render_template, request, url_for
+from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from pipelabs.audit.events import Event
@@ -13,22 +13,21 @@ from pipelabs.clients.schemas import ClientEdit, ClientIn, ClientsQuery, StatusE
 from pipelabs.clients.wallets import Wallet, WalletError, recognise
 from pipelabs.core.schemas.pagination import SIZES
 from pipelabs.markets import client_markets
-from pipelabs.models import Permission, Status, Tier
+from pipelabs.models import Client, Permission, Status, Tier
 from pipelabs.models.clients import Chain
 from pipelabs.vault import queries as key_queries
-from pipelabs.web.auth import needs
+from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, posted, query
-from pipelabs.web.rate_limit import limit_creates
+from pipelabs.web.state import current_actor
 
-bp = Blueprint("clients", __name__, url_prefix="/clients")
+bp = OperationBlueprint("clients", __name__, url_prefix="/clients")
 CHOICES = {"tier": Tier, "status": Status, "chain": Chain}
 """The filters of the list; with `q` they are what narrows it."""
 MAX_EVENTS = 100
-GUARDED = "the checksum is right."
+GUARDED = "checksum valid."
 
 
-@bp.get("")
-@needs(Permission.CLIENTS_READ)
+@bp.operation("GET", "", permission=Permission.CLIENTS_READ)
 def index() -> ResponseReturnValue:
     """List clients; search, filters, order and size are in the address."""
     asked = query(ClientsQuery)
@@ -45,26 +44,29 @@ def index() -> ResponseReturnValue:
     )
 
 
-@bp.get("/new")
-@needs(Permission.CLIENTS_WRITE)
+@bp.operation("GET", "/new", permission=Permission.CLIENTS_WRITE)
 def new() -> ResponseReturnValue:
     """Show the form of a new client."""
     return render_template("admin/clients/new.html", form=Form(ClientIn))
 
 
-@bp.post("/new")
-@needs(Permission.CLIENTS_WRITE, refused=Event.CLIENT_CREATE_DENIED)
-@limit_creates
+@bp.operation(
+    "POST",
+    "/new",
+    permission=Permission.CLIENTS_WRITE,
+    denied_event=Event.CLIENT_CREATE_DENIED,
+    budget="create",
+    status=303,
+)
 def create() -> ResponseReturnValue:
     """Create a client."""
     form = posted(ClientIn, "admin/clients/new.html", name_of=_name_of)
-    client, _ = clients.create_client(form.load(), g.actor)
-    flash(f"{client.name} was created.", "success")
+    client, _ = clients.create_client(form.load(), current_actor())
+    flash(f"{client.name} created.", "success")
     return redirect(url_for("admin.clients.show", client_id=client.id), 303)
 
 
-@bp.post("/wallet")
-@needs(Permission.CLIENTS_WRITE)
+@bp.operation("POST", "/wallet", permission=Permission.CLIENTS_WRITE)
 def wallet() -> ResponseReturnValue:
     """Tell the chain and the checksum of what is being typed, as a fragment.
 
@@ -87,8 +89,7 @@ def wallet() -> ResponseReturnValue:
     )
 
 
-@bp.get("/<uuid:client_id>")
-@needs(Permission.CLIENTS_READ)
+@bp.operation("GET", "/<uuid:client_id>", permission=Permission.CLIENTS_READ)
 def show(client_id: UUID) -> ResponseReturnValue:
     """Show a client and what happened to it."""
     client = clients.get_client(client_id)
@@ -103,48 +104,61 @@ def show(client_id: UUID) -> ResponseReturnValue:
     )
 
 
-@bp.get("/<uuid:client_id>/edit")
-@needs(Permission.CLIENTS_WRITE)
+@bp.operation("GET", "/<uuid:client_id>/edit", permission=Permission.CLIENTS_WRITE)
 def edit(client_id: UUID) -> ResponseReturnValue:
     """Show the form of a client as it is stored, if anything of it can change."""
     client = clients.get_client(client_id)
     if not clients.TRANSITIONS[client.status]:
         flash(clients.OFFBOARDED, "info")
         return redirect(url_for("admin.clients.show", client_id=client_id), 303)
-    form = Form(ClientEdit, {name: getattr(client, name) for name in ClientEdit().fields})
-    return render_template("admin/clients/edit.html", form=form, client=client)
+    return render_template("admin/clients/edit.html", form=_stored(client), client=client)
 
 
-@bp.post("/<uuid:client_id>/edit")
-@needs(Permission.CLIENTS_WRITE, refused=Event.CLIENT_UPDATE_DENIED)
+@bp.operation(
+    "POST",
+    "/<uuid:client_id>/edit",
+    permission=Permission.CLIENTS_WRITE,
+    denied_event=Event.CLIENT_UPDATE_DENIED,
+    status=303,
+)
 def update(client_id: UUID) -> ResponseReturnValue:
-    """Change a client; whoever was slower than somebody else sees both versions."""
+    """Change a client; a stale edit shows both versions."""
     client = clients.get_client(client_id)
-    latest = client_queries.list_events
     form = posted(
-        ClientEdit, "admin/clients/edit.html", client=client, name_of=_name_of, latest=latest
+        ClientEdit,
+        "admin/clients/edit.html",
+        client=client,
+        name_of=_name_of,
+        stored=_stored(client),
+        latest=client_queries.list_events,
     )
     changes, version = form.load()
-    saved = clients.update_client(client_id, changes, g.actor, version=version)
-    flash(f"{saved.name} was saved.", "success")
+    saved = clients.update_client(client_id, changes, current_actor(), version=version)
+    flash(f"{saved.name} saved.", "success")
     return redirect(url_for("admin.clients.show", client_id=client_id), 303)
 
 
-@bp.get("/<uuid:client_id>/status")
-@needs(Permission.CLIENTS_WRITE)
+@bp.operation("GET", "/<uuid:client_id>/status", permission=Permission.CLIENTS_WRITE)
 def status(client_id: UUID) -> ResponseReturnValue:
     """Show where the client can go, and what follows."""
     return render_template("admin/clients/status.html", **_about_moving(client_id))
 
 
-@bp.post("/<uuid:client_id>/status")
-@needs(Permission.CLIENTS_WRITE, refused=Event.CLIENT_STATUS_CHANGE_DENIED)
+@bp.operation(
+    "POST",
+    "/<uuid:client_id>/status",
+    permission=Permission.CLIENTS_WRITE,
+    denied_event=Event.CLIENT_STATUS_CHANGE_DENIED,
+    status=303,
+)
 def move(client_id: UUID) -> ResponseReturnValue:
     """Move a client to another status."""
     form = posted(StatusEdit, "admin/clients/status.html", **_about_moving(client_id))
     data = form.load()
-    moved = clients.change_status(client_id, data["status"], g.actor, version=data["version"])
-    flash(f"{moved.name} is {moved.status} now.", "success")
+    moved = clients.change_status(
+        client_id, data["status"], current_actor(), version=data["version"]
+    )
+    flash(f"{moved.name} is now {moved.status}.", "success")
     return redirect(url_for("admin.clients.show", client_id=client_id), 303)
 
 
@@ -158,13 +172,17 @@ def _about_moving(client_id: UUID) -> dict[str, Any]:
     }
 
 
+def _stored(client: Client) -> Form:
+    return Form(ClientEdit, {name: getattr(client, name) for name in ClientEdit().fields})
+
+
 def _name_of(client_id: str) -> str:
     return clients.get_client(UUID(client_id)).name
 
 
 def _checksum(typed: str, found: Wallet) -> str:
     if found.chain is Chain.SOLANA:
-        return "it has no checksum, so compare every character."
+        return "no checksum, so compare every character."
     if found.chain is Chain.EVM and typed != found.address:
-        return "written in one case, so no checksum guards it."
+        return "no checksum, because it is not in mixed case."
     return GUARDED

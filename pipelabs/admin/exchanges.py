@@ -1,8 +1,8 @@
 """Pages of exchanges."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from flask import Blueprint, flash, g, redirect, render_template, request, url_for
+from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from pipelabs.audit.events import Event
@@ -11,37 +11,35 @@ from pipelabs.exchanges import queries as exchange_queries
 from pipelabs.exchanges import registry
 from pipelabs.exchanges import service as exchanges
 from pipelabs.exchanges.schemas import ExchangeChanges, ExchangeEdit, ExchangesQuery, StatusChange
-from pipelabs.models import Permission
+from pipelabs.models import Exchange, Permission
 from pipelabs.models.exchanges import Kind
-from pipelabs.web.auth import needs
+from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, posted, query
+from pipelabs.web.state import current_actor
 
-bp = Blueprint("exchanges", __name__, url_prefix="/exchanges")
+bp = OperationBlueprint("exchanges", __name__, url_prefix="/exchanges")
 FILTERS = ("q", "kind", "is_enabled")
-CONFIRM = "admin/exchanges/confirm.html"
+CONFIRM = "admin/confirm.html"
 
 
 class Act(NamedTuple):
-    """What is about to be done to an exchange: the button, what follows, and whether it hurts."""
+    """What is about to be done to an exchange: the verb, what follows, and whether it hurts."""
 
     verb: str
-    follows: str
-    kind: str
+    sentence: str
     is_enabled: bool
 
 
 DISABLE = Act(
     "Disable",
-    "No market and no API key can be added there from now on. What is there stays: clients are"
-    " quoted as before, and keys can be used, replaced and revoked.",
-    "danger",
+    "No market and no API key can be added there. Existing ones stay: clients are quoted as before,"
+    " and keys can be used, replaced and revoked.",
     is_enabled=False,
 )
-ENABLE = Act("Enable", "Markets and API keys can be added there again.", "primary", is_enabled=True)
+ENABLE = Act("Enable", "Markets and API keys can be added there again.", is_enabled=True)
 
 
-@bp.get("")
-@needs(Permission.EXCHANGES_READ)
+@bp.operation("GET", "", permission=Permission.EXCHANGES_READ)
 def index() -> ResponseReturnValue:
     """List exchanges; search, filters and size are in the address."""
     asked = query(ExchangesQuery)
@@ -58,8 +56,7 @@ def index() -> ResponseReturnValue:
     )
 
 
-@bp.get("/<string:exchange>")
-@needs(Permission.EXCHANGES_READ)
+@bp.operation("GET", "/<string:exchange>", permission=Permission.EXCHANGES_READ)
 def show(exchange: str) -> ResponseReturnValue:
     """Show an exchange, what is set for it, and how much there is at it."""
     found = exchanges.get_exchange(exchange)
@@ -72,67 +69,105 @@ def show(exchange: str) -> ResponseReturnValue:
     )
 
 
-@bp.get("/<string:exchange>/edit")
-@needs(Permission.EXCHANGES_WRITE)
+@bp.operation("GET", "/<string:exchange>/edit", permission=Permission.EXCHANGES_WRITE)
 def edit(exchange: str) -> ResponseReturnValue:
     """Show the form of what is set for an exchange."""
     found = exchanges.get_exchange(exchange)
-    form = Form(ExchangeEdit, {**found.config, "version": found.version})
-    return render_template("admin/exchanges/edit.html", form=form, exchange=found)
+    return render_template("admin/exchanges/edit.html", form=_stored(found), exchange=found)
 
 
-@bp.post("/<string:exchange>/edit")
-@needs(Permission.EXCHANGES_WRITE, refused=Event.EXCHANGE_CHANGE_DENIED)
+@bp.operation(
+    "POST",
+    "/<string:exchange>/edit",
+    permission=Permission.EXCHANGES_WRITE,
+    denied_event=Event.EXCHANGE_CHANGE_DENIED,
+    status=303,
+)
 def update(exchange: str) -> ResponseReturnValue:
     """Configure an exchange; what is left empty is unset."""
     found = exchanges.get_exchange(exchange)
-    config, version = posted(ExchangeEdit, "admin/exchanges/edit.html", exchange=found).load()
+    form = posted(ExchangeEdit, "admin/exchanges/edit.html", exchange=found, stored=_stored(found))
+    config, version = form.load()
     changes = ExchangeChanges(config=config)
-    changed = exchanges.update_exchange(found.slug, changes, g.actor, version=version)
-    flash(f"{changed.name} was saved.", "success")
+    changed = exchanges.update_exchange(found.slug, changes, current_actor(), version=version)
+    flash(f"{changed.name} saved.", "success")
     return redirect(url_for("admin.exchanges.show", exchange=changed.slug), 303)
 
 
-@bp.get("/<string:exchange>/disable")
-@needs(Permission.EXCHANGES_WRITE)
+@bp.operation("GET", "/<string:exchange>/disable", permission=Permission.EXCHANGES_WRITE)
 def disable(exchange: str) -> ResponseReturnValue:
     """Ask whether an exchange shall be disabled."""
     return _ask(exchange, DISABLE)
 
 
-@bp.post("/<string:exchange>/disable")
-@needs(Permission.EXCHANGES_WRITE, refused=Event.EXCHANGE_CHANGE_DENIED)
+@bp.operation(
+    "POST",
+    "/<string:exchange>/disable",
+    permission=Permission.EXCHANGES_WRITE,
+    denied_event=Event.EXCHANGE_CHANGE_DENIED,
+    status=303,
+)
 def confirm_disable(exchange: str) -> ResponseReturnValue:
     """Disable an exchange."""
     return _do(exchange, DISABLE)
 
 
-@bp.get("/<string:exchange>/enable")
-@needs(Permission.EXCHANGES_WRITE)
+@bp.operation("GET", "/<string:exchange>/enable", permission=Permission.EXCHANGES_WRITE)
 def enable(exchange: str) -> ResponseReturnValue:
     """Ask whether an exchange shall be enabled."""
     return _ask(exchange, ENABLE)
 
 
-@bp.post("/<string:exchange>/enable")
-@needs(Permission.EXCHANGES_WRITE, refused=Event.EXCHANGE_CHANGE_DENIED)
+@bp.operation(
+    "POST",
+    "/<string:exchange>/enable",
+    permission=Permission.EXCHANGES_WRITE,
+    denied_event=Event.EXCHANGE_CHANGE_DENIED,
+    status=303,
+)
 def confirm_enable(exchange: str) -> ResponseReturnValue:
     """Enable an exchange."""
     return _do(exchange, ENABLE)
 
 
+def _stored(exchange: Exchange) -> Form:
+    return Form(ExchangeEdit, {**exchange.config, "version": exchange.version})
+
+
 def _ask(name: str, act: Act) -> ResponseReturnValue:
     found = exchanges.get_exchange(name)
-    counts = exchange_queries.get_counts(found.slug)
-    return render_template(CONFIRM, exchange=found, counts=counts, act=act)
+    return render_template(CONFIRM, **_page(found, act))
 
 
 def _do(name: str, act: Act) -> ResponseReturnValue:
     """Take what the page of `_ask` sends; an error from here on shows that page again."""
     found = exchanges.get_exchange(name)
-    counts = exchange_queries.get_counts(found.slug)
-    data = posted(StatusChange, CONFIRM, exchange=found, counts=counts, act=act).load()
+    data = posted(StatusChange, CONFIRM, **_page(found, act)).load()
     changes = ExchangeChanges(is_enabled=act.is_enabled)
-    moved = exchanges.update_exchange(found.slug, changes, g.actor, version=data["version"])
-    flash(f"{moved.name} is {'enabled' if moved.is_enabled else 'disabled'} now.", "success")
+    moved = exchanges.update_exchange(found.slug, changes, current_actor(), version=data["version"])
+    flash(f"{moved.name} is now {'enabled' if moved.is_enabled else 'disabled'}.", "success")
     return redirect(url_for("admin.exchanges.show", exchange=moved.slug), 303)
+
+
+def _page(exchange: Exchange, act: Act) -> dict[str, Any]:
+    counts = exchange_queries.get_counts(exchange.slug)
+    status = "enabled" if exchange.is_enabled else "disabled"
+    *first, last = (
+        f"{count:,} {noun}{'' if count == 1 else 's'}"
+        for noun, count in (
+            ("market", counts.markets),
+            ("quoted client", counts.clients),
+            ("API key", counts.api_keys),
+        )
+    )
+    return {
+        "title": f"{act.verb} {exchange.name}",
+        "sentences": [
+            f"{exchange.name} is {status} and has {', '.join(first)} and {last}.",
+            act.sentence,
+        ],
+        "button": f"{act.verb} exchange",
+        "cancel": url_for("admin.exchanges.show", exchange=exchange.slug),
+        "is_danger": not act.is_enabled,
+        "version": exchange.version,
+    }

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from flask import Blueprint, flash, g, redirect, render_template, request, url_for
+from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from pipelabs.audit.events import Event
@@ -16,15 +16,15 @@ from pipelabs.markets.schemas.markets import (
     MarketsQuery,
     MarketStatusEdit,
 )
-from pipelabs.models import MarketStatus, Permission
-from pipelabs.web.auth import needs
+from pipelabs.models import Market, MarketStatus, Permission
+from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, posted, query
+from pipelabs.web.state import current_actor
 
-bp = Blueprint("markets", __name__, url_prefix="/markets")
+bp = OperationBlueprint("markets", __name__, url_prefix="/markets")
 
 
-@bp.get("")
-@needs(Permission.TOKEN_PAIRS_READ)
+@bp.operation("GET", "", permission=Permission.TOKEN_PAIRS_READ)
 def index() -> ResponseReturnValue:
     """List markets; search and filters are in the address."""
     asked = query(MarketsQuery)
@@ -37,8 +37,7 @@ def index() -> ResponseReturnValue:
     )
 
 
-@bp.get("/new")
-@needs(Permission.TOKEN_PAIRS_WRITE)
+@bp.operation("GET", "/new", permission=Permission.TOKEN_PAIRS_WRITE)
 def new() -> ResponseReturnValue:
     """Show the form of a new market; what the address names is filled in."""
     form = Form(MarketIn, {name: request.args.get(name) for name in ("symbol", "exchange")})
@@ -46,19 +45,23 @@ def new() -> ResponseReturnValue:
     return render_template("admin/markets/new.html", form=form)
 
 
-@bp.post("/new")
-@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.MARKET_CREATE_DENIED)
+@bp.operation(
+    "POST",
+    "/new",
+    permission=Permission.TOKEN_PAIRS_WRITE,
+    denied_event=Event.MARKET_CREATE_DENIED,
+    status=303,
+)
 def create() -> ResponseReturnValue:
     """Create a market."""
     form = posted(MarketIn, "admin/markets/new.html")
     form.offer("exchange", ["", *list_enabled_slugs()])
-    market = markets.create_market(form.load(), g.actor)
-    flash(f"{market.symbol} on {market.exchange} was created.", "success")
+    market = markets.create_market(form.load(), current_actor())
+    flash(f"{market.symbol} on {market.exchange} created.", "success")
     return redirect(url_for("admin.markets.show", market_id=market.id), 303)
 
 
-@bp.get("/<uuid:market_id>")
-@needs(Permission.TOKEN_PAIRS_READ)
+@bp.operation("GET", "/<uuid:market_id>", permission=Permission.TOKEN_PAIRS_READ)
 def show(market_id: UUID) -> ResponseReturnValue:
     """Show a market, and who is quoted in it."""
     cursor = query(ListQuery).get("cursor")
@@ -69,44 +72,58 @@ def show(market_id: UUID) -> ResponseReturnValue:
     )
 
 
-@bp.get("/<uuid:market_id>/edit")
-@needs(Permission.TOKEN_PAIRS_WRITE)
+@bp.operation("GET", "/<uuid:market_id>/edit", permission=Permission.TOKEN_PAIRS_WRITE)
 def edit(market_id: UUID) -> ResponseReturnValue:
     """Show the form of a market as it is stored."""
     market = markets.get_market(market_id)
-    form = Form(MarketEdit, MarketEdit().dump(market))
-    return render_template("admin/markets/edit.html", form=form, market=market)
+    return render_template("admin/markets/edit.html", form=_stored(market), market=market)
 
 
-@bp.post("/<uuid:market_id>/edit")
-@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.MARKET_UPDATE_DENIED)
+@bp.operation(
+    "POST",
+    "/<uuid:market_id>/edit",
+    permission=Permission.TOKEN_PAIRS_WRITE,
+    denied_event=Event.MARKET_UPDATE_DENIED,
+    status=303,
+)
 def update(market_id: UUID) -> ResponseReturnValue:
     """Change a market."""
     market = markets.get_market(market_id)
-    changes, version = posted(MarketEdit, "admin/markets/edit.html", market=market).load()
-    markets.update_market(market_id, changes, g.actor, version=version)
-    flash(f"{market.symbol} on {market.exchange} was saved.", "success")
+    stored = _stored(market)
+    form = posted(MarketEdit, "admin/markets/edit.html", market=market, stored=stored)
+    changes, version = form.load()
+    markets.update_market(market_id, changes, current_actor(), version=version)
+    flash(f"{market.symbol} on {market.exchange} saved.", "success")
     return redirect(url_for("admin.markets.show", market_id=market_id), 303)
 
 
-@bp.get("/<uuid:market_id>/status")
-@needs(Permission.TOKEN_PAIRS_WRITE)
+@bp.operation("GET", "/<uuid:market_id>/status", permission=Permission.TOKEN_PAIRS_WRITE)
 def status(market_id: UUID) -> ResponseReturnValue:
     """Show where the market can go, and whom a delisting would touch."""
     return render_template("admin/markets/status.html", **_moves(market_id))
 
 
-@bp.post("/<uuid:market_id>/status")
-@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.MARKET_UPDATE_DENIED)
+@bp.operation(
+    "POST",
+    "/<uuid:market_id>/status",
+    permission=Permission.TOKEN_PAIRS_WRITE,
+    denied_event=Event.MARKET_UPDATE_DENIED,
+    status=303,
+)
 def move(market_id: UUID) -> ResponseReturnValue:
     """Halt, delist or list a market."""
     shown = _moves(market_id)
     data = posted(MarketStatusEdit, "admin/markets/status.html", **shown).load()
     changes, version = MarketChanges(status=data["status"]), data["version"]
-    market, affected = markets.update_market(market_id, changes, g.actor, version=version)
-    touched = f" {len(affected)} clients are no longer quoted there." if affected else ""
-    flash(f"{market.symbol} on {market.exchange} is {market.status} now.{touched}", "success")
+    market, affected = markets.update_market(market_id, changes, current_actor(), version=version)
+    clients = "1 client is" if len(affected) == 1 else f"{len(affected)} clients are"
+    touched = f" {clients} no longer quoted there." if affected else ""
+    flash(f"{market.symbol} on {market.exchange} is now {market.status}.{touched}", "success")
     return redirect(url_for("admin.markets.show", market_id=market_id), 303)
+
+
+def _stored(market: Market) -> Form:
+    return Form(MarketEdit, MarketEdit().dump(market))
 
 
 def _moves(market_id: UUID) -> dict[str, object]:

@@ -1,20 +1,19 @@
 """The page of clients by exchanges."""
 
-from flask import Blueprint, render_template
+from flask import render_template
 from flask.typing import ResponseReturnValue
 
 from pipelabs.markets.markets import list_exchanges_in_use
 from pipelabs.markets.matrix import build_matrix
 from pipelabs.markets.schemas.client_markets import MatrixQuery
 from pipelabs.models import Permission, QuotingStatus
-from pipelabs.web.auth import needs
+from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import query
 
-bp = Blueprint("matrix", __name__, url_prefix="/matrix")
+bp = OperationBlueprint("matrix", __name__, url_prefix="/matrix")
 
 
-@bp.get("")
-@needs(Permission.TOKEN_PAIRS_READ)
+@bp.operation("GET", "", permission=Permission.TOKEN_PAIRS_READ)
 def index() -> ResponseReturnValue:
     """Show in how many pairs each client is quoted on each exchange."""
     asked = query(MatrixQuery)

@@ -1,14 +1,14 @@
 """The overview page."""
 
-from flask import Blueprint, render_template
+from flask import render_template
 from flask.typing import ResponseReturnValue
 
 from pipelabs.models import Permission
 from pipelabs.overview import queries as overview
 from pipelabs.web import charts, health
-from pipelabs.web.auth import needs
+from pipelabs.web.blueprints import OperationBlueprint
 
-bp = Blueprint("overview", __name__)
+bp = OperationBlueprint("overview", __name__)
 PARTS = {
     "postgresql": "PostgreSQL",
     "migrations": "Migrations",
@@ -20,8 +20,7 @@ PARTS = {
 """Component of the service → its name on the page."""
 
 
-@bp.get("/")
-@needs(Permission.AUDIT_READ)
+@bp.operation("GET", "/", permission=Permission.AUDIT_READ)
 def index() -> ResponseReturnValue:
     """Show the overview."""
     figures = overview.get_overview()

@@ -2,18 +2,18 @@
 
 from typing import NamedTuple
 
-from flask import Blueprint, render_template, url_for
+from flask import render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from pipelabs.admin.sections import ACTIONS, SECTIONS
 from pipelabs.clients import queries as client_queries
 from pipelabs.clients.schemas import ClientsQuery
 from pipelabs.models import Permission
-from pipelabs.web.auth import needs
+from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import query
 from pipelabs.web.pages import can
 
-bp = Blueprint("palette", __name__, url_prefix="/palette")
+bp = OperationBlueprint("palette", __name__, url_prefix="/palette")
 MAX_CLIENTS = 8
 
 
@@ -26,8 +26,7 @@ class Entry(NamedTuple):
     icon: str
 
 
-@bp.get("")
-@needs(Permission.SELF_READ)
+@bp.operation("GET", "", permission=Permission.SELF_READ)
 def index() -> ResponseReturnValue:
     """Show what has the words of `q` in its name, as a fragment."""
     wanted = query(ClientsQuery)["q"]

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from flask import Blueprint, flash, g, redirect, render_template, request, url_for
+from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from pipelabs.audit.events import Event
@@ -10,14 +10,14 @@ from pipelabs.core.schemas.pagination import ListQuery
 from pipelabs.markets import client_markets, token_pairs
 from pipelabs.markets.schemas.token_pairs import TokenPairIn, TokenPairsQuery
 from pipelabs.models import Permission
-from pipelabs.web.auth import needs
+from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, posted, query
+from pipelabs.web.state import current_actor
 
-bp = Blueprint("token_pairs", __name__, url_prefix="/token-pairs")
+bp = OperationBlueprint("token_pairs", __name__, url_prefix="/token-pairs")
 
 
-@bp.get("")
-@needs(Permission.TOKEN_PAIRS_READ)
+@bp.operation("GET", "", permission=Permission.TOKEN_PAIRS_READ)
 def index() -> ResponseReturnValue:
     """List token pairs; search and order are in the address."""
     asked = query(TokenPairsQuery)
@@ -26,25 +26,28 @@ def index() -> ResponseReturnValue:
     return render_template("admin/token_pairs/index.html", page=page, asked=asked, kept=kept)
 
 
-@bp.get("/new")
-@needs(Permission.TOKEN_PAIRS_WRITE)
+@bp.operation("GET", "/new", permission=Permission.TOKEN_PAIRS_WRITE)
 def new() -> ResponseReturnValue:
     """Show the form of a new token pair."""
     return render_template("admin/token_pairs/new.html", form=Form(TokenPairIn))
 
 
-@bp.post("/new")
-@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.TOKEN_PAIR_CREATE_DENIED)
+@bp.operation(
+    "POST",
+    "/new",
+    permission=Permission.TOKEN_PAIRS_WRITE,
+    denied_event=Event.TOKEN_PAIR_CREATE_DENIED,
+    status=303,
+)
 def create() -> ResponseReturnValue:
     """Create a token pair."""
     data = posted(TokenPairIn, "admin/token_pairs/new.html").load()
-    pair = token_pairs.create_token_pair(data["symbol"], g.actor)
-    flash(f"{pair.symbol} was created.", "success")
+    pair = token_pairs.create_token_pair(data["symbol"], current_actor())
+    flash(f"{pair.symbol} created.", "success")
     return redirect(url_for("admin.token_pairs.show", token_pair_id=pair.id), 303)
 
 
-@bp.get("/<uuid:token_pair_id>")
-@needs(Permission.TOKEN_PAIRS_READ)
+@bp.operation("GET", "/<uuid:token_pair_id>", permission=Permission.TOKEN_PAIRS_READ)
 def show(token_pair_id: UUID) -> ResponseReturnValue:
     """Show a token pair, its markets, and who is quoted in them."""
     cursor = query(ListQuery).get("cursor")

@@ -1,7 +1,6 @@
-"""Entrance one: JSON under /api; one nested blueprint a noun."""
+"""The JSON API under /api, one nested blueprint per noun."""
 
-from flask import Flask
-from flask_smorest import Blueprint
+from flask import Blueprint, Flask
 
 from pipelabs.api import (
     admins,
@@ -42,5 +41,5 @@ for noun in NOUNS:
 def init_app(app: Flask) -> None:
     """Register the API and its document, and the two probes that platforms look for at the top."""
     app.register_blueprint(api)
-    document.build(app, api, {noun.bp.name: str(noun.__doc__) for noun in NOUNS})
+    document.build(app, {noun.bp.name: str(noun.__doc__) for noun in NOUNS})
     app.register_blueprint(health.bp)

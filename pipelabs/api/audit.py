@@ -3,23 +3,19 @@
 from collections.abc import Mapping
 from typing import Any
 
-from flask.typing import ResponseReturnValue
-
 from pipelabs.audit import queries as audit_queries
 from pipelabs.audit.schemas import AuditEventShown, AuditEventsListed, AuditQuery
 from pipelabs.models import Permission
-from pipelabs.web.auth import needs
-from pipelabs.web.blueprints import StrictBlueprint
-from pipelabs.web.envelope import reply
+from pipelabs.web.blueprints import OperationBlueprint
+from pipelabs.web.envelope import Reply, reply
 
-bp = StrictBlueprint("audit", __name__, url_prefix="/admin/audit-events")
+bp = OperationBlueprint("audit", __name__, url_prefix="/admin/audit-events")
 
 
-@bp.get("")
-@needs(Permission.AUDIT_READ)
-@bp.arguments(AuditQuery, location="query")
-@bp.response(200, AuditEventsListed)
-def index(query: Mapping[str, Any]) -> ResponseReturnValue:
+@bp.operation(
+    "GET", "", permission=Permission.AUDIT_READ, query=AuditQuery, response=AuditEventsListed
+)
+def index(query: Mapping[str, Any]) -> Reply:
     """List audit events, newest first, a page at a time.
 
     Filters narrow the list together. `total` is exact up to 10,000; above, `is_capped` is true.
@@ -29,10 +25,8 @@ def index(query: Mapping[str, Any]) -> ResponseReturnValue:
     return reply(audit_events=page.rows, page=page)
 
 
-@bp.get("/<int:event_id>")
-@needs(Permission.AUDIT_READ)
-@bp.response(200, AuditEventShown)
-def show(event_id: int) -> ResponseReturnValue:
+@bp.operation("GET", "/<int:event_id>", permission=Permission.AUDIT_READ, response=AuditEventShown)
+def show(event_id: int) -> Reply:
     """Show one audit event, and its line."""
     event = audit_queries.get_event(event_id)
     return reply(audit_event=event, line=audit_queries.line_of(event))

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from flask import g, url_for
-from flask.typing import ResponseReturnValue
+from flask import url_for
 
 from pipelabs.audit.events import Event
 from pipelabs.clients.service import OFFBOARDED
@@ -24,15 +23,13 @@ from pipelabs.markets.schemas.client_markets import (
     MatrixShown,
 )
 from pipelabs.models import Permission
-from pipelabs.web.auth import needs
-from pipelabs.web.blueprints import StrictBlueprint
-from pipelabs.web.envelope import reply
+from pipelabs.web.blueprints import OperationBlueprint
+from pipelabs.web.envelope import Reply, reply
 from pipelabs.web.etags import expected_version
-from pipelabs.web.idempotency import idempotent
-from pipelabs.web.openapi.errors import raises
 from pipelabs.web.openapi.examples import ID
+from pipelabs.web.state import current_actor
 
-bp = StrictBlueprint("client_markets", __name__, url_prefix="/admin")
+bp = OperationBlueprint("client_markets", __name__, url_prefix="/admin")
 QUOTED = Duplicate(
     "Already quoted there",
     fields={"markets.0.symbol": ["BTC/USDT on okx is already quoted."]},
@@ -45,29 +42,40 @@ ILLEGAL = InvalidTransition(NO_WAY, fields={"status": [NO_WAY]})
 """Examples for the document."""
 
 
-@bp.get("/clients/<uuid:client_id>/markets")
-@needs(Permission.TOKEN_PAIRS_READ)
-@bp.arguments(ClientMarketsQuery, location="query")
-@bp.response(200, ClientMarketsListed)
-def index(query: Mapping[str, Any], client_id: UUID) -> ResponseReturnValue:
+@bp.operation(
+    "GET",
+    "/clients/<uuid:client_id>/markets",
+    permission=Permission.TOKEN_PAIRS_READ,
+    query=ClientMarketsQuery,
+    response=ClientMarketsListed,
+)
+def index(query: Mapping[str, Any], client_id: UUID) -> Reply:
     """List the markets of a client by exchange and symbol, a page at a time."""
     page = client_markets.list_client_markets(client_id, query, query["size"], query.get("cursor"))
     return reply(client_markets=page.rows, page=page)
 
 
-@bp.post("/clients/<uuid:client_id>/markets")
-@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.CLIENT_MARKET_ADD_DENIED)
-@bp.arguments(ClientMarketsIn)
-@idempotent(replayed=Event.CLIENT_MARKET_ADD_REPLAYED)
-@bp.response(201, ClientMarketsAdded)
-@raises(QUOTED, OVER)
-def create(data: Mapping[str, Any], client_id: UUID) -> ResponseReturnValue:
-    """Add up to 500 markets to a client: all of them, or none if one is wrong.
+@bp.operation(
+    "POST",
+    "/clients/<uuid:client_id>/markets",
+    permission=Permission.TOKEN_PAIRS_WRITE,
+    denied_event=Event.CLIENT_MARKET_ADD_DENIED,
+    body=ClientMarketsIn,
+    replayed_event=Event.CLIENT_MARKET_ADD_REPLAYED,
+    response=ClientMarketsAdded,
+    status=201,
+    errors=(
+        QUOTED,
+        OVER,
+    ),
+)
+def create(data: Mapping[str, Any], client_id: UUID) -> Reply:
+    """Have a client quoted in up to 500 markets: in all of them, or in none if one is wrong.
 
     Pairs and markets that do not exist are created. Errors name the place in the list, such as
     `markets.3.symbol`. Fields that cannot be read are reported first, broken rules after that.
     """
-    added = quoting.add_client_markets(client_id, data["markets"], g.actor)
+    added = quoting.add_client_markets(client_id, data["markets"], current_actor())
     return reply(
         f"{len(added)} market{'s' * (len(added) != 1)} added",
         status=201,
@@ -76,31 +84,40 @@ def create(data: Mapping[str, Any], client_id: UUID) -> ResponseReturnValue:
     )
 
 
-@bp.patch("/clients/<uuid:client_id>/markets/<uuid:client_market_id>")
-@needs(Permission.TOKEN_PAIRS_WRITE, refused=Event.CLIENT_MARKET_UPDATE_DENIED)
-@bp.arguments(ClientMarketPatch)
-@bp.response(200, ClientMarketShown, headers={"ETag": "ETag"})
-@raises(ILLEGAL, STALE)
-def update(
-    changes: ClientMarketChanges, client_id: UUID, client_market_id: UUID
-) -> ResponseReturnValue:
+@bp.operation(
+    "PATCH",
+    "/clients/<uuid:client_id>/markets/<uuid:client_market_id>",
+    permission=Permission.TOKEN_PAIRS_WRITE,
+    denied_event=Event.CLIENT_MARKET_UPDATE_DENIED,
+    body=ClientMarketPatch,
+    response=ClientMarketShown,
+    has_etag=True,
+    errors=(
+        ILLEGAL,
+        STALE,
+    ),
+)
+def update(data: ClientMarketChanges, client_id: UUID, client_market_id: UUID) -> Reply:
     """Change how a client is quoted in a market.
 
     Omitted fields stay as they are, and null empties a target. Clients can't be quoted in a
     delisted market.
     """
     stored = client_markets.update_client_market(
-        client_id, client_market_id, changes, g.actor, version=expected_version()
+        client_id, client_market_id, data, current_actor(), version=expected_version()
     )
     return reply(client_market=stored, etag=str(stored.version))
 
 
-@bp.get("/matrix")
-@needs(Permission.TOKEN_PAIRS_READ)
-@bp.arguments(MatrixQuery, location="query")
-@bp.response(200, MatrixShown)
-def matrix(query: Mapping[str, Any]) -> ResponseReturnValue:
-    """Show the number of pairs in which each client is quoted on each exchange.
+@bp.operation(
+    "GET",
+    "/matrix",
+    permission=Permission.TOKEN_PAIRS_READ,
+    query=MatrixQuery,
+    response=MatrixShown,
+)
+def matrix(query: Mapping[str, Any]) -> Reply:
+    """Show in how many pairs each client is quoted on each exchange, a page of clients at a time.
 
     A page of clients at a time, without clients that are not quoted. Without a `status`, delisted
     markets are not counted.

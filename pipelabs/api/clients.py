@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from flask import g, url_for
-from flask.typing import ResponseReturnValue
+from flask import url_for
 
 from pipelabs.audit.events import Event
 from pipelabs.clients import queries as client_queries
@@ -23,16 +22,13 @@ from pipelabs.clients.schemas import (
 )
 from pipelabs.core.errors import Duplicate, InvalidTransition, Stale
 from pipelabs.models import Permission
-from pipelabs.web.auth import needs
-from pipelabs.web.blueprints import StrictBlueprint
-from pipelabs.web.envelope import reply
+from pipelabs.web.blueprints import OperationBlueprint
+from pipelabs.web.envelope import Reply, reply
 from pipelabs.web.etags import etag_of, expected_version
-from pipelabs.web.idempotency import idempotent
-from pipelabs.web.openapi.errors import raises
 from pipelabs.web.openapi.examples import ID
-from pipelabs.web.rate_limit import limit_creates
+from pipelabs.web.state import current_actor
 
-bp = StrictBlueprint("clients", __name__, url_prefix="/admin")
+bp = OperationBlueprint("clients", __name__, url_prefix="/admin")
 TAKEN = Duplicate(
     "Client already exists",
     fields={"wallet_address": [clients.TAKEN["wallet_address"]]},
@@ -50,34 +46,41 @@ ILLEGAL = InvalidTransition(NO_WAY, fields={"status": [NO_WAY]})
 """Examples for the document."""
 
 
-@bp.post("/quick-client")
-@needs(Permission.CLIENTS_WRITE, refused=Event.CLIENT_CREATE_DENIED)
-@limit_creates
-@bp.arguments(ClientIn)
-@idempotent(replayed=Event.CLIENT_CREATE_REPLAYED)
-@bp.response(201, ClientCreated)
-@raises(TAKEN)
-def quick_client(new: NewClient) -> ResponseReturnValue:
+@bp.operation(
+    "POST",
+    "/quick-client",
+    permission=Permission.CLIENTS_WRITE,
+    denied_event=Event.CLIENT_CREATE_DENIED,
+    budget="create",
+    body=ClientIn,
+    replayed_event=Event.CLIENT_CREATE_REPLAYED,
+    response=ClientCreated,
+    status=201,
+    errors=(TAKEN,),
+)
+def quick_client(data: NewClient) -> Reply:
     """Create a client.
 
     `name` and `wallet_address` are required. No two clients can have the same wallet or e-mail
     address: 409 names the clients that have them in `error.existing`.
     """
-    client, ms = clients.create_client(new, g.actor)
+    client, ms = clients.create_client(data, current_actor())
     return reply(
         "Client created successfully",
-        status=201,
         location=url_for("api.clients.show", client_id=client.id),
         client=client,
-        metadata={"created_by": g.actor.name, "processing_time_ms": ms},
+        metadata={"created_by": current_actor().name, "processing_time_ms": ms},
     )
 
 
-@bp.get("/clients")
-@needs(Permission.CLIENTS_READ)
-@bp.arguments(ClientsQuery, location="query")
-@bp.response(200, ClientsListed)
-def index(query: Mapping[str, Any]) -> ResponseReturnValue:
+@bp.operation(
+    "GET",
+    "/clients",
+    permission=Permission.CLIENTS_READ,
+    query=ClientsQuery,
+    response=ClientsListed,
+)
+def index(query: Mapping[str, Any]) -> Reply:
     """List clients, a page at a time.
 
     `total` is exact up to 10,000. Above, `is_capped` is true. Follow `page.next` with the same
@@ -89,42 +92,63 @@ def index(query: Mapping[str, Any]) -> ResponseReturnValue:
     return reply(clients=page.rows, page=page)
 
 
-@bp.get("/clients/<uuid:client_id>")
-@needs(Permission.CLIENTS_READ)
-@bp.response(200, ClientShown, headers={"ETag": "ETag"})
-def show(client_id: UUID) -> ResponseReturnValue:
+@bp.operation(
+    "GET",
+    "/clients/<uuid:client_id>",
+    permission=Permission.CLIENTS_READ,
+    response=ClientShown,
+    has_etag=True,
+)
+def show(client_id: UUID) -> Reply:
     """Show one client. The ETag is its version."""
     client = clients.get_client(client_id)
     return reply(client=client, etag=etag_of(client.version, client.symbols))
 
 
-@bp.patch("/clients/<uuid:client_id>")
-@needs(Permission.CLIENTS_WRITE, refused=Event.CLIENT_UPDATE_DENIED)
-@bp.arguments(ClientPatch)
-@bp.response(200, ClientShown, headers={"ETag": "ETag"})
-@raises(EMAIL_TAKEN, OVER, STALE)
-def update(changes: ClientChanges, client_id: UUID) -> ResponseReturnValue:
+@bp.operation(
+    "PATCH",
+    "/clients/<uuid:client_id>",
+    permission=Permission.CLIENTS_WRITE,
+    denied_event=Event.CLIENT_UPDATE_DENIED,
+    body=ClientPatch,
+    response=ClientShown,
+    has_etag=True,
+    errors=(
+        EMAIL_TAKEN,
+        OVER,
+        STALE,
+    ),
+)
+def update(data: ClientChanges, client_id: UUID) -> Reply:
     """Change some fields of a client.
 
     Omitted fields stay as they are. Null empties `email` and `notes`. The wallet can't be
     changed: create another client for another wallet.
     """
-    client = clients.update_client(client_id, changes, g.actor, version=expected_version())
+    client = clients.update_client(client_id, data, current_actor(), version=expected_version())
     return reply(client=client, etag=etag_of(client.version, client.symbols))
 
 
-@bp.post("/clients/<uuid:client_id>/status")
-@needs(Permission.CLIENTS_WRITE, refused=Event.CLIENT_STATUS_CHANGE_DENIED)
-@bp.arguments(StatusIn)
-@idempotent(replayed=Event.CLIENT_STATUS_CHANGE_REPLAYED)
-@bp.response(200, ClientShown, headers={"ETag": "ETag"})
-@raises(ILLEGAL, STALE)
-def change_status(data: Mapping[str, Any], client_id: UUID) -> ResponseReturnValue:
+@bp.operation(
+    "POST",
+    "/clients/<uuid:client_id>/status",
+    permission=Permission.CLIENTS_WRITE,
+    denied_event=Event.CLIENT_STATUS_CHANGE_DENIED,
+    body=StatusIn,
+    replayed_event=Event.CLIENT_STATUS_CHANGE_REPLAYED,
+    response=ClientShown,
+    has_etag=True,
+    errors=(
+        ILLEGAL,
+        STALE,
+    ),
+)
+def change_status(data: Mapping[str, Any], client_id: UUID) -> Reply:
     """Change the status of a client.
 
     Active clients can be paused and paused ones reactivated. Both can be suspended. Suspended
     clients can only be reactivated or offboarded. Offboarding can't be undone.
     """
     version = expected_version()
-    client = clients.change_status(client_id, data["status"], g.actor, version=version)
+    client = clients.change_status(client_id, data["status"], current_actor(), version=version)
     return reply(client=client, etag=etag_of(client.version, client.symbols))

@@ -1,25 +1,23 @@
 """The two probes: is the process there, and can it do its work."""
 
-from flask import g
 from flask.typing import ResponseReturnValue
 
 from pipelabs.core.errors import PipeLabsError
 from pipelabs.web import health
-from pipelabs.web.auth import identify, public
-from pipelabs.web.blueprints import StrictBlueprint
+from pipelabs.web.auth import identify
+from pipelabs.web.blueprints import OperationBlueprint
+from pipelabs.web.state import current_actor
 
-bp = StrictBlueprint("health", __name__)
+bp = OperationBlueprint("health", __name__)
 
 
-@bp.get("/health")
-@public()
+@bp.operation("GET", "/health", permission=None)
 def alive() -> ResponseReturnValue:
     """Say that the process answers; asks nothing of anybody."""
     return {"status": "ok"}
 
 
-@bp.get("/ready")
-@public()
+@bp.operation("GET", "/ready", permission=None)
 def ready() -> ResponseReturnValue:
     """Say whether calls would be served.
 
@@ -36,7 +34,7 @@ def ready() -> ResponseReturnValue:
 
 def _is_admin() -> bool:
     try:
-        identify(g.actor)
+        identify(current_actor())
     except PipeLabsError:
         return False
     return True

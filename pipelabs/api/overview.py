@@ -1,22 +1,17 @@
 """The overview over HTTP."""
 
-from flask.typing import ResponseReturnValue
-
 from pipelabs.models import Permission
 from pipelabs.overview import queries as overview
 from pipelabs.overview.schemas import OverviewShown
 from pipelabs.web import health
-from pipelabs.web.auth import needs
-from pipelabs.web.blueprints import StrictBlueprint
-from pipelabs.web.envelope import reply
+from pipelabs.web.blueprints import OperationBlueprint
+from pipelabs.web.envelope import Reply, reply
 
-bp = StrictBlueprint("overview", __name__, url_prefix="/admin")
+bp = OperationBlueprint("overview", __name__, url_prefix="/admin")
 
 
-@bp.get("/overview")
-@needs(Permission.AUDIT_READ)
-@bp.response(200, OverviewShown)
-def index() -> ResponseReturnValue:
+@bp.operation("GET", "/overview", permission=Permission.AUDIT_READ, response=OverviewShown)
+def index() -> Reply:
     """Show the figures of the overview, and the state of each component of the service.
 
     Figures of creations count audit events. Idempotent replays and coalesced denials are not

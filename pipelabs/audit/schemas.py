@@ -20,7 +20,7 @@ LINE = (
     "2026-11-22T22:46:00.012Z | SUCCESS | eb766d15 | operator@desk.local | "
     "31113ba9-d54f-4b34-8877-19e7dc1b7084 | event=client.created http=201 ip=192.0.2.7 ms=4.2 id=1"
 )
-SPAN = "A date stands for its whole day; a time without a zone is UTC."
+SPAN = "A date covers its whole day. Times without a zone are UTC."
 
 
 class DateTimeFilter(OpenAPIField, fields.Field[datetime]):
@@ -82,9 +82,9 @@ class AuditQuery(ListQuery):
     )
     client_id = ClientID(metadata={"label": "Client"})
     event = EnumField(Event, metadata={"label": "Event"})
-    status = EnumField(Outcome, metadata={"label": "Status", "description": "How it ended."})
+    status = EnumField(Outcome, metadata={"label": "Status", "description": "Outcome."})
     request_id = PlainText(min=1, max=REQUEST_ID_LENGTH, metadata={"label": "Request id"})
-    address = Address(metadata={"label": "Address", "description": "An IP address."})
+    address = Address(metadata={"label": "IP address", "description": "An IP address."})
 
 
 class AuditEventOut(Schema):
@@ -99,7 +99,7 @@ class AuditEventOut(Schema):
     request_id = fields.String(metadata={"example": EXAMPLE_REQUEST_ID})
     status = EnumField(Outcome)
     event = fields.String(
-        metadata={"example": Event.CLIENT_CREATED.value, "description": "There will be more."}
+        metadata={"example": Event.CLIENT_CREATED.value, "description": "More values can be added."}
     )
     client_id = fields.UUID(allow_none=True)
     http = fields.Integer(allow_none=True, metadata={"example": 201})

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from pipelabs.audit import coalescing, outbox
 from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
-from pipelabs.core.db import run, unit_of_work
+from pipelabs.core.db import run
 from pipelabs.core.errors import Unavailable
 from pipelabs.core.keyring import current_audit_key
 from pipelabs.core.settings import setting
@@ -24,17 +24,6 @@ from pipelabs.models import AuditEvent, Outcome, now
 TABLE = cast(Table, AuditEvent.__table__)
 INSERT = insert(TABLE).returning(TABLE.c.id)
 """Built once: every write has one."""
-CREATING = {
-    Event.ADMIN_CREATED,
-    Event.API_KEY_CREATED,
-    Event.API_KEY_REPLACEMENT_ADDED,
-    Event.API_TOKEN_CREATED,
-    Event.CLIENT_CREATED,
-    Event.CLIENT_MARKET_ADDED,
-    Event.MARKET_CREATED,
-    Event.TOKEN_PAIR_CREATED,
-}
-"""Events whose answer is 201."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,30 +54,25 @@ def record(
     `ms` is the figure the caller is told, if any. Raise `Unavailable` (`audit_unavailable`) if the
     row cannot be written: no audit row, no act.
     """
-    http = None
-    if actor.address:
-        http = 201 if happened in CREATING else 200
     elapsed = actor.elapsed_ms() if ms is None else ms
-    row = _row(happened, actor, Outcome.SUCCESS, http, elapsed)
+    row = _row(happened, actor, Outcome.SUCCESS, actor.success_status, elapsed)
     _add(row | {"client_id": client_id, "details": _details(facts or {}, actor)})
 
 
 def record_replay(attempt: Attempt, actor: Actor, client_id: UUID | None) -> None:
-    """Write the row and the line of a request that was answered from memory, on its own."""
-    with unit_of_work():
-        _add_attempt(attempt, actor, client_id)
+    """Add the row of a request that was answered from an idempotency record."""
+    _add_attempt(attempt, actor, client_id)
 
 
 def record_denied(denial: Attempt, actor: Actor) -> None:
-    """Write the row and the line of an attempt that was turned away, in a transaction of its own.
+    """Add the row of a denied attempt.
 
-    In a flood of a foldable kind, or of any kind by a anonymous, the later ones are counted, and
-    the caller's next row says how many had none: `folded=N`.
+    Repeated denials of a kind that is coalesced, and all of anonymous callers, are counted after
+    the first ones, and the caller's next row says how many had no row: `folded=N`.
     """
-    with unit_of_work():
-        if (denial.is_coalesced or not actor.admin_id) and coalescing.count(actor.caller):
-            return
-        _add_attempt(denial, actor, None)
+    if (denial.is_coalesced or not actor.admin_id) and coalescing.count(actor.caller):
+        return
+    _add_attempt(denial, actor, None)
 
 
 def mac(row: Mapping[str, Any], secret: bytes) -> bytes:

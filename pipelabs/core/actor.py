@@ -9,7 +9,9 @@ from pipelabs.models import Permission, Role
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts and from where; `name` is an e-mail address, `cli:<unix user>`, or nobody's.
+    """Who acts and from where; `name` is an e-mail address, `cli:<unix user>`, or None.
+
+    `success_status` is the HTTP status that a success will be answered with.
 
     `token` is the prefix of the API token that calls; its permissions may be fewer than the role's.
     """
@@ -25,6 +27,7 @@ class Actor:
     must_change_password: bool = False
     needs_last_seen_update: bool = False
     has_coalesced: bool = False
+    success_status: int | None = None
     started: float = field(default_factory=perf_counter)
 
     @property

@@ -42,7 +42,7 @@ def release() -> None:
 
 def finish(*, commit: bool) -> None:
     """End the current unit of work; a commit that fails is rolled back and raised."""
-    if not commit:
+    if not commit or not db.session().in_transaction():
         db.session.rollback()
         return
     try:

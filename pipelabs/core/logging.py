@@ -41,7 +41,8 @@ class RequestFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Let every record pass."""
-        record.request_id = g.get("request_id") if has_request_context() else None
+        state = g.get("state") if has_request_context() else None
+        record.request_id = state and state.request_id
         return True
 
 

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 
-from flask import g
 from limits import RateLimitItem
 from limits.storage.redis import RedisStorage
 from limits.strategies import STRATEGIES, MovingWindowRateLimiter
@@ -41,6 +40,7 @@ class TellingWindow(MovingWindowRateLimiter):
     """
 
     _script: Callable[[list[str], list[float]], list[bytes]] | None = None
+    request_stats: Callable[[], dict[tuple[str, ...], WindowStats]]
 
     def hit(self, item: RateLimitItem, *identifiers: str, cost: int = 1) -> bool:
         """Spend one of the limit, and return whether there was one to spend."""
@@ -48,12 +48,12 @@ class TellingWindow(MovingWindowRateLimiter):
             return super().hit(item, *identifiers, cost=cost)
         has_room, inside, oldest = self._count(self.storage, item, item.key_for(*identifiers))
         stats = WindowStats(float(oldest) + item.get_expiry(), item.amount - int(inside))
-        _told()[identifiers] = stats
+        self.request_stats()[identifiers] = stats
         return bool(has_room)
 
     def get_window_stats(self, item: RateLimitItem, *identifiers: str) -> WindowStats:
         """Return when the oldest use is forgotten, and how many are left."""
-        return _told().get(identifiers) or super().get_window_stats(item, *identifiers)
+        return self.request_stats().get(identifiers) or super().get_window_stats(item, *identifiers)
 
     def _count(self, storage: RedisStorage, item: RateLimitItem, name: str) -> list[bytes]:
         if self._script is None:
@@ -62,11 +62,10 @@ class TellingWindow(MovingWindowRateLimiter):
         return self._script([key], [time.time(), item.amount, item.get_expiry()])
 
 
-def _told() -> dict[tuple[str, ...], WindowStats]:
-    found: dict[tuple[str, ...], WindowStats] = g.setdefault("windows", {})
-    return found
+def register(request_stats: Callable[[], dict[tuple[str, ...], WindowStats]]) -> None:
+    """Let `RATELIMIT_STRATEGY` name the window.
 
-
-def register() -> None:
-    """Let `RATELIMIT_STRATEGY` name the window."""
+    `request_stats` returns where the current request remembers what its hits have left.
+    """
+    TellingWindow.request_stats = staticmethod(request_stats)
     STRATEGIES[STRATEGY] = TellingWindow

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from flask import Flask, Request, current_app, url_for
 
-from pipelabs.web.auth import public
+from pipelabs.web.operation import Operation, register
 
 ENDPOINT = "static"
 FOR_EVER = "public, max-age=31536000, immutable"
@@ -28,8 +28,8 @@ def cache_control(request: Request) -> str:
 
 
 def init_app(app: Flask) -> None:
-    """Say that Flask's own view of static files is public, and give templates `asset`."""
-    public()(app.view_functions[ENDPOINT])
+    """Declare Flask's own view of static files as public, and give templates `asset`."""
+    register(app, ENDPOINT, Operation(method="GET", permission=None))
     app.jinja_env.globals["asset"] = asset
 
 

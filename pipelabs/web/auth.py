@@ -2,26 +2,23 @@
 
 import re
 import time
-from collections.abc import Callable
-from functools import lru_cache, wraps
+from functools import lru_cache
 from ipaddress import ip_address
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import jwt
-from flask import Flask, Request, current_app, g, request
+from flask import Flask, Request, current_app, request
 from flask_jwt_extended import JWTManager, create_access_token, create_refresh_token
 
-from pipelabs.accounts import api_tokens, sessions
-from pipelabs.audit.events import Event
+from pipelabs.accounts import api_tokens, sessions, sign_in_throttle
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import unit_of_work
-from pipelabs.core.errors import Forbidden, Unauthenticated
-from pipelabs.models import Permission
+from pipelabs.core.errors import Unauthenticated
+from pipelabs.models import Permission, Role
+from pipelabs.web.operation import current_operation, success_status
 from pipelabs.web.paths import ADMIN_API_PATH, CONSOLE_PATH, is_below
 
-P = ParamSpec("P")
-R = TypeVar("R")
 BEARER = re.compile(r"[Bb]earer ([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)", re.ASCII)
 HEADER = {"alg": "HS256", "typ": "JWT"}
 """The only header we sign; any other (kid, jku, crit, b64) is somebody else's token."""
@@ -51,65 +48,21 @@ def init_app(app: Flask) -> None:
     jwt_manager.init_app(app)
 
 
-def needs(
-    permission: Permission, refused: Event = Event.REQUEST_DENIED, *, always: bool = False
-) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Let the view run for whoever has the permission.
-
-    `refused` is the audit event of an attempt that is turned away, whatever for; `always` lets
-    those in as well who must choose a password before anything else.
-    """
-
-    def decorate(view: Callable[P, R]) -> Callable[P, R]:
-        @wraps(view)
-        def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-            if g.actor.must_change_password and not always:
-                raise Forbidden(PASSWORD_DUE, code=PASSWORD_DUE_CODE)
-            if permission not in g.actor.permissions:
-                who = "API token" if g.actor.token else f"role {g.actor.role}"
-                raise Forbidden(
-                    f"The {who} may not do this.",
-                    facts={"permission": permission, "role": g.actor.role},
-                )
-            return view(*args, **kwargs)
-
-        guarded.always = always  # type: ignore[attr-defined]  # read by the document
-        guarded.permission = permission  # type: ignore[attr-defined]  # read by is_guarded
-        guarded.refused = refused  # type: ignore[attr-defined]  # read by refused_event
-        return guarded
-
-    return decorate
-
-
-def public(refused: Event = Event.REQUEST_DENIED) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Say that the view asks for nobody; without this or `needs`, nobody gets in."""
-
-    def decorate(view: Callable[P, R]) -> Callable[P, R]:
-        view.permission = None  # type: ignore[attr-defined]  # read by is_guarded
-        view.refused = refused  # type: ignore[attr-defined]  # read by refused_event
-        return view
-
-    return decorate
-
-
-def current_view() -> Callable[..., Any] | None:
-    """Return the view that this request goes to, if its path and method lead to one."""
-    return current_app.view_functions.get(request.endpoint or "")
-
-
-def refused_event() -> Event:
-    """Return the audit event for turning the running request away."""
-    event: Event = getattr(current_view(), "refused", Event.REQUEST_DENIED)
-    return event
+def missing_permission(permission: Permission, role: Role | None) -> str:
+    """Return the sentence for a caller without the permission; an API token has no `role`."""
+    if role is None:
+        return f"Your API token lacks the permission {permission}."
+    return f"The role {role} lacks the permission {permission}. Ask an owner."
 
 
 def is_guarded() -> bool:
-    """Return whether the request needs somebody signed in.
+    """Return whether the request needs a signed-in caller.
 
-    All of /api/admin and of /admin does, unknown paths included, and every view but public ones.
+    All of /api/admin and of /admin does, unknown paths included, and every operation but the
+    public ones.
     """
-    if view := current_view():
-        return getattr(view, "permission", Permission) is not None
+    if operation := current_operation():
+        return not operation.is_public
     return is_below(request.path, ADMIN_API_PATH) or is_below(request.path, CONSOLE_PATH)
 
 
@@ -138,6 +91,17 @@ def _program(text: str, anonymous: Actor) -> Actor:
         with unit_of_work():
             api_tokens.touch_last_used(text, actor)
     return actor
+
+
+def reserve_password_attempt(email: str, address: str | None) -> None:
+    """Count one attempt at a password; raise `Throttled` for one too many.
+
+    In a transaction of its own, so that the count survives the denial.
+    """
+    with unit_of_work():
+        throttled = sign_in_throttle.reserve(email, address)
+    if throttled:
+        raise throttled
 
 
 def renewed(anonymous: Actor) -> sessions.SignedIn:
@@ -230,4 +194,4 @@ def anonymous(incoming: Request, request_id: str) -> Actor:
         address = str(ip_address(incoming.remote_addr or ""))
     except ValueError:
         address = "unknown"
-    return Actor(request_id=request_id, address=address)
+    return Actor(request_id=request_id, address=address, success_status=success_status())

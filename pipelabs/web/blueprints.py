@@ -1,20 +1,132 @@
-"""The kind of blueprint that the API is made of."""
+"""The blueprint of both entrances: it runs each view under its operation."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, TypeVar
 
-from flask_smorest import Blueprint
-from marshmallow import Schema
+from flask import Blueprint, Response, jsonify, make_response, request
+from flask.sansio.app import App
+from flask.typing import ResponseReturnValue
+from marshmallow import Schema, ValidationError
 
-from pipelabs.web.json import StrictParser
+from pipelabs.core.errors import Forbidden
+from pipelabs.web import auth, idempotency, json, query
+from pipelabs.web.envelope import Reply
+from pipelabs.web.operation import SAFE_METHODS, Operation, register
+from pipelabs.web.rate_limit import limit_creates
+from pipelabs.web.state import current_actor
+
+Answer = ResponseReturnValue | Reply
+View = TypeVar("View", bound=Callable[..., Answer])
 
 
-class StrictBlueprint(Blueprint):
-    """flask-smorest's blueprint with the strict parser."""
+class OperationBlueprint(Blueprint):
+    """A blueprint whose routes are declared as operations."""
 
-    ARGUMENTS_PARSER = StrictParser()
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._operations: dict[str, Operation] = {}
 
-    def arguments(self, schema: type[Schema], **options: Any) -> Callable[..., Any]:
-        """Decorate a view with what its body must be; the schema is built once, not a request."""
-        decorator: Callable[..., Any] = super().arguments(schema(), **options)
-        return decorator
+    def operation(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: type[Schema] | None = None,
+        body: type[Schema] | None = None,
+        response: type[Schema] | Mapping[str, Any] | None = None,
+        **declared: Any,
+    ) -> Callable[[View], View]:
+        """Declare a route; `declared` are further fields of `Operation`. Schemas are built once."""
+
+        def decorate(view: View) -> View:
+            operation = Operation(
+                method=method,
+                query=query() if query else None,
+                body=body() if body else None,
+                response=response() if isinstance(response, type) else response,
+                **declared,
+            )
+            self._operations[view.__name__] = operation
+            self.add_url_rule(path, view.__name__, _runner(view, operation), methods=[method])
+            return view
+
+        return decorate
+
+    def register(self, app: App, options: dict[str, Any]) -> None:
+        """Register the routes, and their operations by endpoint."""
+        super().register(app, options)
+        prefix = f"{options.get('name_prefix', '')}.{options.get('name', self.name)}".lstrip(".")
+        for name, operation in self._operations.items():
+            register(app, f"{prefix}.{name}", operation)
+
+
+def _runner(view: Callable[..., Answer], operation: Operation) -> Callable[..., Response]:
+    """Return the view as it runs: guard, create budget, input, idempotency, response."""
+
+    @wraps(view)
+    def act(**arguments: Any) -> Response:
+        arguments |= _input(operation)
+        if operation.replayed_event is None:
+            return _respond(view(**arguments), operation)
+        return idempotency.answer_once(
+            operation.replayed_event, lambda: _respond(view(**arguments), operation)
+        )
+
+    limited = limit_creates(act) if operation.budget else act
+
+    @wraps(view)
+    def run(**arguments: Any) -> Response:
+        _guard(operation)
+        return limited(**arguments)
+
+    return run
+
+
+def _guard(operation: Operation) -> None:
+    """Raise `Forbidden` unless the caller has the permission."""
+    actor, permission = current_actor(), operation.permission
+    if permission is None:
+        return
+    if actor.must_change_password and not operation.allows_password_due:
+        raise Forbidden(auth.PASSWORD_DUE, code=auth.PASSWORD_DUE_CODE)
+    if permission not in actor.permissions:
+        sentence = auth.missing_permission(permission, None if actor.token else actor.role)
+        raise Forbidden(sentence, facts={"permission": permission, "role": str(actor.role)})
+
+
+def _input(operation: Operation) -> dict[str, Any]:
+    """Return the clean query string and body; raise `InvalidInput` naming every wrong field."""
+    arguments = {}
+    if operation.query:
+        arguments["query"] = _load(operation.query, query.load(request))
+    if operation.body:
+        arguments["data"] = _load(operation.body, json.load(request))
+    return arguments
+
+
+def _load(schema: Schema, sent: Mapping[str, Any]) -> Any:
+    try:
+        return schema.load(sent)
+    except ValidationError as error:
+        raise json.wrong_fields(error.messages_dict) from None
+
+
+def _respond(answer: Answer, operation: Operation) -> Response:
+    """Return the response, serialised by the operation's schema.
+
+    A write must answer with the declared status: the audit row has stored it by now.
+    """
+    if isinstance(answer, Reply):
+        shown = answer.members
+        if isinstance(operation.response, Schema):
+            shown = operation.response.dump(shown)
+        response = jsonify(shown)
+        response.status_code = operation.status
+        response.headers.update(answer.headers)
+    else:
+        response = make_response(answer)
+    is_write = operation.method not in SAFE_METHODS
+    if is_write and response.status_code < 400 and response.status_code != operation.status:
+        raise RuntimeError(f"{request.endpoint} answered {response.status_code}")
+    return response

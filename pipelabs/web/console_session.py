@@ -38,8 +38,12 @@ def identify(anonymous: Actor) -> Actor:
     if not token:
         raise Unauthenticated("Sign in first.")
     claims = auth.claims_of(token, KIND).admin
-    with unit_of_work():
-        return sessions.authenticate_console(claims, anonymous)
+    actor = sessions.authenticate_console(claims, anonymous)
+    if actor.needs_last_seen_update:
+        # In a transaction of its own, so that a denial of what follows does not undo it.
+        with unit_of_work():
+            sessions.keep_alive(actor)
+    return actor
 
 
 def keep(response: Response, signed_in: sessions.SignedIn) -> Response:

@@ -5,15 +5,16 @@ import secrets
 from base64 import urlsafe_b64encode
 from urllib.parse import urlsplit
 
-from flask import current_app, g, request, session
+from flask import current_app, request, session
 
 from pipelabs.core.errors import Forbidden
 from pipelabs.core.keyring import derive
+from pipelabs.web.state import current_actor
 
 CSRF_FIELD, CSRF_HEADER = "csrf_token", "X-CSRF-Token"
 CSRF_LABEL = "pipelabs/csrf/v1"
 VISITOR = "visitor"
-STALE = "This form is too old to be taken; load the page again."
+STALE = "This form has expired. Reload the page and try again."
 
 
 def reject_forgery() -> None:
@@ -23,16 +24,16 @@ def reject_forgery() -> None:
     """
     origin = request.headers.get("Origin")
     if origin is not None and urlsplit(origin).netloc != request.host:
-        raise Forbidden("This request comes from another site.", code="csrf_failed")
+        raise Forbidden("This request came from another site.", code="csrf_failed")
     sent = request.headers.get(CSRF_HEADER) or request.form.get(CSRF_FIELD, "")
     if not hmac.compare_digest(sent.encode("utf-8", "replace"), csrf_token().encode()):
         raise Forbidden(STALE, code="csrf_failed")
 
 
 def csrf_token() -> str:
-    """Return what forms of this session carry; of this visit, before anybody signs in."""
-    if owner := g.actor.session_id:
-        seed = f"session:{owner}"
+    """Return the token of this session's forms; before signing in, of this visit's."""
+    if session_id := current_actor().session_id:
+        seed = f"session:{session_id}"
     else:
         seed = f"visitor:{session.setdefault(VISITOR, secrets.token_urlsafe(18))}"
     key = derive(current_app.config["SECRET_KEY"].encode(), CSRF_LABEL)

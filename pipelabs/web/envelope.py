@@ -1,8 +1,17 @@
 """The envelope of every success."""
 
+from dataclasses import dataclass
 from typing import Any
 
-from flask import g
+from pipelabs.web.state import request_state
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The members of a success and its header fields; the operation knows the status."""
+
+    members: dict[str, Any]
+    headers: dict[str, str]
 
 
 def reply(
@@ -10,12 +19,11 @@ def reply(
     *,
     location: str | None = None,
     etag: str | None = None,
-    status: int = 200,
     **members: Any,
-) -> tuple[dict[str, Any], int, dict[str, str]]:
-    """Return a success in the specification's envelope: body, status, header fields."""
-    body = {"success": True, "request_id": g.request_id, **members}
+) -> Reply:
+    """Return a success in the specification's envelope."""
+    envelope = {"success": True, "request_id": request_state().request_id, **members}
     if message is not None:
-        body["message"] = message
-    fields = {"Location": location, "ETag": etag and f'"{etag}"'}
-    return body, status, {name: value for name, value in fields.items() if value}
+        envelope["message"] = message
+    headers = {"Location": location, "ETag": etag and f'"{etag}"'}
+    return Reply(envelope, {name: value for name, value in headers.items() if value})

@@ -1,9 +1,9 @@
-"""The one file that speaks HTTP about errors: exception → envelope, and its audit row."""
+"""Errors over HTTP: exception → envelope or page, and the audit row of the denied attempt."""
 
 import logging
 from http import HTTPStatus
 
-from flask import Flask, Response, g, jsonify, request
+from flask import Flask, Response, jsonify, request
 from sqlalchemy.exc import (
     IntegrityError,
     InterfaceError,
@@ -21,13 +21,13 @@ from pipelabs.core.db import finish, unit_of_work
 from pipelabs.core.errors import Duplicate, PipeLabsError, SessionReplayed, Throttled, Unavailable
 from pipelabs.models import Base, Outcome
 from pipelabs.web import idempotency, pages, rate_limit
-from pipelabs.web.auth import refused_event
+from pipelabs.web.operation import SAFE_METHODS, denied_event
+from pipelabs.web.state import current_actor
 
 logger = logging.getLogger("pipelabs")
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 RETRY_AFTER_S = 5
 AWAY = "database_unavailable"
-"""The code of errors that no row can tell of, because the table is what is missing."""
+"""The code of errors that get no audit row, because the table is what is missing."""
 DATABASE_ERRORS = (InterfaceError, InternalError, OperationalError, PoolTimeout)
 BUSY_STATES = frozenset({"57014", "55P03", "40P01", "40001", "53100", "53300"})
 """Statement time-out, lock time-out, deadlock, serialisation, disk full, too many connections."""
@@ -37,35 +37,39 @@ OUTCOMES = {
     429: Outcome.RATE_LIMITED,
 }
 SENTENCES = {
-    400: ("bad_request", "The request cannot be read."),
-    404: ("not_found", "There is nothing at this address."),
-    405: ("method_not_allowed", "This address does not take this method."),
-    413: ("too_large", "The body is larger than this address takes."),
-    429: ("rate_limited", "Too many requests; wait as long as Retry-After says."),
+    400: ("bad_request", "The request can't be read."),
+    404: ("not_found", "Not found."),
+    405: ("method_not_allowed", "Method not allowed."),
+    413: ("too_large", "The body is too large."),
+    429: ("rate_limited", "Too many requests. Try again after the seconds in Retry-After."),
 }
-"""What werkzeug and the limiter raise, in our words."""
+"""Code and message of what werkzeug and the limiter raise."""
 
 
 def respond(error: PipeLabsError) -> Response:
-    """Undo what was begun, keep what must outlive the refusal, and answer the envelope."""
+    """Roll back, store what must outlive the denial, and answer the envelope."""
     finish(commit=False)
     response = answer(error)
     if request.method not in SAFE_METHODS and error.code != AWAY:
         try:
-            _outlive(error, response)
+            _store_denial(error, response)
         except (PipeLabsError, SQLAlchemyError):
             finish(commit=False)
-            logger.exception("a refusal has no audit row")
+            logger.exception("a denial has no audit row")
     return response
 
 
-def _outlive(error: PipeLabsError, response: Response) -> None:
-    """Store what the roll-back would take along: an ended session, a kept 409, the audit row."""
-    with unit_of_work():
-        if isinstance(error, SessionReplayed):
+def _store_denial(error: PipeLabsError, response: Response) -> None:
+    """Store what the rollback would lose: an ended session, a stored 409, the audit row.
+
+    The session ends in a transaction of its own, so that it ends even without an audit row.
+    """
+    if isinstance(error, SessionReplayed):
+        with unit_of_work():
             sessions.end_session(error.session_id)
+    with unit_of_work():
         idempotency.keep_conflict(response)
-    trail.record_denied(_refusal(error), g.actor)
+        trail.record_denied(_attempt(error), current_actor())
 
 
 def envelope(error: PipeLabsError, request_id: str) -> dict[str, object]:
@@ -83,7 +87,7 @@ def answer(error: PipeLabsError) -> Response:
     if pages.is_page():
         response = pages.answer(error)
     else:
-        response = jsonify(envelope(error, g.request_id))
+        response = jsonify(envelope(error, current_actor().request_id))
         response.status_code = error.status
     if response.status_code == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = 'Bearer realm="pipelabs"'
@@ -96,18 +100,18 @@ def answer(error: PipeLabsError) -> Response:
 
 
 def from_database(error: Exception) -> PipeLabsError:
-    """Return what a caller may know of a database that is away, busy, or refused a value."""
+    """Return the error for a database that is unreachable, busy, or rejected a value."""
     if isinstance(error, IntegrityError):
         return integrity(error)
-    logger.error("the database does not do its work", exc_info=error)
+    logger.error("database error", exc_info=error)
     state = getattr(getattr(error, "orig", None), "pgcode", None)
     if isinstance(error, PoolTimeout) or state in BUSY_STATES:
-        return Unavailable("The database is busy; try again.", code="database_busy")
-    return Unavailable("The database is away for the moment; try again.", code=AWAY)
+        return Unavailable("The database is busy. Try again.", code="database_busy")
+    return Unavailable("The database is unreachable. Try again.", code=AWAY)
 
 
 def integrity(error: IntegrityError) -> PipeLabsError:
-    """Return `Duplicate` for a unique constraint, blaming the columns that its name ends in."""
+    """Return `Duplicate` for a unique constraint, naming the columns that its name ends in."""
     violated = getattr(error.orig, "diag", None)
     table, name = (violated.table_name, violated.constraint_name) if violated else (None, None)
     if not name or not name.startswith(f"uq_{table}_") or table not in Base.metadata.tables:
@@ -117,8 +121,8 @@ def integrity(error: IntegrityError) -> PipeLabsError:
 
 
 def from_http(status: int) -> PipeLabsError:
-    """Return our error for a status that werkzeug, Flask or the limiter answers with."""
-    default = ("internal", "Something went wrong here; quote the request id.")
+    """Return our error for a status of werkzeug, Flask or the limiter."""
+    default = ("internal", "Something went wrong. Report it with the request ID.")
     code, message = SENTENCES.get(status, default if status >= 500 else SENTENCES[400])
     error = PipeLabsError(message, code=code)
     error.status = status
@@ -126,7 +130,7 @@ def from_http(status: int) -> PipeLabsError:
 
 
 def _respond_to_http(error: HTTPException) -> Response:
-    """Success what werkzeug, Flask or the limiter raised; a 500's cause is in the log alone."""
+    """Answer what werkzeug, Flask or the limiter raised; only the log has the cause of a 500."""
     response = respond(from_http(error.code or 500))
     if allow := dict(error.get_headers()).get("Allow"):
         response.headers["Allow"] = allow
@@ -137,11 +141,11 @@ def _respond_to_database(error: Exception) -> Response:
     return respond(from_database(error))
 
 
-def _refusal(error: PipeLabsError) -> Attempt:
+def _attempt(error: PipeLabsError) -> Attempt:
     facts = {"code": error.code, "method": request.method, "path": request.path[:200]}
     if error.fields:
         facts["fields"] = ",".join(sorted(name[:64] for name in error.fields)[:20])
-    return Attempt(refused_event(), _outcome(error), error.status, facts | error.facts)
+    return Attempt(denied_event(), _outcome(error), error.status, facts | error.facts)
 
 
 def _outcome(error: PipeLabsError) -> Outcome:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flask import g, request
+from flask import request
 from marshmallow import Schema, ValidationError, fields
 from werkzeug.datastructures import MultiDict
 
@@ -16,6 +16,7 @@ from pipelabs.vault.schemas.credentials import SecretText
 from pipelabs.web.csrf import CSRF_FIELD
 from pipelabs.web.json import wrong_fields
 from pipelabs.web.query import load as read_query
+from pipelabs.web.state import SubmittedForm, request_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +105,14 @@ def posted(schema: type[Schema], template: str, **context: Any) -> Form:
     """Return the form that was sent; any error from here on shows `template` with it again."""
     several = {name for name, field in schema().fields.items() if isinstance(field, BoundedList)}
     form = Form(schema, _once(request.form, several))
-    g.refused_form = (template, form, context)
+    request_state().form = SubmittedForm(template, form, context)
     return form
 
 
 def asked(schema: type[Schema], template: str, **context: Any) -> Form:
     """Return the filters of a list as a form; any error from here on shows `template` with it."""
     form = Form(schema, _once(request.args))
-    g.refused_form = (template, form, context)
+    request_state().form = SubmittedForm(template, form, context)
     return form
 
 

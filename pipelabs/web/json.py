@@ -7,13 +7,10 @@ from typing import Any, Never
 
 from flask import Request
 from gunicorn.http.errors import ParseException
-from marshmallow import RAISE, ValidationError
 from marshmallow.exceptions import SCHEMA
-from webargs.flaskparser import FlaskParser
 
 from pipelabs.core.errors import InvalidInput, TooLarge, UnsupportedMedia
 from pipelabs.core.schemas.fields import MarkupSentence
-from pipelabs.web import query
 
 MAX_DEPTH = 32
 MAX_MEMBERS = 64
@@ -45,34 +42,6 @@ def load(request: Request) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise InvalidInput("The body must be one JSON object.", code="invalid_json")
     return found
-
-
-class StrictParser(FlaskParser):
-    """Feeds `blueprint.arguments` from `load`, and answers wrong fields in our own envelope."""
-
-    DEFAULT_VALIDATION_STATUS = 400
-    DEFAULT_UNKNOWN_BY_LOCATION = {"json": None, "query": RAISE}  # noqa: RUF012 - webargs' own form
-
-    def load_json(self, req: Request, schema: object) -> dict[str, Any]:
-        """Return the strict body in place of webargs' lenient one."""
-        return load(req)
-
-    def load_querystring(self, req: Request, schema: object) -> dict[str, str]:
-        """Return the strict query string in place of webargs' lenient one."""
-        return query.load(req)
-
-    def handle_error(
-        self,
-        error: ValidationError,
-        req: Request,
-        schema: object,
-        *,
-        error_status_code: int | None,
-        error_headers: Mapping[str, str] | None,
-    ) -> Never:
-        """Raise `InvalidInput` with every wrong field at once."""
-        [fields] = error.messages_dict.values()
-        raise wrong_fields(fields) from None
 
 
 def wrong_fields(found: Mapping[str, Any]) -> InvalidInput:

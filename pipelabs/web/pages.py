@@ -8,7 +8,6 @@ from flask import (
     Flask,
     Response,
     current_app,
-    g,
     has_request_context,
     make_response,
     redirect,
@@ -23,6 +22,7 @@ from pipelabs.core.errors import PipeLabsError
 from pipelabs.models import Permission
 from pipelabs.web import auth, console_session, csrf
 from pipelabs.web.paths import CONSOLE_PATH, is_below
+from pipelabs.web.state import current_actor, has_actor, request_state
 
 THEMES = ("light", "dark")
 THEME_COOKIE = "pl_theme"
@@ -43,17 +43,17 @@ SYSTEMS = {
 }
 """Mark in the user agent → name; each program's mark before those that it bears as well."""
 TITLES = {
-    400: "This cannot be done",
-    401: "Sign in first",
-    403: "This is not for you",
-    404: "There is nothing here",
-    405: "This is no way in",
-    409: "Something is in the way",
-    412: "Somebody was quicker",
-    413: "This is too large",
+    400: "We couldn't process this request",
+    401: "Sign in",
+    403: "You don't have access",
+    404: "Page not found",
+    405: "Method not allowed",
+    409: "Conflict",
+    412: "This was changed by someone else",
+    413: "Request too large",
     429: "Too many requests",
     500: "Something went wrong",
-    503: "Not available right now",
+    503: "Temporarily unavailable",
 }
 
 
@@ -65,20 +65,22 @@ def is_page() -> bool:
 def answer(error: PipeLabsError) -> Response:
     """Return the page of an error: its form with the sentences beside the fields, if it has one.
 
-    Who is not signed in is sent to do so, and comes back to where he was.
+    Anonymous callers are sent to the sign-in page, which leads back.
     """
-    if shown := g.pop("refused_form", None):
-        template, form, context = shown
-        form.take(error)
-        return make_response(
-            render_template(template, form=form, error=error, **context), error.status
+    state = request_state()
+    if submitted := state.form:
+        state.form = None
+        submitted.form.take(error)
+        page = render_template(
+            submitted.template, form=submitted.form, error=error, **submitted.context
         )
+        return make_response(page, error.status)
     if error.status == 401:
         return _to_sign_in()
     if error.code == auth.PASSWORD_DUE_CODE:
         return make_response(redirect(url_for("admin.account.password"), 303))
     title = TITLES.get(error.status, TITLES[400])
-    who = "signed_in" if g.actor.role else "anonymous"
+    who = "signed_in" if current_actor().role else "anonymous"
     page = render_template(f"errors/{who}.html", title=title, error=error)
     return make_response(page, error.status)
 
@@ -133,7 +135,7 @@ def amount(value: Decimal) -> str:
 
 def can(permission: str) -> bool:
     """Return whether whoever looks at the page has the permission."""
-    return Permission(permission) in g.actor.permissions
+    return Permission(permission) in current_actor().permissions
 
 
 def init_app(app: Flask) -> None:
@@ -149,8 +151,10 @@ def _context() -> dict[str, Any]:
     if not has_request_context():  # the API's document is made of a template too
         return {}
     theme = request.cookies.get(THEME_COOKIE)
+    actor = current_actor() if has_actor() else None
     return {
-        "actor": g.get("actor"),
+        "actor": actor,
+        "request_id": actor and actor.request_id,
         "can": can,
         "csrf_token": csrf.csrf_token,
         "environment": current_app.config["ENVIRONMENT"],

@@ -1,17 +1,17 @@
 """Rate limiting: the limiter, its budgets, and what callers are told about them."""
 
 import time
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Response, current_app, request
 from flask_limiter import ApplicationLimit, Limiter
-from flask_limiter.util import get_qualified_name
 from limits import RateLimitItem, parse
 from redis.exceptions import RedisError
 
 from pipelabs.core import redis_window
+from pipelabs.web.operation import Operation
 from pipelabs.web.paths import ADMIN_API_PATH, CONSOLE_PATH, is_below
+from pipelabs.web.state import current_actor, request_state
 
 MAX_WAIT_S = 60
 BUDGETS = {
@@ -28,7 +28,7 @@ def limit_key() -> str:
     Never empty and never raising: Flask-Limiter skips a limit with an empty key, and takes any
     exception here for a dead store.
     """
-    return str(g.actor.caller)
+    return current_actor().caller
 
 
 def create_limit() -> str:
@@ -103,7 +103,7 @@ class Budget(NamedTuple):
 
 def init_app(app: Flask) -> None:
     """Bind the limiter; it counts the caller that `web` has identified."""
-    redis_window.register()
+    redis_window.register(lambda: request_state().budgets)
     limiter.init_app(app)
 
 
@@ -151,11 +151,10 @@ def quota() -> dict[str, dict[str, int]]:
         return {}
 
 
-def spent_by(view: Callable[..., Any], path: str) -> list[str]:
-    """Return the budgets that each call of the view at this path takes from; the tightest first."""
-    own = limiter.limit_manager.decorated_limits(get_qualified_name(view))
-    scopes = {limit.scope for limit in own}
-    return [budget for budget in BUDGETS if budget in scopes | _by_path(path)]
+def spent_by(operation: Operation, path: str) -> list[str]:
+    """Return the budgets that each call of the operation at this path spends, tightest first."""
+    spent = _by_path(path) | ({operation.budget} if operation.budget else set())
+    return [budget for budget in BUDGETS if budget in spent]
 
 
 def wording(name: str) -> str:
@@ -178,6 +177,6 @@ def _by_path(path: str) -> set[str]:
 
 def _budget(name: str) -> Budget:
     item = parse(current_app.config[BUDGETS[name]])
-    reset_time, remaining = limiter.limiter.get_window_stats(item, g.actor.caller, name)
+    reset_time, remaining = limiter.limiter.get_window_stats(item, current_actor().caller, name)
     # One second more than the whole ones: after it the oldest use is forgotten for certain.
     return Budget(name, item, remaining, max(1, int(reset_time - time.time()) + 1))

@@ -3,13 +3,15 @@
 import re
 from contextlib import contextmanager
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from pipelabs.models import Role
 from tests.browser import chromium
 from tests.paths import ROOT
+from tests.waiting import PATIENCE_S
 
 AXE = (ROOT / "tests/vendor/axe-core/axe.min.js").read_text()
+expect.set_options(timeout=PATIENCE_S * 1_000)
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 WATCH = """
 addEventListener("securitypolicyviolation", (event) =>
@@ -19,7 +21,7 @@ new PerformanceObserver((list) => {
   for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shifted += entry.value;
 }).observe({ type: "layout-shift", buffered: true });
 """
-RUN_AXE = """async () => (await axe.run()).violations.map(
+RUN_AXE = """async (rules) => (await axe.run(rules ? { runOnly: rules } : {})).violations.map(
   ({ id, nodes }) => `${id}: ${nodes.map((node) => node.target.join(" ")).join(", ")}`)"""
 REFUSED = re.compile(r"Failed to load resource: .* status of 4\d\d")
 """What Chromium says of a page of ours that answers a wrong form with its status."""
@@ -56,7 +58,7 @@ class Pages:
             storage_state=self._signed_in(role) if role else None,
             **options,
         )
-        context.set_default_timeout(5_000)
+        context.set_default_timeout(PATIENCE_S * 1_000)
         context.add_init_script(WATCH)
         context.on("console", self._hear)
         context.on("weberror", lambda error: self.complaints.append(str(error.error)))
@@ -95,7 +97,7 @@ class Pages:
             )
 
 
-def axe_violations(page):
-    """Return which rules of axe the page breaks, and where."""
+def axe_violations(page, rules=None):
+    """Return which rules of axe the page breaks, of some or of all, and where."""
     page.evaluate(AXE)
-    return page.evaluate(RUN_AXE)
+    return page.evaluate(RUN_AXE, rules)

@@ -31,7 +31,7 @@ def create_client(page, name):
     page.get_by_label("Name").fill(name)
     page.get_by_label("Wallet address").fill(make_wallet())
     page.get_by_role("button", name="Create client").click()
-    said(page, f"{name} was created.")
+    said(page, f"{name} created.")
 
 
 def fill(page, slug, scenario):
@@ -43,8 +43,8 @@ def begin(page, client, slug):
     """Go from the list of keys to the form of a client's new one."""
     page.goto("/admin/api-keys")
     page.get_by_role("link", name="New API key").first.click()
-    page.get_by_label("Whose key is it?").fill(client)
-    page.get_by_role("button", name="Find").click()
+    page.get_by_role("searchbox", name="Client", exact=True).fill(client)
+    page.get_by_role("button", name="Search", exact=True).click()
     page.locator(".choices").get_by_role("link", name=client).click()
     page.get_by_label("Exchange").select_option(slug)
     page.get_by_role("button", name="Next").click()
@@ -59,25 +59,25 @@ def test_a_key_is_refused_replaced_by_a_better_one_and_cut_over(open_page, scrip
     begin(page, name, "okx")
     fill(page, "okx", Scenario.WITHDRAW)
     page.get_by_role("button", name="Add key").click()
-    said(page, "Can withdraw: yes")
+    said(page, "Rejected: this key can withdraw.")
     assert page.locator("#api_secret").input_value() == ""
     if scripts:
         assert axe_violations(page) == []
     fill(page, "okx", Scenario.TRADE_ONLY)
     page.get_by_role("button", name="Add key").click()
-    said(page, "The key was added; it is verified.")
+    said(page, "Key added: verified.")
 
     page.get_by_role("link", name="Replace").click()
     fill(page, "okx", Scenario.IP_BOUND)
     page.get_by_role("button", name="Add replacement").click()
-    said(page, "The replacement was added; it is verified.")
+    said(page, "Replacement added: verified.")
     page.get_by_role("link", name="Cut over").click()
-    page.get_by_role("button", name="Cut over ••••ound").click()
-    said(page, "This key is the live one now.")
+    page.get_by_role("button", name="Cut over").click()
+    said(page, "This key is now the live key.")
     page.get_by_role("link", name="Roll back").click()
-    page.get_by_role("button", name="Roll back ••••ound").click()
+    page.get_by_role("button", name="Roll back").click()
 
-    said(page, "This key is the live one again.")
+    said(page, "This key is the live key again.")
     assert "••••only" in page.locator("h1").inner_text()
 
 
@@ -89,11 +89,11 @@ def test_an_owner_accepts_what_nobody_knows(open_page, scripts):
     begin(page, name, "kraken")
     fill(page, "kraken", Scenario.READ_ONLY)
     page.get_by_role("button", name="Add key").click()
-    said(page, "Nobody knows whether it can withdraw.")
+    said(page, "It is unknown whether this key can withdraw.")
 
-    page.get_by_role("link", name="Accept the risk").click()
+    page.get_by_role("link", name="Accept risk").click()
     page.get_by_label("Reason").fill("Withdrawals are off; seen on a call.")
-    page.get_by_role("button", name="Accept the risk").click()
+    page.get_by_role("button", name="Accept risk").click()
 
     said(page, "risk accepted")
     assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"] or not scripts
@@ -109,7 +109,7 @@ def test_a_form_says_that_it_waits_and_is_sent_once(open_page):
     for _ in range(2):
         page.locator("form[data-busy] button").click(force=True)
 
-    said(page, "Asking Bybit")
+    said(page, "Checking with Bybit")
     assert page.evaluate("window.sent") == 1
 
 
@@ -117,12 +117,12 @@ def test_a_client_s_page_leads_to_its_keys_and_the_list_narrows(open_page):
     page = open_page()
     create_client(page, "Narrow Keys")
     page.get_by_role("link", name="None").click()
-    said(page, "No key has all of this.")
+    said(page, "No keys match these filters.")
 
     begin(page, "Narrow Keys", "gate")
     fill(page, "gate", Scenario.TRADE_ONLY)
     page.get_by_role("button", name="Add key").click()
-    said(page, "Nobody knows whether it can withdraw.")
+    said(page, "It is unknown whether this key can withdraw.")
     page.goto("/admin/api-keys")
     page.get_by_label("Status").select_option("quarantined")
     page.get_by_label("Exchange").select_option("gate")
@@ -140,7 +140,7 @@ def test_the_pages_of_a_key_have_no_fault_that_axe_knows(open_page):
     assert axe_violations(page) == []
     fill(page, "okx", Scenario.TRADE_ONLY)
     page.get_by_role("button", name="Add key").click()
-    said(page, "The key was added; it is verified.")
+    said(page, "Key added: verified.")
     assert axe_violations(page) == []
 
     key = page.url

@@ -35,7 +35,7 @@ def test_a_client_is_created_found_and_suspended(desk, scripts):
     page = desk(java_script_enabled=scripts)
     name = f"Fresh {scripts}"
     create(page, name, make_wallet())
-    said(page, f"{name} was created.")
+    said(page, f"{name} created.")
 
     page.goto("/admin/clients")
     page.get_by_label("Search").fill(name.upper())
@@ -44,9 +44,9 @@ def test_a_client_is_created_found_and_suspended(desk, scripts):
     page.wait_for_url("**q=FRESH**")
     rows(page).get_by_role("link", name=name).click()
     page.get_by_role("link", name="Change status").click()
-    page.get_by_role("button", name=f"Suspend {name}").click()
+    page.get_by_role("button", name="Suspend client").click()
 
-    said(page, f"{name} is suspended now.")
+    said(page, f"{name} is now suspended.")
     assert "by operator@desk.local" in page.locator(".timeline li").first.inner_text()
 
 
@@ -59,17 +59,17 @@ def test_the_slower_of_two_tabs_chooses_field_by_field(desk, scripts):
     other.goto(page.url)
     other.get_by_label("Name").fill(f"Theirs {scripts}")
     other.get_by_role("button", name="Save").click()
-    said(other, f"Theirs {scripts} was saved.")
+    said(other, f"Theirs {scripts} saved.")
 
     page.get_by_label("Notes").fill("mine\nin two lines")
     page.get_by_role("button", name="Save").click()
-    page.get_by_label("Stored now").first.check()
-    page.get_by_label(re.compile("You typed.*mine", re.DOTALL)).check()
+    page.get_by_label("Theirs").first.check()
+    page.get_by_label(re.compile("Mine.*mine", re.DOTALL)).check()
     if scripts:
         assert axe_violations(page) == []
-    page.get_by_role("button", name="Save what is chosen").click()
+    page.get_by_role("button", name="Save").click()
 
-    said(page, f"Theirs {scripts} was saved.")
+    said(page, f"Theirs {scripts} saved.")
     assert "mine\nin two lines" in page.locator(".facts").inner_text()
 
 
@@ -81,12 +81,12 @@ def test_filters_swap_the_list_alone_and_stay_in_the_address(desk):
     page.wait_for_url("**q=kestrel**")
     rows(page).nth(1).wait_for(state="detached")
     page.get_by_label("Status").select_option("offboarded")
-    said(page, "Nothing matches")
+    said(page, "No results")
 
     assert search.input_value() == "kestrel"
     assert page.url.endswith("/admin/clients?q=kestrel&status=offboarded&size=50")
     page.reload()
-    said(page, "Nothing matches")
+    said(page, "No results")
     page.get_by_role("link", name="Clear search and filters").click()
     assert rows(page).nth(49).is_visible()
 
@@ -110,19 +110,19 @@ def test_a_wallet_is_told_as_it_is_typed_and_a_duplicate_leads_to_who_has_it(des
     page = desk()
     wallet = make_wallet()
     create(page, "Holder", wallet)
-    said(page, "Holder was created.")
+    said(page, "Holder created.")
     page.goto("/admin/clients/new")
     field = page.get_by_label("Wallet address")
 
     field.press_sequentially(wallet[:-1])
     said(page, "this has 39 digits")
     field.press_sequentially(wallet[-1])
-    said(page, "no checksum guards it")
-    said(page, "It belongs to Holder already.")
+    said(page, "because it is not in mixed case")
+    said(page, "Already used by Holder.")
     page.get_by_label("Name").fill("Second")
     page.get_by_role("button", name="Create client").click()
 
-    said(page, "The wallet address belongs to Holder.")
+    said(page, "This wallet address is already used by Holder.")
     assert axe_violations(page) == []
     page.get_by_role("link", name="Holder").first.click()
     page.wait_for_url("**/admin/clients/*-*")

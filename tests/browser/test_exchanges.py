@@ -37,16 +37,16 @@ def test_an_exchange_is_found_configured_disabled_and_enabled(owner, scripts):
     page.get_by_label("Maker fee (bps)").fill("-0.50")
     page.get_by_label("Requests per minute").fill("600")
     page.get_by_role("button", name="Save").click()
-    said(page, f"{name} was saved.")
+    said(page, f"{name} saved.")
     assert "-0.5 bps" in page.locator(".facts").first.inner_text()
 
     page.get_by_role("link", name="Disable").click()
-    said(page, "No market and no API key can be added there from now on.")
-    page.get_by_role("button", name=f"Disable {name}").click()
-    said(page, f"{name} is disabled now.")
+    said(page, "No market and no API key can be added there.")
+    page.get_by_role("button", name="Disable exchange").click()
+    said(page, f"{name} is now disabled.")
     page.get_by_role("link", name="Enable").click()
-    page.get_by_role("button", name=f"Enable {name}").click()
-    said(page, f"{name} is enabled now.")
+    page.get_by_role("button", name="Enable exchange").click()
+    said(page, f"{name} is now enabled.")
 
 
 def test_filters_swap_the_list_alone_and_stay_in_the_address(owner):
@@ -56,8 +56,8 @@ def test_filters_swap_the_list_alone_and_stay_in_the_address(owner):
     search.fill("okex")
     page.wait_for_url("**q=okex**")
     page.locator("#exchanges tbody tr").nth(1).wait_for(state="detached")
-    page.get_by_label("Standing").select_option("disabled")
-    said(page, "Nothing matches")
+    page.get_by_label("Status").select_option("disabled")
+    said(page, "No results")
 
     assert search.input_value() == "okex"
     assert page.url.endswith("/admin/exchanges?q=okex&is_enabled=false&size=50")

@@ -55,7 +55,7 @@ def test_a_client_is_created_and_a_second_one_of_its_wallet_leads_there(page):
 
     create(page, "Rockpool Capital", wallet)
     expect(heading(page, "Rockpool Capital")).to_be_visible()
-    expect(page.get_by_role("status")).to_contain_text("Rockpool Capital was created")
+    expect(page.get_by_role("status")).to_contain_text("Rockpool Capital created")
     create(page, "Rockpool again", wallet)
 
     expect(heading(page, "New client")).to_be_visible()
@@ -95,10 +95,10 @@ def test_the_slower_of_two_tabs_sees_both_versions_and_chooses(page):
     for tab, notes in ((page, "From the first tab"), (slower, "From the second tab")):
         tab.get_by_label("Notes").fill(notes)
         tab.get_by_role("button", name="Save").click()
-    expect(page.get_by_role("status")).to_contain_text("was saved")
+    expect(page.get_by_role("status")).to_contain_text("saved.")
     expect(slower.get_by_role("radio", name="From the first tab")).to_be_visible()
     slower.get_by_role("radio", name="From the second tab").check()
-    slower.get_by_role("button", name="Save what is chosen").click()
+    slower.get_by_role("button", name="Save").click()
 
     expect(heading(slower, "Twofold Markets")).to_be_visible()
     expect(slower.get_by_role("main")).to_contain_text("From the second tab")
@@ -108,9 +108,9 @@ def test_a_client_is_paused_and_its_page_tells_since_when(page):
     create(page, "Pausing Partners")
 
     page.get_by_role("link", name="Change status").click()
-    page.get_by_role("button", name="Pause Pausing Partners").click()
+    page.get_by_role("button", name="Pause client").click()
 
-    expect(page.get_by_role("status")).to_contain_text("Pausing Partners is paused now")
+    expect(page.get_by_role("status")).to_contain_text("Pausing Partners is now paused")
     expect(page.get_by_role("list").get_by_text("Status changed")).to_be_visible()
 
 
@@ -173,7 +173,7 @@ def test_a_session_that_is_ended_elsewhere_asks_to_sign_in_again(pages, scripts)
 
     # The list has the one seen last first: this one, and then the other.
     here.get_by_role("row").nth(2).get_by_role("button", name="End").click()
-    expect(here.get_by_text("The session was ended.")).to_be_visible()
+    expect(here.get_by_text("Session ended.")).to_be_visible()
     there.goto("/admin/clients?status=active")
     expect(heading(there, "Sign in")).to_be_visible()
     pages.sign_in(there, Role.OWNER)

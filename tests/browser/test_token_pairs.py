@@ -23,8 +23,8 @@ def test_a_client_is_quoted_in_many_markets_and_one_is_paused(desk, scripts):
     page = desk(java_script_enabled=scripts)
     name = f"Quoted {scripts}"
     create(page, name, make_wallet())
-    said(page, f"{name} was created.")
-    page.get_by_role("link", name="Quoted nowhere").click()
+    said(page, f"{name} created.")
+    page.get_by_role("link", name="Not quoted yet").click()
     page.get_by_role("link", name="Add markets").first.click()
 
     page.get_by_label("Symbols").fill("BTC/USDT\nWHAT\neth-usdt")
@@ -37,11 +37,11 @@ def test_a_client_is_quoted_in_many_markets_and_one_is_paused(desk, scripts):
     page.get_by_label("Symbols").fill("BTC/USDT\neth-usdt")
     page.get_by_role("button", name="Add markets").click()
 
-    said(page, "2 markets were added.")
+    said(page, "2 markets added.")
     page.get_by_role("link", name="Edit BTC/USDT on okx").click()
     page.get_by_label("Status").select_option("paused")
     page.get_by_role("button", name="Save").click()
-    said(page, "BTC/USDT on okx was saved.")
+    said(page, "BTC/USDT on okx saved.")
     assert page.get_by_role("row", name="BTC/USDT").locator(".badge-warn").count() == 1
     page.get_by_role("link", name="Client", exact=True).click()
     said(page, "2 pairs on 1 exchange")
@@ -63,12 +63,12 @@ def test_a_market_is_delisted_after_its_clients_were_shown_and_listed_again(desk
     page.get_by_role("link", name="Change status").click()
 
     said(page, "Alder Peak Trading")
-    page.get_by_role("button", name="Delist XRP/USDT").click()
-    said(page, "is delisted now.")
+    page.get_by_role("button", name="Delist market").click()
+    said(page, "is now delisted.")
     page.get_by_role("link", name="Change status").click()
-    page.get_by_role("button", name="List again").click()
+    page.get_by_role("button", name="List market again").click()
 
-    said(page, "is trading now.")
+    said(page, "is now trading.")
     assert page.locator("tbody .badge").first.inner_text() == "delisted"
 
 

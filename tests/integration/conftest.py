@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -44,6 +45,16 @@ def urls(worker_id):
     }
 
 
+def patient(options):
+    """Return options of an engine in which a wait that a test itself ends may take long.
+
+    Production gives a statement 5 s and a lock 3 s, which a slow machine may need.
+    """
+    long = re.sub(r"(?<=timeout=)\d+", "120000", options["connect_args"]["options"])
+    connect_args = options["connect_args"] | {"options": long}
+    return options | {"pool_timeout": 120, "connect_args": connect_args}
+
+
 @pytest.fixture(scope="session")
 def app(urls, tmp_path_factory):
     class Testing(config.Config):
@@ -51,6 +62,7 @@ def app(urls, tmp_path_factory):
         SECRET_KEY = os.urandom(32).hex()
         VAULT_KEYS = ""
         CORS_ORIGINS = ["https://console.example.com"]  # noqa: RUF012 - a setting, never changed
+        SQLALCHEMY_ENGINE_OPTIONS = patient(config.Config.SQLALCHEMY_ENGINE_OPTIONS)
         SQLALCHEMY_DATABASE_URI = urls["service"].render_as_string(hide_password=False)
         DATABASE_MIGRATION_URL = urls["owner"].render_as_string(hide_password=False)
         RATELIMIT_STORAGE_URI = urls["redis"]

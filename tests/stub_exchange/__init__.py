@@ -1,7 +1,7 @@
-"""A local exchange to test the key X-ray against: `python -m tests.stub_exchange`.
+"""A local stub of nine exchanges, to probe API keys against: `python -m tests.stub_exchange`.
 
-It plays nine exchanges under `/<slug>/…` on the loopback address, and checks signatures as the
-real ones document them.
+They are at `/<slug>/…` on the loopback address. Signatures are checked as the real exchanges
+document them.
 """
 
 from tests.stub_exchange.accounts import SLUGS, Scenario, credentials, keys

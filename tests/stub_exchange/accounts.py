@@ -1,4 +1,4 @@
-"""The keys that the stub knows: one for each exchange and scenario, all derived from their names.
+"""The keys of the stub: one per exchange and scenario, derived from their names.
 
 An api key is `<slug>-<scenario>`. Its secret is the SHA-256 of "stub <api key>" in hex; in base64
 for Kraken, and as a P-256 private key for Coinbase, which take no other. Its passphrase is the
@@ -31,15 +31,15 @@ WITH_PASSPHRASE = {"okx", "kucoin", "bitget"}
 
 
 class Scenario(StrEnum):
-    """What a key may do, or what happens to whoever uses it."""
+    """What a key may do, or what happens when it is used."""
 
     READ_ONLY = "read-only"
     TRADE_ONLY = "trade-only"
     WITHDRAW = "withdraw"
     IP_BOUND = "ip-bound"
-    """Trades, from listed addresses alone; this one is listed."""
+    """Trades, from listed addresses only; ours is listed."""
     EXPIRING = "expiring"
-    """Trades until a date, where the exchange tells it."""
+    """Trades until a date, where the exchange reports it."""
     WRONG_CLOCK = "wrong-clock"
     """The exchange's clock is an hour ahead."""
     WRONG_ADDRESS = "wrong-address"
@@ -47,21 +47,21 @@ class Scenario(StrEnum):
     BUSY = "busy"
     HTML = "html"
     REDIRECT = "redirect"
-    """To another host, with all that was sent in the address."""
+    """Redirects to another host, with all parameters in the address."""
     HUGE = "huge"
     TIME_OUT = "time-out"
     DRIP = "drip"
-    """A byte now and then, so that no single read times out."""
+    """A byte at a time, so that no single read times out."""
 
 
 def credentials(slug: str, scenario: Scenario) -> dict[str, str]:
-    """Return a key's credentials by the application's names of them."""
+    """Return a key's credentials, under the application's names."""
     api_key = f"{slug}-{scenario}"
-    found = {"api_key": api_key, "api_secret": _secret(slug, api_key)}
+    credentials = {"api_key": api_key, "api_secret": _secret(slug, api_key)}
     if slug in WITH_PASSPHRASE:
         digest = hashlib.sha256(f"stub passphrase {api_key}".encode()).hexdigest()
-        found["passphrase"] = digest[:16]
-    return found
+        credentials["passphrase"] = digest[:16]
+    return credentials
 
 
 def keys(slug: str) -> dict[Scenario, dict[str, str]]:

@@ -1,4 +1,4 @@
-"""What each exchange says about a key that may ask, in its documented form.
+"""What each exchange answers about a key, in its documented form.
 
 The pages are those that `pipelabs/vault/probe/rules.py` names; their examples are the model.
 """
@@ -16,7 +16,7 @@ CREATED_MS = 1_728_443_843_000
 
 @dataclass(frozen=True)
 class Grant:
-    """What the key of a scenario has been given; all may read."""
+    """The permissions of a scenario's key; all may read."""
 
     api_key: str
     trades: bool = False
@@ -27,7 +27,7 @@ class Grant:
 
 
 def grant(api_key: str, scenario: Scenario) -> Grant:
-    """Return what a scenario's key may do; those that withdraw are bound, as Binance demands."""
+    """Return a key's permissions. Keys that withdraw are bound to addresses, as on Binance."""
     match scenario:
         case Scenario.READ_ONLY:
             return Grant(api_key)
@@ -195,4 +195,4 @@ ANSWERS: dict[str, tuple[str, Callable[[Grant], object]]] = {
     "bitget": ("GET /api/v2/spot/account/info", _bitget),
     "kraken": ("POST /0/private/BalanceEx", _kraken),
 }
-"""The one question that each exchange of the stub is asked, and who answers it."""
+"""The path that is asked at each exchange, and the function that answers."""

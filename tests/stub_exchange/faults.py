@@ -1,4 +1,4 @@
-"""How each exchange refuses: its own error codes in its own form.
+"""How each exchange rejects a request: with its own error codes, in its own form.
 
 Not every exchange documents its statuses and texts; ccxt goes by the codes, and so does the X-ray.
 """
@@ -8,7 +8,7 @@ from enum import Enum, auto
 
 
 class Fault(Enum):
-    """Why a request is refused."""
+    """Why a request is rejected."""
 
     KEY = auto()
     SECRET = auto()
@@ -97,7 +97,7 @@ REFUSALS: dict[str, dict[Fault, Refusal]] = {
         Fault.PERMISSION: _kucoin(403, "400007", "Access denied --> Require more permission."),
         Fault.BUSY: _kucoin(429, "429000", "Too many requests"),
     },
-    # one text for all that is wrong with a token; only its Date tells of a clock
+    # one text for every problem with a token; only the Date header shows a wrong clock
     "coinbase": {
         Fault.KEY: _COINBASE,
         Fault.SECRET: _COINBASE,

@@ -1,4 +1,4 @@
-"""What the stub was asked, and what it knows about the key that asked."""
+"""A request to the stub, and the credentials of its key."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Request:
-    """A request as it came in, without the first part of its path, which names the exchange."""
+    """A request without the first part of its path, which names the exchange."""
 
     method: str
     path: str
@@ -21,4 +21,4 @@ class Request:
 
 
 Known = Mapping[str, str]
-"""The credentials that belong to the key, by the application's names."""
+"""The credentials of the key, under the application's names."""

@@ -10,16 +10,16 @@ from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
-from dev.listening import HOST
 from tests.stub_exchange.accounts import Scenario, credentials, find_scenario
 from tests.stub_exchange.answers import ANSWERS, grant
 from tests.stub_exchange.faults import REFUSALS, Fault, Refusal
 from tests.stub_exchange.request import Request
 from tests.stub_exchange.signatures import CHECKS, api_key
 
+HOST = "127.0.0.1"
 HOUR_S = 3600
 PATIENCE_S = 60.0
-"""So long the slow scenarios last."""
+"""How long the slow scenarios last."""
 DRIP_S = 0.05
 HUGE = 2 * 1024 * 1024
 PAGE = "<!DOCTYPE html><title>502 Bad Gateway</title><h1>502 Bad Gateway</h1>"
@@ -32,7 +32,7 @@ REFUSED = {
 
 @dataclass
 class Stub:
-    """A running stub: where it is, and what it and the host beside it were asked.
+    """A running stub: its address, and the requests to it and to the host of its redirects.
 
     A request is noted as its method and its path, without the query, which holds signatures.
     """
@@ -45,7 +45,7 @@ class Stub:
 
 
 class Server(ThreadingHTTPServer):
-    """A server on the loopback address whose threads end with it."""
+    """A server on the loopback address. Its threads end with it."""
 
     daemon_threads = True
     block_on_close = False
@@ -61,13 +61,13 @@ class Server(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Plays all exchanges: the first part of the path names which."""
+    """Simulates all exchanges; the first part of the path names the exchange."""
 
     server: Server
     protocol_version = "HTTP/1.1"
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class's name
-        """Say nothing; `Stub.requests` tells."""
+        """Log nothing: `Stub.requests` has the requests."""
 
     def do_GET(self) -> None:
         """Answer any request."""
@@ -79,7 +79,7 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         path = "/" + path.rstrip("/")
         request = Request(self.command, path, parts.query, dict(self.headers.items()), body)
-        with suppress(ConnectionError):  # who asked has left
+        with suppress(ConnectionError):  # the client has disconnected
             self._answer(slug, request)
 
     do_POST = do_GET  # noqa: N815  the base class asks for this name
@@ -148,10 +148,10 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Elsewhere(Handler):
-    """The host beside the stub that nobody has a reason to ask."""
+    """The host that redirects lead to. No client should follow them."""
 
     def do_GET(self) -> None:
-        """Note that it was asked."""
+        """Record the request."""
         self.server.stub.elsewhere.append(f"{self.command} {urlsplit(self.path).path}")
         self.close_connection = True
         self._send(200, {})
@@ -161,7 +161,7 @@ class Elsewhere(Handler):
 
 @contextmanager
 def running(port: int = 0) -> Iterator[Stub]:
-    """Run the stub, and the host that its redirects lead to, each on a port of its own."""
+    """Run the stub and the host of its redirects, each on its own port."""
     stub = Stub()
     with Server(port, Handler, stub) as main, Server(0, Elsewhere, stub) as other:
         stub.base_url, stub.elsewhere_url = main.url, other.url

@@ -1,4 +1,4 @@
-"""Check a request's signature as its exchange documents it, written from the documents alone.
+"""Check a request's signature as its exchange documents it, written from the documentation only.
 
 Each check answers the first thing that is wrong, in the order key, clock, passphrase, secret.
 """
@@ -45,8 +45,8 @@ def _query(key_header: str) -> Callable[[Request, Known, float], Fault | None]:
             return Fault.KEY
         if not _is_in_window(fields.get("timestamp", ""), now, fields.get("recvWindow", "5000")):
             return Fault.CLOCK
-        wanted = _digest(known["api_secret"], signed + request.body.decode()).hexdigest()
-        return None if hmac.compare_digest(signature, wanted) else Fault.SECRET
+        expected = _digest(known["api_secret"], signed + request.body.decode()).hexdigest()
+        return None if hmac.compare_digest(signature, expected) else Fault.SECRET
 
     return check
 
@@ -58,8 +58,8 @@ def _bybit(request: Request, known: Known, now: float) -> Fault | None:
     if not _is_in_window(timestamp, now, window):
         return Fault.CLOCK
     text = timestamp + known["api_key"] + window + request.query + request.body.decode()
-    wanted = _digest(known["api_secret"], text).hexdigest()
-    return None if headers.get("X-BAPI-SIGN") == wanted else Fault.SECRET
+    expected = _digest(known["api_secret"], text).hexdigest()
+    return None if headers.get("X-BAPI-SIGN") == expected else Fault.SECRET
 
 
 def _okx(request: Request, known: Known, now: float) -> Fault | None:
@@ -74,8 +74,8 @@ def _okx(request: Request, known: Known, now: float) -> Fault | None:
     if headers.get("OK-ACCESS-PASSPHRASE") != known["passphrase"]:
         return Fault.PASSPHRASE
     text = timestamp + request.method + request.target + request.body.decode()
-    wanted = _in_base64(known["api_secret"], text)
-    return None if headers.get("OK-ACCESS-SIGN") == wanted else Fault.SECRET
+    expected = _in_base64(known["api_secret"], text)
+    return None if headers.get("OK-ACCESS-SIGN") == expected else Fault.SECRET
 
 
 def _kucoin(request: Request, known: Known, now: float) -> Fault | None:
@@ -101,8 +101,8 @@ def _bitget(request: Request, known: Known, now: float) -> Fault | None:
     if headers.get("ACCESS-PASSPHRASE") != known["passphrase"]:
         return Fault.PASSPHRASE
     text = timestamp + request.method + request.target + request.body.decode()
-    wanted = _in_base64(known["api_secret"], text)
-    return None if headers.get("ACCESS-SIGN") == wanted else Fault.SECRET
+    expected = _in_base64(known["api_secret"], text)
+    return None if headers.get("ACCESS-SIGN") == expected else Fault.SECRET
 
 
 def _gate(request: Request, known: Known, now: float) -> Fault | None:
@@ -112,18 +112,18 @@ def _gate(request: Request, known: Known, now: float) -> Fault | None:
         return Fault.CLOCK
     body = hashlib.sha512(request.body).hexdigest()
     text = "\n".join([request.method, request.path, request.query, body, timestamp])
-    wanted = _digest(known["api_secret"], text, "sha512").hexdigest()
-    return None if headers.get("SIGN") == wanted else Fault.SECRET
+    expected = _digest(known["api_secret"], text, "sha512").hexdigest()
+    return None if headers.get("SIGN") == expected else Fault.SECRET
 
 
 def _kraken(request: Request, known: Known, now: float) -> Fault | None:
     nonce = parse_qs(request.body.decode()).get("nonce", [""])[0]
-    # Kraken compares a nonce with the one before; what is an hour behind stands for a lower one.
+    # Kraken compares a nonce with the previous one; an hour behind stands for a lower nonce.
     if not nonce.isdecimal() or int(nonce[:13]) / 1000 < now - 1800:
         return Fault.CLOCK
     inner = request.path.encode() + hashlib.sha256(nonce.encode() + request.body).digest()
-    wanted = hmac.new(base64.b64decode(known["api_secret"]), inner, "sha512").digest()
-    is_right = request.headers.get("API-Sign") == base64.b64encode(wanted).decode()
+    expected = hmac.new(base64.b64decode(known["api_secret"]), inner, "sha512").digest()
+    is_right = request.headers.get("API-Sign") == base64.b64encode(expected).decode()
     return None if is_right else Fault.SECRET
 
 

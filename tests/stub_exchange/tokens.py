@@ -29,7 +29,7 @@ def _parts(headers: Mapping[str, str]) -> list[str]:
 
 
 def check(request: Request, known: Known, now: float) -> Fault | None:
-    """Check a JSON Web Token: ES256, its two minutes, and that it is for this very request."""
+    """Check a JSON Web Token: ES256, valid for two minutes, and for this request."""
     parts = _parts(request.headers)
     if len(parts) != 3 or _decoded(parts[0]).get("alg") != "ES256":
         return Fault.KEY
@@ -47,10 +47,10 @@ def check(request: Request, known: Known, now: float) -> Fault | None:
 
 def _decoded(part: str) -> Mapping[str, object]:
     try:
-        found = json.loads(_bytes(part))
+        decoded = json.loads(_bytes(part))
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return decoded if isinstance(decoded, dict) else {}
 
 
 def _bytes(part: str) -> bytes:

@@ -91,7 +91,7 @@ def test_answers_rows_and_lines_tell_the_same_of_mixed_requests(
 ):
     few = 15  # below twenty, after which refusals of a kind are counted and have no row
     passing = size - 4 * few
-    settings = RAISED | {"RATELIMIT_CREATE": f"{passing + few}/minute"}
+    settings = RAISED | {"RATELIMIT_CREATE": f"{passing + few}/hour"}
     with fleet(f"mixed_{worker_id}", tmp_path, **settings) as running:
         operator = running.sign_in("operator@desk.local", "operator")
         viewer = running.sign_in("viewer@desk.local", "viewer")

@@ -106,7 +106,7 @@ def live_through(running):
 def test_a_secret_is_found_nowhere_but_in_a_process(desk, tmp_path, record_property):
     found, told = live_through(desk)
     desk.masters[0].terminate()
-    desk.masters[0].wait(30)
+    desk.masters[0].wait(120)
     places = {
         "answers": told,
         "database": dumped(desk),

@@ -1,4 +1,4 @@
-"""The rules of the house as checks; what import-linter, mypy and ruff cannot say."""
+"""Rules of the code that import-linter, mypy and ruff cannot check."""
 
 import ast
 import re
@@ -8,13 +8,13 @@ import pytest
 
 import config
 from pipelabs.models import Base
+from tests.each import each
 from tests.paths import ROOT
 
 CODE = sorted((ROOT / "pipelabs").rglob("*.py"))
-LONGEST_FUNCTION = 30
 
 
-@pytest.mark.parametrize(
+@each(
     ("word", "home"),
     [
         (".commit(", "pipelabs/core/db.py"),
@@ -46,14 +46,6 @@ def test_imports_are_at_the_top_except_ccxt():
     }
 
     assert inside <= heavy
-
-
-def test_functions_stay_short():
-    for path in [*CODE, *(ROOT / "dev").rglob("*.py"), ROOT / "config.py"]:
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.FunctionDef):
-                length = (node.end_lineno or 0) - node.lineno + 1
-                assert length <= LONGEST_FUNCTION, f"{path}: {node.name} has {length} lines"
 
 
 def test_every_setting_is_in_the_table_of_settings():

@@ -11,6 +11,7 @@ import config
 from config import ConfigError
 from pipelabs import create_app
 from pipelabs.core.keyring import MalformedRing
+from tests.each import each
 from tests.paths import ROOT
 
 SECRET = "vC1eWq8zJx0TfN5uYb7RkLmPd3HsGa9oQ4iEw6Zt"
@@ -58,7 +59,7 @@ def test_the_specifications_three_variables_start_it(settings):
     assert (found["RATELIMIT_STORAGE_URI"], found["WORKERS"]) == ("memory://", 1)
 
 
-@pytest.mark.parametrize(
+@each(
     ("changes", "sentences"),
     [
         ({"SECRET_KEY": ""}, [f"SECRET_KEY is not set: {NEW_SECRET}"]),
@@ -111,7 +112,6 @@ def test_the_specifications_three_variables_start_it(settings):
             [f"SECRET_KEY is not set: {NEW_SECRET}", f"DATABASE_URL is not set: {NEW_DATABASE}"],
         ),
     ],
-    ids=range(23),
 )
 def test_a_setting_that_must_not_be_started_with_is_refused(settings, changes, sentences):
     with pytest.raises(ConfigError) as refused:
@@ -120,11 +120,11 @@ def test_a_setting_that_must_not_be_started_with_is_refused(settings, changes, s
     assert str(refused.value).splitlines() == sentences
 
 
-@pytest.mark.parametrize(
+@each(
     ("name", "example"),
     [(f"RATELIMIT_{one}", "20/minute") for one in ("CREATE", "GENERAL", "CONSOLE")],
 )
-@pytest.mark.parametrize("value", ["20", "20 per minte", "many/minute"])
+@each("value", ["20", "20 per minte", "many/minute"])
 def test_a_limit_that_would_limit_nothing_is_refused(settings, name, example, value):
     with pytest.raises(ConfigError, match=f"^{name} .*{name}={example}"):
         config.check(settings(**STARTS, **{name: value}))
@@ -139,7 +139,7 @@ def test_redis_allows_any_number_of_workers(settings, workers):
     assert found["WORKERS"] == int(workers)
 
 
-@pytest.mark.parametrize(
+@each(
     ("variables", "storage", "workers"),
     [
         ({}, "memory://", 1),
@@ -148,7 +148,6 @@ def test_redis_allows_any_number_of_workers(settings, workers):
         ({"REDIS_URL": "redis://a/0", "RATELIMIT_STORAGE_URI": "redis://b/1"}, "redis://b/1", 2),
         ({"REDIS_URL": "redis://a/0", "RATELIMIT_STORAGE_URI": "memory://"}, "memory://", 1),
     ],
-    ids=range(5),
 )
 def test_limits_are_counted_where_the_settings_say(settings, variables, storage, workers):
     found = settings(**STARTS, **variables)
@@ -156,7 +155,7 @@ def test_limits_are_counted_where_the_settings_say(settings, variables, storage,
     assert (found["RATELIMIT_STORAGE_URI"], found["WORKERS"]) == (storage, workers)
 
 
-@pytest.mark.parametrize(
+@each(
     ("given", "used"),
     [
         ("postgres://a:b@c:1/d?sslmode=require", "postgresql+psycopg2://a:b@c:1/d?sslmode=require"),
@@ -174,7 +173,7 @@ def test_every_spelling_of_a_postgresql_address_is_for_psycopg2(settings, given,
     assert found["SQLALCHEMY_DATABASE_URI"] == used
 
 
-@pytest.mark.parametrize(
+@each(
     ("variables", "used"),
     [
         ({}, "postgresql+psycopg2://service@c/d"),
@@ -203,7 +202,7 @@ def test_an_empty_number_is_the_default(monkeypatch):
     assert config.number("THREADS", 16) == 16
 
 
-@pytest.mark.parametrize(
+@each(
     ("given", "read"),
     [
         ("", []),
@@ -234,7 +233,7 @@ def test_what_a_refusal_proposes_works(settings):
     assert proposed.keys() == {"DATABASE_URL", "CORS_ORIGINS"}
 
 
-@pytest.mark.parametrize(
+@each(
     "ring",
     [
         KEY,
@@ -249,7 +248,7 @@ def test_what_a_refusal_proposes_works(settings):
 def test_a_malformed_vault_ring_stops_the_start(ring):
     class Malformed(config.Config):
         SECRET_KEY = SECRET
-        SQLALCHEMY_DATABASE_URI = config.Config.SQLALCHEMY_DATABASE_URI
+        SQLALCHEMY_DATABASE_URI = DATABASE_MIGRATION_URL = "postgresql+psycopg2://u:p@localhost/x"
         VAULT_KEYS = ring
 
     with pytest.raises(
@@ -258,14 +257,13 @@ def test_a_malformed_vault_ring_stops_the_start(ring):
         create_app(Malformed)
 
 
-@pytest.mark.parametrize(
+@each(
     ("changes", "said"),
     [
         ({"SECRET_KEY": "", "DATABASE_URL": ""}, "SECRET_KEY is not set"),
         ({"VAULT_KEYS": "1:short"}, "VAULT_KEYS: the key of version 1"),
         ({"THREADS": "many"}, "THREADS must be a whole number, such as THREADS=16"),
     ],
-    ids=["settings", "ring", "number"],
 )
 def test_a_refused_start_is_a_sentence_and_no_traceback(changes, said):
     started = run("-c", "import wsgi", **STARTS | changes)

@@ -18,8 +18,8 @@ from pipelabs.models.admins import Role
 
 ROLE = {
     "label": "Role",
-    "description": "A viewer reads; an operator creates and changes clients; an owner does that,"
-    " and manages admins and exchanges.",
+    "description": "Viewers read. Operators also change clients, markets and API keys. Owners also"
+    " manage admins and exchanges.",
     "example": "operator",
 }
 EMAIL = {"label": "Email", "example": "operator@desk.local"}
@@ -50,7 +50,7 @@ class PasswordChange(Input):
         metadata={
             "label": "New password",
             "autocomplete": "new-password",
-            "description": "12 to 128 characters; a few words that nobody else would choose.",
+            "description": "12 to 128 characters. A few random words work well.",
             "example": "nine slow herons at dusk",
         },
     )

@@ -18,17 +18,17 @@ TEXT = "pl_Zr2kQm0c4n1yB9s7XoVtL5hE8wUdGjPaFiRbTzKq3Me"
 """An example."""
 NAME = {
     "label": "Name",
-    "description": "What will call with it.",
+    "description": "Which program will use this token?",
     "example": "Nightly onboarding",
 }
 PERMISSIONS = {
     "label": "Permissions",
-    "description": "Some of your own; what your role loses, the token loses.",
+    "description": "A token can do at most what you can, and loses what your role loses.",
     "example": ["clients.read", "clients.write"],
 }
 ADDRESSES = {
-    "label": "Addresses",
-    "description": "IP addresses or networks (192.0.2.0/24) that may call; none means any.",
+    "label": "Allowed IP addresses",
+    "description": "IP addresses or networks such as 192.0.2.0/24. Leave empty to allow any.",
     "example": ["192.0.2.0/24"],
 }
 DAYS = {"label": "Expires in (days)", "example": 90}

@@ -11,10 +11,10 @@ class Success(Schema):
     """The envelope of every success."""
 
     success = fields.Boolean(metadata={"description": "Always true.", "example": True})
-    message = fields.String(metadata={"may_lack": True, "description": "For a person."})
+    message = fields.String(metadata={"may_lack": True, "description": "A sentence for people."})
     request_id = fields.String(
         metadata={
-            "description": "Quote it when you report a problem: the logs have it too.",
+            "description": "Identifies the request in the logs.",
             "example": EXAMPLE_REQUEST_ID,
         }
     )

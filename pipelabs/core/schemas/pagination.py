@@ -70,9 +70,13 @@ class ListQuery(Query):
     """Which page of a list is wanted."""
 
     cursor = Cursor(
-        metadata={"description": "`page.next` or `page.previous` of an answer with this sort."},
+        metadata={
+            "description": "`page.next` or `page.previous` of a response with the same sort."
+        },
     )
-    size = PageSize(load_default=50, metadata={"description": "Rows a page.", "enum": list(SIZES)})
+    size = PageSize(
+        load_default=50, metadata={"description": "Rows per page.", "enum": list(SIZES)}
+    )
 
 
 class PageOut(Schema):
@@ -82,9 +86,9 @@ class PageOut(Schema):
         allow_none=True, metadata={"example": None, "description": "Cursor of the next page."}
     )
     previous = fields.String(
-        allow_none=True, metadata={"example": None, "description": "Cursor of the page before."}
+        allow_none=True, metadata={"example": None, "description": "Cursor of the previous page."}
     )
     total = fields.Integer(metadata={"example": 1})
     is_capped = fields.Boolean(
-        metadata={"example": False, "description": "Whether there are more than `total`."}
+        metadata={"example": False, "description": "Whether there are more rows than `total`."}
     )

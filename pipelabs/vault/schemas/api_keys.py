@@ -27,24 +27,24 @@ REASON_LENGTH = 500
 MAX_DAYS_AHEAD = 365
 LABEL = {
     "label": "Label",
-    "description": "Tells several accounts of a client at one exchange apart.",
+    "description": "Distinguishes several accounts of a client at one exchange.",
     "example": "main",
 }
 IP_NOTE = {
     "label": "IP allow-list",
-    "description": "Which addresses may use it, as set at the exchange.",
+    "description": "The IP addresses that may use the key, as set at the exchange.",
     "example": "192.0.2.7",
 }
 EXPIRES_ON = {
     "label": "Expires on",
-    "description": "YYYY-MM-DD, UTC; left out if it does not, or if the exchange tells.",
+    "description": "YYYY-MM-DD, UTC. Leave out if there is none or the exchange reports it.",
     "example": "2027-05-31",
 }
 NO_ID: dict[str, Any] = {
     "invalid_uuid": "This is not an id.",
     "required": "This field is required.",
 }
-CLIENT_ID = {"label": "Client", "description": "Whose account it opens."}
+CLIENT_ID = {"label": "Client", "description": "The client whose account it is."}
 PERMISSIONS: dict[str, dict[str, str | None]] = {
     "read": {"verdict": "yes", "evidence": "perm=read_only,trade"},
     "trade": {"verdict": "yes", "evidence": "perm=read_only,trade"},
@@ -127,8 +127,8 @@ class Acceptance(Input):
         lines=True,
         metadata={
             "label": "Reason",
-            "description": "Stands in the audit trail, under your name.",
-            "example": "Withdrawals are off at Kraken; seen on a call with the client's treasurer.",
+            "description": "Recorded in the audit trail with your name.",
+            "example": "Withdrawals are off at Kraken, seen on a call with the client's treasurer.",
         },
     )
 
@@ -195,7 +195,7 @@ class KeyOut(Schema):
         data_key="fields",
         metadata={
             "example": ["api_key", "api_secret", "passphrase"],
-            "description": "What of it is sealed.",
+            "description": "Encrypted fields.",
         },
     )
     is_testnet = fields.Boolean(metadata={"example": False})
@@ -204,14 +204,11 @@ class KeyOut(Schema):
     permissions = fields.Dict(
         keys=fields.String(),
         values=fields.Nested(RightOut),
-        metadata={
-            "example": PERMISSIONS,
-            "description": "Empty as long as the exchange said nothing.",
-        },
+        metadata={"example": PERMISSIONS, "description": "Empty until the exchange has answered."},
     )
     failure = fields.String(
         allow_none=True,
-        metadata={"example": None, "description": "Why the exchange could not be asked last time."},
+        metadata={"example": None, "description": "Why the last check with the exchange failed."},
     )
     examined_at = Timestamp(allow_none=True)
     examined_ms = fields.Float(allow_none=True, metadata={"example": 812.4})
@@ -219,7 +216,7 @@ class KeyOut(Schema):
     accepted_at = Timestamp(allow_none=True)
     accepted_reason = fields.String(allow_none=True, metadata={"example": None})
     kek_version = fields.Integer(
-        allow_none=True, metadata={"example": 1, "description": "Of the vault's ring."}
+        allow_none=True, metadata={"example": 1, "description": "Key-ring version."}
     )
     replaces_id = fields.UUID(allow_none=True)
     destroy_at = Timestamp(allow_none=True)
@@ -239,5 +236,8 @@ class KeysListed(Success):
     """A page of keys."""
 
     api_keys = fields.List(fields.Nested(KeyOut))
-    shared = fields.List(fields.UUID(), metadata={"description": "Whose account is shared."})
+    shared = fields.List(
+        fields.UUID(),
+        metadata={"description": "Ids of keys whose account has keys of other clients."},
+    )
     page = fields.Nested(PageOut)

@@ -12,11 +12,11 @@ from pipelabs.vault.envelope import Secret
 SECRET_LENGTH = 8_192
 """A private key in PEM has a few hundred characters; nothing that an exchange gives has more."""
 PEM = "-----BEGIN "
-WRITE_ONLY = "Sealed at once, and never shown again."
+WRITE_ONLY = "Encrypted immediately and never shown again."
 CREDENTIALS: Mapping[str, dict[str, Any]] = {
     Credential.API_KEY: {
         "label": "API key",
-        "description": "Of it the last four characters stay visible.",
+        "description": "Only the last four characters stay visible.",
         "example": "okx-trade-only",
     },
     Credential.API_SECRET: {
@@ -26,7 +26,7 @@ CREDENTIALS: Mapping[str, dict[str, Any]] = {
     },
     Credential.PASSPHRASE: {
         "label": "Passphrase",
-        "description": f"The one chosen when the key was made. {WRITE_ONLY}",
+        "description": f"Chosen when the key was created. {WRITE_ONLY}",
         "example": "an example",
     },
     Credential.UID: {"label": "User id"},
@@ -35,7 +35,7 @@ CREDENTIALS: Mapping[str, dict[str, Any]] = {
     Credential.TOKEN: {"label": "Token", "description": WRITE_ONLY},
     Credential.PRIVATE_KEY: {
         "label": "Private key of the API wallet",
-        "description": f"Of an agent that can only trade, never of a client's wallet. {WRITE_ONLY}",
+        "description": f"An agent that can only trade, never a client's wallet. {WRITE_ONLY}",
     },
     Credential.WALLET_ADDRESS: {"label": "Wallet address of the account"},
     Credential.TWO_FACTOR: {"label": "Two-factor secret", "description": WRITE_ONLY},

@@ -22,7 +22,9 @@ class Checkbox(StrictBoolean):
 class KeyForm(KeyIn):
     """What the form of a new key sends."""
 
-    is_testnet = Checkbox(load_default=False, metadata={"label": "A key of the testnet"})
+    is_testnet = Checkbox(
+        load_default=False, metadata={"label": "Testnet key", "widget": "checkbox"}
+    )
 
 
 class KeyEdit(Input):
@@ -31,7 +33,7 @@ class KeyEdit(Input):
     label = PlainText(required=True, min=1, max=LABEL_LENGTH, metadata=LABEL)
     ip_note = PlainText(load_default="", max=IP_NOTE_LENGTH, lines=True, metadata=IP_NOTE)
     expires_on = Day(load_default=None, metadata=EXPIRES_ON, attribute="expires_at")
-    version = fields.Integer(required=True)
+    version = fields.Integer(required=True, metadata={"widget": "hidden"})
 
 
 class KeyTarget(Input):

@@ -1,54 +1,49 @@
-"""The OpenAPI document: built once, from the schemas and the decorators of the views."""
+"""The OpenAPI document: built once, from the operations and their schemas."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
+from apispec import APISpec
+from apispec.ext.marshmallow import MarshmallowPlugin
+from apispec.ext.marshmallow.openapi import OpenAPIConverter
 from flask import Flask, current_app, render_template
-from flask_smorest import Api, Blueprint
 from marshmallow import fields
 
-from pipelabs.core.schemas.errors import Refused
 from pipelabs.core.schemas.fields import Body, Input, OpenAPIField
+from pipelabs.core.version import version
 from pipelabs.web import rate_limit
 from pipelabs.web.headers import TOLD
-from pipelabs.web.openapi.operations import Operations
+from pipelabs.web.openapi.operations import describe, path_of, path_parameters
+from pipelabs.web.operation import registry
 
-VERSION = "0.1.0"
-CHALLENGE = {"WWW-Authenticate": ("The kind of token that is wanted.", 'Bearer realm="pipelabs"')}
+CHALLENGE = {"WWW-Authenticate": ("The kind of token required.", 'Bearer realm="pipelabs"')}
 TOKENS = {
-    "access_token": "What signing in answers as `access_token`; it lives {minutes} minutes."
-    " An API token (`pl_…`) counts wherever it does.",
-    "refresh_token": "What signing in answers as `refresh_token`; for renewal alone, and once.",
+    "access_token": "The `access_token` of the sign-in; it lives {minutes} minutes."
+    " An API token (`pl_…`) works wherever it does.",
+    "refresh_token": "The `refresh_token` of the sign-in; single-use, for renewal only.",
 }
 EXTENSION = "pipelabs.document"
 
 
-class Document(Api):
-    """flask-smorest's collector of operations, without its routes and its handling of errors."""
-
-    DEFAULT_ERROR_RESPONSE_NAME = None
-    ERROR_SCHEMA = Refused
-
-    def _register_error_handlers(self) -> None:
-        """Leave errors to `web/errors.py`: a handler of the library's would take its place."""
-
-    def _register_doc_blueprint(self) -> None:
-        """Leave the pages to `api/docs.py`."""
-
-    def _register_pagination_header(self) -> None:
-        """Leave out what nothing refers to."""
-
-
-def build(app: Flask, root: Blueprint, nouns: dict[str, str]) -> None:
-    """Keep the document of all that is registered under `root`; `nouns` are its tags, explained."""
+def build(app: Flask, tags: Mapping[str, str]) -> None:
+    """Store the document of every operation of the API; `tags` are its nouns, explained."""
     with app.app_context():
-        document = Document(app, spec_kwargs=_facts(nouns))
-        _describe_fields(document)
-        root.register_views_in_doc(document, app, document.spec, name=root.name, parameters=None)
-        _finish(document)
-        text = json.dumps(document.spec.to_dict(), ensure_ascii=False)
+        plugin = MarshmallowPlugin()
+        spec = APISpec(plugins=[plugin], **_settings(tags))
+        converter = cast(OpenAPIConverter, plugin.converter)
+        _register_components(spec, converter)
+        for endpoint, operation in registry().items():
+            if endpoint.startswith("api."):
+                [rule] = app.url_map.iter_rules(endpoint)
+                spec.path(
+                    path_of(rule),
+                    operations={operation.method.lower(): describe(operation, rule)},
+                    parameters=path_parameters(rule),
+                )
+        _describe_schemas(spec, converter)
+        text = json.dumps(spec.to_dict(), ensure_ascii=False)
     app.extensions[EXTENSION] = text.encode()
 
 
@@ -58,18 +53,17 @@ def built() -> bytes:
     return document
 
 
-def _facts(nouns: dict[str, str]) -> dict[str, Any]:
+def _settings(tags: Mapping[str, str]) -> dict[str, Any]:
     budgets = {name: rate_limit.wording(name) for name in rate_limit.BUDGETS}
     guide = render_template("api/guide.txt", minutes=_minutes(), **budgets)
     return {
         "title": "Pipe Labs API",
-        "version": VERSION,
+        "version": version(),
         "openapi_version": "3.1.0",
-        "flask_plugin": Operations(),
         "info": {"description": guide},
         "servers": [{"url": "/"}],
         "security": [{"access_token": []}],
-        "tags": [{"name": name, "description": text} for name, text in nouns.items()],
+        "tags": [{"name": name, "description": text} for name, text in tags.items()],
     }
 
 
@@ -78,20 +72,20 @@ def _minutes() -> int:
     return life // timedelta(minutes=1)
 
 
-def _describe_fields(document: Document) -> None:
+def _register_components(spec: APISpec, converter: OpenAPIConverter) -> None:
     """Register the types of our fields, and name the header fields and tokens."""
     for kind in _described_kinds(OpenAPIField):
-        document.register_field(kind, kind.openapi_type, kind.openapi_format)
-    document.ma_plugin.converter.add_attribute_function(_field_keywords)
-    components = document.spec.components
+        converter.map_to_openapi_type(kind, kind.openapi_type, kind.openapi_format)
+    converter.add_attribute_function(_field_keywords)
     for name, (description, example) in (TOLD | CHALLENGE).items():
         schema = {"type": "integer" if example.isdigit() else "string"}
         value = int(example) if example.isdigit() else example
-        components.header(name, {"description": description, "schema": schema, "example": value})
+        header = {"description": description, "schema": schema, "example": value}
+        spec.components.header(name, header)
     for name, description in TOKENS.items():
         scheme = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
         text = description.format(minutes=_minutes())
-        components.security_scheme(name, scheme | {"description": text})
+        spec.components.security_scheme(name, scheme | {"description": text})
 
 
 def _described_kinds(base: type[OpenAPIField]) -> Iterator[type[OpenAPIField]]:
@@ -112,9 +106,9 @@ def _field_keywords(_: object, field: fields.Field[Any], ret: dict[str, Any]) ->
     return keywords
 
 
-def _finish(document: Document) -> None:
-    """Say of each schema what it is for; an answer has all its members, and may get more."""
-    converter, schemas = document.ma_plugin.converter, document.spec.components.schemas
+def _describe_schemas(spec: APISpec, converter: OpenAPIConverter) -> None:
+    """Say what each schema is for; an answer has all its members, and may get more."""
+    schemas = spec.components.schemas
     for key, name in converter.refs.items():
         kind, schema = key[0], schemas[name]
         schema["description"] = str(kind.__doc__).partition("\n")[0]
@@ -123,7 +117,7 @@ def _finish(document: Document) -> None:
                 shape["examples"] = [shape.pop("example")]
         if issubclass(kind, Body):
             continue
-        schema.pop("additionalProperties")
+        schema.pop("additionalProperties", None)
         schema["required"] = [
             field.data_key or field_name
             for field_name, field in kind().fields.items()

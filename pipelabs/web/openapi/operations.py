@@ -1,16 +1,16 @@
-"""What the document says of one operation, read off its view: errors, limits, fields, examples."""
+"""How the document describes one operation: parameters, body, responses, errors and headers."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from http import HTTPStatus
+from inspect import cleandoc, getdoc
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
 from flask import current_app
-from flask_smorest.spec.plugins import FlaskPlugin
 from marshmallow import Schema
-from werkzeug.routing import Rule
+from werkzeug.routing import IntegerConverter, Rule, UUIDConverter
 
 from pipelabs.core.errors import PipeLabsError, Stale
 from pipelabs.core.schemas.envelope import EXAMPLE_REQUEST_ID
@@ -18,10 +18,11 @@ from pipelabs.core.schemas.errors import Refused
 from pipelabs.models import Role
 from pipelabs.web import idempotency, rate_limit
 from pipelabs.web.errors import envelope
-from pipelabs.web.openapi.errors import View, errors_of, is_restricted
+from pipelabs.web.openapi.errors import errors_of
 from pipelabs.web.openapi.examples import ID, body_of
+from pipelabs.web.operation import Operation
 
-BUDGET_FIELDS = (
+BUDGET_HEADERS = (
     "RateLimit",
     "RateLimit-Policy",
     "X-RateLimit-Limit",
@@ -29,14 +30,14 @@ BUDGET_FIELDS = (
     "X-RateLimit-Reset",
 )
 UNCOUNTED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}
-"""What is answered before anything is counted."""
+"""Statuses answered before any budget is spent."""
 # Neither has an example of its own: the page would send it, and the second creation be a replay.
 KEY_PARAMETER = {
     "in": "header",
     "name": idempotency.HEADER,
     "description": "Any text of yours, such as `onboarding-4711`, new for each creation. For 24"
-    " hours the same key with the same body gets the first answer again, so a call whose answer"
-    " was lost can be repeated.",
+    " hours the same key with the same body gets the first answer again, so you can retry safely"
+    " when you didn't get a response.",
     "schema": {"type": "string", "pattern": f"^({idempotency.KEY.pattern})$"},
 }
 VERSION_PARAMETER = {
@@ -49,97 +50,122 @@ VERSION_PARAMETER = {
 MATCH_PARAMETER = {
     "in": "header",
     "name": "If-Match",
-    "description": 'The `ETag` of what you have seen, such as `"1"`: 412 if it has changed since,'
-    " so that nobody's work is lost. Without it the call acts on whatever is there.",
+    "description": 'The `ETag` you last saw, such as `"1"`: 412 if it has changed since, so no'
+    " change is overwritten unseen. Without it the call acts on the current version.",
     "schema": {"type": "string", "pattern": r'^(\*|"[1-9][0-9]{0,8}")$'},
 }
-BREAK = re.compile(r"(?<!\n)\n(?!\n)")
+LINE_BREAK = re.compile(r"(?<!\n)\n(?!\n)")
 """A line's end inside a paragraph."""
-Operation = dict[str, Any]
+Description = dict[str, Any]
 
 
-class Operations(FlaskPlugin):
-    """flask-smorest's reader of routes; it also completes what each operation says."""
-
-    def path_helper(
-        self, rule: Rule, operations: Mapping[str, Operation], parameters: list[Any], **rest: Any
-    ) -> str:
-        """Return the path, with its operations completed and its parameters explained."""
-        view = current_app.view_functions[rule.endpoint]
-        for method, operation in operations.items():
-            _complete(operation, view, rule, method)
-        path: str = super().path_helper(rule, operations, parameters, **rest)
-        for parameter in parameters:
-            noun = parameter["name"].removesuffix("_id")
-            example = 1 if parameter["schema"]["type"] == "integer" else ID
-            parameter |= {"description": f"The id of the {noun}.", "example": example}
-        return path
+def path_of(rule: Rule) -> str:
+    """Return the rule as OpenAPI writes it: `/clients/{client_id}`."""
+    return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
 
 
-def _complete(operation: Operation, view: View, rule: Rule, method: str) -> None:
-    schemas = {one["in"]: one["schema"] for one in operation.get("parameters", [])}
-    if body := _add_examples(operation):
-        schemas["json"] = body
-    operation["operationId"] = rule.endpoint.removeprefix("api.").replace(".", "_")
-    operation["tags"] = [rule.endpoint.split(".")[-2]]
-    # Lines of a docstring are not lines of a page, which would break where they do.
-    text = BREAK.sub(" ", operation.get("description", ""))
-    operation["description"] = f"{text}\n\n{_terms(view, rule)}".strip()
-    if getattr(view, "permission", None) is None:
-        operation.setdefault("security", [])
-    responses = {int(status): found for status, found in operation["responses"].items()}
-    errors = sorted(errors_of(view, rule, method, schemas), key=attrgetter("status"))
-    for status, found in groupby(errors, attrgetter("status")):
-        responses[status] = _refusal(status, list(found))
-    _add_request_fields(operation, view, responses)
-    for status, response in responses.items():
-        names = _fields(status, view, rule)
-        response["headers"] = response.get("headers", {}) | {name: name for name in names}
-    operation["responses"] = {str(status): responses[status] for status in sorted(responses)}
+def path_parameters(rule: Rule) -> list[Description]:
+    """Return the parameters of the path, explained."""
+    return [_path_parameter(rule, name) for name in rule.arguments]
 
 
-def _add_request_fields(operation: Operation, view: View, responses: dict[int, Operation]) -> None:
-    """Add the header fields that the view reads, and what `If-None-Match` can lead to."""
-    if getattr(view, "is_idempotent", False):
-        operation.setdefault("parameters", []).append(KEY_PARAMETER)
-    if any(isinstance(error, Stale) for error in getattr(view, "errors", ())):
-        operation.setdefault("parameters", []).append(MATCH_PARAMETER)
-    elif "ETag" in responses.get(HTTPStatus.OK, {}).get("headers", {}):
-        operation.setdefault("parameters", []).append(VERSION_PARAMETER)
+def describe(operation: Operation, rule: Rule) -> Description:
+    """Return the operation as OpenAPI describes it."""
+    summary, _, text = cleandoc(getdoc(current_app.view_functions[rule.endpoint]) or "").partition(
+        "\n\n"
+    )
+    described: Description = {
+        "operationId": rule.endpoint.removeprefix("api.").replace(".", "_"),
+        "tags": [rule.endpoint.split(".")[-2]],
+        "summary": LINE_BREAK.sub(" ", summary),
+        # Lines of a docstring are not lines of a page.
+        "description": f"{LINE_BREAK.sub(' ', text)}\n\n{_terms(operation, rule)}".strip(),
+        "responses": _responses(operation, rule),
+    }
+    if parameters := list(_parameters(operation)):
+        described["parameters"] = parameters
+    if operation.body:
+        media = {"schema": operation.body, "example": body_of(operation.body)}
+        described["requestBody"] = {"required": True, "content": {"application/json": media}}
+    if operation.is_public:
+        takes_token = operation.takes_refresh_token
+        described["security"] = [{"refresh_token": []}] if takes_token else []
+    return described
+
+
+def _path_parameter(rule: Rule, name: str) -> Description:
+    schema: Description = {"type": "string"}
+    example: str | int = ID
+    match rule._converters[name]:  # noqa: SLF001 - werkzeug tells the kind nowhere else
+        case IntegerConverter():
+            schema, example = {"type": "integer"}, 1
+        case UUIDConverter():
+            schema = {"type": "string", "format": "uuid"}
+    return {
+        "in": "path",
+        "name": name,
+        "required": True,
+        "description": f"The id of the {name.removesuffix('_id')}.",
+        "schema": schema,
+        "example": example,
+    }
+
+
+def _parameters(operation: Operation) -> Iterator[Description]:
+    """Yield the query parameters, and the header fields that the operation reads."""
+    if operation.query:
+        yield {"in": "query", "schema": operation.query}
+    if operation.is_idempotent:
+        yield KEY_PARAMETER
+    if _is_versioned(operation):
+        yield MATCH_PARAMETER
+    elif operation.has_etag:
+        yield VERSION_PARAMETER
+
+
+def _is_versioned(operation: Operation) -> bool:
+    return any(isinstance(error, Stale) for error in operation.errors)
+
+
+def _responses(operation: Operation, rule: Rule) -> dict[str, Description]:
+    """Return every response by its status, in order."""
+    responses = {operation.status: _success(operation)}
+    if operation.has_etag and not _is_versioned(operation):
         responses[HTTPStatus.NOT_MODIFIED] = {
-            "description": "The version named in `If-None-Match` is still the one.",
-            "headers": {"ETag": "ETag"},
+            "description": "The version named in `If-None-Match` is still the current one."
         }
+    errors = sorted(errors_of(operation, rule), key=attrgetter("status"))
+    for status, group in groupby(errors, attrgetter("status")):
+        responses[status] = _error(status, list(group))
+    for status, response in responses.items():
+        response["headers"] = {name: name for name in _headers(status, operation, rule)}
+    return {str(int(status)): responses[status] for status in sorted(responses)}
 
 
-def _add_examples(operation: Operation) -> Schema | None:
-    """Give the bodies of request and success their examples; return the request's schema."""
-    [success] = [one for status, one in operation["responses"].items() if int(status) < 300]
-    request: Operation = operation.get("requestBody", {"content": {}})
-    found = None
-    for is_request, body in ((False, success), (True, request)):
-        for media in body.get("content", {}).values():
-            schema = media["schema"]() if isinstance(media["schema"], type) else media["schema"]
-            if isinstance(schema, Schema):
-                media["example"] = body_of(schema)
-                found = schema if is_request else found
-    return found
+def _success(operation: Operation) -> Description:
+    media: Description = {"schema": operation.response}
+    if isinstance(operation.response, Schema):
+        media["example"] = body_of(operation.response)
+    phrase = HTTPStatus(operation.status).phrase
+    return {
+        "description": operation.response_description or phrase,
+        "content": {operation.response_content_type: media},
+    }
 
 
-def _terms(view: View, rule: Rule) -> str:
+def _terms(operation: Operation, rule: Rule) -> str:
     """Return in words who may call, and what a call spends."""
-    permission = getattr(view, "permission", None)
-    who = "Asks for no access token."
+    permission = operation.permission
+    who = "Needs no access token."
     if permission is not None:
         roles = ", ".join(role for role in Role if permission in role.permissions)
-        who = f"For {roles}." if is_restricted(view) else "For every admin who is signed in."
-    spent = [
-        f"`{name}` ({rate_limit.wording(name)})" for name in rate_limit.spent_by(view, rule.rule)
-    ]
+        who = f"For {roles}." if operation.is_restricted else "For every signed-in admin."
+    budgets = rate_limit.spent_by(operation, rule.rule)
+    spent = [f"`{name}` ({rate_limit.wording(name)})" for name in budgets]
     return f"{who} A call spends one of {' and one of '.join(spent)}." if spent else who
 
 
-def _refusal(status: int, errors: list[PipeLabsError]) -> Operation:
+def _error(status: int, errors: list[PipeLabsError]) -> Description:
     examples = {
         error.code: {"summary": error.message, "value": envelope(error, EXAMPLE_REQUEST_ID)}
         for error in errors
@@ -149,13 +175,16 @@ def _refusal(status: int, errors: list[PipeLabsError]) -> Operation:
     return {"description": f"{HTTPStatus(status).phrase}: {codes}", "content": content}
 
 
-def _fields(status: int, view: View, rule: Rule) -> Iterator[str]:
+def _headers(status: int, operation: Operation, rule: Rule) -> Iterator[str]:
     """Yield the header fields that an answer with this status carries."""
     yield "X-Request-ID"
-    if rate_limit.spent_by(view, rule.rule) and status not in UNCOUNTED:
-        yield from BUDGET_FIELDS
-    if getattr(view, "is_idempotent", False) and (status < 300 or status == HTTPStatus.CONFLICT):
+    is_success = status == operation.status
+    if rate_limit.spent_by(operation, rule.rule) and status not in UNCOUNTED:
+        yield from BUDGET_HEADERS
+    if operation.is_idempotent and (is_success or status == HTTPStatus.CONFLICT):
         yield "Idempotent-Replayed"
+    if (is_success and operation.has_etag) or status == HTTPStatus.NOT_MODIFIED:
+        yield "ETag"
     if status == HTTPStatus.CREATED:
         yield "Location"
     if status == HTTPStatus.UNAUTHORIZED:

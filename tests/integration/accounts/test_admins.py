@@ -27,6 +27,7 @@ from pipelabs.core.errors import (
     Unauthenticated,
 )
 from pipelabs.models import Admin, AuditEvent, Role, Session
+from tests.each import each
 from tests.factories import (
     ANONYMOUS,
     PASSWORD,
@@ -72,7 +73,7 @@ def test_ensure_admin_twice_changes_nothing(rows):
     assert len(rows(AuditEvent)) == 1
 
 
-@pytest.mark.parametrize("password", WEAK, ids=range(len(WEAK)))
+@each("password", WEAK)
 def test_ensure_admin_refuses_a_weak_password_and_says_why(rows, password):
     with pytest.raises(InvalidInput) as caught:
         ensure_admin(EMAIL, Role.OWNER, password, make_actor())

@@ -14,6 +14,7 @@ from pipelabs.accounts.api_tokens import (
 from pipelabs.core.db import db
 from pipelabs.core.errors import InvalidInput, NotFound, Unauthenticated
 from pipelabs.models import APIToken, AuditEvent, Permission, Role, now
+from tests.each import each
 from tests.factories import make_actor, make_admin
 
 ANONYMOUS = make_actor(name=None, admin_id=None, role=None)
@@ -89,7 +90,7 @@ def test_a_token_is_its_owner_with_what_both_may_do(admin):
     assert before.caller == f"admin:{admin.id}"
 
 
-@pytest.mark.parametrize("end", ["unknown", "expired", "revoked", "disabled"])
+@each("end", ["unknown", "expired", "revoked", "disabled"])
 def test_a_token_that_ended_lets_nobody_in(admin, end):
     token, text = make(admin)
     match end:
@@ -109,7 +110,7 @@ def test_a_token_that_ended_lets_nobody_in(admin, end):
     assert caught.value.code == "token_invalid"
 
 
-@pytest.mark.parametrize(
+@each(
     ("address", "is_let_in"),
     [
         ("192.0.2.7", True),

@@ -150,7 +150,7 @@ def test_confirm_refuses_the_session_of_another_admin():
 def test_confirm_tells_whether_refusals_of_this_admin_were_folded(folded, has_coalesced):
     admin = make_admin()
     caller = f"admin:{admin.id}"
-    db.session.add(CoalescedDenials(caller=caller, window_at=now(), refusals=20, folded=folded))
+    db.session.add(CoalescedDenials(caller=caller, window_at=now(), denials=20, coalesced=folded))
     db.session.flush()
 
     actor = authenticate(make_claims(admin, make_session(admin)), ANONYMOUS)

@@ -27,7 +27,7 @@ def test_the_account_shows_where_one_is_signed_in(desk):
     page = desk.get(ACCOUNT).text
 
     assert "Firefox on Linux" in page
-    assert "this one" in page
+    assert "this session" in page
     assert "127.0.0.1" in page
 
 
@@ -46,7 +46,7 @@ def test_all_sessions_but_this_one_are_ended(desk, elsewhere):
     desk.post(f"{ACCOUNT}/sessions/end-others")
 
     assert elsewhere.get(ACCOUNT).status_code == 303
-    assert "Every other session was ended." in desk.get(ACCOUNT).text
+    assert "All other sessions ended." in desk.get(ACCOUNT).text
 
 
 def test_a_new_password_keeps_this_session_and_ends_the_others(app, desk, elsewhere):

@@ -86,7 +86,7 @@ def test_disabling_ends_it_all_and_enabling_lets_in_again(owner, other, path):
     assert OTHER in asked.text
     assert shut.status_code == 303
     assert "disabled" in disabled
-    assert "is enabled" in owner.get(path).text
+    assert "is now enabled" in owner.get(path).text
 
 
 def test_every_session_of_an_admin_is_ended(owner, other, path):

@@ -59,7 +59,7 @@ def test_client_and_exchange_are_chosen_first(desk, venues, client_id):
     exchanges = desk.get(f"{KEYS}/new?client_id={client_id}").text
 
     assert f"client_id={client_id}" in clients
-    assert "No client has that" in nobody
+    assert "No clients match this search." in nobody
     assert '<option value="okx"' in exchanges
 
 
@@ -68,7 +68,7 @@ def test_an_added_key_shows_what_it_may_do(desk, venues, add):
 
     text = words(desk.get(response.location))
     assert response.status_code == 303
-    assert "The key was added; it is verified." in text
+    assert "Key added: verified." in text
     assert re.search(r"Withdraw no perm=", text)
     assert "••••only" in text
 
@@ -78,7 +78,7 @@ def test_a_key_that_can_withdraw_is_refused_on_the_page(venues, add, rows):
 
     text = words(response)
     assert response.status_code == 400
-    assert "Can withdraw: yes \N{EN DASH} refused." in text
+    assert "Rejected: this key can withdraw." in text
     assert "Nothing was stored." in text
     assert rows(ExchangeAPIKey) == []
 
@@ -125,7 +125,7 @@ def test_the_list_tells_the_one_right_that_counts(desk, stored, client_id):
 
 def test_an_empty_list_says_what_to_do(desk, app):
     assert "No API keys yet" in desk.get(KEYS).text
-    assert "Nothing matches" in desk.get(f"{KEYS}?status=revoked").text
+    assert "No results" in desk.get(f"{KEYS}?status=revoked").text
 
 
 def test_a_client_s_keys_are_told_apart(desk, stored, app):
@@ -144,7 +144,7 @@ def test_an_account_that_two_clients_have_is_flagged(desk, stored):
     stored()
 
     assert desk.get(KEYS).text.count("shared account") == 2
-    assert "The same account is under" in desk.get(f"{KEYS}/{key_id}").text
+    assert "has a key to the same account." in desk.get(f"{KEYS}/{key_id}").text
 
 
 def test_a_key_is_verified_from_its_page(desk, venues, stored):
@@ -153,7 +153,7 @@ def test_a_key_is_verified_from_its_page(desk, venues, stored):
 
     response = desk.post(f"{KEYS}/{key_id}/verify")
 
-    assert "OKX was asked; the key is verified." in desk.get(response.location).text
+    assert "Checked with OKX: verified." in desk.get(response.location).text
 
 
 def test_notes_are_edited_and_the_slower_is_told(desk, stored):
@@ -174,7 +174,7 @@ def test_notes_are_edited_and_the_slower_is_told(desk, stored):
 def test_a_replacement_is_cut_over_and_rolled_back_by_hand(desk, venues, stored):
     live = stored()
     parts = credentials("okx", Scenario.TRADE_ONLY)
-    assert "The live key works on" in desk.get(f"{KEYS}/{live}/replace").text
+    assert "The live key keeps working" in desk.get(f"{KEYS}/{live}/replace").text
 
     candidate = desk.post(f"{KEYS}/{live}/replace", **parts).location
     waiting = desk.get(candidate).text
@@ -184,12 +184,12 @@ def test_a_replacement_is_cut_over_and_rolled_back_by_hand(desk, venues, stored)
     desk.get(f"{candidate}/roll-back")
     back = desk.post(f"{candidate}/roll-back")
 
-    assert "It waits to replace" in waiting
-    assert "kept for 24 hours" in asked
-    assert "This key is the live one now." in cut
+    assert "This key is a replacement for" in waiting
+    assert "retained for 24 hours" in asked
+    assert "This key is now the live key." in cut
     assert "Roll back" in cut
     assert back.location == f"{KEYS}/{live}"
-    assert "its secrets are destroyed at" in desk.get(candidate).text
+    assert "Its secrets will be destroyed at" in desk.get(candidate).text
 
 
 def test_a_live_key_leads_to_the_one_that_waits(app, desk, stored):
@@ -201,13 +201,13 @@ def test_a_live_key_leads_to_the_one_that_waits(app, desk, stored):
 
     page = desk.get(f"{KEYS}/{live}").text
 
-    assert "A replacement waits" in page
+    assert "This key has a replacement" in page
     assert f"{live}/replace" not in page
 
 
 def test_an_owner_takes_the_risk_and_an_operator_is_not_asked(desk, owner, stored, rows):
     key_id = stored(said=make_said())
-    assert "Accept the risk" not in desk.get(f"{KEYS}/{key_id}").text
+    assert "Accept risk" not in desk.get(f"{KEYS}/{key_id}").text
     owner.get(f"{KEYS}/{key_id}/accept")
 
     short = owner.post(f"{KEYS}/{key_id}/accept", reason="ok")
@@ -248,18 +248,18 @@ def test_a_key_that_was_never_asked_about_says_so(desk, stored):
 
     page = desk.get(f"{KEYS}/{key_id}").text
 
-    assert "Nothing is known yet" in page
-    assert "not asked" in desk.get(KEYS).text
+    assert "Not checked yet." in page
+    assert "not checked" in desk.get(KEYS).text
 
 
 def test_what_nobody_may_trade_with_says_so(desk, stored):
     expired = stored(expires_at=now() - timedelta(hours=30))
     silent = stored(said=make_said(Failure.TIMEOUT)._replace(permissions={}))
 
-    assert "It expired; its last day was" in desk.get(f"{KEYS}/{expired}").text
+    assert "This key has expired. Its last day was" in desk.get(f"{KEYS}/{expired}").text
     page = desk.get(f"{KEYS}/{silent}").text
-    assert "must not be traded with until it is verified" in page
-    assert "said nothing of the key" in page
+    assert "Don't trade with this key until it is verified" in page
+    assert "did not report the permissions" in page
     listed = words(desk.get(KEYS))
     assert "expired" in listed
     assert "no answer" in listed
@@ -289,4 +289,4 @@ def test_the_radar_shows_what_expires(desk, stored):
 
 
 def test_a_radar_with_nothing_on_it_says_so(desk, app):
-    assert "Nothing expires" in desk.get(f"{KEYS}/expiring").text
+    assert "No keys are expiring" in desk.get(f"{KEYS}/expiring").text

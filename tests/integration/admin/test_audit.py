@@ -1,11 +1,11 @@
 import re
 
-import pytest
-
 from pipelabs.audit import trail
 from pipelabs.audit.events import Event
 from pipelabs.audit.trail import Attempt
+from pipelabs.core.db import unit_of_work
 from pipelabs.models import AuditEvent, Outcome
+from tests.each import each
 from tests.factories import QUICK_CLIENT, make_actor, make_body
 
 AUDIT = "/admin/audit"
@@ -13,7 +13,7 @@ PAYLOAD = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 
 
 def refuse(app, request_id="hostile-1", **facts):
-    with app.app_context():
+    with app.app_context(), unit_of_work():
         actor = make_actor(request_id=request_id, name=PAYLOAD, address="192.0.2.99")
         trail.record_denied(Attempt(Event.CLIENT_CREATE_DENIED, Outcome.INVALID, 400, facts), actor)
 
@@ -30,7 +30,7 @@ def test_the_list_leads_to_events_clients_and_requests(client, operator, desk, r
     assert f"{event.at:%Y-%m-%d %H:%M:%S}" in page.text
 
 
-@pytest.mark.parametrize(
+@each(
     ("filters", "is_found"),
     [
         ("event=client.create_denied&status=invalid", True),
@@ -47,11 +47,11 @@ def test_filters_are_kept_in_the_address_and_in_the_form(app, desk, filters, is_
 
     assert page.status_code == 200
     assert ("hostile-1</a>" in page.text) is is_found
-    assert ("Nothing matches" in page.text) is not is_found
+    assert ("No results" in page.text) is not is_found
     assert ('<option value="INVALID" selected>' in page.text) is ("status=invalid" in filters)
 
 
-@pytest.mark.parametrize("name", ["since", "client_id", "event", "address", "cursor", "sort"])
+@each("name", ["since", "client_id", "event", "address", "cursor", "sort"])
 def test_a_wrong_filter_is_told_beside_it(desk, name):
     page = desk.get(f"{AUDIT}?{name}=nonsense")
 
@@ -69,7 +69,7 @@ def test_a_cursor_of_another_list_is_told(desk):
 def test_a_page_beyond_the_end_leads_back(desk):
     page = desk.get(f"{AUDIT}?cursor=%3Edt:1970-01-01%2000:00:00%2B00:00~i:0")
 
-    assert "This page is empty" in page.text
+    assert "This page no longer exists" in page.text
 
 
 def test_pages_keep_the_filters(app, desk):
@@ -104,7 +104,7 @@ def test_an_event_that_stands_alone_says_so(app, desk, rows):
 
     page = desk.get(f"{AUDIT}/{event.id}")
 
-    assert "Nothing else." in page.text
+    assert "No other events." in page.text
 
 
 def test_what_was_sent_is_shown_and_never_run(app, desk, rows):

@@ -3,6 +3,7 @@ import pytest
 from pipelabs.accounts.sessions import IDLE
 from pipelabs.core.db import db
 from pipelabs.models import Admin, AuditEvent, Client, Role, Session, now
+from tests.each import each
 from tests.factories import PASSWORD, QUICK_CLIENT, make_admin, make_body
 from tests.form_client import Browser
 
@@ -90,7 +91,7 @@ def test_who_is_signed_in_is_not_asked_again(desk):
     assert (response.status_code, response.location) == (303, "/admin/palette")
 
 
-@pytest.mark.parametrize("cookie", ["x", "a.b.c", "eyJhbGciOiJub25lIn0.e30.", "\x7f"])
+@each("cookie", ["x", "a.b.c", "eyJhbGciOiJub25lIn0.e30.", "\x7f"])
 def test_a_foreign_cookie_locks_nobody_out(somebody, cookie):
     somebody.client.set_cookie("__Host-pl_console", cookie, domain="localhost")
 
@@ -118,13 +119,13 @@ def test_a_bearer_opens_no_page(client, operator):
     assert client.get("/admin/", headers=operator).status_code == 303
 
 
-@pytest.mark.parametrize("token", ["", "x", "é" * 999, "A" * 44])
+@each("token", ["", "x", "é" * 999, "A" * 44])
 def test_a_form_without_its_token_is_refused(desk, token, rows):
     desk.get("/admin/")
     response = desk.post("/admin/logout", csrf_token=token)
 
     assert response.status_code == 403
-    assert "load the page again" in response.text
+    assert "Reload the page and try again" in response.text
     assert [row.revoked_at for row in rows(Session)] == [None]
 
 

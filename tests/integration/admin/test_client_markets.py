@@ -46,11 +46,11 @@ def delist(app, row):
 def test_client_markets_page_without_markets_offers_to_add_some(desk, page, acme):
     listed = desk.get(page).text
 
-    assert "Quoted nowhere" in listed
+    assert "No markets" in listed
     assert "&lt;i&gt;Acme" in listed
     assert listed.count(f'href="{page}/add"') == 2
-    assert "There is nothing to show yet." in desk.get(f"{page}/grid").text
-    assert "Quoted nowhere" in desk.get(f"/admin/clients/{acme}").text
+    assert "This client is not quoted anywhere yet." in desk.get(f"{page}/grid").text
+    assert "Not quoted yet" in desk.get(f"/admin/clients/{acme}").text
 
 
 def test_add_markets_form_adds_many(desk, page, acme, rows):
@@ -61,7 +61,7 @@ def test_add_markets_form_adds_many(desk, page, acme, rows):
     )
 
     listed = desk.get(answer.location).text
-    assert "3 markets were added." in listed
+    assert "3 markets added." in listed
     assert re.findall(r">([A-Z]+/[A-Z:]+)</a>", listed) == ["BTC/USDT", "BTC/USDT:USDT", "ETH/USDT"]
     assert 'okx <span class="muted">3</span>' in listed
     assert {row.spread_target_bps for row in rows(ClientMarket)} == {12.5}
@@ -78,7 +78,7 @@ def test_add_markets_message_uses_the_singular(desk, page, acme):
     answer = desk.send(f"{page}/add", symbols="BTC/USDT", exchange="okx")
 
     assert '<option value="okx">' in form
-    assert "1 market was added." in desk.get(answer.location).text
+    assert "1 market added." in desk.get(answer.location).text
     assert "1 pair on 1 exchange<" in desk.get(f"/admin/clients/{acme}").text
 
 
@@ -107,7 +107,7 @@ def test_client_markets_page_filters(desk, page, add):
 
     assert "BTC-USDT" in okx
     assert "BTC_USDT" not in okx
-    assert "No market of this client has all of this." in none
+    assert "No markets of this client match these filters." in none
 
 
 def test_client_grid_names_each_status(app, desk, page, add):
@@ -134,7 +134,7 @@ def test_edit_client_market_form_requires_the_current_version(desk, page, add, r
 
     assert 'value="delisted"' not in form
     assert (saved.status_code, stale.status_code, wrong.status_code) == (303, 412, 400)
-    assert "Start anew from what is stored now" in stale.text
+    assert "Someone else saved this market while you were editing." in stale.text
     assert 'id="spread_target_bps-errors"' in wrong.text
     assert '<option value="paused" selected>' in wrong.text
     [row] = rows(ClientMarket)

@@ -19,7 +19,7 @@ def test_overview_page_of_a_new_installation(desk):
 
     assert page.status_code == 200
     assert "No clients yet" in page.text
-    assert "Nothing was refused" in page.text
+    assert "No rejections" in page.text
     assert "All attempts|0|0" in cells(page)
     assert "Success rate|\u2013|\u2013" in cells(page)
 

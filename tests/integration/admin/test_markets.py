@@ -5,6 +5,7 @@ import pytest
 from pipelabs.core.db import db, finish
 from pipelabs.markets.quoting import add_client_markets
 from pipelabs.models import ClientMarket, Exchange, Market, MarketStatus, QuotingStatus, Role
+from tests.each import each
 from tests.factories import ACTOR, make_client, make_exchange, make_item
 
 MARKETS = "/admin/markets"
@@ -53,10 +54,10 @@ def test_create_market_form_is_filled_from_the_url(desk, rows):
     assert 'value="BTC/USDT"' in form
     assert '<option value="okx" selected>' in form
     assert answer.location == f"{MARKETS}/{market.id}"
-    assert "BTC/USDT on okx was created." in shown
+    assert "BTC/USDT on okx created." in shown
     assert "<dd>0.1</dd>" in shown
     assert "BTC-USDT" in shown
-    assert "Nobody." in shown
+    assert "No clients are quoted here." in shown
 
 
 def test_create_market_form_shows_errors_and_links_the_existing_market(desk, quoted):
@@ -69,7 +70,7 @@ def test_create_market_form_shows_errors_and_links_the_existing_market(desk, quo
     assert f'href="{quoted}"' in taken.text
 
 
-@pytest.mark.parametrize(
+@each(
     ("query", "count"),
     [("", 1), ("?q=btc_usdt", 1), ("?exchange=OKEX&status=trading", 1), ("?status=halted", 0)],
 )
@@ -77,7 +78,7 @@ def test_markets_page_filters(desk, quoted, query, count):
     text = desk.get(f"{MARKETS}{query}").text
 
     assert text.count(f'href="{quoted}"') == count
-    assert ("No market has all of this." in text) is not count
+    assert ("No markets match these filters." in text) is not count
 
 
 def test_edit_market_form_requires_the_current_version(desk, quoted, rows):
@@ -91,7 +92,7 @@ def test_edit_market_form_requires_the_current_version(desk, quoted, rows):
     [market] = rows(Market)
     assert (market.exchange_symbol, market.version) == ("XBT-USDT", 2)
     assert (saved.status_code, stale.status_code, wrong.status_code) == (303, 412, 400)
-    assert "Start anew from what is stored now" in stale.text
+    assert "Someone else saved this market while you were editing." in stale.text
     assert 'id="price_tick-errors"' in wrong.text
 
 
@@ -105,8 +106,8 @@ def test_delisting_page_lists_affected_clients(desk, quoted, rows):
     assert "2 clients are no longer quoted there." in desk.get(answer.location).text
     assert {row.status for row in rows(ClientMarket)} == {QuotingStatus.DELISTED}
     again = desk.get(f"{quoted}/status")
-    assert "List again BTC/USDT on okx" in again.text
-    assert "Halt BTC/USDT" not in again.text
+    assert "List market again" in again.text
+    assert "Halt market" not in again.text
 
 
 def test_halting_a_market_affects_no_client_and_rejects_a_stale_version(desk, quoted, rows):
@@ -115,7 +116,7 @@ def test_halting_a_market_affects_no_client_and_rejects_a_stale_version(desk, qu
     stale = desk.send(f"{quoted}/status", status="trading", version=1)
 
     assert (moved.status_code, stale.status_code) == (303, 412)
-    assert "BTC/USDT on okx is halted now.</p>" in said
+    assert "BTC/USDT on okx is now halted.</p>" in said
     assert "The market has changed" in stale.text
     assert rows(Market)[0].status is MarketStatus.HALTED
 

@@ -4,6 +4,7 @@ import pytest
 
 from pipelabs.core.db import finish
 from pipelabs.markets.quoting import add_client_markets
+from tests.each import each
 from tests.factories import ACTOR, make_client, make_exchange, make_item
 
 MATRIX = "/admin/matrix"
@@ -22,7 +23,7 @@ def acme(app, rolled_back):
 
 
 def test_matrix_page_without_markets_explains_what_to_do(desk):
-    assert "Nobody is quoted yet" in desk.get(MATRIX).text
+    assert "No clients are quoted yet" in desk.get(MATRIX).text
 
 
 def test_matrix_page_count_links_to_the_markets(desk, acme):
@@ -31,14 +32,14 @@ def test_matrix_page_count_links_to_the_markets(desk, acme):
     cells = re.findall(r'heat-(\d)"><a href="([^"]+)" title="([^"]+)">(\d+)</a>', text)
     here = f"/admin/clients/{acme}/markets?exchange="
     assert cells == [
-        ("3", f"{here}gate", "Acme on gate: 1 pairs", "1"),
+        ("3", f"{here}gate", "Acme on gate: 1 pair", "1"),
         ("5", f"{here}okx", "Acme on okx: 2 pairs", "2"),
     ]
     assert "<strong>3</strong>" in text
     assert "BTC-USDT" in desk.get(f"{here}okx").text
 
 
-@pytest.mark.parametrize(
+@each(
     ("query", "found"),
     [("q=acm", True), ("exchange=gate", True), ("status=active", True), ("status=paused", False)],
 )
@@ -46,7 +47,7 @@ def test_matrix_page_keeps_filters_in_the_url(desk, acme, query, found):
     text = desk.get(f"{MATRIX}?{query}").text
 
     assert (f"/admin/clients/{acme}/markets" in text) is found
-    assert ("No client is quoted like this." in text) is not found
+    assert ("No clients match these filters." in text) is not found
 
 
 def test_matrix_page_count_keeps_the_status_filter(desk, acme):

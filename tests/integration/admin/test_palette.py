@@ -19,7 +19,7 @@ def test_the_palette_offers_everything_before_a_word_is_typed(desk):
 def test_what_is_called_like_nothing_says_so(desk):
     found = desk.get("/admin/palette?q=<script>x").text
 
-    assert "Nothing is called that." in found
+    assert "No matches for" in found
     assert "<script>" not in found
 
 

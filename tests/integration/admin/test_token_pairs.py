@@ -23,7 +23,9 @@ def quoted(app):
 
 
 def symbols(page):
-    return re.findall(r'<td class="main-cell"><a href="[^"]+">([A-Z/:]+)</a>', page.text)
+    return re.findall(
+        r'<td class="main-cell"><a href="[^"]+" title="[^"]+">([A-Z/:]+)</a>', page.text
+    )
 
 
 def test_token_pairs_page_without_pairs_offers_to_create_one(desk):
@@ -36,10 +38,10 @@ def test_create_token_pair_form_creates_and_shows_a_pair(desk, rows):
     [pair] = rows(TokenPair)
     shown = desk.get(answer.location).text
     assert answer.location == f"{PAIRS}/{pair.id}"
-    assert "BTC/USDT:USDT was created." in shown
+    assert "BTC/USDT:USDT created." in shown
     assert "swap, settled in USDT" in shown
-    assert "No exchange has this pair here yet." in shown
-    assert "Nobody." in shown
+    assert "This pair has no market on any exchange yet." in shown
+    assert "No clients are quoted here." in shown
 
 
 def test_create_token_pair_form_shows_errors_and_links_the_existing_pair(desk, rows):
@@ -59,7 +61,7 @@ def test_token_pairs_page_searches_and_sorts(desk, quoted):
     assert symbols(desk.get(PAIRS)) == ["BTC/USDT", "ETH/USDT"]
     assert symbols(desk.get(f"{PAIRS}?sort=-symbol")) == ["ETH/USDT", "BTC/USDT"]
     assert symbols(desk.get(f"{PAIRS}?q=eth-usdt&sort=symbol")) == ["ETH/USDT"]
-    assert "No token pair is called that." in desk.get(f"{PAIRS}?q=XMR").text
+    assert "No token pairs match this search." in desk.get(f"{PAIRS}?q=XMR").text
 
 
 def test_show_token_pair_has_markets_and_quoted_clients(desk, quoted, rows):

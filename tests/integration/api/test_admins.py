@@ -6,6 +6,7 @@ from pipelabs.accounts import admins
 from pipelabs.core.db import db, unit_of_work
 from pipelabs.core.errors import InvalidTransition
 from pipelabs.models import Admin, AuditEvent, Role
+from tests.each import each
 from tests.factories import PASSWORD, QUICK_CLIENT, make_actor, make_admin, make_body
 
 ADMINS = "/api/admin/admins"
@@ -123,7 +124,7 @@ def test_a_role_and_a_standing_count_from_the_next_call_on(client, owner, other)
     assert client.get(ME, headers=header).status_code == 401
 
 
-@pytest.mark.parametrize(
+@each(
     ("body", "fields"),
     [
         ({}, {"role", "is_disabled"}),

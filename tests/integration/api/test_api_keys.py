@@ -22,6 +22,7 @@ from pipelabs.models import (
 from pipelabs.vault import api_keys, examination
 from pipelabs.vault.envelope import Secret
 from pipelabs.vault.records import destroy, locked
+from tests.each import each
 from tests.factories import flipped, make_client, make_credentials, make_exchange
 from tests.stub_exchange import Scenario, credentials
 
@@ -124,7 +125,7 @@ def test_a_key_of_which_nobody_knows_is_quarantined_until_an_owner_says_why(
     assert event.details["reason"] == reason["reason"]
 
 
-@pytest.mark.parametrize(
+@each(
     ("changes", "field"),
     [
         ({"passphrase": None}, "passphrase"),
@@ -415,7 +416,7 @@ def test_keys_that_expire_soon_are_listed_soonest_first(call, stored):
     assert expiring("?days=30") == [in_days[-1], in_days[3], in_days[20]]
 
 
-@pytest.mark.parametrize("days", ["0", "366", "-1", "1.5", "ten", "9999999", ""])
+@each("days", ["0", "366", "-1", "1.5", "ten", "9999999", ""])
 def test_a_wrong_number_of_days_is_told(call, days):
     response = call.get(f"{KEYS}/expiring?days={days}")
 
@@ -433,9 +434,7 @@ def test_the_list_is_narrowed_by_every_filter(call, stored):
     assert [key["id"] for key in response.json["api_keys"]] == [one["id"]] == [wanted]
 
 
-@pytest.mark.parametrize(
-    "query", ["exchange=nowhere", "status=fine", "stage=old", "client_id=7", "size=7", "x=1"]
-)
+@each("query", ["exchange=nowhere", "status=fine", "stage=old", "client_id=7", "size=7", "x=1"])
 def test_a_wrong_filter_is_told(call, query):
     assert call.get(f"{KEYS}?{query}").status_code == 400
 

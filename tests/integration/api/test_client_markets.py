@@ -2,6 +2,7 @@ import pytest
 
 from pipelabs.core.db import db
 from pipelabs.models import AuditEvent, ClientMarket
+from tests.each import each
 from tests.factories import make_client, make_exchange
 
 CLIENTS = "/api/admin/clients"
@@ -53,7 +54,7 @@ def test_add_client_markets_adds_many_at_once(add, acme, rows):
     assert len(rows(ClientMarket)) == 2
 
 
-@pytest.mark.parametrize(
+@each(
     ("items", "fields"),
     [
         ([], {"markets"}),

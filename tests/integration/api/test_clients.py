@@ -9,6 +9,7 @@ from pipelabs.clients.wallets import Wallet
 from pipelabs.core.db import finish
 from pipelabs.models import AuditEvent, Client
 from pipelabs.models.clients import Chain
+from tests.each import each
 from tests.factories import (
     QUICK_CLIENT,
     WALLET,
@@ -294,7 +295,7 @@ def test_list_clients_is_paged_by_cursors(client, operator, app):
     assert second["page"]["previous"]
 
 
-@pytest.mark.parametrize(
+@each(
     ("query", "fields"),
     [
         ("colour=red", {"colour"}),

@@ -2,6 +2,7 @@ import pytest
 
 from pipelabs.core.db import db
 from pipelabs.models import AuditEvent, Exchange, Role
+from tests.each import each
 from tests.factories import make_exchange
 
 EXCHANGES = "/api/admin/exchanges"
@@ -71,7 +72,7 @@ def test_list_exchanges_filters_disabled_ones(client, viewer):
     ]
 
 
-@pytest.mark.parametrize(
+@each(
     ("query", "fields"),
     [
         ("colour=red", {"colour"}),
@@ -121,7 +122,7 @@ def test_show_exchange_accepts_an_alias(client, viewer, name):
     assert response.json["exchange"]["slug"] == "okx"
 
 
-@pytest.mark.parametrize("name", ["bittrex", "%00", "%E2%80%AE", "x" * 300, "1"])
+@each("name", ["bittrex", "%00", "%E2%80%AE", "x" * 300, "1"])
 def test_show_exchange_returns_404_for_an_unknown_name(client, owner, name):
     path = f"{EXCHANGES}/{name}"
 

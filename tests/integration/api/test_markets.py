@@ -2,6 +2,7 @@ import pytest
 
 from pipelabs.core.db import db
 from pipelabs.models import AuditEvent, Market
+from tests.each import each
 from tests.factories import make_client, make_exchange
 
 MARKETS = "/api/admin/markets"
@@ -38,7 +39,7 @@ def test_create_market_creates_its_pair(client, operator, rows):
     assert (told["price_tick"], told["min_notional"], told["status"]) == ("0.1", None, "trading")
 
 
-@pytest.mark.parametrize(
+@each(
     ("changes", "fields"),
     [
         ({"symbol": "BTC", "exchange": "nowhere"}, {"symbol", "exchange"}),

@@ -292,7 +292,7 @@ def test_a_success_that_is_rolled_back_leaves_the_count_for_the_next_row(app, ro
     actor = make_actor(has_coalesced=True)
     with app.app_context():
         db.session.add(
-            CoalescedDenials(caller=actor.caller, window_at=db.func.now(), refusals=25, folded=5)
+            CoalescedDenials(caller=actor.caller, window_at=db.func.now(), denials=25, coalesced=5)
         )
         finish(commit=True)
         trail.record(Event.CLIENT_CREATED, actor)
@@ -432,7 +432,7 @@ def test_a_refusal_stands_even_if_its_row_cannot_be_written(client, caplog, clos
     response = client.post(LOGIN, json=NOBODY)
 
     assert (response.status_code, response.json["error"]["code"]) == (401, "wrong_credentials")
-    assert "a refusal has no audit row" in caplog.text
+    assert "a denial has no audit row" in caplog.text
 
 
 def test_a_file_that_cannot_be_written_stops_no_work(

@@ -1,6 +1,7 @@
 import pytest
 
 from pipelabs.models import Admin, AuditEvent, Role, Session
+from tests.each import each
 from tests.factories import PASSWORD
 
 LOGIN, ME = "/api/auth/login", "/api/auth/me"
@@ -96,7 +97,7 @@ def test_seed_admin_rejects_a_weak_password(seed, rows, reset, password, sentenc
     assert [row.password_hash for row in rows(Admin)] == before
 
 
-@pytest.mark.parametrize(
+@each(
     ("email", "sentence"),
     [
         ("nobody", "This is not an e-mail address."),
@@ -104,7 +105,6 @@ def test_seed_admin_rejects_a_weak_password(seed, rows, reset, password, sentenc
         ("木村@desk.local", "Only ASCII addresses are taken; write the domain in its xn-- form."),
         (f"{'x' * 250}@desk.local", "An e-mail address has at most 254 characters."),
     ],
-    ids=["word", "blank", "unicode", "long"],
 )
 def test_seed_admin_rejects_an_invalid_email(seed, rows, email, sentence):
     result = seed(email)

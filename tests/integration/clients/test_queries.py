@@ -12,6 +12,7 @@ from pipelabs.core.db import db
 from pipelabs.core.errors import InvalidInput
 from pipelabs.models import Client, Status, Tier
 from pipelabs.models.clients import Chain, ClientSort
+from tests.each import each
 from tests.factories import make_actor, make_new_client
 
 BECH32 = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"
@@ -53,7 +54,7 @@ def places(page):
     return [NAMES.index(client.name) for client in page.rows]
 
 
-@pytest.mark.parametrize(
+@each(
     ("q", "found"),
     [
         ("", {0, 1, 2, 3}),
@@ -82,7 +83,7 @@ def test_list_clients_searches_name_wallet_and_email(four, q, found):
     assert set(places(list_clients({"q": q}))) == found
 
 
-@pytest.mark.parametrize(
+@each(
     ("filters", "found"),
     [
         ({}, {0, 1, 2, 3}),
@@ -101,7 +102,7 @@ def test_list_clients_combines_filters(four, filters, found):
     assert page.total == len(found)
 
 
-@pytest.mark.parametrize(
+@each(
     ("sort", "order"),
     [
         (ClientSort.CREATED_AT, [0, 1, 2, 3]),

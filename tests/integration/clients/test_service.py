@@ -16,6 +16,7 @@ from pipelabs.core.errors import Duplicate, InvalidTransition, NotFound, Stale
 from pipelabs.models import AuditEvent, Client, Status, Tier
 from pipelabs.models.clients import Chain
 from tests.factories import WALLET, make_actor, make_new_client
+from tests.waiting import wait_for
 
 OTHER = Wallet(Chain.BITCOIN, "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa")
 THIRD = Wallet(Chain.TRON, "TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t")
@@ -75,10 +76,7 @@ def attempt(app, **changes):
 
 def wait_for_a_waiter():
     """Return once another transaction waits for the end of this one."""
-    deadline = time.monotonic() + 2.5
-    while not db.session.scalar(WAITERS):
-        assert time.monotonic() < deadline, "nobody waits"
-        time.sleep(0.01)
+    wait_for(lambda: db.session.scalar(WAITERS))
 
 
 @contextmanager

@@ -35,10 +35,15 @@ def written(variant):
 
 
 @pytest.fixture
-def slow(variant, caplog):
-    other = variant(SLOW_QUERY_MS=40, SQLALCHEMY_ENGINE_OPTIONS={})
-    logging.root.addHandler(caplog.handler)
-    return other
+def slower_than(variant, caplog):
+    """Return a maker of applications that tell of statements slower than so many ms."""
+
+    def make(ms):
+        other = variant(SLOW_QUERY_MS=ms, SQLALCHEMY_ENGINE_OPTIONS={})
+        logging.root.addHandler(caplog.handler)
+        return other
+
+    return make
 
 
 @pytest.fixture
@@ -116,20 +121,20 @@ def test_text_lines_are_for_people(variant):
     assert handler.format(record) == "INFO    pipelabs [None] Hello"
 
 
-def test_a_slow_statement_is_told_without_its_parameters(slow, caplog):
-    with slow.app_context():
+def test_a_slow_statement_is_told_without_its_parameters(slower_than, caplog):
+    with slower_than(40).app_context():
         db.session.execute(text("SELECT pg_sleep(0.05), :value"), {"value": CANARY})
 
     [record] = said(caplog)
     assert record.levelname == "WARNING"
     assert record.getMessage() == "slow statement"
     assert record.statement == "SELECT pg_sleep(0.05), %(value)s"
-    assert 50 <= record.ms < 5_000
+    assert record.ms >= 50
     assert CANARY not in str(vars(record))
 
 
-def test_a_statement_in_time_is_not_told(slow, caplog):
-    with slow.app_context():
+def test_a_statement_in_time_is_not_told(slower_than, caplog):
+    with slower_than(120_000).app_context():
         db.session.execute(text("SELECT 1"))
         db.session.execute(text("SELECT 2"))
 

@@ -20,6 +20,17 @@ from tests.factories import make_admin, make_body
 LOGIN, ME = "/api/auth/login", "/api/auth/me"
 ROLES = {f"{role}@desk.local": role.value for role in Role}
 NONE = {"created": 0, "already_there": 0}
+ACTS = {
+    "client.created": 100,
+    "client.status_changed": 17,
+    "admin.created": 3,
+    "exchange.seeded": 1,
+    "market.created": 1,
+    "market.updated": 37,
+    "client_market.added": 41,
+    "client_market.delisted": 9,
+    "client_market.updated": 25,
+}
 PASSWORD = re.compile(r"[\w-]{24}", re.ASCII)
 
 
@@ -57,11 +68,15 @@ def told(result):
     return json.loads(result.stdout)
 
 
-def test_demo_clients_have_every_chain_tier_and_status(seed_demo, rows):
-    seed_demo()
+def test_the_demo_is_a_hundred_clients_and_a_second_run_makes_nothing(seed_demo, rows, lines):
+    first = seed_demo()
+    stored, noted = rows(Client), rows(AuditEvent)
+    before = [(row.id, row.version) for row in stored], len(noted)
+    written = len(lines())
 
-    stored = rows(Client)
-    assert len(stored) == 100
+    second = seed_demo()
+
+    assert len(stored) == written == 100
     assert Counter(row.chain for row in stored) == {
         Chain.EVM: 52,
         Chain.SOLANA: 22,
@@ -74,13 +89,71 @@ def test_demo_clients_have_every_chain_tier_and_status(seed_demo, rows):
         Tier.PREMIUM: 14,
         Tier.ENTERPRISE: 6,
     }
-    assert Counter(row.status for row in stored) == {
-        Status.ACTIVE: 83,
-        Status.PAUSED: 10,
-        Status.SUSPENDED: 4,
-        Status.OFFBOARDED: 3,
+    # Whoever has another status than active was moved there once.
+    assert Counter((row.status, row.version) for row in stored) == {
+        (Status.ACTIVE, 1): 83,
+        (Status.PAUSED, 2): 10,
+        (Status.SUSPENDED, 2): 4,
+        (Status.OFFBOARDED, 2): 3,
     }
     assert sum(row.email is None for row in stored) == 12
+    assert Counter(row.event for row in noted) == ACTS
+    assert {row.actor.partition(":")[0] for row in noted} == {"cli"}
+    assert_made(first)
+    assert second.stdout.splitlines() == [
+        "0 clients created, 100 already there",
+        "0 markets created, clients quoted in 0",
+        "owner@desk.local (owner): already there",
+        "operator@desk.local (operator): already there",
+        "viewer@desk.local (viewer): already there",
+    ]
+    assert ([(row.id, row.version) for row in rows(Client)], len(rows(AuditEvent))) == before
+
+
+def assert_made(result):
+    """Check the text of a first run: the passwords are in it, and no bar where no terminal is."""
+    clients, markets, *admins, last = result.stdout.splitlines()
+    assert clients == "100 clients created, 0 already there"
+    assert markets == "1000 markets created, clients quoted in 499"
+    assert [one.partition(": created, password ")[0] for one in admins] == [
+        "owner@desk.local (owner)",
+        "operator@desk.local (operator)",
+        "viewer@desk.local (viewer)",
+    ]
+    assert all(PASSWORD.fullmatch(one.split()[-1]) for one in admins)
+    assert last == "Write down the passwords. They are not stored and not shown again."
+    assert "%" not in result.stderr
+
+
+def test_json_has_the_passwords_once_and_they_are_stored_nowhere(seed_demo, client, rows, lines):
+    result = seed_demo("--json")
+    first, second = told(result), told(seed_demo("--json"))
+
+    assert first["clients"] == {"created": 100, "already_there": 0}
+    assert [set(one) for one in first["admins"]] == [{"email", "role", "created", "password"}] * 3
+    assert {one["email"]: one["role"] for one in first["admins"]} == ROLES
+    for one in first["admins"]:
+        body = {"email": one["email"], "password": one["password"]}
+        token = client.post(LOGIN, json=body).get_json()["access_token"]
+        me = client.get(ME, headers={"Authorization": f"Bearer {token}"})
+        assert one["role"] in me.get_data(as_text=True)
+    assert second == {
+        "admins": [
+            {"email": f"{role}@desk.local", "role": role, "created": False}
+            for role in ("owner", "operator", "viewer")
+        ],
+        "clients": {"created": 0, "already_there": 100},
+        "markets": {"created": 0, "quoted": 0},
+    }
+    passwords = {one["password"] for one in first["admins"]}
+    kept = [row.password_hash for row in rows(Admin)]
+    kept += [str(row.details) for row in rows(AuditEvent)]
+    assert len(passwords) == 3
+    assert not any(one in text for one in passwords for text in [*kept, *lines(), result.stderr])
+
+
+def test_the_password_of_a_demo_admin_is_in_no_repr():
+    assert "hidden" not in repr(demo.DemoAdmin("owner@desk.local", Role.OWNER, "hidden"))
 
 
 def test_demo_clients_have_valid_addresses_of_every_kind():
@@ -110,104 +183,6 @@ def test_demo_clients_never_change():
         "email": "ops@alder-peak-trading.example",
         "tier": "Basic",
         "notes": "",
-    }
-
-
-def test_seed_demo_records_every_action(seed_demo, rows, lines):
-    seed_demo()
-
-    noted = rows(AuditEvent)
-    assert Counter(row.event for row in noted) == {
-        "client.created": 100,
-        "client.status_changed": 17,
-        "admin.created": 3,
-        "exchange.seeded": 1,
-        "market.created": 1,
-        "market.updated": 37,
-        "client_market.added": 41,
-        "client_market.delisted": 9,
-        "client_market.updated": 25,
-    }
-    assert {row.actor.partition(":")[0] for row in noted} == {"cli"}
-    assert len(lines()) == 100
-
-
-def test_seed_demo_changes_a_status_once(seed_demo, rows):
-    seed_demo()
-
-    assert {row.status: row.version for row in rows(Client)} == {
-        Status.ACTIVE: 1,
-        Status.PAUSED: 2,
-        Status.SUSPENDED: 2,
-        Status.OFFBOARDED: 2,
-    }
-
-
-def test_seed_demo_again_creates_nothing(seed_demo, rows):
-    seed_demo()
-    before = [(row.id, row.version) for row in rows(Client)], len(rows(AuditEvent))
-
-    result = seed_demo()
-
-    assert result.stdout.splitlines() == [
-        "0 clients created, 100 already there",
-        "0 markets created, clients quoted in 0",
-        "owner@desk.local (owner): already there",
-        "operator@desk.local (operator): already there",
-        "viewer@desk.local (viewer): already there",
-    ]
-    assert ([(row.id, row.version) for row in rows(Client)], len(rows(AuditEvent))) == before
-
-
-def test_seed_demo_prints_passwords_once_that_work(seed_demo, client):
-    admins = told(seed_demo("--json"))["admins"]
-
-    for one in admins:
-        body = {"email": one["email"], "password": one["password"]}
-        token = client.post(LOGIN, json=body).get_json()["access_token"]
-        me = client.get(ME, headers={"Authorization": f"Bearer {token}"})
-        assert one["role"] in me.get_data(as_text=True)
-    assert {one["email"]: one["role"] for one in admins} == ROLES
-    assert "password" not in seed_demo("--json").stdout
-
-
-def test_seed_demo_text_has_the_passwords(seed_demo):
-    first, second, *admins, last = seed_demo().stdout.splitlines()
-
-    assert first == "100 clients created, 0 already there"
-    assert second == "1000 markets created, clients quoted in 499"
-    assert [one.partition(": created, password ")[0] for one in admins] == [
-        "owner@desk.local (owner)",
-        "operator@desk.local (operator)",
-        "viewer@desk.local (viewer)",
-    ]
-    assert all(PASSWORD.fullmatch(one.split()[-1]) for one in admins)
-    assert last == "Write down the passwords. They are not stored and not shown again."
-
-
-def test_seed_demo_passwords_are_random_and_never_stored(seed_demo, rows, lines):
-    result = seed_demo("--json")
-
-    passwords = {one["password"] for one in told(result)["admins"]}
-    kept = [row.password_hash for row in rows(Admin)]
-    kept += [str(row.details) for row in rows(AuditEvent)]
-    assert len(passwords) == 3
-    assert not any(one in text for one in passwords for text in [*kept, *lines(), result.stderr])
-    assert "hidden" not in repr(demo.DemoAdmin("owner@desk.local", Role.OWNER, "hidden"))
-
-
-def test_seed_demo_json_is_one_object(seed_demo):
-    first, second = told(seed_demo("--json")), told(seed_demo("--json"))
-
-    assert first["clients"] == {"created": 100, "already_there": 0}
-    assert [set(one) for one in first["admins"]] == [{"email", "role", "created", "password"}] * 3
-    assert second == {
-        "admins": [
-            {"email": f"{role}@desk.local", "role": role, "created": False}
-            for role in ("owner", "operator", "viewer")
-        ],
-        "clients": {"created": 0, "already_there": 100},
-        "markets": {"created": 0, "quoted": 0},
     }
 
 
@@ -282,10 +257,6 @@ def test_seed_demo_shows_a_progress_bar_without_json(app, monkeypatch, capsys, w
     assert "100%" not in capsys.readouterr().out
     # The bar never stands before a line of the audit trail.
     assert not re.search(r"%[^\r\n]*\| SUCCESS", text)
-
-
-def test_seed_demo_shows_no_progress_bar_without_a_terminal(seed_demo):
-    assert "%" not in seed_demo().stderr
 
 
 def test_seed_demo_reports_an_unavailable_postgresql(variant):

@@ -52,7 +52,7 @@ def prepare(urls, worker_id, tmp_path):
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
-def test_the_first_run_with_a_demo_has_clients_and_the_second_leaves_them(prepare):
+def test_demo_data_is_loaded_once(prepare):
     there = [
         f"Exchanges: 0 added, 0 updated, {EXCHANGES} unchanged",
         f"{OWNER}: already there",

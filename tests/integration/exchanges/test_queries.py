@@ -7,6 +7,7 @@ from pipelabs.exchanges.queries import get_counts, list_exchanges
 from pipelabs.models import Client, ClientMarket, ExchangeAPIKey, KeyStage, Market, TokenPair
 from pipelabs.models.clients import Chain
 from pipelabs.models.exchanges import Kind
+from tests.each import each
 from tests.factories import make_exchange, make_wallet
 
 KNOWN = len(registry.known())
@@ -59,7 +60,7 @@ def make_key(client, exchange, **changes):
     add(key)
 
 
-@pytest.mark.parametrize(
+@each(
     ("q", "found"),
     [
         ("okx", ["okx", "myokx", "okxus"]),
@@ -77,7 +78,7 @@ def test_list_exchanges_searches_name_slug_and_alias(seeded, q, found):
     assert slugs(list_exchanges({"q": q})) == found
 
 
-@pytest.mark.parametrize(
+@each(
     ("filters", "expected"),
     [
         ({}, bool),

@@ -19,6 +19,7 @@ from pipelabs.exchanges.service import (
 )
 from pipelabs.models import AuditEvent, Exchange
 from pipelabs.models.exchanges import SymbolStyle
+from tests.each import each
 from tests.factories import make_actor, make_exchange
 
 KNOWN = len(registry.known())
@@ -105,8 +106,8 @@ def test_get_exchange_finds_a_slug_or_an_alias(seeded, name):
     assert get_exchange(name).slug == get_enabled(name).slug == "gate"
 
 
-@pytest.mark.parametrize("name", ["bittrex", "", "okx\0", "'; --"])
-def test_get_exchange_and_get_enabled_reject_an_unknown_name(seeded, name):
+@each("name", ["bittrex", "", "okx\0", "'; --"])
+def test_an_unknown_exchange_is_not_found_and_nothing_can_be_added_there(seeded, name):
     with pytest.raises(NotFound):
         get_exchange(name)
     with pytest.raises(InvalidInput) as refused:

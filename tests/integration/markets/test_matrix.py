@@ -5,6 +5,7 @@ from pipelabs.markets.client_markets import list_all_client_markets
 from pipelabs.markets.matrix import build_grid, build_matrix
 from pipelabs.markets.quoting import add_client_markets
 from pipelabs.models import ClientMarket, QuotingStatus
+from tests.each import each
 from tests.factories import ACTOR, make_client, make_exchange, make_item
 
 
@@ -33,7 +34,7 @@ def counts_by_client(**filters):
     return {row.client.name: row.counts for row in build_matrix(filters).rows}
 
 
-@pytest.mark.parametrize(
+@each(
     ("filters", "counts"),
     [
         ({}, {"acme": {"okx": 1}, "Beta": {"okx": 2, "binance": 1}}),

@@ -14,6 +14,7 @@ from pipelabs.markets.token_pairs import (
 )
 from pipelabs.models import AuditEvent, TokenPair
 from pipelabs.models.token_pairs import TokenPairSort
+from tests.each import each
 from tests.factories import ACTOR, make_client, make_exchange, make_item
 
 SYMBOLS = ["BTC/USDT", "BTC/USDT:USDT", "ETH/BTC", "WBTC/EUR"]
@@ -54,7 +55,7 @@ def test_ensure_token_pairs_keeps_swap_and_spot_apart():
     assert db.session.query(TokenPair).count() == 4
 
 
-@pytest.mark.parametrize(
+@each(
     ("q", "found"),
     [
         ("", SYMBOLS),

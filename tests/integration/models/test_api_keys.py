@@ -4,6 +4,7 @@ from sqlalchemy.exc import IntegrityError
 
 from pipelabs.core.db import db
 from pipelabs.models import ExchangeAPIKey, KeyStage, now
+from tests.each import each
 from tests.factories import make_client, make_credentials, make_exchange, make_key
 
 
@@ -40,7 +41,7 @@ def test_a_label_has_one_live_key_and_one_candidate(context):
             make_key(client, stage=stage)
 
 
-@pytest.mark.parametrize(
+@each(
     "changes",
     [
         {"stage": KeyStage.DESTROYED},

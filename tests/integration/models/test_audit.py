@@ -4,6 +4,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from pipelabs.core.db import db, finish
 from pipelabs.models import AuditEvent, CoalescedDenials, Outcome
+from tests.each import each
 
 
 def add_row(**changes):
@@ -24,7 +25,7 @@ INSERT = text("""
 """)
 
 
-@pytest.mark.parametrize("status", ["OK", "success", "", "ERROR "])
+@each("status", ["OK", "success", "", "ERROR "])
 def test_the_table_itself_refuses_another_status(app, status):
     with app.app_context(), pytest.raises(IntegrityError, match='"ck_audit_events_outcome"'):
         db.session.execute(INSERT, {"status": status})
@@ -39,7 +40,7 @@ def test_every_outcome_can_be_stored(app, rows, status):
     assert [row.status for row in rows(AuditEvent)] == [status]
 
 
-@pytest.mark.parametrize("column", ["instance", "request_id", "status", "event", "mac_key", "mac"])
+@each("column", ["instance", "request_id", "status", "event", "mac_key", "mac"])
 def test_evidence_has_no_gaps(app, column):
     with app.app_context(), pytest.raises(IntegrityError, match="not-null"):
         add_row(**{column: None})

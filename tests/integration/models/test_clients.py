@@ -7,6 +7,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from pipelabs.core.db import db, finish
 from pipelabs.models import Client, Status, Tier
 from pipelabs.models.clients import Chain
+from tests.each import each
 from tests.factories import WALLET, make_wallet
 
 
@@ -23,7 +24,7 @@ def set_column(column, value):
     db.session.execute(text(f"UPDATE clients SET {column} = :value"), {"value": value})  # noqa: S608 - the columns are ours
 
 
-@pytest.mark.parametrize(
+@each(
     ("column", "value", "constraint"),
     [
         ("tier", "Gold", "tier"),
@@ -51,7 +52,6 @@ def set_column(column, value):
         ("settings", json.dumps({"a": "x" * 16_384}), "settings_size"),
         ("version", 0, "version_positive"),
     ],
-    ids=range(24),
 )
 def test_check_constraints_reject_invalid_rows(app, column, value, constraint):
     with app.app_context(), pytest.raises(IntegrityError, match=f'"ck_clients_{constraint}"'):
@@ -80,7 +80,7 @@ def test_check_constraints_accept_edge_values(app, rows, column, value):
     assert len(rows(Client)) == 1
 
 
-@pytest.mark.parametrize(
+@each(
     "column", ["name", "wallet_address", "chain", "tier", "status", "notes", "settings", "version"]
 )
 def test_every_column_but_email_is_required(app, column):

@@ -3,10 +3,11 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from pipelabs.core.db import db
+from tests.each import each
 from tests.factories import make_exchange
 
 
-@pytest.mark.parametrize(
+@each(
     ("column", "value", "constraint"),
     [
         ("slug", "OKX", "slug_form"),

@@ -8,6 +8,7 @@ from sqlalchemy.exc import DBAPIError
 from pipelabs import create_app
 from pipelabs.core.db import db
 from pipelabs.models import Base
+from tests.each import each
 
 TABLES = set(Base.metadata.tables) | {"alembic_version"}
 LEFT_OVERS = """
@@ -107,7 +108,7 @@ def test_migrations_ask_for_a_database(migrated):
         upgrade(sql=True)
 
 
-@pytest.mark.parametrize(
+@each(
     "statement",
     [
         "CREATE TABLE more (id int)",
@@ -126,7 +127,6 @@ def test_migrations_ask_for_a_database(migrated):
         "UPDATE audit_events SET actor = 'x'",
         "DELETE FROM audit_events",
     ],
-    ids=range(14),
 )
 def test_the_service_may_neither_define_nor_rewrite(service, statement):
     with (
@@ -136,7 +136,7 @@ def test_the_service_may_neither_define_nor_rewrite(service, statement):
         connection.execute(text(statement))
 
 
-@pytest.mark.parametrize("table", sorted(Base.metadata.tables))
+@each("table", sorted(Base.metadata.tables))
 def test_the_service_may_work_on_every_table(service, table):
     wanted = {"SELECT", "INSERT", "UPDATE", "DELETE"}
     asked = text("SELECT has_table_privilege(:table, :verb)")

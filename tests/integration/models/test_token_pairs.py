@@ -7,6 +7,7 @@ from sqlalchemy.exc import IntegrityError
 from pipelabs.core.db import db
 from pipelabs.markets.quoting import add_client_markets
 from pipelabs.models import ClientMarket, Market, TokenPair
+from tests.each import each
 from tests.factories import ACTOR, make_client, make_exchange, make_item
 
 
@@ -28,7 +29,7 @@ def violated(model, **values):
     return str(error.value).partition('constraint "')[2].partition('"')[0]
 
 
-@pytest.mark.parametrize(
+@each(
     ("assets", "constraint"),
     [
         (("BTC", "USDT", None), "uq_token_pairs_symbol"),
@@ -44,7 +45,7 @@ def test_token_pair_constraints(row, assets, constraint):
     assert violated(TokenPair, **dict(zip(names, assets, strict=True))) == constraint
 
 
-@pytest.mark.parametrize(
+@each(
     ("changes", "constraint"),
     [
         ({}, "uq_markets_symbol"),
@@ -60,7 +61,7 @@ def test_market_constraints(row, changes, constraint):
     assert violated(Market, **market | changes) == constraint
 
 
-@pytest.mark.parametrize(
+@each(
     ("changes", "constraint"),
     [
         ({}, "uq_client_markets_market"),

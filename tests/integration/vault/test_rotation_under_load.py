@@ -84,7 +84,7 @@ def make_rows(app, hold):
 
 def ended(process):
     """Return how a process ended, and how many rows it says that it has re-wrapped."""
-    said, complaint = process.communicate(timeout=60)
+    said, complaint = process.communicate(timeout=300)
     assert process.returncode == 0, complaint
     # a slow statement is told before it
     return int(re.findall(r"(\d+) rows re-wrapped", said)[0])
@@ -92,7 +92,7 @@ def ended(process):
 
 def is_well(process):
     """Return whether a check found every row open."""
-    process.communicate(timeout=60)
+    process.communicate(timeout=300)
     return process.returncode == 0
 
 
@@ -186,7 +186,7 @@ def test_two_rotations_at_once_do_each_row_once(app, make_rows, begin, rows, siz
         both = [begin("rotate") for _ in range(2)]
         wait_for(lambda: waiting(app))
         with suppress(TimeoutError):  # the first one waits for three seconds and no longer
-            wait_for(lambda: waiting(app) == 2, 2)
+            wait_for(lambda: waiting(app) == 2, 1)
     rewrapped = [ended(rotation) for rotation in both]
 
     assert sum(rewrapped) == sum(batches(rows)) == size

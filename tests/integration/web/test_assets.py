@@ -3,6 +3,7 @@ import re
 import pytest
 
 from pipelabs.web import assets
+from tests.each import each
 
 SCRIPT = "js/api_docs.js"
 
@@ -44,7 +45,7 @@ def test_a_file_that_has_not_changed_is_not_sent_again(get, address):
     assert (response.status_code, response.data) == (304, b"")
 
 
-@pytest.mark.parametrize(
+@each(
     "path",
     [
         "/static",
@@ -74,8 +75,8 @@ def test_what_is_no_file_of_ours_is_not_there(client, path):
     assert response.headers["Cache-Control"] == "no-store"
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
-@pytest.mark.parametrize("name", [SCRIPT, "nothing.js", "../config.py", "%00"])
+@each("method", ["POST", "PUT", "DELETE"])
+@each("name", [SCRIPT, "nothing.js", "../config.py", "%00"])
 def test_files_are_only_read(client, method, name):
     response = client.open(f"/static/{name}", method=method)
 

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from pipelabs.models import AuditEvent, Client, Role
 from pipelabs.web import auth
+from tests.each import each
 from tests.factories import QUICK_CLIENT, make_body
 
 ME = "/api/auth/me"
@@ -154,7 +155,7 @@ FORGERIES = {
 }
 
 
-@pytest.mark.parametrize("trick", FORGERIES)
+@each("trick", FORGERIES)
 def test_a_forged_token_is_refused(client, good, trick):
     forged = FORGERIES[trick](good)
 
@@ -163,7 +164,7 @@ def test_a_forged_token_is_refused(client, good, trick):
     assert refused_with(response) == "token_invalid"
 
 
-@pytest.mark.parametrize("claim", ["sub", "exp", "iat", "jti", "type", "aud", "iss", "sid", "tv"])
+@each("claim", ["sub", "exp", "iat", "jti", "type", "aud", "iss", "sid", "tv"])
 def test_a_token_without_one_of_our_claims_is_refused(client, good, claim):
     claims = {name: value for name, value in good.claims.items() if name != claim}
 
@@ -172,7 +173,7 @@ def test_a_token_without_one_of_our_claims_is_refused(client, good, claim):
     assert refused_with(response) == "token_invalid"
 
 
-@pytest.mark.parametrize(
+@each(
     ("claim", "values"),
     [
         ("sub", [7, None, ["x"], "operator@desk.local", "' OR 1=1--", "\0"]),
@@ -196,7 +197,7 @@ def test_a_claim_of_another_type_or_meaning_is_refused(client, good, claim, valu
     assert {refused_with(response) for response in responses} <= {"token_invalid", "token_expired"}
 
 
-@pytest.mark.parametrize(
+@each(
     ("offsets", "code"),
     [
         ({"iat": -1_000, "nbf": -1_000, "exp": -100}, "token_expired"),
@@ -218,9 +219,7 @@ def test_a_token_outside_its_time_is_refused(client, good, offsets, code):
     assert refused_with(response) == code
 
 
-@pytest.mark.parametrize(
-    "changes", [{"sub": SOMEBODY}, {"sid": SOMEBODY}, {"tv": 0}, {"tv": 2}, {"tv": 10**30}]
-)
+@each("changes", [{"sub": SOMEBODY}, {"sid": SOMEBODY}, {"tv": 0}, {"tv": 2}, {"tv": 10**30}])
 def test_a_right_signature_over_nobody_we_know_is_refused(client, good, changes):
     response = client.get(ME, headers=bearer(signed(good.claims | changes, good.secret)))
 
@@ -248,7 +247,7 @@ def test_the_role_in_a_token_means_nothing(client, sign_in, app):
     assert response.status_code == 403
 
 
-@pytest.mark.parametrize(
+@each(
     ("header", "code"),
     [
         (None, "unauthenticated"),
@@ -273,7 +272,6 @@ def test_the_role_in_a_token_means_nothing(client, sign_in, app):
         ("Bearer {token}\u00e9", "token_invalid"),
         ("Bearer " + "A" * 20_000, "token_invalid"),
     ],
-    ids=range(21),
 )
 def test_only_one_bearer_token_in_the_header_counts(client, good, header, code):
     headers = {} if header is None else {"Authorization": header.format(token=good.token)}
@@ -291,7 +289,7 @@ def test_two_authorization_headers_are_refused(client, good):
     assert refused_with(response) == "token_invalid"
 
 
-@pytest.mark.parametrize("name", ["jwt", "access_token", "token", "Authorization"])
+@each("name", ["jwt", "access_token", "token", "Authorization"])
 def test_a_token_in_the_query_is_no_sign_in(client, good, name):
     response = client.get(ME, query_string={name: good.token})
 
@@ -307,7 +305,7 @@ def test_a_token_in_the_body_is_no_sign_in(client, good, rows, name):
     assert rows(Client) == []
 
 
-@pytest.mark.parametrize("name", ["access_token_cookie", "__Host-pl_at", "session", "jwt"])
+@each("name", ["access_token_cookie", "__Host-pl_at", "session", "jwt"])
 def test_a_token_in_a_cookie_is_no_sign_in(client, good, name):
     client.set_cookie(name, good.token)
 
@@ -316,7 +314,7 @@ def test_a_token_in_a_cookie_is_no_sign_in(client, good, name):
     assert refused_with(response) == "unauthenticated"
 
 
-@pytest.mark.parametrize(
+@each(
     "path",
     [
         "/api/admin",
@@ -337,7 +335,7 @@ def test_below_admin_a_stranger_learns_of_no_address_or_method(client, path):
     assert {refused_with(response) for response in responses} == {"unauthenticated"}
 
 
-@pytest.mark.parametrize(
+@each(
     "path", ["/api/nothing-here", "/api/administrators", "/api/auth/nothing-here", "/nothing-here"]
 )
 def test_elsewhere_an_unknown_address_is_not_found(client, path):

@@ -8,8 +8,10 @@ from openapi_spec_validator import validate
 from werkzeug.exceptions import HTTPException
 
 from pipelabs.core.schemas.errors import Refused
+from pipelabs.core.version import version
 from pipelabs.web import headers, idempotency
 from pipelabs.web.openapi import document
+from tests.each import each
 from tests.factories import QUICK_CLIENT
 from tests.paths import ROOT
 
@@ -82,7 +84,7 @@ def test_its_version_is_the_packages():
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
 
-    assert setup["metadata"]["version"] == document.VERSION
+    assert setup["metadata"]["version"] == version()
 
 
 def test_every_route_of_the_api_is_in_it(app, operations):
@@ -101,7 +103,7 @@ def test_every_operation_says_what_it_is_for_and_for_whom(operations, described)
 
     for operation in operations.values():
         assert operation["summary"]
-        assert re.search(r"(For [a-z]|Asks for no access token)", operation["description"])
+        assert re.search(r"(For [a-z]|Needs no access token)", operation["description"])
         assert set(operation["tags"]) <= tags
     assert len({operation["operationId"] for operation in operations.values()}) == len(operations)
 
@@ -140,7 +142,7 @@ def test_every_refusal_has_the_one_shape_and_an_example(operations):
             assert example["value"]["success"] is False
 
 
-@pytest.mark.parametrize(
+@each(
     ("key", "statuses"),
     [
         (CREATE, {"201", "400", "401", "403", "409", "413", "415", "422", "429", "500", "503"}),
@@ -174,7 +176,7 @@ def test_an_operation_has_the_statuses_that_its_view_can_answer(operations, key,
     assert list(found) == sorted(found)
 
 
-@pytest.mark.parametrize(
+@each(
     ("key", "status", "present", "absent"),
     [
         (CREATE, "201", {"Location", "Idempotent-Replayed", "RateLimit"}, {"Retry-After"}),
@@ -284,7 +286,7 @@ def test_limits_are_told_as_they_are_set(variant, described):
     assert "20 in 60 s for creations" in described["info"]["description"]
 
 
-@pytest.mark.parametrize(
+@each(
     "word",
     [
         "/api/auth/login",

@@ -1,11 +1,12 @@
 import pytest
-from flask import g
 from sqlalchemy.exc import IntegrityError
 
 from pipelabs.core.db import db, finish, unit_of_work
 from pipelabs.models import Admin, Client, Role
 from pipelabs.web.paths import is_below
 from pipelabs.web.rate_limit import limit_key
+from pipelabs.web.state import begin
+from tests.each import each
 from tests.factories import QUICK_CLIENT, make_actor, make_admin, make_body
 
 
@@ -84,7 +85,7 @@ def test_a_write_is_stored_before_the_answer_leaves(client, operator, rows):
     assert shown.json["client"]["id"] == response.json["client"]["id"]
 
 
-@pytest.mark.parametrize(
+@each(
     ("path", "found"),
     [
         ("/api/admin", True),
@@ -101,7 +102,7 @@ def test_a_path_is_below_another_by_whole_parts(path, found):
     assert is_below(path, "/api/admin") is found
 
 
-@pytest.mark.parametrize(
+@each(
     ("changes", "key"),
     [
         ({}, "admin:{admin_id}"),
@@ -110,12 +111,11 @@ def test_a_path_is_below_another_by_whole_parts(path, found):
         ({"admin_id": None, "address": None, "name": "cli:root"}, "cli:root"),
         ({"admin_id": None, "address": "", "name": None}, "nobody"),
     ],
-    ids=range(5),
 )
 def test_a_budget_is_never_nobodys(app, changes, key):
     actor = make_actor(**changes)
     with app.test_request_context():
-        g.actor = actor
+        begin(actor)
         found = limit_key()
 
     assert found == key.format(admin_id=actor.admin_id)

@@ -1,6 +1,7 @@
 import pytest
 
 from pipelabs.models import AuditEvent, Client
+from tests.each import each
 from tests.factories import QUICK_CLIENT, make_body
 
 OURS = "https://console.example.com"
@@ -28,7 +29,7 @@ def cors(response):
     return {name for name, _ in response.headers if name.startswith("Access-Control-")}
 
 
-@pytest.mark.parametrize(
+@each(
     ("method", "path", "status"),
     [
         ("GET", "/health", 200),
@@ -58,7 +59,7 @@ def test_every_answer_carries_the_security_headers(client, operator, method, pat
     )
 
 
-@pytest.mark.parametrize("path", ["/health", ME, "/api/admin/nothing", "/nothing"])
+@each("path", ["/health", ME, "/api/admin/nothing", "/nothing"])
 def test_the_policy_lets_no_inline_script_run_and_nobody_frame_us(client, path):
     header = client.get(path).headers["Content-Security-Policy"]
 
@@ -162,7 +163,7 @@ FOREIGN = [
 ]
 
 
-@pytest.mark.parametrize("origin", FOREIGN)
+@each("origin", FOREIGN)
 def test_another_origin_is_allowed_nothing(client, operator, origin):
     wanted = PREFLIGHT | {"Origin": origin, "Access-Control-Request-Private-Network": "true"}
 
@@ -205,7 +206,7 @@ def test_our_console_may_read_that_it_has_to_sign_in(client):
     assert (response.status_code, response.headers[ALLOWED]) == (401, OURS)
 
 
-@pytest.mark.parametrize("path", ["/health", "/ready", "/nothing", "/admin", "/apiary"])
+@each("path", ["/health", "/ready", "/nothing", "/admin", "/apiary"])
 def test_outside_the_api_no_origin_is_allowed_anything(client, path):
     got = client.get(path, headers={"Origin": OURS})
     asked = client.options(path, headers={"Origin": OURS} | PREFLIGHT)

@@ -6,6 +6,7 @@ from sqlalchemy import NullPool, create_engine, insert, text
 
 from pipelabs.core.db import db
 from pipelabs.models import Admin, AuditEvent, Client, IdempotencyRecord, now
+from tests.each import each
 from tests.factories import QUICK_CLIENT, make_body, make_wallet
 from tests.waiting import wait_for
 
@@ -101,7 +102,7 @@ def test_quotes_of_the_draft_are_no_part_of_the_key(client, operator):
     assert response.headers["Idempotent-Replayed"] == "true"
 
 
-@pytest.mark.parametrize("key", ["", "with blank", "x" * 256, "é", '""'])
+@each("key", ["", "with blank", "x" * 256, "é", '""'])
 def test_a_key_of_another_form_is_refused(client, operator, rows, key):
     response = create(client, operator, key=key)
 
@@ -156,9 +157,11 @@ def twin(app, operator):
 
 
 @pytest.mark.own_database
-def test_a_twin_that_takes_too_long_is_not_waited_for(app, operator, rows, twin):
-    with ThreadPoolExecutor(1) as pool:
-        response = pool.submit(create, app.test_client(), operator).result()
+def test_a_twin_that_takes_too_long_is_not_waited_for(variant, operator, rows, twin):
+    options = {"connect_args": {"options": "-c lock_timeout=200"}}
+    impatient = variant(SQLALCHEMY_ENGINE_OPTIONS=options)
+
+    response = create(impatient.test_client(), operator)
 
     assert response.status_code == 409
     assert response.json["error"]["code"] == "idempotency_in_progress"

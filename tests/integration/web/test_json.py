@@ -8,6 +8,7 @@ from gunicorn.http.errors import InvalidChunkSize
 from pipelabs.core.errors import InvalidInput
 from pipelabs.models import Client
 from pipelabs.web.json import load
+from tests.each import each
 from tests.factories import QUICK_CLIENT, make_body
 
 MALFORMED = "The body is not well-formed JSON."
@@ -16,7 +17,7 @@ TWICE = "The body names a member twice."
 TOO_DEEP = "The body is nested deeper than 32."
 
 
-@pytest.mark.parametrize(
+@each(
     ("body", "told"),
     [
         ('{"name": "secret-42", oops}', MALFORMED),

@@ -3,6 +3,7 @@
 import pytest
 
 from pipelabs.models import Role
+from pipelabs.web.operation import registry
 from pipelabs.web.paths import ADMIN_API_PATH, CONSOLE_PATH, is_below
 
 RAISED = {f"RATELIMIT_{one}": "5000/second" for one in ("CREATE", "GENERAL", "CONSOLE")}
@@ -27,7 +28,7 @@ def routes(app, prefix):
     """Yield method, address and permission of every guarded route below `prefix`."""
     adapter = app.url_map.bind("localhost")
     for rule in app.url_map.iter_rules():
-        permission = app.view_functions[rule.endpoint].permission
+        permission = registry(app)[rule.endpoint].permission
         if permission is None or not is_below(rule.rule, prefix):
             continue
         kinds = {name: KINDS[type(one).__name__] for name, one in rule._converters.items()}

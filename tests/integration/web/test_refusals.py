@@ -9,6 +9,7 @@ from pipelabs.core.db import db
 from pipelabs.core.errors import InProgress
 from pipelabs.models import Role
 from pipelabs.web.openapi import document
+from tests.each import each
 from tests.factories import PASSWORD, QUICK_CLIENT, make_admin, make_body
 
 LOGIN = "/api/auth/login"
@@ -43,7 +44,7 @@ def holds(example):
     return judge
 
 
-@pytest.mark.parametrize(
+@each(
     ("sent", "code"),
     [
         ({"json": {}}, "invalid_input"),
@@ -52,7 +53,7 @@ def holds(example):
         ({"data": "{}"}, "unsupported_media_type"),
     ],
 )
-@pytest.mark.parametrize("path", [QUICK_CLIENT, LOGIN])
+@each("path", [QUICK_CLIENT, LOGIN])
 def test_a_bad_body_is_refused_as_shown(client, operator, holds, path, sent, code):
     response = client.post(path, headers=operator, **sent)
 
@@ -127,7 +128,7 @@ def test_a_refresh_token_that_is_none_or_used_is_refused_as_shown(app, client, h
     assert holds(used[1], REFRESH)
 
 
-@pytest.mark.parametrize(
+@each(
     ("error", "status"),
     [
         (InProgress("The first request with this Idempotency-Key still runs."), 409),

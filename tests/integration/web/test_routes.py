@@ -1,22 +1,20 @@
-"""Every route and what it asks for."""
+"""Every route and what it requires."""
 
 import re
 
 from pipelabs.models import Permission, Role
+from pipelabs.web.operation import registry
 
 
-def views(app):
-    return [(rule, app.view_functions[rule.endpoint]) for rule in app.url_map.iter_rules()]
+def test_every_route_has_an_operation(app):
+    endpoints = {rule.endpoint for rule in app.url_map.iter_rules()}
 
-
-def test_every_route_asks_for_a_permission_or_says_that_it_is_public(app):
-    silent = [rule.rule for rule, view in views(app) if not hasattr(view, "permission")]
-
-    assert silent == []
+    assert endpoints == set(registry(app))
 
 
 def test_only_these_routes_are_public(app):
-    public = {rule.rule for rule, view in views(app) if view.permission is None}
+    operations = registry(app)
+    public = {rule.rule for rule in app.url_map.iter_rules() if operations[rule.endpoint].is_public}
 
     assert public == {
         "/",
@@ -31,10 +29,10 @@ def test_only_these_routes_are_public(app):
     }
 
 
-def test_every_permission_is_asked_for_by_a_route_and_given_to_the_owner(app):
-    asked = {view.permission for _, view in views(app)} - {None}
+def test_every_permission_is_required_by_a_route_and_given_to_the_owner(app):
+    required = {operation.permission for operation in registry(app).values()} - {None}
 
-    assert asked == set(Permission) == Role.OWNER.permissions
+    assert required == set(Permission) == Role.OWNER.permissions
 
 
 def test_urls_are_kebab_case_and_their_parameters_typed(app):

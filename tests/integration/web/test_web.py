@@ -4,6 +4,7 @@ import re
 import pytest
 
 from pipelabs.models import AuditEvent, Client
+from tests.each import each
 from tests.factories import QUICK_CLIENT, make_body
 
 LOGIN, ME = "/api/auth/login", "/api/auth/me"
@@ -103,7 +104,7 @@ def test_another_request_id_is_replaced_by_ours(client, operator, rows, request_
     assert [row.request_id for row in rows(AuditEvent)] == [response.json["request_id"]]
 
 
-@pytest.mark.parametrize(
+@each(
     ("method", "path", "sent", "error"),
     [
         ("GET", "/api/nothing", {}, (404, "not_found")),
@@ -115,7 +116,6 @@ def test_another_request_id_is_replaced_by_ours(client, operator, rows, request_
         ("POST", LOGIN, {"data": b"x" * 300_000, "headers": JSON}, (413, "too_large")),
         ("POST", "/api/nothing", {"data": b"x" * 300_000}, (413, "too_large")),
     ],
-    ids=range(8),
 )
 def test_every_error_is_json_with_the_request_id(client, operator, method, path, sent, error):
     headers = operator | sent.get("headers", {})
@@ -143,7 +143,7 @@ def test_a_500_is_json_that_tells_nothing_of_its_cause(client, operator, app, mo
     assert not re.search("nonsense|Traceback|ValueError|File|pipelabs", response.text)
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "TRACE", "PURGE"])
+@each("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "TRACE", "PURGE"])
 def test_quick_client_takes_no_other_method(client, operator, rows, method):
     response = client.open(QUICK_CLIENT, method=method, json=make_body(), headers=operator)
 
@@ -201,14 +201,14 @@ def test_the_limit_itself_is_still_taken(client, operator, app):
     assert (taken.status_code, refused.status_code) == (400, 413)
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate", "x"])
+@each("encoding", ["gzip", "br", "deflate", "x"])
 def test_an_encoded_body_is_never_read(client, encoding):
     response = client.post(LOGIN, json={}, headers={"Content-Encoding": encoding})
 
     assert error_of(response) == (415, "unsupported_media_type")
 
 
-@pytest.mark.parametrize(
+@each(
     "headers",
     [
         {"X-Long": "x" * 20_000},
@@ -222,7 +222,6 @@ def test_an_encoded_body_is_never_read(client, encoding):
         {"Expect": "200-maybe", "TE": "trailers", "Max-Forwards": "-1"},
         {"Origin": "x" * 20_000},
     ],
-    ids=range(10),
 )
 def test_odd_headers_do_no_harm(client, operator, headers):
     response = client.get(ME, headers=operator | headers)
@@ -230,8 +229,8 @@ def test_odd_headers_do_no_harm(client, operator, headers):
     assert response.status_code == 200
 
 
-@pytest.mark.parametrize("method", ["GET", "POST"])
-@pytest.mark.parametrize(
+@each("method", ["GET", "POST"])
+@each(
     "path",
     [
         "/config.py",
@@ -243,7 +242,6 @@ def test_odd_headers_do_no_harm(client, operator, headers):
         "/api/" + "x" * 10_000,
         "/api/a|b%0aSUCCESS",
     ],
-    ids=range(8),
 )
 def test_odd_addresses_lead_nowhere(client, method, path):
     response = client.open(path, method=method)
@@ -252,8 +250,8 @@ def test_odd_addresses_lead_nowhere(client, method, path):
     assert response.status_code == (405 if is_static and method == "POST" else 404)
 
 
-@pytest.mark.parametrize("path", [QUICK_CLIENT, "/api//admin/quick-client", "/api/auth//me"])
-@pytest.mark.parametrize("method", ["GET", "POST"])
+@each("path", [QUICK_CLIENT, "/api//admin/quick-client", "/api/auth//me"])
+@each("method", ["GET", "POST"])
 def test_no_address_is_built_from_the_host_that_a_caller_claims(client, operator, method, path):
     response = client.open(
         path, method=method, json=make_body(), headers=operator, base_url="http://evil.example"

@@ -1,9 +1,8 @@
 from ipaddress import ip_network
 
-import pytest
-
 from pipelabs.accounts.schemas.api_tokens import TokenIn
 from pipelabs.models import Permission
+from tests.each import each
 
 GOOD = {"name": "Onboarding", "permissions": ["clients.read"]}
 
@@ -27,7 +26,7 @@ def test_addresses_and_networks_of_both_families_are_taken():
     ]
 
 
-@pytest.mark.parametrize(
+@each(
     ("field", "value", "sentence"),
     [
         ("permissions", [], "Must have 1 to"),

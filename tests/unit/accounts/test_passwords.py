@@ -4,6 +4,7 @@ import time
 import pytest
 
 from pipelabs.accounts.passwords import hash_password, is_right, one_time, weakness
+from tests.each import each
 from tests.factories import PASSWORD
 
 EMAIL = "margaret.hamilton@desk.local"
@@ -19,7 +20,7 @@ def seconds_of(work):
     return time.thread_time() - started
 
 
-@pytest.mark.parametrize(
+@each(
     ("password", "sentence"),
     [
         ("", LENGTH),
@@ -45,13 +46,12 @@ def seconds_of(work):
         ("xyz!xyz!xyz!", REPEATS),
         ("zzzzzzzzzzzzzzz", REPEATS),
     ],
-    ids=range(22),
 )
 def test_a_password_is_taken_or_refused_with_a_sentence(password, sentence):
     assert weakness(password, EMAIL) == sentence
 
 
-@pytest.mark.parametrize(
+@each(
     "password",
     ["123456789012", "987654321098", "abcdefghijkl", "passwordpassword", "adminadminadmin"],
 )
@@ -79,7 +79,7 @@ def test_two_hashes_of_one_password_differ_and_both_fit():
     assert all(is_right(PASSWORD, one) for one in hashes)
 
 
-@pytest.mark.parametrize("other", [PASSWORD[:-1], f"{PASSWORD} ", PASSWORD.lower(), "", "\0"])
+@each("other", [PASSWORD[:-1], f"{PASSWORD} ", PASSWORD.lower(), "", "\0"])
 def test_another_password_does_not_fit(other):
     assert is_right(other, hash_password(PASSWORD)) is False
 

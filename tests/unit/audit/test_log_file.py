@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from pipelabs.audit import line_format, log_file
 from pipelabs.models import Outcome
+from tests.each import each
 from tests.paths import ROOT
 from tests.sizes import sized
 
@@ -40,7 +41,7 @@ ROWS = st.fixed_dictionaries(
 )
 WRITERS = """
 import os, sys
-from pipelabs import audit_file, audit_line
+from pipelabs.audit import log_file
 from tests.unit.audit.test_log_file import make_row
 
 log_file.logger.setLevel("INFO")
@@ -145,7 +146,7 @@ def test_facts_stand_in_the_order_of_their_keys():
     assert line.endswith("id=11 email=a@b.example folded=3 name=A wallet_address=0x")
 
 
-@pytest.mark.parametrize(
+@each(
     ("microsecond", "shown"),
     [(0, "05.000Z"), (999, "05.000Z"), (1_000, "05.001Z"), (999_999, "05.999Z")],
 )
@@ -155,7 +156,7 @@ def test_a_time_has_milliseconds_and_is_never_rounded_up(microsecond, shown):
     assert line.startswith(f"2026-03-01T12:30:{shown} | ")
 
 
-@pytest.mark.parametrize(
+@each(
     ("value", "shown"),
     [
         ("a\\b", "a\\\\b"),
@@ -176,7 +177,7 @@ def test_values_are_escaped_exactly_as_decided(value, shown):
     assert line_format.encode(value) == shown
 
 
-@pytest.mark.parametrize("character", ["a", "|", "木", "\u202e"])
+@each("character", ["a", "|", "木", "\u202e"])
 def test_a_value_over_1024_characters_is_cut_with_a_mark(character):
     whole = line_format.encode(character * 1_024)
     cut = line_format.encode(character * 1_025)

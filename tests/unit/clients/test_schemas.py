@@ -19,6 +19,7 @@ from pipelabs.clients.schemas import (
 from pipelabs.clients.wallets import Wallet
 from pipelabs.models import Client, Status, Tier
 from pipelabs.models.clients import Chain
+from tests.each import each
 from tests.factories import WALLET, make_body
 from tests.sizes import sized
 
@@ -112,10 +113,8 @@ def test_client_in_names_every_wrong_field():
     assert set(refusals(body)) == set(body)
 
 
-@pytest.mark.parametrize("value", [None, 1, "a"])
-@pytest.mark.parametrize(
-    "name", ["extra", "id", "status", "settings", "created_by", "Name", "name ", "", "\ud800"]
-)
+@each("value", [None, 1, "a"])
+@each("name", ["extra", "id", "status", "settings", "created_by", "Name", "name ", "", "\ud800"])
 def test_client_in_rejects_unknown_fields(name, value):
     assert refusals(make_body(**{name: value})) == {name: ["There is no such field."]}
 
@@ -178,7 +177,7 @@ def test_client_edit_loads_what_was_sent_and_requires_the_version():
     assert set(ClientEdit().validate({"name": None, "tier": None})) == {"name", "tier", "version"}
 
 
-@pytest.mark.parametrize(
+@each(
     ("body", "wrong"),
     [
         ({"name": None, "tier": None}, {"name", "tier"}),

@@ -1,11 +1,10 @@
 from decimal import Decimal
 
-import pytest
-
 from pipelabs.core.decimals import plain
+from tests.each import each
 
 
-@pytest.mark.parametrize(
+@each(
     ("amount", "text"),
     [
         (Decimal("0.5"), "0.5"),

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from pipelabs.core.keyring import NEW_RING, Key, MalformedRing, audit_key, derive, parse_ring
+from tests.each import each
 
 ONE = b"12345678901234567890123456789012"
 TWO = b"abcdefghijklmnopqrstuvwxyzABCDEF"
@@ -30,7 +31,7 @@ def test_every_label_and_every_root_has_a_key_of_its_own():
     assert {len(key) for key in keys} == {32}
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "ring"),
     [
         ("", {}),
@@ -38,7 +39,6 @@ def test_every_label_and_every_root_has_a_key_of_its_own():
         (f" 2:{encoded(TWO)} , 1:{encoded(ONE)}, ", {2: TWO, 1: ONE}),
         (f"10:{encoded(ONE)},9:{encoded(TWO)}", {10: ONE, 9: TWO}),
     ],
-    ids=range(4),
 )
 def test_a_ring_is_read_with_the_writing_key_first(text, ring):
     assert list(parse_ring(text).items()) == list(ring.items())
@@ -47,7 +47,7 @@ def test_a_ring_is_read_with_the_writing_key_first(text, ring):
 FORM = "each key is written VERSION:BASE64, VERSION up to 65535"
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "sentence"),
     [
         (encoded(ONE), FORM),
@@ -78,7 +78,6 @@ FORM = "each key is written VERSION:BASE64, VERSION up to 65535"
             "the key of version 1 is an example, not a random key",
         ),
     ],
-    ids=range(21),
 )
 def test_a_malformed_ring_is_refused_without_a_word_of_it(text, sentence):
     with pytest.raises(MalformedRing) as refused:

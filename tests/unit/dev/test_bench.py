@@ -36,7 +36,7 @@ def make_process(proc, pid, parent, times, name="gunicorn"):
     (folder / "stat").write_text(f"{pid} ({name}) S {parent} {before}{times} 20 0\n")
 
 
-def test_what_wrk_says_becomes_figures():
+def test_wrk_output_becomes_figures():
     loaded = read_wrk(f"own 1.9\nown 2\n{DONE}")
 
     assert (loaded.requests, loaded.seconds) == (40, 8.0)
@@ -45,7 +45,7 @@ def test_what_wrk_says_becomes_figures():
 
 
 @pytest.mark.parametrize(
-    ("said", "sentence"),
+    ("output", "sentence"),
     [
         (f'wrong 429 {{"success": false}}\n{DONE}', "201: 39, 429: 1; .*failed: 0\\.\n.*false"),
         (DONE.replace("errors=0", "errors=3"), "201: 40; .*failed: 3"),
@@ -53,9 +53,9 @@ def test_what_wrk_says_becomes_figures():
         ("unable to connect\n", "unable to connect"),
     ],
 )
-def test_an_answer_that_is_wrong_or_missing_ends_the_bench(said, sentence):
+def test_wrong_or_missing_answer_ends_the_bench(output, sentence):
     with pytest.raises(WrongAnswer, match=sentence):
-        read_wrk(said)
+        read_wrk(output)
 
 
 def test_only_created_clients_count():
@@ -70,12 +70,12 @@ def test_a_percentile_is_one_of_the_values(share, expected):
     assert percentile(range(100, 0, -1), share) == expected
 
 
-def test_the_time_of_a_server_is_that_of_its_whole_family(tmp_path):
+def test_server_time_includes_its_descendants(tmp_path):
     make_process(tmp_path, 10, parent=1, times="1 2 3 4")
     make_process(tmp_path, 11, parent=10, times="100 0 0 0", name="a (b) c")
     make_process(tmp_path, 12, parent=11, times="0 1000 0 0")
     make_process(tmp_path, 13, parent=1, times="9 9 9 9")
-    (tmp_path / "14").mkdir()  # ended while we looked
+    (tmp_path / "14").mkdir()  # a process that ended in the meantime
 
     seconds = usage.cpu_seconds(10, tmp_path)
 
@@ -83,20 +83,20 @@ def test_the_time_of_a_server_is_that_of_its_whole_family(tmp_path):
     assert seconds == 1110 / os.sysconf("SC_CLK_TCK")
 
 
-def test_the_time_of_a_machine_leaves_out_what_it_idled(tmp_path):
+def test_machine_time_excludes_idle_time(tmp_path):
     (tmp_path / "stat").write_text("cpu  100 20 30 9000 800 4 5 0 7 0\ncpu0 1 1 1 1 1 1 1 0 0 0\n")
 
     assert usage.machine_seconds(tmp_path) == 159 / os.sysconf("SC_CLK_TCK")
 
 
-def test_memory_is_the_share_of_a_process(tmp_path):
+def test_memory_is_proportional(tmp_path):
     (tmp_path / "10").mkdir()
     (tmp_path / "10" / "smaps_rollup").write_text("00-ff r--p [rollup]\nRss: 9 kB\nPss: 2048 kB\n")
 
     assert usage.proportional_mib(10, tmp_path) == 2.0
 
 
-def test_what_two_creates_do_not_share_is_new_each_time():
+def test_values_that_two_creates_do_not_share_become_random():
     other = f"0x{'c' * 40}"
     first = ["BEGIN", f"SELECT '{ID}'::uuid,\n '{WALLET}', '12:30'", f"INSERT '{WALLET}'"]
     second = ["BEGIN", f"SELECT '{ID}'::uuid,\n '{other}', '12:31'", f"INSERT '{other}'"]
@@ -110,7 +110,7 @@ def test_what_two_creates_do_not_share_is_new_each_time():
     assert insert == "INSERT '0x:v1a:v1d:v1e:v1f:v1g';"
 
 
-def test_creates_that_differ_in_more_than_values_are_no_script():
+def test_creates_that_differ_in_more_than_values_are_rejected():
     with pytest.raises(WrongAnswer, match="different numbers"):
         statements.script(["BEGIN"], ["BEGIN", "SELECT 1"])
 
@@ -118,15 +118,15 @@ def test_creates_that_differ_in_more_than_values_are_no_script():
 def test_a_ratio_is_the_median_of_the_rounds_ratios():
     fast, slow = make_round(create=300.0, bare_view=1000.0), make_round(100.0, 500.0)
 
-    found = report.results([fast, slow, make_round(200.0, 800.0)], ONCE, {"redis": "7"}, 8)
+    results = report.results([fast, slow, make_round(200.0, 800.0)], ONCE, {"redis": "7"}, 8)
 
-    assert found["ratios"]["requests/s, of the bare view's"] == {
+    assert results["ratios"]["requests/s, of the bare view's"] == {
         "is": 0.25,
         "goal": 0.25,
         "verdict": "met",
     }
-    assert found["medians"][CREATE]["requests_s"] == 200.0
-    assert found["rounds"] == 3
+    assert results["medians"][CREATE]["requests_s"] == 200.0
+    assert results["rounds"] == 3
 
 
 def test_each_goal_is_met_or_missed():
@@ -136,13 +136,13 @@ def test_each_goal_is_met_or_missed():
     assert verdicts == ["missed", "met", "met", "missed", "met", "met", "met"]
 
 
-def test_what_is_measured_once_is_judged_too():
+def test_jobs_have_verdicts():
     jobs = report.results([make_round()], ONCE, {}, 8)["jobs"]
 
     verdicts = {name: facts["verdict"] for name, facts in jobs.items()}
     assert verdicts == {
-        vault.SEAL: "missed",
-        vault.OPEN: "missed",
+        vault.ENCRYPT: "missed",
+        vault.DECRYPT: "missed",
         vault.ROTATION: "missed",
         markets.OWN_PAGE: "met",
         markets.MATRIX_PAGE: "met",
@@ -150,13 +150,13 @@ def test_what_is_measured_once_is_judged_too():
     }
 
 
-def test_the_table_has_every_load_and_every_ratio():
-    found = report.results([make_round()], ONCE, {}, 8)
+def test_table_has_every_load_and_every_ratio():
+    results = report.results([make_round()], ONCE, {}, 8)
 
-    lines = report.table(found).splitlines()
+    lines = report.table(results).splitlines()
 
-    assert [row for row in found["medians"] if any(line.startswith(row) for line in lines)] == [
-        row for row in found["medians"] if row != START
+    assert [row for row in results["medians"] if any(line.startswith(row) for line in lines)] == [
+        row for row in results["medians"] if row != START
     ]
     assert all(any(line.startswith(name) for line in lines) for name in JOBS)
     assert next(line.split() for line in lines if "p99 at a steady" in line)[-4:] == [
@@ -167,13 +167,13 @@ def test_the_table_has_every_load_and_every_ratio():
     ]
 
 
-def test_without_pgbench_its_row_and_its_ratio_are_left_out():
+def test_without_pgbench_the_report_omits_its_row_and_ratio():
     without = {row: figures for row, figures in make_round().items() if row != PGBENCH}
 
     assert "pgbench" not in report.text(report.results([without], ONCE, {}, 8))
 
 
-def test_results_name_no_machine_and_no_folder():
+def test_results_contain_no_machine_name_and_no_folder():
     text = report.text(report.results([make_round()], ONCE, {}, 8))
 
     assert os.uname().nodename not in text
@@ -181,7 +181,7 @@ def test_results_name_no_machine_and_no_folder():
     assert json.loads(text)["machine"]["cores"] >= 1
 
 
-def test_the_bare_view_is_served_as_production_is_but_without_its_hooks():
+def test_bare_view_has_production_settings_without_hooks():
     settings = bare.settings()
 
     assert "worker_class = 'gthread'\n" in settings
@@ -190,7 +190,7 @@ def test_the_bare_view_is_served_as_production_is_but_without_its_hooks():
     assert "function" not in settings
 
 
-def test_without_wrk_it_says_how_to_get_it(monkeypatch):
+def test_without_wrk_the_error_says_how_to_install_it(monkeypatch):
     monkeypatch.setattr("shutil.which", lambda _: None)
 
     with pytest.raises(CannotStart, match=r"apt install wrk.*brew install wrk"), stage.set_up():

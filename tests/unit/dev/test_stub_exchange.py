@@ -54,14 +54,14 @@ def openssl(text, digest="-sha256", *, encode=False):
 
 
 @pytest.mark.parametrize(
-    ("late_s", "found"), [(0, None), (5, None), (6, Fault.CLOCK), (-2, Fault.CLOCK)]
+    ("late_s", "expected"), [(0, None), (5, None), (6, Fault.CLOCK), (-2, Fault.CLOCK)]
 )
 @pytest.mark.parametrize(("slug", "name"), [("binance", "X-MBX-APIKEY"), ("mexc", "X-MEXC-APIKEY")])
-def test_a_signed_query_is_checked(slug, name, late_s, found):
+def test_signed_query_is_checked(slug, name, late_s, expected):
     query = "timestamp=1700000000000&recvWindow=5000"
     signed = f"{query}&signature={openssl(query)}"
 
-    assert fault(slug, NOW + late_s, {name: "key"}, signed) is found
+    assert fault(slug, NOW + late_s, {name: "key"}, signed) is expected
     assert fault(slug, NOW, {name: "key"}, signed + "0") is Fault.SECRET
     assert fault(slug, NOW, {name: "other"}, signed) is Fault.KEY
     assert fault(slug, NOW, {name: "key"}, "signature=") is Fault.CLOCK
@@ -94,8 +94,10 @@ def test_okxs_signature_and_passphrase_are_checked():
     assert fault("okx", NOW, headers | {"OK-ACCESS-SIGN": "x"}) is Fault.SECRET
 
 
-@pytest.mark.parametrize(("version", "found"), [("2", None), ("3", None), ("1", Fault.PASSPHRASE)])
-def test_kucoins_signature_and_signed_passphrase_are_checked(version, found):
+@pytest.mark.parametrize(
+    ("version", "expected"), [("2", None), ("3", None), ("1", Fault.PASSPHRASE)]
+)
+def test_kucoins_signature_and_signed_passphrase_are_checked(version, expected):
     headers = {
         "KC-API-TIMESTAMP": "1700000000000",
         "KC-API-KEY-VERSION": version,
@@ -103,9 +105,9 @@ def test_kucoins_signature_and_signed_passphrase_are_checked(version, found):
         "KC-API-SIGN": openssl("1700000000000GET/api/v1/user/api-key", encode=True),
     }
 
-    assert fault("kucoin", NOW, headers) is found
+    assert fault("kucoin", NOW, headers) is expected
     assert fault("kucoin", NOW + 6, headers) is Fault.CLOCK
-    if found is None:
+    if expected is None:
         assert fault("kucoin", NOW, headers | {"KC-API-PASSPHRASE": "phrase"}) is Fault.PASSPHRASE
         assert fault("kucoin", NOW, headers | {"KC-API-SIGN": "x"}) is Fault.SECRET
 
@@ -137,7 +139,7 @@ def test_gates_signature_is_checked():
 
 
 @pytest.mark.parametrize("token", ["", "a.b", "a.b.c", "e30.e30.e30", "eyJhbGciOiJFUzI1NiJ9.e30.x"])
-def test_what_is_no_token_is_refused(token):
+def test_malformed_token_is_rejected(token):
     headers = {"Authorization": f"Bearer {token}"}
 
     assert fault("coinbase", NOW, headers) in {Fault.KEY, Fault.CLOCK}
@@ -145,7 +147,7 @@ def test_what_is_no_token_is_refused(token):
 
 
 @pytest.mark.parametrize("slug", SLUGS)
-def test_a_request_without_a_key_gets_the_exchanges_own_error(stub, slug):
+def test_request_without_a_key_gets_the_exchanges_own_error(stub, slug):
     method, path = ANSWERS[slug][0].split()
     refusal = REFUSALS[slug][Fault.KEY]
 
@@ -156,20 +158,20 @@ def test_a_request_without_a_key_gets_the_exchanges_own_error(stub, slug):
 
 
 @pytest.mark.parametrize("path", ["/", "/okx", "/okx/api/v5/account/balance", "/nowhere/x"])
-def test_what_the_stub_does_not_play_is_not_found_but_noted(stub, path):
+def test_unknown_path_is_not_found_but_recorded(stub, path):
     status, _ = call(stub.base_url, "GET", path)
 
     assert status == 404
     assert stub.requests == [f"GET {path}"]
 
 
-def test_the_host_beside_it_notes_who_asks(stub):
+def test_redirect_target_records_requests(stub):
     call(stub.elsewhere_url, "POST", "/stolen?secret=1")
 
     assert stub.elsewhere == ["POST /stolen"]
 
 
-def test_keys_are_the_same_everywhere():
+def test_keys_are_deterministic():
     assert credentials("okx", Scenario.TRADE_ONLY) == {
         "api_key": "okx-trade-only",
         "api_secret": "f83d92de2eb06cc6892ed8996e417c3f8eef4ef5936d53cabc6ab32bde92ced2",
@@ -178,15 +180,15 @@ def test_keys_are_the_same_everywhere():
 
 
 @pytest.mark.parametrize("slug", SLUGS)
-def test_the_keys_of_an_exchange_are_printed_to_paste(capsys, slug):
+def test_keys_of_an_exchange_are_printed(capsys, slug):
     assert __main__.main(["--keys", slug]) == 0
 
     printed = capsys.readouterr().out
-    assert all(one["api_key"] in printed for one in keys(slug).values())
-    assert all(one["api_secret"].rstrip() in printed for one in keys(slug).values())
+    assert all(credential["api_key"] in printed for credential in keys(slug).values())
+    assert all(credential["api_secret"].rstrip() in printed for credential in keys(slug).values())
 
 
-def test_it_serves_until_it_is_interrupted():
+def test_stub_serves_until_interrupted():
     words = [sys.executable, "-m", "tests.stub_exchange", "--port", "0"]
 
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as program:

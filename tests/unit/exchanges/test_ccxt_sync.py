@@ -4,6 +4,7 @@ import pytest
 
 from pipelabs.exchanges import ccxt_sync, registry
 from pipelabs.exchanges.ccxt_sync import compare, merge, read_registry, to_text
+from tests.each import each
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +134,7 @@ def test_read_ccxt_builds_a_row():
     }
 
 
-@pytest.mark.parametrize(
+@each(
     ("has", "kind"),
     [
         ({"spot": True, "future": True}, "both"),

@@ -8,6 +8,7 @@ import pytest
 
 from pipelabs.exchanges import registry
 from pipelabs.models.exchanges import Credential, Kind, SymbolStyle
+from tests.each import each
 
 EVERY = list(registry.known().values())
 SLUG = re.compile(r"[a-z0-9]{1,40}", re.ASCII)
@@ -56,7 +57,7 @@ def test_registry_names_are_unique():
     assert set(names.values()) == {1}
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "slug"),
     [
         ("okx", "okx"),
@@ -75,14 +76,12 @@ def test_find_accepts_slugs_and_aliases(text, slug):
     assert found.slug == slug
 
 
-@pytest.mark.parametrize(
-    "text", ["", "bittrex", "OK X", "okx\0", "\N{CYRILLIC CAPITAL LETTER O}KX"]
-)
+@each("text", ["", "bittrex", "OK X", "okx\0", "\N{CYRILLIC CAPITAL LETTER O}KX"])
 def test_find_returns_none_for_other_text(text):
     assert registry.find(text) is None
 
 
-@pytest.mark.parametrize("one", EVERY, ids=lambda one: one.slug)
+@each("one", EVERY)
 def test_registry_rows_are_complete(one):
     assert urlsplit(one.website).scheme == urlsplit(one.docs_url).scheme == "https"
     assert urlsplit(one.website).hostname
@@ -104,7 +103,7 @@ def test_registry_knows_which_exchanges_need_a_passphrase():
     assert asking & {"binance", "bybit", "gate", "htx", "kraken", "mexc"} == set()
 
 
-@pytest.mark.parametrize(
+@each(
     ("slug", "style"),
     [
         ("binance", SymbolStyle.JOINED),

@@ -12,6 +12,7 @@ from pipelabs.exchanges.schemas import (
     ExchangeSlug,
     ExchangesQuery,
 )
+from tests.each import each
 
 ALL = {
     "maker_fee_bps": "2.50",
@@ -27,12 +28,12 @@ def wrong(schema: type[Schema], data):
     return refused.value.messages_dict
 
 
-@pytest.mark.parametrize(("text", "slug"), [("okx", "okx"), (" OKEX ", "okx"), ("gateio", "gate")])
+@each(("text", "slug"), [("okx", "okx"), (" OKEX ", "okx"), ("gateio", "gate")])
 def test_exchange_slug_loads_a_slug_or_an_alias(text, slug):
     assert ExchangeSlug().deserialize(text) == slug
 
 
-@pytest.mark.parametrize(
+@each(
     ("value", "sentence"),
     [("mtgox", "There is no such exchange."), (7, "Must be text."), (["okx"], "Must be text.")],
 )
@@ -57,8 +58,8 @@ def test_exchange_config_unsets_omitted_and_null_settings(data):
     assert ExchangeConfig().load(data) == ConfigChanges(**dict.fromkeys(ALL))
 
 
-@pytest.mark.parametrize("name", ["maker_fee_bps", "taker_fee_bps", "min_notional"])
-@pytest.mark.parametrize("value", ["--1", "1e3", "NaN", "", "1,5", "0." + "1" * 19, 2, True, ["1"]])
+@each("name", ["maker_fee_bps", "taker_fee_bps", "min_notional"])
+@each("value", ["--1", "1e3", "NaN", "", "1,5", "0." + "1" * 19, 2, True, ["1"]])
 def test_exchange_config_rejects_amounts_that_are_not_plain_digits(name, value):
     assert set(wrong(ExchangeConfig, {name: value})) == {name}
 
@@ -94,7 +95,7 @@ def test_exchange_edit_reads_numbers_as_text():
     assert version == 3
 
 
-@pytest.mark.parametrize(
+@each(
     ("data", "fields"),
     [
         ({}, {"is_enabled", "config"}),
@@ -114,7 +115,7 @@ def test_exchanges_query_reads_true_and_false(text, value):
     assert ExchangesQuery().load({"is_enabled": text})["is_enabled"] is value
 
 
-@pytest.mark.parametrize("text", ["yes", "1", "True", ""])
+@each("text", ["yes", "1", "True", ""])
 def test_exchanges_query_rejects_other_booleans(text):
     assert wrong(ExchangesQuery, {"is_enabled": text}) == {"is_enabled": ["Must be true or false."]}
 

@@ -4,6 +4,7 @@ from marshmallow import ValidationError
 from pipelabs.markets.schemas.client_markets import ClientMarketsForm, SymbolLines
 from pipelabs.models import Bot
 from pipelabs.models.token_pairs import Symbol
+from tests.each import each
 
 
 def lines(text):
@@ -31,7 +32,7 @@ def test_symbol_lines_name_every_wrong_line_by_its_number():
     ]
 
 
-@pytest.mark.parametrize("text", ["", " \n ", "A/B\n" * 501])
+@each("text", ["", " \n ", "A/B\n" * 501])
 def test_symbol_lines_are_1_to_500(text):
     with pytest.raises(ValidationError, match="Must be 1 to 500 lines"):
         lines(text)

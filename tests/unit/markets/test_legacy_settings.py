@@ -10,6 +10,7 @@ from pipelabs.markets.legacy_settings import (
     write_entries,
 )
 from pipelabs.models.token_pairs import Symbol
+from tests.each import each
 
 BTC = Symbol("BTC", "USDT")
 
@@ -18,7 +19,7 @@ def load(raw, listed_under=None, exchange=None):
     return parse_entry(Entry(listed_under, raw), exchange)
 
 
-@pytest.mark.parametrize(
+@each(
     ("settings", "entries"),
     [
         ({}, []),
@@ -33,7 +34,7 @@ def test_read_entries_reads_each_shape(settings, entries):
     assert list(read_entries(settings)) == entries
 
 
-@pytest.mark.parametrize(
+@each(
     ("raw", "under", "exchange", "slug"),
     [
         ("btc-usdt", None, "okx", "okx"),
@@ -51,7 +52,7 @@ def test_parse_entry_finds_symbol_and_exchange_in_every_shape(raw, under, exchan
     assert item.exchange_symbol is item.spread_target_bps is None
 
 
-@pytest.mark.parametrize(
+@each(
     ("members", "spread", "volume"),
     [
         ({"spread_bps": 12.5, "daily_volume": "250000"}, "12.5", "250000"),
@@ -67,7 +68,7 @@ def test_parse_entry_reads_targets_exactly(members, spread, volume):
     assert item.exchange_symbol == "XBTUSDT"
 
 
-@pytest.mark.parametrize(
+@each(
     ("raw", "under", "reason"),
     [
         ("BTC/USDT", None, "The exchange is missing. Set a default with --exchange."),
@@ -103,7 +104,7 @@ def test_write_entries_keeps_the_shape_if_there_is_only_one():
     ]
 
 
-@pytest.mark.parametrize("exchange_symbol", ["<b>x", "with space", "\u202ex", "", "x" * 65, 7])
+@each("exchange_symbol", ["<b>x", "with space", "\u202ex", "", "x" * 65, 7])
 def test_parse_entry_rejects_an_invalid_exchange_symbol(exchange_symbol):
     with pytest.raises(UnreadableEntryError, match="exchange_symbol"):
         load({"symbol": "BTC/USDT", "exchange_symbol": exchange_symbol}, "okx")

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pipelabs.markets.symbols import SymbolError, format_exchange_symbol, parse
 from pipelabs.models.exchanges import SymbolStyle
 from pipelabs.models.token_pairs import Symbol
+from tests.each import each
 
 BTC, SWAP = Symbol("BTC", "USDT"), Symbol("BTC", "USDT", "USDT")
 ASSETS = st.from_regex(r"[A-Z0-9]{1,24}", fullmatch=True).filter(str.isascii)
@@ -21,7 +22,7 @@ SYMBOLS = st.builds(Symbol, ASSETS, ASSETS, st.none() | ASSETS).filter(
 )
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "symbol"),
     [
         ("BTC/USDT", BTC),
@@ -41,7 +42,7 @@ def test_parse_accepts_every_common_spelling(text, symbol):
     assert parse(text) == symbol
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "sentence"),
     [
         ("", "This field is required."),
@@ -77,7 +78,7 @@ def test_parse_rejects_other_text_with_the_reason(text, sentence):
         parse(text)
 
 
-@pytest.mark.parametrize(
+@each(
     ("style", "written"),
     [
         (SymbolStyle.JOINED, "BTCUSDT"),

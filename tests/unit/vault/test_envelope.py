@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pipelabs.core.errors import Undecryptable
 from pipelabs.models.envelopes import CIPHERTEXT_AT, EncryptionContext, Envelope
 from pipelabs.vault.envelope import Secret, Vault
+from tests.each import each
 from tests.factories import flipped
 
 CONTEXT = EncryptionContext(uuid4(), uuid4(), "okx", "credentials")
@@ -45,7 +46,7 @@ def test_every_bit_counts():
             OLD.decrypt(flipped(sealed, place), CONTEXT)
 
 
-@pytest.mark.parametrize("length", [0, 1, 2, 3, 20, 62, 63, 70])
+@each("length", [0, 1, 2, 3, 20, 62, 63, 70])
 def test_what_is_cut_off_does_not_open(length):
     sealed = OLD.encrypt(SECRET, CONTEXT)
 
@@ -53,7 +54,7 @@ def test_what_is_cut_off_does_not_open(length):
         OLD.decrypt(Envelope(sealed.blob[:length]), CONTEXT)
 
 
-@pytest.mark.parametrize(
+@each(
     "change",
     [{"record": uuid4()}, {"client": uuid4()}, {"exchange": "okxc"}, {"field": "redentials"}],
 )

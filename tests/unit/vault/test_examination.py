@@ -4,6 +4,7 @@ from pipelabs.core.errors import CanWithdraw, InvalidInput
 from pipelabs.models import ExchangeAPIKey, KeyStatus, now
 from pipelabs.vault.examination import note, reject_unusable, verdict_of
 from pipelabs.vault.probe import Failure, KeyPermission, Verdict
+from tests.each import each
 from tests.factories import make_said
 
 OUTAGES = [failure for failure in Failure if failure is not Failure.CREDENTIALS]
@@ -34,12 +35,12 @@ def test_a_key_that_the_exchange_does_not_know_is_refused():
         reject_unusable("okx", make_said(Failure.CREDENTIALS))
 
 
-@pytest.mark.parametrize("said", [make_said(), *map(make_said, OUTAGES), make_said(withdraw="no")])
+@each("said", [make_said(), *map(make_said, OUTAGES), make_said(withdraw="no")])
 def test_what_nobody_knows_refuses_nothing(said):
     reject_unusable("okx", said)
 
 
-@pytest.mark.parametrize(
+@each(
     ("withdraw", "status"),
     [
         ("no", KeyStatus.VERIFIED),
@@ -47,7 +48,7 @@ def test_what_nobody_knows_refuses_nothing(said):
         ("yes", KeyStatus.QUARANTINED),
     ],
 )
-@pytest.mark.parametrize("before", [KeyStatus.UNVERIFIED, KeyStatus.VERIFIED])
+@each("before", [KeyStatus.UNVERIFIED, KeyStatus.VERIFIED])
 def test_the_right_to_withdraw_decides_the_status(withdraw, status, before):
     key = make_row(status=before)
 
@@ -58,7 +59,7 @@ def test_the_right_to_withdraw_decides_the_status(withdraw, status, before):
     assert key.examined_ms == 12.5
 
 
-@pytest.mark.parametrize("failure", OUTAGES)
+@each("failure", OUTAGES)
 def test_a_failed_verification_leaves_a_working_key_as_it_is(failure):
     permissions = dict(make_said(withdraw="no").permissions)
     key = make_row(status=KeyStatus.VERIFIED, permissions=permissions)
@@ -102,7 +103,7 @@ def test_an_expiry_that_the_exchange_tells_wins_over_what_was_noted():
     assert seen == [noted, told, None]
 
 
-@pytest.mark.parametrize("failure", OUTAGES)
+@each("failure", OUTAGES)
 def test_a_refusal_that_will_be_the_same_tomorrow_waits_for_an_owner(failure):
     key = make_row()
 

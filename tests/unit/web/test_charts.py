@@ -1,9 +1,8 @@
 from datetime import date, timedelta
 from itertools import pairwise
 
-import pytest
-
 from pipelabs.web import charts
+from tests.each import each
 
 TODAY = date(2026, 11, 22)
 
@@ -12,7 +11,7 @@ def days(*values):
     return [(TODAY - timedelta(days=len(values) - 1 - n), one) for n, one in enumerate(values)]
 
 
-@pytest.mark.parametrize(
+@each(
     ("most", "ticks"),
     [
         (0, [0, 1]),
@@ -31,7 +30,7 @@ def test_the_axis_has_round_numbers(most, ticks):
     assert charts.nice_ticks(most) == ticks
 
 
-@pytest.mark.parametrize("most", range(1, 3000, 7))
+@each("most", range(1, 3000, 7))
 def test_the_axis_reaches_the_highest_bar_in_few_equal_steps(most):
     ticks = charts.nice_ticks(most)
 

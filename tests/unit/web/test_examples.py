@@ -1,12 +1,12 @@
-import pytest
 from marshmallow import Schema, fields
 
 from pipelabs.core.schemas.fields import EnumField, Timestamp
 from pipelabs.models import Status
 from pipelabs.web.openapi.examples import ID, MOMENT, body_of, example_of
+from tests.each import each
 
 
-@pytest.mark.parametrize(
+@each(
     ("field", "example"),
     [
         (fields.String(metadata={"example": "as told"}), "as told"),

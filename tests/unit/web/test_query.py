@@ -3,6 +3,7 @@ from flask import Flask, request
 
 from pipelabs.core.errors import InvalidInput
 from pipelabs.web.query import load
+from tests.each import each
 
 ONCE = ["Give this parameter once."]
 ODD = ["Must be UTF-8 without NUL."]
@@ -15,7 +16,7 @@ def read(sent):
         return load(request)
 
 
-@pytest.mark.parametrize(
+@each(
     ("sent", "found"),
     [
         (b"", {}),
@@ -31,7 +32,7 @@ def test_each_parameter_is_read_once(sent, found):
     assert read(sent) == found
 
 
-@pytest.mark.parametrize(
+@each(
     ("sent", "fields"),
     [
         (b"q=1&q=1", {"q": ONCE}),

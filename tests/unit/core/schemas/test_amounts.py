@@ -4,9 +4,10 @@ import pytest
 from marshmallow import ValidationError
 
 from pipelabs.core.schemas.decimals import Amount
+from tests.each import each
 
 
-@pytest.mark.parametrize(
+@each(
     ("value", "sentence"),
     [
         (1, 'Must be a decimal as text, such as "0.5".'),

@@ -21,6 +21,7 @@ from pipelabs.core.schemas.fields import (
 )
 from pipelabs.models import Tier
 from pipelabs.models.clients import Chain
+from tests.each import each
 from tests.factories import WALLET
 
 NAME = PlainText(required=True, min=1, max=255)
@@ -43,13 +44,13 @@ def refusal(field, value):
     return sentence
 
 
-@pytest.mark.parametrize("value", [True, 0, 1.5, [], ["a"], {}, {"a": "b"}, b"a"], ids=repr)
-@pytest.mark.parametrize("field", TEXTS, ids=NAMES_OF_TEXTS)
+@each("value", [True, 0, 1.5, [], ["a"], {}, {"a": "b"}, b"a"])
+@each("field", TEXTS)
 def test_what_is_not_text_is_refused_and_never_coerced(field, value):
     assert refusal(field, value) == "Must be text."
 
 
-@pytest.mark.parametrize("field", TEXTS, ids=NAMES_OF_TEXTS)
+@each("field", TEXTS)
 def test_null_is_no_value_of_a_field(field):
     assert refusal(field, None) == "This field is required."
 
@@ -57,7 +58,7 @@ def test_null_is_no_value_of_a_field(field):
 # White space and normal form
 
 
-@pytest.mark.parametrize(
+@each(
     ("typed", "kept"),
     [
         ("  Acme  ", "Acme"),
@@ -75,7 +76,7 @@ def test_a_name_is_trimmed_composed_and_single_spaced(typed, kept):
     assert NAME.deserialize(typed) == kept
 
 
-@pytest.mark.parametrize(
+@each(
     ("typed", "kept"),
     [
         ("first\nsecond", "first\nsecond"),
@@ -91,7 +92,7 @@ def test_notes_keep_their_lines(typed, kept):
     assert NOTES.deserialize(typed) == kept
 
 
-@pytest.mark.parametrize(
+@each(
     "blank",
     [
         "",
@@ -113,7 +114,7 @@ def test_a_name_of_blanks_is_empty(blank):
 # Lengths of texts
 
 
-@pytest.mark.parametrize(
+@each(
     ("field", "text"),
     [
         pytest.param(NAME, "x", id="shortest name"),
@@ -127,7 +128,7 @@ def test_a_text_may_be_as_long_as_its_limit_in_code_points(field, text):
     assert field.deserialize(text) == text
 
 
-@pytest.mark.parametrize(
+@each(
     ("field", "typed", "length"),
     [
         pytest.param(NAME, "e\N{COMBINING ACUTE ACCENT}" * 255, 255, id="composed"),
@@ -141,7 +142,7 @@ def test_the_length_is_counted_after_cleaning(field, typed, length):
     assert len(field.deserialize(typed)) == length
 
 
-@pytest.mark.parametrize(
+@each(
     ("field", "text", "sentence"),
     [
         pytest.param(NAME, "x" * 256, "1 to 255 characters; this has 256.", id="name"),
@@ -157,7 +158,7 @@ def test_a_longer_text_is_told_both_limits_and_its_length(field, text, sentence)
 # Characters of texts
 
 
-@pytest.mark.parametrize(
+@each(
     ("character", "told"),
     [
         ("\0", "U+0000"),
@@ -199,23 +200,23 @@ def test_characters_that_no_text_may_hold_are_named(character, told):
     assert sentence.startswith(f"Character 3 is not allowed: {told}")
 
 
-@pytest.mark.parametrize("text", ["\0Acme", "Acme\0", "\0", "Acme\n", "\u202e" * 300])
+@each("text", ["\0Acme", "Acme\0", "\0", "Acme\n", "\u202e" * 300])
 def test_a_forbidden_character_is_refused_and_never_trimmed(text):
     assert "is not allowed: U+" in refusal(NAME, text)
 
 
-@pytest.mark.parametrize("character", ["\0", "\t", "\v", "\f", "\r", "\x85", "\u2028"])
+@each("character", ["\0", "\t", "\v", "\f", "\r", "\x85", "\u2028"])
 def test_notes_take_no_other_control_than_the_line_break(character):
     assert f"U+{ord(character):04X}" in refusal(NOTES, f"first\n{character}second")
 
 
-@pytest.mark.parametrize("field", [EMAIL, PASSWORD, WALLET_ADDRESS])
-@pytest.mark.parametrize("character", ["\0", "\n", "\u202e", "\u200b", "\ud800"])
+@each("field", [EMAIL, PASSWORD, WALLET_ADDRESS])
+@each("character", ["\0", "\n", "\u202e", "\u200b", "\ud800"])
 def test_the_other_texts_refuse_the_same_characters(field, character):
     assert f"U+{ord(character):04X}" in refusal(field, f"a{character}@example.com")
 
 
-@pytest.mark.parametrize(
+@each(
     "text",
     [
         "\N{WOMAN}\u200d\N{PERSONAL COMPUTER}",
@@ -233,8 +234,8 @@ def test_joiners_in_words_and_emoji_are_kept(text):
     assert NAME.deserialize(text) == NOTES.deserialize(text) == text
 
 
-@pytest.mark.parametrize("field", [NAME, NOTES])
-@pytest.mark.parametrize("text", ["\u200d", "\u200da", "a\u200c", "a \u200d b", "a \u200db"])
+@each("field", [NAME, NOTES])
+@each("text", ["\u200d", "\u200da", "a\u200c", "a \u200d b", "a \u200db"])
 def test_a_joiner_that_joins_nothing_visible_is_refused(field, text):
     assert "ZERO WIDTH" in refusal(field, text)
 
@@ -242,7 +243,7 @@ def test_a_joiner_that_joins_nothing_visible_is_refused(field, text):
 # Markup in texts
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "found"),
     [
         ("<b>", "<b>"),
@@ -268,15 +269,14 @@ def test_a_joiner_that_joins_nothing_visible_is_refused(field, text):
         ("<?php", "<?php"),
     ],
 )
-@pytest.mark.parametrize("field", [NAME, NOTES])
+@each("field", [NAME, NOTES])
 def test_markup_is_refused_and_quoted(field, text, found):
     assert refusal(field, text) == f"HTML is not taken here; found {found}"
 
 
-@pytest.mark.parametrize(
+@each(
     "text",
     ["<img src=x onerror=alert(1)//", "<svg/onload=alert(1)", 'a <a href="javascript:alert(1)"'],
-    ids=["unquoted", "slash", "quoted"],
 )
 def test_a_tag_with_attributes_is_markup_even_if_it_never_ends(text):
     assert refusal(NAME, text).startswith("HTML is not taken here; found <")
@@ -286,7 +286,7 @@ def test_the_quote_of_a_long_tag_is_cut():
     assert len(refusal(NOTES, f"<a href={'x' * 900}>")) < 110
 
 
-@pytest.mark.parametrize(
+@each(
     "text",
     [
         "<3",
@@ -349,7 +349,7 @@ def test_what_a_name_is_stored_as_has_no_tag_and_loads_as_itself(typed):
 # E-mail addresses
 
 
-@pytest.mark.parametrize(
+@each(
     ("typed", "kept"),
     [
         ("a@b.de", "a@b.de"),
@@ -370,7 +370,7 @@ def test_an_email_address_is_trimmed_and_folded(typed, kept):
     assert EMAIL.deserialize(typed) == kept
 
 
-@pytest.mark.parametrize(
+@each(
     "typed",
     [
         "",
@@ -408,7 +408,7 @@ def test_what_is_no_email_address_is_refused(typed):
     assert refusal(EMAIL, typed) == "This is not an e-mail address."
 
 
-@pytest.mark.parametrize(
+@each(
     "typed", ["\xe9@b.de", "a@b\xfccher.de", "\N{KELVIN SIGN}@b.de", "a@b\N{FULLWIDTH FULL STOP}de"]
 )
 def test_an_address_beyond_ascii_is_told_the_way_out(typed):
@@ -429,12 +429,12 @@ def test_a_longer_address_is_told_the_limit(typed):
 # Choices
 
 
-@pytest.mark.parametrize("typed", ["Premium", "premium", "PREMIUM", " pReMiUm "])
+@each("typed", ["Premium", "premium", "PREMIUM", " pReMiUm "])
 def test_a_choice_is_matched_without_case(typed):
     assert TIER.deserialize(typed) is Tier.PREMIUM
 
 
-@pytest.mark.parametrize(
+@each(
     "typed",
     [
         "",
@@ -462,12 +462,12 @@ def test_a_choice_is_answered_by_its_value(value):
 # Passwords
 
 
-@pytest.mark.parametrize("typed", [" a ", "x" * 128, SMILE * 128, "<b>", "e\u0301"])
+@each("typed", [" a ", "x" * 128, SMILE * 128, "<b>", "e\u0301"])
 def test_a_password_is_taken_as_typed(typed):
     assert PASSWORD.deserialize(typed) == typed
 
 
-@pytest.mark.parametrize("length", [0, 129, 200_000])
+@each("length", [0, 129, 200_000])
 def test_a_password_that_would_not_be_hashed_is_told_its_limits(length):
     sentence = refusal(PASSWORD, "x" * length)
 
@@ -477,7 +477,7 @@ def test_a_password_that_would_not_be_hashed_is_told_its_limits(length):
 # Times
 
 
-@pytest.mark.parametrize(
+@each(
     ("moment", "answered"),
     [
         (datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), "2026-01-02T03:04:05.000Z"),
@@ -497,14 +497,12 @@ def test_a_time_is_answered_in_utc_to_the_millisecond(moment, answered):
 # Wallet addresses
 
 
-@pytest.mark.parametrize(
-    "typed", [WALLET, WALLET.lower(), f"  {WALLET} ", f"0x{WALLET[2:].upper()}"]
-)
+@each("typed", [WALLET, WALLET.lower(), f"  {WALLET} ", f"0x{WALLET[2:].upper()}"])
 def test_a_wallet_loads_in_its_one_form(typed):
     assert WALLET_ADDRESS.deserialize(typed) == Wallet(Chain.EVM, WALLET)
 
 
-@pytest.mark.parametrize(
+@each(
     ("typed", "told"),
     [
         ("0xWalletAddress", "documentation's placeholder"),

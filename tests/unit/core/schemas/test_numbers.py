@@ -2,18 +2,19 @@ import pytest
 from marshmallow import ValidationError
 
 from pipelabs.core.schemas.numbers import WholeNumber
+from tests.each import each
 
 
 def whole(**changes):
     return WholeNumber(**{"min": 1, "max": 100_000} | changes)
 
 
-@pytest.mark.parametrize("value", [1, 600, 100_000])
+@each("value", [1, 600, 100_000])
 def test_a_whole_number_in_the_range_is_taken(value):
     assert whole().deserialize(value) == value
 
 
-@pytest.mark.parametrize(
+@each(
     ("value", "sentence"),
     [
         (0, "Must be 1 to 100,000."),
@@ -34,14 +35,12 @@ def test_anything_else_is_told_what_is_wanted(value, sentence):
     assert refused.value.messages == [sentence]
 
 
-@pytest.mark.parametrize(("text", "value"), [("600", 600), (" 7 ", 7), ("0007", 7)])
+@each(("text", "value"), [("600", 600), (" 7 ", 7), ("0007", 7)])
 def test_a_form_sends_digits(text, value):
     assert whole(is_typed=True).deserialize(text) == value
 
 
-@pytest.mark.parametrize(
-    "text", ["", "x", "1.5", "-1", "+1", "1e3", "1_000", "١٢", "9" * 5000, "0"]
-)
+@each("text", ["", "x", "1.5", "-1", "+1", "1e3", "1_000", "١٢", "9" * 5000, "0"])
 def test_a_form_sends_nothing_else(text):
     with pytest.raises(ValidationError):
         whole(is_typed=True).deserialize(text)

@@ -2,9 +2,10 @@ import pytest
 from marshmallow import ValidationError
 
 from pipelabs.core.schemas.pagination import ListQuery, SearchText
+from tests.each import each
 
 
-@pytest.mark.parametrize(
+@each(
     ("sent", "found"),
     [
         ({}, {"size": 50}),
@@ -16,12 +17,12 @@ def test_a_page_is_asked_for_by_cursor_and_size(sent, found):
     assert ListQuery().load(sent) == found
 
 
-@pytest.mark.parametrize("size", ["", "1", "51", "5_0", " 50", "\u0665\u0660", "-50", 50])
+@each("size", ["", "1", "51", "5_0", " 50", "\u0665\u0660", "-50", 50])
 def test_another_size_is_told_the_choices(size):
     assert ListQuery().validate({"size": size}) == {"size": ["Must be one of: 25, 50, 100."]}
 
 
-@pytest.mark.parametrize("cursor", ["", ">", "<", "s:a", ">a\n", ">" + "x" * 2_001, 1])
+@each("cursor", ["", ">", "<", "s:a", ">a\n", ">" + "x" * 2_001, 1])
 def test_what_looks_like_no_cursor_is_refused(cursor):
     assert list(ListQuery().validate({"cursor": cursor})) == ["cursor"]
 
@@ -32,7 +33,7 @@ def test_another_parameter_is_refused():
     assert found == {"colour": ["There is no such parameter."]}
 
 
-@pytest.mark.parametrize(
+@each(
     ("typed", "sought"),
     [("", ""), ("  two  words ", "two words"), ("e\u0301", "\xe9"), ("<b>", "<b>"), ("%_", "%_")],
 )
@@ -40,7 +41,7 @@ def test_what_is_looked_for_is_one_line_as_typed(typed, sought):
     assert SearchText().deserialize(typed) == sought
 
 
-@pytest.mark.parametrize("typed", ["a\0b", "a\u202eb", "x" * 256, 1])
+@each("typed", ["a\0b", "a\u202eb", "x" * 256, 1])
 def test_what_no_client_can_have_is_not_looked_for(typed):
     with pytest.raises(ValidationError):
         SearchText().deserialize(typed)

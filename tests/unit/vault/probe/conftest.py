@@ -20,12 +20,13 @@ def target(stub):
 
 
 @pytest.fixture
-def examine(target):
+def examine(target, stub):
     """Return `probe.examine` without the process, which takes 0.4 s."""
 
     def ask_here(
-        slug: str, scenario: Scenario, timeout_s: float = 5, **changes: str
+        slug: str, scenario: Scenario, timeout_s: float = 60, **changes: str
     ) -> probe.Report:
+        stub.requests.clear()
         named = credentials(slug, scenario) | changes
         answer = ask.answer(probe.question(target(slug), named, timeout_s))
         return probe.conclude(target(slug), named, answer, ms=0)

@@ -9,6 +9,7 @@ import pytest
 from pipelabs.vault import probe
 from pipelabs.vault.probe import ask
 from pipelabs.vault.probe.report import Failure, Target
+from tests.each import each
 from tests.stub_exchange import Scenario, credentials
 from tests.stub_exchange.server import Handler
 
@@ -96,7 +97,7 @@ def test_a_testnet_is_asked_where_it_is(monkeypatch, ccxt_id, host):
     assert looked_up == [host]
 
 
-@pytest.mark.parametrize("ccxt_id", ["kucoin", "coinbase", "mexc"])
+@each("ccxt_id", ["kucoin", "coinbase", "mexc"])
 def test_an_exchange_without_a_testnet_is_a_failure(ccxt_id):
     testnet = Target(ccxt_id, ccxt_id, frozenset(), is_testnet=True)
 
@@ -135,7 +136,7 @@ def test_what_cannot_sign_is_wrong_credentials_and_is_not_sent(target, stub, slu
     assert stub.requests == []
 
 
-@pytest.mark.parametrize(
+@each(
     ("body", "code"),
     [
         ({"code": -1021}, "-1021"),

@@ -1,9 +1,8 @@
 import copy
 
-import pytest
-
 from pipelabs.vault.probe.bybit import bybit
 from pipelabs.vault.probe.report import KeyPermission, Verdict
+from tests.each import each
 from tests.stub_exchange import Scenario
 from tests.stub_exchange.answers import ANSWERS, grant
 
@@ -18,7 +17,7 @@ def answer():
     return copy.deepcopy(ANSWERS["bybit"][1](grant("bybit-withdraw", Scenario.WITHDRAW)))
 
 
-@pytest.mark.parametrize(
+@each(
     ("changes", "verdict"),
     [
         ({"ContractTrade": ["Order"]}, YES),
@@ -37,7 +36,7 @@ def test_the_derivatives_that_every_unified_key_of_bybit_has_prove_nothing(chang
     assert read(raw)[KeyPermission.FUTURES].verdict is verdict
 
 
-@pytest.mark.parametrize(
+@each(
     ("wallet", "transfer", "withdraw"),
     [
         ([], NO, NO),
@@ -77,7 +76,7 @@ def test_a_boolean_is_not_bybits_number():
     assert read(raw)[KeyPermission.TRADE].verdict is UNKNOWN
 
 
-@pytest.mark.parametrize(
+@each(
     ("ips", "verdict"),
     [(["10.0.0.1"], YES), (["*"], NO), ([], NO), (["10.0.0.1", "*"], NO), ([1], UNKNOWN)],
 )
@@ -88,7 +87,7 @@ def test_a_star_is_every_address(ips, verdict):
     assert read(raw)[KeyPermission.IP_BOUND].verdict is verdict
 
 
-@pytest.mark.parametrize(
+@each(
     ("value", "verdict"),
     [
         ("2031-05-15T03:21:05Z", YES),

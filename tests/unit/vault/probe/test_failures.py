@@ -2,6 +2,7 @@ import pytest
 
 from pipelabs.vault.probe.failures import classify
 from pipelabs.vault.probe.report import Failure
+from tests.each import each
 
 
 def error(*kinds, **changes):
@@ -9,7 +10,7 @@ def error(*kinds, **changes):
     return facts | changes
 
 
-@pytest.mark.parametrize(
+@each(
     ("ccxt_id", "code", "failure"),
     [
         ("binance", "-1021", Failure.CLOCK),
@@ -41,7 +42,7 @@ def test_a_code_belongs_to_its_exchange_alone():
     assert classify("okx", error("BadRequest", code="-1021")) is Failure.OTHER
 
 
-@pytest.mark.parametrize(
+@each(
     ("kinds", "failure"),
     [
         (["InvalidNonce", "NetworkError"], Failure.CLOCK),
@@ -65,12 +66,12 @@ def test_what_answers_is_not_unreachable(status, failure):
     assert classify("okx", error("ExchangeNotAvailable", status=status)) is failure
 
 
-@pytest.mark.parametrize("kind", ["ExchangeNotAvailable", "NetworkError", "SSLError"])
+@each("kind", ["ExchangeNotAvailable", "NetworkError", "SSLError"])
 def test_what_does_not_answer_is(kind):
     assert classify("okx", error(kind, status=None, code=None)) is Failure.UNREACHABLE
 
 
-@pytest.mark.parametrize(
+@each(
     ("status", "failure"),
     [
         (401, Failure.CREDENTIALS),
@@ -88,7 +89,7 @@ def test_the_status_tells_where_the_body_is_no_json(status, failure):
     assert classify("coinbase", facts) is failure
 
 
-@pytest.mark.parametrize(
+@each(
     ("skew_s", "code", "failure"),
     [
         (3600, None, Failure.CLOCK),
@@ -104,7 +105,7 @@ def test_the_clock_is_blamed_where_the_exchange_names_no_reason(skew_s, code, fa
     assert classify("okx", facts) is failure
 
 
-@pytest.mark.parametrize(
+@each(
     ("reason", "failure"),
     [("redirect", Failure.REDIRECT), ("host", Failure.OTHER), ("size", Failure.OTHER)],
 )
@@ -112,7 +113,7 @@ def test_what_the_guard_refused_goes_first(reason, failure):
     assert classify("okx", error("AuthenticationError", refused=reason)) is failure
 
 
-@pytest.mark.parametrize(
+@each(
     ("kind", "failure"),
     [
         ("AuthenticationError", Failure.CREDENTIALS),
@@ -124,6 +125,6 @@ def test_what_was_never_sent_could_not_be_signed(kind, failure):
     assert classify("okx", error(kind, has_sent=False, status=None)) is failure
 
 
-@pytest.mark.parametrize("odd", [{}, {"kinds": "AuthenticationError"}, {"kinds": [1, None]}])
+@each("odd", [{}, {"kinds": "AuthenticationError"}, {"kinds": [1, None]}])
 def test_nonsense_is_another_failure(odd):
     assert classify("okx", odd | {"has_sent": True, "skew_s": "1"}) is Failure.OTHER

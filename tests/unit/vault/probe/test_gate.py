@@ -1,7 +1,6 @@
-import pytest
-
 from pipelabs.vault.probe.gate import gate
 from pipelabs.vault.probe.report import KeyPermission, Verdict
+from tests.each import each
 
 YES, NO, UNKNOWN = Verdict.YES, Verdict.NO, Verdict.UNKNOWN
 API_KEY = "c5dcfbf1f3a7e58d"
@@ -17,9 +16,7 @@ def verdicts(*keys):
     return {one.permission: one.verdict for one in found}
 
 
-@pytest.mark.parametrize(
-    "shown", ["c5dcfbf*****", "52fd0035f665*****", "*****", "", None, 7, "c5dcfbf1f3a7e58d0"]
-)
+@each("shown", ["c5dcfbf*****", "52fd0035f665*****", "*****", "", None, 7, "c5dcfbf1f3a7e58d0"])
 def test_a_key_that_is_not_surely_ours_tells_nothing(shown):
     found = verdicts(key(("spot", False), shown=shown))
 
@@ -40,7 +37,7 @@ def test_ours_is_found_among_others():
     assert (found[KeyPermission.TRADE], found[KeyPermission.TRANSFER]) == (YES, NO)
 
 
-@pytest.mark.parametrize(
+@each(
     ("perms", "trade", "transfer", "withdraw"),
     [
         ([("spot", False)], YES, NO, UNKNOWN),

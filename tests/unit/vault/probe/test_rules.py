@@ -1,11 +1,11 @@
 import copy
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelabs.vault.probe.report import KeyPermission, Verdict
 from pipelabs.vault.probe.rules import RULES
+from tests.each import each
 from tests.stub_exchange import Scenario
 from tests.stub_exchange.answers import ANSWERS, grant
 
@@ -107,8 +107,8 @@ FIELDS = [
 ]
 
 
-@pytest.mark.parametrize(("slug", "field", "permissions"), FIELDS)
-@pytest.mark.parametrize("odd", [..., None, "maybe", 7, 2.5, {"a": 1}, [None], [["stow"]]])
+@each(("slug", "field", "permissions"), FIELDS)
+@each("odd", [..., None, "maybe", 7, 2.5, {"a": 1}, [None], [["stow"]]])
 def test_a_field_that_is_missing_or_odd_is_unknown(slug, field, permissions, odd):
     raw = answer(slug)
     del facts(slug, raw)[field]
@@ -141,7 +141,7 @@ def test_no_answer_however_odd_breaks_a_rule(raw):
         assert list(read(slug, raw)) == list(KeyPermission)
 
 
-@pytest.mark.parametrize(
+@each(
     ("field", "value", "right", "verdict"),
     [
         ("enableFutures", False, KeyPermission.FUTURES, NO),
@@ -159,7 +159,7 @@ def test_a_flag_of_binance(field, value, right, verdict):
     assert read("binance", raw)[right].verdict is verdict
 
 
-@pytest.mark.parametrize(
+@each(
     ("perm", "trade", "withdraw"),
     [
         ("read_only", NO, NO),
@@ -181,7 +181,7 @@ def test_a_name_that_okx_does_not_document_leaves_the_rest_unknown(perm, trade, 
     )
 
 
-@pytest.mark.parametrize(
+@each(
     ("permission", "futures", "transfer", "withdraw"),
     [
         ("General", NO, NO, NO),
@@ -203,7 +203,7 @@ def test_a_permission_of_kucoin(permission, futures, transfer, withdraw):
     assert found[KeyPermission.WITHDRAW].verdict is withdraw
 
 
-@pytest.mark.parametrize(("flag", "verdict"), [(True, UNKNOWN), (False, NO), ("false", UNKNOWN)])
+@each(("flag", "verdict"), [(True, UNKNOWN), (False, NO), ("false", UNKNOWN)])
 def test_an_account_of_mexc_proves_only_what_its_keys_cannot_do(flag, verdict):
     raw = answer("mexc") | {"canTrade": flag, "canWithdraw": flag}
 
@@ -213,14 +213,14 @@ def test_an_account_of_mexc_proves_only_what_its_keys_cannot_do(flag, verdict):
     assert found[KeyPermission.WITHDRAW].verdict is verdict
 
 
-@pytest.mark.parametrize("odd", [None, "maybe", 7, {"a": 1}])
+@each("odd", [None, "maybe", 7, {"a": 1}])
 def test_an_answer_of_mexc_without_balances_is_no_account(odd):
     raw = answer("mexc") | {"balances": odd}
 
     assert read("mexc", raw)[KeyPermission.READ].verdict is UNKNOWN
 
 
-@pytest.mark.parametrize(
+@each(
     ("authorities", "read_", "withdraw"),
     [
         (["stor"], YES, NO),
