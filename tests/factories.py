@@ -21,10 +21,11 @@ from pipelabs.markets.symbols import parse
 from pipelabs.models import Admin, Bot, Exchange, ExchangeAPIKey, Role, Session, now
 from pipelabs.models.clients import Chain
 from pipelabs.models.envelopes import Envelope
+from pipelabs.vault.commands import NewCredentials
 from pipelabs.vault.envelope import Secret
-from pipelabs.vault.examination import Said
+from pipelabs.vault.examination import ProbeResult
 from pipelabs.vault.probe import KeyPermission
-from pipelabs.vault.records import store
+from pipelabs.vault.records import store_key
 
 PASSWORD = "a-Long-quiet-evening-42"
 WALLET = "0x52908400098527886E0F7030069857D2E4169EE7"
@@ -115,32 +116,32 @@ def make_credentials(**changes):
     return {part: Secret(text) for part, text in (parts | changes).items()}
 
 
-def make_key(client=None, exchange="okx", said=None, **changes):
+def make_key(client=None, exchange="okx", result=None, **changes):
     """A stored key; `credentials` and the rest of `changes` are the row's."""
     credentials = changes.pop("credentials", None) or make_credentials()
     client_id = (client or make_client()).id
     key = ExchangeAPIKey(client_id=client_id, exchange=exchange, label="main", is_testnet=False)
     for name, value in changes.items():
         setattr(key, name, value)
-    later = {"ip_note": "", "expires_at": changes.get("expires_at"), "credentials": credentials}
-    store(key, later, said or make_said(read="yes", trade="yes", withdraw="no"))
+    new = NewCredentials(credentials=credentials, ip_note="", expires_at=changes.get("expires_at"))
+    store_key(key, new, result or make_probe_result(read="yes", trade="yes", withdraw="no"))
     return key
 
 
-def flipped(sealed, place):
+def flip_bit(sealed, place):
     """The same sealed text with one bit changed."""
     blob = bytearray(sealed.blob)
     blob[place] ^= 1
     return Envelope(bytes(blob))
 
 
-def make_said(failure=None, expires_at=None, **verdicts):
-    """What an exchange said; a right that is not named is unknown."""
+def make_probe_result(failure=None, expires_at=None, **verdicts):
+    """The result of a probe; a permission that is not given is unknown."""
     permissions = {
         permission.value: {"verdict": verdicts.get(permission.value, "unknown"), "evidence": None}
         for permission in KeyPermission
     }
-    return Said(permissions, failure, None, expires_at, 12.5)
+    return ProbeResult(permissions, failure, None, expires_at, 12.5)
 
 
 def make_claims(admin, session, **changes):

@@ -1,4 +1,4 @@
-"""Pages that move an exchange API key on: replace, cut over, roll back, accept, revoke."""
+"""Pages that replace, cut over to, roll back, accept and revoke exchange API keys."""
 
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -7,10 +7,12 @@ from flask import flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from pipelabs.audit.events import Event
+from pipelabs.core.db import release
 from pipelabs.core.schemas.envelope import Confirmation
 from pipelabs.exchanges import registry
 from pipelabs.models import ExchangeAPIKey, Permission
 from pipelabs.vault import api_keys, records, replacement
+from pipelabs.vault.examination import probe_key
 from pipelabs.vault.schemas.api_keys import Acceptance, KeyReplacement
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, posted
@@ -68,11 +70,14 @@ def replace(key_id: UUID) -> ResponseReturnValue:
     status=303,
 )
 def add_replacement(key_id: UUID) -> ResponseReturnValue:
-    """Add a candidate; the live key works on."""
+    """Probe a replacement and add it; the live key keeps working."""
     key = records.get_key(key_id)
     known = registry.known()[key.exchange]
     form = posted(KeyReplacement, REPLACE, key=key, known=known).demand(known.credentials)
-    candidate = replacement.add_replacement(key_id, form.load(), current_actor())
+    data = form.load()
+    probe = replacement.prepare_replacement(key_id, data)
+    release()
+    candidate = replacement.add_replacement(key_id, data, probe_key(probe), current_actor())
     return _to(candidate, f"Replacement added: {candidate.status}.")
 
 
@@ -90,7 +95,7 @@ def accept(key_id: UUID) -> ResponseReturnValue:
     status=303,
 )
 def take_risk(key_id: UUID) -> ResponseReturnValue:
-    """Accept that nobody knows whether the key can withdraw."""
+    """Accept the risk that the key may be able to withdraw."""
     form = posted(Acceptance, ACCEPT, key=records.get_key(key_id))
     key = api_keys.accept_key(key_id, form.load()["reason"], current_actor())
     return _to(key, "Risk accepted. The desk may trade with this key.")
@@ -98,7 +103,7 @@ def take_risk(key_id: UUID) -> ResponseReturnValue:
 
 @bp.operation("GET", "/cut-over", permission=Permission.API_KEYS_WRITE)
 def cut_over(key_id: UUID) -> ResponseReturnValue:
-    """Ask whether a candidate shall take over."""
+    """Ask to confirm the cut-over."""
     return _ask(key_id, CUT_OVER)
 
 
@@ -110,14 +115,14 @@ def cut_over(key_id: UUID) -> ResponseReturnValue:
     status=303,
 )
 def confirm_cut_over(key_id: UUID) -> ResponseReturnValue:
-    """Let a candidate take over."""
+    """Make the candidate the live key."""
     _confirmed(key_id, CUT_OVER)
     return _to(replacement.cut_over(key_id, current_actor()), "This key is now the live key.")
 
 
 @bp.operation("GET", "/roll-back", permission=Permission.API_KEYS_WRITE)
 def roll_back(key_id: UUID) -> ResponseReturnValue:
-    """Ask whether the key before shall come back."""
+    """Ask to confirm the roll-back."""
     return _ask(key_id, ROLL_BACK)
 
 
@@ -129,14 +134,14 @@ def roll_back(key_id: UUID) -> ResponseReturnValue:
     status=303,
 )
 def confirm_roll_back(key_id: UUID) -> ResponseReturnValue:
-    """Put the key before back."""
+    """Make the previous key live again."""
     _confirmed(key_id, ROLL_BACK)
     return _to(replacement.roll_back(key_id, current_actor()), "This key is the live key again.")
 
 
 @bp.operation("GET", "/revoke", permission=Permission.API_KEYS_WRITE)
 def revoke(key_id: UUID) -> ResponseReturnValue:
-    """Ask whether the secrets of a key shall be destroyed."""
+    """Ask to confirm the revocation."""
     return _ask(key_id, REVOKE)
 
 
@@ -173,6 +178,6 @@ def _page(key_id: UUID, act: Act) -> dict[str, Any]:
     }
 
 
-def _to(key: ExchangeAPIKey, said: str) -> ResponseReturnValue:
-    flash(said, "success")
+def _to(key: ExchangeAPIKey, message: str) -> ResponseReturnValue:
+    flash(message, "success")
     return redirect(url_for("admin.api_keys.show", key_id=key.id), 303)

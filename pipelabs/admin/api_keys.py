@@ -1,4 +1,4 @@
-"""Pages of exchange API keys: what each may do, who has one, which expire."""
+"""Pages of exchange API keys."""
 
 from typing import Any
 from uuid import UUID
@@ -9,11 +9,13 @@ from flask.typing import ResponseReturnValue
 from pipelabs.audit.events import Event
 from pipelabs.clients import queries as client_queries
 from pipelabs.clients import service as clients
+from pipelabs.core.db import release
 from pipelabs.exchanges import registry
 from pipelabs.exchanges import service as exchanges
 from pipelabs.models import ExchangeAPIKey, KeyStage, KeyStatus, Permission, now
 from pipelabs.vault import api_keys, records, replacement
 from pipelabs.vault import queries as key_queries
+from pipelabs.vault.examination import probe_key
 from pipelabs.vault.schemas.api_keys import ExpiringQuery, KeysQuery
 from pipelabs.vault.schemas.forms import KeyChoice, KeyEdit, KeyForm, KeyTarget
 from pipelabs.web.blueprints import OperationBlueprint
@@ -22,7 +24,7 @@ from pipelabs.web.state import current_actor
 
 bp = OperationBlueprint("api_keys", __name__, url_prefix="/api-keys")
 CHOICES = {"status": KeyStatus, "stage": KeyStage}
-"""The filters of the list that are closed lists; exchange and client are the others."""
+"""The filters of the list that are enums."""
 NEW, EDIT = "admin/api_keys/new.html", "admin/api_keys/edit.html"
 MAX_CLIENTS = 20
 MAX_EVENTS = 30
@@ -30,7 +32,7 @@ MAX_EVENTS = 30
 
 @bp.operation("GET", "", permission=Permission.API_KEYS_READ)
 def index() -> ResponseReturnValue:
-    """List keys; the filters are in the address."""
+    """List keys; the filters are in the URL."""
     asked = query(KeysQuery)
     page = key_queries.list_keys(asked, asked["size"], asked.get("cursor"))
     client_id = asked.get("client_id")
@@ -48,7 +50,7 @@ def index() -> ResponseReturnValue:
 
 @bp.operation("GET", "/expiring", permission=Permission.API_KEYS_READ)
 def expiring() -> ResponseReturnValue:
-    """List the keys in use that expire soon, or have."""
+    """List the keys in use that expire soon or have expired."""
     asked = query(ExpiringQuery)
     page = key_queries.list_expiring(asked["days"], asked["size"], asked.get("cursor"))
     return render_template("admin/api_keys/expiring.html", page=page, days=asked["days"], now=now())
@@ -56,7 +58,7 @@ def expiring() -> ResponseReturnValue:
 
 @bp.operation("GET", "/new", permission=Permission.API_KEYS_WRITE)
 def new() -> ResponseReturnValue:
-    """Ask for whom and where, and then for what a key there consists of."""
+    """Ask for client and exchange first, then for the fields of a key there."""
     asked = query(KeyChoice)
     client_id, slug = asked.get("client_id"), asked.get("exchange")
     if client_id and slug:
@@ -68,7 +70,7 @@ def new() -> ResponseReturnValue:
     return render_template(
         "admin/api_keys/choose.html",
         client=clients.get_client(client_id) if client_id else None,
-        found=client_queries.list_clients({"q": asked["q"]}, size=MAX_CLIENTS).rows,
+        clients=client_queries.list_clients({"q": asked["q"]}, size=MAX_CLIENTS).rows,
         q=asked["q"],
         exchange=slug,
         exchanges=exchanges.list_enabled_slugs(),
@@ -83,18 +85,21 @@ def new() -> ResponseReturnValue:
     status=303,
 )
 def create() -> ResponseReturnValue:
-    """Add a key, once its exchange was asked what it may do."""
+    """Probe a key and add it."""
     sent = {name: request.form.get(name, "") for name in KeyTarget().fields}
     asked = Form(KeyTarget, sent).load()
     client, known = clients.get_client(asked["client_id"]), registry.known()[asked["exchange"]]
     form = posted(KeyForm, NEW, client=client, known=known).demand(known.credentials)
-    key = api_keys.add_key(form.load(), current_actor())
+    data = form.load()
+    probe = api_keys.prepare_key(data)
+    release()
+    key = api_keys.add_key(data, probe_key(probe), current_actor())
     return _to(key, f"Key added: {key.status}.")
 
 
 @bp.operation("GET", "/<uuid:key_id>", permission=Permission.API_KEYS_READ)
 def show(key_id: UUID) -> ResponseReturnValue:
-    """Show a key: what it may do, what stands by to replace it, who else has its account."""
+    """Show a key, its replacement, and the clients that share its account."""
     return render_template("admin/api_keys/show.html", **_about(records.get_key(key_id)))
 
 
@@ -106,14 +111,16 @@ def show(key_id: UUID) -> ResponseReturnValue:
     status=303,
 )
 def verify(key_id: UUID) -> ResponseReturnValue:
-    """Ask the exchange anew what the key may do."""
-    key = api_keys.verify_key(key_id, current_actor())
+    """Probe a stored key again."""
+    probe = api_keys.prepare_verification(key_id)
+    release()
+    key = api_keys.verify_key(key_id, probe, probe_key(probe), current_actor())
     return _to(key, f"Checked with {registry.known()[key.exchange].name}: {key.status}.")
 
 
 @bp.operation("GET", "/<uuid:key_id>/edit", permission=Permission.API_KEYS_WRITE)
 def edit(key_id: UUID) -> ResponseReturnValue:
-    """Show the form of what the desk notes of a key."""
+    """Show the form to edit a key."""
     key = records.get_key(key_id)
     return render_template(EDIT, form=_stored(key), key=key)
 
@@ -126,16 +133,15 @@ def edit(key_id: UUID) -> ResponseReturnValue:
     status=303,
 )
 def update(key_id: UUID) -> ResponseReturnValue:
-    """Change what the desk notes of a key."""
+    """Change the label, the IP note or the expiry of a key."""
     key = records.get_key(key_id)
     form = posted(KeyEdit, EDIT, key=key, stored=_stored(key))
-    data = form.load()
-    version = data.pop("version")
-    return _to(api_keys.update_key(key_id, data, current_actor(), version=version), "Key saved.")
+    changes, version = form.load()
+    return _to(api_keys.update_key(key_id, changes, current_actor(), version=version), "Key saved.")
 
 
 def _about(key: ExchangeAPIKey) -> dict[str, Any]:
-    """Return what the page of a key shows."""
+    """Return the context of the page of a key."""
     return {
         "key": key,
         "known": registry.known()[key.exchange],
@@ -150,6 +156,6 @@ def _stored(key: ExchangeAPIKey) -> Form:
     return Form(KeyEdit, {name: getattr(key, name) for name in KeyEdit().fields})
 
 
-def _to(key: ExchangeAPIKey, said: str) -> ResponseReturnValue:
-    flash(said, "success" if key.status is KeyStatus.VERIFIED else "info")
+def _to(key: ExchangeAPIKey, message: str) -> ResponseReturnValue:
+    flash(message, "success" if key.status is KeyStatus.VERIFIED else "info")
     return redirect(url_for("admin.api_keys.show", key_id=key.id), 303)

@@ -1,4 +1,4 @@
-"""Exchange API keys over HTTP: they come in, are examined and replaced, and never go out."""
+"""Exchange API keys: add, verify, accept, replace and revoke them. Secrets are write-only."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,6 +7,7 @@ from uuid import UUID
 from flask import url_for
 
 from pipelabs.audit.events import Event
+from pipelabs.core.db import release
 from pipelabs.core.errors import (
     CanWithdraw,
     Duplicate,
@@ -18,7 +19,9 @@ from pipelabs.core.errors import (
 from pipelabs.models import ExchangeAPIKey, Permission
 from pipelabs.vault import api_keys, records, replacement
 from pipelabs.vault import queries as key_queries
-from pipelabs.vault.examination import CAN_WITHDRAW
+from pipelabs.vault.commands import KeyChanges, NewCredentials, NewKey
+from pipelabs.vault.examination import CAN_WITHDRAW, probe_key
+from pipelabs.vault.ring import NOT_CONFIGURED
 from pipelabs.vault.schemas.api_keys import (
     PERMISSIONS,
     Acceptance,
@@ -43,19 +46,19 @@ TAKEN = Duplicate(api_keys.TAKEN, fields={"label": [api_keys.TAKEN]}, existing={
 WAITING = Duplicate(
     replacement.WAITING, fields={"label": [replacement.WAITING]}, existing={"label": ID}
 )
-NO_VAULT = Unavailable(
-    "API keys cannot be sealed or opened here: VAULT_KEYS is not set.", code="vault_not_configured"
-)
+NO_VAULT = Unavailable(NOT_CONFIGURED, code="vault_not_configured")
 SHARED = InvalidTransition(api_keys.SHARED, fields={"label": [api_keys.SHARED]})
 STALE = Stale("The key has changed: it is at version 4, not 3.")
 GONE = InvalidTransition(records.GONE)
-TAMPERED = Undecryptable("It cannot be opened: it was altered, or belongs to another record.")
-"""Examples for the document."""
+TAMPERED = Undecryptable(
+    "The secret can't be decrypted. It was altered or belongs to another record."
+)
+"""Examples in the OpenAPI document."""
 
 
 @bp.operation("GET", "", permission=Permission.API_KEYS_READ, query=KeysQuery, response=KeysListed)
 def index(query: Mapping[str, Any]) -> Reply:
-    """List keys, the newest first; destroyed ones only with `stage=destroyed`."""
+    """List keys, newest first. Destroyed keys are listed only with `stage=destroyed`."""
     page = key_queries.list_keys(query, query["size"], query.get("cursor"))
     return reply(api_keys=page.rows, page=page, shared=key_queries.shared_among(page))
 
@@ -68,7 +71,7 @@ def index(query: Mapping[str, Any]) -> Reply:
     response=KeysListed,
 )
 def list_expiring(query: Mapping[str, Any]) -> Reply:
-    """List keys in use that expire within `days`, or have expired, the soonest first."""
+    """List keys in use that expire within `days` or have expired, soonest first."""
     page = key_queries.list_expiring(query["days"], query["size"], query.get("cursor"))
     return reply(api_keys=page.rows, page=page, shared=key_queries.shared_among(page))
 
@@ -87,16 +90,18 @@ def list_expiring(query: Mapping[str, Any]) -> Reply:
         NO_VAULT,
     ),
 )
-def create(data: Mapping[str, Any]) -> Reply:
-    r"""Add a key once its exchange was asked what it may do, which takes 10 s at most.
+def create(data: NewKey) -> Reply:
+    r"""Add a key after asking its exchange for its permissions, which takes up to 10 s.
 
-    One that can withdraw is refused. One of which nobody can say is quarantined until an owner
-    accepts the risk; where the exchange does not answer, the key is stored unverified. No
-    `Idempotency-Key` is taken: a second call finds the label taken, and is told by which key. A
-    secret in PEM may have its line breaks written as `\n`.
+    A key that can withdraw is rejected. If that is unknown, the key is quarantined until an owner
+    accepts the risk. If the exchange does not answer, the key is stored as unverified. The call
+    takes no `Idempotency-Key`: a second call is rejected because the label is taken, and names the
+    existing key. Line breaks of a secret in PEM format may be written as `\n`.
     """
-    key = api_keys.add_key(data, current_actor())
-    return _shown(key, "API key added", status=201)
+    probe = api_keys.prepare_key(data)
+    release()
+    key = api_keys.add_key(data, probe_key(probe), current_actor())
+    return _reply(key, "API key added", status=201)
 
 
 @bp.operation(
@@ -104,7 +109,7 @@ def create(data: Mapping[str, Any]) -> Reply:
 )
 def show(key_id: UUID) -> Reply:
     """Show one key, masked; the ETag is its version."""
-    return _shown(records.get_key(key_id))
+    return _reply(records.get_key(key_id))
 
 
 @bp.operation(
@@ -121,9 +126,9 @@ def show(key_id: UUID) -> Reply:
         STALE,
     ),
 )
-def update(data: Mapping[str, Any], key_id: UUID) -> Reply:
-    """Change the label or what the desk notes of a key; null empties."""
-    return _shown(api_keys.update_key(key_id, data, current_actor(), version=expected_version()))
+def update(data: KeyChanges, key_id: UUID) -> Reply:
+    """Change the label, the IP note or the expiry of a key; null clears a field."""
+    return _reply(api_keys.update_key(key_id, data, current_actor(), version=expected_version()))
 
 
 @bp.operation(
@@ -140,12 +145,14 @@ def update(data: Mapping[str, Any], key_id: UUID) -> Reply:
     ),
 )
 def verify(key_id: UUID) -> Reply:
-    """Ask the exchange anew what the key may do, which takes 10 s at most.
+    """Ask the exchange again for the permissions of the key, which takes up to 10 s.
 
-    Each right is yes, no or unknown, with the exchange's own field as evidence. `failure` says why
-    the exchange could not be asked; a working key then stays as it is.
+    Each permission is yes, no or unknown, with the exchange's own field as evidence. `failure` says
+    why the exchange could not be asked; a working key then keeps its status.
     """
-    return _shown(api_keys.verify_key(key_id, current_actor()))
+    probe = api_keys.prepare_verification(key_id)
+    release()
+    return _reply(api_keys.verify_key(key_id, probe, probe_key(probe), current_actor()))
 
 
 @bp.operation(
@@ -156,11 +163,11 @@ def verify(key_id: UUID) -> Reply:
     body=Acceptance,
     response=KeyShown,
     has_etag=True,
-    errors=(InvalidTransition("This key can withdraw; nobody can accept that."),),
+    errors=(InvalidTransition(api_keys.NOT_ACCEPTABLE),),
 )
 def accept(data: Mapping[str, Any], key_id: UUID) -> Reply:
-    """Take the risk of a quarantined key, of which nobody knows whether it can withdraw."""
-    return _shown(api_keys.accept_key(key_id, data["reason"], current_actor()), "Risk accepted")
+    """Accept the risk of a quarantined key: it is unknown whether it can withdraw."""
+    return _reply(api_keys.accept_key(key_id, data["reason"], current_actor()), "Risk accepted")
 
 
 @bp.operation(
@@ -178,10 +185,12 @@ def accept(data: Mapping[str, Any], key_id: UUID) -> Reply:
         NO_VAULT,
     ),
 )
-def replace(data: Mapping[str, Any], key_id: UUID) -> Reply:
-    """Add the candidate that is to replace a live key; the live one works on until the cut-over."""
-    candidate = replacement.add_replacement(key_id, data, current_actor())
-    return _shown(candidate, "Replacement added", status=201)
+def replace(data: NewCredentials, key_id: UUID) -> Reply:
+    """Add a replacement for a live key, which keeps working until the cut-over."""
+    probe = replacement.prepare_replacement(key_id, data)
+    release()
+    candidate = replacement.add_replacement(key_id, data, probe_key(probe), current_actor())
+    return _reply(candidate, "Replacement added", status=201)
 
 
 @bp.operation(
@@ -191,11 +200,11 @@ def replace(data: Mapping[str, Any], key_id: UUID) -> Reply:
     denied_event=Event.API_KEY_CUT_OVER_DENIED,
     response=KeyShown,
     has_etag=True,
-    errors=(InvalidTransition("The new key is quarantined; only a verified one takes over."),),
+    errors=(InvalidTransition(replacement.NOT_VERIFIED.format(status="quarantined")),),
 )
 def cut_over(key_id: UUID) -> Reply:
-    """Put a verified candidate in the place of the live key, which is kept for 24 hours."""
-    return _shown(replacement.cut_over(key_id, current_actor()), "Cut over")
+    """Make a verified replacement the live key; the previous key is retained for 24 hours."""
+    return _reply(replacement.cut_over(key_id, current_actor()), "Cut over")
 
 
 @bp.operation(
@@ -205,11 +214,11 @@ def cut_over(key_id: UUID) -> Reply:
     denied_event=Event.API_KEY_ROLL_BACK_DENIED,
     response=KeyShown,
     has_etag=True,
-    errors=(InvalidTransition("There is no key left to go back to."),),
+    errors=(InvalidTransition(replacement.NO_PREVIOUS),),
 )
 def roll_back(key_id: UUID) -> Reply:
-    """Put back the key that this one has replaced, live or revoked by now; it is answered."""
-    return _shown(replacement.roll_back(key_id, current_actor()), "Rolled back")
+    """Make the previous key live again, and return it. This key may be live or revoked."""
+    return _reply(replacement.roll_back(key_id, current_actor()), "Rolled back")
 
 
 @bp.operation(
@@ -222,11 +231,11 @@ def roll_back(key_id: UUID) -> Reply:
     errors=(GONE,),
 )
 def revoke(key_id: UUID) -> Reply:
-    """Destroy the secrets of a key at once; delete the key at the exchange too."""
-    return _shown(api_keys.revoke_key(key_id, current_actor()), "API key revoked")
+    """Destroy the secrets of a key immediately. Delete the key at the exchange too."""
+    return _reply(api_keys.revoke_key(key_id, current_actor()), "API key revoked")
 
 
-def _shown(key: ExchangeAPIKey, message: str | None = None, status: int = 200) -> Reply:
+def _reply(key: ExchangeAPIKey, message: str | None = None, status: int = 200) -> Reply:
     shared_with = key_queries.shared_with(key)
     return reply(
         message,

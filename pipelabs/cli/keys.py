@@ -1,4 +1,4 @@
-"""`flask keys`: the vault's ring, and what it has sealed."""
+"""`flask keys`: rotate and check the key ring of the vault."""
 
 import sys
 
@@ -10,17 +10,16 @@ from pipelabs.core.db import unit_of_work
 from pipelabs.vault import replacement, rotation
 from pipelabs.vault.ring import ring_versions
 
-group = AppGroup("keys", help="Look after the vault's ring and what it has sealed.")
-UNREADABLE = "{count} rows do not open; they were left as they are."
+group = AppGroup("keys", help="Rotate and check the key ring that encrypts exchange keys.")
 
 
 @group.command("rotate")
 def rotate() -> None:
-    """Re-wrap every sealed row under the ring's first key, while the service runs.
+    """Re-wrap every encrypted row with the first key of the ring, while the service runs.
 
-    Restart every instance with the new ring first: one that has only the old cannot open what is
-    re-wrapped. A batch is a transaction, so whoever is killed half way has kept the whole batches,
-    and a new run does the rest. Exits with 1 if a row does not open.
+    Restart every instance with the new ring first: an instance with the old ring can't decrypt
+    re-wrapped rows. Each batch is a transaction, so after an interruption run the command again.
+    Exits with 1 if a row can't be decrypted.
     """
     who, done, unreadable = at_the_terminal(), 0, []
     with in_a_sentence():
@@ -35,50 +34,62 @@ def rotate() -> None:
                 after, done = batch.last_id, done + batch.rewrapped
                 unreadable += batch.unreadable
                 bar.update(batch.rewrapped)
-    click.echo(f"{done} rows re-wrapped, now under version {ring_versions()[0]}")
-    _name(unreadable)
+    click.echo(f"{_count_rows(done)} re-wrapped with version {ring_versions()[0]}")
+    _report(unreadable)
 
 
 @group.command("retire")
 @click.argument("version", type=int)
 def retire(version: int) -> None:
-    """Say whether VERSION may leave VAULT_KEYS; refused while a row needs it."""
+    """Check that VERSION can be removed from VAULT_KEYS: no row may need it."""
     with in_a_sentence(), unit_of_work():
         rotation.retire(version, at_the_terminal())
     click.echo(
-        f"No row needs version {version}: take it out of VAULT_KEYS and restart, but keep it for"
-        " the backups that were made before."
+        f"No row needs version {version}. Remove it from VAULT_KEYS and restart. Keep a copy of it"
+        " for backups made before the rotation."
     )
 
 
 @group.command("check")
-@click.option("--ring-only", is_flag=True, help="Open nothing; see that no version is missing.")
+@click.option("--ring-only", is_flag=True, help="Only check that no version is missing.")
 def check(ring_only: bool) -> None:  # noqa: FBT001 - click passes flags by name
-    """Count rows per version of the ring, and name every row that does not open.
+    """Count rows per version of the key ring, and name every row that can't be decrypted.
 
-    Exits with 1 if one does not, or if rows need a version that the ring has no more.
+    Exits with 1 if there is one, or if rows need a version that is missing from the ring.
     """
     with in_a_sentence(), unit_of_work():
-        found = rotation.check(is_ring_only=ring_only)
-    for version, count in found.rows.items():
-        state = "missing from VAULT_KEYS" if version in found.missing else "in the ring"
-        click.echo(f"version {version}: {count} rows, {state}")
-    click.echo(f"{sum(found.rows.values())} sealed rows")
-    _name(found.unreadable)
-    if found.missing:
-        named = ", ".join(map(str, found.missing))
-        raise click.ClickException(f"Put version {named} back into VAULT_KEYS.")
+        result = rotation.check(is_ring_only=ring_only)
+    for version, count in result.rows.items():
+        state = "missing from VAULT_KEYS" if version in result.missing else "in the key ring"
+        click.echo(f"version {version}: {_count_rows(count)}, {state}")
+    click.echo(f"{_count_rows(sum(result.rows.values()))} in total")
+    _report(result.unreadable)
+    if result.missing:
+        versions = ", ".join(map(str, result.missing))
+        raise click.ClickException(f"Put version {versions} back into VAULT_KEYS.")
 
 
 @group.command("destroy-due")
 def destroy_due() -> None:
-    """Destroy the secrets of replaced keys whose 24 hours are over; the service does so itself."""
+    """Destroy the secrets of superseded keys whose 24 hours are over.
+
+    The service does the same every minute.
+    """
     with in_a_sentence(), unit_of_work():
-        click.echo(f"{replacement.destroy_due(at_the_terminal())} keys destroyed")
+        count = replacement.destroy_due(at_the_terminal())
+    click.echo("1 key destroyed" if count == 1 else f"{count} keys destroyed")
 
 
-def _name(unreadable: list[str]) -> None:
+def _count_rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count} rows"
+
+
+def _report(unreadable: list[str]) -> None:
     for row in unreadable:
         click.echo(row, err=True)
     if unreadable:
-        raise click.ClickException(UNREADABLE.format(count=len(unreadable)))
+        rows = _count_rows(len(unreadable))
+        raise click.ClickException(
+            f"{rows} could not be decrypted and {'was' if len(unreadable) == 1 else 'were'} left"
+            " unchanged."
+        )

@@ -1,4 +1,4 @@
-"""The key ring, and every key derived from it or from the secret key."""
+"""The key ring, and the keys derived from it or from the secret key."""
 
 import base64
 import binascii
@@ -12,9 +12,9 @@ from flask import Flask
 from pipelabs.core.settings import resource
 
 KEY_BYTES = 32
-"""AES-256 and HMAC-SHA256 keys alike."""
+"""The size of AES-256 and HMAC-SHA256 keys."""
 MAX_VERSION = 65_535
-"""An envelope names its key-encryption key in two bytes."""
+"""An envelope stores the version of its key-encryption key in two bytes."""
 NEW_RING = (
     "python3 -c 'import base64, os; print(\"1:\" + base64.b64encode(os.urandom(32)).decode())'"
 )
@@ -22,45 +22,45 @@ AUDIT_LABEL = "pipelabs/audit-mac/v1"
 
 
 class MalformedRing(ValueError):
-    """The key ring's text is wrong; the message says how, and never quotes a key."""
+    """The text of the key ring is malformed; the message never quotes a key."""
 
 
 @dataclass(frozen=True)
 class Key:
-    """A derived key and the version under which rows name it."""
+    """A derived key, and the version that rows refer to it by."""
 
     version: str
     secret: bytes = field(repr=False)
 
 
 def derive(root: bytes, label: str) -> bytes:
-    """Return a 32-byte key of its own for `label` (HKDF-SHA256, RFC 5869)."""
+    """Return the 32-byte key for `label` (HKDF-SHA256, RFC 5869)."""
     return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=label.encode()).derive(root)
 
 
 def parse_ring(text: str) -> dict[int, bytes]:
-    """Return version → key, the writing key first, from `2:<base64>,1:<base64>`.
+    """Return version → key from `2:<base64>,1:<base64>`, the key to encrypt with first.
 
-    Raise `MalformedRing` on a wrong form or size, a version named twice, or an example's key.
+    Raise `MalformedRing` for a wrong format or size, a duplicate version, or an example key.
     """
     ring: dict[int, bytes] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         version, _, encoded = part.partition(":")
         if not (version.isascii() and version.isdigit() and int(version[:6]) <= MAX_VERSION):
-            raise MalformedRing("each key is written VERSION:BASE64, VERSION up to 65535")
+            raise MalformedRing("each key must be VERSION:BASE64 with a VERSION up to 65535")
         if int(version) in ring:
-            raise MalformedRing(f"version {int(version)} is named twice")
-        ring[int(version)] = _decoded(encoded, int(version))
+            raise MalformedRing(f"version {int(version)} is listed twice")
+        ring[int(version)] = _decode(encoded, int(version))
     if text.strip() and not ring:
-        raise MalformedRing("there is no key in it")
+        raise MalformedRing("it contains no key")
     return ring
 
 
-def audit_key(ring: dict[int, bytes], secret_key: str) -> Key:
-    """Return the key that signs audit rows: from the ring's first key, else the secret key.
+def derive_audit_key(ring: dict[int, bytes], secret_key: str) -> Key:
+    """Return the key for the MAC of audit rows, from the ring's first key, else the secret key.
 
-    The version lets a later reader find the key again: `v2` is the ring's second version,
-    `s3f9c21ab` a secret key by the first 32 bits of its derived name.
+    Its version identifies the root: `v2` is version 2 of the ring, `s3f9c21ab` a secret key by 32
+    bits of a hash.
     """
     for version, root in ring.items():
         return Key(f"v{version}", derive(root, AUDIT_LABEL))
@@ -70,25 +70,25 @@ def audit_key(ring: dict[int, bytes], secret_key: str) -> Key:
 
 
 def current_audit_key() -> Key:
-    """Return the running application's key for audit rows."""
+    """Return the application's key for the MAC of audit rows."""
     key: Key = resource("audit_key")
     return key
 
 
 def init_app(app: Flask) -> None:
-    """Parse the key ring once; a malformed one stops the start."""
+    """Parse the key ring; raise `MalformedRing` with a working example if it is malformed."""
     try:
         ring = parse_ring(app.config["VAULT_KEYS"])
     except MalformedRing as error:
         raise MalformedRing(
-            f"VAULT_KEYS: {error}; for a new ring set it to the output of: {NEW_RING}"
+            f"VAULT_KEYS: {error}. To create a key ring, set it to the output of: {NEW_RING}"
         ) from None
     app.extensions["pipelabs.key_ring"] = ring
-    app.extensions["pipelabs.audit_key"] = audit_key(ring, app.config["SECRET_KEY"])
+    app.extensions["pipelabs.audit_key"] = derive_audit_key(ring, app.config["SECRET_KEY"])
 
 
-def _decoded(encoded: str, version: int) -> bytes:
-    """Return the key's 32 bytes; a key of too few different bytes is somebody's example."""
+def _decode(encoded: str, version: int) -> bytes:
+    """Return the 32 bytes of the key; one with few different bytes is an example key."""
     try:
         key = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):

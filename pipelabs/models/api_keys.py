@@ -1,4 +1,4 @@
-"""Exchange API keys: the vault's table. What is secret in a row is sealed; the rest is shown."""
+"""Exchange API keys. Only the credentials of a row are secret; they are encrypted."""
 
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -18,12 +18,12 @@ IP_NOTE_LENGTH = 500
 
 
 def last_day(expires_at: datetime | None) -> date | None:
-    """Return the last day on which something can be used that ends at this moment."""
+    """Return the last day of use of something that expires at this time."""
     return expires_at and (expires_at - timedelta(microseconds=1)).date()
 
 
 class KeyStatus(StrEnum):
-    """What is known of a key; only a verified one may be traded with."""
+    """Whether a key may be used to trade: only a verified key may."""
 
     UNVERIFIED = "unverified"
     VERIFIED = "verified"
@@ -32,9 +32,9 @@ class KeyStatus(StrEnum):
 
 
 class KeyStage(StrEnum):
-    """Where a key stands in the life of its label: one is live, one may wait to replace it.
+    """Stage in the life of a key: under each label one is live and one may be a candidate.
 
-    What was replaced is kept for a day, to be taken back; then its secrets are destroyed.
+    A superseded key is retained for 24 hours for a roll-back; then its secrets are destroyed.
     """
 
     CANDIDATE = "candidate"
@@ -44,7 +44,7 @@ class KeyStage(StrEnum):
 
 
 class ExchangeAPIKey(Identified, Base):
-    """One client's key to one exchange, under a label; its secrets are one sealed document."""
+    """A client's key to an exchange, under a label; its credentials are one encrypted document."""
 
     __tablename__ = "exchange_api_keys"
     __table_args__ = (
@@ -91,29 +91,29 @@ class ExchangeAPIKey(Identified, Base):
     exchange: Mapped[str] = mapped_column(ForeignKey("exchanges.slug"), index=True)
     label: Mapped[str]
     is_testnet: Mapped[bool] = mapped_column(default=False)
-    # Which addresses may use the key, in the client's or the exchange's words.
+    # The IP addresses that may use the key, as free text.
     ip_note: Mapped[str] = mapped_column(default="")
     expires_at: Mapped[datetime | None]
     stage: Mapped[KeyStage] = mapped_column(default=KeyStage.LIVE)
     status: Mapped[KeyStatus] = mapped_column(default=KeyStatus.UNVERIFIED)
     last_four: Mapped[str]
-    # HMAC of exchange and API key: finds the same account under two clients without opening any.
+    # HMAC of exchange and API key: finds the same account of two clients without decrypting.
     fingerprint: Mapped[bytes] = mapped_column(index=True)
-    # Which fields are sealed: `registry.Credential`.
+    # The names of the encrypted credentials, as in `Credential`.
     fields: Mapped[list[str]] = mapped_column(ARRAY(Text))
     credentials: Mapped[Envelope | None]
-    # The version of the ring's key that wraps them, so that rows per version can be counted.
+    # The version of the key-encryption key, so that rows per version can be counted.
     kek_version: Mapped[int | None]
-    # The key that this one is to replace, or has replaced.
+    # The key that this one will replace, or has replaced.
     replaces_id: Mapped[UUID | None] = mapped_column(ForeignKey("exchange_api_keys.id"), index=True)
     destroy_at: Mapped[datetime | None]
-    # What the exchange said that the key may do: right → verdict and evidence.
+    # What the exchange reported: permission → verdict and evidence.
     permissions: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
-    # Why the exchange could not be asked, or None.
+    # Why the last probe failed, or None.
     failure: Mapped[str | None]
     examined_at: Mapped[datetime | None]
     examined_ms: Mapped[float | None]
-    # Why an owner takes the risk of a key that may be able to withdraw.
+    # Why an owner accepted the risk that the key may be able to withdraw.
     accepted_reason: Mapped[str | None]
     accepted_by: Mapped[str | None]
     accepted_at: Mapped[datetime | None]
@@ -124,20 +124,25 @@ class ExchangeAPIKey(Identified, Base):
 
     @property
     def context(self) -> EncryptionContext:
-        """Return what the encrypted document belongs to; it decrypts under no other context."""
+        """Return the context that the credentials are encrypted with."""
         return EncryptionContext(self.id, self.client_id, self.exchange, "credentials")
 
     @property
+    def ciphertext(self) -> bytes | None:
+        """Return what identifies the credentials: only a replacement changes it, not a re-wrap."""
+        return self.credentials.ciphertext if self.credentials else None
+
+    @property
     def expires_on(self) -> date | None:
-        """Return the last day on which it can be used."""
+        """Return the last day on which the key can be used."""
         return last_day(self.expires_at)
 
     @property
     def has_expired(self) -> bool:
-        """Return whether its exchange takes it no more, by the moment that is noted."""
+        """Return whether the stored expiry has passed."""
         return self.expires_at is not None and self.expires_at <= now()
 
     @property
     def masked(self) -> str:
-        """Return the API key as it may be shown."""
+        """Return the API key with all but its last four characters masked."""
         return f"••••{self.last_four}"

@@ -1,11 +1,11 @@
-"""An encrypted text as a column holds it; `vault` alone encrypts and decrypts."""
+"""Encrypted texts as a column stores them; only `vault` encrypts and decrypts."""
 
 from dataclasses import dataclass, field
 from uuid import UUID
 
 CONTEXT_LABEL = b"pipelabs/exkey/v1"
 FORMAT_VERSION = b"\x01"
-"""First byte of every envelope; another layout would get another."""
+"""First byte of every envelope; a new layout gets a new version."""
 KEY_BYTES, NONCE_BYTES, TAG_BYTES, KEK_VERSION_BYTES = 32, 12, 16, 2
 CIPHERTEXT_AT = len(FORMAT_VERSION) + KEK_VERSION_BYTES + NONCE_BYTES + KEY_BYTES + TAG_BYTES
 """Where the wrapped data-encryption key ends and the ciphertext's nonce begins."""
@@ -24,7 +24,7 @@ class EncryptionContext:
     field: str
 
     def associated_data(self, *more: bytes) -> bytes:
-        """Return the AEAD's associated data: each part after its length, so none can run over."""
+        """Return the AEAD's associated data: each part prefixed with its length."""
         own = (self.record.bytes, self.client.bytes, self.exchange.encode(), self.field.encode())
         parts = (CONTEXT_LABEL, *own, *more)
         return b"".join(len(part).to_bytes(2, "big") + part for part in parts)

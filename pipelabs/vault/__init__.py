@@ -1,1 +1,1 @@
-"""Exchange API keys: encrypted, examined, replaced and rotated."""
+"""Exchange API keys: encryption, probes, replacement and key rotation."""

@@ -1,125 +1,152 @@
-"""The rules of exchange API keys: sealed as they come in, judged by what their exchange says."""
+"""Add, change, verify, accept and revoke exchange API keys.
 
-from collections.abc import Mapping
-from typing import Any, Never
+A key is probed between two units of work: `prepare_…` checks what can be checked and returns a
+`ProbeRequest`, and the function that stores the result checks again.
+"""
+
 from uuid import UUID
 
 from sqlalchemy import select
 
+from pipelabs.audit.changes import change_facts
 from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
+from pipelabs.core.commands import differing, set_fields
 from pipelabs.core.db import db
 from pipelabs.core.errors import Duplicate, InvalidInput, InvalidTransition
 from pipelabs.exchanges import registry
 from pipelabs.exchanges import service as exchanges
 from pipelabs.models import ExchangeAPIKey, KeyStage, KeyStatus, now
 from pipelabs.models.api_keys import last_day
-from pipelabs.vault.examination import ask, note, reject_unusable, verdict_of
+from pipelabs.vault.commands import KeyChanges, NewKey
+from pipelabs.vault.examination import (
+    ProbeRequest,
+    ProbeResult,
+    apply_result,
+    reject_unusable,
+    verdict_of,
+)
 from pipelabs.vault.probe import KeyPermission, Verdict
 from pipelabs.vault.records import (
     GONE,
-    destroy,
+    decrypt_credentials,
+    destroy_credentials,
     get_key,
-    labelled,
-    locked,
-    opened,
+    label_filter,
+    lock_key,
     record,
     reject_closed_client,
-    store,
+    result_facts,
+    store_key,
     touch,
-    what_was_said,
 )
 from pipelabs.vault.ring import vault
 
-TAKEN = "This client has a key with this label at this exchange already; replace that one."
-SHARED = "Other keys stand by under this label; it can change when it has one key, which is live."
+TAKEN = "This client already has a key with this label at this exchange. Replace that key instead."
+SHARED = "The label can't be changed while a replacement or a previous key exists."
+CHANGED = "The key was replaced or destroyed while it was being checked with its exchange."
+NOT_ACCEPTABLE = "Keys with withdrawal permission can't be accepted."
 
 
-def add_key(data: Mapping[str, Any], actor: Actor) -> ExchangeAPIKey:
-    """Add a client's key once its exchange was asked what it may do; `data` is what `KeyIn` loads.
+def prepare_key(new: NewKey) -> ProbeRequest:
+    """Check that a new key may be added, and return what to probe.
 
-    Raise `CanWithdraw`, or `InvalidInput` for a disabled exchange or a key that the exchange does
-    not know: then nothing is stored. `Duplicate` names the key that has the label.
+    Raise `InvalidInput` for a disabled exchange, a missing client or a testnet that the exchange
+    does not have, `InvalidTransition` for an offboarded client, and `Duplicate`, which names the
+    key that has the label.
     """
     vault()
-    exchange = exchanges.get_enabled(data["exchange"]).slug
-    client_id, label = data["client_id"], data["label"]
-    reject_closed_client(client_id)
-    if data["is_testnet"] and not registry.known()[exchange].has_testnet:
-        _reject("is_testnet", f"{registry.known()[exchange].name} has no testnet that we know.")
-    _reject_taken(client_id, exchange, label)
-    said = ask(exchange, data["credentials"], is_testnet=data["is_testnet"])
-    reject_unusable(exchange, said)
-    exchanges.get_enabled(exchange)
-    reject_closed_client(client_id)
-    _reject_taken(client_id, exchange, label)
+    exchange = _check_new(new)
+    return ProbeRequest(exchange=exchange, credentials=new.credentials, is_testnet=new.is_testnet)
+
+
+def add_key(new: NewKey, result: ProbeResult, actor: Actor) -> ExchangeAPIKey:
+    """Add a probed key.
+
+    Raise `CanWithdraw`, or `InvalidInput` for a key that the exchange does not accept. Raise as
+    `prepare_key` if something has changed since.
+    """
+    reject_unusable(new.exchange, result)
+    exchange = _check_new(new)
     key = ExchangeAPIKey(
-        client_id=client_id, exchange=exchange, label=label, is_testnet=data["is_testnet"]
+        client_id=new.client_id, exchange=exchange, label=new.label, is_testnet=new.is_testnet
     )
-    store(key, data, said)
-    record(Event.API_KEY_CREATED, key, actor, what_was_said(key))
+    store_key(key, new, result)
+    record(Event.API_KEY_CREATED, key, actor, result_facts(key))
     return key
 
 
 def update_key(
-    key_id: UUID, data: Mapping[str, Any], actor: Actor, *, version: int | None = None
+    key_id: UUID, changes: KeyChanges, actor: Actor, *, version: int | None = None
 ) -> ExchangeAPIKey:
-    """Change what the desk notes of a key; `data` is what `KeyPatch` loads.
+    """Change the label, the IP note or the expiry of a key.
 
     Raise `Stale` if `version` is not the stored one, `Duplicate` for another key's label, and
-    `InvalidTransition` for a new label of a key beside which others stand by: they go by the old
-    one.
+    `InvalidTransition` for a new label while other keys have the old one.
     """
-    key = locked(key_id, version)
-    changed = {name: value for name, value in data.items() if getattr(key, name) != value}
+    key = lock_key(key_id, version)
+    changed = differing(key, set_fields(changes))
     if key.expires_on and last_day(changed.get("expires_at")) == key.expires_on:
-        # A day is all that was sent, and the exchange knows the minute.
+        # Only a date was sent, but the exchange reported the exact time.
         del changed["expires_at"]
     if not changed:
         return key
     if "label" in changed:
         _reject_shared(key)
         _reject_taken(key.client_id, key.exchange, changed["label"])
-    facts = {"changed": ",".join(changed)}
+    facts = change_facts(key, changed)
     for name, value in changed.items():
-        facts |= {f"from_{name}": str(getattr(key, name) or ""), f"to_{name}": str(value or "")}
         setattr(key, name, value)
     touch(key)
     record(Event.API_KEY_UPDATED, key, actor, facts)
     return key
 
 
-def verify_key(key_id: UUID, actor: Actor) -> ExchangeAPIKey:
-    """Ask the exchange anew what a stored key may do, and record what it said.
+def prepare_verification(key_id: UUID) -> ProbeRequest:
+    """Decrypt a stored key for a probe.
 
-    A verification that fails replaces nothing: the key stays as it is, unless the exchange no
-    longer knows it. Raise `InvalidTransition` for a destroyed key, or for one that changed
-    meanwhile.
+    Raise `InvalidTransition` for a destroyed key, and `Undecryptable` for one that was altered.
     """
     key = get_key(key_id)
-    credentials, before = opened(key), key.credentials
-    exchange, is_testnet = key.exchange, key.is_testnet
-    said = ask(exchange, credentials, is_testnet=is_testnet)
-    key = locked(key_id)
-    if not before or not key.credentials or key.credentials.ciphertext != before.ciphertext:
-        raise InvalidTransition("The key was replaced or destroyed while its exchange was asked.")
-    note(key, said)
+    credentials = decrypt_credentials(key)
+    return ProbeRequest(
+        exchange=key.exchange,
+        credentials=credentials,
+        is_testnet=key.is_testnet,
+        ciphertext=key.ciphertext,
+    )
+
+
+def verify_key(
+    key_id: UUID, request: ProbeRequest, result: ProbeResult, actor: Actor
+) -> ExchangeAPIKey:
+    """Store the result of probing a stored key.
+
+    A failed probe leaves a working key as it is, unless the exchange no longer knows the key. Raise
+    `InvalidTransition` if the key's credentials have changed since the request was prepared.
+    """
+    key = lock_key(key_id)
+    if key.ciphertext != request.ciphertext:
+        raise InvalidTransition(CHANGED)
+    apply_result(key, result)
     touch(key)
-    event = Event.API_KEY_VERIFICATION_FAILED if said.failure else Event.API_KEY_VERIFIED
-    record(event, key, actor, what_was_said(key))
+    event = Event.API_KEY_VERIFICATION_FAILED if result.failure else Event.API_KEY_VERIFIED
+    record(event, key, actor, result_facts(key))
     return key
 
 
 def accept_key(key_id: UUID, reason: str, actor: Actor) -> ExchangeAPIKey:
-    """Let a quarantined key be traded with, at the risk of whoever says why.
+    """Accept the risk of a quarantined key, which becomes verified.
 
-    Raise `InvalidTransition` unless nobody knows whether it can withdraw: what can is never taken.
+    Raise `InvalidTransition` for any other status, and for a key that is known to withdraw.
     """
-    key = locked(key_id)
+    key = lock_key(key_id)
     if key.status is not KeyStatus.QUARANTINED:
-        raise InvalidTransition(f"A key that is {key.status} needs no acceptance.")
+        raise InvalidTransition(
+            f"Only a quarantined key can be accepted. This key is {key.status}."
+        )
     if verdict_of(key.permissions, KeyPermission.WITHDRAW) is Verdict.YES:
-        raise InvalidTransition("This key can withdraw; nobody can accept that.")
+        raise InvalidTransition(NOT_ACCEPTABLE)
     key.status = KeyStatus.VERIFIED
     key.accepted_at, key.accepted_by, key.accepted_reason = now(), actor.name, reason
     touch(key)
@@ -128,34 +155,44 @@ def accept_key(key_id: UUID, reason: str, actor: Actor) -> ExchangeAPIKey:
 
 
 def revoke_key(key_id: UUID, actor: Actor) -> ExchangeAPIKey:
-    """Destroy the secrets of a key at once; what is known of it stays."""
-    key = locked(key_id)
+    """Destroy the credentials of a key immediately; its record stays."""
+    key = lock_key(key_id)
     if key.stage is KeyStage.DESTROYED:
         raise InvalidTransition(GONE)
-    was = key.stage
-    destroy(key)
+    stage = key.stage
+    destroy_credentials(key)
     key.status = KeyStatus.REVOKED
-    record(Event.API_KEY_REVOKED, key, actor, {"stage": was.value})
+    record(Event.API_KEY_REVOKED, key, actor, {"stage": stage.value})
     return key
 
 
+def _check_new(new: NewKey) -> str:
+    """Return the exchange of a new key; raise if the key may not be added."""
+    exchange = exchanges.get_enabled(new.exchange).slug
+    reject_closed_client(new.client_id)
+    known = registry.known()[exchange]
+    if new.is_testnet and not known.has_testnet:
+        sentence = f"{known.name} has no testnet that we support."
+        raise InvalidInput(sentence, fields={"is_testnet": [sentence]})
+    _reject_taken(new.client_id, exchange, new.label)
+    return exchange
+
+
 def _reject_taken(client_id: UUID, exchange: str, label: str) -> None:
-    """Raise `Duplicate` if a key is live under the label, or waits for a revoked one's place."""
+    """Raise `Duplicate` if a live key, or a candidate for a revoked one, has the label."""
     in_use = ExchangeAPIKey.stage.in_([KeyStage.LIVE, KeyStage.CANDIDATE])
-    holders = select(ExchangeAPIKey.id).where(in_use, *labelled(client_id, exchange, label))
-    # By the alphabet: the live one before the one that waits.
+    holders = select(ExchangeAPIKey.id).where(in_use, *label_filter(client_id, exchange, label))
+    # In descending alphabetical order "live" comes before "candidate".
     if holder := db.session.scalar(holders.order_by(ExchangeAPIKey.stage.desc()).limit(1)):
         raise Duplicate(TAKEN, fields={"label": [TAKEN]}, existing={"label": str(holder)})
 
 
 def _reject_shared(key: ExchangeAPIKey) -> None:
-    """Raise `InvalidTransition` unless the key is live and alone under its label."""
-    there = ExchangeAPIKey.stage != KeyStage.DESTROYED
-    own = labelled(key.client_id, key.exchange, key.label)
-    others = select(ExchangeAPIKey.id).where(there, *own, ExchangeAPIKey.id != key.id)
+    """Raise `InvalidTransition` unless the key is live and the only one with its label."""
+    not_destroyed = ExchangeAPIKey.stage != KeyStage.DESTROYED
+    same_label = label_filter(key.client_id, key.exchange, key.label)
+    others = select(ExchangeAPIKey.id).where(
+        not_destroyed, *same_label, ExchangeAPIKey.id != key.id
+    )
     if key.stage is not KeyStage.LIVE or db.session.scalar(others.limit(1)):
         raise InvalidTransition(SHARED, fields={"label": [SHARED]})
-
-
-def _reject(field: str, sentence: str) -> Never:
-    raise InvalidInput(sentence, fields={field: [sentence]})

@@ -23,12 +23,12 @@ from pipelabs.models.envelopes import (
     Envelope,
 )
 
-ALTERED = "It can't be decrypted: it was altered, or belongs to another record."
+ALTERED = "The secret can't be decrypted. It was altered or belongs to another record."
 
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A text that no log, message or template can show by accident."""
+    """A text that can't appear in a log, message or template by accident."""
 
     text: str = field(repr=False)
 
@@ -49,13 +49,13 @@ class Vault:
         return tuple(self._keks)
 
     def encrypt(self, secret: Secret, context: EncryptionContext) -> Envelope:
-        """Return the encrypted secret; encrypting it twice gives different bytes."""
+        """Return the encrypted secret; each call uses a new data-encryption key and nonce."""
         dek, nonce = AESGCM.generate_key(KEY_BYTES * 8), os.urandom(NONCE_BYTES)
         text = AESGCM(dek).encrypt(nonce, secret.text.encode(), context.associated_data())
         return Envelope(self._wrap(dek, context) + nonce + text)
 
     def decrypt(self, envelope: Envelope, context: EncryptionContext) -> Secret:
-        """Return the secret; raise `Undecryptable` if a bit of it or of its context has changed."""
+        """Return the secret; raise `Undecryptable` if the envelope or its context was changed."""
         dek, text = self._unwrap(envelope, context), envelope.ciphertext
         try:
             plain = AESGCM(dek).decrypt(
@@ -66,7 +66,7 @@ class Vault:
         return Secret(plain.decode())
 
     def rewrap(self, envelope: Envelope, context: EncryptionContext) -> Envelope:
-        """Return the same ciphertext with its data key wrapped by the first key of the ring."""
+        """Return the same ciphertext, its data-encryption key wrapped by the ring's first key."""
         return Envelope(self._wrap(self._unwrap(envelope, context), context) + envelope.ciphertext)
 
     def _wrap(self, dek: bytes, context: EncryptionContext) -> bytes:

@@ -1,10 +1,10 @@
-"""What an exchange says that a key may do, and what the desk makes of it."""
+"""Probe an API key at its exchange, and derive the key's status from the result."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from pipelabs.core.db import release
 from pipelabs.core.errors import CanWithdraw, InvalidInput
 from pipelabs.core.settings import setting
 from pipelabs.exchanges import registry
@@ -14,17 +14,31 @@ from pipelabs.vault.probe import PUBLIC_BALANCES, Failure, KeyPermission, Target
 
 KeyPermissions = Mapping[str, Mapping[str, str | None]]
 """KeyPermission → verdict and evidence."""
-NOBODY_SAYS: KeyPermissions = {
+ALL_UNKNOWN: KeyPermissions = {
     permission.value: {"verdict": "unknown", "evidence": None} for permission in KeyPermission
 }
-REFUSALS = {Failure.ADDRESS, Failure.PERMISSION, Failure.REFUSED, Failure.OTHER}
-"""Answers that will be the same tomorrow; the others are worth another try."""
-WRONG_KEY = "{name} does not take this key: one of its parts is wrong{code}."
-CAN_WITHDRAW = "{name} says that this key can withdraw ({evidence}); make one that cannot."
+PERMANENT_FAILURES = {Failure.ADDRESS, Failure.PERMISSION, Failure.REFUSED, Failure.OTHER}
+"""Failures that another attempt would not change."""
+WRONG_KEY = "{name} does not accept this key. One of its fields is wrong{code}."
+CAN_WITHDRAW = "{name} reports that this key can withdraw ({evidence}). Create one that can't."
 
 
-class Said(NamedTuple):
-    """An exchange's answer: the rights it told, or why it told none."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeRequest:
+    """The key to probe. It holds no database row, so it outlives a transaction.
+
+    `ciphertext` identifies the credentials of a stored key: they must still be the same when the
+    result is stored.
+    """
+
+    exchange: str
+    credentials: Mapping[str, Secret]
+    is_testnet: bool
+    ciphertext: bytes | None = None
+
+
+class ProbeResult(NamedTuple):
+    """The permissions that the exchange reported, or why it reported none."""
 
     permissions: KeyPermissions
     failure: Failure | None
@@ -37,72 +51,72 @@ class Said(NamedTuple):
         return verdict_of(self.permissions, permission)
 
 
-def ask(exchange: str, credentials: Mapping[str, Secret], *, is_testnet: bool) -> Said:
-    """Ask the exchange what the key may do; the running transaction ends before, unwritten.
+def probe_key(request: ProbeRequest) -> ProbeResult:
+    """Ask the exchange for the permissions of the key; this takes up to 10 seconds.
 
-    Where nobody knows how to ask, or an answer would prove nothing, every right is unknown.
+    Call it outside a transaction. Every permission is unknown if the exchange can't be asked or if
+    its answer would prove nothing.
     """
-    known = registry.known()[exchange]
-    release()
+    known = registry.known()[request.exchange]
     if known.ccxt_id is None or known.ccxt_id in PUBLIC_BALANCES:
-        return Said(NOBODY_SAYS, None, None, None, 0.0)
-    hosts = known.testnet_hosts if is_testnet else known.hosts
-    target = Target(
-        exchange, known.ccxt_id, hosts, is_testnet, setting("EXCHANGE_BASE_URL") or None
-    )
-    report = examine(target, {part: secret.text for part, secret in credentials.items()})
+        return ProbeResult(ALL_UNKNOWN, None, None, None, 0.0)
+    hosts = known.testnet_hosts if request.is_testnet else known.hosts
+    base_url = setting("EXCHANGE_BASE_URL") or None
+    target = Target(request.exchange, known.ccxt_id, hosts, request.is_testnet, base_url)
+    report = examine(target, {name: secret.text for name, secret in request.credentials.items()})
     permissions = {
-        one.permission.value: {"verdict": one.verdict.value, "evidence": one.evidence}
-        for one in report.findings
+        finding.permission.value: {"verdict": finding.verdict.value, "evidence": finding.evidence}
+        for finding in report.findings
     }
-    return Said(permissions, report.failure, report.detail, report.expires_at, report.ms)
+    return ProbeResult(permissions, report.failure, report.detail, report.expires_at, report.ms)
 
 
-def reject_unusable(exchange: str, said: Said) -> None:
-    """Raise `CanWithdraw`, or `InvalidInput` for a key that the exchange does not know.
+def reject_unusable(exchange: str, result: ProbeResult) -> None:
+    """Raise `CanWithdraw`, or `InvalidInput` for a key that the exchange does not accept.
 
-    An exchange that cannot be asked refuses nothing: the key waits, unverified.
+    If the exchange could not be asked, nothing is rejected: the key is stored unverified.
     """
     name = registry.known()[exchange].name
-    if said.failure is Failure.CREDENTIALS:
-        sentence = WRONG_KEY.format(name=name, code=f" (code {said.code})" if said.code else "")
+    if result.failure is Failure.CREDENTIALS:
+        sentence = WRONG_KEY.format(name=name, code=f" (code {result.code})" if result.code else "")
         raise InvalidInput(sentence, code="credentials_refused", fields={"api_key": [sentence]})
-    if said.verdict(KeyPermission.WITHDRAW) is Verdict.YES:
-        evidence = said.permissions[KeyPermission.WITHDRAW]["evidence"]
+    if result.verdict(KeyPermission.WITHDRAW) is Verdict.YES:
+        evidence = result.permissions[KeyPermission.WITHDRAW]["evidence"]
         sentence = CAN_WITHDRAW.format(name=name, evidence=evidence)
-        raise CanWithdraw(sentence, fields={"api_key": [sentence]}, permissions=said.permissions)
+        raise CanWithdraw(sentence, fields={"api_key": [sentence]}, permissions=result.permissions)
 
 
-def note(key: ExchangeAPIKey, said: Said) -> None:
-    """Write what the exchange said into the row, and the status that follows from it.
+def apply_result(key: ExchangeAPIKey, result: ProbeResult) -> None:
+    """Write the result of a probe into the row, and set the status that follows from it.
 
-    An exchange that cannot be asked changes no status; one that no longer knows the key does. Of
-    one that refuses to answer more cannot be had: the key waits for an owner, not for a better day.
+    A failed probe changes no status, with two exceptions. A key that the exchange no longer knows
+    becomes unverified. An unverified key is quarantined after a permanent failure: only an owner
+    can decide about it.
     """
-    key.examined_at, key.examined_ms = now(), said.ms
-    key.failure = said.failure.value if said.failure else None
-    if said.failure is Failure.CREDENTIALS:
+    key.examined_at, key.examined_ms = now(), result.ms
+    key.failure = result.failure.value if result.failure else None
+    if result.failure is Failure.CREDENTIALS:
         key.status = KeyStatus.UNVERIFIED
-    elif said.failure in REFUSALS and key.status is KeyStatus.UNVERIFIED:
+    elif result.failure in PERMANENT_FAILURES and key.status is KeyStatus.UNVERIFIED:
         key.status = KeyStatus.QUARANTINED
-    if said.failure:
+    if result.failure:
         return
-    key.permissions = {permission: dict(found) for permission, found in said.permissions.items()}
-    if said.expires_at or said.verdict(KeyPermission.EXPIRES) is Verdict.NO:
-        key.expires_at = said.expires_at
-    key.status = _status(said, is_accepted=key.accepted_at is not None)
-    if said.verdict(KeyPermission.WITHDRAW) is not Verdict.UNKNOWN:
+    key.permissions = {name: dict(answer) for name, answer in result.permissions.items()}
+    if result.expires_at or result.verdict(KeyPermission.EXPIRES) is Verdict.NO:
+        key.expires_at = result.expires_at
+    key.status = _status(result, is_accepted=key.accepted_at is not None)
+    if result.verdict(KeyPermission.WITHDRAW) is not Verdict.UNKNOWN:
         key.accepted_at = key.accepted_by = key.accepted_reason = None
 
 
 def verdict_of(permissions: KeyPermissions, permission: KeyPermission) -> Verdict:
-    """Return what is known of a right; of one that nobody was asked about, nothing."""
-    found = permissions.get(permission.value)
-    return Verdict(str(found["verdict"])) if found else Verdict.UNKNOWN
+    """Return what is known about a permission; unknown if the exchange was never asked."""
+    answer = permissions.get(permission.value)
+    return Verdict(str(answer["verdict"])) if answer else Verdict.UNKNOWN
 
 
-def _status(said: Said, *, is_accepted: bool) -> KeyStatus:
-    match said.verdict(KeyPermission.WITHDRAW):
+def _status(result: ProbeResult, *, is_accepted: bool) -> KeyStatus:
+    match result.verdict(KeyPermission.WITHDRAW):
         case Verdict.NO:
             return KeyStatus.VERIFIED
         case Verdict.UNKNOWN if is_accepted:

@@ -1,8 +1,7 @@
-"""The row of an exchange API key: stored, opened, locked, wiped, and told in the audit trail."""
+"""Rows of exchange API keys: store, lock, decrypt, destroy and audit them."""
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import ColumnElement, select
@@ -16,14 +15,15 @@ from pipelabs.core.errors import InvalidInput, InvalidTransition, NotFound
 from pipelabs.core.optimistic_lock import reject_stale
 from pipelabs.models import Client, ExchangeAPIKey, KeyStage, KeyStatus, Status, now
 from pipelabs.models.exchanges import Credential
+from pipelabs.vault.commands import NewCredentials
 from pipelabs.vault.envelope import Secret
-from pipelabs.vault.examination import Said, note
+from pipelabs.vault.examination import ProbeResult, apply_result
 from pipelabs.vault.probe import KeyPermission
 from pipelabs.vault.ring import fingerprint, vault
 
 NO_CLIENT = "There is no such client."
-OFFBOARDED = "An offboarded client gets no API key."
-GONE = "The secrets of this key are destroyed; add a new one."
+OFFBOARDED = "API keys can't be added to an offboarded client."
+GONE = "The secrets of this key have been destroyed. Add a new key."
 PUBLIC = (
     Credential.API_KEY,
     Credential.WALLET_ADDRESS,
@@ -31,9 +31,9 @@ PUBLIC = (
     Credential.UID,
     Credential.ACCOUNT_ID,
 )
-"""Parts of which four characters may be shown, the one that tells most first."""
+"""Credentials whose last four characters may be shown, the most specific first."""
 MIN_SHOWN_LENGTH = 12
-"""Of a shorter API key four characters would be too much to show."""
+"""Four characters of a shorter API key would reveal too much of it."""
 
 
 def get_key(key_id: UUID) -> ExchangeAPIKey:
@@ -43,40 +43,46 @@ def get_key(key_id: UUID) -> ExchangeAPIKey:
     raise NotFound("There is no such API key.")
 
 
-def opened(key: ExchangeAPIKey) -> dict[str, Secret]:
-    """Return the parts of the key in the clear; no answer, page, log or error may have them.
+def decrypt_credentials(key: ExchangeAPIKey) -> dict[str, Secret]:
+    """Return the credentials in plain text; no response, page, log or error may contain them.
 
-    Raise `InvalidTransition` for a destroyed key and `Undecryptable` for one that was tampered
-    with.
+    Raise `InvalidTransition` for a destroyed key and `Undecryptable` for one that was altered.
     """
     if key.credentials is None:
         raise InvalidTransition(GONE)
     text = vault().decrypt(key.credentials, key.context).text
-    return {part: Secret(value) for part, value in json.loads(text).items()}
+    return {name: Secret(value) for name, value in json.loads(text).items()}
 
 
-def store(key: ExchangeAPIKey, data: Mapping[str, Any], said: Said) -> None:
-    """Add the new key with its credentials sealed in it, and what its exchange said."""
-    credentials: Mapping[str, Secret] = data["credentials"]
-    part = public_part(credentials)
-    text = credentials[part or next(iter(credentials))].text
+def store_key(key: ExchangeAPIKey, new: NewCredentials, result: ProbeResult) -> None:
+    """Insert the key with its encrypted credentials and its probe result."""
     key.id, key.created_at, key.updated_at = uuid4(), now(), now()
     key.version, key.status, key.stage = 1, KeyStatus.UNVERIFIED, key.stage or KeyStage.LIVE
-    key.ip_note, key.expires_at = data["ip_note"], data["expires_at"]
-    key.fields = list(credentials)
-    key.last_four = text[-4:] if part and len(text) >= MIN_SHOWN_LENGTH else ""
-    key.fingerprint = fingerprint(key.exchange, Secret(_one_spelling(part, text)))
-    document = json.dumps({part: secret.text for part, secret in credentials.items()})
-    key.credentials = vault().encrypt(Secret(document), key.context)
-    key.kek_version = key.credentials.kek_version
-    note(key, said)
+    key.ip_note, key.expires_at = new.ip_note, new.expires_at
+    encrypt_credentials(key, new.credentials)
+    apply_result(key, result)
     db.session.add(key)
     db.session.flush()
 
 
-def _one_spelling(part: str, text: str) -> str:
-    """Return a wallet's address in its canonical form, and anything else as it is."""
-    if part != Credential.WALLET_ADDRESS:
+def encrypt_credentials(key: ExchangeAPIKey, credentials: Mapping[str, Secret]) -> None:
+    """Encrypt the credentials into the row, with what may be known of them: names, last four.
+
+    The row needs its id, client and exchange: the encrypted document is bound to them.
+    """
+    name = public_credential(credentials)
+    text = credentials[name or next(iter(credentials))].text
+    key.fields = list(credentials)
+    key.last_four = text[-4:] if name and len(text) >= MIN_SHOWN_LENGTH else ""
+    key.fingerprint = fingerprint(key.exchange, Secret(_canonical(name, text)))
+    document = json.dumps({name: secret.text for name, secret in credentials.items()})
+    key.credentials = vault().encrypt(Secret(document), key.context)
+    key.kek_version = key.credentials.kek_version
+
+
+def _canonical(name: str, text: str) -> str:
+    """Return a wallet address in its canonical form, and anything else unchanged."""
+    if name != Credential.WALLET_ADDRESS:
         return text
     try:
         return recognise(text).address
@@ -84,44 +90,46 @@ def _one_spelling(part: str, text: str) -> str:
         return text
 
 
-def public_part(credentials: Mapping[str, Secret]) -> str:
-    """Return the part that tells an account and is no secret; none where all of them are."""
-    return next((part for part in PUBLIC if part in credentials), "")
+def public_credential(credentials: Mapping[str, Secret]) -> str:
+    """Return the name of a credential that identifies the account and is not secret, if any."""
+    return next((name for name in PUBLIC if name in credentials), "")
 
 
-def locked(key_id: UUID, version: int | None = None) -> ExchangeAPIKey:
-    """Return the key as it stands now, locked; raise `NotFound`, or `Stale` for another version.
+def lock_key(key_id: UUID, version: int | None = None) -> ExchangeAPIKey:
+    """Lock the key and return its current row; raise `NotFound`, or `Stale` for another version.
 
-    Its id stays, so rows that refer to it are checked meanwhile, and wait for nobody.
+    The lock is the weaker one (`FOR NO KEY UPDATE`), so inserting rows that refer to the key does
+    not wait for it.
     """
-    wanted = select(ExchangeAPIKey).where(ExchangeAPIKey.id == key_id)
-    wanted = wanted.with_for_update(key_share=True, of=ExchangeAPIKey)
-    key = db.session.scalar(wanted.execution_options(populate_existing=True))
+    query = select(ExchangeAPIKey).where(ExchangeAPIKey.id == key_id)
+    query = query.with_for_update(key_share=True, of=ExchangeAPIKey)
+    key = db.session.scalar(query.execution_options(populate_existing=True))
     if not key:
         raise NotFound("There is no such API key.")
     reject_stale("The key", key.version, version)
     return key
 
 
-def locked_together(key_id: UUID) -> tuple[ExchangeAPIKey, dict[UUID, ExchangeAPIKey]]:
-    """Return the key, and by id all of its client's at its exchange that are not destroyed, locked.
+def lock_key_group(key_id: UUID) -> tuple[ExchangeAPIKey, dict[UUID, ExchangeAPIKey]]:
+    """Lock the client's keys at the key's exchange, except destroyed ones.
 
-    A rotation locks in the order of ids too, so that neither waits for the other in a circle.
+    Return the key, and all that are locked by id. A rotation locks in the order of ids too: the
+    consistent lock order prevents deadlocks.
     """
     key = get_key(key_id)
-    wanted = select(ExchangeAPIKey).where(
+    query = select(ExchangeAPIKey).where(
         ExchangeAPIKey.client_id == key.client_id,
         ExchangeAPIKey.exchange == key.exchange,
         ExchangeAPIKey.stage != KeyStage.DESTROYED,
     )
-    wanted = wanted.order_by(ExchangeAPIKey.id).with_for_update(key_share=True, of=ExchangeAPIKey)
-    found = db.session.scalars(wanted, execution_options={"populate_existing": True})
-    together = {one.id: one for one in found}
-    return together.get(key_id) or locked(key_id), together
+    query = query.order_by(ExchangeAPIKey.id).with_for_update(key_share=True, of=ExchangeAPIKey)
+    rows = db.session.scalars(query, execution_options={"populate_existing": True})
+    group = {row.id: row for row in rows}
+    return group.get(key_id) or lock_key(key_id), group
 
 
-def labelled(client_id: UUID, exchange: str, label: str) -> Iterable[ColumnElement[bool]]:
-    """Return what is true of each key that the client has there under the label, of any stage."""
+def label_filter(client_id: UUID, exchange: str, label: str) -> Iterable[ColumnElement[bool]]:
+    """Return the conditions for the client's keys at the exchange with the label, in any stage."""
     return (
         ExchangeAPIKey.client_id == client_id,
         ExchangeAPIKey.exchange == exchange,
@@ -130,9 +138,12 @@ def labelled(client_id: UUID, exchange: str, label: str) -> Iterable[ColumnEleme
 
 
 def reject_closed_client(client_id: UUID) -> None:
-    """Raise unless the client is there and not offboarded; who offboards it now waits for us."""
-    wanted = select(Client.status).where(Client.id == client_id).with_for_update(read=True)
-    status = db.session.scalar(wanted)
+    """Raise if the client does not exist or is offboarded.
+
+    The row is locked, so that it can't be offboarded before this transaction ends.
+    """
+    query = select(Client.status).where(Client.id == client_id).with_for_update(read=True)
+    status = db.session.scalar(query)
     if status is None:
         raise InvalidInput(NO_CLIENT, fields={"client_id": [NO_CLIENT]})
     if status is Status.OFFBOARDED:
@@ -140,37 +151,37 @@ def reject_closed_client(client_id: UUID) -> None:
 
 
 def touch(key: ExchangeAPIKey) -> None:
-    """Count a change; two labels that are made equal at once meet at the unique index here."""
+    """Increment the version and flush; a label that is taken violates the unique index here."""
     key.version, key.updated_at = key.version + 1, now()
     db.session.flush()
 
 
-def destroy(key: ExchangeAPIKey) -> None:
-    """Wipe what is sealed; the row stays for the trail and the lists."""
+def destroy_credentials(key: ExchangeAPIKey) -> None:
+    """Delete the encrypted credentials; the row stays for the audit trail and the lists."""
     key.credentials = key.kek_version = key.destroy_at = None
     key.stage = KeyStage.DESTROYED
     touch(key)
 
 
 def record(
-    happened: Event, key: ExchangeAPIKey, actor: Actor, facts: Mapping[str, str] | None = None
+    event: Event, key: ExchangeAPIKey, actor: Actor, facts: Mapping[str, str] | None = None
 ) -> None:
-    """Record what was done to a key: which it is, and nothing that is secret."""
-    about = {
+    """Record an event about the key, without anything secret."""
+    key_facts = {
         "key": str(key.id),
         "exchange": key.exchange,
         "label": key.label,
         "api_key": key.masked,
     }
-    trail.record(happened, actor, client_id=key.client_id, facts=about | dict(facts or {}))
+    trail.record(event, actor, client_id=key.client_id, facts=key_facts | dict(facts or {}))
 
 
-def what_was_said(key: ExchangeAPIKey) -> dict[str, str]:
-    """Return the facts of an examination."""
+def result_facts(key: ExchangeAPIKey) -> dict[str, str]:
+    """Return the audit facts of the last probe."""
     facts = {"status": key.status.value}
     if key.failure:
         facts["failure"] = key.failure
-    for permission, found in key.permissions.items():
-        if found["evidence"] or permission == KeyPermission.WITHDRAW:
-            facts[permission] = f"{found['verdict']} ({found['evidence'] or 'nobody says'})"
+    for permission, answer in key.permissions.items():
+        if answer["evidence"] or permission == KeyPermission.WITHDRAW:
+            facts[permission] = f"{answer['verdict']} ({answer['evidence'] or 'not reported'})"
     return facts

@@ -1,8 +1,6 @@
-"""The life of a label's keys: one waits, is cut over, and what it replaced is kept a day."""
+"""Replace a key: add a candidate, cut over to it, roll back, destroy what was superseded."""
 
-from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select
@@ -14,77 +12,93 @@ from pipelabs.core.errors import Duplicate, InvalidInput, InvalidTransition
 from pipelabs.exchanges import registry
 from pipelabs.models import ExchangeAPIKey, KeyStage, KeyStatus, now
 from pipelabs.models.exchanges import Credential
-from pipelabs.vault.examination import ask, reject_unusable
+from pipelabs.vault.commands import NewCredentials
+from pipelabs.vault.examination import ProbeRequest, ProbeResult, reject_unusable
 from pipelabs.vault.records import (
-    destroy,
+    destroy_credentials,
     get_key,
-    labelled,
-    locked,
-    locked_together,
+    label_filter,
+    lock_key,
+    lock_key_group,
     record,
     reject_closed_client,
-    store,
+    result_facts,
+    store_key,
     touch,
-    what_was_said,
 )
 from pipelabs.vault.ring import vault
 
 RETENTION = timedelta(hours=24)
-"""For so long a cut-over can be taken back."""
-WAITING = "Another key waits to replace this one already; cut over to it, or revoke it."
-NOT_LIVE = "Only a live key is replaced."
-DESTROYED_AT_ONCE = 100
+"""How long a superseded key can be rolled back to."""
+WAITING = "This key already has a replacement. Cut over to it or revoke it first."
+NOT_LIVE = "Only a live key can be replaced."
+NOT_VERIFIED = "The new key is {status}. Only a verified key can take over."
+NOT_WAITING = "This key is not awaiting cut-over."
+NO_PREVIOUS = "No previous key to roll back to."
+BATCH = 100
 
 
-def add_replacement(key_id: UUID, data: Mapping[str, Any], actor: Actor) -> ExchangeAPIKey:
-    """Add the candidate that is to replace a live key, which works on meanwhile.
+def prepare_replacement(key_id: UUID, new: NewCredentials) -> ProbeRequest:
+    """Check that a live key may be replaced, and return what to probe.
 
-    `data` is what `KeyReplacement` loads. The exchange is asked first, as for any new key; raise
-    as `add_key` does, `InvalidTransition` unless the key is live, and `Duplicate` if one waits
-    already.
+    Raise `InvalidTransition` unless the key is live and its client is not offboarded, `Duplicate`
+    if it already has a replacement, and `InvalidInput` for credentials that its exchange does not
+    use.
     """
     vault()
     live = get_key(key_id)
     _reject_replacing(live)
-    client_id, exchange, is_testnet = live.client_id, live.exchange, live.is_testnet
-    reject_closed_client(client_id)
-    if wrong := registry.known()[exchange].check_fields(set(map(Credential, data["credentials"]))):
-        raise InvalidInput(f"Invalid input: {', '.join(wrong)}", fields=wrong)
-    said = ask(exchange, data["credentials"], is_testnet=is_testnet)
-    reject_unusable(exchange, said)
-    reject_closed_client(client_id)
-    live = locked(key_id)
+    reject_closed_client(live.client_id)
+    if errors := registry.known()[live.exchange].check_fields(
+        set(map(Credential, new.credentials))
+    ):
+        raise InvalidInput(f"Invalid input: {', '.join(errors)}", fields=errors)
+    return ProbeRequest(
+        exchange=live.exchange, credentials=new.credentials, is_testnet=live.is_testnet
+    )
+
+
+def add_replacement(
+    key_id: UUID, new: NewCredentials, result: ProbeResult, actor: Actor
+) -> ExchangeAPIKey:
+    """Add the probed candidate for a live key, which keeps working.
+
+    Raise `CanWithdraw`, or `InvalidInput` for a key that the exchange does not accept. Raise as
+    `prepare_replacement` if something has changed since.
+    """
+    live = get_key(key_id)
+    reject_unusable(live.exchange, result)
+    reject_closed_client(live.client_id)
+    live = lock_key(key_id)
     _reject_replacing(live)
     candidate = ExchangeAPIKey(
-        client_id=client_id,
-        exchange=exchange,
+        client_id=live.client_id,
+        exchange=live.exchange,
         label=live.label,
-        is_testnet=is_testnet,
+        is_testnet=live.is_testnet,
         stage=KeyStage.CANDIDATE,
         replaces_id=live.id,
     )
-    store(candidate, data, said)
-    facts = {"replaces": str(live.id)} | what_was_said(candidate)
+    store_key(candidate, new, result)
+    facts = {"replaces": str(live.id)} | result_facts(candidate)
     record(Event.API_KEY_REPLACEMENT_ADDED, candidate, actor, facts)
     return candidate
 
 
 def cut_over(candidate_id: UUID, actor: Actor) -> ExchangeAPIKey:
-    """Put a verified candidate in the place of the live key, which is kept for a day.
+    """Make a verified candidate the live key; the key it replaces is retained for 24 hours.
 
-    Raise `InvalidTransition` for what is no candidate, or is not verified: a working key is never
-    replaced by one of which nobody knows that it works.
+    Raise `InvalidTransition` unless the key is a candidate and verified: a working key is never
+    replaced by one that may not work.
     """
-    candidate, together = locked_together(candidate_id)
+    candidate, group = lock_key_group(candidate_id)
     if candidate.stage is not KeyStage.CANDIDATE or not candidate.replaces_id:
-        raise InvalidTransition("This key waits for no cut-over.")
+        raise InvalidTransition(NOT_WAITING)
     if candidate.status is not KeyStatus.VERIFIED:
-        raise InvalidTransition(
-            f"The new key is {candidate.status}; only a verified one takes over."
-        )
-    live = together.get(candidate.replaces_id)
+        raise InvalidTransition(NOT_VERIFIED.format(status=candidate.status))
+    live = group.get(candidate.replaces_id)
     if live and live.stage is KeyStage.LIVE:
-        _keep(live)
+        _supersede(live)
     candidate.stage = KeyStage.LIVE
     touch(candidate)
     record(Event.API_KEY_CUT_OVER, candidate, actor, {"replaces": str(candidate.replaces_id)})
@@ -92,53 +106,51 @@ def cut_over(candidate_id: UUID, actor: Actor) -> ExchangeAPIKey:
 
 
 def roll_back(live_id: UUID, actor: Actor) -> ExchangeAPIKey:
-    """Put back the key that a live one has replaced; the newer is kept for a day in its turn.
+    """Make the previous key live again; the newer key is then retained for 24 hours.
 
-    A newer one that was revoked gives way too, as long as no other is live under its label.
-    A candidate that waited to replace the newer one waits to replace the older from now on.
-    Raise `InvalidTransition` if there is none, or if it is destroyed by now.
+    A revoked key can be rolled back too, as long as no other key is live under its label. A
+    candidate for the newer key becomes a candidate for the previous one. Raise `InvalidTransition`
+    if there is no previous key, or if it is destroyed or not verified.
     """
-    live, together = locked_together(live_id)
-    older = together.get(live.replaces_id) if live.replaces_id else None
-    if not older or not _is_kept(older) or not _gives_way(live):
-        raise InvalidTransition("There is no key left to go back to.")
-    if older.status is not KeyStatus.VERIFIED:
+    live, group = lock_key_group(live_id)
+    previous = group.get(live.replaces_id) if live.replaces_id else None
+    if not previous or not _is_retained(previous) or not _can_be_rolled_back(live):
+        raise InvalidTransition(NO_PREVIOUS)
+    if previous.status is not KeyStatus.VERIFIED:
         raise InvalidTransition(
-            f"The key before is {older.status}; only a verified one comes back."
+            f"The previous key is {previous.status}. Only a verified key can be rolled back to."
         )
     if live.stage is KeyStage.LIVE:
-        _keep(live)
+        _supersede(live)
     live.replaces_id = None
-    older.stage, older.destroy_at, older.replaces_id = KeyStage.LIVE, None, live.id
-    touch(older)
-    if waiting := candidate_of(live):
-        waiting.replaces_id = older.id
-        touch(waiting)
-    record(Event.API_KEY_ROLLED_BACK, older, actor, {"from": str(live.id)})
-    return older
+    previous.stage, previous.destroy_at, previous.replaces_id = KeyStage.LIVE, None, live.id
+    touch(previous)
+    if candidate := candidate_of(live):
+        candidate.replaces_id = previous.id
+        touch(candidate)
+    record(Event.API_KEY_ROLLED_BACK, previous, actor, {"from": str(live.id)})
+    return previous
 
 
 def destroy_due(actor: Actor) -> int:
-    """Destroy the secrets of kept keys whose day is over; return how many there were.
+    """Destroy the secrets of superseded keys whose 24 hours are over, and return their number.
 
-    Rows that another process destroys at this moment are left to it.
+    Rows that another process has locked are skipped.
     """
-    wanted = select(ExchangeAPIKey).where(
+    due = select(ExchangeAPIKey).where(
         ExchangeAPIKey.stage == KeyStage.SUPERSEDED, ExchangeAPIKey.destroy_at <= now()
     )
-    wanted = wanted.limit(DESTROYED_AT_ONCE).with_for_update(
-        key_share=True, skip_locked=True, of=ExchangeAPIKey
-    )
-    due = db.session.scalars(wanted).all()
-    for key in due:
-        destroy(key)
+    due = due.limit(BATCH).with_for_update(key_share=True, skip_locked=True, of=ExchangeAPIKey)
+    keys = db.session.scalars(due).all()
+    for key in keys:
+        destroy_credentials(key)
         key.status = KeyStatus.REVOKED
         record(Event.API_KEY_DESTROYED, key, actor)
-    return len(due)
+    return len(keys)
 
 
 def candidate_of(key: ExchangeAPIKey) -> ExchangeAPIKey | None:
-    """Return the key that waits to replace this one."""
+    """Return the candidate that will replace this key."""
     return db.session.scalar(
         select(ExchangeAPIKey).where(
             ExchangeAPIKey.replaces_id == key.id, ExchangeAPIKey.stage == KeyStage.CANDIDATE
@@ -147,35 +159,35 @@ def candidate_of(key: ExchangeAPIKey) -> ExchangeAPIKey | None:
 
 
 def predecessor_of(key: ExchangeAPIKey) -> ExchangeAPIKey | None:
-    """Return the kept key that a roll-back would put back."""
-    older = db.session.get(ExchangeAPIKey, key.replaces_id) if key.replaces_id else None
-    return older if older and _is_kept(older) and _gives_way(key) else None
+    """Return the previous key, if it can be rolled back to."""
+    previous = db.session.get(ExchangeAPIKey, key.replaces_id) if key.replaces_id else None
+    return previous if previous and _is_retained(previous) and _can_be_rolled_back(key) else None
 
 
 def _reject_replacing(live: ExchangeAPIKey) -> None:
     if live.stage is not KeyStage.LIVE:
         raise InvalidTransition(NOT_LIVE)
-    if waiting := candidate_of(live):
-        raise Duplicate(WAITING, fields={"label": [WAITING]}, existing={"label": str(waiting.id)})
+    if candidate := candidate_of(live):
+        raise Duplicate(WAITING, fields={"label": [WAITING]}, existing={"label": str(candidate.id)})
 
 
-def _is_kept(key: ExchangeAPIKey) -> bool:
-    """Return whether it can still be brought back, also if nobody has destroyed it yet."""
+def _is_retained(key: ExchangeAPIKey) -> bool:
+    """Return whether the key is superseded and its 24 hours are not over."""
     return (
         key.stage is KeyStage.SUPERSEDED and key.destroy_at is not None and key.destroy_at > now()
     )
 
 
-def _gives_way(key: ExchangeAPIKey) -> bool:
-    """Return whether it is live, or was revoked and none is live in its place."""
+def _can_be_rolled_back(key: ExchangeAPIKey) -> bool:
+    """Return whether the key is live, or was revoked and no key is live in its place."""
     if key.stage is not KeyStage.DESTROYED:
         return key.stage is KeyStage.LIVE
-    own = labelled(key.client_id, key.exchange, key.label)
-    live = select(ExchangeAPIKey.id).where(*own, ExchangeAPIKey.stage == KeyStage.LIVE)
+    same_label = label_filter(key.client_id, key.exchange, key.label)
+    live = select(ExchangeAPIKey.id).where(*same_label, ExchangeAPIKey.stage == KeyStage.LIVE)
     return db.session.scalar(live) is None
 
 
-def _keep(live: ExchangeAPIKey) -> None:
-    """Make room in the unique index of live labels before another key comes in."""
+def _supersede(live: ExchangeAPIKey) -> None:
+    """Supersede the live key now: the unique index allows one live key for each label."""
     live.stage, live.destroy_at = KeyStage.SUPERSEDED, now() + RETENTION
     touch(live)

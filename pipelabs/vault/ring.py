@@ -22,12 +22,12 @@ def vault() -> Vault:
 
 
 def ring_versions() -> tuple[int, ...]:
-    """Return the versions of the key ring, the one to encrypt with first; none without a ring."""
+    """Return the versions of the key ring, the one to encrypt with first; empty without a ring."""
     return _vault().versions
 
 
 def fingerprint(exchange: str, api_key: Secret) -> bytes:
-    """Return a keyed hash that finds the same API key again without decrypting any.
+    """Return a keyed hash that identifies the same API key without decrypting any.
 
     It is keyed by the secret key, so a rotation of the key ring changes no fingerprint.
     """

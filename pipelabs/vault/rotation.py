@@ -1,4 +1,4 @@
-"""The vault's ring at work on all rows: rotate, retire, check; online, in batches, resumable."""
+"""Rotate the key ring, check every encrypted row, retire a version; online and in batches."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,18 +20,21 @@ from pipelabs.vault.ring import ring_versions, vault
 BATCH = 500
 TABLE = cast(Table, ExchangeAPIKey.__table__)
 COLUMNS = (TABLE.c.id, TABLE.c.client_id, TABLE.c.exchange, TABLE.c.label, TABLE.c.credentials)
-FRESH = sent("fresh", {"row_id": Uuid(), "envelope": LargeBinary()})
+REWRAPPED = sent("rewrapped", {"row_id": Uuid(), "envelope": LargeBinary()})
 REWRAP = (
     update(TABLE)
-    .where(TABLE.c.id == FRESH.c.row_id)
-    .values(credentials=FRESH.c.envelope, kek_version=bindparam("newest"))
+    .where(TABLE.c.id == REWRAPPED.c.row_id)
+    .values(credentials=REWRAPPED.c.envelope, kek_version=bindparam("newest"))
 )
-"""Leaves `version` alone: who edits a key meanwhile loses nothing."""
+"""It does not change `version`, so a rotation makes no concurrent edit stale."""
 UNREADABLE = "{row.id} (client {row.client_id}, {row.exchange}, {row.label}): {reason}"
 
 
 class Batch(NamedTuple):
-    """What one batch of a rotation did, and where the next begins; None where none is left."""
+    """The result of one batch of a rotation.
+
+    The next batch starts after `last_id`, which is None if there was nothing left to do.
+    """
 
     rewrapped: int
     unreadable: list[str]
@@ -39,93 +42,98 @@ class Batch(NamedTuple):
 
 
 @dataclass
-class Findings:
-    """How many rows each version of the ring has, and every row that does not open."""
+class RingCheck:
+    """Rows per version of the key ring, and every row that can't be decrypted."""
 
     rows: dict[int, int]
     missing: list[int]
     unreadable: list[str] = field(default_factory=list)
 
     @property
-    def is_well(self) -> bool:
-        """Return whether every row opens."""
+    def is_healthy(self) -> bool:
+        """Return whether every row that was checked can be decrypted."""
         return not (self.missing or self.unreadable)
 
 
 def rows_per_version() -> dict[int, int]:
-    """Return ring version → how many rows it wraps, the newest first."""
-    version = ExchangeAPIKey.kek_version
-    counted = select(version, func.count()).where(version.is_not(None)).group_by(version)
-    rows = db.session.execute(counted.order_by(version.desc()))
-    return {int(found): count for found, count in rows if found is not None}
+    """Return how many rows each version of the key ring wraps, newest version first."""
+    column = ExchangeAPIKey.kek_version
+    query = select(column, func.count()).where(column.is_not(None)).group_by(column)
+    rows = db.session.execute(query.order_by(column.desc()))
+    return {int(version): count for version, count in rows if version is not None}
 
 
 def missing_versions() -> list[int]:
-    """Return the versions that rows still need and the ring no longer has."""
+    """Return the versions that rows still need and the key ring no longer has."""
     return [version for version in rows_per_version() if version not in ring_versions()]
 
 
 def rotate(actor: Actor, after: UUID | None = None) -> Batch:
-    """Re-wrap the next batch of rows under the ring's first key, in the running transaction.
+    """Re-wrap the next batch of rows with the first key of the ring, in the current transaction.
 
-    Ciphertexts stay as they are, so readers find every row open at every moment. A row that does
-    not open is named and left.
+    Ciphertexts do not change, so every row stays readable at any time. A row that can't be
+    decrypted is reported and left unchanged.
     """
     newest = vault().versions[0]
     old = _rows().where(TABLE.c.kek_version != newest).order_by(TABLE.c.id).limit(BATCH)
     old = old.where(TABLE.c.id > after) if after else old
     rows = db.session.execute(old.with_for_update(key_share=True)).all()
-    fresh, unreadable = [], []
+    rewrapped, unreadable = [], []
     for row in rows:
         try:
-            fresh.append((row.id, vault().rewrap(row.credentials, _context(row)).blob))
+            rewrapped.append((row.id, vault().rewrap(row.credentials, _context(row)).blob))
         except Undecryptable as error:
             unreadable.append(UNREADABLE.format(row=row, reason=error.message))
-    if fresh:
-        run(REWRAP, arrays(("row_id", "envelope"), fresh) | {"newest": newest})
-        facts = {"rows": str(len(fresh)), "to": str(newest)}
+    if rewrapped:
+        run(REWRAP, arrays(("row_id", "envelope"), rewrapped) | {"newest": newest})
+        facts = {"rows": str(len(rewrapped)), "to": str(newest)}
         trail.record(Event.VAULT_ROTATED, actor, facts=facts)
-    return Batch(len(fresh), unreadable, rows[-1].id if rows else None)
+    return Batch(len(rewrapped), unreadable, rows[-1].id if rows else None)
 
 
 def count_old() -> int:
-    """Return how many rows are not under the ring's first key."""
+    """Return how many rows are not wrapped by the first key of the ring."""
     newest = vault().versions[0]
     return sum(count for version, count in rows_per_version().items() if version != newest)
 
 
 def retire(version: int, actor: Actor) -> None:
-    """Record that a version may leave the ring; raise `InvalidTransition` while a row needs it."""
+    """Record that a version can be removed from the key ring.
+
+    Raise `InvalidInput` for an unknown version, and `InvalidTransition` for the version that
+    encrypts or one that a row still needs.
+    """
     if version not in ring_versions():
-        raise InvalidInput(f"The ring has no version {version}.")
+        raise InvalidInput(f"The key ring has no version {version}.")
     if version == ring_versions()[0]:
-        raise InvalidTransition(f"Version {version} encrypts; put a newer one before it.")
-    if count := rows_per_version().get(version):
         raise InvalidTransition(
-            f"{count} rows still need version {version}; run flask keys rotate."
+            f"Version {version} is in use to encrypt. Put a newer version before it."
         )
+    if count := rows_per_version().get(version):
+        rows = "1 row still needs" if count == 1 else f"{count} rows still need"
+        raise InvalidTransition(f"{rows} version {version}. Run flask keys rotate.")
     trail.record(Event.VAULT_KEY_RETIRED, actor, facts={"version": str(version)})
 
 
-def check(*, is_ring_only: bool = False) -> Findings:
-    """Open every sealed row and name those that do not open; a batch is in memory at a time.
+def check(*, is_ring_only: bool = False) -> RingCheck:
+    """Decrypt every encrypted row and report those that can't be decrypted.
 
-    With `is_ring_only` nothing is opened, only counted.
+    Rows are read in batches. With `is_ring_only` they are only counted.
     """
-    found = Findings(rows_per_version(), missing_versions())
-    for row in () if is_ring_only or not ring_versions() else _all():
+    result = RingCheck(rows_per_version(), missing_versions())
+    for row in () if is_ring_only or not ring_versions() else _read_rows():
         try:
             vault().decrypt(row.credentials, _context(row))
         except Undecryptable as error:
-            found.unreadable.append(UNREADABLE.format(row=row, reason=error.message))
-    return found
+            result.unreadable.append(UNREADABLE.format(row=row, reason=error.message))
+    return result
 
 
 def _rows() -> Select[Any]:
     return select(*COLUMNS).where(TABLE.c.credentials.is_not(None))
 
 
-def _all() -> Iterator[Row[Any]]:
+def _read_rows() -> Iterator[Row[Any]]:
     yield from db.session.execute(_rows().order_by(TABLE.c.id).execution_options(yield_per=BATCH))
 
 

@@ -14,17 +14,17 @@ def main(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.stub_exchange", description=main.__doc__)
     parser.add_argument("--port", type=int, default=9100)
     parser.add_argument("--keys", choices=SLUGS, metavar="SLUG", help="one of " + ", ".join(SLUGS))
-    asked = parser.parse_args(words)
-    if asked.keys:
-        print("\n\n".join(_listed(one) for one in keys(asked.keys).values()))
+    options = parser.parse_args(words)
+    if options.keys:
+        print("\n\n".join(_format(key) for key in keys(options.keys).values()))
         return 0
-    with running(asked.port) as stub, suppress(KeyboardInterrupt):
+    with running(options.port) as stub, suppress(KeyboardInterrupt):
         print(f"The stub exchange is at {stub.base_url}/<slug>; Ctrl-C stops it.", flush=True)
         threading.Event().wait()
     return 0
 
 
-def _listed(credentials: dict[str, str]) -> str:
+def _format(credentials: dict[str, str]) -> str:
     return "\n".join(f"{name:<10} {value.rstrip()}" for name, value in credentials.items())
 
 

@@ -41,47 +41,47 @@ def grant(api_key: str, scenario: Scenario) -> Grant:
             return Grant(api_key, trades=True)
 
 
-def _binance(one: Grant) -> object:
+def _binance(key: Grant) -> object:
     answer = {
-        "ipRestrict": one.is_ip_bound,
+        "ipRestrict": key.is_ip_bound,
         "createTime": CREATED_MS,
         "enableReading": True,
-        "enableWithdrawals": one.withdraws,
-        "enableInternalTransfer": one.moves,
+        "enableWithdrawals": key.withdraws,
+        "enableInternalTransfer": key.moves,
         "enableMargin": False,
-        "enableFutures": one.trades,
-        "permitsUniversalTransfer": one.moves,
+        "enableFutures": key.trades,
+        "permitsUniversalTransfer": key.moves,
         "enableVanillaOptions": False,
         "enableFixApiTrade": False,
         "enableFixReadOnly": True,
-        "enableSpotAndMarginTrading": one.trades,
+        "enableSpotAndMarginTrading": key.trades,
         "enablePortfolioMarginTrading": False,
     }
     expiry = {"tradingAuthorityExpirationTime": int(EXPIRES_AT.timestamp() * 1000)}
-    return answer | (expiry if one.expires else {})
+    return answer | (expiry if key.expires else {})
 
 
-def _bybit(one: Grant) -> object:
-    moves = ["AccountTransfer", "SubMemberTransfer"] if one.moves else []
+def _bybit(key: Grant) -> object:
+    moves = ["AccountTransfer", "SubMemberTransfer"] if key.moves else []
     result = {
         "id": "13770661",
         "note": "stub",
-        "apiKey": one.api_key,
-        "readOnly": 0 if one.trades else 1,
+        "apiKey": key.api_key,
+        "readOnly": 0 if key.trades else 1,
         "secret": "",
         "permissions": {
-            "ContractTrade": ["Order", "Position"] if one.trades else [],
-            "Spot": ["SpotTrade"] if one.trades else [],
-            "Wallet": moves + (["Withdraw"] if one.withdraws else []),
+            "ContractTrade": ["Order", "Position"] if key.trades else [],
+            "Spot": ["SpotTrade"] if key.trades else [],
+            "Wallet": moves + (["Withdraw"] if key.withdraws else []),
             "Options": [],
             "Derivatives": ["DerivativesTrade"],
             "Exchange": [],
             "Earn": [],
         },
-        "ips": [ADDRESS] if one.is_ip_bound else ["*"],
+        "ips": [ADDRESS] if key.is_ip_bound else ["*"],
         "type": 1,
-        "deadlineDay": 83 if one.expires else -2,
-        "expiredAt": f"{EXPIRES_AT:%Y-%m-%dT%H:%M:%SZ}" if one.expires else "1970-01-01T00:00:00Z",
+        "deadlineDay": 83 if key.expires else -2,
+        "expiredAt": f"{EXPIRES_AT:%Y-%m-%dT%H:%M:%SZ}" if key.expires else "1970-01-01T00:00:00Z",
         "createdAt": "2024-10-09T03:17:23Z",
         "uta": 1,
         "userID": 24617703,
@@ -89,13 +89,13 @@ def _bybit(one: Grant) -> object:
     return {"retCode": 0, "retMsg": "", "result": result, "retExtInfo": {}, "time": CREATED_MS}
 
 
-def _okx(one: Grant) -> object:
-    perm = ["read_only", *["withdraw"] * one.withdraws, *["trade"] * one.trades]
+def _okx(key: Grant) -> object:
+    perm = ["read_only", *["withdraw"] * key.withdraws, *["trade"] * key.trades]
     config = {
         "acctLv": "2",
         "uid": "44705892343619584",
         "label": "stub",
-        "ip": ADDRESS if one.is_ip_bound else "",
+        "ip": ADDRESS if key.is_ip_bound else "",
         "perm": ",".join(perm),
         "posMode": "net_mode",
         "type": "0",
@@ -103,12 +103,12 @@ def _okx(one: Grant) -> object:
     return {"code": "0", "data": [config], "msg": ""}
 
 
-def _kucoin(one: Grant) -> object:
-    names = ["General", *["Futures", "Spot", "Margin"] * one.trades]
-    names += ["FlexTransfers"] * one.moves + ["Withdrawal"] * one.withdraws
+def _kucoin(key: Grant) -> object:
+    names = ["General", *["Futures", "Spot", "Margin"] * key.trades]
+    names += ["FlexTransfers"] * key.moves + ["Withdrawal"] * key.withdraws
     data = {
         "remark": "stub",
-        "apiKey": one.api_key,
+        "apiKey": key.api_key,
         "apiVersion": 3,
         "permission": ",".join(names),
         "createdAt": CREATED_MS,
@@ -116,32 +116,32 @@ def _kucoin(one: Grant) -> object:
         "isMaster": True,
     }
     # KuCoin leaves the field out where there is no list.
-    return {"code": "200000", "data": data | ({"ipWhitelist": ADDRESS} if one.is_ip_bound else {})}
+    return {"code": "200000", "data": data | ({"ipWhitelist": ADDRESS} if key.is_ip_bound else {})}
 
 
-def _coinbase(one: Grant) -> object:
+def _coinbase(key: Grant) -> object:
     return {
         "can_view": True,
-        "can_trade": one.trades,
-        "can_transfer": one.withdraws,
+        "can_trade": key.trades,
+        "can_transfer": key.withdraws,
         "can_receive": False,
         "portfolio_uuid": "1f2e3d4c-0000-4000-8000-000000000001",
         "portfolio_type": "DEFAULT",
     }
 
 
-def _gate(one: Grant) -> object:
+def _gate(key: Grant) -> object:
     names = ["account", "spot", "futures", "wallet"]
-    writable = {"spot": one.trades, "futures": one.trades, "wallet": one.moves}
+    writable = {"spot": key.trades, "futures": key.trades, "wallet": key.moves}
     ours = {
         "state": 1,
         "mode": 1,
         "name": "stub",
         "user_id": 1,
         "perms": [{"name": name, "read_only": not writable.get(name, False)} for name in names],
-        "ip_whitelist": [ADDRESS] if one.is_ip_bound else [],
+        "ip_whitelist": [ADDRESS] if key.is_ip_bound else [],
         "currency_pairs": [],
-        "key": f"{one.api_key[:12]}*****",
+        "key": f"{key.api_key[:12]}*****",
         "created_at": CREATED_MS // 1000,
         "update_at": CREATED_MS // 1000,
         "last_access": CREATED_MS // 1000,
@@ -163,13 +163,13 @@ def _mexc(_: Grant) -> object:
     }
 
 
-def _bitget(one: Grant) -> object:
-    names = ["stow", "smow", "coow", "cpow"] if one.trades else ["stor", "smor", "coor", "cpor"]
-    names += ["wtow" if one.moves else "wtor"] + ["wwow"] * one.withdraws
+def _bitget(key: Grant) -> object:
+    names = ["stow", "smow", "coow", "cpow"] if key.trades else ["stor", "smor", "coor", "cpor"]
+    names += ["wtow" if key.moves else "wtor"] + ["wwow"] * key.withdraws
     data = {
         "userId": "714229403",
         "inviterId": "1",
-        "ips": ADDRESS if one.is_ip_bound else "",
+        "ips": ADDRESS if key.is_ip_bound else "",
         "authorities": names,
         "parentId": 1,
         "traderType": "not_trader",

@@ -1,6 +1,6 @@
 """How each exchange rejects a request: with its own error codes, in its own form.
 
-Not every exchange documents its statuses and texts; ccxt goes by the codes, and so does the X-ray.
+Not every exchange documents its statuses and texts; ccxt goes by the codes, and so does the probe.
 """
 
 from dataclasses import dataclass

@@ -252,7 +252,7 @@ def test_a_malformed_vault_ring_stops_the_start(ring):
         VAULT_KEYS = ring
 
     with pytest.raises(
-        MalformedRing, match=r"^VAULT_KEYS: .*; for a new ring set it to .* python3 -c"
+        MalformedRing, match=r"^VAULT_KEYS: .*\. To create a key ring, set it to .* python3 -c"
     ):
         create_app(Malformed)
 

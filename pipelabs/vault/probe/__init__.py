@@ -1,4 +1,4 @@
-"""The key X-ray: ask an exchange what an API key may do, and prove nothing beyond its words."""
+"""Ask an exchange which permissions an API key has, and infer nothing beyond its answer."""
 
 import json
 import re
@@ -37,31 +37,35 @@ CCXT_NAMES = {
 }
 MAX_EVIDENCE = 200
 MIN_SECRET_LENGTH = 4
-"""What is shorter is no credential, and would hide innocent text."""
+"""A shorter text is not secret, and hiding it would hide evidence."""
 
 _DETAIL = re.compile("[A-Za-z0-9._-]{1,32}")
 
 
 def examine(target: Target, credentials: Mapping[str, str], *, deadline_s: float = 10) -> Report:
-    """Ask the exchange what the key may do; every failure is a report, none is raised.
+    """Ask the exchange for the permissions of the key; a failure is reported, not raised.
 
-    `credentials` has our names of the fields. The whole takes `deadline_s` seconds at most.
+    `credentials` uses our names of the fields. The call takes at most `deadline_s` seconds.
     """
     start = time.monotonic()
     try:
-        answer = child.run(question(target, credentials, deadline_s), deadline_s)
+        answer = child.run(make_question(target, credentials, deadline_s), deadline_s)
     except TimeoutError:
         answer = {"error": {"has_sent": True, "kinds": ["RequestTimeout"]}}
     ms = round((time.monotonic() - start) * 1000, 1)
     return conclude(target, credentials, answer, ms)
 
 
-def question(target: Target, credentials: Mapping[str, str], timeout_s: float) -> dict[str, object]:
-    """Return what `ask.py` reads: which method of ccxt's to call, with what, and how far."""
+def make_question(
+    target: Target, credentials: Mapping[str, str], timeout_s: float
+) -> dict[str, object]:
+    """Return the input of `ask.py`: the method of ccxt to call, the credentials and the limits."""
     return {
         "ccxt_id": target.ccxt_id,
         "method": rule_for(target.ccxt_id, is_testnet=target.is_testnet).method,
-        "credentials": {CCXT_NAMES[name]: _read(text) for name, text in credentials.items()},
+        "credentials": {
+            CCXT_NAMES[name]: _expand_line_breaks(text) for name, text in credentials.items()
+        },
         "slug": target.slug,
         "hosts": sorted(target.hosts),
         "is_testnet": target.is_testnet,
@@ -70,40 +74,40 @@ def question(target: Target, credentials: Mapping[str, str], timeout_s: float) -
     }
 
 
-def _read(text: str) -> str:
-    """Return a PEM file's line breaks, which Coinbase's JSON file writes as two characters."""
+def _expand_line_breaks(text: str) -> str:
+    r"""Return a PEM key with real line breaks; Coinbase's JSON file has them as `\n`."""
     return text.replace("\\n", "\n") if text.startswith("-----BEGIN") else text
 
 
 def conclude(
     target: Target, credentials: Mapping[str, str], answer: Mapping[str, object], ms: float
 ) -> Report:
-    """Return the report of what `ask.py` answered; an answer of another form is a failure."""
-    private = [json.dumps(text)[1:-1] for text in credentials.values()]
+    """Return the report for the output of `ask.py`; malformed output is a failure."""
+    secrets = [json.dumps(text)[1:-1] for text in credentials.values()]
     if "raw" not in answer:
         error = members(answer.get("error"))
-        detail = _detail(error.get("code"), private)
+        detail = _detail(error.get("code"), secrets)
         return Report(
             Reading(()).complete(), classify(target.ccxt_id, error), detail, expires_at=None, ms=ms
         )
     rule = rule_for(target.ccxt_id, is_testnet=target.is_testnet)
     reading = rule.read(answer["raw"], credentials.get("api_key", ""))
-    findings = tuple(_publishable(one, private) for one in reading.complete())
+    findings = tuple(_redact(finding, secrets) for finding in reading.complete())
     return Report(findings, failure=None, detail=None, expires_at=reading.expires_at, ms=ms)
 
 
-def _detail(code: object, private: Sequence[str]) -> str | None:
+def _detail(code: object, secrets: Sequence[str]) -> str | None:
     text = str(code)
-    is_fit = code is not None and _DETAIL.fullmatch(text) and not _tells(text, private)
-    return text if is_fit else None
+    is_code = code is not None and _DETAIL.fullmatch(text) and not _has_secret(text, secrets)
+    return text if is_code else None
 
 
-def _publishable(one: Finding, private: Sequence[str]) -> Finding:
-    if one.evidence is None:
-        return one
-    is_private = _tells(one.evidence, private)
-    return replace(one, evidence=None if is_private else one.evidence[:MAX_EVIDENCE])
+def _redact(finding: Finding, secrets: Sequence[str]) -> Finding:
+    if finding.evidence is None:
+        return finding
+    is_secret = _has_secret(finding.evidence, secrets)
+    return replace(finding, evidence=None if is_secret else finding.evidence[:MAX_EVIDENCE])
 
 
-def _tells(text: str, private: Sequence[str]) -> bool:
-    return any(secret in text for secret in private if len(secret) >= MIN_SECRET_LENGTH)
+def _has_secret(text: str, secrets: Sequence[str]) -> bool:
+    return any(secret in text for secret in secrets if len(secret) >= MIN_SECRET_LENGTH)

@@ -1,6 +1,6 @@
-"""Ask an exchange one question in a process of its own: JSON on stdin, JSON on stdout.
+"""Ask an exchange one question in a child process: JSON on stdin, JSON on stdout.
 
-Started by its path, so it stands alone: no module of the application is loaded beside it.
+The process is started by the path of this file, so it imports no other module of the application.
 """
 
 import json
@@ -15,41 +15,41 @@ from urllib.parse import urlsplit
 MAX_BODY = 1024 * 1024
 
 
-class Refused(Exception):
-    """A request or an answer that the guard did not let pass.
+class Blocked(Exception):
+    """A request or a response that the guard blocked.
 
-    It is none of requests' own exceptions, which ccxt would turn into others.
+    It is not one of requests' exceptions, because ccxt would convert those.
     """
 
 
 class Guard:
-    """The one way out: it connects to the allowed origins alone, and follows no redirect.
+    """An HTTP adapter that connects only to the allowed origins and follows no redirect.
 
-    It stands before requests' own adapter, and keeps what ccxt's exceptions do not tell.
+    It wraps requests' own adapter, and records the facts that ccxt's exceptions lack.
     """
 
     def __init__(self, inner: Any, origins: frozenset[str]) -> None:
         self._inner = inner
         self._origins = origins
-        self.refused: str | None = None
+        self.blocked: str | None = None
         self.has_sent = False
         self.status: int | None = None
         self.body = b""
         self.skew_s: float | None = None
 
     def send(self, request: Any, **settings: Any) -> Any:
-        """Send one request, or raise `Refused`; proxies are never used."""
+        """Send one request, or raise `Blocked`; proxies are never used."""
         self.status, self.body, self.skew_s = None, b"", None
         if _origin(str(request.url)) not in self._origins:
-            self._reject("host")
+            self._block("host")
         self.has_sent = True
         response = self._inner.send(request, **settings | {"proxies": {}, "stream": True})
         if 300 <= response.status_code < 400:
             response.close()
-            self._reject("redirect")
+            self._block("redirect")
         self.skew_s = _skew_s(response)
-        # What was read here is given to `content`, which cannot be read twice.
-        response._content = self.body = self._read(response)  # noqa: SLF001  it has no other way
+        # The stream can be read only once, so `content` gets what was read here.
+        response._content = self.body = self._read(response)  # noqa: SLF001  there is no public way
         self.status = response.status_code
         return response
 
@@ -58,7 +58,7 @@ class Guard:
         self._inner.close()
 
     def answer(self) -> object:
-        """Return the last body as JSON; raise `ValueError` if it is something else."""
+        """Return the last body as JSON; raise `ValueError` if it is not JSON."""
         return json.loads(self.body)
 
     def _read(self, response: Any) -> bytes:
@@ -67,18 +67,18 @@ class Guard:
             body += chunk
             if len(body) > MAX_BODY:
                 response.close()
-                self._reject("size")
+                self._block("size")
         return body
 
-    def _reject(self, reason: str) -> NoReturn:
-        self.refused = reason
-        raise Refused(reason)
+    def _block(self, reason: str) -> NoReturn:
+        self.blocked = reason
+        raise Blocked(reason)
 
 
 def answer(question: Mapping[str, Any]) -> dict[str, object]:
-    """Return `{"raw": …}`, or `{"error": …}` with facts that hold nothing of the credentials."""
-    # Imported here for weight: 0.3 s and 70 MB, so only this process has them.
-    import ccxt  # noqa: PLC0415  weight
+    """Return `{"raw": …}`, or `{"error": …}` with facts that contain no credentials."""
+    # Imported here because it takes 0.3 s and 70 MB: only the child process loads it.
+    import ccxt  # noqa: PLC0415  heavy
 
     exchange = getattr(ccxt, question["ccxt_id"])(_settings(question))
     session = exchange.session
@@ -88,11 +88,11 @@ def answer(question: Mapping[str, Any]) -> dict[str, object]:
     session.mount("", guard)
     try:
         raw = _ask(exchange, question)
-    except (ccxt.BaseError, Refused, ValueError, TypeError) as error:
+    except (ccxt.BaseError, Blocked, ValueError, TypeError) as error:
         return {"error": _facts(guard, error)}
     finally:
         session.close()
-    if guard.refused or not _is_json(guard):
+    if guard.blocked or not _is_json(guard):
         return {"error": _facts(guard, None)}
     return {"raw": raw}
 
@@ -106,23 +106,25 @@ def _settings(question: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _ask(exchange: Any, question: Mapping[str, Any]) -> object:
-    """Call the method asked for; without one, a balance proves that the key may read."""
+    """Call the method in the question; without one, a balance proves that the key may read."""
     if base_url := question["base_url"]:
-        exchange.urls["api"] = _moved(exchange.urls["api"], f"{base_url}/{question['slug']}")
+        exchange.urls["api"] = _with_base_url(
+            exchange.urls["api"], f"{base_url}/{question['slug']}"
+        )
     elif question["is_testnet"]:
-        exchange.set_sandbox_mode(True)  # a TypeError if there is none
+        exchange.set_sandbox_mode(True)  # a TypeError if there is no testnet
     if question["method"]:
         return getattr(exchange, question["method"])()
-    # An empty list of markets, for it would load all of them, megabytes, before it asks.
+    # Without this ccxt would load all markets first, which are megabytes.
     exchange.markets, exchange.markets_by_id = {}, {}
     exchange.fetch_balance()
     return None
 
 
-def _moved(urls: Any, base: str) -> Any:
-    """Return ccxt's nested addresses with another scheme and host, and a prefix."""
+def _with_base_url(urls: Any, base: str) -> Any:
+    """Return ccxt's nested URLs with another scheme, host and path prefix."""
     if isinstance(urls, dict):
-        return {name: _moved(url, base) for name, url in urls.items()}
+        return {name: _with_base_url(url, base) for name, url in urls.items()}
     return re.sub(r"^https?://[^/]+", base, urls) if isinstance(urls, str) else urls
 
 
@@ -146,11 +148,11 @@ def _is_json(guard: Guard) -> bool:
 
 
 def _facts(guard: Guard, error: Exception | None) -> dict[str, object]:
-    """Return what tells one failure from another: no message, for those quote requests."""
-    kinds = [type(one) for one in (error, error and error.__cause__) if one]
+    """Return the facts that classify a failure. Messages are left out: they quote requests."""
+    kinds = [type(cause) for cause in (error, error and error.__cause__) if cause]
     return {
         "kinds": [parent.__name__ for kind in kinds for parent in kind.__mro__],
-        "refused": guard.refused,
+        "blocked": guard.blocked,
         "has_sent": guard.has_sent,
         "status": guard.status,
         "is_json": _is_json(guard),
@@ -160,18 +162,18 @@ def _facts(guard: Guard, error: Exception | None) -> dict[str, object]:
 
 
 def _code(body: object) -> str | None:
-    """Return the exchange's own error code from wherever these exchanges put it."""
+    """Return the exchange's own error code, from any of the fields that exchanges use."""
     if not isinstance(body, dict):
         return None
-    named = [body.get(name) for name in ("code", "retCode", "label", "error", "errors")]
-    found = next((one for one in named if one is not None), None)
-    if isinstance(found, list) and found:
-        found = found[0].get("id") if isinstance(found[0], dict) else found[0]
-    return str(found)[:64] if isinstance(found, str | int) else None
+    values = [body.get(name) for name in ("code", "retCode", "label", "error", "errors")]
+    code = next((value for value in values if value is not None), None)
+    if isinstance(code, list) and code:
+        code = code[0].get("id") if isinstance(code[0], dict) else code[0]
+    return str(code)[:64] if isinstance(code, str | int) else None
 
 
 def _skew_s(response: Any) -> float | None:
-    """Return by how many seconds the exchange's clock is ahead of ours."""
+    """Return how many seconds the exchange's clock is ahead of ours."""
     try:
         date = parsedate_to_datetime(response.headers["Date"])
     except (KeyError, ValueError):
@@ -180,7 +182,7 @@ def _skew_s(response: Any) -> float | None:
 
 
 def main() -> None:
-    """Success the question on stdin."""
+    """Answer the question on stdin."""
     json.dump(answer(json.load(sys.stdin)), sys.stdout)
 
 

@@ -1,13 +1,13 @@
-"""Read a key's rights from Bybit's lists of permissions."""
+"""Read the permissions of a key from Bybit's lists."""
 
 from pipelabs.vault.probe.findings import (
     Facts,
     Reading,
     either,
+    evidence_of,
     expiry,
-    listed,
+    from_list,
     members,
-    shown,
     whitelist,
 )
 from pipelabs.vault.probe.report import Finding, KeyPermission, Verdict
@@ -16,45 +16,50 @@ _WALLET = frozenset({"AccountTransfer", "SubMemberTransfer", "Withdraw"})
 
 
 def bybit(raw: object, _: str) -> Reading:
-    """Read the lists of permissions, which `readOnly` = 1 overrules.
+    """Read the lists of permissions; `readOnly` = 1 overrides them.
 
-    https://bybit-exchange.github.io/docs/v5/user/apikey-info; `*` for every address stands in
+    https://bybit-exchange.github.io/docs/v5/user/apikey-info; `*` for any address is documented in
     …/v5/user/list-sub-apikeys.
     """
     facts = members(members(raw).get("result"))
     expires, expires_at = expiry(facts, "expiredAt")
-    evidence = shown(facts, "readOnly")
+    evidence = evidence_of(facts, "readOnly")
     match facts.get("readOnly"):
         case int(mode) if mode in (0, 1) and not isinstance(mode, bool):
             writes = _writes(members(facts.get("permissions")))
             if mode == 1:
-                writes = tuple(Finding(one.permission, Verdict.NO, evidence) for one in writes)
-            found = (Finding(KeyPermission.READ, Verdict.YES, evidence), *writes)
+                writes = tuple(
+                    Finding(finding.permission, Verdict.NO, evidence) for finding in writes
+                )
+            findings = (Finding(KeyPermission.READ, Verdict.YES, evidence), *writes)
         case _:
-            found = (Finding(KeyPermission.READ, Verdict.UNKNOWN, evidence),)
-    return Reading((*found, whitelist(facts, "ips"), expires), expires_at)
+            findings = (Finding(KeyPermission.READ, Verdict.UNKNOWN, evidence),)
+    return Reading((*findings, whitelist(facts, "ips"), expires), expires_at)
 
 
 def _writes(allowed: Facts) -> tuple[Finding, ...]:
-    """Unified accounts have DerivativesTrade "by default", so alone it proves nothing."""
+    """Return the findings of permissions that write.
+
+    Unified accounts have DerivativesTrade "by default", so it proves nothing by itself.
+    """
     moves = {"AccountTransfer", "SubMemberTransfer"}
     return (
-        listed(KeyPermission.TRADE, allowed, "Spot", {"SpotTrade"}),
+        from_list(KeyPermission.TRADE, allowed, "Spot", {"SpotTrade"}),
         either(
             (
-                listed(
+                from_list(
                     KeyPermission.FUTURES,
                     allowed,
                     "ContractTrade",
                     {"Order"},
                     frozenset({"Position"}),
                 ),
-                listed(KeyPermission.FUTURES, allowed, "Options", {"OptionsTrade"}),
-                listed(KeyPermission.FUTURES, allowed, "Derivatives", set()),
+                from_list(KeyPermission.FUTURES, allowed, "Options", {"OptionsTrade"}),
+                from_list(KeyPermission.FUTURES, allowed, "Derivatives", set()),
             )
         ),
-        listed(KeyPermission.TRANSFER, allowed, "Wallet", moves, _WALLET),
-        listed(
+        from_list(KeyPermission.TRANSFER, allowed, "Wallet", moves, _WALLET),
+        from_list(
             KeyPermission.WITHDRAW,
             allowed,
             "Wallet",

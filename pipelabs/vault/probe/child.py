@@ -1,4 +1,4 @@
-"""Run `ask.py` as a process that ends at a deadline, whatever an exchange or its DNS does."""
+"""Run `ask.py` as a child process that is killed at a deadline."""
 
 import json
 import os
@@ -12,50 +12,50 @@ from pathlib import Path
 from pipelabs.core.errors import Unavailable
 
 SCRIPT = Path(__file__).with_name("ask.py")
-AT_ONCE = 4
-"""Children of one worker: each takes 70 MB and, for its import, 0.3 s of a processor."""
-PLACE_S = 1.0
-"""So long somebody waits for a place."""
-BUSY = "Exchanges are asked about other keys at this moment; try again."
+MAX_CHILDREN = 4
+"""Per worker. Each child takes 70 MB, and 0.3 s of CPU time to import ccxt."""
+MAX_WAIT_S = 1.0
+"""How long a call waits for a free slot."""
+BUSY = "Too many exchange keys are being checked right now. Try again."
 
-_places = threading.BoundedSemaphore(AT_ONCE)
+_slots = threading.BoundedSemaphore(MAX_CHILDREN)
 
 
 def run(
     question: Mapping[str, object], deadline_s: float, script: Path = SCRIPT
 ) -> Mapping[str, object]:
-    """Return what the child answers; nothing if it died or printed something else.
+    """Return the output of the child process; empty if it died or printed anything else.
 
-    Raise `TimeoutError` at the deadline, and `Unavailable` if no place becomes free soon: whoever
-    waits holds a thread of the service.
+    Raise `TimeoutError` at the deadline, and `Unavailable` if no slot becomes free soon: a waiting
+    call occupies a thread of the service.
     """
     end = time.monotonic() + deadline_s
-    if not _places.acquire(timeout=min(PLACE_S, deadline_s)):
+    if not _slots.acquire(timeout=min(MAX_WAIT_S, deadline_s)):
         raise Unavailable(BUSY, code="too_many_examinations")
     try:
         answer = json.loads(_communicate(script, json.dumps(question).encode(), end))
     except TimeoutError:
         raise
-    except (ValueError, OSError):  # printed nonsense, or no room for one more process
+    except (ValueError, OSError):  # invalid output, or the process could not start
         return {}
     finally:
-        _places.release()
+        _slots.release()
     return answer if isinstance(answer, dict) else {}
 
 
-def _communicate(script: Path, given: bytes, end: float) -> bytes:
-    with subprocess.Popen(  # noqa: S603  our own script, and no text of anybody's beside it
+def _communicate(script: Path, data: bytes, end: float) -> bytes:
+    with subprocess.Popen(  # noqa: S603  our own script, without arguments
         [sys.executable, "-I", str(script)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         cwd="/",
-        # No variable of ours: no keys, no proxies. Only what a system may need to find its files.
+        # None of our variables: no keys and no proxies.
         env={"PATH": os.defpath},
     ) as process:
         try:
-            printed, _ = process.communicate(given, timeout=max(0, end - time.monotonic()))
+            output, _ = process.communicate(data, timeout=max(0, end - time.monotonic()))
         except subprocess.TimeoutExpired:
             process.kill()
             raise TimeoutError from None
-    return printed
+    return output

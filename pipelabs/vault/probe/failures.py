@@ -1,4 +1,4 @@
-"""Tell why an exchange gave no answer, from its error code first and ccxt's exception second."""
+"""Classify failures by the exchange's error code, else by ccxt's exception."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -6,7 +6,7 @@ from http import HTTPStatus
 from pipelabs.vault.probe.report import FAMILIES, Failure
 
 SKEW_S = 60
-"""So far apart two clocks must be before the clock is blamed for a refusal without a code."""
+"""A difference between two clocks that explains a rejection without a code."""
 
 # Gate's, Bitget's and partly OKX's codes are explained where ccxt 4.5.90 lists its exceptions.
 _CODES = {
@@ -63,7 +63,7 @@ _CODES = {
         Failure.PERMISSION: {"40014"},
         Failure.BUSY: {"429", "40200"},
     },
-    # the one refusal of its keys that ccxt has no class for
+    # the only rejection of a key that ccxt has no class for
     "kraken": {Failure.CREDENTIALS: {"EAPI:Invalid signature"}},
 }
 
@@ -79,9 +79,9 @@ _BY_STATUS = {
     429: Failure.BUSY,
     503: Failure.BUSY,
 }
-"""What a status tells where the body is no JSON, and so is not the exchange's own."""
-_WORDLESS = {"coinbase"}
-"""Who refuse a key with a bare status; from others a page with 401 is some gateway's."""
+"""By HTTP status, if the body is not JSON and so not from the exchange itself."""
+_STATUS_ONLY = {"coinbase"}
+"""Exchanges that reject a key without a JSON body; elsewhere such a 401 comes from a gateway."""
 
 _BY_KIND = {
     "InvalidNonce": Failure.CLOCK,
@@ -97,43 +97,47 @@ _BY_KIND = {
     "NetworkError": Failure.UNREACHABLE,
     "SSLError": Failure.UNREACHABLE,
 }
-"""By the names of an exception's classes, the nearest first."""
+"""By the class names of the exception, the most specific first."""
 
 
 def classify(ccxt_id: str, error: Mapping[str, object]) -> Failure:
-    """Return the failure that the facts of `ask.py` tell of."""
+    """Return the failure that the facts from `ask.py` describe."""
     ccxt_id = FAMILIES.get(ccxt_id, ccxt_id)
-    if refused := error.get("refused"):
-        return Failure.REDIRECT if refused == "redirect" else Failure.OTHER
+    if reason := error.get("blocked"):
+        return Failure.REDIRECT if reason == "redirect" else Failure.OTHER
     if not error.get("has_sent"):
-        return _unsent(error)
+        return _classify_unsent(error)
     if known := _BY_CODE.get((ccxt_id, str(error.get("code")))):
         return known
     status = error.get("status")
-    failure = _answered(ccxt_id, error, status) if isinstance(status, int) else _kind(error)
-    is_code = error.get("code") is not None
-    if failure is Failure.CREDENTIALS and not is_code and _is_skewed(error):
+    failure = (
+        _classify_response(ccxt_id, error, status)
+        if isinstance(status, int)
+        else _classify_exception(error)
+    )
+    has_code = error.get("code") is not None
+    if failure is Failure.CREDENTIALS and not has_code and _is_skewed(error):
         return Failure.CLOCK
     return failure
 
 
-def _unsent(error: Mapping[str, object]) -> Failure:
-    """Blame what could not sign: it is no key at all, or is not there."""
+def _classify_unsent(error: Mapping[str, object]) -> Failure:
+    """Return `CREDENTIALS` if ccxt could not sign with them: they are malformed or missing."""
     is_unusable = not {"AuthenticationError", "ValueError"}.isdisjoint(_names(error))
     return Failure.CREDENTIALS if is_unusable else Failure.OTHER
 
 
-def _answered(ccxt_id: str, error: Mapping[str, object], status: int) -> Failure:
+def _classify_response(ccxt_id: str, error: Mapping[str, object], status: int) -> Failure:
     if not error.get("is_json"):
-        is_refusal = status == HTTPStatus.UNAUTHORIZED and ccxt_id in _WORDLESS
-        return Failure.CREDENTIALS if is_refusal else _BY_STATUS.get(status, Failure.NOT_JSON)
-    failure = _kind(error)
+        is_rejected = status == HTTPStatus.UNAUTHORIZED and ccxt_id in _STATUS_ONLY
+        return Failure.CREDENTIALS if is_rejected else _BY_STATUS.get(status, Failure.NOT_JSON)
+    failure = _classify_exception(error)
     if failure is Failure.UNREACHABLE:
         return Failure.BUSY if status >= 500 else Failure.OTHER
     return failure
 
 
-def _kind(error: Mapping[str, object]) -> Failure:
+def _classify_exception(error: Mapping[str, object]) -> Failure:
     return next((_BY_KIND[name] for name in _names(error) if name in _BY_KIND), Failure.OTHER)
 
 

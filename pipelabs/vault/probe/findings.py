@@ -1,4 +1,4 @@
-"""Make findings from single fields of an exchange's answer; what is odd or missing is unknown."""
+"""Findings from single fields of an exchange's answer; a missing or unexpected one is unknown."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,99 +12,99 @@ Facts = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a rule found."""
+    """The findings of a rule."""
 
     findings: tuple[Finding, ...]
     expires_at: datetime | None = None
 
     def complete(self) -> tuple[Finding, ...]:
-        """Return a finding for each permission, in order; unknown for those without."""
-        found = {one.permission: one for one in self.findings}
+        """Return a finding for each permission, in order; unknown if there is none."""
+        findings = {finding.permission: finding for finding in self.findings}
         return tuple(
-            found.get(permission, Finding(permission, Verdict.UNKNOWN, None))
+            findings.get(permission, Finding(permission, Verdict.UNKNOWN, None))
             for permission in KeyPermission
         )
 
 
 def members(value: object) -> Facts:
-    """Return a JSON object's members; none of anything else."""
+    """Return the members of a JSON object, or an empty mapping for anything else."""
     return value if isinstance(value, dict) else {}
 
 
 def items(value: object) -> Sequence[object]:
-    """Return a JSON array's items; none of anything else."""
+    """Return the items of a JSON array, or an empty list for anything else."""
     return value if isinstance(value, list) else []
 
 
-def shown(facts: Facts, field: str) -> str | None:
-    """Return the raw field as evidence, in printable ASCII, if it is there."""
+def evidence_of(facts: Facts, field: str) -> str | None:
+    """Return the raw field as evidence in printable ASCII, or None if it is missing."""
     if field not in facts:
         return None
     text = json.dumps(facts[field])
     return f"{field}={text[1:-1] if isinstance(facts[field], str) else text}"
 
 
-def flags(permission: KeyPermission, facts: Facts, *fields: str) -> Finding:
-    """Find yes if one of the fields is true, no if all of them are false."""
+def from_flags(permission: KeyPermission, facts: Facts, *fields: str) -> Finding:
+    """Return yes if one of the fields is true, no if all of them are false."""
     verdicts = {True: Verdict.YES, False: Verdict.NO}
     return either(
-        Finding(permission, verdicts[value], shown(facts, field))
+        Finding(permission, verdicts[value], evidence_of(facts, field))
         if isinstance(value := facts.get(field), bool)
-        else Finding(permission, Verdict.UNKNOWN, shown(facts, field))
+        else Finding(permission, Verdict.UNKNOWN, evidence_of(facts, field))
         for field in fields
     )
 
 
-def listed(
+def from_list(
     permission: KeyPermission,
     facts: Facts,
     field: str,
-    wanted: set[str],
-    others: frozenset[str] = frozenset(),
+    granting: set[str],
+    known: frozenset[str] = frozenset(),
 ) -> Finding:
-    """Find yes if the list has a wanted name, no if all that it has instead are known.
+    """Return yes if the list has a granting name, no if all its names are known.
 
-    The list may also be one text with commas, which then is not empty.
+    The list may also be a text with commas; an empty text is unknown.
     """
     names = None if facts.get(field) == "" else _names(facts.get(field))
     verdict = Verdict.UNKNOWN
-    if names is not None and names & wanted:
+    if names is not None and names & granting:
         verdict = Verdict.YES
-    elif names is not None and names <= others:
+    elif names is not None and names <= known:
         verdict = Verdict.NO
-    return Finding(permission, verdict, shown(facts, field))
+    return Finding(permission, verdict, evidence_of(facts, field))
 
 
 def either(findings: Iterable[Finding]) -> Finding:
-    """Return a yes if there is one, else what is unknown, else the no's as one."""
-    found = list(findings)
+    """Return the first yes, else the first unknown, else one no with all the evidence."""
+    candidates = list(findings)
     for verdict in (Verdict.YES, Verdict.UNKNOWN):
-        for one in found:
-            if one.verdict is verdict:
-                return one
-    evidence = ", ".join(one.evidence for one in found if one.evidence)
-    return Finding(found[0].permission, Verdict.NO, evidence)
+        for finding in candidates:
+            if finding.verdict is verdict:
+                return finding
+    evidence = ", ".join(finding.evidence for finding in candidates if finding.evidence)
+    return Finding(candidates[0].permission, Verdict.NO, evidence)
 
 
 def whitelist(facts: Facts, field: str) -> Finding:
-    """Find whether the key is bound to addresses; `*` stands for every address."""
+    """Return whether the key is bound to IP addresses; `*` means any address."""
     names = _names(facts.get(field))
     if names is None:
-        return Finding(KeyPermission.IP_BOUND, Verdict.UNKNOWN, shown(facts, field))
+        return Finding(KeyPermission.IP_BOUND, Verdict.UNKNOWN, evidence_of(facts, field))
     is_bound = bool(names) and "*" not in names
     verdict = Verdict.YES if is_bound else Verdict.NO
-    return Finding(KeyPermission.IP_BOUND, verdict, shown(facts, field))
+    return Finding(KeyPermission.IP_BOUND, verdict, evidence_of(facts, field))
 
 
 def expiry(facts: Facts, field: str) -> tuple[Finding, datetime | None]:
-    """Find the moment when the key ends: milliseconds, or an ISO 8601 text in UTC.
+    """Return whether and when the key expires: milliseconds, or an ISO 8601 text in UTC.
 
     Zero and 1970 are how exchanges write that they have no date, so they prove nothing.
     """
-    moment = _moment(facts.get(field))
-    is_date = moment is not None and moment.year > 1970
-    verdict = Verdict.YES if is_date else Verdict.UNKNOWN
-    return Finding(KeyPermission.EXPIRES, verdict, shown(facts, field)), moment if is_date else None
+    time = _parse_time(facts.get(field))
+    if time is None or time.year <= 1970:
+        return Finding(KeyPermission.EXPIRES, Verdict.UNKNOWN, evidence_of(facts, field)), None
+    return Finding(KeyPermission.EXPIRES, Verdict.YES, evidence_of(facts, field)), time
 
 
 def _names(value: object) -> set[str] | None:
@@ -115,13 +115,13 @@ def _names(value: object) -> set[str] | None:
     return None
 
 
-def _moment(value: object) -> datetime | None:
+def _parse_time(value: object) -> datetime | None:
     try:
         if type(value) is int:
             return datetime.fromtimestamp(value / 1000, UTC)
         if isinstance(value, str):
-            moment = datetime.fromisoformat(value)
-            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            time = datetime.fromisoformat(value)
+            return time if time.tzinfo else time.replace(tzinfo=UTC)
     except (ValueError, OverflowError, OSError):
         return None
     return None

@@ -1,4 +1,4 @@
-"""What is asked about an exchange's API key, and what came of it; none of it holds a secret."""
+"""The target and the report of a probe; neither contains a secret."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,11 +11,11 @@ FAMILIES = {
     "myokx": "okx",
     "okxus": "okx",
 }
-"""Regional exchanges → whose API theirs is, under hosts of their own."""
+"""Regional exchanges → the exchange whose API they have, on their own hosts."""
 
 
 class KeyPermission(StrEnum):
-    """What a key may do, and two things about it that a desk wants to know."""
+    """A permission of a key, whether it is bound to IP addresses, and whether it expires."""
 
     READ = "read"
     TRADE = "trade"
@@ -27,7 +27,7 @@ class KeyPermission(StrEnum):
 
 
 class Verdict(StrEnum):
-    """Unknown is what the exchange did not say in a documented field; nothing is assumed."""
+    """Unknown unless the exchange answers in a documented field; nothing is assumed."""
 
     YES = "yes"
     NO = "no"
@@ -35,10 +35,10 @@ class Verdict(StrEnum):
 
 
 class Failure(StrEnum):
-    """Why there is no answer."""
+    """Why a probe failed."""
 
     CREDENTIALS = "credentials"
-    """The exchange says that key, secret or passphrase is wrong."""
+    """The exchange reports that the key, secret or passphrase is wrong."""
     ADDRESS = "address"
     """The key may not be used from this IP address."""
     CLOCK = "clock"
@@ -49,15 +49,15 @@ class Failure(StrEnum):
     BUSY = "busy"
     """Too many requests, or the exchange is under maintenance."""
     PERMISSION = "permission"
-    """The key may not even ask."""
+    """The key may not read its own permissions."""
     REFUSED = "refused"
-    """The exchange refuses, and does not say whether for the key, the address or its rights."""
+    """Rejected without saying whether the key, the IP address or a permission is the reason."""
     OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A verdict, and the exchange's raw field that it stands on."""
+    """A verdict, and the raw field of the exchange that proves it."""
 
     permission: KeyPermission
     verdict: Verdict
@@ -66,7 +66,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The exchange to ask: `hosts` are all that is ever contacted, or the host of `base_url`."""
+    """The exchange to ask; only `hosts`, or the host of `base_url`, are ever contacted."""
 
     slug: str
     ccxt_id: str
@@ -77,9 +77,9 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A finding for each right, in the order of `KeyPermission`; all unknown if there is a failure.
+    """A finding for each permission, in the order of `KeyPermission`; all unknown after a failure.
 
-    `detail` is the exchange's own error code, never its free text; `ms` includes the wait.
+    `detail` is the exchange's own error code, never free text; `ms` includes the wait for a slot.
     """
 
     findings: tuple[Finding, ...]
@@ -89,5 +89,7 @@ class Report:
     ms: float
 
     def verdict(self, permission: KeyPermission) -> Verdict:
-        """Return what was found about one right."""
-        return next(one.verdict for one in self.findings if one.permission is permission)
+        """Return the verdict about a permission."""
+        return next(
+            finding.verdict for finding in self.findings if finding.permission is permission
+        )

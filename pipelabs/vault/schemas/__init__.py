@@ -1,1 +1,1 @@
-"""API keys as callers send and see them."""
+"""Schemas of exchange API keys."""

@@ -1,10 +1,10 @@
-"""Exchange API keys as callers send and see them; nothing secret is among what they see."""
+"""Schemas of exchange API keys; responses contain no secrets."""
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
+from marshmallow import Schema, ValidationError, fields, missing, post_load, validates_schema
 
 from pipelabs.core.schemas.envelope import Success
 from pipelabs.core.schemas.fields import (
@@ -21,6 +21,7 @@ from pipelabs.exchanges import registry
 from pipelabs.exchanges.schemas import EXCHANGE, ExchangeSlug
 from pipelabs.models.api_keys import IP_NOTE_LENGTH, LABEL_LENGTH, KeyStage, KeyStatus
 from pipelabs.models.exchanges import Credential
+from pipelabs.vault.commands import KeyChanges, NewKey
 from pipelabs.vault.schemas.credentials import CredentialsIn
 
 REASON_LENGTH = 500
@@ -41,7 +42,7 @@ EXPIRES_ON = {
     "example": "2027-05-31",
 }
 NO_ID: dict[str, Any] = {
-    "invalid_uuid": "This is not an id.",
+    "invalid_uuid": "Must be a UUID.",
     "required": "This field is required.",
 }
 CLIENT_ID = {"label": "Client", "description": "The client whose account it is."}
@@ -56,8 +57,8 @@ PERMISSIONS: dict[str, dict[str, str | None]] = {
 }
 
 
-class Day(OpenAPIField, fields.Field[datetime]):
-    """A date; loads as the first moment after it, in UTC."""
+class EndOfDay(OpenAPIField, fields.Field[datetime]):
+    """A date; loads as the end of that day in UTC."""
 
     openapi_type = "string"
     openapi_format = "date"
@@ -74,51 +75,64 @@ class Day(OpenAPIField, fields.Field[datetime]):
         return datetime.combine(day, time(), UTC)
 
 
-class KeyNote(Input):
-    """What the desk notes of a key."""
+class KeyFields(Schema):
+    """What the desk writes about a key; the defaults are those of a new key."""
 
+    label = PlainText(load_default="main", min=1, max=LABEL_LENGTH, metadata=LABEL)
     ip_note = PlainText(load_default="", max=IP_NOTE_LENGTH, lines=True, metadata=IP_NOTE)
-    expires_on = Day(load_default=None, metadata=EXPIRES_ON, attribute="expires_at")
+    expires_on = EndOfDay(load_default=None, metadata=EXPIRES_ON, attribute="expires_at")
 
 
-class KeyIn(CredentialsIn, KeyNote):
-    """What an admin sends to add a key; `expires_on` loads as `expires_at`."""
+class KeyReplacement(CredentialsIn, KeyFields):
+    """A replacement for a live key; it keeps the client, exchange and label."""
+
+    class Meta:
+        """Options of marshmallow."""
+
+        exclude = ("label",)
+
+
+class KeyIn(CredentialsIn, KeyFields):
+    """A new key."""
+
+    command = NewKey
 
     client_id = fields.UUID(required=True, metadata=CLIENT_ID, error_messages=NO_ID)
     exchange = ExchangeSlug(required=True, metadata=EXCHANGE)
-    label = PlainText(load_default="main", min=1, max=LABEL_LENGTH, metadata=LABEL)
     is_testnet = StrictBoolean(load_default=False, metadata={"label": "Testnet", "example": False})
 
     @validates_schema(skip_on_field_errors=False, pass_original=True)
-    def judge_shape(
+    def reject_wrong_credentials(
         self, data: Mapping[str, Any], original: Mapping[str, Any], **_: object
     ) -> None:
-        """Refuse a key without a part that its exchange asks for, or with one that it has not."""
+        """Reject credentials that the exchange does not use, and name those that are missing."""
         if known := registry.find(str(data.get("exchange", ""))):
-            sent = {part for part in Credential if original.get(part) not in (None, "")}
-            if wrong := known.check_fields(sent):
-                raise ValidationError(wrong)
+            sent = {name for name in Credential if original.get(name) not in (None, "")}
+            if errors := known.check_fields(sent):
+                raise ValidationError(errors)
 
 
-class KeyReplacement(CredentialsIn, KeyNote):
-    """What an admin sends to replace a key; client, exchange and label are the old one's."""
+class KeyPatch(KeyFields, Body):
+    """Changes to a key. Fields that are left out stay, null clears a note or the expiry.
 
+    To change the credentials, replace the key.
+    """
 
-class KeyPatch(Body):
-    """What an admin may change of a key; for other credentials replace it."""
-
-    label = PlainText(min=1, max=LABEL_LENGTH, metadata=LABEL)
-    ip_note = PlainText(allow_none=True, max=IP_NOTE_LENGTH, lines=True, metadata=IP_NOTE)
-    expires_on = Day(allow_none=True, metadata=EXPIRES_ON, attribute="expires_at")
+    def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
+        """Drop the defaults of a new key; null is allowed where they are empty."""
+        field_obj.allow_none = field_obj.load_default in (None, "")
+        field_obj.load_default = missing
 
     @post_load
-    def empty_note(self, data: Mapping[str, Any], **_: object) -> dict[str, Any]:
-        """Store no note as an empty text."""
-        return {**data, "ip_note": data["ip_note"] or ""} if "ip_note" in data else dict(data)
+    def to_command(self, data: dict[str, Any], **_: object) -> KeyChanges:
+        """Return the command; no note is stored as an empty text."""
+        if "ip_note" in data:
+            data["ip_note"] = data["ip_note"] or ""
+        return KeyChanges(**data)
 
 
 class Acceptance(Input):
-    """Why an owner takes the risk of a key of which nobody knows whether it can withdraw."""
+    """Why an owner accepts the risk that a key may be able to withdraw."""
 
     reason = PlainText(
         required=True,
@@ -134,7 +148,7 @@ class Acceptance(Input):
 
 
 class DaysAhead(fields.Integer):
-    """How many days to look ahead, as a query string has it."""
+    """A number of days in a query string."""
 
     default_error_messages = {"days": "Must be a whole number from 1 to 365."}  # noqa: RUF012 - marshmallow's own form
 
@@ -146,7 +160,7 @@ class DaysAhead(fields.Integer):
 
 
 class KeysQuery(ListQuery):
-    """Which keys are wanted, the newest first; those destroyed only if their stage is asked for."""
+    """Filters of a list of keys; destroyed keys are listed only with `stage=destroyed`."""
 
     client_id = fields.UUID(metadata=CLIENT_ID, error_messages=NO_ID)
     exchange = ExchangeSlug(metadata=EXCHANGE)
@@ -155,21 +169,21 @@ class KeysQuery(ListQuery):
 
 
 class ExpiringQuery(ListQuery):
-    """How far to look ahead."""
+    """How many days ahead to list expiring keys."""
 
     days = DaysAhead(load_default=14, metadata={"label": "Days", "description": "1 to 365."})
 
 
 class Holder(Schema):
-    """A client who has a key to the same account."""
+    """Another client's key to the same account."""
 
     key_id = fields.UUID()
     client_id = fields.UUID()
     name = fields.String(metadata={"example": "Client Name"})
 
 
-class RightOut(Schema):
-    """What the exchange says of one right, in its own words."""
+class PermissionOut(Schema):
+    """The verdict about a permission, and the exchange's evidence."""
 
     verdict = fields.String(metadata={"example": "no", "description": "yes, no or unknown."})
     evidence = fields.String(
@@ -179,7 +193,7 @@ class RightOut(Schema):
 
 
 class KeyOut(Schema):
-    """A key without anything secret; `api_key` is masked."""
+    """A key without secrets; `api_key` is masked."""
 
     id = fields.UUID()
     client_id = fields.UUID()
@@ -203,7 +217,7 @@ class KeyOut(Schema):
     expires_at = Timestamp(allow_none=True)
     permissions = fields.Dict(
         keys=fields.String(),
-        values=fields.Nested(RightOut),
+        values=fields.Nested(PermissionOut),
         metadata={"example": PERMISSIONS, "description": "Empty until the exchange has answered."},
     )
     failure = fields.String(
@@ -226,7 +240,7 @@ class KeyOut(Schema):
 
 
 class KeyShown(Success):
-    """One key, and which other clients have the same account."""
+    """A key, and the other clients that have a key to the same account."""
 
     api_key = fields.Nested(KeyOut)
     shared_with = fields.List(fields.Nested(Holder))

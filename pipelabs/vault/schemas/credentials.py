@@ -1,16 +1,17 @@
-"""The parts of an exchange API key: what is secret comes in, and never goes out."""
+"""The credentials of an exchange API key; they are write-only."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from marshmallow import fields, post_load
 
 from pipelabs.core.schemas.fields import Input, OpenAPIField, PlainText
 from pipelabs.models.exchanges import Credential
+from pipelabs.vault.commands import NewCredentials
 from pipelabs.vault.envelope import Secret
 
 SECRET_LENGTH = 8_192
-"""A private key in PEM has a few hundred characters; nothing that an exchange gives has more."""
+"""More than any exchange uses: a private key in PEM format has a few hundred characters."""
 PEM = "-----BEGIN "
 WRITE_ONLY = "Encrypted immediately and never shown again."
 CREDENTIALS: Mapping[str, dict[str, Any]] = {
@@ -43,14 +44,14 @@ CREDENTIALS: Mapping[str, dict[str, Any]] = {
 
 
 class SecretText(OpenAPIField, fields.Field[Secret]):
-    """A secret as an exchange gives it: printable ASCII, and line breaks in a PEM key alone."""
+    """A secret as an exchange issues it: printable ASCII, with line breaks only in a PEM key."""
 
     openapi_type = "string"
     openapi_format = "password"
 
     default_error_messages = PlainText.default_error_messages | {
         "length": f"Must have 1 to {SECRET_LENGTH:,} characters.",
-        "characters": "Must be printable ASCII, without spaces at its ends or line breaks.",
+        "characters": "Must be printable ASCII without line breaks or surrounding spaces.",
     }
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> Secret:
@@ -68,7 +69,12 @@ class SecretText(OpenAPIField, fields.Field[Secret]):
 
 
 class CredentialsIn(Input):
-    """The parts of a key; which of them an exchange asks for, the registry knows."""
+    """The credentials of a key; the registry knows which of them an exchange uses.
+
+    A schema that adds its own fields loads as `command`.
+    """
+
+    command: ClassVar[type[NewCredentials]] = NewCredentials
 
     api_key = SecretText(metadata=CREDENTIALS["api_key"])
     api_secret = SecretText(metadata=CREDENTIALS["api_secret"])
@@ -82,8 +88,8 @@ class CredentialsIn(Input):
     two_factor = SecretText(metadata=CREDENTIALS["two_factor"])
 
     @post_load
-    def gather(self, data: Mapping[str, Any], **_: object) -> dict[str, Any]:
-        """Put the parts of the key together under `credentials`."""
-        parts = {part.value: data[part] for part in Credential if part in data}
-        rest = {name: value for name, value in data.items() if name not in parts}
-        return rest | {"credentials": parts}
+    def to_command(self, data: Mapping[str, Any], **_: object) -> NewCredentials:
+        """Return the command, which has the credentials in one mapping."""
+        credentials = {name.value: data[name] for name in Credential if name in data}
+        rest = {name: value for name, value in data.items() if name not in credentials}
+        return self.command(credentials=credentials, **rest)

@@ -1,17 +1,17 @@
-"""Exchange API keys as the console's forms send them; they load as their namesakes do."""
+"""Forms of exchange API keys in the console."""
 
 from typing import Any
 
-from marshmallow import fields
+from marshmallow import fields, missing, post_load
 
-from pipelabs.core.schemas.fields import Input, PlainText, Query, StrictBoolean
+from pipelabs.core.schemas.fields import Input, Query, StrictBoolean
 from pipelabs.exchanges.schemas import EXCHANGE, ExchangeSlug
-from pipelabs.models.api_keys import IP_NOTE_LENGTH, LABEL_LENGTH
-from pipelabs.vault.schemas.api_keys import EXPIRES_ON, IP_NOTE, LABEL, NO_ID, Day, KeyIn
+from pipelabs.vault.commands import KeyChanges
+from pipelabs.vault.schemas.api_keys import NO_ID, KeyFields, KeyIn
 
 
 class Checkbox(StrictBoolean):
-    """A checkbox: there if it is ticked."""
+    """A checkbox, which a browser sends only if it is checked."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> bool:
         if value != "on":
@@ -20,31 +20,39 @@ class Checkbox(StrictBoolean):
 
 
 class KeyForm(KeyIn):
-    """What the form of a new key sends."""
+    """The form of a new key."""
 
     is_testnet = Checkbox(
         load_default=False, metadata={"label": "Testnet key", "widget": "checkbox"}
     )
 
 
-class KeyEdit(Input):
-    """All that a form sends to change a key, and the version that it was filled from."""
+class KeyEdit(KeyFields, Input):
+    """The form that changes a key; loads as the changes and the version they are based on."""
 
-    label = PlainText(required=True, min=1, max=LABEL_LENGTH, metadata=LABEL)
-    ip_note = PlainText(load_default="", max=IP_NOTE_LENGTH, lines=True, metadata=IP_NOTE)
-    expires_on = Day(load_default=None, metadata=EXPIRES_ON, attribute="expires_at")
     version = fields.Integer(required=True, metadata={"widget": "hidden"})
+
+    def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
+        """Require the label: its default is for new keys only."""
+        if field_name == "label":
+            field_obj.required, field_obj.load_default = True, missing
+
+    @post_load
+    def to_command(self, data: dict[str, Any], **_: object) -> tuple[KeyChanges, int]:
+        """Return the command and the version."""
+        version = data.pop("version")
+        return KeyChanges(**data), version
 
 
 class KeyTarget(Input):
-    """For whom and where a key is added, of what the form of a new key sends."""
+    """The client and the exchange in the form of a new key."""
 
     client_id = fields.UUID(required=True, error_messages=NO_ID)
     exchange = ExchangeSlug(required=True, metadata=EXCHANGE)
 
 
 class KeyChoice(Query):
-    """For whom and where a key is to be added; the form asks for what is missing."""
+    """The client and the exchange chosen so far for a new key."""
 
     client_id = fields.UUID(error_messages=NO_ID)
     exchange = ExchangeSlug(metadata=EXCHANGE)

@@ -7,11 +7,11 @@ from pipelabs.audit.events import Event
 from pipelabs.core.db import db
 from pipelabs.models import AuditEvent, ExchangeAPIKey, KeyStage, KeyStatus, Role, now
 from pipelabs.vault.probe import Failure
-from tests.factories import CANARY, make_client, make_credentials, make_key, make_said
+from tests.factories import CANARY, make_client, make_credentials, make_key, make_probe_result
 from tests.stub_exchange import Scenario, credentials
 
 KEYS = "/admin/api-keys"
-NOBODY = "31113ba9-d54f-4b34-8877-19e7dc1b7084"
+UNKNOWN_ID = "31113ba9-d54f-4b34-8877-19e7dc1b7084"
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def words(page):
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page.text))
 
 
-def test_a_form_asks_for_what_a_key_there_consists_of(desk, venues, client_id):
+def test_new_shows_the_credentials_of_the_exchange(desk, venues, client_id):
     okx = desk.get(f"{KEYS}/new?client_id={client_id}&exchange=okx").text
     gate = desk.get(f"{KEYS}/new?client_id={client_id}&exchange=gateio").text
 
@@ -53,17 +53,17 @@ def test_a_form_asks_for_what_a_key_there_consists_of(desk, venues, client_id):
     assert "Rockpool &amp; Sons" in okx
 
 
-def test_client_and_exchange_are_chosen_first(desk, venues, client_id):
+def test_new_asks_for_client_and_exchange_first(desk, venues, client_id):
     clients = desk.get(f"{KEYS}/new?q=rockpool").text
-    nobody = desk.get(f"{KEYS}/new?q=nobody-is-called-so").text
+    nothing = desk.get(f"{KEYS}/new?q=no-such-client").text
     exchanges = desk.get(f"{KEYS}/new?client_id={client_id}").text
 
     assert f"client_id={client_id}" in clients
-    assert "No clients match this search." in nobody
+    assert "No clients match this search." in nothing
     assert '<option value="okx"' in exchanges
 
 
-def test_an_added_key_shows_what_it_may_do(desk, venues, add):
+def test_create_shows_the_permissions_of_the_key(desk, venues, add):
     response = add()
 
     text = words(desk.get(response.location))
@@ -73,7 +73,7 @@ def test_an_added_key_shows_what_it_may_do(desk, venues, add):
     assert "••••only" in text
 
 
-def test_a_key_that_can_withdraw_is_refused_on_the_page(venues, add, rows):
+def test_create_rejects_a_key_that_can_withdraw(venues, add, rows):
     response = add(Scenario.WITHDRAW)
 
     text = words(response)
@@ -84,7 +84,7 @@ def test_a_key_that_can_withdraw_is_refused_on_the_page(venues, add, rows):
 
 
 @pytest.mark.parametrize("scenario", [Scenario.WITHDRAW, Scenario.TRADE_ONLY])
-def test_no_page_gives_a_secret_back(venues, add, scenario):
+def test_create_returns_no_secret(venues, add, scenario):
     response = add(scenario, label="")
 
     assert CANARY not in response.text
@@ -92,30 +92,30 @@ def test_no_page_gives_a_secret_back(venues, add, scenario):
         assert secret not in response.text
 
 
-def test_a_wrong_secret_is_told_above_the_form(venues, add):
+def test_create_shows_a_wrong_secret_above_the_form(venues, add):
     response = add(api_secret=CANARY)
 
     assert response.status_code == 400
-    assert "OKX does not take this key" in response.text
+    assert "OKX does not accept this key" in response.text
     assert CANARY not in response.text
 
 
-def test_a_testnet_key_is_ticked(venues, add):
-    wrong, right = add(is_testnet="maybe"), add(is_testnet="on")
+def test_create_reads_the_testnet_checkbox(venues, add):
+    invalid, valid = add(is_testnet="maybe"), add(is_testnet="on")
 
-    assert (wrong.status_code, right.status_code) == (400, 303)
+    assert (invalid.status_code, valid.status_code) == (400, 303)
 
 
-def test_a_form_without_a_client_is_400(desk, venues):
+def test_create_without_a_client_is_400(desk, venues):
     desk.get(f"{KEYS}/new")
 
-    for sent in ({}, {"client_id": "7", "exchange": "okx"}, {"client_id": NOBODY}):
+    for sent in ({}, {"client_id": "7", "exchange": "okx"}, {"client_id": UNKNOWN_ID}):
         assert desk.post(f"{KEYS}/new", **sent).status_code == 400
 
 
-def test_the_list_tells_the_one_right_that_counts(desk, stored, client_id):
+def test_index_shows_whether_a_key_can_withdraw(desk, stored, client_id):
     stored()
-    stored(said=make_said(withdraw="unknown"), label="second")
+    stored(result=make_probe_result(withdraw="unknown"), label="second")
 
     text = words(desk.get(KEYS))
 
@@ -123,12 +123,12 @@ def test_the_list_tells_the_one_right_that_counts(desk, stored, client_id):
     assert "quarantined unknown Client Name okx" in text
 
 
-def test_an_empty_list_says_what_to_do(desk, app):
+def test_index_without_keys_says_so(desk, app):
     assert "No API keys yet" in desk.get(KEYS).text
     assert "No results" in desk.get(f"{KEYS}?status=revoked").text
 
 
-def test_a_client_s_keys_are_told_apart(desk, stored, app):
+def test_index_of_a_client_shows_the_masked_keys(desk, stored, app):
     stored()
     with app.app_context():
         client_id = db.session.query(ExchangeAPIKey).one().client_id
@@ -139,7 +139,7 @@ def test_a_client_s_keys_are_told_apart(desk, stored, app):
     assert "••••4711" in page.text
 
 
-def test_an_account_that_two_clients_have_is_flagged(desk, stored):
+def test_index_and_show_flag_a_shared_account(desk, stored):
     key_id = stored()
     stored()
 
@@ -147,7 +147,7 @@ def test_an_account_that_two_clients_have_is_flagged(desk, stored):
     assert "has a key to the same account." in desk.get(f"{KEYS}/{key_id}").text
 
 
-def test_a_key_is_verified_from_its_page(desk, venues, stored):
+def test_verify_shows_the_result(desk, venues, stored):
     key_id = stored(credentials=make_credentials(**credentials("okx", Scenario.TRADE_ONLY)))
     desk.get(f"{KEYS}/{key_id}")
 
@@ -156,7 +156,7 @@ def test_a_key_is_verified_from_its_page(desk, venues, stored):
     assert "Checked with OKX: verified." in desk.get(response.location).text
 
 
-def test_notes_are_edited_and_the_slower_is_told(desk, stored):
+def test_update_saves_notes_and_rejects_a_stale_version(desk, stored):
     key_id = stored(expires_at=now() + timedelta(days=9))
     page = desk.get(f"{KEYS}/{key_id}/edit")
     assert re.search(r'name="expires_on" type="text" value="\d{4}-\d\d-\d\d"', page.text)
@@ -171,7 +171,7 @@ def test_notes_are_edited_and_the_slower_is_told(desk, stored):
     assert "Must be a date" in wrong.text
 
 
-def test_a_replacement_is_cut_over_and_rolled_back_by_hand(desk, venues, stored):
+def test_replace_cut_over_and_roll_back(desk, venues, stored):
     live = stored()
     parts = credentials("okx", Scenario.TRADE_ONLY)
     assert "The live key keeps working" in desk.get(f"{KEYS}/{live}/replace").text
@@ -192,11 +192,13 @@ def test_a_replacement_is_cut_over_and_rolled_back_by_hand(desk, venues, stored)
     assert "Its secrets will be destroyed at" in desk.get(candidate).text
 
 
-def test_a_live_key_leads_to_the_one_that_waits(app, desk, stored):
+def test_show_links_to_the_candidate(app, desk, stored):
     live = stored()
     with app.app_context():
         key = db.session.get_one(ExchangeAPIKey, live)
-        make_key(key.client, stage=KeyStage.CANDIDATE, replaces_id=key.id, said=make_said())
+        make_key(
+            key.client, stage=KeyStage.CANDIDATE, replaces_id=key.id, result=make_probe_result()
+        )
         db.session.commit()
 
     page = desk.get(f"{KEYS}/{live}").text
@@ -205,21 +207,21 @@ def test_a_live_key_leads_to_the_one_that_waits(app, desk, stored):
     assert f"{live}/replace" not in page
 
 
-def test_an_owner_takes_the_risk_and_an_operator_is_not_asked(desk, owner, stored, rows):
-    key_id = stored(said=make_said())
+def test_accept_is_offered_to_an_owner_only(desk, owner, stored, rows):
+    key_id = stored(result=make_probe_result())
     assert "Accept risk" not in desk.get(f"{KEYS}/{key_id}").text
     owner.get(f"{KEYS}/{key_id}/accept")
 
     short = owner.post(f"{KEYS}/{key_id}/accept", reason="ok")
-    taken = owner.post(f"{KEYS}/{key_id}/accept", reason="Seen: withdrawals are off.")
+    accepted = owner.post(f"{KEYS}/{key_id}/accept", reason="Seen: withdrawals are off.")
 
     assert short.status_code == 400
-    assert "risk accepted" in owner.get(taken.location).text
+    assert "risk accepted" in owner.get(accepted.location).text
     assert rows(ExchangeAPIKey)[0].status is KeyStatus.VERIFIED
 
 
-def test_what_can_withdraw_can_be_accepted_by_nobody(owner, stored):
-    key_id = stored(said=make_said(withdraw="yes"))
+def test_accept_rejects_a_key_that_can_withdraw(owner, stored):
+    key_id = stored(result=make_probe_result(withdraw="yes"))
     page = owner.get(f"{KEYS}/{key_id}").text
 
     response = owner.post(f"{KEYS}/{key_id}/accept", reason="I do not care at all.")
@@ -229,7 +231,7 @@ def test_what_can_withdraw_can_be_accepted_by_nobody(owner, stored):
     assert response.status_code == 409
 
 
-def test_a_revoked_key_has_a_page_without_acts(desk, stored, rows):
+def test_show_of_a_revoked_key_has_no_actions(desk, stored, rows):
     key_id = stored()
     desk.get(f"{KEYS}/{key_id}/revoke")
 
@@ -243,8 +245,8 @@ def test_a_revoked_key_has_a_page_without_acts(desk, stored, rows):
     assert len(rows(AuditEvent, event=Event.API_KEY_REVOKED)) == 1
 
 
-def test_a_key_that_was_never_asked_about_says_so(desk, stored):
-    key_id = stored(said=make_said("timeout")._replace(permissions={}, failure=None))
+def test_show_of_a_key_that_was_never_probed_says_so(desk, stored):
+    key_id = stored(result=make_probe_result("timeout")._replace(permissions={}, failure=None))
 
     page = desk.get(f"{KEYS}/{key_id}").text
 
@@ -252,9 +254,9 @@ def test_a_key_that_was_never_asked_about_says_so(desk, stored):
     assert "not checked" in desk.get(KEYS).text
 
 
-def test_what_nobody_may_trade_with_says_so(desk, stored):
+def test_show_warns_about_expired_and_unverified_keys(desk, stored):
     expired = stored(expires_at=now() - timedelta(hours=30))
-    silent = stored(said=make_said(Failure.TIMEOUT)._replace(permissions={}))
+    silent = stored(result=make_probe_result(Failure.TIMEOUT)._replace(permissions={}))
 
     assert "This key has expired. Its last day was" in desk.get(f"{KEYS}/{expired}").text
     page = desk.get(f"{KEYS}/{silent}").text
@@ -265,9 +267,9 @@ def test_what_nobody_may_trade_with_says_so(desk, stored):
     assert "no answer" in listed
 
 
-def test_the_overview_counts_keys(desk, stored):
+def test_overview_counts_keys(desk, stored):
     assert "API keys</dt>" not in desk.get("/admin/").text
-    stored(said=make_said())
+    stored(result=make_probe_result())
 
     page = desk.get("/admin/").text
 
@@ -275,7 +277,7 @@ def test_the_overview_counts_keys(desk, stored):
     assert 'href="/admin/api-keys?status=quarantined">1</a>' in page
 
 
-def test_the_radar_shows_what_expires(desk, stored):
+def test_expiring_lists_expired_and_expiring_keys(desk, stored):
     stored(expires_at=now() - timedelta(days=1))
     stored(expires_at=now() + timedelta(hours=5))
     stored(expires_at=now() + timedelta(days=9, hours=1))
@@ -288,5 +290,5 @@ def test_the_radar_shows_what_expires(desk, stored):
     assert desk.get(f"{KEYS}/expiring?days=1").text.count("••••4711") >= 2
 
 
-def test_a_radar_with_nothing_on_it_says_so(desk, app):
+def test_expiring_without_keys_says_so(desk, app):
     assert "No keys are expiring" in desk.get(f"{KEYS}/expiring").text

@@ -5,7 +5,7 @@ from sqlalchemy import update
 
 from pipelabs.core.db import db
 from pipelabs.models import ExchangeAPIKey, KeyStage, now
-from tests.factories import flipped, make_client, make_exchange, make_key
+from tests.factories import flip_bit, make_client, make_exchange, make_key
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def run(app):
 
 @pytest.fixture
 def keys(app, ring):
-    """Three keys under version 1; the ids."""
+    """The ids of three keys under version 1."""
     with app.app_context():
         make_exchange()
         client = make_client()
@@ -26,26 +26,26 @@ def keys(app, ring):
 
 @pytest.fixture
 def tampered(app, keys):
-    """The id of a row whose wrap was altered."""
+    """The id of a row whose wrapped key was altered."""
     with app.app_context():
         key = db.session.get_one(ExchangeAPIKey, keys[1])
-        key.credentials = flipped(key.credentials, 20)
+        key.credentials = flip_bit(key.credentials, 20)
         db.session.commit()
     return str(keys[1])
 
 
-def test_a_rotation_tells_what_it_did_and_a_second_has_nothing_to_do(run, keys, ring):
+def test_rotate_reports_its_rows_and_a_second_run_does_nothing(run, keys, ring):
     ring(2, 1)
 
     first, second = run("rotate"), run("rotate")
 
-    assert (first.exit_code, first.stdout) == (0, "3 rows re-wrapped, now under version 2\n")
-    assert second.stdout == "0 rows re-wrapped, now under version 2\n"
+    assert (first.exit_code, first.stdout) == (0, "3 rows re-wrapped with version 2\n")
+    assert second.stdout == "0 rows re-wrapped with version 2\n"
     ring(2)
     assert run("check").exit_code == 0
 
 
-def test_a_rotation_names_what_does_not_open_and_fails(run, tampered, ring):
+def test_rotate_names_an_undecryptable_row_and_fails(run, tampered, ring):
     ring(2, 1)
 
     result = run("rotate")
@@ -53,17 +53,17 @@ def test_a_rotation_names_what_does_not_open_and_fails(run, tampered, ring):
     assert result.exit_code == 1
     assert "2 rows re-wrapped" in result.stdout
     assert tampered in result.stderr
-    assert "1 rows do not open" in result.stderr
+    assert "1 row could not be decrypted and was left unchanged." in result.stderr
 
 
-def test_a_check_tells_rows_per_version(run, keys):
+def test_check_counts_rows_per_version(run, keys):
     result = run("check")
 
     assert result.exit_code == 0
-    assert result.stdout == "version 1: 3 rows, in the ring\n3 sealed rows\n"
+    assert result.stdout == "version 1: 3 rows, in the key ring\n3 rows in total\n"
 
 
-def test_a_check_names_the_row_that_does_not_open(run, tampered):
+def test_check_names_an_undecryptable_row(run, tampered):
     result = run("check")
 
     assert result.exit_code == 1
@@ -71,7 +71,7 @@ def test_a_check_names_the_row_that_does_not_open(run, tampered):
     assert run("check", "--ring-only").exit_code == 0
 
 
-def test_a_version_taken_out_too_early_stops_a_release(run, keys, ring):
+def test_check_fails_if_a_version_is_missing(run, keys, ring):
     ring(2)
 
     for words in (("check",), ("check", "--ring-only")):
@@ -80,32 +80,32 @@ def test_a_version_taken_out_too_early_stops_a_release(run, keys, ring):
         assert "version 1: 3 rows, missing from VAULT_KEYS" in result.stdout
 
 
-def test_a_missing_version_is_told_by_its_number(run, keys, ring):
+def test_check_names_the_missing_version(run, keys, ring):
     ring(2)
 
     assert "Put version 1 back into VAULT_KEYS." in run("check", "--ring-only").stderr
 
 
-def test_without_keys_and_without_a_ring_all_is_well(run, app):
+def test_check_without_keys_and_without_a_ring_succeeds(run, app):
     result = run("check")
 
-    assert (result.exit_code, result.stdout) == (0, "0 sealed rows\n")
+    assert (result.exit_code, result.stdout) == (0, "0 rows in total\n")
     assert "VAULT_KEYS is not set" in run("rotate").stderr
 
 
-def test_a_version_in_use_cannot_be_retired(run, keys, ring):
+def test_retire_rejects_a_version_in_use(run, keys, ring):
     ring(2, 1)
 
-    refused = run("retire", "1")
+    rejected = run("retire", "1")
     run("rotate")
     retired = run("retire", "1")
 
-    assert (refused.exit_code, retired.exit_code) == (1, 0)
-    assert "3 rows still need version 1" in refused.stderr
-    assert "take it out of VAULT_KEYS" in retired.stdout
+    assert (rejected.exit_code, retired.exit_code) == (1, 0)
+    assert "3 rows still need version 1" in rejected.stderr
+    assert "Remove it from VAULT_KEYS" in retired.stdout
 
 
-def test_what_is_due_can_be_destroyed_by_hand(run, app, keys):
+def test_destroy_due_reports_the_number_of_keys(run, app, keys):
     over = {"stage": KeyStage.SUPERSEDED, "destroy_at": now() - timedelta(seconds=1)}
     with app.app_context():
         db.session.execute(
@@ -113,4 +113,4 @@ def test_what_is_due_can_be_destroyed_by_hand(run, app, keys):
         )
         db.session.commit()
 
-    assert run("destroy-due").stdout == "1 keys destroyed\n"
+    assert run("destroy-due").stdout == "1 key destroyed\n"

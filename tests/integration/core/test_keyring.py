@@ -1,8 +1,8 @@
-from pipelabs.core.keyring import audit_key, current_audit_key
+from pipelabs.core.keyring import current_audit_key, derive_audit_key
 
 
-def test_the_running_application_has_one_audit_key(app):
+def test_current_audit_key_is_derived_from_the_settings(app):
     with app.app_context():
         key = current_audit_key()
 
-    assert key == audit_key({}, app.config["SECRET_KEY"])
+    assert key == derive_audit_key({}, app.config["SECRET_KEY"])

@@ -13,14 +13,14 @@ from pipelabs.core.db import db
 from pipelabs.models import Client, KeyStage, KeyStatus, Outcome, Status, Tier
 from pipelabs.models.clients import Chain
 from pipelabs.overview import queries as overview
-from pipelabs.vault.records import destroy
+from pipelabs.vault.records import destroy_credentials
 from tests.factories import (
     make_actor,
     make_admin,
     make_exchange,
     make_key,
     make_new_client,
-    make_said,
+    make_probe_result,
     make_wallet,
 )
 
@@ -72,10 +72,10 @@ def test_overview_counts_keys_by_status_and_expiry(context, ring):
     soon = NOON + overview.EXPIRING
     make_key(expires_at=soon)
     make_key(expires_at=soon + timedelta(seconds=1))
-    make_key(said=make_said(), expires_at=NOON - DAY)
+    make_key(result=make_probe_result(), expires_at=NOON - DAY)
     kept = {"stage": KeyStage.SUPERSEDED, "destroy_at": NOON + DAY}
     make_key(expires_at=soon, **kept)
-    destroy(make_key(expires_at=soon))
+    destroy_credentials(make_key(expires_at=soon))
 
     found = overview.get_overview()
 

@@ -1,4 +1,4 @@
-"""Acts on keys that meet: with one another, with a rotation, with the end of a client."""
+"""Concurrent changes of keys, with each other, with a rotation and with an offboarding."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -6,31 +6,39 @@ import pytest
 from sqlalchemy import update
 
 from pipelabs.core.db import db, unit_of_work
-from pipelabs.core.errors import Duplicate, InvalidTransition
+from pipelabs.core.errors import Duplicate, InvalidInput, InvalidTransition
 from pipelabs.models import Client, ExchangeAPIKey, KeyStage, KeyStatus, Status
-from pipelabs.vault import api_keys, rotation
-from pipelabs.vault.api_keys import add_key, revoke_key, update_key, verify_key
-from pipelabs.vault.envelope import Secret
+from pipelabs.vault import rotation
+from pipelabs.vault.api_keys import (
+    add_key,
+    prepare_key,
+    prepare_verification,
+    revoke_key,
+    update_key,
+    verify_key,
+)
+from pipelabs.vault.commands import KeyChanges, NewKey
 from pipelabs.vault.records import get_key
-from pipelabs.vault.replacement import add_replacement, cut_over, roll_back
+from pipelabs.vault.replacement import add_replacement, cut_over, prepare_replacement, roll_back
 from tests.factories import (
     make_actor,
     make_client,
     make_credentials,
     make_exchange,
     make_key,
-    make_said,
+    make_probe_result,
 )
 from tests.integration.row_locks import held, meet, waiting
 from tests.stub_exchange import Scenario, credentials
 from tests.waiting import wait_for
 
 ACTOR = make_actor()
+RESULT = make_probe_result(withdraw="no")
 
 
 @pytest.fixture
 def pair(app, ring):
-    """The ids of a live key and of the candidate for its place, which has the higher one."""
+    """The ids of a live key and its candidate; the candidate has the higher id."""
     with app.app_context():
         make_exchange()
         client = make_client()
@@ -47,15 +55,20 @@ def stages(app, *ids):
         return [get_key(key_id).stage for key_id in ids]
 
 
-def new_key(client_id, scenario=Scenario.TRADE_ONLY, **changes):
-    """What `KeyIn` loads."""
-    parts = {part: Secret(text) for part, text in credentials("okx", scenario).items()}
-    key = {"client_id": client_id, "exchange": "okx", "label": "main", "is_testnet": False}
-    return key | {"credentials": parts, "ip_note": "", "expires_at": None} | changes
+def make_new(client_id, label="main"):
+    return NewKey(
+        client_id=client_id,
+        exchange="okx",
+        label=label,
+        is_testnet=False,
+        credentials=make_credentials(),
+        ip_note="",
+        expires_at=None,
+    )
 
 
 @pytest.mark.own_database
-def test_a_cut_over_and_a_rotation_do_not_wait_for_each_other_in_a_circle(app, ring, pair):
+def test_cut_over_and_rotate_at_once_do_not_deadlock(app, ring, pair):
     live, candidate = pair
     ring(2, 1)
 
@@ -71,7 +84,7 @@ def test_a_cut_over_and_a_rotation_do_not_wait_for_each_other_in_a_circle(app, r
 
 
 @pytest.mark.own_database
-def test_a_roll_back_and_a_rotation_do_not_either(app, ring, pair):
+def test_roll_back_and_rotate_at_once_do_not_deadlock(app, ring, pair):
     live, candidate = pair
     with app.app_context(), unit_of_work():
         cut_over(candidate, ACTOR)
@@ -88,7 +101,7 @@ def test_a_roll_back_and_a_rotation_do_not_either(app, ring, pair):
 
 
 @pytest.mark.own_database
-def test_of_two_cut_overs_at_once_one_is_done(app, pair):
+def test_cut_over_twice_at_once_is_done_once(app, pair):
     live, candidate = pair
 
     done = meet(app, live, *[lambda: cut_over(candidate, ACTOR).id] * 2)
@@ -99,7 +112,7 @@ def test_of_two_cut_overs_at_once_one_is_done(app, pair):
 
 @pytest.mark.own_database
 @pytest.mark.parametrize("is_live", [True, False])
-def test_a_cut_over_meets_a_revocation(app, pair, is_live):
+def test_cut_over_and_revoke_key_at_once(app, pair, is_live):
     live, candidate = pair
     revoked = live if is_live else candidate
 
@@ -116,7 +129,7 @@ def test_a_cut_over_meets_a_revocation(app, pair, is_live):
 
 
 @pytest.mark.own_database
-def test_of_two_cut_overs_and_roll_backs_at_once_none_is_half_done(app, pair):
+def test_cut_over_and_roll_back_at_once_are_done_in_order(app, pair):
     live, candidate = pair
 
     done = meet(
@@ -132,19 +145,19 @@ def test_of_two_cut_overs_and_roll_backs_at_once_none_is_half_done(app, pair):
 
 
 @pytest.mark.own_database
-def test_of_two_replacements_at_once_one_waits(app, venues, pair):
+def test_add_replacement_twice_at_once_adds_one_candidate(app, pair):
     live, candidate = pair
     with app.app_context(), unit_of_work():
         revoke_key(candidate, ACTOR)
-        data = new_key(get_key(live).client_id)
+        new = make_new(get_key(live).client_id)
 
-    done = meet(app, live, *[lambda: add_replacement(live, data, ACTOR).stage] * 2)
+    done = meet(app, live, *[lambda: add_replacement(live, new, RESULT, ACTOR).stage] * 2)
 
     assert done == [KeyStage.CANDIDATE, Duplicate]
 
 
 @pytest.mark.own_database
-def test_of_two_keys_with_one_label_at_once_one_is_added(app, venues, operator, rows):
+def test_add_key_with_one_label_at_once_adds_one(app, venues, operator, rows):
     with app.app_context(), unit_of_work():
         client_id = str(make_client().id)
     body = {"client_id": client_id, "exchange": "okx"} | credentials("okx", Scenario.TRADE_ONLY)
@@ -161,13 +174,13 @@ def test_of_two_keys_with_one_label_at_once_one_is_added(app, venues, operator, 
 
 
 @pytest.mark.own_database
-def test_a_key_that_comes_in_while_its_client_leaves_is_refused(app, venues):
+def test_add_key_while_the_client_is_being_offboarded_is_rejected(app, venues):
     with app.app_context(), unit_of_work():
         client_id = make_client().id
 
     def add():
         with pytest.raises(InvalidTransition), app.app_context(), unit_of_work():
-            add_key(new_key(client_id), ACTOR)
+            add_key(make_new(client_id), RESULT, ACTOR)
 
     with ThreadPoolExecutor(1) as pool:
         with held(app, client_id, model=Client) as leaving:
@@ -177,44 +190,54 @@ def test_a_key_that_comes_in_while_its_client_leaves_is_refused(app, venues):
         job.result()
 
 
-def test_a_client_that_has_left_gets_no_replacement(app, pair):
+def test_add_key_checks_again_after_the_probe(app, venues):
+    with app.app_context():
+        new = make_new(make_client().id)
+        prepare_key(new)
+        make_exchange(is_enabled=False)
+
+        with pytest.raises(InvalidInput) as rejected:
+            add_key(new, RESULT, ACTOR)
+        make_exchange(is_enabled=True)
+        added = add_key(new, RESULT, ACTOR)
+        with pytest.raises(Duplicate) as raised:
+            add_key(new, RESULT, ACTOR)
+
+        assert set(rejected.value.fields) == {"exchange"}
+        assert raised.value.existing == {"label": str(added.id)}
+
+
+def test_prepare_replacement_for_an_offboarded_client_is_rejected(app, pair):
     live, candidate = pair
     with app.app_context():
         revoke_key(candidate, ACTOR)
         get_key(live).client.status = Status.OFFBOARDED
 
         with pytest.raises(InvalidTransition, match="offboarded"):
-            add_replacement(live, new_key(None), ACTOR)
+            prepare_replacement(live, make_new(None))
 
 
-def test_a_key_that_is_revoked_while_its_exchange_is_asked_stays_revoked(app, pair, monkeypatch):
-    def ask(*args, **kwargs):
-        revoke_key(pair[0], ACTOR)
-        return make_said(withdraw="no")
-
-    monkeypatch.setattr(api_keys, "ask", ask)
-
-    with app.app_context(), pytest.raises(InvalidTransition, match="while its exchange was asked"):
-        verify_key(pair[0], ACTOR)
-
-
-def test_a_key_that_is_rotated_while_its_exchange_is_asked_is_verified(
-    app, ring, pair, monkeypatch
-):
-    def ask(*args, **kwargs):
-        rotation.rotate(ACTOR)
-        return make_said(withdraw="no")
-
-    monkeypatch.setattr(api_keys, "ask", ask)
-    ring(2, 1)
-
+def test_verify_key_is_rejected_if_the_key_was_revoked_during_the_probe(app, pair):
     with app.app_context():
-        key = verify_key(pair[0], ACTOR)
+        probe = prepare_verification(pair[0])
+        revoke_key(pair[0], ACTOR)
+
+        with pytest.raises(InvalidTransition, match="replaced or destroyed"):
+            verify_key(pair[0], probe, RESULT, ACTOR)
+
+
+def test_verify_key_succeeds_if_the_key_was_rotated_during_the_probe(app, ring, pair):
+    ring(2, 1)
+    with app.app_context():
+        probe = prepare_verification(pair[0])
+        rotation.rotate(ACTOR)
+
+        key = verify_key(pair[0], probe, RESULT, ACTOR)
 
         assert (key.status, key.kek_version) == (KeyStatus.VERIFIED, 2)
 
 
-def test_who_waits_for_a_key_that_is_rolled_back_waits_for_the_older(app, pair):
+def test_roll_back_moves_the_candidate_to_the_previous_key(app, pair):
     live, candidate = pair
     with app.app_context():
         cut_over(candidate, ACTOR)
@@ -226,29 +249,29 @@ def test_who_waits_for_a_key_that_is_rolled_back_waits_for_the_older(app, pair):
         roll_back(candidate, ACTOR)
         cut_over(newest, ACTOR)
 
-        assert [get_key(one).stage for one in (live, candidate, newest)] == [
+        assert [get_key(key_id).stage for key_id in (live, candidate, newest)] == [
             *(KeyStage.SUPERSEDED, KeyStage.SUPERSEDED, KeyStage.LIVE)
         ]
         assert roll_back(newest, ACTOR).id == live
 
 
-def test_a_label_stays_while_other_keys_go_by_it(app, pair):
+def test_update_key_keeps_the_label_while_other_keys_have_it(app, pair):
+    changes = KeyChanges(label="another")
     with app.app_context():
         for key_id in pair:
-            with pytest.raises(InvalidTransition, match="stand by"):
-                update_key(key_id, {"label": "another"}, ACTOR)
+            with pytest.raises(InvalidTransition, match="label can't be changed"):
+                update_key(key_id, changes, ACTOR)
         revoke_key(pair[1], ACTOR)
 
-        assert update_key(pair[0], {"label": "another"}, ACTOR).label == "another"
+        assert update_key(pair[0], changes, ACTOR).label == "another"
 
 
-def test_a_label_is_taken_while_a_candidate_waits_for_a_revoked_keys_place(app, venues, pair):
+def test_prepare_key_rejects_the_label_of_a_candidate_for_a_revoked_key(app, venues, pair):
     live, candidate = pair
     with app.app_context():
         key = revoke_key(live, ACTOR)
-        data = new_key(key.client_id, label=key.label)
 
-        with pytest.raises(Duplicate) as refused:
-            add_key(data, ACTOR)
+        with pytest.raises(Duplicate) as raised:
+            prepare_key(make_new(key.client_id, label=key.label))
 
-        assert refused.value.existing == {"label": str(candidate)}
+        assert raised.value.existing == {"label": str(candidate)}

@@ -1,20 +1,24 @@
-from pipelabs.vault.examination import NOBODY_SAYS, ask
+from pipelabs.vault.examination import ALL_UNKNOWN, ProbeRequest, probe_key
 from pipelabs.vault.probe import KeyPermission, Verdict
 from tests.factories import make_credentials
 
 
-def test_a_balance_that_anybody_can_read_proves_nothing(app, venues):
+def make_request(exchange):
+    return ProbeRequest(exchange=exchange, credentials=make_credentials(), is_testnet=False)
+
+
+def test_probe_key_asks_no_exchange_whose_balances_are_public(app, venues):
     asked = len(venues.requests)
     with app.app_context():
-        said = ask("hyperliquid", make_credentials(), is_testnet=False)
+        result = probe_key(make_request("hyperliquid"))
 
-    assert said.permissions == NOBODY_SAYS
+    assert result.permissions == ALL_UNKNOWN
     assert len(venues.requests) == asked
 
 
-def test_where_nobody_can_ask_every_right_is_unknown(app):
+def test_probe_key_returns_unknown_for_an_exchange_that_cannot_be_asked(app):
     with app.app_context():
-        said = ask("bitmex", make_credentials(), is_testnet=False)
+        result = probe_key(make_request("bitmex"))
 
-    assert said.permissions == NOBODY_SAYS
-    assert said.verdict(KeyPermission.WITHDRAW) is Verdict.UNKNOWN
+    assert result.permissions == ALL_UNKNOWN
+    assert result.verdict(KeyPermission.WITHDRAW) is Verdict.UNKNOWN

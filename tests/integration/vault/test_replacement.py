@@ -6,19 +6,28 @@ import time_machine
 from pipelabs.audit.events import Event
 from pipelabs.core.db import db
 from pipelabs.core.errors import Duplicate, InvalidInput, InvalidTransition, NotFound
-from pipelabs.models import AuditEvent, ExchangeAPIKey, KeyStage, KeyStatus, now
-from pipelabs.vault import replacement
-from pipelabs.vault.envelope import Secret
-from pipelabs.vault.records import destroy, opened
+from pipelabs.models import AuditEvent, ExchangeAPIKey, KeyStage, KeyStatus, Status, now
+from pipelabs.vault.commands import NewCredentials
+from pipelabs.vault.examination import probe_key
+from pipelabs.vault.records import decrypt_credentials, destroy_credentials
 from pipelabs.vault.replacement import (
     RETENTION,
+    add_replacement,
     candidate_of,
     cut_over,
     destroy_due,
     predecessor_of,
+    prepare_replacement,
     roll_back,
 )
-from tests.factories import make_actor, make_client, make_credentials, make_exchange, make_key
+from tests.factories import (
+    make_actor,
+    make_client,
+    make_credentials,
+    make_exchange,
+    make_key,
+    make_probe_result,
+)
 from tests.stub_exchange import Scenario, credentials
 
 ACTOR = make_actor()
@@ -26,7 +35,7 @@ ACTOR = make_actor()
 
 @pytest.fixture
 def pair(app, ring):
-    """A live key, and the verified one that waits to replace it."""
+    """A live key and its verified candidate."""
     with app.app_context():
         make_exchange()
         client = make_client()
@@ -41,19 +50,19 @@ def stages(*keys):
     return [key.stage for key in keys]
 
 
-def test_a_cut_over_leaves_no_moment_without_a_live_key(pair):
+def test_cut_over_supersedes_the_live_key_and_retains_it_for_24_hours(pair):
     live, candidate = pair
 
     cut_over(candidate.id, ACTOR)
 
     assert stages(live, candidate) == [KeyStage.SUPERSEDED, KeyStage.LIVE]
     assert live.destroy_at - now() > RETENTION - timedelta(minutes=1)
-    assert opened(live)["api_key"].text == "okx-key-4711"
-    assert opened(candidate)["api_key"].text == "okx-key-newer"
+    assert decrypt_credentials(live)["api_key"].text == "okx-key-4711"
+    assert decrypt_credentials(candidate)["api_key"].text == "okx-key-newer"
 
 
 @pytest.mark.parametrize("status", [KeyStatus.UNVERIFIED, KeyStatus.QUARANTINED])
-def test_only_a_verified_key_takes_over(pair, status):
+def test_cut_over_rejects_a_candidate_that_is_not_verified(pair, status):
     live, candidate = pair
     candidate.status = status
     db.session.flush()
@@ -64,21 +73,21 @@ def test_only_a_verified_key_takes_over(pair, status):
     assert stages(live, candidate) == [KeyStage.LIVE, KeyStage.CANDIDATE]
 
 
-def test_a_live_key_waits_for_no_cut_over(pair):
-    with pytest.raises(InvalidTransition, match="waits for no cut-over"):
+def test_cut_over_rejects_a_key_that_is_not_a_candidate(pair):
+    with pytest.raises(InvalidTransition, match="not awaiting cut-over"):
         cut_over(pair[0].id, ACTOR)
 
 
-def test_a_candidate_takes_the_place_of_a_revoked_key(pair):
+def test_cut_over_replaces_a_revoked_key(pair):
     live, candidate = pair
-    destroy(live)
+    destroy_credentials(live)
 
     cut_over(candidate.id, ACTOR)
 
     assert stages(live, candidate) == [KeyStage.DESTROYED, KeyStage.LIVE]
 
 
-def test_a_roll_back_can_be_taken_back_too(pair):
+def test_roll_back_can_be_rolled_back_in_turn(pair):
     live, candidate = pair
     cut_over(candidate.id, ACTOR)
 
@@ -90,10 +99,10 @@ def test_a_roll_back_can_be_taken_back_too(pair):
     assert stages(live, candidate) == [KeyStage.SUPERSEDED, KeyStage.LIVE]
 
 
-def test_a_revoked_key_gives_way_to_the_one_before(pair):
+def test_roll_back_from_a_revoked_key_restores_the_previous_one(pair):
     live, candidate = pair
     cut_over(candidate.id, ACTOR)
-    destroy(candidate)
+    destroy_credentials(candidate)
 
     assert predecessor_of(candidate) == live
     assert roll_back(candidate.id, ACTOR).id == live.id
@@ -101,48 +110,48 @@ def test_a_revoked_key_gives_way_to_the_one_before(pair):
     assert predecessor_of(candidate) is None
 
 
-def test_a_revoked_key_in_whose_place_another_is_live_gives_way_to_none(pair):
+def test_roll_back_from_a_revoked_key_is_rejected_while_another_key_is_live(pair):
     live, candidate = pair
     cut_over(candidate.id, ACTOR)
-    destroy(candidate)
+    destroy_credentials(candidate)
     make_key(live.client, credentials=make_credentials(api_key="okx-key-third"))
 
     assert predecessor_of(candidate) is None
-    with pytest.raises(InvalidTransition, match="no key left to go back to"):
+    with pytest.raises(InvalidTransition, match="No previous key"):
         roll_back(candidate.id, ACTOR)
 
 
-def test_there_is_no_way_back_without_a_kept_key(pair):
+def test_roll_back_is_rejected_without_a_retained_key(pair):
     live, candidate = pair
     cut_over(candidate.id, ACTOR)
-    destroy(db.session.get_one(ExchangeAPIKey, live.id))
+    destroy_credentials(db.session.get_one(ExchangeAPIKey, live.id))
 
     for key in (live, candidate):
-        with pytest.raises(InvalidTransition, match="no key left to go back to"):
+        with pytest.raises(InvalidTransition, match="No previous key"):
             roll_back(key.id, ACTOR)
 
 
-def test_only_a_verified_key_comes_back(pair):
+def test_roll_back_rejects_a_previous_key_that_is_not_verified(pair):
     live, candidate = pair
     cut_over(candidate.id, ACTOR)
     live.status = KeyStatus.QUARANTINED
     db.session.flush()
 
-    with pytest.raises(InvalidTransition, match="The key before is quarantined"):
+    with pytest.raises(InvalidTransition, match="The previous key is quarantined"):
         roll_back(candidate.id, ACTOR)
 
 
-def test_a_key_whose_day_is_over_comes_back_no_more(pair):
+def test_roll_back_is_rejected_after_24_hours(pair):
     _, candidate = pair
     cut_over(candidate.id, ACTOR)
 
     with time_machine.travel(now() + RETENTION, tick=False):
         assert predecessor_of(candidate) is None
-        with pytest.raises(InvalidTransition, match="no key left"):
+        with pytest.raises(InvalidTransition, match="No previous key"):
             roll_back(candidate.id, ACTOR)
 
 
-def test_what_was_replaced_is_destroyed_after_a_day(pair, rows):
+def test_destroy_due_destroys_a_superseded_key_after_24_hours(pair, rows):
     live, candidate = pair
     cut_over(candidate.id, ACTOR)
 
@@ -151,13 +160,13 @@ def test_what_was_replaced_is_destroyed_after_a_day(pair, rows):
         assert destroy_due(ACTOR) == 1
     db.session.commit()
 
-    [gone] = rows(ExchangeAPIKey, stage=KeyStage.DESTROYED)
-    assert (gone.id, gone.credentials, gone.status) == (live.id, None, KeyStatus.REVOKED)
+    [key] = rows(ExchangeAPIKey, stage=KeyStage.DESTROYED)
+    assert (key.id, key.credentials, key.status) == (live.id, None, KeyStatus.REVOKED)
     [event] = rows(AuditEvent, event=Event.API_KEY_DESTROYED)
     assert event.client_id == candidate.client_id
 
 
-def test_what_stands_by_is_found_from_the_live_key(pair):
+def test_candidate_of_and_predecessor_of_return_the_neighbours_of_the_live_key(pair):
     live, candidate = pair
 
     before = (candidate_of(live), candidate_of(candidate), predecessor_of(live))
@@ -167,46 +176,67 @@ def test_what_stands_by_is_found_from_the_live_key(pair):
     assert (predecessor_of(candidate), predecessor_of(live)) == (live, None)
 
 
-def test_a_replacement_is_judged_by_its_exchanges_shape(pair):
+def make_new(**changes):
+    return NewCredentials(credentials=make_credentials(**changes), ip_note="", expires_at=None)
+
+
+def test_prepare_replacement_names_missing_credentials(pair):
     live, candidate = pair
-    destroy(candidate)
-    parts = make_credentials()
-    del parts["passphrase"]
+    destroy_credentials(candidate)
+    new = make_new()
+    del new.credentials["passphrase"]
 
-    with pytest.raises(InvalidInput) as refused:
-        replacement.add_replacement(live.id, {"credentials": parts}, ACTOR)
+    with pytest.raises(InvalidInput) as raised:
+        prepare_replacement(live.id, new)
 
-    assert refused.value.fields == {"passphrase": ["OKX requires this field."]}
+    assert set(raised.value.fields) == {"passphrase"}
 
 
-def test_a_key_has_one_replacement_waiting(pair):
+def test_prepare_replacement_names_the_candidate_that_exists(pair):
     live, candidate = pair
 
-    with pytest.raises(Duplicate) as refused:
-        replacement.add_replacement(live.id, {"credentials": make_credentials()}, ACTOR)
+    with pytest.raises(Duplicate) as raised:
+        prepare_replacement(live.id, make_new())
 
-    assert refused.value.existing == {"label": str(candidate.id)}
+    assert raised.value.existing == {"label": str(candidate.id)}
 
 
-def test_only_a_live_key_is_replaced(pair):
+def test_prepare_replacement_rejects_a_key_that_is_not_live(pair):
     with pytest.raises(InvalidTransition, match="Only a live key"):
-        replacement.add_replacement(pair[1].id, {"credentials": make_credentials()}, ACTOR)
+        prepare_replacement(pair[1].id, make_new())
 
 
-def test_an_unknown_key_moves_nowhere(pair):
-    for move in (cut_over, roll_back):
+def test_cut_over_and_roll_back_raise_not_found_for_an_unknown_id(pair):
+    for act in (cut_over, roll_back):
         with pytest.raises(NotFound):
-            move(pair[0].client_id, ACTOR)
+            act(pair[0].client_id, ACTOR)
 
 
-def test_a_candidate_is_examined_before_it_waits(venues, pair):
+def test_add_replacement_stores_the_probed_candidate(venues, pair):
     live, candidate = pair
-    destroy(candidate)
+    destroy_credentials(candidate)
     db.session.commit()
-    parts = {part: Secret(text) for part, text in credentials("okx", Scenario.TRADE_ONLY).items()}
-    data = {"credentials": parts, "ip_note": "", "expires_at": None}
+    new = make_new(**credentials("okx", Scenario.TRADE_ONLY))
 
-    added = replacement.add_replacement(live.id, data, ACTOR)
+    result = probe_key(prepare_replacement(live.id, new))
+    added = add_replacement(live.id, new, result, ACTOR)
 
     assert (added.stage, added.status) == (KeyStage.CANDIDATE, KeyStatus.VERIFIED)
     assert (added.replaces_id, added.label) == (live.id, live.label)
+
+
+def test_add_replacement_checks_again_after_the_probe(pair):
+    live, candidate = pair
+    destroy_credentials(candidate)
+    new, result = make_new(), make_probe_result(withdraw="no")
+    prepare_replacement(live.id, new)
+    add_replacement(live.id, new, result, ACTOR)
+
+    with pytest.raises(Duplicate):
+        add_replacement(live.id, new, result, ACTOR)
+    destroy_credentials(db.session.get_one(ExchangeAPIKey, live.id))
+    with pytest.raises(InvalidTransition, match="Only a live key"):
+        add_replacement(live.id, new, result, ACTOR)
+    live.client.status = Status.OFFBOARDED
+    with pytest.raises(InvalidTransition, match="offboarded"):
+        add_replacement(live.id, new, result, ACTOR)

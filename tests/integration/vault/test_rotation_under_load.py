@@ -1,4 +1,4 @@
-"""The vault's promise: while its ring is rotated, killed or twice at once, no read fails."""
+"""Every row stays readable while a rotation runs, is killed, or runs twice at once."""
 
 import base64
 import os
@@ -18,7 +18,7 @@ from pipelabs.core.db import db
 from pipelabs.core.keyring import derive
 from pipelabs.models import AuditEvent, ExchangeAPIKey
 from pipelabs.vault.envelope import Vault
-from pipelabs.vault.records import get_key, opened
+from pipelabs.vault.records import decrypt_credentials, get_key
 from pipelabs.vault.ring import KEK_LABEL
 from pipelabs.vault.rotation import BATCH
 from tests.factories import CANARY, make_client, make_exchange, make_key
@@ -32,13 +32,15 @@ READERS = 4
 
 @pytest.fixture
 def hold(app, monkeypatch):
-    """Return a setter of the ring here; it answers what VAULT_KEYS is for the same one."""
+    """Return a setter of this process's key ring, which returns the VAULT_KEYS of that ring."""
     roots = {version: os.urandom(32) for version in (1, 2)}
 
     def ring(*versions):
         vault = Vault({version: derive(roots[version], KEK_LABEL) for version in versions})
         monkeypatch.setitem(app.extensions, "pipelabs.vault", vault)
-        return ",".join(f"{one}:{base64.b64encode(roots[one]).decode()}" for one in versions)
+        return ",".join(
+            f"{version}:{base64.b64encode(roots[version]).decode()}" for version in versions
+        )
 
     ring(1)
     return ring
@@ -82,24 +84,24 @@ def make_rows(app, hold):
     return make
 
 
-def ended(process):
-    """Return how a process ended, and how many rows it says that it has re-wrapped."""
-    said, complaint = process.communicate(timeout=300)
-    assert process.returncode == 0, complaint
-    # a slow statement is told before it
-    return int(re.findall(r"(\d+) rows re-wrapped", said)[0])
+def wait_until_ended(process):
+    """Wait for a rotation to succeed, and return how many rows it reports as re-wrapped."""
+    output, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    # The log of a slow statement may come first.
+    return int(re.findall(r"(\d+) rows? re-wrapped", output)[0])
 
 
-def is_well(process):
-    """Return whether a check found every row open."""
+def is_healthy(process):
+    """Return whether a check could decrypt every row."""
     process.communicate(timeout=300)
     return process.returncode == 0
 
 
 def per_version(app):
     with app.app_context():
-        counted = select(ExchangeAPIKey.kek_version, func.count()).group_by(text("1"))
-        return dict(db.session.execute(counted).all())
+        query = select(ExchangeAPIKey.kek_version, func.count()).group_by(text("1"))
+        return dict(db.session.execute(query).all())
 
 
 def batches(rows):
@@ -107,7 +109,7 @@ def batches(rows):
 
 
 class Readers:
-    """Threads that open random rows without pause, as requests do, each in its own session."""
+    """Threads that decrypt random rows without pause, as requests do, each in its own session."""
 
     def __init__(self, app, ids):
         self._app, self._ids, self._over = app, ids, threading.Event()
@@ -121,8 +123,8 @@ class Readers:
             thread.start()
         wait_for(lambda: self.reads > READERS)
         yield
-        seen = self.reads
-        wait_for(lambda: self.reads > seen + READERS)
+        reads = self.reads
+        wait_for(lambda: self.reads > reads + READERS)
         self._over.set()
         for thread in threads:
             thread.join()
@@ -131,22 +133,23 @@ class Readers:
         while not self._over.is_set():
             try:
                 with self._app.app_context():
-                    found = opened(get_key(secrets.choice(self._ids)))["api_secret"].text
-            except Exception as error:  # noqa: BLE001 - whatever it is, the read has failed
-                found = repr(error)
-            self.failed += [found] if found != CANARY else []
+                    key = get_key(secrets.choice(self._ids))
+                    secret = decrypt_credentials(key)["api_secret"].text
+            except Exception as error:  # noqa: BLE001 - any error is a failed read
+                secret = repr(error)
+            self.failed += [secret] if secret != CANARY else []
             self.reads += 1
 
 
 @pytest.mark.own_database
 @sized(100, 1_000)
-def test_a_rotation_under_load_fails_no_read(app, make_rows, begin, rows, size, record_property):
+def test_rotate_under_load_fails_no_read(app, make_rows, begin, rows, size, record_property):
     ids = make_rows(size)
     readers = Readers(app, ids)
 
     rotation = begin("rotate")
     with readers.reading():
-        rewrapped = ended(rotation)
+        rewrapped = wait_until_ended(rotation)
 
     record_property("reads", readers.reads)
     record_property("failed", len(readers.failed))
@@ -154,12 +157,12 @@ def test_a_rotation_under_load_fails_no_read(app, make_rows, begin, rows, size, 
     assert rewrapped == size
     assert per_version(app) == {2: size}
     assert sum(batches(rows)) == size
-    assert is_well(begin("check", ring=(2,)))
+    assert is_healthy(begin("check", ring=(2,)))
 
 
 @pytest.mark.own_database
 @sized(BATCH + 50, 2 * BATCH)
-def test_a_rotation_killed_half_way_is_ended_by_the_next(app, make_rows, begin, rows, size):
+def test_rotate_after_a_kill_does_the_remaining_rows(app, make_rows, begin, rows, size):
     ids = make_rows(size)
     with held(app, ids[-1]):
         rotation = begin("rotate")
@@ -168,27 +171,27 @@ def test_a_rotation_killed_half_way_is_ended_by_the_next(app, make_rows, begin, 
         rotation.communicate()
     left = per_version(app)
 
-    rewrapped = ended(begin("rotate"))
+    rewrapped = wait_until_ended(begin("rotate"))
 
     assert left == {2: BATCH, 1: size - BATCH}
     assert rewrapped == size - BATCH
     assert per_version(app) == {2: size}
     assert batches(rows) == [BATCH, size - BATCH]
-    assert is_well(begin("check", ring=(2,)))
+    assert is_healthy(begin("check", ring=(2,)))
 
 
 @pytest.mark.own_database
 @sized(BATCH + 50, 2 * BATCH)
-def test_two_rotations_at_once_do_each_row_once(app, make_rows, begin, rows, size):
+def test_rotate_twice_at_once_rewraps_each_row_once(app, make_rows, begin, rows, size):
     ids = make_rows(size)
 
     with held(app, ids[0]):
         both = [begin("rotate") for _ in range(2)]
         wait_for(lambda: waiting(app))
-        with suppress(TimeoutError):  # the first one waits for three seconds and no longer
+        with suppress(TimeoutError):  # the first gives up after three seconds
             wait_for(lambda: waiting(app) == 2, 1)
-    rewrapped = [ended(rotation) for rotation in both]
+    rewrapped = [wait_until_ended(rotation) for rotation in both]
 
     assert sum(rewrapped) == sum(batches(rows)) == size
     assert per_version(app) == {2: size}
-    assert is_well(begin("check", ring=(2,)))
+    assert is_healthy(begin("check", ring=(2,)))

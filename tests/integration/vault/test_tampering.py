@@ -1,4 +1,4 @@
-"""The vault's promise: what was altered in a row, or moved to another, never opens."""
+"""A row that was altered or moved to another record can never be decrypted."""
 
 import os
 import secrets
@@ -11,21 +11,21 @@ from pipelabs.core.db import db
 from pipelabs.core.errors import Undecryptable
 from pipelabs.models import AuditEvent
 from pipelabs.models.envelopes import Envelope
-from pipelabs.vault.records import get_key, opened
+from pipelabs.vault.records import decrypt_credentials, get_key
 from tests.factories import make_client, make_credentials, make_exchange, make_key
 from tests.sizes import sized
 
 PLACES = {
-    "nonce of the wrap": range(3, 15),
+    "nonce of the wrapped key": range(3, 15),
     "wrapped key": range(15, 47),
-    "tag of the wrap": range(47, 63),
+    "tag of the wrapped key": range(47, 63),
     "nonce": range(63, 75),
     "ciphertext": range(75, 91),
     "tag": range(-16, 0),
 }
 
 
-def bit_flipped(place):
+def flip_random_bit(place):
     def change(key, other):
         blob = bytearray(key.credentials.blob)
         blob[secrets.choice(place)] ^= 1 << secrets.randbelow(8)
@@ -39,21 +39,21 @@ def other_version(key, other):
     return {"credentials": Envelope(blob[:1] + (2).to_bytes(2, "big") + blob[3:]), "kek_version": 2}
 
 
-def taken(name):
+def copy_column(name):
     return lambda _, other: {name: getattr(other, name)}
 
 
-CHANGES = {part: bit_flipped(place) for part, place in PLACES.items()} | {
+CHANGES = {part: flip_random_bit(place) for part, place in PLACES.items()} | {
     "key version": other_version,
-    "client": taken("client_id"),
-    "exchange": taken("exchange"),
-    "another row's": taken("credentials"),
+    "client": copy_column("client_id"),
+    "exchange": copy_column("exchange"),
+    "another row's": copy_column("credentials"),
 }
 
 
 @pytest.fixture
 def verify(app, client, operator, ring, monkeypatch):
-    """Return a caller who has a key verified; it answers the status and the error's code."""
+    """Return a function that verifies a key and returns the status and the error code."""
     ring(1, 2)
     monkeypatch.setitem(app.config, "RATELIMIT_GENERAL", "1000000/minute")
 
@@ -65,7 +65,7 @@ def verify(app, client, operator, ring, monkeypatch):
 
 
 def make_pairs(count):
-    """Keys of one client, each with a key of another client's at another exchange; their ids."""
+    """Yield ids of keys of one client, each with a key of another client at another exchange."""
     make_exchange()
     own, other = make_client(), make_client()
     for n in range(count):
@@ -77,29 +77,27 @@ def make_pairs(count):
 
 @sized(10, 100)
 @pytest.mark.parametrize("part", CHANGES)
-def test_what_was_tampered_with_is_refused_and_on_record(
-    app, verify, rows, part, size, record_property
-):
+def test_verify_rejects_and_records_a_tampered_row(app, verify, rows, part, size, record_property):
     with app.app_context():
         pairs = list(make_pairs(size))
         db.session.commit()
-    refused, answers = 0, []
+    rejected, answers = 0, []
 
     for key_id, other_id in pairs:
         with app.app_context():
             key = get_key(key_id)
-            opened(key)
+            decrypt_credentials(key)
             for name, value in CHANGES[part](key, get_key(other_id)).items():
                 setattr(key, name, value)
             db.session.commit()
             with suppress(Undecryptable):
-                opened(key)
-                refused -= 1
-            refused += 1
+                decrypt_credentials(key)
+                rejected -= 1
+            rejected += 1
         answers.append(verify(key_id))
 
     events = rows(AuditEvent, event=Event.API_KEY_VERIFICATION_DENIED)
-    record_property("refused", f"{refused} of {size}")
-    assert refused == size
+    record_property("rejected", f"{rejected} of {size}")
+    assert rejected == size
     assert answers == [(409, "undecryptable")] * size
     assert [event.details["code"] for event in events] == ["undecryptable"] * size

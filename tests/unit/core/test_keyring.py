@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from pipelabs.core.keyring import NEW_RING, Key, MalformedRing, audit_key, derive, parse_ring
+from pipelabs.core.keyring import NEW_RING, Key, MalformedRing, derive, derive_audit_key, parse_ring
 from tests.each import each
 
 ONE = b"12345678901234567890123456789012"
@@ -18,13 +18,13 @@ def encoded(key):
     return base64.b64encode(key).decode()
 
 
-def test_a_derived_key_is_hkdf_sha256_and_stays_so_for_ever():
+def test_derive_is_hkdf_sha256():
     key = derive(ONE, "pipelabs/audit-mac/v1")
 
     assert key.hex() == "111b8a64ebde679c31df5c1bc9fdc6b134fac2cf30a55fc7322632b20caa98b3"
 
 
-def test_every_label_and_every_root_has_a_key_of_its_own():
+def test_derive_returns_another_key_for_each_label_and_root():
     keys = {derive(root, label) for root in (ONE, TWO) for label in ("a", "b", "")}
 
     assert len(keys) == 6
@@ -40,18 +40,18 @@ def test_every_label_and_every_root_has_a_key_of_its_own():
         (f"10:{encoded(ONE)},9:{encoded(TWO)}", {10: ONE, 9: TWO}),
     ],
 )
-def test_a_ring_is_read_with_the_writing_key_first(text, ring):
+def test_parse_ring_returns_the_encrypting_key_first(text, ring):
     assert list(parse_ring(text).items()) == list(ring.items())
 
 
-FORM = "each key is written VERSION:BASE64, VERSION up to 65535"
+FORM = "each key must be VERSION:BASE64 with a VERSION up to 65535"
 
 
 @each(
     ("text", "sentence"),
     [
         (encoded(ONE), FORM),
-        (" , ", "there is no key in it"),
+        (" , ", "it contains no key"),
         (f":{encoded(ONE)}", FORM),
         (f"one:{encoded(ONE)}", FORM),
         (f"-1:{encoded(ONE)}", FORM),
@@ -59,8 +59,8 @@ FORM = "each key is written VERSION:BASE64, VERSION up to 65535"
         (f"²:{encoded(ONE)}", FORM),
         (f"٣:{encoded(ONE)}", FORM),
         (f"123456:{encoded(ONE)}", FORM),
-        (f"1:{encoded(ONE)},1:{encoded(TWO)}", "version 1 is named twice"),
-        (f"1:{encoded(ONE)},01:{encoded(TWO)}", "version 1 is named twice"),
+        (f"1:{encoded(ONE)},1:{encoded(TWO)}", "version 1 is listed twice"),
+        (f"1:{encoded(ONE)},01:{encoded(TWO)}", "version 1 is listed twice"),
         ("1:", "the key of version 1 has 0 bytes, not 32"),
         ("1", "the key of version 1 has 0 bytes, not 32"),
         ("1:*not*base64*", "the key of version 1 is not base64"),
@@ -79,14 +79,14 @@ FORM = "each key is written VERSION:BASE64, VERSION up to 65535"
         ),
     ],
 )
-def test_a_malformed_ring_is_refused_without_a_word_of_it(text, sentence):
-    with pytest.raises(MalformedRing) as refused:
+def test_parse_ring_rejects_a_malformed_ring_without_quoting_it(text, sentence):
+    with pytest.raises(MalformedRing) as raised:
         parse_ring(text)
 
-    assert str(refused.value) == sentence
+    assert str(raised.value) == sentence
 
 
-def test_the_ring_that_a_refusal_proposes_works():
+def test_new_ring_prints_a_valid_ring():
     words = shlex.split(NEW_RING)[1:]
 
     text = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=True)
@@ -94,27 +94,27 @@ def test_the_ring_that_a_refusal_proposes_works():
     assert list(parse_ring(text.stdout)) == [1]
 
 
-def test_audit_rows_are_signed_under_the_rings_first_key():
-    key = audit_key({2: TWO, 1: ONE}, SECRET)
+def test_derive_audit_key_uses_the_first_key_of_the_ring():
+    key = derive_audit_key({2: TWO, 1: ONE}, SECRET)
 
     assert key == Key("v2", derive(TWO, "pipelabs/audit-mac/v1"))
 
 
-def test_without_a_ring_they_are_signed_under_the_secret_key():
-    key = audit_key({}, SECRET)
+def test_derive_audit_key_without_a_ring_uses_the_secret_key():
+    key = derive_audit_key({}, SECRET)
 
     assert key.secret == derive(SECRET.encode(), "pipelabs/audit-mac/v1")
-    assert key == audit_key({}, SECRET)
+    assert key == derive_audit_key({}, SECRET)
 
 
-def test_every_secret_key_gives_its_audit_key_a_name_of_its_own():
-    names = {audit_key({}, secret).version for secret in (SECRET, SECRET[::-1], SECRET * 2)}
+def test_derive_audit_key_returns_another_version_for_each_secret_key():
+    names = {derive_audit_key({}, secret).version for secret in (SECRET, SECRET[::-1], SECRET * 2)}
 
     assert len(names) == 3
     assert all(name.startswith("s") and len(name) == 9 for name in names)
 
 
-def test_a_key_shows_its_version_and_never_its_secret():
+def test_key_repr_shows_the_version_but_not_the_secret():
     key = Key("v1", os.urandom(32))
 
     assert f"{key} {key!r}" == "Key(version='v1') Key(version='v1')"

@@ -2,10 +2,10 @@ import pytest
 
 from pipelabs.core.errors import CanWithdraw, InvalidInput
 from pipelabs.models import ExchangeAPIKey, KeyStatus, now
-from pipelabs.vault.examination import note, reject_unusable, verdict_of
+from pipelabs.vault.examination import apply_result, reject_unusable, verdict_of
 from pipelabs.vault.probe import Failure, KeyPermission, Verdict
 from tests.each import each
-from tests.factories import make_said
+from tests.factories import make_probe_result
 
 OUTAGES = [failure for failure in Failure if failure is not Failure.CREDENTIALS]
 
@@ -14,30 +14,33 @@ def make_row(**changes):
     return ExchangeAPIKey(**{"status": KeyStatus.UNVERIFIED, "permissions": {}} | changes)
 
 
-def test_a_key_that_can_withdraw_is_refused_with_the_evidence():
-    said = make_said(read="yes", withdraw="yes")
+def test_reject_unusable_rejects_a_key_that_can_withdraw_with_evidence():
+    result = make_probe_result(read="yes", withdraw="yes")
 
-    with pytest.raises(CanWithdraw, match="OKX says that this key can withdraw") as refused:
-        reject_unusable("okx", said)
+    with pytest.raises(CanWithdraw, match="OKX reports that this key can withdraw") as raised:
+        reject_unusable("okx", result)
 
-    assert refused.value.permissions["withdraw"]["verdict"] == "yes"
-    assert refused.value.code == "withdrawal_allowed"
-
-
-def test_a_key_that_the_exchange_does_not_know_is_refused():
-    said = make_said(Failure.CREDENTIALS)._replace(code="50113")
-
-    with pytest.raises(InvalidInput, match=r"one of its parts is wrong \(code 50113\)") as refused:
-        reject_unusable("okx", said)
-
-    assert set(refused.value.fields) == {"api_key"}
-    with pytest.raises(InvalidInput, match=r"one of its parts is wrong\.$"):
-        reject_unusable("okx", make_said(Failure.CREDENTIALS))
+    assert raised.value.permissions["withdraw"]["verdict"] == "yes"
+    assert raised.value.code == "withdrawal_allowed"
 
 
-@each("said", [make_said(), *map(make_said, OUTAGES), make_said(withdraw="no")])
-def test_what_nobody_knows_refuses_nothing(said):
-    reject_unusable("okx", said)
+def test_reject_unusable_rejects_a_key_that_the_exchange_does_not_accept():
+    result = make_probe_result(Failure.CREDENTIALS)._replace(code="50113")
+
+    with pytest.raises(InvalidInput, match=r"One of its fields is wrong \(code 50113\)") as raised:
+        reject_unusable("okx", result)
+
+    assert set(raised.value.fields) == {"api_key"}
+    with pytest.raises(InvalidInput, match=r"One of its fields is wrong\.$"):
+        reject_unusable("okx", make_probe_result(Failure.CREDENTIALS))
+
+
+@each(
+    "result",
+    [make_probe_result(), *map(make_probe_result, OUTAGES), make_probe_result(withdraw="no")],
+)
+def test_reject_unusable_accepts_unknown_permissions_and_failures(result):
+    reject_unusable("okx", result)
 
 
 @each(
@@ -49,10 +52,10 @@ def test_what_nobody_knows_refuses_nothing(said):
     ],
 )
 @each("before", [KeyStatus.UNVERIFIED, KeyStatus.VERIFIED])
-def test_the_right_to_withdraw_decides_the_status(withdraw, status, before):
+def test_apply_result_sets_the_status_by_the_withdrawal_permission(withdraw, status, before):
     key = make_row(status=before)
 
-    note(key, make_said(withdraw=withdraw))
+    apply_result(key, make_probe_result(withdraw=withdraw))
 
     assert key.status is status
     assert key.failure is None
@@ -60,11 +63,11 @@ def test_the_right_to_withdraw_decides_the_status(withdraw, status, before):
 
 
 @each("failure", OUTAGES)
-def test_a_failed_verification_leaves_a_working_key_as_it_is(failure):
-    permissions = dict(make_said(withdraw="no").permissions)
+def test_apply_result_of_a_failed_probe_keeps_a_verified_key(failure):
+    permissions = dict(make_probe_result(withdraw="no").permissions)
     key = make_row(status=KeyStatus.VERIFIED, permissions=permissions)
 
-    note(key, make_said(failure))
+    apply_result(key, make_probe_result(failure))
 
     assert (key.status, key.permissions, key.failure) == (
         KeyStatus.VERIFIED,
@@ -73,45 +76,51 @@ def test_a_failed_verification_leaves_a_working_key_as_it_is(failure):
     )
 
 
-def test_a_key_that_the_exchange_no_longer_knows_is_verified_no_more():
+def test_apply_result_unverifies_a_key_that_the_exchange_no_longer_knows():
     key = make_row(status=KeyStatus.VERIFIED)
 
-    note(key, make_said(Failure.CREDENTIALS))
+    apply_result(key, make_probe_result(Failure.CREDENTIALS))
 
     assert (key.status, key.failure) == (KeyStatus.UNVERIFIED, "credentials")
 
 
-def test_an_accepted_risk_stays_accepted_while_nobody_knows_more():
-    key = make_row(accepted_at=now(), accepted_by="owner@desk.local", accepted_reason="seen")
+def test_apply_result_keeps_an_accepted_risk_while_withdrawal_is_unknown():
+    key = make_row(
+        accepted_at=now(), accepted_by="owner@desk.local", accepted_reason="Seen on a call."
+    )
 
-    note(key, make_said())
+    apply_result(key, make_probe_result())
     assert (key.status, key.accepted_by) == (KeyStatus.VERIFIED, "owner@desk.local")
-    note(key, make_said(withdraw="yes"))
+    apply_result(key, make_probe_result(withdraw="yes"))
 
     assert (key.status, key.accepted_at, key.accepted_by) == (KeyStatus.QUARANTINED, None, None)
 
 
-def test_an_expiry_that_the_exchange_tells_wins_over_what_was_noted():
-    told, noted = now(), now()
+def test_apply_result_prefers_the_reported_expiry_to_the_noted_one():
+    reported, noted = now(), now()
     key = make_row(expires_at=noted)
-    seen = []
+    expiries = []
 
-    for said in (make_said(), make_said(expires_at=told), make_said(expires="no")):
-        note(key, said)
-        seen.append(key.expires_at)
+    for result in (
+        make_probe_result(),
+        make_probe_result(expires_at=reported),
+        make_probe_result(expires="no"),
+    ):
+        apply_result(key, result)
+        expiries.append(key.expires_at)
 
-    assert seen == [noted, told, None]
+    assert expiries == [noted, reported, None]
 
 
 @each("failure", OUTAGES)
-def test_a_refusal_that_will_be_the_same_tomorrow_waits_for_an_owner(failure):
+def test_apply_result_quarantines_an_unverified_key_after_a_permanent_failure(failure):
     key = make_row()
 
-    note(key, make_said(failure))
+    apply_result(key, make_probe_result(failure))
 
-    will_stay = failure in {Failure.ADDRESS, Failure.PERMISSION, Failure.REFUSED, Failure.OTHER}
-    assert key.status is (KeyStatus.QUARANTINED if will_stay else KeyStatus.UNVERIFIED)
+    is_permanent = failure in {Failure.ADDRESS, Failure.PERMISSION, Failure.REFUSED, Failure.OTHER}
+    assert key.status is (KeyStatus.QUARANTINED if is_permanent else KeyStatus.UNVERIFIED)
 
 
-def test_a_right_that_was_never_asked_about_is_unknown():
+def test_verdict_of_a_permission_that_was_never_asked_is_unknown():
     assert verdict_of({}, KeyPermission.READ) is Verdict.UNKNOWN

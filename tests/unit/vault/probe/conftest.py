@@ -1,4 +1,4 @@
-"""A local exchange, and a way to ask it without a process of its own."""
+"""A local exchange, and a way to probe it without a child process."""
 
 import pytest
 
@@ -15,20 +15,20 @@ def stub():
 
 @pytest.fixture
 def target(stub):
-    """Return a maker of targets that are the stub."""
+    """Return a maker of targets at the stub."""
     return lambda slug: probe.Target(slug, slug, frozenset(), base_url=stub.base_url)
 
 
 @pytest.fixture
 def examine(target, stub):
-    """Return `probe.examine` without the process, which takes 0.4 s."""
+    """Return `probe.examine` without the child process, which takes 0.4 s."""
 
     def ask_here(
         slug: str, scenario: Scenario, timeout_s: float = 60, **changes: str
     ) -> probe.Report:
         stub.requests.clear()
         named = credentials(slug, scenario) | changes
-        answer = ask.answer(probe.question(target(slug), named, timeout_s))
+        answer = ask.answer(probe.make_question(target(slug), named, timeout_s))
         return probe.conclude(target(slug), named, answer, ms=0)
 
     return ask_here

@@ -16,14 +16,14 @@ from tests.stub_exchange.server import Handler
 
 def question(target, scenario=Scenario.READ_ONLY, **changes):
     named = credentials(target.slug, scenario)
-    return probe.question(target, named, 5) | changes
+    return probe.make_question(target, named, 5) | changes
 
 
 def failure(target, answer):
     return probe.conclude(target, {}, answer, ms=0).failure
 
 
-def test_the_script_answers_on_stdout(target, monkeypatch):
+def test_script_answers_on_stdout(target, monkeypatch):
     out = io.StringIO()
     monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(question(target("okx")))))
     monkeypatch.setattr("sys.stdout", out)
@@ -33,7 +33,7 @@ def test_the_script_answers_on_stdout(target, monkeypatch):
     assert json.loads(out.getvalue())["raw"]["code"] == "0"
 
 
-def test_no_proxy_of_the_environment_is_used(target, stub, monkeypatch):
+def test_answer_uses_no_proxy_of_the_environment(target, stub, monkeypatch):
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", "")
@@ -49,24 +49,24 @@ def test_no_proxy_of_the_environment_is_used(target, stub, monkeypatch):
     "hosts",
     [[], ["okx.com"], ["www.okx.com:8443"], ["www.okx.com@elsewhere.test"], ["evil.www.okx.com"]],
 )
-def test_a_host_that_is_not_listed_is_never_contacted(monkeypatch, hosts):
+def test_answer_contacts_no_host_that_is_not_listed(monkeypatch, hosts):
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: pytest.fail("It looked one up."))
     okx = Target("okx", "okx", frozenset(hosts))
 
     answer = ask.answer(question(okx))
 
     assert failure(okx, answer) is Failure.OTHER
-    assert '"refused": "host"' in json.dumps(answer)
+    assert '"blocked": "host"' in json.dumps(answer)
 
 
-def test_a_listed_host_is_contacted_by_https_alone(monkeypatch):
+def test_answer_contacts_a_listed_host_only_by_https(monkeypatch):
     looked_up = []
 
-    def nobody(host, port, *_, **__):
+    def fail_lookup(host, port, *_, **__):
         looked_up.append((host, port))
         raise socket.gaierror
 
-    monkeypatch.setattr(socket, "getaddrinfo", nobody)
+    monkeypatch.setattr(socket, "getaddrinfo", fail_lookup)
     okx = Target("okx", "okx", frozenset({"www.okx.com"}))
 
     answer = ask.answer(question(okx))
@@ -83,14 +83,14 @@ def test_a_listed_host_is_contacted_by_https_alone(monkeypatch):
         ("okx", "www.okx.com"),
     ],
 )
-def test_a_testnet_is_asked_where_it_is(monkeypatch, ccxt_id, host):
+def test_answer_asks_a_testnet_at_its_own_host(monkeypatch, ccxt_id, host):
     looked_up = []
 
-    def nobody(host, *_, **__):
+    def fail_lookup(host, *_, **__):
         looked_up.append(host)
         raise socket.gaierror
 
-    monkeypatch.setattr(socket, "getaddrinfo", nobody)
+    monkeypatch.setattr(socket, "getaddrinfo", fail_lookup)
 
     ask.answer(question(Target(ccxt_id, ccxt_id, frozenset({host}), is_testnet=True)))
 
@@ -98,13 +98,13 @@ def test_a_testnet_is_asked_where_it_is(monkeypatch, ccxt_id, host):
 
 
 @each("ccxt_id", ["kucoin", "coinbase", "mexc"])
-def test_an_exchange_without_a_testnet_is_a_failure(ccxt_id):
+def test_answer_for_an_exchange_without_a_testnet_is_a_failure(ccxt_id):
     testnet = Target(ccxt_id, ccxt_id, frozenset(), is_testnet=True)
 
     assert failure(testnet, ask.answer(question(testnet))) is Failure.OTHER
 
 
-def test_a_port_where_nobody_listens_is_unreachable():
+def test_answer_from_a_closed_port_is_unreachable():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{probe.getsockname()[1]}"
@@ -113,7 +113,7 @@ def test_a_port_where_nobody_listens_is_unreachable():
     assert failure(okx, ask.answer(question(okx))) is Failure.UNREACHABLE
 
 
-def test_a_stub_without_tls_is_unreachable_by_https(target, stub):
+def test_answer_from_a_server_without_tls_is_unreachable(target, stub):
     host = stub.base_url.removeprefix("http://")
     okx = Target("okx", "okx", frozenset(), base_url=f"https://{host}")
 
@@ -129,7 +129,7 @@ def test_a_stub_without_tls_is_unreachable_by_https(target, stub):
         ("okx", {"apiKey": "okx\nread-only", "secret": "s", "password": "p"}),
     ],
 )
-def test_what_cannot_sign_is_wrong_credentials_and_is_not_sent(target, stub, slug, named):
+def test_answer_sends_nothing_if_the_credentials_can_not_sign(target, stub, slug, named):
     answer = ask.answer(question(target(slug), credentials=named))
 
     assert failure(target(slug), answer) is Failure.CREDENTIALS
@@ -153,12 +153,12 @@ def test_what_cannot_sign_is_wrong_credentials_and_is_not_sent(target, stub, slu
         ("text", None),
     ],
 )
-def test_the_exchanges_code_is_found_where_they_put_it(body, code):
+def test_code_is_read_from_every_known_field(body, code):
     assert ask._code(body) == code
 
 
 @pytest.mark.parametrize("date", [None, "yesterday"])
-def test_an_answer_without_a_date_tells_nothing_of_clocks(date):
+def test_skew_is_unknown_without_a_date(date):
     class Response:
         headers = {"Date": date} if date else {}
 
@@ -166,7 +166,9 @@ def test_an_answer_without_a_date_tells_nothing_of_clocks(date):
 
 
 @pytest.mark.parametrize("status", [200, 204, 400, 500])
-def test_a_body_that_is_no_json_is_no_answer_whatever_the_status(target, stub, monkeypatch, status):
+def test_answer_that_is_not_json_is_a_failure_whatever_the_status(
+    target, stub, monkeypatch, status
+):
     monkeypatch.setattr(Handler, "_answer", lambda self, *_: self._send(status, "<p>maintenance"))
 
     answer = ask.answer(question(target("okx")))
@@ -174,7 +176,7 @@ def test_a_body_that_is_no_json_is_no_answer_whatever_the_status(target, stub, m
     assert failure(target("okx"), answer) is Failure.NOT_JSON
 
 
-def test_an_answer_that_breaks_off_is_unreachable(target, stub):
+def test_answer_that_breaks_off_is_unreachable(target, stub):
     threading.Timer(0.2, stub.stopping.set).start()
 
     answer = ask.answer(question(target("okx"), Scenario.DRIP))
@@ -182,7 +184,7 @@ def test_an_answer_that_breaks_off_is_unreachable(target, stub):
     assert failure(target("okx"), answer) is Failure.UNREACHABLE
 
 
-def test_closing_the_guard_closes_what_is_behind_it():
+def test_guard_close_closes_the_inner_adapter():
     closed = []
 
     class Inner:

@@ -10,7 +10,7 @@ YES, NO, UNKNOWN = Verdict.YES, Verdict.NO, Verdict.UNKNOWN
 
 
 def read(raw):
-    return {one.permission: one for one in bybit(raw, "").complete()}
+    return {finding.permission: finding for finding in bybit(raw, "").complete()}
 
 
 def answer():
@@ -29,7 +29,7 @@ def answer():
         ({"ContractTrade": ["Else"], "Derivatives": []}, UNKNOWN),
     ],
 )
-def test_the_derivatives_that_every_unified_key_of_bybit_has_prove_nothing(changes, verdict):
+def test_bybit_ignores_derivatives_that_every_unified_key_has(changes, verdict):
     raw = answer()
     raw["result"]["permissions"] |= changes
 
@@ -47,29 +47,32 @@ def test_the_derivatives_that_every_unified_key_of_bybit_has_prove_nothing(chang
         (["Else"], UNKNOWN, UNKNOWN),
     ],
 )
-def test_the_wallet_of_bybit(wallet, transfer, withdraw):
+def test_bybit_reads_the_wallet_permissions(wallet, transfer, withdraw):
     raw = answer()
     raw["result"]["permissions"]["Wallet"] = wallet
 
-    found = read(raw)
+    findings = read(raw)
 
-    assert found[KeyPermission.TRANSFER].verdict is transfer
-    assert found[KeyPermission.WITHDRAW].verdict is withdraw
+    assert findings[KeyPermission.TRANSFER].verdict is transfer
+    assert findings[KeyPermission.WITHDRAW].verdict is withdraw
 
 
-def test_read_only_overrules_what_else_bybit_lists():
+def test_bybit_read_only_overrides_the_lists():
     raw = answer()
     raw["result"]["readOnly"] = 1
 
-    found = read(raw)
+    findings = read(raw)
 
-    assert (found[KeyPermission.WITHDRAW].verdict, found[KeyPermission.WITHDRAW].evidence) == (
+    assert (
+        findings[KeyPermission.WITHDRAW].verdict,
+        findings[KeyPermission.WITHDRAW].evidence,
+    ) == (
         NO,
         "readOnly=1",
     )
 
 
-def test_a_boolean_is_not_bybits_number():
+def test_bybit_does_not_accept_a_boolean_for_read_only():
     raw = answer()
     raw["result"]["readOnly"] = True
 
@@ -80,7 +83,7 @@ def test_a_boolean_is_not_bybits_number():
     ("ips", "verdict"),
     [(["10.0.0.1"], YES), (["*"], NO), ([], NO), (["10.0.0.1", "*"], NO), ([1], UNKNOWN)],
 )
-def test_a_star_is_every_address(ips, verdict):
+def test_bybit_reads_a_star_as_any_address(ips, verdict):
     raw = answer()
     raw["result"]["ips"] = ips
 
@@ -97,7 +100,7 @@ def test_a_star_is_every_address(ips, verdict):
         (True, UNKNOWN),
     ],
 )
-def test_an_expiry_that_is_no_date_proves_nothing(value, verdict):
+def test_bybit_reads_an_expiry_without_a_date_as_unknown(value, verdict):
     raw = answer()
     raw["result"]["expiredAt"] = value
 

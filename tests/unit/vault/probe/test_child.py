@@ -10,7 +10,7 @@ from tests.waiting import PATIENCE_S, wait_for
 
 @pytest.fixture
 def script(tmp_path):
-    """Return a maker of programs that stand in for what a broken installation would start."""
+    """Return a maker of scripts to run instead of `ask.py`."""
 
     def write(text):
         path = tmp_path / f"{len(list(tmp_path.iterdir()))}.py"
@@ -32,11 +32,11 @@ def script(tmp_path):
         "",
     ],
 )
-def test_a_child_that_dies_or_prints_nonsense_answers_nothing(script, text):
+def test_run_returns_nothing_if_the_child_dies_or_prints_nonsense(script, text):
     assert child.run({}, PATIENCE_S, script(text)) == {}
 
 
-def test_a_child_reads_the_question_and_nothing_else(script):
+def test_run_gives_the_child_only_the_question(script):
     text = "import os, sys, json; q = json.load(sys.stdin)"
     text += "; print(json.dumps(q | {'cwd': os.getcwd(), 'names': sorted(os.environ)}))"
 
@@ -48,7 +48,7 @@ def test_a_child_reads_the_question_and_nothing_else(script):
     assert set(names) <= {"PATH", "LC_CTYPE", "__CF_USER_TEXT_ENCODING"}
 
 
-def test_a_child_is_killed_at_the_deadline(script, tmp_path):
+def test_run_kills_the_child_at_the_deadline(script, tmp_path):
     note = tmp_path / "pid"
     text = f"import os, time; open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
 
@@ -62,7 +62,7 @@ def test_a_child_is_killed_at_the_deadline(script, tmp_path):
         os.kill(int(note.read_text()), 0)
 
 
-def test_four_run_at_once_and_nobody_waits_long_for_a_place(script, tmp_path):
+def test_run_allows_four_children_and_rejects_a_fifth_soon(script, tmp_path):
     notes = tmp_path / "running"
     notes.mkdir()
     over = tmp_path / "over"
@@ -73,16 +73,16 @@ while not os.path.exists({str(over)!r}): time.sleep(0.02)
 """
     path = script(text)
 
-    with ThreadPoolExecutor(child.AT_ONCE) as pool:
-        for _ in range(child.AT_ONCE):
+    with ThreadPoolExecutor(child.MAX_CHILDREN) as pool:
+        for _ in range(child.MAX_CHILDREN):
             pool.submit(child.run, {}, PATIENCE_S, path)
-        wait_for(lambda: len(list(notes.iterdir())) == child.AT_ONCE)
-        with pytest.raises(Unavailable, match="try again"):
+        wait_for(lambda: len(list(notes.iterdir())) == child.MAX_CHILDREN)
+        with pytest.raises(Unavailable, match="Try again"):
             child.run({}, 0.1, script("print('{}')"))
         over.touch()
 
 
-def test_no_room_for_a_process_answers_nothing(script, monkeypatch):
+def test_run_returns_nothing_if_the_process_can_not_start(script, monkeypatch):
     monkeypatch.setattr("sys.executable", "/nowhere/python")
 
     assert child.run({}, PATIENCE_S, script("")) == {}

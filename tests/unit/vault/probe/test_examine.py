@@ -19,13 +19,13 @@ SHOWN = ("cmdline", "environ")
 VERDICTS = {
     "binance": {"read-only": "ynnnnnu", "trade-only": "yyynnnu", "withdraw": "yyyyyyu"},
     "bybit": {"read-only": "ynnnnnu", "trade-only": "yyynnnu", "withdraw": "yyyyyyu"},
-    # trade is the right to transfer, too
+    # trade includes the permission to transfer
     "okx": {"read-only": "ynnnnnu", "trade-only": "yyyynnu", "withdraw": "yyyyyyu"},
     "kucoin": {"read-only": "ynnnnuu", "trade-only": "yyynnuu", "withdraw": "yyyyyyu"},
     "coinbase": {"read-only": "ynnnnuu", "trade-only": "yyynnuu", "withdraw": "yyyyyuu"},
-    # the list of keys has no documented name for the right to withdraw
+    # the list of keys has no documented name for the permission to withdraw
     "gate": {"read-only": "ynnnunu", "trade-only": "yyynunu", "withdraw": "yyyyuyu"},
-    # tells what the account may do, not the key
+    # reports the permissions of the account, not of the key
     "mexc": {"read-only": "yuuuuuu", "trade-only": "yuuuuuu", "withdraw": "yuuuuuu"},
     "bitget": {"read-only": "ynnnnnu", "trade-only": "yyynnnu", "withdraw": "yyyyyyu"},
     "kraken": {"read-only": "yuuuuuu", "trade-only": "yuuuuuu", "withdraw": "yuuuuuu"},
@@ -55,11 +55,11 @@ WRONG_CLOCK = {
 
 
 def letters(report):
-    return "".join(one.verdict[0] for one in report.findings)
+    return "".join(finding.verdict[0] for finding in report.findings)
 
 
 def asked(stub, slug):
-    """Whether the one documented request was all that left."""
+    """Return whether the documented request was the only one sent."""
     method, path = ANSWERS[slug][0].split()
     return stub.requests == [f"{method} /{slug}{path}"] and stub.elsewhere == []
 
@@ -70,11 +70,11 @@ def other_secret(slug):
 
 @each("slug", SLUGS)
 @each("scenario", ["read-only", "trade-only", "withdraw"])
-def test_a_keys_rights_are_what_its_exchange_says(examine, stub, slug, scenario):
+def test_examine_reports_the_permissions_of_the_exchange(examine, stub, slug, scenario):
     report = examine(slug, Scenario(scenario))
 
     assert letters(report) == VERDICTS[slug][scenario]
-    assert [one.permission for one in report.findings] == list(KeyPermission)
+    assert [finding.permission for finding in report.findings] == list(KeyPermission)
     assert report.failure is None
     assert asked(stub, slug)
 
@@ -90,7 +90,7 @@ def test_a_keys_rights_are_what_its_exchange_says(examine, stub, slug, scenario)
         (Scenario.BUSY, 60, Failure.BUSY),
     ],
 )
-def test_a_failure_is_told_from_others(examine, stub, slug, scenario, timeout_s, failure):
+def test_examine_distinguishes_failures(examine, stub, slug, scenario, timeout_s, failure):
     report = examine(slug, scenario, timeout_s)
 
     assert report.failure is failure
@@ -100,7 +100,7 @@ def test_a_failure_is_told_from_others(examine, stub, slug, scenario, timeout_s,
 
 
 @each("slug", SLUGS)
-def test_a_wrong_secret_is_named_with_the_exchanges_code(examine, stub, slug):
+def test_examine_reports_a_wrong_secret_with_its_code(examine, stub, slug):
     report = examine(slug, Scenario.TRADE_ONLY, api_secret=other_secret(slug))
 
     assert (report.failure, report.detail) == (Failure.CREDENTIALS, WRONG_SECRET[slug])
@@ -109,7 +109,7 @@ def test_a_wrong_secret_is_named_with_the_exchanges_code(examine, stub, slug):
 
 
 @each("slug", SLUGS)
-def test_a_wrong_clock_is_not_taken_for_a_wrong_key(examine, stub, slug):
+def test_examine_distinguishes_a_wrong_clock_from_a_wrong_key(examine, stub, slug):
     report = examine(slug, Scenario.WRONG_CLOCK)
 
     assert (report.failure, report.detail) == (Failure.CLOCK, WRONG_CLOCK[slug])
@@ -117,37 +117,37 @@ def test_a_wrong_clock_is_not_taken_for_a_wrong_key(examine, stub, slug):
 
 
 @each("slug", ["okx", "kucoin", "bitget"])
-def test_a_wrong_passphrase_is_wrong_credentials(examine, slug):
+def test_examine_reports_a_wrong_passphrase_as_wrong_credentials(examine, slug):
     report = examine(slug, Scenario.TRADE_ONLY, passphrase="not the passphrase")
 
     assert report.failure is Failure.CREDENTIALS
 
 
 @each("slug", SLUGS)
-def test_an_unknown_key_is_wrong_credentials(examine, slug):
-    report = examine(slug, Scenario.TRADE_ONLY, api_key=f"{slug}-of-nobody")
+def test_examine_reports_an_unknown_key_as_wrong_credentials(examine, slug):
+    report = examine(slug, Scenario.TRADE_ONLY, api_key=f"{slug}-of-another")
 
-    # Binance has one code for an unknown key, a wrong address and a missing right.
+    # Binance has one code for an unknown key, a wrong address and a missing permission.
     expected = Failure.REFUSED if slug == "binance" else Failure.CREDENTIALS
     assert report.failure is expected
 
 
 @each("slug", ["bybit", "okx", "kucoin", "gate", "mexc", "bitget"])
-def test_a_refused_address_is_named_where_it_has_a_code(examine, slug):
+def test_examine_reports_a_rejected_ip_address_that_has_a_code(examine, slug):
     report = examine(slug, Scenario.WRONG_ADDRESS)
 
     assert report.failure is Failure.ADDRESS
 
 
 @each("slug", sorted({*SLUGS} - {"binance", "okx"}))
-def test_a_key_that_may_not_even_ask_is_named(examine, slug):
+def test_examine_reports_a_key_that_may_not_read_its_permissions(examine, slug):
     report = examine(slug, Scenario.NO_PERMISSION)
 
     assert report.failure is Failure.PERMISSION
 
 
 @pytest.mark.parametrize("slug", ["binance", "bybit"])
-def test_the_moment_a_key_ends_is_told(examine, slug):
+def test_examine_reports_the_expiry(examine, slug):
     report = examine(slug, Scenario.EXPIRING)
 
     assert report.verdict(KeyPermission.EXPIRES) is Verdict.YES
@@ -155,7 +155,7 @@ def test_the_moment_a_key_ends_is_told(examine, slug):
 
 
 @each("slug", SLUGS)
-def test_no_report_holds_a_credential(examine, slug):
+def test_examine_reports_no_credential(examine, slug):
     named = credentials(slug, Scenario.WITHDRAW)
 
     text = repr(examine(slug, Scenario.WITHDRAW))
@@ -163,7 +163,7 @@ def test_no_report_holds_a_credential(examine, slug):
     assert not any(secret in text for secret in named.values())
 
 
-def test_the_whole_way_takes_a_process_of_its_own(target, stub):
+def test_examine_in_a_child_process(target, stub):
     named = credentials("bybit", Scenario.TRADE_ONLY)
 
     report = probe.examine(target("bybit"), named, deadline_s=PATIENCE_S)
@@ -175,7 +175,7 @@ def test_the_whole_way_takes_a_process_of_its_own(target, stub):
 
 
 @pytest.mark.parametrize("scenario", [Scenario.DRIP, Scenario.TIME_OUT])
-def test_a_server_that_never_ends_is_left_at_the_deadline(target, scenario):
+def test_examine_ends_at_the_deadline(target, scenario):
     named = credentials("okx", scenario)
 
     report = probe.examine(target("okx"), named, deadline_s=0.8)
@@ -185,7 +185,7 @@ def test_a_server_that_never_ends_is_left_at_the_deadline(target, scenario):
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
-def test_the_process_shows_nothing_of_ours(target, stub, monkeypatch):
+def test_examine_hides_credentials_and_settings_from_the_process_list(target, stub, monkeypatch):
     monkeypatch.setenv("SECRET_KEY", "never to be seen there")
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     named = credentials("okx", Scenario.TIME_OUT)
@@ -213,7 +213,7 @@ def children():
             continue
 
 
-def test_line_breaks_of_a_private_key_may_be_written_as_in_json(examine):
+def test_examine_accepts_escaped_line_breaks_of_a_private_key(examine):
     secret = credentials("coinbase", Scenario.READ_ONLY)["api_secret"]
 
     report = examine("coinbase", Scenario.READ_ONLY, api_secret=json.dumps(secret)[1:-1])
@@ -221,14 +221,14 @@ def test_line_breaks_of_a_private_key_may_be_written_as_in_json(examine):
     assert report.failure is None
 
 
-def test_the_four_places_are_given_back(target, stub):
+def test_examine_frees_its_slot_after_a_timeout(target, stub):
     named = credentials("okx", Scenario.READ_ONLY)
 
     reports = [probe.examine(target("okx"), named, deadline_s=0) for _ in range(5)]
 
-    assert {one.failure for one in reports} == {Failure.TIMEOUT}
+    assert {finding.failure for finding in reports} == {Failure.TIMEOUT}
     assert probe.examine(target("okx"), named, deadline_s=PATIENCE_S).failure is None
 
 
-def test_every_exchange_with_a_rule_is_played_by_the_stub():
+def test_stub_plays_every_exchange_with_a_rule():
     assert set(EIGHT) == set(RULES)

@@ -34,11 +34,11 @@ def error(*kinds, **changes):
         ("kraken", "EAPI:Invalid signature", Failure.CREDENTIALS),
     ],
 )
-def test_the_exchanges_code_goes_before_ccxts_class(ccxt_id, code, failure):
+def test_classify_prefers_the_code_of_the_exchange_to_the_class_of_ccxt(ccxt_id, code, failure):
     assert classify(ccxt_id, error("OnMaintenance", code=code)) is failure
 
 
-def test_a_code_belongs_to_its_exchange_alone():
+def test_classify_ignores_the_code_of_another_exchange():
     assert classify("okx", error("BadRequest", code="-1021")) is Failure.OTHER
 
 
@@ -57,17 +57,17 @@ def test_a_code_belongs_to_its_exchange_alone():
         ([], Failure.OTHER),
     ],
 )
-def test_without_a_known_code_ccxts_class_tells(kinds, failure):
+def test_classify_uses_the_class_of_ccxt_without_a_known_code(kinds, failure):
     assert classify("okx", error(*kinds)) is failure
 
 
 @pytest.mark.parametrize(("status", "failure"), [(404, Failure.OTHER), (500, Failure.BUSY)])
-def test_what_answers_is_not_unreachable(status, failure):
+def test_classify_calls_an_exchange_that_answers_reachable(status, failure):
     assert classify("okx", error("ExchangeNotAvailable", status=status)) is failure
 
 
 @each("kind", ["ExchangeNotAvailable", "NetworkError", "SSLError"])
-def test_what_does_not_answer_is(kind):
+def test_classify_calls_an_exchange_that_does_not_answer_unreachable(kind):
     assert classify("okx", error(kind, status=None, code=None)) is Failure.UNREACHABLE
 
 
@@ -83,7 +83,7 @@ def test_what_does_not_answer_is(kind):
         (502, Failure.NOT_JSON),
     ],
 )
-def test_the_status_tells_where_the_body_is_no_json(status, failure):
+def test_classify_uses_the_status_if_the_body_is_not_json(status, failure):
     facts = error("ExchangeNotAvailable", status=status, is_json=False, code=None)
 
     assert classify("coinbase", facts) is failure
@@ -99,7 +99,7 @@ def test_the_status_tells_where_the_body_is_no_json(status, failure):
         (3600, "50113", Failure.CREDENTIALS),
     ],
 )
-def test_the_clock_is_blamed_where_the_exchange_names_no_reason(skew_s, code, failure):
+def test_classify_blames_the_clock_if_the_exchange_gives_no_reason(skew_s, code, failure):
     facts = error("AuthenticationError", code=code, skew_s=skew_s)
 
     assert classify("okx", facts) is failure
@@ -109,8 +109,8 @@ def test_the_clock_is_blamed_where_the_exchange_names_no_reason(skew_s, code, fa
     ("reason", "failure"),
     [("redirect", Failure.REDIRECT), ("host", Failure.OTHER), ("size", Failure.OTHER)],
 )
-def test_what_the_guard_refused_goes_first(reason, failure):
-    assert classify("okx", error("AuthenticationError", refused=reason)) is failure
+def test_classify_prefers_the_reason_of_the_guard(reason, failure):
+    assert classify("okx", error("AuthenticationError", blocked=reason)) is failure
 
 
 @each(
@@ -121,10 +121,10 @@ def test_what_the_guard_refused_goes_first(reason, failure):
         ("NotSupported", Failure.OTHER),
     ],
 )
-def test_what_was_never_sent_could_not_be_signed(kind, failure):
+def test_classify_blames_the_credentials_if_nothing_was_sent(kind, failure):
     assert classify("okx", error(kind, has_sent=False, status=None)) is failure
 
 
 @each("odd", [{}, {"kinds": "AuthenticationError"}, {"kinds": [1, None]}])
-def test_nonsense_is_another_failure(odd):
+def test_classify_calls_malformed_facts_other(odd):
     assert classify("okx", odd | {"has_sent": True, "skew_s": "1"}) is Failure.OTHER

@@ -12,29 +12,29 @@ def key(*perms, shown="c5dcfbf1f3a7*****", **changes):
 
 
 def verdicts(*keys):
-    found = gate(list(keys), API_KEY).complete()
-    return {one.permission: one.verdict for one in found}
+    results = gate(list(keys), API_KEY).complete()
+    return {finding.permission: finding.verdict for finding in results}
 
 
 @each("shown", ["c5dcfbf*****", "52fd0035f665*****", "*****", "", None, 7, "c5dcfbf1f3a7e58d0"])
-def test_a_key_that_is_not_surely_ours_tells_nothing(shown):
-    found = verdicts(key(("spot", False), shown=shown))
+def test_gate_ignores_a_key_with_another_or_a_short_prefix(shown):
+    results = verdicts(key(("spot", False), shown=shown))
 
-    assert set(found.values()) == {UNKNOWN}
-
-
-def test_two_keys_that_begin_alike_tell_nothing():
-    found = verdicts(key(("spot", False)), key(("spot", True)))
-
-    assert set(found.values()) == {UNKNOWN}
+    assert set(results.values()) == {UNKNOWN}
 
 
-def test_ours_is_found_among_others():
+def test_gate_ignores_two_keys_with_the_same_prefix():
+    results = verdicts(key(("spot", False)), key(("spot", True)))
+
+    assert set(results.values()) == {UNKNOWN}
+
+
+def test_gate_finds_our_key_among_others():
     other = key(("wallet", False), shown="52fd0035f665*****")
 
-    found = verdicts(other, key(("account", True), ("spot", False), shown=API_KEY))
+    results = verdicts(other, key(("account", True), ("spot", False), shown=API_KEY))
 
-    assert (found[KeyPermission.TRADE], found[KeyPermission.TRANSFER]) == (YES, NO)
+    assert (results[KeyPermission.TRADE], results[KeyPermission.TRANSFER]) == (YES, NO)
 
 
 @each(
@@ -50,15 +50,15 @@ def test_ours_is_found_among_others():
         ([], UNKNOWN, UNKNOWN, UNKNOWN),
     ],
 )
-def test_only_what_may_write_is_a_right(perms, trade, transfer, withdraw):
-    found = verdicts(key(*perms))
+def test_gate_reads_a_permission_only_if_it_may_write(perms, trade, transfer, withdraw):
+    results = verdicts(key(*perms))
 
-    assert found[KeyPermission.TRADE] is trade
-    assert found[KeyPermission.TRANSFER] is transfer
-    assert found[KeyPermission.WITHDRAW] is withdraw
+    assert results[KeyPermission.TRADE] is trade
+    assert results[KeyPermission.TRANSFER] is transfer
+    assert results[KeyPermission.WITHDRAW] is withdraw
 
 
-def test_the_evidence_is_the_permission_itself():
-    found = gate([key(("account", True), ("spot", False))], API_KEY).complete()
+def test_gate_evidence_is_the_permission_itself():
+    results = gate([key(("account", True), ("spot", False))], API_KEY).complete()
 
-    assert found[1].evidence == 'perms=[{"name": "spot", "read_only": false}]'
+    assert results[1].evidence == 'perms=[{"name": "spot", "read_only": false}]'

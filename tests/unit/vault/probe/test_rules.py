@@ -14,7 +14,7 @@ YES, NO, UNKNOWN = Verdict.YES, Verdict.NO, Verdict.UNKNOWN
 
 def read(slug, raw):
     reading = RULES[slug].read(raw, f"{slug}-withdraw")
-    return {one.permission: one for one in reading.complete()}
+    return {finding.permission: finding for finding in reading.complete()}
 
 
 def answer(slug, scenario=Scenario.WITHDRAW):
@@ -22,7 +22,7 @@ def answer(slug, scenario=Scenario.WITHDRAW):
 
 
 def facts(slug, raw):
-    """Return the part of an answer where its fields are."""
+    """Return the part of an answer that has the fields."""
     match slug:
         case "bybit":
             return raw["result"]
@@ -109,16 +109,18 @@ FIELDS = [
 
 @each(("slug", "field", "permissions"), FIELDS)
 @each("odd", [..., None, "maybe", 7, 2.5, {"a": 1}, [None], [["stow"]]])
-def test_a_field_that_is_missing_or_odd_is_unknown(slug, field, permissions, odd):
+def test_rule_reads_a_missing_or_unexpected_field_as_unknown(slug, field, permissions, odd):
     raw = answer(slug)
     del facts(slug, raw)[field]
     if odd is not ...:
         facts(slug, raw)[field] = odd
 
-    found = read(slug, raw)
+    findings = read(slug, raw)
 
     listed = odd == "maybe" and field in ("ip", "ips", "ipWhitelist", "ip_whitelist")
-    assert {found[permission].verdict for permission in permissions} == {YES if listed else UNKNOWN}
+    assert {findings[permission].verdict for permission in permissions} == {
+        YES if listed else UNKNOWN
+    }
 
 
 @settings(max_examples=60)
@@ -136,13 +138,13 @@ def test_a_field_that_is_missing_or_odd_is_unknown(slug, field, permissions, odd
         ),
     )
 )
-def test_no_answer_however_odd_breaks_a_rule(raw):
+def test_rule_never_raises(raw):
     for slug in RULES:
         assert list(read(slug, raw)) == list(KeyPermission)
 
 
 @each(
-    ("field", "value", "right", "verdict"),
+    ("field", "value", "permission", "verdict"),
     [
         ("enableFutures", False, KeyPermission.FUTURES, NO),
         ("enablePortfolioMarginTrading", True, KeyPermission.FUTURES, YES),
@@ -153,10 +155,10 @@ def test_no_answer_however_odd_breaks_a_rule(raw):
         ("tradingAuthorityExpirationTime", 1_900_000_000_000, KeyPermission.EXPIRES, YES),
     ],
 )
-def test_a_flag_of_binance(field, value, right, verdict):
+def test_binance_reads_flags(field, value, permission, verdict):
     raw = answer("binance", Scenario.READ_ONLY) | {field: value}
 
-    assert read("binance", raw)[right].verdict is verdict
+    assert read("binance", raw)[permission].verdict is verdict
 
 
 @each(
@@ -169,13 +171,13 @@ def test_a_flag_of_binance(field, value, right, verdict):
         ("", UNKNOWN, UNKNOWN),
     ],
 )
-def test_a_name_that_okx_does_not_document_leaves_the_rest_unknown(perm, trade, withdraw):
+def test_okx_undocumented_names_make_the_rest_unknown(perm, trade, withdraw):
     raw = answer("okx")
     raw["data"][0]["perm"] = perm
 
-    found = read("okx", raw)
+    findings = read("okx", raw)
 
-    assert (found[KeyPermission.TRADE].verdict, found[KeyPermission.WITHDRAW].verdict) == (
+    assert (findings[KeyPermission.TRADE].verdict, findings[KeyPermission.WITHDRAW].verdict) == (
         trade,
         withdraw,
     )
@@ -192,29 +194,29 @@ def test_a_name_that_okx_does_not_document_leaves_the_rest_unknown(perm, trade, 
         ("General,Else", UNKNOWN, UNKNOWN, UNKNOWN),
     ],
 )
-def test_a_permission_of_kucoin(permission, futures, transfer, withdraw):
+def test_kucoin_reads_permissions(permission, futures, transfer, withdraw):
     raw = answer("kucoin")
     raw["data"]["permission"] = permission
 
-    found = read("kucoin", raw)
+    findings = read("kucoin", raw)
 
-    assert found[KeyPermission.FUTURES].verdict is futures
-    assert found[KeyPermission.TRANSFER].verdict is transfer
-    assert found[KeyPermission.WITHDRAW].verdict is withdraw
+    assert findings[KeyPermission.FUTURES].verdict is futures
+    assert findings[KeyPermission.TRANSFER].verdict is transfer
+    assert findings[KeyPermission.WITHDRAW].verdict is withdraw
 
 
 @each(("flag", "verdict"), [(True, UNKNOWN), (False, NO), ("false", UNKNOWN)])
-def test_an_account_of_mexc_proves_only_what_its_keys_cannot_do(flag, verdict):
+def test_mexc_account_proves_only_missing_permissions(flag, verdict):
     raw = answer("mexc") | {"canTrade": flag, "canWithdraw": flag}
 
-    found = read("mexc", raw)
+    findings = read("mexc", raw)
 
-    assert found[KeyPermission.TRADE].verdict is verdict
-    assert found[KeyPermission.WITHDRAW].verdict is verdict
+    assert findings[KeyPermission.TRADE].verdict is verdict
+    assert findings[KeyPermission.WITHDRAW].verdict is verdict
 
 
 @each("odd", [None, "maybe", 7, {"a": 1}])
-def test_an_answer_of_mexc_without_balances_is_no_account(odd):
+def test_mexc_answer_without_balances_proves_nothing(odd):
     raw = answer("mexc") | {"balances": odd}
 
     assert read("mexc", raw)[KeyPermission.READ].verdict is UNKNOWN
@@ -229,20 +231,20 @@ def test_an_answer_of_mexc_without_balances_is_no_account(odd):
         (["coow"], NO, NO),
     ],
 )
-def test_bitgets_unexplained_names_are_unknown(authorities, read_, withdraw):
+def test_bitget_unexplained_names_are_unknown(authorities, read_, withdraw):
     raw = answer("bitget")
     raw["data"]["authorities"] = authorities
 
-    found = read("bitget", raw)
+    findings = read("bitget", raw)
 
-    assert (found[KeyPermission.READ].verdict, found[KeyPermission.WITHDRAW].verdict) == (
+    assert (findings[KeyPermission.READ].verdict, findings[KeyPermission.WITHDRAW].verdict) == (
         read_,
         withdraw,
     )
 
 
-def test_the_evidence_of_a_no_names_every_field_that_it_stands_on():
-    found = read("binance", answer("binance", Scenario.READ_ONLY))
+def test_binance_evidence_of_a_no_has_every_field():
+    findings = read("binance", answer("binance", Scenario.READ_ONLY))
 
     evidence = "enableInternalTransfer=false, permitsUniversalTransfer=false"
-    assert found[KeyPermission.TRANSFER].evidence == evidence
+    assert findings[KeyPermission.TRANSFER].evidence == evidence
