@@ -63,7 +63,7 @@ def test_sync_reports_a_file_that_cannot_be_written(run, file, monkeypatch):
     assert "Run this in a checkout." in result.stderr
 
 
-def test_a_seed_adds_every_exchange_of_the_registry_and_a_second_one_nothing(run, rows):
+def test_seed_exchanges_adds_every_exchange_once(run, rows):
     first, second = run("seed", "exchanges"), run("seed", "exchanges")
 
     known = registry.known()
@@ -82,7 +82,7 @@ def test_a_seed_adds_every_exchange_of_the_registry_and_a_second_one_nothing(run
     )
 
 
-def test_a_seed_refreshes_facts_and_leaves_what_is_set_by_hand(run, rows, change):
+def test_seed_exchanges_updates_facts_and_keeps_settings(run, rows, change):
     run("seed", "exchanges")
     config = {"maker_fee_bps": "2"}
     change(Exchange, is_enabled=False, config=config, version=7)

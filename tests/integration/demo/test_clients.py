@@ -68,7 +68,7 @@ def told(result):
     return json.loads(result.stdout)
 
 
-def test_the_demo_is_a_hundred_clients_and_a_second_run_makes_nothing(seed_demo, rows, lines):
+def test_seed_demo_creates_100_clients_and_nothing_again(seed_demo, rows, lines):
     first = seed_demo()
     stored, noted = rows(Client), rows(AuditEvent)
     before = [(row.id, row.version) for row in stored], len(noted)
@@ -89,7 +89,7 @@ def test_the_demo_is_a_hundred_clients_and_a_second_run_makes_nothing(seed_demo,
         Tier.PREMIUM: 14,
         Tier.ENTERPRISE: 6,
     }
-    # Whoever has another status than active was moved there once.
+    # A client with another status than active has changed once.
     assert Counter((row.status, row.version) for row in stored) == {
         (Status.ACTIVE, 1): 83,
         (Status.PAUSED, 2): 10,
@@ -152,7 +152,7 @@ def test_json_has_the_passwords_once_and_they_are_stored_nowhere(seed_demo, clie
     assert not any(one in text for one in passwords for text in [*kept, *lines(), result.stderr])
 
 
-def test_the_password_of_a_demo_admin_is_in_no_repr():
+def test_demo_admin_repr_has_no_password():
     assert "hidden" not in repr(demo.DemoAdmin("owner@desk.local", Role.OWNER, "hidden"))
 
 

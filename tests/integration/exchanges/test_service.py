@@ -107,7 +107,7 @@ def test_get_exchange_finds_a_slug_or_an_alias(seeded, name):
 
 
 @each("name", ["bittrex", "", "okx\0", "'; --"])
-def test_an_unknown_exchange_is_not_found_and_nothing_can_be_added_there(seeded, name):
+def test_get_exchange_and_get_enabled_reject_an_unknown_name(seeded, name):
     with pytest.raises(NotFound):
         get_exchange(name)
     with pytest.raises(InvalidInput) as refused:
