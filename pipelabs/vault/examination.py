@@ -17,7 +17,7 @@ KeyPermissions = Mapping[str, Mapping[str, str | None]]
 ALL_UNKNOWN: KeyPermissions = {
     permission.value: {"verdict": "unknown", "evidence": None} for permission in KeyPermission
 }
-PERMANENT_FAILURES = {Failure.ADDRESS, Failure.PERMISSION, Failure.REFUSED, Failure.OTHER}
+PERMANENT_FAILURES = {Failure.ADDRESS, Failure.PERMISSION, Failure.REJECTED, Failure.OTHER}
 """Failures that another attempt would not change."""
 WRONG_KEY = "{name} does not accept this key. One of its fields is wrong{code}."
 CAN_WITHDRAW = "{name} reports that this key can withdraw ({evidence}). Create one that can't."
@@ -79,7 +79,7 @@ def reject_unusable(exchange: str, result: ProbeResult) -> None:
     name = registry.known()[exchange].name
     if result.failure is Failure.CREDENTIALS:
         sentence = WRONG_KEY.format(name=name, code=f" (code {result.code})" if result.code else "")
-        raise InvalidInput(sentence, code="credentials_refused", fields={"api_key": [sentence]})
+        raise InvalidInput(sentence, code="credentials_rejected", fields={"api_key": [sentence]})
     if result.verdict(KeyPermission.WITHDRAW) is Verdict.YES:
         evidence = result.permissions[KeyPermission.WITHDRAW]["evidence"]
         sentence = CAN_WITHDRAW.format(name=name, evidence=evidence)

@@ -14,7 +14,7 @@ _CODES = {
     "binance": {
         Failure.CLOCK: {"-1021"},
         Failure.CREDENTIALS: {"-1022", "-2008", "-2014"},
-        Failure.REFUSED: {"-2015"},
+        Failure.REJECTED: {"-2015"},
         Failure.BUSY: {"-1003", "-1008", "-1016"},
     },
     # https://bybit-exchange.github.io/docs/v5/error

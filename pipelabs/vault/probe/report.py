@@ -50,7 +50,7 @@ class Failure(StrEnum):
     """Too many requests, or the exchange is under maintenance."""
     PERMISSION = "permission"
     """The key may not read its own permissions."""
-    REFUSED = "refused"
+    REJECTED = "rejected"
     """Rejected without saying whether the key, the IP address or a permission is the reason."""
     OTHER = "other"
 

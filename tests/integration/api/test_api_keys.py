@@ -96,7 +96,7 @@ def test_create_rejects_a_wrong_secret_and_stores_nothing(call, venues, body, ro
     response = call.post(KEYS, json=body(api_secret="0" * 64))
 
     assert response.status_code == 400
-    assert response.json["error"]["code"] == "credentials_refused"
+    assert response.json["error"]["code"] == "credentials_rejected"
     assert rows(ExchangeAPIKey) == []
 
 

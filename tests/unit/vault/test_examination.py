@@ -118,7 +118,7 @@ def test_apply_result_quarantines_an_unverified_key_after_a_permanent_failure(fa
 
     apply_result(key, make_probe_result(failure))
 
-    is_permanent = failure in {Failure.ADDRESS, Failure.PERMISSION, Failure.REFUSED, Failure.OTHER}
+    is_permanent = failure in {Failure.ADDRESS, Failure.PERMISSION, Failure.REJECTED, Failure.OTHER}
     assert key.status is (KeyStatus.QUARANTINED if is_permanent else KeyStatus.UNVERIFIED)
 
 

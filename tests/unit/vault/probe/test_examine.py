@@ -128,7 +128,7 @@ def test_examine_reports_an_unknown_key_as_wrong_credentials(examine, slug):
     report = examine(slug, Scenario.TRADE_ONLY, api_key=f"{slug}-of-another")
 
     # Binance has one code for an unknown key, a wrong address and a missing permission.
-    expected = Failure.REFUSED if slug == "binance" else Failure.CREDENTIALS
+    expected = Failure.REJECTED if slug == "binance" else Failure.CREDENTIALS
     assert report.failure is expected
 
 

@@ -14,7 +14,7 @@ def error(*kinds, **changes):
     ("ccxt_id", "code", "failure"),
     [
         ("binance", "-1021", Failure.CLOCK),
-        ("binance", "-2015", Failure.REFUSED),
+        ("binance", "-2015", Failure.REJECTED),
         ("myokx", "50110", Failure.ADDRESS),
         ("bybit", "10002", Failure.CLOCK),
         ("bybit", "33004", Failure.CREDENTIALS),
