@@ -9,12 +9,14 @@ from uuid import uuid4
 
 from pipelabs.accounts import passwords
 from pipelabs.accounts.sessions import Claims, sign_in
+from pipelabs.clients.schemas import ClientIn
 from pipelabs.clients.service import create_client
 from pipelabs.clients.wallets import Wallet
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import db
 from pipelabs.core.errors import Unauthenticated
 from pipelabs.exchanges.service import ensure_exchanges
+from pipelabs.markets.schemas.client_markets import NewClientMarket
 from pipelabs.markets.symbols import parse
 from pipelabs.models import Admin, Bot, Exchange, ExchangeAPIKey, Role, Session, now
 from pipelabs.models.clients import Chain
@@ -51,10 +53,8 @@ def make_wallet():
     return f"0x{os.urandom(20).hex()}"
 
 
-def make_data(**changes):
-    """What `ClientIn` loads."""
-    wallet = Wallet(Chain.EVM, WALLET)
-    return make_body(wallet_address=wallet) | changes
+def make_new_client(**changes):
+    return replace(ClientIn().load(make_body()), **changes)
 
 
 def make_actor(**changes):
@@ -160,18 +160,17 @@ def can_sign_in(email, password):
 def make_client(**changes):
     """Add a client with a random wallet."""
     wallet = Wallet(Chain.EVM, make_wallet())
-    return create_client(
-        make_data(wallet_address=wallet, email=None, **changes), make_actor()
-    ).client
+    new = make_new_client(wallet_address=wallet, email=None, **changes)
+    return create_client(new, make_actor()).client
 
 
 def make_item(symbol="BTC/USDT", exchange="okx", **changes):
-    """What `ClientMarketItem` loads."""
-    return {
-        "symbol": parse(symbol),
-        "exchange": exchange,
-        "exchange_symbol": None,
-        "bot": Bot.MARKET_MAKER,
-        "spread_target_bps": None,
-        "daily_volume_target": None,
-    } | changes
+    item = NewClientMarket(
+        symbol=parse(symbol),
+        exchange=exchange,
+        exchange_symbol=None,
+        bot=Bot.MARKET_MAKER,
+        spread_target_bps=None,
+        daily_volume_target=None,
+    )
+    return replace(item, **changes)

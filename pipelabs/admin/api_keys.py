@@ -73,7 +73,7 @@ def new() -> ResponseReturnValue:
         clients=client_queries.list_clients({"q": asked["q"]}, size=MAX_CLIENTS).rows,
         q=asked["q"],
         exchange=slug,
-        exchanges=exchanges.enabled_slugs(),
+        exchanges=exchanges.list_enabled_slugs(),
     )
 
 

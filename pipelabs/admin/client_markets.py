@@ -7,14 +7,13 @@ from flask.typing import ResponseReturnValue
 
 from pipelabs.audit.events import Event
 from pipelabs.clients import service as clients
-from pipelabs.exchanges.service import enabled_slugs
+from pipelabs.exchanges.service import list_enabled_slugs
 from pipelabs.markets import client_markets, quoting
-from pipelabs.markets.matrix import grid as grid_of
+from pipelabs.markets.matrix import build_grid
 from pipelabs.markets.schemas.client_markets import (
     ClientMarketEdit,
     ClientMarketsForm,
     ClientMarketsQuery,
-    items_of,
 )
 from pipelabs.models import ClientMarket, MarketStatus, Permission, QuotingStatus, Status
 from pipelabs.web.blueprints import OperationBlueprint
@@ -33,8 +32,8 @@ def index(client_id: UUID) -> ResponseReturnValue:
         "admin/client_markets/index.html",
         client=client,
         is_final=client.status is Status.OFFBOARDED,
-        rows=client_markets.quoted_markets(client_id, asked),
-        exchanges=client_markets.exchanges_of(client_id),
+        rows=client_markets.list_all_client_markets(client_id, asked),
+        exchanges=client_markets.list_client_exchanges(client_id),
         statuses=list(QuotingStatus),
         asked=asked,
     )
@@ -44,14 +43,14 @@ def index(client_id: UUID) -> ResponseReturnValue:
 def grid(client_id: UUID) -> ResponseReturnValue:
     """Show a client's pairs by exchanges."""
     client = clients.get_client(client_id)
-    grid = grid_of(client_markets.quoted_markets(client_id, {}))
+    grid = build_grid(client_markets.list_all_client_markets(client_id, {}))
     return render_template("admin/client_markets/grid.html", client=client, grid=grid)
 
 
 @bp.operation("GET", "/add", permission=Permission.TOKEN_PAIRS_WRITE)
 def new(client_id: UUID) -> ResponseReturnValue:
     """Show the form that adds many markets at once."""
-    form = Form(ClientMarketsForm).offer("exchange", ["", *enabled_slugs()])
+    form = Form(ClientMarketsForm).offer("exchange", ["", *list_enabled_slugs()])
     client = clients.get_client(client_id)
     return render_template("admin/client_markets/new.html", form=form, client=client)
 
@@ -67,8 +66,8 @@ def create(client_id: UUID) -> ResponseReturnValue:
     """Have a client quoted in many markets."""
     client = clients.get_client(client_id)
     form = submitted_form(ClientMarketsForm, "admin/client_markets/new.html", client=client)
-    form.offer("exchange", ["", *enabled_slugs()])
-    added = quoting.add_client_markets(client_id, list(items_of(form.load())), current_actor())
+    form.offer("exchange", ["", *list_enabled_slugs()])
+    added = quoting.add_client_markets(client_id, form.load(), current_actor())
     flash("1 market added." if len(added) == 1 else f"{len(added)} markets added.", "success")
     return redirect(url_for("admin.client_markets.index", client_id=client_id), 303)
 
@@ -93,10 +92,9 @@ def update(client_id: UUID, client_market_id: UUID) -> ResponseReturnValue:
     form = submitted_form(
         ClientMarketEdit, "admin/client_markets/edit.html", row=row, stored=_stored(row)
     )
-    data = form.offer("status", _statuses(row)).load()
-    version = data.pop("version")
+    changes, version = form.offer("status", _statuses(row)).load()
     client_markets.update_client_market(
-        client_id, client_market_id, data, current_actor(), version=version
+        client_id, client_market_id, changes, current_actor(), version=version
     )
     flash(f"{row.symbol} on {row.exchange} saved.", "success")
     return redirect(url_for("admin.client_markets.index", client_id=client_id), 303)

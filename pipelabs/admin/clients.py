@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from pipelabs.audit.events import Event
 from pipelabs.clients import queries as client_queries
 from pipelabs.clients import service as clients
-from pipelabs.clients.schemas import ClientEdit, ClientIn, ClientsQuery, StatusMove
+from pipelabs.clients.schemas import ClientEdit, ClientIn, ClientsQuery, StatusEdit
 from pipelabs.clients.wallets import Wallet, WalletError, recognise
 from pipelabs.core.schemas.pagination import SIZES
 from pipelabs.markets import client_markets
@@ -85,7 +85,7 @@ def wallet() -> ResponseReturnValue:
         wallet=found,
         sentence=sentence,
         kind="good" if sentence == GUARDED else "warn",
-        holder=clients.find_holder(found.address),
+        holder=clients.find_client_by_wallet(found.address),
     )
 
 
@@ -96,11 +96,11 @@ def show(client_id: UUID) -> ResponseReturnValue:
     return render_template(
         "admin/clients/show.html",
         client=client,
-        quoted=client_markets.summary_of(client_id),
+        quoted=client_markets.count_quoted(client_id),
         keys=key_queries.count_keys(client_id),
-        events=client_queries.events_of(client_id, MAX_EVENTS),
-        changes_of=client_queries.changes_of,
-        is_final=not clients.MOVES[client.status],
+        events=client_queries.list_events(client_id, MAX_EVENTS),
+        changes_of=client_queries.get_changes,
+        is_final=not clients.TRANSITIONS[client.status],
     )
 
 
@@ -108,8 +108,8 @@ def show(client_id: UUID) -> ResponseReturnValue:
 def edit(client_id: UUID) -> ResponseReturnValue:
     """Show the form of a client as it is stored, if anything of it can change."""
     client = clients.get_client(client_id)
-    if not clients.MOVES[client.status]:
-        flash("Offboarded clients can't be changed.", "info")
+    if not clients.TRANSITIONS[client.status]:
+        flash(clients.OFFBOARDED, "info")
         return redirect(url_for("admin.clients.show", client_id=client_id), 303)
     return render_template("admin/clients/edit.html", form=_stored(client), client=client)
 
@@ -130,12 +130,11 @@ def update(client_id: UUID) -> ResponseReturnValue:
         client=client,
         name_of=_name_of,
         stored=_stored(client),
-        latest=client_queries.events_of,
+        latest=client_queries.list_events,
     )
-    data = form.load()
-    version = data.pop("version")
-    clients.update_client(client_id, data, current_actor(), version=version)
-    flash(f"{data['name']} saved.", "success")
+    changes, version = form.load()
+    saved = clients.update_client(client_id, changes, current_actor(), version=version)
+    flash(f"{saved.name} saved.", "success")
     return redirect(url_for("admin.clients.show", client_id=client_id), 303)
 
 
@@ -154,7 +153,7 @@ def status(client_id: UUID) -> ResponseReturnValue:
 )
 def move(client_id: UUID) -> ResponseReturnValue:
     """Move a client to another status."""
-    form = submitted_form(StatusMove, "admin/clients/status.html", **_about_moving(client_id))
+    form = submitted_form(StatusEdit, "admin/clients/status.html", **_about_moving(client_id))
     data = form.load()
     moved = clients.change_status(
         client_id, data["status"], current_actor(), version=data["version"]
@@ -167,8 +166,8 @@ def _about_moving(client_id: UUID) -> dict[str, Any]:
     """Return what the page shows from which a client is moved to another status."""
     return {
         "client": clients.get_client(client_id),
-        "moves": clients.MOVES,
-        "quoted": client_markets.summary_of(client_id),
+        "moves": clients.TRANSITIONS,
+        "quoted": client_markets.count_quoted(client_id),
         "keys": key_queries.count_keys(client_id),
     }
 

@@ -10,7 +10,7 @@ from pipelabs.core.schemas.pagination import SIZES
 from pipelabs.exchanges import queries as exchange_queries
 from pipelabs.exchanges import registry
 from pipelabs.exchanges import service as exchanges
-from pipelabs.exchanges.schemas import ExchangeEdit, ExchangesQuery, StatusChange
+from pipelabs.exchanges.schemas import ExchangeChanges, ExchangeEdit, ExchangesQuery, StatusChange
 from pipelabs.models import Exchange, Permission
 from pipelabs.models.exchanges import Kind
 from pipelabs.web.blueprints import OperationBlueprint
@@ -60,7 +60,7 @@ def index() -> ResponseReturnValue:
 def show(exchange: str) -> ResponseReturnValue:
     """Show an exchange, what is set for it, and how much there is at it."""
     found = exchanges.get_exchange(exchange)
-    counts = exchange_queries.counts_of(found.slug)
+    counts = exchange_queries.get_counts(found.slug)
     return render_template(
         "admin/exchanges/show.html",
         exchange=found,
@@ -89,11 +89,9 @@ def update(exchange: str) -> ResponseReturnValue:
     form = submitted_form(
         ExchangeEdit, "admin/exchanges/edit.html", exchange=found, stored=_stored(found)
     )
-    config = form.load()
-    version = config.pop("version")
-    changed = exchanges.update_exchange(
-        found.slug, {"config": config}, current_actor(), version=version
-    )
+    config, version = form.load()
+    changes = ExchangeChanges(config=config)
+    changed = exchanges.update_exchange(found.slug, changes, current_actor(), version=version)
     flash(f"{changed.name} saved.", "success")
     return redirect(url_for("admin.exchanges.show", exchange=changed.slug), 303)
 
@@ -147,14 +145,14 @@ def _do(name: str, act: Act) -> ResponseReturnValue:
     """Take what the page of `_ask` sends; an error from here on shows that page again."""
     found = exchanges.get_exchange(name)
     data = submitted_form(StatusChange, CONFIRM, **_page(found, act)).load()
-    wanted = {"is_enabled": act.is_enabled}
-    moved = exchanges.update_exchange(found.slug, wanted, current_actor(), version=data["version"])
+    changes = ExchangeChanges(is_enabled=act.is_enabled)
+    moved = exchanges.update_exchange(found.slug, changes, current_actor(), version=data["version"])
     flash(f"{moved.name} is now {'enabled' if moved.is_enabled else 'disabled'}.", "success")
     return redirect(url_for("admin.exchanges.show", exchange=moved.slug), 303)
 
 
 def _page(exchange: Exchange, act: Act) -> dict[str, Any]:
-    counts = exchange_queries.counts_of(exchange.slug)
+    counts = exchange_queries.get_counts(exchange.slug)
     status = "enabled" if exchange.is_enabled else "disabled"
     *first, last = (
         f"{count:,} {noun}{'' if count == 1 else 's'}"

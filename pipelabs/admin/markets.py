@@ -7,9 +7,15 @@ from flask.typing import ResponseReturnValue
 
 from pipelabs.audit.events import Event
 from pipelabs.core.schemas.pagination import ListQuery
-from pipelabs.exchanges.service import enabled_slugs
+from pipelabs.exchanges.service import list_enabled_slugs
 from pipelabs.markets import client_markets, markets
-from pipelabs.markets.schemas.markets import MarketEdit, MarketIn, MarketMove, MarketsQuery
+from pipelabs.markets.schemas.markets import (
+    MarketChanges,
+    MarketEdit,
+    MarketIn,
+    MarketsQuery,
+    MarketStatusEdit,
+)
 from pipelabs.models import Market, MarketStatus, Permission
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, query, submitted_form
@@ -26,7 +32,7 @@ def index() -> ResponseReturnValue:
         "admin/markets/index.html",
         page=markets.list_markets(asked, asked["size"], asked.get("cursor")),
         asked=asked,
-        exchanges=markets.exchanges_in_use(),
+        exchanges=markets.list_exchanges_in_use(),
         statuses=list(MarketStatus),
     )
 
@@ -35,7 +41,7 @@ def index() -> ResponseReturnValue:
 def new() -> ResponseReturnValue:
     """Show the form of a new market; what the address names is filled in."""
     form = Form(MarketIn, {name: request.args.get(name) for name in ("symbol", "exchange")})
-    form.offer("exchange", ["", *enabled_slugs()])
+    form.offer("exchange", ["", *list_enabled_slugs()])
     return render_template("admin/markets/new.html", form=form)
 
 
@@ -49,7 +55,7 @@ def new() -> ResponseReturnValue:
 def create() -> ResponseReturnValue:
     """Create a market."""
     form = submitted_form(MarketIn, "admin/markets/new.html")
-    form.offer("exchange", ["", *enabled_slugs()])
+    form.offer("exchange", ["", *list_enabled_slugs()])
     market = markets.create_market(form.load(), current_actor())
     flash(f"{market.symbol} on {market.exchange} created.", "success")
     return redirect(url_for("admin.markets.show", market_id=market.id), 303)
@@ -62,7 +68,7 @@ def show(market_id: UUID) -> ResponseReturnValue:
     return render_template(
         "admin/markets/show.html",
         market=markets.get_market(market_id),
-        page=client_markets.quoted_in(market_id=market_id, cursor=cursor),
+        page=client_markets.list_quoted_clients(market_id=market_id, cursor=cursor),
     )
 
 
@@ -84,11 +90,9 @@ def update(market_id: UUID) -> ResponseReturnValue:
     """Change a market."""
     market = markets.get_market(market_id)
     stored = _stored(market)
-    data = submitted_form(
-        MarketEdit, "admin/markets/edit.html", market=market, stored=stored
-    ).load()
-    version = data.pop("version")
-    markets.update_market(market_id, data, current_actor(), version=version)
+    form = submitted_form(MarketEdit, "admin/markets/edit.html", market=market, stored=stored)
+    changes, version = form.load()
+    markets.update_market(market_id, changes, current_actor(), version=version)
     flash(f"{market.symbol} on {market.exchange} saved.", "success")
     return redirect(url_for("admin.markets.show", market_id=market_id), 303)
 
@@ -109,9 +113,9 @@ def status(market_id: UUID) -> ResponseReturnValue:
 def move(market_id: UUID) -> ResponseReturnValue:
     """Halt, delist or list a market."""
     shown = _moves(market_id)
-    data = submitted_form(MarketMove, "admin/markets/status.html", **shown).load()
-    wanted, version = {"status": data["status"]}, data["version"]
-    market, affected = markets.update_market(market_id, wanted, current_actor(), version=version)
+    data = submitted_form(MarketStatusEdit, "admin/markets/status.html", **shown).load()
+    changes, version = MarketChanges(status=data["status"]), data["version"]
+    market, affected = markets.update_market(market_id, changes, current_actor(), version=version)
     clients = "1 client is" if len(affected) == 1 else f"{len(affected)} clients are"
     touched = f" {clients} no longer quoted there." if affected else ""
     flash(f"{market.symbol} on {market.exchange} is now {market.status}.{touched}", "success")
@@ -124,5 +128,5 @@ def _stored(market: Market) -> Form:
 
 def _moves(market_id: UUID) -> dict[str, object]:
     market = markets.get_market(market_id)
-    affected = markets.affected_by(market_id)
-    return {"market": market, "moves": markets.MOVES[market.status], "affected": affected}
+    affected = markets.list_affected_clients(market_id)
+    return {"market": market, "moves": markets.TRANSITIONS[market.status], "affected": affected}

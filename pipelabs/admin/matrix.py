@@ -3,8 +3,8 @@
 from flask import render_template
 from flask.typing import ResponseReturnValue
 
-from pipelabs.markets.markets import exchanges_in_use
-from pipelabs.markets.matrix import matrix
+from pipelabs.markets.markets import list_exchanges_in_use
+from pipelabs.markets.matrix import build_matrix
 from pipelabs.markets.schemas.client_markets import MatrixQuery
 from pipelabs.models import Permission, QuotingStatus
 from pipelabs.web.blueprints import OperationBlueprint
@@ -19,8 +19,8 @@ def index() -> ResponseReturnValue:
     asked = query(MatrixQuery)
     return render_template(
         "admin/matrix/index.html",
-        matrix=matrix(asked, asked["size"], asked.get("cursor")),
+        matrix=build_matrix(asked, asked["size"], asked.get("cursor")),
         asked=asked,
-        exchanges=exchanges_in_use(),
+        exchanges=list_exchanges_in_use(),
         statuses=list(QuotingStatus),
     )

@@ -1,4 +1,4 @@
-"""The first page: how the desk's book stands, and how the service does."""
+"""The overview page."""
 
 from flask import render_template
 from flask.typing import ResponseReturnValue
@@ -17,17 +17,17 @@ PARTS = {
     "vault": "Vault keys",
     "audit_file": "Audit file",
 }
-"""Part of the service → what the page calls it."""
+"""Component of the service → its name on the page."""
 
 
 @bp.operation("GET", "/", permission=Permission.AUDIT_READ)
 def index() -> ResponseReturnValue:
     """Show the overview."""
-    found = overview.overview()
+    figures = overview.get_overview()
     return render_template(
         "admin/overview/index.html",
-        overview=found,
-        chart=charts.daily_bar_chart(found.per_day),
+        overview=figures,
+        chart=charts.daily_bar_chart(figures.per_day),
         parts=[(name, PARTS[name], state) for name, state in health.check().parts.items()],
         pool=health.pool_use(),
     )

@@ -54,6 +54,6 @@ def show(token_pair_id: UUID) -> ResponseReturnValue:
     return render_template(
         "admin/token_pairs/show.html",
         pair=token_pairs.get_token_pair(token_pair_id),
-        markets=token_pairs.markets_of(token_pair_id),
-        page=client_markets.quoted_in(token_pair_id=token_pair_id, cursor=cursor),
+        markets=token_pairs.list_pair_markets(token_pair_id),
+        page=client_markets.list_quoted_clients(token_pair_id=token_pair_id, cursor=cursor),
     )

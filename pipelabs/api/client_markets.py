@@ -1,4 +1,4 @@
-"""Who is quoted where, over HTTP: the markets of a client, and clients by exchanges."""
+"""Clients' markets and the matrix of clients and exchanges over HTTP."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,10 +7,12 @@ from uuid import UUID
 from flask import url_for
 
 from pipelabs.audit.events import Event
+from pipelabs.clients.service import OFFBOARDED
 from pipelabs.core.errors import Duplicate, InvalidTransition, Stale
 from pipelabs.markets import client_markets, quoting
-from pipelabs.markets.matrix import matrix as matrix_of
+from pipelabs.markets.matrix import build_matrix
 from pipelabs.markets.schemas.client_markets import (
+    ClientMarketChanges,
     ClientMarketPatch,
     ClientMarketsAdded,
     ClientMarketShown,
@@ -30,11 +32,11 @@ from pipelabs.web.state import current_actor
 bp = OperationBlueprint("client_markets", __name__, url_prefix="/admin")
 QUOTED = Duplicate(
     "Already quoted there",
-    fields={"markets.0.symbol": ["BTC/USDT on okx is quoted already."]},
+    fields={"markets.0.symbol": ["BTC/USDT on okx is already quoted."]},
     existing={"markets.0.symbol": ID},
 )
-OVER = InvalidTransition(client_markets.OFFBOARDED)
-STALE = Stale("It has changed: it is at version 4, not 3.")
+OVER = InvalidTransition(OFFBOARDED)
+STALE = Stale("The market has changed: it is at version 4, not 3.")
 NO_WAY = "BTC/USDT is delisted on okx."
 ILLEGAL = InvalidTransition(NO_WAY, fields={"status": [NO_WAY]})
 """Examples for the document."""
@@ -70,8 +72,8 @@ def index(query: Mapping[str, Any], client_id: UUID) -> Reply:
 def create(data: Mapping[str, Any], client_id: UUID) -> Reply:
     """Have a client quoted in up to 500 markets: in all of them, or in none if one is wrong.
 
-    Pairs and markets that are not there are made on the way. What is wrong is named by its place
-    in the list, `markets.3.symbol`: first all that cannot be read, then all that breaks a rule.
+    Pairs and markets that do not exist are created. Errors name the place in the list, such as
+    `markets.3.symbol`. Fields that cannot be read are reported first, broken rules after that.
     """
     added = quoting.add_client_markets(client_id, data["markets"], current_actor())
     return reply(
@@ -95,10 +97,11 @@ def create(data: Mapping[str, Any], client_id: UUID) -> Reply:
         STALE,
     ),
 )
-def update(data: Mapping[str, Any], client_id: UUID, client_market_id: UUID) -> Reply:
+def update(data: ClientMarketChanges, client_id: UUID, client_market_id: UUID) -> Reply:
     """Change how a client is quoted in a market.
 
-    What is left out stays, null empties a target. Nobody is quoted in a delisted market.
+    Omitted fields stay as they are, and null empties a target. Clients can't be quoted in a
+    delisted market.
     """
     stored = client_markets.update_client_market(
         client_id, client_market_id, data, current_actor(), version=expected_version()
@@ -116,7 +119,8 @@ def update(data: Mapping[str, Any], client_id: UUID, client_market_id: UUID) -> 
 def matrix(query: Mapping[str, Any]) -> Reply:
     """Show in how many pairs each client is quoted on each exchange, a page of clients at a time.
 
-    Whoever is quoted nowhere is left out, and without a `status` so is what is delisted.
+    A page of clients at a time, without clients that are not quoted. Without a `status`, delisted
+    markets are not counted.
     """
-    found = matrix_of(query, query["size"], query.get("cursor"))
-    return reply(exchanges=found.exchanges, rows=found.rows, page=found.page)
+    matrix = build_matrix(query, query["size"], query.get("cursor"))
+    return reply(exchanges=matrix.exchanges, rows=matrix.rows, page=matrix.page)

@@ -10,12 +10,14 @@ from pipelabs.audit.events import Event
 from pipelabs.clients import queries as client_queries
 from pipelabs.clients import service as clients
 from pipelabs.clients.schemas import (
+    ClientChanges,
     ClientCreated,
     ClientIn,
     ClientPatch,
     ClientShown,
     ClientsListed,
     ClientsQuery,
+    NewClient,
     StatusIn,
 )
 from pipelabs.core.errors import Duplicate, InvalidTransition, Stale
@@ -38,7 +40,7 @@ EMAIL_TAKEN = Duplicate(
     existing={"email": ID},
 )
 STALE = Stale("The client has changed: it is at version 4, not 3.")
-OVER = InvalidTransition("An offboarded client stays as it is.")
+OVER = InvalidTransition(clients.OFFBOARDED)
 NO_WAY = "A client that is offboarded cannot become paused."
 ILLEGAL = InvalidTransition(NO_WAY, fields={"status": [NO_WAY]})
 """Examples for the document."""
@@ -56,11 +58,11 @@ ILLEGAL = InvalidTransition(NO_WAY, fields={"status": [NO_WAY]})
     status=201,
     errors=(TAKEN,),
 )
-def quick_client(data: Mapping[str, Any]) -> Reply:
-    """Create a client in one call.
+def quick_client(data: NewClient) -> Reply:
+    """Create a client.
 
-    `name` and `wallet_address` are required. A wallet and an e-mail address belong to one client
-    each: 409 says in `error.existing` whose they are.
+    `name` and `wallet_address` are required. No two clients can have the same wallet or e-mail
+    address: 409 names the clients that have them in `error.existing`.
     """
     client, ms = clients.create_client(data, current_actor())
     return reply(
@@ -81,7 +83,7 @@ def quick_client(data: Mapping[str, Any]) -> Reply:
 def index(query: Mapping[str, Any]) -> Reply:
     """List clients, a page at a time.
 
-    `total` is exact up to 10,000; above, `is_capped` is true. Follow `page.next` with the same
+    `total` is exact up to 10,000. Above, `is_capped` is true. Follow `page.next` with the same
     filters and the same sort.
     """
     page = client_queries.list_clients(
@@ -98,7 +100,7 @@ def index(query: Mapping[str, Any]) -> Reply:
     has_etag=True,
 )
 def show(client_id: UUID) -> Reply:
-    """Show one client; the ETag is its version."""
+    """Show one client. The ETag is its version."""
     client = clients.get_client(client_id)
     return reply(client=client, etag=etag_of(client.version, client.symbols))
 
@@ -117,11 +119,11 @@ def show(client_id: UUID) -> Reply:
         STALE,
     ),
 )
-def update(data: Mapping[str, Any], client_id: UUID) -> Reply:
+def update(data: ClientChanges, client_id: UUID) -> Reply:
     """Change some fields of a client.
 
-    What is left out stays; null empties `email` and `notes`. The wallet never changes: for
-    another wallet create another client.
+    Omitted fields stay as they are. Null empties `email` and `notes`. The wallet can't be
+    changed: create another client for another wallet.
     """
     client = clients.update_client(client_id, data, current_actor(), version=expected_version())
     return reply(client=client, etag=etag_of(client.version, client.symbols))
@@ -142,10 +144,10 @@ def update(data: Mapping[str, Any], client_id: UUID) -> Reply:
     ),
 )
 def change_status(data: Mapping[str, Any], client_id: UUID) -> Reply:
-    """Move a client to another status.
+    """Change the status of a client.
 
-    An active client can be paused and come back; either can be suspended; a suspended one comes
-    back active. Offboarding is for ever.
+    Active clients can be paused and paused ones reactivated. Both can be suspended. Suspended
+    clients can only be reactivated or offboarded. Offboarding can't be undone.
     """
     version = expected_version()
     client = clients.change_status(client_id, data["status"], current_actor(), version=version)

@@ -9,6 +9,7 @@ from pipelabs.exchanges import queries as exchange_queries
 from pipelabs.exchanges import service as exchanges
 from pipelabs.exchanges.schemas import (
     ExchangeChanged,
+    ExchangeChanges,
     ExchangePatch,
     ExchangeShown,
     ExchangesListed,
@@ -42,13 +43,13 @@ def index(query: Mapping[str, Any]) -> Reply:
     has_etag=True,
 )
 def show(exchange: str) -> Reply:
-    """Show one exchange by its slug or an alias, and how much there is at it.
+    """Show one exchange by its slug or an alias, and its counts.
 
-    The ETag is the version of what is set; counts and facts of the registry change without it.
+    The ETag is the version of the settings. Counts and facts of the registry are not part of it.
     """
-    found = exchanges.get_exchange(exchange)
-    counts = exchange_queries.counts_of(found.slug)
-    return reply(exchange=found, counts=counts, etag=str(found.version))
+    stored = exchanges.get_exchange(exchange)
+    counts = exchange_queries.get_counts(stored.slug)
+    return reply(exchange=stored, counts=counts, etag=str(stored.version))
 
 
 @bp.operation(
@@ -61,11 +62,12 @@ def show(exchange: str) -> Reply:
     has_etag=True,
     errors=(STALE,),
 )
-def update(data: Mapping[str, Any], exchange: str) -> Reply:
+def update(data: ExchangeChanges, exchange: str) -> Reply:
     """Enable, disable or configure an exchange.
 
-    At a disabled one no market and no key can be added; what is there stays. `config` replaces
-    all of what is set.
+    No market and no key can be added on a disabled exchange. Existing ones stay. `config` replaces
+    all settings.
     """
-    changed = exchanges.update_exchange(exchange, data, current_actor(), version=expected_version())
-    return reply(exchange=changed, etag=str(changed.version))
+    version = expected_version()
+    updated = exchanges.update_exchange(exchange, data, current_actor(), version=version)
+    return reply(exchange=updated, etag=str(updated.version))

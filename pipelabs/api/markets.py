@@ -1,4 +1,4 @@
-"""Markets over HTTP: a token pair as one exchange lists it."""
+"""Markets over HTTP."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,12 +11,14 @@ from pipelabs.core.errors import Duplicate, InvalidTransition, Stale
 from pipelabs.markets import markets
 from pipelabs.markets.schemas.markets import (
     MarketChanged,
+    MarketChanges,
     MarketCreated,
     MarketIn,
     MarketPatch,
     MarketShown,
     MarketsListed,
     MarketsQuery,
+    NewMarket,
 )
 from pipelabs.models import Permission
 from pipelabs.web.blueprints import OperationBlueprint
@@ -53,11 +55,11 @@ def index(query: Mapping[str, Any]) -> Reply:
     status=201,
     errors=(TAKEN,),
 )
-def create(data: Mapping[str, Any]) -> Reply:
-    """Create a market, and its token pair if that is new.
+def create(data: NewMarket) -> Reply:
+    """Create a market, and its token pair if that does not exist.
 
-    `exchange_symbol` is needed where no rule gives it: for swaps, and on exchanges with a spelling
-    of their own. 409 says in `error.existing` which market is there already.
+    `exchange_symbol` is required if it does not follow a rule: for swaps, and on exchanges whose
+    `symbol_style` is `own`. 409 names the existing market in `error.existing`.
     """
     market = markets.create_market(data, current_actor())
     return reply(
@@ -75,7 +77,7 @@ def create(data: Mapping[str, Any]) -> Reply:
     has_etag=True,
 )
 def show(market_id: UUID) -> Reply:
-    """Show one market; the ETag is its version."""
+    """Show one market. The ETag is its version."""
     market = markets.get_market(market_id)
     return reply(market=market, etag=str(market.version))
 
@@ -93,12 +95,12 @@ def show(market_id: UUID) -> Reply:
         STALE,
     ),
 )
-def update(data: Mapping[str, Any], market_id: UUID) -> Reply:
+def update(data: MarketChanges, market_id: UUID) -> Reply:
     """Change some fields of a market.
 
-    What is left out stays, null empties. The status `delisted` ends the quoting of every client
-    there: `affected_clients` are theirs. A delisted market can be listed again by `trading`; its
-    clients stay delisted until each is set to `active`.
+    Omitted fields stay as they are, and null empties a field. The status `delisted` ends the
+    quoting of every client there, and `affected_clients` names them. The status `trading` lists
+    the market again. Its clients stay delisted until each is set to `active`.
     """
     market, affected = markets.update_market(
         market_id, data, current_actor(), version=expected_version()

@@ -1,4 +1,4 @@
-"""The overview over HTTP: how the desk's book stands, and how creating clients goes."""
+"""The overview over HTTP."""
 
 from pipelabs.models import Permission
 from pipelabs.overview import queries as overview
@@ -12,20 +12,20 @@ bp = OperationBlueprint("overview", __name__, url_prefix="/admin")
 
 @bp.operation("GET", "/overview", permission=Permission.AUDIT_READ, response=OverviewShown)
 def index() -> Reply:
-    """Show the figures of the overview, and the state of each part of the service.
+    """Show the figures of the overview, and the state of each component of the service.
 
-    Figures of creates count audit events: a replay of an earlier answer is none, and refusals that
-    were folded in a flood have no event.
+    Figures of creations count audit events. Idempotent replays and coalesced denials are not
+    counted.
     """
-    found = overview.overview()
+    current = overview.get_overview()
     figures = {
-        "clients": found,
-        "api_keys": found,
-        "created_per_day": [{"on": day, "count": count} for day, count in found.per_day],
-        "last_24_h": found.last_24_h,
-        "last_7_d": found.last_7_d,
-        "admins": found.admins,
-        "events": found.events,
+        "clients": current,
+        "api_keys": current,
+        "created_per_day": [{"on": day, "count": count} for day, count in current.per_day],
+        "last_24_h": current.last_24_h,
+        "last_7_d": current.last_7_d,
+        "admins": current.admins,
+        "events": current.events,
         "parts": health.check().parts,
     }
     return reply(overview=figures)

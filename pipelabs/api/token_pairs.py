@@ -1,4 +1,4 @@
-"""Token pairs over HTTP: base and quote on no exchange in particular."""
+"""Token pairs over HTTP."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -56,7 +56,8 @@ def index(query: Mapping[str, Any]) -> Reply:
 def create(data: Mapping[str, Any]) -> Reply:
     """Create a token pair.
 
-    `BTC/USDT`, `btc-usdt` and `BTC_USDT` are one pair; 409 says in `error.existing` which it is.
+    `BTC/USDT`, `btc-usdt` and `BTC_USDT` are the same pair. 409 names the existing pair in
+    `error.existing`.
     """
     token_pair = token_pairs.create_token_pair(data["symbol"], current_actor())
     return reply(
@@ -72,4 +73,4 @@ def create(data: Mapping[str, Any]) -> Reply:
 def show(token_pair_id: UUID) -> Reply:
     """Show one token pair and its markets."""
     token_pair = token_pairs.get_token_pair(token_pair_id)
-    return reply(token_pair=token_pair, markets=token_pairs.markets_of(token_pair_id))
+    return reply(token_pair=token_pair, markets=token_pairs.list_pair_markets(token_pair_id))

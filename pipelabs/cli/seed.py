@@ -1,4 +1,4 @@
-"""`flask seed`: what a new installation needs."""
+"""`flask seed`: create what a new installation needs."""
 
 import json
 import sys
@@ -19,9 +19,9 @@ from pipelabs.exchanges import service as exchanges
 from pipelabs.models import Role
 
 BATCH = 20
-"""Clients of the demo in one transaction: a kill leaves whole ones, and a new run the rest."""
+"""Demo clients per transaction. After an interruption, a new run creates the rest."""
 ERASE_LINE = "\r\x1b[K"
-group = AppGroup("seed", help="Put in place what a new installation needs.")
+group = AppGroup("seed", help="Create what a new installation needs.")
 
 
 @group.command("admin")
@@ -33,54 +33,56 @@ group = AppGroup("seed", help="Put in place what a new installation needs.")
     show_default=True,
 )
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
-@click.option("--reset-password", is_flag=True, help="Give an admin a new password.")
+@click.option("--reset-password", is_flag=True, help="Reset the password of an existing admin.")
 def seed_admin(email: str, role: str, password_stdin: bool, reset_password: bool) -> None:  # noqa: FBT001 - click passes flags by name
-    """Create an admin, or give one a new password and end its sessions."""
+    """Create an admin, or reset the password of one and end their sessions."""
     with report_errors():
         email = EmailAddress().deserialize(email)
         password = _password(from_stdin=password_stdin)
         with unit_of_work():
-            said = _seed(email, Role(role), password, is_reset=reset_password)
-    click.echo(f"{email}: {said}")
+            result = _seed(email, Role(role), password, is_reset=reset_password)
+    click.echo(f"{email}: {result}")
 
 
 @group.command("exchanges")
 def seed_exchanges() -> None:
-    """Bring what the registry says of each exchange into the table.
+    """Add and update the exchanges of the registry.
 
-    What is set by hand stays, and nothing is deleted.
+    Settings stay as they are, and no exchange is deleted.
     """
     with report_errors(), unit_of_work():
         seeded = exchanges.ensure_exchanges(get_terminal_actor())
-    told = ", ".join(f"{count} {verb}" for verb, count in seeded._asdict().items())
-    click.echo(f"Exchanges: {told}")
+    counts = ", ".join(f"{count} {verb}" for verb, count in seeded._asdict().items())
+    click.echo(f"Exchanges: {counts}")
 
 
 @group.command("demo")
-@click.option("--first-run", is_flag=True, help="No admins, and only if there is no client yet.")
+@click.option(
+    "--first-run", is_flag=True, help="Create no admins, and nothing if there are clients."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def seed_demo(first_run: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags by name
-    """Add 100 clients, the exchanges, markets, and an admin of each role, to try things with.
+    """Create demo data: 100 clients, the exchanges, markets, and an admin of each role.
 
-    What is there stays as it is. The password of a new admin is random and printed this once.
+    Existing rows stay as they are. The password of a new admin is random and printed only once.
     """
     actor = get_terminal_actor()
-    made: list[DemoAdmin] = []
+    new_admins: list[DemoAdmin] = []
     markets = DemoMarkets(0, 0)
     with report_errors():
         with unit_of_work():
             exchanges.ensure_exchanges(actor)
-        book = [] if first_run and demo.has_clients() else demo.demo_clients()
-        created = _seed_clients(book, actor, is_shown=not as_json)
-        if book:
+        demo_clients = [] if first_run and demo.has_clients() else demo.demo_clients()
+        created = _seed_clients(demo_clients, actor, is_shown=not as_json)
+        if demo_clients:
             with unit_of_work():
                 markets = demo.ensure_markets(actor)
         if not first_run:
-            # Last, so that nothing can go wrong between a password and its being printed.
+            # Last, so that no error can prevent a new password from being printed.
             with unit_of_work():
-                made = demo.ensure_admins(actor)
-    clients = {"created": created, "already_there": len(book) - created}
-    click.echo((_as_json if as_json else _as_text)(made, clients, markets))
+                new_admins = demo.ensure_admins(actor)
+    clients = {"created": created, "already_there": len(demo_clients) - created}
+    click.echo((_to_json if as_json else _to_text)(new_admins, clients, markets))
 
 
 def _seed(email: str, role: Role, password: str, *, is_reset: bool) -> str:
@@ -91,57 +93,60 @@ def _seed(email: str, role: Role, password: str, *, is_reset: bool) -> str:
             else "already there"
         )
     if not admins.reset_password(email, password, get_terminal_actor()):
-        raise click.ClickException(f"{email}: there is no such admin")
+        raise click.ClickException(f"There is no admin {email}.")
     return "password reset, sessions ended"
 
 
-def _seed_clients(book: Sequence[DemoClient], actor: Actor, *, is_shown: bool) -> int:
-    """Return how many clients were created; the rest was there."""
+def _seed_clients(clients: Sequence[DemoClient], actor: Actor, *, is_shown: bool) -> int:
+    """Create the clients that do not exist; return how many."""
     created = 0
     is_shown = is_shown and sys.stderr.isatty()
     with click.progressbar(
-        length=len(book), label="Clients", file=sys.stderr, hidden=not is_shown
+        length=len(clients), label="Clients", file=sys.stderr, hidden=not is_shown
     ) as bar:
-        for start in range(0, len(book), BATCH):
-            batch = book[start : start + BATCH]
+        for start in range(0, len(clients), BATCH):
+            batch = clients[start : start + BATCH]
             with unit_of_work():
-                created += sum(demo.ensure_client(one, actor) for one in batch)
+                created += sum(demo.ensure_client(client, actor) for client in batch)
                 if is_shown:
-                    # The lines of the audit trail, which follow, push the bar down.
+                    # The audit lines of the commit are printed below the bar.
                     click.echo(ERASE_LINE, nl=False, err=True)
             bar.update(len(batch))
     return created
 
 
-def _as_json(made: Sequence[DemoAdmin], clients: Mapping[str, int], markets: DemoMarkets) -> str:
+def _to_json(
+    new_admins: Sequence[DemoAdmin], clients: Mapping[str, int], markets: DemoMarkets
+) -> str:
     listed = [
-        {"email": one.email, "role": one.role.value, "created": one.password is not None}
-        | ({"password": one.password} if one.password else {})
-        for one in made
+        {"email": admin.email, "role": admin.role.value, "created": admin.password is not None}
+        | ({"password": admin.password} if admin.password else {})
+        for admin in new_admins
     ]
-    found = {"admins": listed, "clients": clients, "markets": markets._asdict()}
-    return json.dumps(found)
+    return json.dumps({"admins": listed, "clients": clients, "markets": markets._asdict()})
 
 
-def _as_text(made: Sequence[DemoAdmin], clients: Mapping[str, int], markets: DemoMarkets) -> str:
-    told = [
+def _to_text(
+    new_admins: Sequence[DemoAdmin], clients: Mapping[str, int], markets: DemoMarkets
+) -> str:
+    lines = [
         f"{clients['created']} clients created, {clients['already_there']} already there",
         f"{markets.created} markets created, clients quoted in {markets.quoted}",
     ]
-    for one in made:
-        said = f"created, password {one.password}" if one.password else "already there"
-        told.append(f"{one.email} ({one.role}): {said}")
-    if any(one.password for one in made):
-        told.append("Note the passwords: they are stored nowhere and not shown again.")
-    return "\n".join(told)
+    for admin in new_admins:
+        result = f"created, password {admin.password}" if admin.password else "already there"
+        lines.append(f"{admin.email} ({admin.role}): {result}")
+    if any(admin.password for admin in new_admins):
+        lines.append("Write down the passwords. They are not stored and not shown again.")
+    return "\n".join(lines)
 
 
 def _password(*, from_stdin: bool) -> str:
-    """Return the password; never from the command line, which the machine's users can read."""
+    """Return the password, which is never an argument: other users could read that."""
     if from_stdin:
         typed = sys.stdin.readline().rstrip("\r\n")
     else:
         typed = click.prompt("Password", hide_input=True, confirmation_prompt=True)
-    # What the sign-in would not take must not be set either.
+    # Signing in rejects these characters, so a password must not have them.
     reject_characters(typed)
     return str(typed)

@@ -1,4 +1,4 @@
-"""`flask token-pairs`: what becomes of the token pairs in old settings."""
+"""`flask token-pairs`: import token pairs from legacy settings."""
 
 import click
 from flask.cli import AppGroup
@@ -7,30 +7,34 @@ from pipelabs.cli.actors import get_terminal_actor, report_errors
 from pipelabs.core.db import finish
 from pipelabs.exchanges.schemas import ExchangeSlug
 from pipelabs.exchanges.service import get_enabled
-from pipelabs.markets.legacy_import import clients_to_lift, lift
+from pipelabs.markets.legacy_import import import_legacy_pairs, list_clients_to_import
 
-group = AppGroup("token-pairs", help="Look after token pairs.")
+group = AppGroup("token-pairs", help="Manage token pairs.")
 
 
-@group.command("lift")
-@click.option("--exchange", help="The exchange of entries that name none.")
-@click.option("--dry-run", is_flag=True, help="Store nothing, and tell what would be done.")
-def lift_settings(exchange: str | None, dry_run: bool) -> None:  # noqa: FBT001 - click passes flags by name
-    """Make rows of the token pairs that clients' old settings hold.
+@group.command("import-legacy")
+@click.option("--exchange", help="The exchange of entries without one.")
+@click.option("--dry-run", is_flag=True, help="Store nothing, and print what would be imported.")
+def import_legacy(exchange: str | None, dry_run: bool) -> None:  # noqa: FBT001 - click passes flags by name
+    """Import the token pairs of clients' legacy settings.
 
-    What cannot be read stays in the settings, under `unlifted_token_pairs`, and is told with the
-    reason, a line each. It can be run again at any time.
+    Entries that cannot be imported are printed with the reason and stay in the settings, under
+    `unimported_token_pairs`. You can run this again at any time.
     """
     actor = get_terminal_actor()
-    added = held = left = 0
+    added = existing = unimported = 0
     with report_errors():
         slug = get_enabled(ExchangeSlug().deserialize(exchange)).slug if exchange else None
-        for client_id in clients_to_lift():
-            found = lift(client_id, slug, actor)
-            # Each client by itself: a kill leaves whole ones, and a new run does the rest.
+        for client_id in list_clients_to_import():
+            result = import_legacy_pairs(client_id, slug, actor)
+            # One transaction per client: after an interruption, a new run does the rest.
             finish(commit=not dry_run)
-            for problem in found.problems:
+            for problem in result.problems:
                 click.echo(f"{client_id}: {problem.entry}: {problem.reason}", err=True)
-            added, held, left = added + found.added, held + found.held, left + len(found.problems)
-    done = "would be added" if dry_run else "added"
-    click.echo(f"{added} markets {done}, {held} already there, {left} entries left")
+            added += result.added
+            existing += result.existing
+            unimported += len(result.problems)
+    markets = "1 market" if added == 1 else f"{added} markets"
+    entries = "1 entry" if unimported == 1 else f"{unimported} entries"
+    verb = "would be added" if dry_run else "added"
+    click.echo(f"{markets} {verb}, {existing} already there, {entries} not imported")

@@ -1,4 +1,4 @@
-"""Lists of clients, and of what happened to one."""
+"""Lists of clients, and the events of a client."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -11,19 +11,19 @@ from pipelabs.audit.events import Event
 from pipelabs.core.db import db
 from pipelabs.core.pagination import Page, page_of
 from pipelabs.models import AuditEvent, Client
-from pipelabs.models.clients import FOLDED_NAME, SEARCHED, ClientSort
+from pipelabs.models.clients import LOWER_NAME, SEARCH_TEXT, ClientSort
 
-TEXT = literal_column(SEARCHED, Text())
-FOLDED = literal_column(FOLDED_NAME, Text())
-ORDERS: Mapping[str, Any] = {
+SEARCH_COLUMN = literal_column(SEARCH_TEXT, Text())
+NAME_COLUMN = literal_column(LOWER_NAME, Text())
+SORT_COLUMNS: Mapping[str, Any] = {
     "created_at": Client.created_at,
-    "name": FOLDED,
+    "name": NAME_COLUMN,
     "updated_at": Client.updated_at,
 }
 
 
 class Change(NamedTuple):
-    """What a field was before an event, and after it."""
+    """A field's values before and after an event, as text."""
 
     field: str
     before: str
@@ -38,47 +38,47 @@ def list_clients(
     *,
     has_symbols: bool = False,
 ) -> Page[Client]:
-    """Return one page of the clients that fit every filter.
+    """Return one page of the clients that match every filter.
 
-    `filters` is what `ClientsQuery` loads: `q`, a part of name, wallet or e-mail address in any
-    case, and `tier`, `status` and `chain`. `has_symbols` reads as well in which pairs
-    each is quoted. Raise `InvalidInput` for a cursor of another list.
+    `filters` is what `ClientsQuery` loads: `q`, part of the name, wallet or e-mail address in any
+    case, and `tier`, `status` and `chain`. `has_symbols` also loads each client's `symbols`. Raise
+    `InvalidInput` for a cursor of another list.
     """
-    wanted = select(Client).where(*conditions(filters))
+    query = select(Client).where(*filter_conditions(filters))
     if has_symbols:
-        wanted = wanted.options(undefer(Client.symbols))
-    keys = (ORDERS[sort.removeprefix("-")], Client.id)
-    order = [key.desc() if sort.startswith("-") else key.asc() for key in keys]
-    return page_of(wanted.order_by(*order), size, cursor)
+        query = query.options(undefer(Client.symbols))
+    columns = (SORT_COLUMNS[sort.removeprefix("-")], Client.id)
+    order = [column.desc() if sort.startswith("-") else column.asc() for column in columns]
+    return page_of(query.order_by(*order), size, cursor)
 
 
-def events_of(client_id: UUID, limit: int) -> Sequence[AuditEvent]:
-    """Return what happened to the client, newest first."""
-    wanted = select(AuditEvent).where(AuditEvent.client_id == client_id)
-    return db.session.scalars(wanted.order_by(AuditEvent.id.desc()).limit(limit)).all()
+def list_events(client_id: UUID, limit: int) -> Sequence[AuditEvent]:
+    """Return the events of the client, newest first."""
+    query = select(AuditEvent).where(AuditEvent.client_id == client_id)
+    return db.session.scalars(query.order_by(AuditEvent.id.desc()).limit(limit)).all()
 
 
-def changes_of(event: AuditEvent) -> list[Change]:
-    """Return what the event has changed, in the order in which it says so."""
-    told = event.details
+def get_changes(event: AuditEvent) -> list[Change]:
+    """Return the changes that the event recorded, in its order."""
+    details = event.details
     if event.event == Event.CLIENT_STATUS_CHANGED:
-        return [Change("status", told["from"], told["to"])]
+        return [Change("status", details["from"], details["to"])]
     updates = (Event.CLIENT_UPDATED, Event.CLIENT_MARKET_UPDATED)
-    names = told["changed"].split(",") if event.event in updates else []
-    return [Change(name, told[f"from_{name}"], told[f"to_{name}"]) for name in names]
+    names = details["changed"].split(",") if event.event in updates else []
+    return [Change(name, details[f"from_{name}"], details[f"to_{name}"]) for name in names]
 
 
-def conditions(filters: Mapping[str, Any]) -> Iterator[ColumnElement[bool]]:
-    """Yield what a client must be to fit every filter; `filters` as above."""
+def filter_conditions(filters: Mapping[str, Any]) -> Iterator[ColumnElement[bool]]:
+    """Yield the conditions of the filters that `list_clients` takes."""
     if q := filters.get("q"):
-        # PostgreSQL folds both sides, so that they agree whatever Python takes for lower case.
-        yield TEXT.contains(func.lower(_escaped(q)))
+        # PostgreSQL lowers both sides, because Python lowers some letters differently.
+        yield SEARCH_COLUMN.contains(func.lower(_escape_like(q)))
     for name in ("tier", "status", "chain"):
         if value := filters.get(name):
             yield getattr(Client, name) == value
 
 
-def _escaped(text: str) -> str:
-    for sign in "\\%_":
-        text = text.replace(sign, f"\\{sign}")
+def _escape_like(text: str) -> str:
+    for character in "\\%_":
+        text = text.replace(character, f"\\{character}")
     return text

@@ -1,16 +1,18 @@
-"""Clients as callers send and see them; labels and hints feed the form."""
+"""Request and response schemas of clients, and the commands that they load into."""
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from marshmallow import Schema, ValidationError, fields, post_load
 
 from pipelabs.clients import wallets
+from pipelabs.core.commands import UNSET, Unset
 from pipelabs.core.schemas.characters import reject_characters
+from pipelabs.core.schemas.edits import EditForm, PartialUpdate
 from pipelabs.core.schemas.envelope import Success
 from pipelabs.core.schemas.fields import (
     EMAIL,
-    Body,
     EmailAddress,
     EnumField,
     Input,
@@ -32,7 +34,7 @@ NOTES = {"label": "Notes", "example": "High volume trader"}
 
 
 class WalletAddress(OpenAPIField, fields.Field[wallets.Wallet]):
-    """An address of any chain the desk knows, in any spelling; loads as a `Wallet`."""
+    """A wallet address on any supported chain. Loads as a `Wallet`."""
 
     openapi_type = "string"
 
@@ -48,8 +50,8 @@ class WalletAddress(OpenAPIField, fields.Field[wallets.Wallet]):
             raise ValidationError(str(error)) from None
 
 
-class ClientIn(Input):
-    """What an admin sends to create a client."""
+class ClientFields:
+    """The fields that an admin fills in, in the order of the form."""
 
     name = PlainText(required=True, min=1, max=NAME_LENGTH, metadata=NAME)
     wallet_address = WalletAddress(required=True, metadata=WALLET)
@@ -58,48 +60,69 @@ class ClientIn(Input):
     notes = PlainText(load_default="", max=NOTES_LENGTH, lines=True, metadata=NOTES)
 
 
-class ClientEdit(Input):
-    """All that a form sends to change a client, and the version that it was filled from."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewClient:
+    """A client to create."""
 
-    name = PlainText(required=True, min=1, max=NAME_LENGTH, metadata=NAME)
-    email = EmailAddress(load_default=None, metadata=EMAIL)
-    tier = EnumField(Tier, required=True, metadata=TIER)
-    notes = PlainText(load_default="", max=NOTES_LENGTH, lines=True, metadata=NOTES)
-    version = fields.Integer(required=True, metadata={"widget": "hidden"})
+    name: str
+    wallet_address: wallets.Wallet
+    email: str | None
+    tier: Tier
+    notes: str
 
 
-class StatusMove(Input):
-    """What a form sends to move a client, and the version that it was drawn from."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientChanges:
+    """Changes of a client.
+
+    The wallet address can't be changed, because it identifies the client in the audit trail.
+    """
+
+    name: str | Unset = UNSET
+    email: str | Unset | None = UNSET
+    tier: Tier | Unset = UNSET
+    notes: str | Unset = UNSET
+
+
+class ClientIn(ClientFields, Input):
+    """The body that creates a client. Loads as a `NewClient`."""
+
+    @post_load
+    def to_command(self, data: Mapping[str, Any], **_: object) -> NewClient:
+        """Return the command."""
+        return NewClient(**data)
+
+
+class ClientChangeFields(ClientFields):
+    """The fields of a change."""
+
+    command: ClassVar[type] = ClientChanges
+    unchangeable: ClassVar[tuple[str, ...]] = ("wallet_address",)
+
+
+class ClientPatch(ClientChangeFields, PartialUpdate):
+    """The body that changes a client. Omitted fields stay, and null empties a field."""
+
+
+class ClientEdit(ClientChangeFields, EditForm):
+    """The form that changes a client. Loads as `ClientChanges` and a version."""
+
+
+class StatusEdit(Input):
+    """The form that changes a client's status, with the version that the page showed."""
 
     status = EnumField(Status, required=True)
     version = fields.Integer(required=True, metadata={"widget": "hidden"})
 
 
-class ClientPatch(Body):
-    """What an admin sends to change a client; what is left out stays, null empties.
-
-    A wallet never changes: the audit trail names a client by it.
-    """
-
-    name = PlainText(min=1, max=NAME_LENGTH, metadata=NAME)
-    email = EmailAddress(allow_none=True, metadata=EMAIL)
-    tier = EnumField(Tier, metadata=TIER)
-    notes = PlainText(allow_none=True, max=NOTES_LENGTH, lines=True, metadata=NOTES)
-
-    @post_load
-    def empty_notes(self, data: Mapping[str, Any], **_: object) -> dict[str, Any]:
-        """Store no notes as an empty text."""
-        return {**data, "notes": data["notes"] or ""} if "notes" in data else dict(data)
-
-
 class StatusIn(Input):
-    """Where an admin moves a client."""
+    """The body that changes a client's status."""
 
     status = EnumField(Status, required=True, metadata={"label": "Status", "example": "paused"})
 
 
 class ClientsQuery(ListQuery):
-    """Which clients are wanted, in which order."""
+    """Filters and sort order of the list of clients."""
 
     q = SearchText(
         load_default="",
@@ -116,7 +139,7 @@ class ClientsQuery(ListQuery):
 
 
 class ClientSummary(Schema):
-    """A client as the answer to its creation shows it."""
+    """The fields of a client in the response to its creation."""
 
     id = fields.UUID()
     name = fields.String(metadata=NAME)
@@ -128,7 +151,7 @@ class ClientSummary(Schema):
 
 
 class ClientOut(ClientSummary):
-    """A client with all that is known of it."""
+    """All fields of a client."""
 
     chain = EnumField(Chain)
     notes = fields.String(metadata=NOTES)
@@ -144,14 +167,14 @@ class ClientOut(ClientSummary):
 
 
 class CreationMetadata(Schema):
-    """Who created it, and how long it took from the first byte to the insert's answer."""
+    """The creator, and the time from the first byte of the request to the end of the insert."""
 
     created_by = fields.String(metadata={"example": "operator@desk.local"})
     processing_time_ms = fields.Float(metadata={"example": 4.2})
 
 
 class ClientCreated(Success):
-    """A new client, and how it came about."""
+    """A new client."""
 
     message = fields.String(metadata={"example": "Client created successfully"})
     client = fields.Nested(ClientSummary)

@@ -1,4 +1,4 @@
-"""The rules of clients."""
+"""Create clients, change them and move them between statuses."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
@@ -9,8 +9,11 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
 from pipelabs.audit import trail
+from pipelabs.audit.changes import change_facts
 from pipelabs.audit.events import Event
+from pipelabs.clients.schemas import ClientChanges, NewClient
 from pipelabs.core.actor import Actor
+from pipelabs.core.commands import differing, set_fields
 from pipelabs.core.db import db, run
 from pipelabs.core.errors import Duplicate, InvalidTransition, NotFound
 from pipelabs.core.optimistic_lock import reject_stale
@@ -20,30 +23,30 @@ TAKEN = {
     "wallet_address": "A client with this wallet address already exists.",
     "email": "A client with this e-mail address already exists.",
 }
+OFFBOARDED = "Offboarded clients can't be changed."
+UNRECORDED_FIELDS = {"notes"}
+"""Fields that the event of a creation leaves out, because they are long."""
 TABLE = cast(Table, Client.__table__)
 COLUMNS = [column.key for column in TABLE.columns]
-MOVES = {
+TRANSITIONS = {
     Status.ACTIVE: {Status.PAUSED, Status.SUSPENDED, Status.OFFBOARDED},
     Status.PAUSED: {Status.ACTIVE, Status.SUSPENDED, Status.OFFBOARDED},
     Status.SUSPENDED: {Status.ACTIVE, Status.OFFBOARDED},
     Status.OFFBOARDED: set[Status](),
 }
-"""From where a client may go where; a suspended one comes back active, an offboarded one never."""
+"""Status → the statuses that can follow it. `offboarded` is final."""
 
 
 class Created(NamedTuple):
-    """A new client, and the milliseconds from the request's first byte to the insert's answer."""
+    """A new client, and the milliseconds from the request's first byte to the end of the insert."""
 
     client: Client
     ms: float
 
 
-def create_client(data: Mapping[str, Any], actor: Actor) -> Created:
-    """Add a client and record who did it; raise `Duplicate` naming every field already taken.
-
-    `data` is what `ClientIn` loads.
-    """
-    client = _new_client(data)
+def create_client(new: NewClient, actor: Actor) -> Created:
+    """Create a client and record it; raise `Duplicate` naming every field that is taken."""
+    client = _build_client(new)
     if taken := _insert_unless_taken(client):
         raise Duplicate(
             "Client already exists",
@@ -51,9 +54,12 @@ def create_client(data: Mapping[str, Any], actor: Actor) -> Created:
             existing=taken,
         )
     ms = actor.elapsed_ms()
-    facts = {"name": client.name, "wallet_address": client.wallet_address, "tier": client.tier}
-    if client.email:
-        facts["email"] = client.email
+    values = {name: getattr(client, name) for name in set_fields(new)}
+    facts = {
+        name: str(value)
+        for name, value in values.items()
+        if value and name not in UNRECORDED_FIELDS
+    }
     trail.record(Event.CLIENT_CREATED, actor, client_id=client.id, ms=ms, facts=facts)
     return Created(client, ms)
 
@@ -65,29 +71,26 @@ def get_client(client_id: UUID) -> Client:
     raise NotFound("There is no such client.")
 
 
-def find_holder(wallet_address: str) -> Client | None:
-    """Return the client who has this wallet, in canonical form."""
+def find_client_by_wallet(wallet_address: str) -> Client | None:
+    """Return the client with this wallet address, which is in canonical form."""
     return db.session.scalar(select(Client).where(Client.wallet_address == wallet_address))
 
 
 def update_client(
-    client_id: UUID, data: Mapping[str, Any], actor: Actor, *, version: int | None = None
+    client_id: UUID, changes: ClientChanges, actor: Actor, *, version: int | None = None
 ) -> Client:
-    """Change the fields in `data` and record what each was and is; nothing new leaves no trace.
+    """Change a client and record the old and new values; record nothing if nothing changes.
 
-    `data` is what `ClientPatch` loads. Raise `Stale` if `version` is not the stored one,
-    `InvalidTransition` for an offboarded client, and `Duplicate` for another client's e-mail
-    address.
+    Raise `Stale` if `version` is not the stored one, `InvalidTransition` for an offboarded client,
+    and `Duplicate` if another client has the e-mail address.
     """
-    stored = _locked(client_id, version)
+    stored = _lock_client(client_id, version)
     if stored.status is Status.OFFBOARDED:
-        raise InvalidTransition("An offboarded client stays as it is.")
-    changed = {name: value for name, value in data.items() if getattr(stored, name) != value}
+        raise InvalidTransition(OFFBOARDED)
+    changed = differing(stored, set_fields(changes))
     if not changed:
         return stored
-    facts = {"changed": ",".join(changed)}
-    for name, value in changed.items():
-        facts |= {f"from_{name}": getattr(stored, name) or "", f"to_{name}": value or ""}
+    facts = change_facts(stored, changed)
     _store(stored, changed)
     trail.record(Event.CLIENT_UPDATED, actor, client_id=stored.id, facts=facts)
     return stored
@@ -96,14 +99,14 @@ def update_client(
 def change_status(
     client_id: UUID, status: Status, actor: Actor, *, version: int | None = None
 ) -> Client:
-    """Move the client to another status and record who did it.
+    """Move the client to another status and record it.
 
-    Who is offboarded is quoted nowhere any more. Raise `Stale` if `version` is not the stored one,
-    and `InvalidTransition` if it may not go there.
+    Offboarding pauses every market of the client. Raise `Stale` if `version` is not the stored
+    one, and `InvalidTransition` if the status can't follow the stored one.
     """
-    stored = _locked(client_id, version)
+    stored = _lock_client(client_id, version)
     facts = {"from": stored.status.value, "to": status.value}
-    if status not in MOVES[stored.status]:
+    if status not in TRANSITIONS[stored.status]:
         sentence = f"A client that is {stored.status} cannot become {status}."
         raise InvalidTransition(sentence, fields={"status": [sentence]}, facts=facts)
     _store(stored, {"status": status})
@@ -113,8 +116,8 @@ def change_status(
     return stored
 
 
-def _locked(client_id: UUID, version: int | None) -> Client:
-    """Return the client, read anew and locked, so of two changes at once the second sees both."""
+def _lock_client(client_id: UUID, version: int | None) -> Client:
+    """Return the client, locked and read again, so that concurrent changes see each other."""
     stored = db.session.get(Client, client_id, with_for_update=True, populate_existing=True)
     if not stored:
         raise NotFound("There is no such client.")
@@ -123,7 +126,7 @@ def _locked(client_id: UUID, version: int | None) -> Client:
 
 
 def _store(stored: Client, changed: Mapping[str, Any]) -> None:
-    """Write the changes as a new version; the unique index alone judges the e-mail address."""
+    """Write the changes as a new version; only the unique index decides on the e-mail address."""
     try:
         with db.session.begin_nested():
             for name, value in changed.items():
@@ -131,67 +134,67 @@ def _store(stored: Client, changed: Mapping[str, Any]) -> None:
             stored.version, stored.updated_at = stored.version + 1, now()
     except IntegrityError:
         email = changed.get("email") or ""
-        holder = db.session.scalar(select(Client.id).where(Client.email == email))
-        if not holder:
+        existing_id = db.session.scalar(select(Client.id).where(Client.email == email))
+        if not existing_id:
             raise
         raise Duplicate(
             "Client already exists",
             fields={"email": [TAKEN["email"]]},
-            existing={"email": str(holder)},
+            existing={"email": str(existing_id)},
         ) from None
 
 
 def _pause_markets(client_id: UUID) -> int:
-    """Pause every market in which the client is quoted; return how many there were."""
-    quoted = (ClientMarket.client_id == client_id) & (ClientMarket.status == QuotingStatus.ACTIVE)
-    paused = {
+    """Pause every active market of the client; return how many there were."""
+    is_active = ClientMarket.status == QuotingStatus.ACTIVE
+    changes = {
         "status": QuotingStatus.PAUSED,
         "updated_at": now(),
         "version": ClientMarket.version + 1,
     }
-    done = db.session.execute(
-        update(ClientMarket).where(quoted).values(paused).returning(ClientMarket.id),
+    statement = update(ClientMarket).where(ClientMarket.client_id == client_id, is_active)
+    paused = db.session.execute(
+        statement.values(changes).returning(ClientMarket.id),
         execution_options={"synchronize_session": False},
     )
-    return len(done.all())
+    return len(paused.all())
 
 
-def _new_client(data: Mapping[str, Any]) -> Client:
-    """Return the client as the insert will store it, so that no answer has to be read back."""
-    moment = now()
+def _build_client(new: NewClient) -> Client:
+    """Return the client as the insert stores it, so that it need not be read back."""
+    created_at = now()
+    values = set_fields(new) | {
+        "wallet_address": new.wallet_address.address,
+        "chain": new.wallet_address.chain,
+    }
     return Client(
         id=uuid4(),
-        name=data["name"],
-        wallet_address=data["wallet_address"].address,
-        chain=data["wallet_address"].chain,
-        email=data["email"],
-        tier=data["tier"],
         status=Status.ACTIVE,
-        notes=data["notes"],
         settings={},
         version=1,
-        created_at=moment,
-        updated_at=moment,
+        created_at=created_at,
+        updated_at=created_at,
+        **values,
     )
 
 
 def _insert_unless_taken(client: Client) -> dict[str, str]:
-    """Insert the client, or return field → id of whoever has its wallet or its e-mail.
+    """Insert the client, or return taken field → id of the client that has it.
 
-    One statement answers both questions. It sees what was committed before it began, so the loser
-    of a race finds its insert refused and nobody to blame: it asks once more, and then sees.
+    One statement inserts and looks for duplicates. It sees only what was committed before it began.
+    After losing a race it therefore inserts nothing and finds no duplicate, and is run again.
     """
     values = {name: getattr(client, name) for name in COLUMNS}
-    found: dict[str, str] = {}
-    while not found:
-        found = {field: str(row_id) for field, row_id in run(INSERT, values)}
-    return {} if "id" in found else found
+    ids: dict[str, str] = {}
+    while not ids:
+        ids = {field: str(row_id) for field, row_id in run(INSERT, values)}
+    return {} if "id" in ids else ids
 
 
-def _holders() -> CompoundSelect[str, UUID]:
-    """Return the query for who holds a wallet and an e-mail, one row a field taken.
+def _select_duplicates() -> CompoundSelect[str, UUID]:
+    """Return the query for clients with a wallet or an e-mail address: a row per taken field.
 
-    Both are bound: `email = NULL` matches nobody, where a literal None would become IS NULL.
+    Both are bound: `email = NULL` matches no row, but a literal None would become IS NULL.
     """
     return union_all(
         *(
@@ -203,13 +206,13 @@ def _holders() -> CompoundSelect[str, UUID]:
     )
 
 
-def _insert() -> CompoundSelect[str, UUID]:
-    """Return the statement that inserts unless taken, and answers the new id or the holders."""
+def _build_insert() -> CompoundSelect[str, UUID]:
+    """Return the statement that inserts unless taken, and returns the new id or the duplicates."""
     values: dict[str, Any] = {name: bindparam(name) for name in COLUMNS}
     inserted = insert(TABLE).values(values).on_conflict_do_nothing().returning(TABLE.c.id)
     new = inserted.cte("inserted")
-    return union_all(select(literal("id").label("field"), new.c.id), *_holders().selects)
+    return union_all(select(literal("id").label("field"), new.c.id), *_select_duplicates().selects)
 
 
-INSERT = _insert()
-"""Built once: building costs more than sending."""
+INSERT = _build_insert()
+"""Built once, because building takes longer than sending."""

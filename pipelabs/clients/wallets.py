@@ -27,14 +27,14 @@ _SECRET = re.compile(
     re.ASCII,
 )
 _PRIVATE_KEY = (
-    "This looks like a private key or a seed phrase: never paste one anywhere; "
-    "put the wallet's public address."
+    "This looks like a private key or a seed phrase. Never paste one anywhere. "
+    "Enter the wallet's public address."
 )
-_PLACEHOLDER = "This is the documentation's placeholder: put the client's real address."
-_TESTNET = "This is a Bitcoin testnet address: put the mainnet one."
+_PLACEHOLDER = "This is the documentation's placeholder. Enter the client's real address."
+_TESTNET = "This is a Bitcoin testnet address. Enter a mainnet address."
 _EVM = "An EVM address is 0x and 40 hexadecimal digits"
-_ZERO = "This is the zero address: it belongs to nobody; put the client's own address."
-_BURN = "This is a burn address: nobody holds its key, so it cannot be a client's wallet."
+_ZERO = "This is the zero address, which has no owner. Enter the client's own address."
+_BURN = "This is a burn address, which has no owner. Enter the client's own address."
 _UNOWNED = {
     "0x0000000000000000000000000000000000000000": _ZERO,
     "0x000000000000000000000000000000000000dEaD": _BURN,

@@ -1,4 +1,4 @@
-"""The demo: a book as a real desk has it, the same at every run."""
+"""Demo data: clients, markets and admins of a desk, the same at every run."""
 
 from pipelabs.demo.clients import (
     DemoAdmin,

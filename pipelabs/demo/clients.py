@@ -1,7 +1,7 @@
-"""The demo: clients as a real book has them, and an admin of each role, to try things with.
+"""Demo clients, and an admin of each role.
 
-The clients are the same at every run, addresses included, so that a second run finds them there.
-Nobody holds the keys of these addresses: each is the hash of a sentence.
+The clients are the same at every run, so that a second run finds them. Their wallet addresses are
+hashes, so no private key exists for them.
 """
 
 import hashlib
@@ -47,7 +47,7 @@ Granary Asset Management | Tamarind Protocol | Northing Execution | Juniper Pay 
 Mangrove Bridge | Sable Row Markets | Aurelia Foundation | Copperfield Digital | Zenith Perpetuals
 """
 STRIDES = {"tier": 37, "status": 59, "address": 83, "note": 7}
-"""None has a divisor in common with 100, so a list of 100 is dealt out whole, each in its order."""
+"""Steps through lists of 100. Each is coprime to 100, so every entry is used exactly once."""
 TIERS = 41 * [Tier.BASIC] + 39 * [Tier.STANDARD] + 14 * [Tier.PREMIUM] + 6 * [Tier.ENTERPRISE]
 STATUSES = (
     83 * [Status.ACTIVE] + 10 * [Status.PAUSED] + 4 * [Status.SUSPENDED] + 3 * [Status.OFFBOARDED]
@@ -70,13 +70,13 @@ NOTES = {
     Status.OFFBOARDED: ("Contract ended; inventory returned.",),
 }
 MAILBOXES = ("ops", "treasury", "trading", "desk", "finance")
-EMAILLESS = 8
-"""Every eighth has no e-mail address."""
+NO_EMAIL_EVERY = 8
+"""Every eighth client has no e-mail address."""
 
 
 @dataclass(frozen=True, slots=True)
 class DemoClient:
-    """What is sent to create it, and the status that it has by now."""
+    """The body that creates a demo client, and its status."""
 
     body: dict[str, Any]
     status: Status
@@ -84,7 +84,7 @@ class DemoClient:
 
 @dataclass(frozen=True, slots=True)
 class DemoAdmin:
-    """An admin of the demo; `password` is there for who was just created, and nowhere else."""
+    """A demo admin. Only a new one has a `password`, which is stored nowhere."""
 
     email: str
     role: Role
@@ -92,14 +92,14 @@ class DemoAdmin:
 
 
 def demo_clients() -> list[DemoClient]:
-    """Return the 100 clients of the demo, always the same."""
+    """Return the 100 demo clients, the same at every run."""
     names = [name.strip() for name in re.split(r"[|\n]", NAMES.strip())]
     return [_demo_client(number, name) for number, name in enumerate(names)]
 
 
 def ensure_client(demo: DemoClient, actor: Actor) -> bool:
-    """Create the client; return False if its wallet or its e-mail address is there already."""
-    # One actor makes a hundred; each is timed from its own beginning.
+    """Create the client; return False if its wallet or e-mail address is taken."""
+    # One actor creates all clients. Each creation is timed from its own start.
     actor = replace(actor, started=perf_counter())
     try:
         client = clients.create_client(ClientIn().load(demo.body), actor).client
@@ -111,30 +111,30 @@ def ensure_client(demo: DemoClient, actor: Actor) -> bool:
 
 
 def ensure_admins(actor: Actor) -> list[DemoAdmin]:
-    """Create an admin of each role under a random password; who is there is left alone."""
+    """Create an admin of each role with a random password; existing admins stay as they are."""
     return [_ensure_admin(role, f"{role}@desk.local", actor) for role in reversed(Role)]
 
 
 def has_clients() -> bool:
-    """Return whether there is any client, of the demo or not."""
+    """Return whether any client exists, demo or not."""
     return db.session.scalar(select(Client.id).limit(1)) is not None
 
 
 def _demo_client(number: int, name: str) -> DemoClient:
-    status = STATUSES[_dealt("status", number)]
+    status = STATUSES[_pick("status", number)]
     notes = NOTES[status]
-    has_email = number % EMAILLESS != EMAILLESS - 1
+    has_email = number % NO_EMAIL_EVERY != NO_EMAIL_EVERY - 1
     body = {
         "name": name,
-        "wallet_address": ADDRESSES[_dealt("address", number)](_digest(number)),
+        "wallet_address": ADDRESSES[_pick("address", number)](_digest(number)),
         "email": f"{MAILBOXES[number % len(MAILBOXES)]}@{_host(name)}" if has_email else None,
-        "tier": TIERS[_dealt("tier", number)].value,
-        "notes": notes[_dealt("note", number) % len(notes)],
+        "tier": TIERS[_pick("tier", number)].value,
+        "notes": notes[_pick("note", number) % len(notes)],
     }
     return DemoClient(body, status)
 
 
-def _dealt(what: str, number: int) -> int:
+def _pick(what: str, number: int) -> int:
     return number * STRIDES[what] % 100
 
 
@@ -143,7 +143,7 @@ def _digest(number: int) -> bytes:
 
 
 def _host(name: str) -> str:
-    """Return a host that nobody can own (RFC 2606, 2)."""
+    """Return a host name that cannot be registered (RFC 2606, section 2)."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z]+", "-", plain.replace("'", "")) + ".example"
 

@@ -1,4 +1,4 @@
-"""The demo's 300 pairs, what 25 exchanges make of them, and who is quoted where."""
+"""Demo markets: 300 token pairs, their markets on 25 exchanges, and quoted clients."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -14,12 +14,14 @@ from pipelabs.clients.schemas import ClientIn
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import db
 from pipelabs.demo.clients import demo_clients
-from pipelabs.exchanges.service import enabled_slugs
+from pipelabs.exchanges.service import list_enabled_slugs
 from pipelabs.markets import markets
 from pipelabs.markets.client_markets import update_client_market
-from pipelabs.markets.markets import Wanted
-from pipelabs.markets.quoting import Item, add_client_markets
-from pipelabs.markets.symbols import exchange_symbol
+from pipelabs.markets.markets import Listing
+from pipelabs.markets.quoting import add_client_markets
+from pipelabs.markets.schemas.client_markets import ClientMarketChanges, NewClientMarket
+from pipelabs.markets.schemas.markets import MarketChanges
+from pipelabs.markets.symbols import format_exchange_symbol
 from pipelabs.models import (
     Bot,
     Client,
@@ -43,7 +45,7 @@ AEVO W TNSR OMNI REZ BB NOT IO ZRO LISTA BANANA RARE CVX FXS SPELL ALICE TLM YGG
 XAI ACE NFP AI SUPER RON BEAMX GAS ARKM WLD CYBER MAV EDU ID HOOK HIGH ASTR MINA ROSE RAY ORCA
 """
 QUOTES = {"USDT": 150, "USDC": 90, "BTC": 41, "EUR": 20}
-"""Quote → how many of the bases are traded in it; a base is not paid in itself."""
+"""Quote asset → how many of the bases are paired with it. No base is paired with itself."""
 VENUES = """
 binance okx bybit gate kucoin bitget mexc htx kraken coinbase bitfinex bitstamp cryptocom bingx
 lbank whitebit xt poloniex phemex upbit gemini digifinex bitvavo bitrue hashkey
@@ -57,33 +59,34 @@ HALTED_EVERY, DELISTED_EVERY, PAUSED_EVERY = 83, 29, 61
 
 
 class DemoMarkets(NamedTuple):
-    """How many markets were made, and in how many of them clients are quoted from now on."""
+    """The number of new markets, and of new client markets."""
 
     created: int
     quoted: int
 
 
 def ensure_markets(actor: Actor) -> DemoMarkets:
-    """Create the markets and have clients quoted there, unless that was done already."""
+    """Create the markets and add them to clients, unless they exist."""
     venues = demo_venues()
-    made = _create(list(_wanted(venues)), actor)
-    if not made:
+    market_ids = _create_markets(list(_build_listings(venues)), actor)
+    if not market_ids:
         return DemoMarkets(0, 0)
-    quoted = [_quote(number, client_id, venues, actor) for number, client_id in _clients()]
-    _move(made, actor)
-    return DemoMarkets(len(made), sum(quoted))
+    unquoted = _list_unquoted_clients()
+    counts = [_add_to_client(number, client_id, venues, actor) for number, client_id in unquoted]
+    _change_statuses(market_ids, actor)
+    return DemoMarkets(len(market_ids), sum(counts))
 
 
 def demo_pairs() -> list[Symbol]:
-    """Return the 300 pairs, the best known first."""
+    """Return the 300 token pairs, the best known first."""
     bases = BASES.split()
     pairs = (product(bases[:count], [quote]) for quote, count in QUOTES.items())
-    return [Symbol(*pair) for some in pairs for pair in some if len(set(pair)) == 2]
+    return [Symbol(*pair) for group in pairs for pair in group if len(set(pair)) == 2]
 
 
 def demo_venues() -> list[Exchange]:
-    """Return 25 exchanges, of those that are enabled the best known."""
-    enabled = enabled_slugs()
+    """Return the 25 best known of the enabled exchanges."""
+    enabled = list_enabled_slugs()
     known = [slug for slug in VENUES.split() if slug in enabled]
     slugs = [*known, *(slug for slug in enabled if slug not in known)][:MAX_VENUES]
     rows = db.session.scalars(select(Exchange).where(Exchange.slug.in_(slugs)))
@@ -91,87 +94,91 @@ def demo_venues() -> list[Exchange]:
     return [by_slug[slug] for slug in slugs]
 
 
-def _listed(place: int) -> list[Symbol]:
-    """Return what the exchange at this place lists: the majors, and a share of the others."""
+def _list_symbols(place: int) -> list[Symbol]:
+    """Return the symbols on the exchange at this place: the majors, and a share of the others."""
     majors, others = demo_pairs()[:MAJORS], demo_pairs()[MAJORS:]
     start = place * OTHERS
     return majors + [others[number % len(others)] for number in range(start, start + OTHERS)]
 
 
-def _wanted(venues: Sequence[Exchange]) -> Iterator[Wanted]:
+def _build_listings(venues: Sequence[Exchange]) -> Iterator[Listing]:
     for place, venue in enumerate(venues):
-        for symbol in _listed(place):
-            # Whoever has a spelling of its own shows the common one in its documents too.
-            text = exchange_symbol(symbol, venue.symbol_style) or symbol.text
-            yield Wanted(symbol, venue.slug, text)
+        for symbol in _list_symbols(place):
+            # Exchanges whose symbols follow no rule use the common spelling in their documents.
+            text = format_exchange_symbol(symbol, venue.symbol_style) or symbol.text
+            yield Listing(symbol, venue.slug, text)
 
 
-def _create(wanted: Sequence[Wanted], actor: Actor) -> list[UUID]:
-    made = [row.id for row in markets.ensure_markets(wanted)]
-    if made:
-        trail.record(Event.MARKET_CREATED, actor, facts={"count": str(len(made))})
+def _create_markets(listings: Sequence[Listing], actor: Actor) -> list[UUID]:
+    market_ids = [row.id for row in markets.ensure_markets(listings)]
+    if market_ids:
+        trail.record(Event.MARKET_CREATED, actor, facts={"count": str(len(market_ids))})
     for quote, tick in TICKS.items():
         pairs = select(TokenPair.id).where(TokenPair.quote_asset == quote)
-        here = update(Market).where(Market.id.in_(made), Market.token_pair_id.in_(pairs))
+        here = update(Market).where(Market.id.in_(market_ids), Market.token_pair_id.in_(pairs))
         rules = {"price_tick": Decimal(tick), "min_notional": Decimal(NOTIONALS[quote])}
         statement = here.values(rules | {"amount_step": Decimal("0.001")})
         db.session.execute(statement, execution_options={"synchronize_session": False})
-    return made
+    return market_ids
 
 
-def _clients() -> list[tuple[int, UUID]]:
-    """Return who shall be quoted and is not yet: place in the demo, and id."""
+def _list_unquoted_clients() -> list[tuple[int, UUID]]:
+    """Return place in the demo and id of the demo clients that have no market yet."""
     schema = ClientIn()
-    bodies = [one.body for one in demo_clients() if one.status is not Status.OFFBOARDED][:CLIENTS]
-    wallets = [schema.load(body)["wallet_address"].address for body in bodies]
+    active = [client for client in demo_clients() if client.status is not Status.OFFBOARDED]
+    wallets = [schema.load(client.body).wallet_address.address for client in active[:CLIENTS]]
     is_quoted = select(ClientMarket.id).where(ClientMarket.client_id == Client.id).exists()
-    wanted = select(Client.wallet_address, Client.id).where(
+    query = select(Client.wallet_address, Client.id).where(
         Client.wallet_address.in_(wallets), Client.status != Status.OFFBOARDED, ~is_quoted
     )
-    ids = {row.wallet_address: row.id for row in db.session.execute(wanted)}
+    ids = {row.wallet_address: row.id for row in db.session.execute(query)}
     return [(n, ids[address]) for n, address in enumerate(wallets) if address in ids]
 
 
-def _quote(number: int, client_id: UUID, venues: Sequence[Exchange], actor: Actor) -> int:
-    """Have a client quoted: the first in all majors everywhere, the others in 1 to 12 markets."""
+def _add_to_client(number: int, client_id: UUID, venues: Sequence[Exchange], actor: Actor) -> int:
+    """Add markets to a client and return how many.
+
+    The first client gets all majors on every exchange, the others get 1 to 12 markets.
+    """
     if number == 0:
         chosen = [(symbol, venue) for venue in venues for symbol in demo_pairs()[:MAJORS]]
     else:
-        some = [venues[(number + step) % len(venues)] for step in range(1 + number % 4)]
+        own_venues = [venues[(number + step) % len(venues)] for step in range(1 + number % 4)]
         chosen = [
-            (_listed(venues.index(venue))[MAJORS + (number * 5 + step) % OTHERS], venue)
-            for venue in dict.fromkeys(some)
+            (_list_symbols(venues.index(venue))[MAJORS + (number * 5 + step) % OTHERS], venue)
+            for venue in dict.fromkeys(own_venues)
             for step in range(1 + number % 3)
         ]
-    items = [_item(number + place, *one) for place, one in enumerate(chosen)]
+    items = [_build_item(number + place, *pair) for place, pair in enumerate(chosen)]
     added = add_client_markets(client_id, items, actor)
+    paused = ClientMarketChanges(status=QuotingStatus.PAUSED)
     for row in added[::PAUSED_EVERY] if number % 2 == 0 else ():
-        update_client_market(client_id, row.id, {"status": QuotingStatus.PAUSED}, actor)
+        update_client_market(client_id, row.id, paused, actor)
     return len(added)
 
 
-def _item(number: int, symbol: Symbol, venue: Exchange) -> Item:
-    return {
-        "symbol": symbol,
-        "exchange": venue.slug,
-        "exchange_symbol": None,
-        "bot": tuple(Bot)[number % len(Bot)],
-        "spread_target_bps": Decimal(SPREADS[number % len(SPREADS)]),
-        "daily_volume_target": Decimal(VOLUMES[number % len(VOLUMES)]),
-    }
+def _build_item(number: int, symbol: Symbol, venue: Exchange) -> NewClientMarket:
+    return NewClientMarket(
+        symbol=symbol,
+        exchange=venue.slug,
+        exchange_symbol=None,
+        bot=tuple(Bot)[number % len(Bot)],
+        spread_target_bps=Decimal(SPREADS[number % len(SPREADS)]),
+        daily_volume_target=Decimal(VOLUMES[number % len(VOLUMES)]),
+    )
 
 
-def _move(made: Sequence[UUID], actor: Actor) -> None:
-    """Halt and delist some, always the same, as exchanges do."""
-    ordered = select(Market).where(Market.id.in_(made)).join(Market.token_pair)
+def _change_statuses(market_ids: Sequence[UUID], actor: Actor) -> None:
+    """Halt and delist some markets, the same at every run."""
+    query = select(Market).where(Market.id.in_(market_ids)).join(Market.token_pair)
     names = (Market.exchange, TokenPair.base_asset, TokenPair.quote_asset)
-    rows = db.session.scalars(ordered.order_by(*names)).all()
+    rows = db.session.scalars(query.order_by(*names)).all()
     majors = {symbol.text for symbol in demo_pairs()[:MAJORS]}
     minor = [row.id for row in rows if row.symbol not in majors]
-    moves: Mapping[MarketStatus, Sequence[UUID]] = {
+    by_status: Mapping[MarketStatus, Sequence[UUID]] = {
         MarketStatus.HALTED: [row.id for row in rows[5::HALTED_EVERY]],
         MarketStatus.DELISTED: minor[1::DELISTED_EVERY],
     }
-    for status, some in moves.items():
-        for market_id in some:
-            markets.update_market(market_id, {"status": status}, actor)
+    for status, ids in by_status.items():
+        for market_id in ids:
+            markets.update_market(market_id, MarketChanges(status=status), actor)

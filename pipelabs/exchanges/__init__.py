@@ -1,1 +1,1 @@
-"""Exchanges: the registry and what the desk has set for each."""
+"""Exchanges: the registry, and the settings of the desk."""

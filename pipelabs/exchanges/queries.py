@@ -1,4 +1,4 @@
-"""Lists of exchanges, and how much there is at one."""
+"""Lists of exchanges, and the counts of one."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -9,14 +9,14 @@ from pipelabs.core.db import db
 from pipelabs.core.pagination import Page, page_of
 from pipelabs.models import ClientMarket, Exchange, ExchangeAPIKey, KeyStage, Market
 
-NAMES = func.concat_ws(
+SEARCH_TEXT = func.concat_ws(
     "\n", Exchange.name, Exchange.slug, func.array_to_string(Exchange.aliases, "\n")
 )
-"""Where a search looks, a line each."""
+"""The text that a search looks in, a name per line."""
 
 
 class Counts(NamedTuple):
-    """How many markets the desk knows there, clients it quotes there, and keys it holds."""
+    """The number of markets, quoted clients and API keys of an exchange."""
 
     markets: int
     clients: int
@@ -26,17 +26,17 @@ class Counts(NamedTuple):
 def list_exchanges(
     filters: Mapping[str, Any], size: int = 50, cursor: str | None = None
 ) -> Page[Exchange]:
-    """Return one page of the exchanges that fit every filter, by name.
+    """Return one page of the exchanges that match every filter, by name.
 
-    `filters` is what `ExchangesQuery` loads: `q`, a part of name, slug or alias in any case,
+    `filters` is what `ExchangesQuery` loads: `q`, part of the name, slug or alias in any case,
     `kind` and `is_enabled`. Raise `InvalidInput` for a cursor of another list.
     """
-    wanted = select(Exchange).where(*_conditions(filters))
-    return page_of(wanted.order_by(func.lower(Exchange.name), Exchange.slug), size, cursor)
+    query = select(Exchange).where(*_filter_conditions(filters))
+    return page_of(query.order_by(func.lower(Exchange.name), Exchange.slug), size, cursor)
 
 
-def counts_of(slug: str) -> Counts:
-    """Return how much there is at the exchange; a destroyed key is none."""
+def get_counts(slug: str) -> Counts:
+    """Return the counts of the exchange, without destroyed keys."""
     markets = select(func.count()).where(Market.exchange == slug)
     clients = (
         select(func.count(distinct(ClientMarket.client_id)))
@@ -46,13 +46,13 @@ def counts_of(slug: str) -> Counts:
     keys = select(func.count()).where(
         ExchangeAPIKey.exchange == slug, ExchangeAPIKey.stage != KeyStage.DESTROYED
     )
-    asked = (one.scalar_subquery() for one in (markets, clients, keys))
-    return Counts(*db.session.execute(select(*asked)).one())
+    counts = (query.scalar_subquery() for query in (markets, clients, keys))
+    return Counts(*db.session.execute(select(*counts)).one())
 
 
-def _conditions(filters: Mapping[str, Any]) -> Iterator[ColumnElement[bool]]:
+def _filter_conditions(filters: Mapping[str, Any]) -> Iterator[ColumnElement[bool]]:
     if q := filters.get("q"):
-        yield NAMES.icontains(q, autoescape=True)
+        yield SEARCH_TEXT.icontains(q, autoescape=True)
     if kind := filters.get("kind"):
         yield Exchange.kind == kind
     if (is_enabled := filters.get("is_enabled")) is not None:

@@ -1,6 +1,6 @@
-"""The exchanges that the code knows: one row each in `exchanges.json`, ours since it was drawn up.
+"""The registry of exchanges: `exchanges.json`, which has one row per exchange.
 
-`flask exchanges sync` adds what a newer ccxt knows and never takes anything away.
+`flask exchanges sync` adds what a newer ccxt knows, and never removes a row.
 """
 
 import json
@@ -16,12 +16,11 @@ FILE = Path(__file__).with_name("exchanges.json")
 
 @dataclass(frozen=True, slots=True)
 class KnownExchange:
-    """What the registry says of one exchange.
+    """An exchange in the registry.
 
-    `credentials` are in the order of a form. `hosts` are all that may ever be called to ask what a
-    key may do, `testnet_hosts` the same for keys of the testnet; without a `ccxt_id` none can be.
-    One that is closing is known, for keys and markets there are, and disabled unless an owner says
-    otherwise.
+    `credentials` are in the order of a form. A probe may call only `hosts`, or `testnet_hosts` for
+    a testnet key. Without a `ccxt_id` there is no probe. An exchange that is closing is disabled by
+    default. It stays in the registry, because keys and markets refer to it.
     """
 
     slug: str
@@ -39,21 +38,23 @@ class KnownExchange:
 
     @property
     def has_testnet(self) -> bool:
-        """Return whether a key can be one of a testnet."""
+        """Return whether testnet keys are supported."""
         return bool(self.testnet_hosts)
 
-    def wrong_parts(self, sent: Collection[Credential]) -> dict[str, list[str]]:
-        """Return every part of a key that is missing, or that this exchange does not ask for."""
-        missing = [part for part in self.credentials if part not in sent]
-        foreign = [part for part in Credential if part in sent and part not in self.credentials]
-        return {part.value: [f"{self.name} asks for it."] for part in missing} | {
-            part.value: [f"{self.name} has no such part of a key."] for part in foreign
+    def check_fields(self, credentials: Collection[Credential]) -> dict[str, list[str]]:
+        """Return the errors of a key's credentials: those that are missing, and those not used."""
+        missing = [name for name in self.credentials if name not in credentials]
+        unused = [
+            name for name in Credential if name in credentials and name not in self.credentials
+        ]
+        return {name.value: [f"{self.name} requires this field."] for name in missing} | {
+            name.value: [f"{self.name} does not use this field."] for name in unused
         }
 
 
 @cache
 def known() -> Mapping[str, KnownExchange]:
-    """Return slug → exchange, by name."""
+    """Return slug → exchange, in the order of their names."""
     rows = map(_exchange, json.loads(FILE.read_text(encoding="utf-8")))
     return {row.slug: row for row in sorted(rows, key=lambda row: row.name.lower())}
 
@@ -65,7 +66,7 @@ def find(text: str) -> KnownExchange | None:
 
 
 def can_be_probed(slug: str) -> bool:
-    """Return whether the exchange can be asked which permissions an API key has."""
+    """Return whether the exchange can be asked for the permissions of an API key."""
     exchange = find(slug)
     return exchange is not None and exchange.ccxt_id is not None
 

@@ -1,12 +1,15 @@
-"""Exchanges as callers name them and see them."""
+"""Request and response schemas of exchanges, and the commands that they load into."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
 
-from pipelabs.core.schemas.decimals import Amount, plain
+from pipelabs.core.commands import UNSET, Unset
+from pipelabs.core.schemas.decimals import Amount
+from pipelabs.core.schemas.edits import EditForm
 from pipelabs.core.schemas.envelope import Success
 from pipelabs.core.schemas.fields import (
     Body,
@@ -24,8 +27,8 @@ from pipelabs.models.exchanges import Kind, SymbolStyle
 
 EXCHANGE = {"label": "Exchange", "example": "okx"}
 SLUG = {"example": "okx", "description": "Permanent id in lower case."}
-WHOLE = Decimal(10_000)
-"""All of a price, in hundredths of a percent."""
+MAX_FEE_BPS = Decimal(10_000)
+"""The whole price."""
 MAX_REQUESTS = 100_000
 MAKER_FEE = {
     "label": "Maker fee (bps)",
@@ -52,7 +55,7 @@ REQUESTS = {
 
 
 class ExchangeSlug(OpenAPIField, fields.Field[str]):
-    """An exchange by its slug or an alias of it, in any case; loads as the slug."""
+    """The slug or an alias of an exchange, in any case. Loads as the slug."""
 
     openapi_type = "string"
 
@@ -63,20 +66,20 @@ class ExchangeSlug(OpenAPIField, fields.Field[str]):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> str:
         if not isinstance(value, str):
             raise self.make_error("invalid")
-        if not (found := registry.find(value)):
+        if not (exchange := registry.find(value)):
             raise self.make_error("exchange")
-        return found.slug
+        return exchange.slug
 
 
 class CanBeProbed(fields.Boolean):
-    """Whether the exchange can be asked which permissions an API key has."""
+    """Whether the exchange can be asked for the permissions of an API key."""
 
     def serialize(self, attr: str, obj: Any, accessor: Any = None, **rest: Any) -> bool:
-        """Return the registry's answer; the row of the exchange has no such column."""
+        """Return the answer of the registry, because the table has no such column."""
         return registry.can_be_probed(obj.slug)
 
 
-class Part(fields.Nested):
+class ObjectField(fields.Nested):
     """An object in a body."""
 
     default_error_messages = {  # noqa: RUF012 - marshmallow's own form
@@ -92,59 +95,81 @@ class Part(fields.Nested):
         return super()._deserialize(value, attr, data, partial, **rest)
 
 
-class ExchangeConfig(Input):
-    """What the desk has set for an exchange; loads as it is stored, amounts as text.
+class ConfigFields:
+    """The settings of an exchange, in the order of the form."""
 
-    What is left out or null is unset.
-    """
+    maker_fee_bps = Amount(load_default=None, min=-MAX_FEE_BPS, max=MAX_FEE_BPS, metadata=MAKER_FEE)
+    taker_fee_bps = Amount(load_default=None, max=MAX_FEE_BPS, metadata=TAKER_FEE)
+    min_notional = Amount(load_default=None, metadata=MIN_NOTIONAL)
+    requests_per_minute = WholeNumber(load_default=None, min=1, max=MAX_REQUESTS, metadata=REQUESTS)
 
-    maker_fee_bps = Amount(min=-WHOLE, max=WHOLE, metadata=MAKER_FEE)
-    taker_fee_bps = Amount(max=WHOLE, metadata=TAKER_FEE)
-    min_notional = Amount(metadata=MIN_NOTIONAL)
-    requests_per_minute = WholeNumber(min=1, max=MAX_REQUESTS, metadata=REQUESTS)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigChanges:
+    """Changes of the settings of an exchange; None unsets one."""
+
+    maker_fee_bps: Decimal | Unset | None = UNSET
+    taker_fee_bps: Decimal | Unset | None = UNSET
+    min_notional: Decimal | Unset | None = UNSET
+    requests_per_minute: int | Unset | None = UNSET
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExchangeChanges:
+    """Changes of an exchange."""
+
+    is_enabled: bool | Unset = UNSET
+    config: ConfigChanges | Unset = UNSET
+
+
+class ExchangeConfig(ConfigFields, Input):
+    """All settings of an exchange. Omitted and null ones are unset."""
 
     @post_load
-    def as_stored(self, data: Mapping[str, Any], **_: object) -> dict[str, Any]:
-        """Return what JSON holds exactly."""
-        return {
-            name: plain(value) if isinstance(value, Decimal) else value
-            for name, value in data.items()
-        }
+    def to_command(self, data: Mapping[str, Any], **_: object) -> ConfigChanges:
+        """Return the command, which sets or unsets every setting."""
+        return ConfigChanges(**data)
 
 
-class ExchangeEdit(ExchangeConfig):
-    """All that a form sends to configure an exchange, and the version that it was filled from."""
+class ExchangeEdit(ConfigFields, EditForm):
+    """The form that configures an exchange. Loads as `ConfigChanges` and a version."""
+
+    command = ConfigChanges
 
     requests_per_minute = WholeNumber(
-        min=1, max=MAX_REQUESTS, is_form_field=True, metadata=REQUESTS
+        load_default=None, min=1, max=MAX_REQUESTS, is_form_field=True, metadata=REQUESTS
     )
-    version = fields.Integer(required=True, metadata={"widget": "hidden"})
 
 
 class StatusChange(Input):
-    """What a page that asks for a confirmation sends: the version that it was drawn from."""
+    """The form of a confirm page, with the version that the page showed."""
 
     version = fields.Integer(required=True, metadata={"widget": "hidden"})
 
 
 class ExchangePatch(Body):
-    """What an owner may change of an exchange; at least one of it."""
+    """The body that changes an exchange. It needs at least one field."""
 
     is_enabled = StrictBoolean(metadata={"example": True})
-    config = Part(
+    config = ObjectField(
         ExchangeConfig,
         metadata={"description": "Replaces all settings. Omitted ones are unset."},
     )
 
     @validates_schema
-    def refuse_nothing(self, data: Mapping[str, object], **_: object) -> None:
-        """Refuse a change of nothing."""
+    def reject_empty_body(self, data: Mapping[str, object], **_: object) -> None:
+        """Reject a body without any field."""
         if not data:
             raise ValidationError({name: ["Send this field or another."] for name in self.fields})
 
+    @post_load
+    def to_command(self, data: Mapping[str, Any], **_: object) -> ExchangeChanges:
+        """Return the command."""
+        return ExchangeChanges(**data)
+
 
 class ExchangesQuery(ListQuery):
-    """Which exchanges are wanted."""
+    """Filters of the list of exchanges."""
 
     q = SearchText(
         load_default="", metadata={"description": "Part of the name, the slug or an alias."}
@@ -154,7 +179,7 @@ class ExchangesQuery(ListQuery):
 
 
 class ConfigOut(Schema):
-    """What is set for an exchange; null where nothing is."""
+    """The settings of an exchange; null if unset."""
 
     maker_fee_bps = fields.String(dump_default=None, allow_none=True, metadata=MAKER_FEE)
     taker_fee_bps = fields.String(dump_default=None, allow_none=True, metadata=TAKER_FEE)
@@ -163,7 +188,7 @@ class ConfigOut(Schema):
 
 
 class ExchangeOut(Schema):
-    """An exchange: what the registry says of it, and what the desk has set."""
+    """An exchange: facts from the registry and settings of the desk."""
 
     slug = fields.String(metadata=SLUG)
     name = fields.String(metadata={"example": "OKX"})
@@ -207,7 +232,7 @@ class ExchangeOut(Schema):
 
 
 class CountsOut(Schema):
-    """How much there is at an exchange."""
+    """Counts of an exchange."""
 
     markets = fields.Integer(metadata={"example": 12})
     clients = fields.Integer(
@@ -224,7 +249,7 @@ class ExchangeShown(Success):
 
 
 class ExchangeChanged(Success):
-    """One exchange as it is now."""
+    """One exchange after an update."""
 
     exchange = fields.Nested(ExchangeOut)
 

@@ -1,6 +1,6 @@
-"""The rules of exchanges: facts come from the registry, what is done there is ours."""
+"""Load exchanges from the registry, and enable, disable or configure them."""
 
-from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, NamedTuple, cast
 
 from sqlalchemy import Boolean, Table, func, literal_column, or_, select
@@ -9,15 +9,18 @@ from sqlalchemy.dialects.postgresql import insert
 from pipelabs.audit import trail
 from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
+from pipelabs.core.commands import UNSET, Unset, set_fields
 from pipelabs.core.db import db
+from pipelabs.core.decimals import plain
 from pipelabs.core.errors import InvalidInput, NotFound
 from pipelabs.core.optimistic_lock import reject_stale
 from pipelabs.exchanges import registry
 from pipelabs.exchanges.registry import KnownExchange
+from pipelabs.exchanges.schemas import ConfigChanges, ExchangeChanges
 from pipelabs.models import Exchange, now
 
 TABLE = cast(Table, Exchange.__table__)
-FACTS = (
+REGISTRY_COLUMNS = (
     "name",
     "kind",
     "website",
@@ -27,12 +30,14 @@ FACTS = (
     "aliases",
     "has_testnet",
 )
-"""The columns that say what the registry says; the rest is set by hand."""
-NONE = "There is no such exchange."
+"""The columns that the registry sets. The desk sets the others."""
+NOT_FOUND = "There is no such exchange."
+Config = dict[str, Any]
+"""Settings as they are stored: amounts as text, without those that are unset."""
 
 
 class Seeded(NamedTuple):
-    """How many exchanges were new, not as the registry has them, and right already."""
+    """The number of exchanges that were added, updated from the registry, or up to date."""
 
     added: int
     updated: int
@@ -40,18 +45,20 @@ class Seeded(NamedTuple):
 
 
 def ensure_exchanges(actor: Actor) -> Seeded:
-    """Bring the facts of every exchange of the registry into the table, and delete nothing.
+    """Add the exchanges of the registry, and update their registry columns; delete none.
 
-    Whether one is enabled and how it is configured stays as it is, and so does its version.
+    Settings, versions and whether an exchange is enabled stay as they are.
     """
-    rows = [_row(one) for one in sorted(registry.known().values(), key=lambda one: one.slug)]
+    exchanges = sorted(registry.known().values(), key=lambda exchange: exchange.slug)
+    rows = [_build_row(exchange) for exchange in exchanges]
     new = insert(TABLE).values(rows)
+    is_outdated = (TABLE.c[name].is_distinct_from(new.excluded[name]) for name in REGISTRY_COLUMNS)
     upsert = new.on_conflict_do_update(
         index_elements=[TABLE.c.slug],
-        set_={name: new.excluded[name] for name in (*FACTS, "updated_at")},
-        where=or_(*(TABLE.c[name].is_distinct_from(new.excluded[name]) for name in FACTS)),
+        set_={name: new.excluded[name] for name in (*REGISTRY_COLUMNS, "updated_at")},
+        where=or_(*is_outdated),
     )
-    # A row that no transaction has ever replaced was inserted by this one.
+    # xmax is 0 in a row that this statement inserted, and not in one that it updated.
     was_added = literal_column("xmax = 0", Boolean())
     added = db.session.scalars(upsert.returning(was_added)).all()
     seeded = Seeded(sum(added), len(added) - sum(added), len(rows) - len(added))
@@ -63,57 +70,56 @@ def ensure_exchanges(actor: Actor) -> Seeded:
 
 def get_exchange(name: str) -> Exchange:
     """Return the exchange with this slug or alias, or raise `NotFound`."""
-    if found := _find(name):
-        return found
-    raise NotFound(NONE)
+    if exchange := _find_exchange(name):
+        return exchange
+    raise NotFound(NOT_FOUND)
 
 
 def get_enabled(name: str) -> Exchange:
-    """Return the exchange if anything may be added there, or raise `InvalidInput`.
+    """Return the exchange with this slug or alias if it is enabled, or raise `InvalidInput`.
 
-    `name` is a slug or an alias. To be asked before a market or a key is added.
+    Call it before adding a market or a key.
     """
-    found = _find(name)
-    if found and found.is_enabled:
-        return found
-    sentence = f"{found.name} is disabled here." if found else NONE
+    exchange = _find_exchange(name)
+    if exchange and exchange.is_enabled:
+        return exchange
+    sentence = f"{exchange.name} is disabled." if exchange else NOT_FOUND
     raise InvalidInput("Invalid input: exchange", fields={"exchange": [sentence]})
 
 
-def enabled_slugs() -> list[str]:
-    """Return the slugs of the exchanges where something may be added, by name."""
-    wanted = select(Exchange.slug).where(Exchange.is_enabled)
-    return list(db.session.scalars(wanted.order_by(func.lower(Exchange.name), Exchange.slug)))
+def list_enabled_slugs() -> list[str]:
+    """Return the slugs of the enabled exchanges, by name."""
+    query = select(Exchange.slug).where(Exchange.is_enabled)
+    return list(db.session.scalars(query.order_by(func.lower(Exchange.name), Exchange.slug)))
 
 
 def update_exchange(
-    name: str, data: Mapping[str, Any], actor: Actor, *, version: int | None = None
+    name: str, changes: ExchangeChanges, actor: Actor, *, version: int | None = None
 ) -> Exchange:
-    """Enable, disable or configure an exchange, and record what was and is.
+    """Enable, disable or configure an exchange and record the changes, if anything changes.
 
-    `data` is what `ExchangePatch` loads; a `config` replaces the whole of the stored one. What is
-    there already leaves no trace. Raise `Stale` if `version` is not the stored one.
+    `name` is a slug or an alias. Raise `Stale` if `version` is not the stored one.
     """
-    stored = _locked(name, version)
-    is_enabled = data.get("is_enabled", stored.is_enabled)
-    config = data.get("config", stored.config)
+    stored = _lock_exchange(name, version)
+    is_enabled = stored.is_enabled if changes.is_enabled is UNSET else changes.is_enabled
+    config = _merge_config(stored.config, changes.config)
     if (is_enabled, config) == (stored.is_enabled, stored.config):
         return stored
     if is_enabled != stored.is_enabled:
         event = Event.EXCHANGE_ENABLED if is_enabled else Event.EXCHANGE_DISABLED
         trail.record(event, actor, facts={"slug": stored.slug})
     if config != stored.config:
-        facts = {"slug": stored.slug, **_changes(stored.config, config)}
+        facts = {"slug": stored.slug, **_config_facts(stored.config, config)}
         trail.record(Event.EXCHANGE_CONFIGURED, actor, facts=facts)
     stored.is_enabled, stored.config = is_enabled, config
     stored.version, stored.updated_at = stored.version + 1, now()
-    # So that a second change in this transaction reads the first.
+    # A second change in this transaction reads the row again, so this one is sent first.
     db.session.flush()
     return stored
 
 
-def _find(name: str, *, is_locked: bool = False) -> Exchange | None:
-    """Return the exchange; what the registry does not know is not looked up."""
+def _find_exchange(name: str, *, is_locked: bool = False) -> Exchange | None:
+    """Return the exchange with this slug or alias in the registry."""
     if not (known := registry.find(name)):
         return None
     return db.session.get(
@@ -121,32 +127,43 @@ def _find(name: str, *, is_locked: bool = False) -> Exchange | None:
     )
 
 
-def _locked(name: str, version: int | None) -> Exchange:
-    """Return the exchange, read anew and locked, so of two changes the second sees both."""
-    if not (stored := _find(name, is_locked=True)):
-        raise NotFound(NONE)
+def _lock_exchange(name: str, version: int | None) -> Exchange:
+    """Return the exchange, locked and read again, so that concurrent changes see each other."""
+    if not (stored := _find_exchange(name, is_locked=True)):
+        raise NotFound(NOT_FOUND)
     reject_stale("The exchange", stored.version, version)
     return stored
 
 
-def _row(known: KnownExchange) -> dict[str, Any]:
-    """Return the row of an exchange that is new; of one that is there, the facts alone count."""
-    moment = now()
-    facts = {name: getattr(known, name) for name in FACTS}
+def _build_row(known: KnownExchange) -> dict[str, Any]:
+    """Return the row of a new exchange; the upsert takes only the registry columns of it."""
+    created_at = now()
+    facts = {name: getattr(known, name) for name in REGISTRY_COLUMNS}
     return facts | {
         "slug": known.slug,
-        "credentials": [one.value for one in known.credentials],
+        "credentials": [credential.value for credential in known.credentials],
         "aliases": list(known.aliases),
         "is_enabled": not known.is_closing,
         "config": {},
         "version": 1,
-        "created_at": moment,
-        "updated_at": moment,
+        "created_at": created_at,
+        "updated_at": created_at,
     }
 
 
-def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, str]:
-    """Return what each member that differs was and is; unset is an empty text."""
+def _merge_config(stored: Config, changes: ConfigChanges | Unset) -> Config:
+    if changes is UNSET:
+        return stored
+    merged = stored | set_fields(changes)
+    return {
+        name: plain(value) if isinstance(value, Decimal) else value
+        for name, value in merged.items()
+        if value is not None
+    }
+
+
+def _config_facts(before: Config, after: Config) -> dict[str, str]:
+    """Return the old and the new value of each changed setting; an unset one is an empty text."""
     names = [name for name in sorted({*before, *after}) if before.get(name) != after.get(name)]
     facts = {"changed": ",".join(names)}
     for name in names:

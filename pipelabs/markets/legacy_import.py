@@ -1,8 +1,8 @@
-"""Lift the token pairs of clients' old settings into rows."""
+"""Import the token pairs of clients' legacy settings as client markets."""
 
 import json
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import select
@@ -10,84 +10,103 @@ from sqlalchemy.dialects.postgresql import array
 
 from pipelabs.audit import trail
 from pipelabs.audit.events import Event
+from pipelabs.clients.service import OFFBOARDED
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import db
-from pipelabs.markets.client_markets import OFFBOARDED
-from pipelabs.markets.legacy_settings import LEFT, TOLD, Entry, Unreadable, entries_of, kept, read
-from pipelabs.markets.quoting import Item, facts_of, find_places, insert_client_markets
+from pipelabs.markets.legacy_settings import (
+    LEGACY_KEY,
+    UNIMPORTED_KEY,
+    Entry,
+    UnreadableEntryError,
+    parse_entry,
+    read_entries,
+    write_entries,
+)
+from pipelabs.markets.quoting import check_items, insert_client_markets, items_facts
+from pipelabs.markets.schemas.client_markets import NewClientMarket
 from pipelabs.models import Client, Status, now
+from pipelabs.models.token_pairs import Symbol
 
 MAX_SHOWN_LENGTH = 120
 
 
 class Problem(NamedTuple):
-    """An entry that stays in the settings, and why."""
+    """An entry that stays in the settings, and the reason."""
 
     entry: str
     reason: str
 
 
-class Lifted(NamedTuple):
-    """What became of one client: markets added, entries that were there as rows, and what stays."""
+class ImportResult(NamedTuple):
+    """The result for one client: markets added, entries that existed already, and problems."""
 
     added: int
-    held: int
+    existing: int
     problems: list[Problem]
 
 
-def clients_to_lift() -> Sequence[UUID]:
-    """Return the clients whose settings tell token pairs, the oldest first."""
-    wanted = select(Client.id).where(Client.settings.has_any(array([TOLD, LEFT])))
-    return db.session.scalars(wanted.order_by(Client.created_at, Client.id)).all()
+class Unimported(NamedTuple):
+    """Entries that stay in the settings, and why."""
+
+    entries: list[Entry]
+    problems: list[Problem]
+
+    def add(self, entry: Entry, reason: str) -> None:
+        """Keep an entry, and report the reason."""
+        self.entries.append(entry)
+        text = json.dumps(entry.standalone, ensure_ascii=False)
+        self.problems.append(Problem(text[:MAX_SHOWN_LENGTH], reason))
 
 
-def lift(client_id: UUID, exchange: str | None, actor: Actor) -> Lifted:
-    """Make rows of what the client's settings tell, and keep there what cannot be read.
+def list_clients_to_import() -> Sequence[UUID]:
+    """Return the ids of the clients whose settings have token pairs, oldest first."""
+    query = select(Client.id).where(Client.settings.has_any(array([LEGACY_KEY, UNIMPORTED_KEY])))
+    return db.session.scalars(query.order_by(Client.created_at, Client.id)).all()
 
-    `exchange` is for entries that name none. Done again, it does nothing more.
+
+def import_legacy_pairs(
+    client_id: UUID, default_exchange: str | None, actor: Actor
+) -> ImportResult:
+    """Add the markets of the client's legacy settings, and keep there what cannot be imported.
+
+    `default_exchange` is for entries without an exchange. Running it again changes nothing more.
     """
     client = db.session.get_one(Client, client_id, with_for_update=True, populate_existing=True)
-    left: list[Entry] = []
-    problems: list[Problem] = []
-    items: dict[Any, tuple[Entry, Item]] = {}
-    for entry in entries_of(client.settings):
+    unimported = Unimported([], [])
+    items: dict[tuple[Symbol, str], tuple[Entry, NewClientMarket]] = {}
+    for entry in read_entries(client.settings):
         try:
-            item = read(entry, exchange)
+            item = parse_entry(entry, default_exchange)
             if client.status is Status.OFFBOARDED:
-                raise Unreadable(OFFBOARDED)
-            items.setdefault((item["symbol"], item["exchange"]), (entry, item))
-        except Unreadable as error:
-            _keep(entry, str(error), left, problems)
-    added, held = _store(client_id, list(items.values()), left, problems, actor)
-    settings = {name: value for name, value in client.settings.items() if name not in {TOLD, LEFT}}
-    settings |= {LEFT: kept(left)} if left else {}
+                raise UnreadableEntryError(OFFBOARDED)
+            items.setdefault((item.symbol, item.exchange), (entry, item))
+        except UnreadableEntryError as error:
+            unimported.add(entry, str(error))
+    added, existing = _add_markets(client_id, list(items.values()), unimported, actor)
+    legacy_keys = {LEGACY_KEY, UNIMPORTED_KEY}
+    settings = {name: value for name, value in client.settings.items() if name not in legacy_keys}
+    if unimported.entries:
+        settings[UNIMPORTED_KEY] = write_entries(unimported.entries)
     if settings != client.settings:
         client.settings, client.version, client.updated_at = settings, client.version + 1, now()
-        facts = facts_of(added) | {"left": str(len(left))}
+        facts = items_facts(added) | {"unimported": str(len(unimported.entries))}
         trail.record(Event.CLIENT_MARKET_IMPORTED, actor, client_id=client_id, facts=facts)
-    return Lifted(len(added), held, problems)
+    return ImportResult(len(added), existing, unimported.problems)
 
 
-def _store(
+def _add_markets(
     client_id: UUID,
-    found: Sequence[tuple[Entry, Item]],
-    left: list[Entry],
-    problems: list[Problem],
+    entries: Sequence[tuple[Entry, NewClientMarket]],
+    unimported: Unimported,
     actor: Actor,
-) -> tuple[list[Item], int]:
-    """Add what can be added; return it, and how many were there already."""
-    items = [item for _, item in found]
-    places = find_places(client_id, items, actor)
-    for place, (entry, _) in enumerate(found):
-        if reason := places.reason(place):
-            _keep(entry, reason, left, problems)
-    good = [place for place in range(len(items)) if places.is_free(place)]
-    added = [items[place] for place in good]
-    insert_client_markets(client_id, added, [places.found[place].id for place in good])
-    return added, len(places.held)
-
-
-def _keep(entry: Entry, reason: str, left: list[Entry], problems: list[Problem]) -> None:
-    left.append(entry)
-    text = json.dumps(entry.alone, ensure_ascii=False)
-    problems.append(Problem(text[:MAX_SHOWN_LENGTH], reason))
+) -> tuple[list[NewClientMarket], int]:
+    """Add what can be added; return it, and the number of markets that existed already."""
+    items = [item for _, item in entries]
+    checked = check_items(client_id, items, actor)
+    for place, (entry, _) in enumerate(entries):
+        if reason := checked.get_error(place):
+            unimported.add(entry, reason)
+    places = [place for place in range(len(items)) if checked.can_add(place)]
+    added = [items[place] for place in places]
+    insert_client_markets(client_id, added, [checked.markets[place].id for place in places])
+    return added, len(checked.existing)

@@ -1,7 +1,6 @@
-"""The rules of markets: a pair as one exchange lists it."""
+"""Create, list and change markets. A market is a token pair as one exchange lists it."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal
 from typing import Any, NamedTuple, cast
 from uuid import UUID, uuid4
 
@@ -10,17 +9,24 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import contains_eager
 
 from pipelabs.audit import trail
+from pipelabs.audit.changes import change_facts
 from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
 from pipelabs.core.bulk import column_arrays, unnest_table
+from pipelabs.core.commands import differing, set_fields
 from pipelabs.core.db import db, run
-from pipelabs.core.decimals import plain
 from pipelabs.core.errors import Duplicate, InvalidInput, InvalidTransition, NotFound
 from pipelabs.core.optimistic_lock import reject_stale
 from pipelabs.core.pagination import Page, page_of
 from pipelabs.exchanges.service import get_enabled
-from pipelabs.markets.symbols import exchange_symbol
-from pipelabs.markets.token_pairs import ASSETS, TEXT, ensure_token_pairs, is_of, spelled
+from pipelabs.markets.schemas.markets import MarketChanges, NewMarket
+from pipelabs.markets.symbols import format_exchange_symbol, normalise_symbol
+from pipelabs.markets.token_pairs import (
+    ASSETS,
+    SYMBOL_COLUMN,
+    ensure_token_pairs,
+    symbol_conditions,
+)
 from pipelabs.models import (
     Client,
     ClientMarket,
@@ -33,23 +39,24 @@ from pipelabs.models import (
 from pipelabs.models.token_pairs import Symbol
 
 TAKEN = "This market already exists."
-UNTOLD = "No rule tells how this exchange writes the pair; give its own spelling."
+NO_SYMBOL_RULE = "The exchange symbol of this pair does not follow a rule. Enter it."
 TABLE = cast(Table, Market.__table__)
-MOVES = {
+TRANSITIONS = {
     MarketStatus.TRADING: {MarketStatus.HALTED, MarketStatus.DELISTED},
     MarketStatus.HALTED: {MarketStatus.TRADING, MarketStatus.DELISTED},
     MarketStatus.DELISTED: {MarketStatus.TRADING},
 }
-"""From where a market may go where; what was delisted can be listed again."""
-SPELLED = (*ASSETS, "exchange", "exchange_symbol")
-NEW = unnest_table("wanted", {"id": Uuid(), **dict.fromkeys(SPELLED, Text())})
-PAIR = (
-    (TokenPair.base_asset == NEW.c.base_asset)
-    & (TokenPair.quote_asset == NEW.c.quote_asset)
-    & TokenPair.settle_asset.is_not_distinct_from(NEW.c.settle_asset)
+"""Status → the statuses that can follow it. A delisted market can be listed again."""
+LISTING_FIELDS = ("symbol", "exchange", "exchange_symbol")
+LISTING_COLUMNS = (*ASSETS, "exchange", "exchange_symbol")
+NEW_MARKETS = unnest_table("new_markets", {"id": Uuid(), **dict.fromkeys(LISTING_COLUMNS, Text())})
+IS_PAIR = (
+    (TokenPair.base_asset == NEW_MARKETS.c.base_asset)
+    & (TokenPair.quote_asset == NEW_MARKETS.c.quote_asset)
+    & TokenPair.settle_asset.is_not_distinct_from(NEW_MARKETS.c.settle_asset)
 )
-MOMENT = bindparam("moment", type_=TABLE.c.created_at.type)
-INSERT = (
+CREATED_AT = bindparam("created_at", type_=TABLE.c.created_at.type)
+INSERT_MARKETS = (
     insert(TABLE)
     .from_select(
         [
@@ -57,171 +64,175 @@ INSERT = (
             *("status", "version", "created_at", "updated_at"),
         ],
         select(
-            *(NEW.c.id, TokenPair.id, NEW.c.exchange, NEW.c.exchange_symbol),
-            *(literal(MarketStatus.TRADING.value), 1, MOMENT, MOMENT),
+            *(NEW_MARKETS.c.id, TokenPair.id),
+            *(NEW_MARKETS.c.exchange, NEW_MARKETS.c.exchange_symbol),
+            *(literal(MarketStatus.TRADING.value), 1, CREATED_AT, CREATED_AT),
         )
-        .select_from(NEW.join(TokenPair, PAIR))
-        # In one order for all, so that of two who create the same one waits for the other.
-        .order_by(TokenPair.id, NEW.c.exchange),
+        .select_from(NEW_MARKETS.join(TokenPair, IS_PAIR))
+        # A consistent order prevents deadlocks between concurrent inserts of the same markets.
+        .order_by(TokenPair.id, NEW_MARKETS.c.exchange),
         include_defaults=False,
     )
     .on_conflict_do_nothing()
     .returning(TABLE.c.id, TABLE.c.exchange, TABLE.c.exchange_symbol)
 )
-"""Built once: building costs more than sending."""
+"""Built once, because building takes longer than sending."""
 
 
-class Changed(NamedTuple):
-    """A market as it is now, and id and name of whom its delisting has touched."""
+class UpdatedMarket(NamedTuple):
+    """A market after an update, and id and name of the clients whose quoting it ended."""
 
     market: Market
     affected: Sequence[Row[UUID, str]]
 
 
-class Wanted(NamedTuple):
-    """A market that shall be there, and how the exchange writes it."""
+class Listing(NamedTuple):
+    """A token pair on an exchange, and its symbol there."""
 
     symbol: Symbol
     exchange: str
     exchange_symbol: str
 
 
-def ensure_markets(markets: Iterable[Wanted]) -> Sequence[Row[UUID, str, str]]:
-    """Create those that are not there, pairs included; return the new ones' ids and spellings."""
-    wanted = list(markets)
-    ensure_token_pairs({one.symbol for one in wanted})
-    rows = (
-        (uuid4(), s.base_asset, s.quote_asset, s.settle_asset, exchange, text)
-        for s, exchange, text in wanted
-    )
-    return run(INSERT, column_arrays(("id", *SPELLED), rows) | {"moment": now()}).all()
+def ensure_markets(listings: Iterable[Listing]) -> Sequence[Row[UUID, str, str]]:
+    """Create the markets that do not exist, and their token pairs.
 
-
-def create_market(data: Mapping[str, Any], actor: Actor) -> Market:
-    """Add a market, and its pair if that is new, and record who did it.
-
-    `data` is what `MarketIn` loads. Raise `InvalidInput` where the exchange's own spelling has to
-    be told, and `Duplicate` naming the market that is there.
+    Return id, exchange and exchange symbol of the new ones.
     """
-    exchange, symbol = get_enabled(data["exchange"]), data["symbol"]
-    text = data["exchange_symbol"] or exchange_symbol(symbol, exchange.symbol_style)
-    if not text:
-        raise InvalidInput("Invalid input: exchange_symbol", fields={"exchange_symbol": [UNTOLD]})
-    made = ensure_markets([Wanted(symbol, exchange.slug, text)])
-    market = _find(symbol, exchange.slug)
-    if not made:
+    listings = list(listings)
+    ensure_token_pairs({listing.symbol for listing in listings})
+    rows = (
+        (uuid4(), s.base_asset, s.quote_asset, s.settle_asset, exchange, exchange_symbol)
+        for s, exchange, exchange_symbol in listings
+    )
+    values = column_arrays(("id", *LISTING_COLUMNS), rows)
+    return run(INSERT_MARKETS, values | {"created_at": now()}).all()
+
+
+def create_market(new: NewMarket, actor: Actor) -> Market:
+    """Create a market, and its token pair if that does not exist, and record it.
+
+    Raise `InvalidInput` if the exchange symbol is needed but missing, and `Duplicate` naming the
+    existing market.
+    """
+    exchange, symbol = get_enabled(new.exchange), new.symbol
+    exchange_symbol = new.exchange_symbol or format_exchange_symbol(symbol, exchange.symbol_style)
+    if not exchange_symbol:
+        fields = {"exchange_symbol": [NO_SYMBOL_RULE]}
+        raise InvalidInput("Invalid input: exchange_symbol", fields=fields)
+    created = ensure_markets([Listing(symbol, exchange.slug, exchange_symbol)])
+    market = _get_listed_market(symbol, exchange.slug)
+    if not created:
         raise Duplicate(TAKEN, fields={"symbol": [TAKEN]}, existing={"symbol": str(market.id)})
-    for name in ("price_tick", "amount_step", "min_notional"):
-        setattr(market, name, data[name])
-    facts = {"symbol": symbol.text, "exchange": exchange.slug, "exchange_symbol": text}
+    for name, value in set_fields(new).items():
+        if name not in LISTING_FIELDS:
+            setattr(market, name, value)
+    facts = {"symbol": symbol.text, "exchange": exchange.slug, "exchange_symbol": exchange_symbol}
     trail.record(Event.MARKET_CREATED, actor, facts=facts | {"market": str(market.id)})
     return market
 
 
 def get_market(market_id: UUID) -> Market:
     """Return the market, or raise `NotFound`."""
-    if found := db.session.get(Market, market_id):
-        return found
+    if market := db.session.get(Market, market_id):
+        return market
     raise NotFound("There is no such market.")
 
 
 def list_markets(
     filters: Mapping[str, Any], size: int = 50, cursor: str | None = None
 ) -> Page[Market]:
-    """Return one page of the markets that fit every filter, by symbol and exchange.
+    """Return one page of the markets that match every filter, by symbol and exchange.
 
-    `filters` is what `MarketsQuery` loads: `q`, a part of either spelling in any case, `exchange`
-    and `status`.
+    `filters` is what `MarketsQuery` loads: `q`, part of the symbol or the exchange symbol in any
+    case, `exchange` and `status`.
     """
-    wanted = select(Market).join(Market.token_pair).options(contains_eager(Market.token_pair))
+    query = select(Market).join(Market.token_pair).options(contains_eager(Market.token_pair))
     if q := filters.get("q"):
-        own = Market.exchange_symbol.icontains(q, autoescape=True)
-        wanted = wanted.where(or_(TEXT.icontains(spelled(q), autoescape=True), own))
+        has_symbol = SYMBOL_COLUMN.icontains(normalise_symbol(q), autoescape=True)
+        has_exchange_symbol = Market.exchange_symbol.icontains(q, autoescape=True)
+        query = query.where(or_(has_symbol, has_exchange_symbol))
     for name in ("exchange", "status"):
         if value := filters.get(name):
-            wanted = wanted.where(getattr(Market, name) == value)
-    return page_of(wanted.order_by(TEXT, Market.exchange, Market.id), size, cursor)
+            query = query.where(getattr(Market, name) == value)
+    return page_of(query.order_by(SYMBOL_COLUMN, Market.exchange, Market.id), size, cursor)
 
 
-def exchanges_in_use() -> list[str]:
-    """Return the slugs of the exchanges that have a market, enabled or not."""
+def list_exchanges_in_use() -> list[str]:
+    """Return the slugs of the exchanges that have a market, whether enabled or not."""
     return list(db.session.scalars(select(Market.exchange).distinct().order_by(Market.exchange)))
 
 
 def update_market(
-    market_id: UUID, data: Mapping[str, Any], actor: Actor, *, version: int | None = None
-) -> Changed:
-    """Change the fields in `data` and record what each was and is; nothing new leaves no trace.
+    market_id: UUID, changes: MarketChanges, actor: Actor, *, version: int | None = None
+) -> UpdatedMarket:
+    """Change a market and record the old and new values; record nothing if nothing changes.
 
-    `data` is what `MarketPatch` loads. A delisting marks every client's market there, in the same
-    transaction. Raise `Stale` if `version` is not the stored one, and `InvalidTransition` if its
-    status may not become that.
+    Delisting also delists every client's market there. Raise `Stale` if `version` is not the
+    stored one, and `InvalidTransition` if the status can't follow the stored one.
     """
-    stored = _locked(market_id, version)
-    changed = {name: value for name, value in data.items() if getattr(stored, name) != value}
+    stored = _lock_market(market_id, version)
+    changed = differing(stored, set_fields(changes))
     if not changed:
-        return Changed(stored, [])
-    facts = {"symbol": stored.symbol, "exchange": stored.exchange, "changed": ",".join(changed)}
-    for name, value in changed.items():
-        facts |= {f"from_{name}": told(getattr(stored, name)), f"to_{name}": told(value)}
+        return UpdatedMarket(stored, [])
+    facts = {"symbol": stored.symbol, "exchange": stored.exchange, "market": str(market_id)}
+    facts |= change_facts(stored, changed)
     if status := changed.get("status"):
-        _reject_move(stored.status, status)
+        _reject_transition(stored.status, status)
     for name, value in changed.items():
         setattr(stored, name, value)
     stored.version, stored.updated_at = stored.version + 1, now()
-    trail.record(Event.MARKET_UPDATED, actor, facts=facts | {"market": str(market_id)})
-    is_over = status is MarketStatus.DELISTED
-    return Changed(stored, _delist(stored, actor) if is_over else [])
+    trail.record(Event.MARKET_UPDATED, actor, facts=facts)
+    is_delisted = status is MarketStatus.DELISTED
+    return UpdatedMarket(stored, _delist_client_markets(stored, actor) if is_delisted else [])
 
 
-def affected_by(market_id: UUID) -> Sequence[Row[UUID, str]]:
+def list_affected_clients(market_id: UUID) -> Sequence[Row[UUID, str]]:
     """Return id and name of the clients whose quoting a delisting would end, by name."""
-    wanted = select(Client.id, Client.name).join(ClientMarket)
-    wanted = wanted.where(
+    query = select(Client.id, Client.name).join(ClientMarket)
+    query = query.where(
         ClientMarket.market_id == market_id, ClientMarket.status != QuotingStatus.DELISTED
     )
-    return db.session.execute(wanted.order_by(func.lower(Client.name), Client.id)).all()
+    return db.session.execute(query.order_by(func.lower(Client.name), Client.id)).all()
 
 
-def told(value: object) -> str:
-    """Return the value of a field as the audit trail tells it."""
-    return plain(value) if isinstance(value, Decimal) else str(value or "")
-
-
-def _locked(market_id: UUID, version: int | None) -> Market:
-    """Return the market, read anew and locked; whoever adds a client to it waits meanwhile."""
-    wanted = select(Market).where(Market.id == market_id).with_for_update(of=Market)
-    options = {"populate_existing": True}
-    stored = db.session.scalar(wanted, execution_options=options)
+def _lock_market(market_id: UUID, version: int | None) -> Market:
+    """Return the market, locked and read again. Adding a client to it waits for the lock."""
+    query = select(Market).where(Market.id == market_id).with_for_update(of=Market)
+    stored = db.session.scalar(query, execution_options={"populate_existing": True})
     if not stored:
         raise NotFound("There is no such market.")
     reject_stale("The market", stored.version, version)
     return stored
 
 
-def _reject_move(here: MarketStatus, there: MarketStatus) -> None:
-    if there not in MOVES[here]:
-        sentence = f"A market that is {here} cannot become {there}."
-        facts = {"from": here.value, "to": there.value}
+def _reject_transition(before: MarketStatus, after: MarketStatus) -> None:
+    if after not in TRANSITIONS[before]:
+        sentence = f"A market that is {before} cannot become {after}."
+        facts = {"from": before.value, "to": after.value}
         raise InvalidTransition(sentence, fields={"status": [sentence]}, facts=facts)
 
 
-def _delist(market: Market, actor: Actor) -> Sequence[Row[UUID, str]]:
-    """Mark every client's market there, and record it for each client."""
-    affected = affected_by(market.id)
-    there = ClientMarket.market_id == market.id
-    changes = {"status": QuotingStatus.DELISTED, "updated_at": now()}
-    statement = update(ClientMarket).where(there, ClientMarket.status != QuotingStatus.DELISTED)
-    changes["version"] = ClientMarket.version + 1
+def _delist_client_markets(market: Market, actor: Actor) -> Sequence[Row[UUID, str]]:
+    """Delist every client's market there and record it for each client; return the clients."""
+    affected = list_affected_clients(market.id)
+    changes = {
+        "status": QuotingStatus.DELISTED,
+        "updated_at": now(),
+        "version": ClientMarket.version + 1,
+    }
+    statement = update(ClientMarket).where(
+        ClientMarket.market_id == market.id, ClientMarket.status != QuotingStatus.DELISTED
+    )
     db.session.execute(statement.values(changes), execution_options={"synchronize_session": False})
     facts = {"markets": f"{market.symbol} on {market.exchange}", "market": str(market.id)}
-    for one in affected:
-        trail.record(Event.CLIENT_MARKET_DELISTED, actor, client_id=one.id, facts=facts)
+    for client in affected:
+        trail.record(Event.CLIENT_MARKET_DELISTED, actor, client_id=client.id, facts=facts)
     return affected
 
 
-def _find(symbol: Symbol, exchange: str) -> Market:
-    """Return the market that is known to be there."""
-    wanted = select(Market).join(Market.token_pair).options(contains_eager(Market.token_pair))
-    wanted = wanted.where(Market.exchange == exchange, *is_of(symbol))
-    return db.session.scalars(wanted).one()
+def _get_listed_market(symbol: Symbol, exchange: str) -> Market:
+    """Return the market of this pair on this exchange, which must exist."""
+    query = select(Market).join(Market.token_pair).options(contains_eager(Market.token_pair))
+    query = query.where(Market.exchange == exchange, *symbol_conditions(symbol))
+    return db.session.scalars(query).one()

@@ -1,4 +1,4 @@
-"""Have a client quoted in many markets at once: all of them, or none."""
+"""Add many markets to a client at once: all of them, or none."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,14 +11,16 @@ from sqlalchemy.dialects.postgresql import insert
 
 from pipelabs.audit import trail
 from pipelabs.audit.events import Event
+from pipelabs.clients.service import OFFBOARDED
 from pipelabs.core.actor import Actor
 from pipelabs.core.bulk import column_arrays, unnest_table
 from pipelabs.core.db import db, run
 from pipelabs.core.errors import Duplicate, InvalidInput, InvalidTransition, NotFound
-from pipelabs.exchanges.service import NONE
-from pipelabs.markets.client_markets import OFFBOARDED, QUOTED
-from pipelabs.markets.markets import UNTOLD, Wanted, ensure_markets
-from pipelabs.markets.symbols import exchange_symbol
+from pipelabs.exchanges.service import NOT_FOUND
+from pipelabs.markets.client_markets import SELECT_ROWS
+from pipelabs.markets.markets import NO_SYMBOL_RULE, Listing, ensure_markets
+from pipelabs.markets.schemas.client_markets import NewClientMarket
+from pipelabs.markets.symbols import format_exchange_symbol
 from pipelabs.markets.token_pairs import ASSETS
 from pipelabs.models import (
     Client,
@@ -31,34 +33,35 @@ from pipelabs.models import (
     TokenPair,
     now,
 )
+from pipelabs.models.token_pairs import Symbol
 
-Item = Mapping[str, Any]
-"""What `ClientMarketItem` loads."""
 Fields = dict[str, list[str]]
 MAX_LISTED = 8
+"""Markets that the audit fact `markets` names; `listed` has all of them."""
 TABLE = cast(Table, ClientMarket.__table__)
-OWN = ("bot", "spread_target_bps", "daily_volume_target")
-SENT = unnest_table("wanted", {"place": Integer(), **dict.fromkeys((*ASSETS, "exchange"), Text())})
-FOUND = (
-    select(SENT.c.place, Market.id, Market.status, ClientMarket.id.label("held_id"))
-    .select_from(SENT)
+TERMS = ("bot", "spread_target_bps", "daily_volume_target")
+ITEMS = unnest_table("items", {"place": Integer(), **dict.fromkeys((*ASSETS, "exchange"), Text())})
+SELECT_MARKETS = (
+    select(ITEMS.c.place, Market.id, Market.status, ClientMarket.id.label("client_market_id"))
+    .select_from(ITEMS)
     .join(
         TokenPair,
-        (TokenPair.base_asset == SENT.c.base_asset)
-        & (TokenPair.quote_asset == SENT.c.quote_asset)
-        & TokenPair.settle_asset.is_not_distinct_from(SENT.c.settle_asset),
+        (TokenPair.base_asset == ITEMS.c.base_asset)
+        & (TokenPair.quote_asset == ITEMS.c.quote_asset)
+        & TokenPair.settle_asset.is_not_distinct_from(ITEMS.c.settle_asset),
     )
-    .join(Market, (Market.token_pair_id == TokenPair.id) & (Market.exchange == SENT.c.exchange))
+    .join(Market, (Market.token_pair_id == TokenPair.id) & (Market.exchange == ITEMS.c.exchange))
     .outerjoin(
         ClientMarket,
         (ClientMarket.market_id == Market.id)
         & (ClientMarket.client_id == bindparam("client_id", type_=Uuid())),
     )
-    # Whoever delists one of them waits, so that none is delisted and quoted.
+    # A delisting waits for this lock, so that no client is quoted in a delisted market.
     .with_for_update(read=True, of=Market)
 )
-NEW = unnest_table(
-    "made",
+"""The existing market of each item, and the client's market there if there is one."""
+NEW_CLIENT_MARKETS = unnest_table(
+    "new_client_markets",
     {
         "id": Uuid(),
         "market_id": Uuid(),
@@ -67,165 +70,173 @@ NEW = unnest_table(
         "daily_volume_target": Numeric(38, 18),
     },
 )
-SAME = ("client_id", "status", "version", "created_at", "updated_at")
-INSERT = insert(TABLE).from_select(
-    ["id", "market_id", *OWN, *SAME],
-    select(*NEW.c, *(bindparam(name, type_=TABLE.c[name].type) for name in SAME)),
+SHARED_COLUMNS = ("client_id", "status", "version", "created_at", "updated_at")
+INSERT_CLIENT_MARKETS = insert(TABLE).from_select(
+    ["id", "market_id", *TERMS, *SHARED_COLUMNS],
+    select(
+        *NEW_CLIENT_MARKETS.c,
+        *(bindparam(name, type_=TABLE.c[name].type) for name in SHARED_COLUMNS),
+    ),
     include_defaults=False,
 )
-"""Built once: building costs more than sending."""
+"""Built once, because building takes longer than sending."""
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
-    """What was found out about a list of items, by their place in it.
+class CheckedItems:
+    """The result of checking a list of items.
 
-    `wrong` and `held` are by field: what is wrong with it, and whose client market is there.
+    `markets` has the market of each item by its place in the list. `errors` and `existing` are by
+    field, such as `markets.3.symbol`: the sentences, and the id of the client market that exists.
     """
 
-    found: dict[int, Row[*tuple[Any, ...]]]
-    wrong: Fields
-    held: dict[str, str]
+    markets: dict[int, Row[*tuple[Any, ...]]]
+    errors: Fields
+    existing: dict[str, str]
 
-    def is_free(self, place: int) -> bool:
+    def can_add(self, place: int) -> bool:
         """Return whether the item can be added."""
-        return place in self.found and f"markets.{place}.symbol" not in self.wrong
+        return place in self.markets and f"markets.{place}.symbol" not in self.errors
 
-    def reason(self, place: int) -> str:
-        """Return why the item cannot be added, if it is not there already."""
-        fields = [f"markets.{place}.{name}" for name in ("symbol", "exchange", "exchange_symbol")]
-        told = (self.wrong[one][0] for one in fields if one in self.wrong.keys() - self.held.keys())
-        return next(told, "")
+    def get_error(self, place: int) -> str:
+        """Return why the item cannot be added; an empty text if it can or exists already."""
+        names = [f"markets.{place}.{name}" for name in ("symbol", "exchange", "exchange_symbol")]
+        errors = [self.errors[name][0] for name in names if name in self.errors]
+        is_existing = f"markets.{place}.symbol" in self.existing
+        return errors[0] if errors and not is_existing else ""
 
 
 def add_client_markets(
-    client_id: UUID, items: Sequence[Item], actor: Actor
+    client_id: UUID, items: Sequence[NewClientMarket], actor: Actor
 ) -> list[Row[*tuple[Any, ...]]]:
-    """Have the client quoted in all of these markets, and record who did it; or in none.
+    """Add all of these markets to the client and record it, or add none.
 
-    Pairs and markets that are not there are made on the way. Raise `NotFound`, `InvalidTransition`
-    for an offboarded client, `Duplicate` if the client is quoted in some already, and
-    `InvalidInput` for anything else; each names every wrong item at once, as `markets.3.symbol`.
+    Token pairs and markets that do not exist are created. Return the client's new markets in the
+    order of the items. Raise `NotFound`, `InvalidTransition` for an offboarded client, `Duplicate`
+    if the only errors are markets that the client has already, and `InvalidInput` otherwise. Both
+    name every wrong item, such as `markets.3.symbol`.
     """
     _lock_client(client_id)
-    places = find_places(client_id, items, actor)
-    if wrong := places.wrong:
-        if places.held.keys() == wrong.keys():
-            raise Duplicate("Already quoted there", fields=wrong, existing=places.held)
-        raise InvalidInput(f"Invalid input: {', '.join(list(wrong)[:10])}", fields=wrong)
-    market_ids = [places.found[place].id for place in range(len(items))]
+    checked = check_items(client_id, items, actor)
+    if errors := checked.errors:
+        if checked.existing.keys() == errors.keys():
+            raise Duplicate("Already quoted there", fields=errors, existing=checked.existing)
+        raise InvalidInput(f"Invalid input: {', '.join(list(errors)[:10])}", fields=errors)
+    market_ids = [checked.markets[place].id for place in range(len(items))]
     insert_client_markets(client_id, items, market_ids)
-    trail.record(Event.CLIENT_MARKET_ADDED, actor, client_id=client_id, facts=facts_of(items))
-    return _added(client_id, market_ids)
+    trail.record(Event.CLIENT_MARKET_ADDED, actor, client_id=client_id, facts=items_facts(items))
+    return _list_added(client_id, market_ids)
 
 
-def find_places(client_id: UUID, items: Sequence[Item], actor: Actor) -> Places:
-    """Make the markets that are not there, and return each item's; none is delisted meanwhile."""
-    wrong, wanted = _wanted(items)
-    _record_made(ensure_markets(wanted.values()), actor)
+def check_items(client_id: UUID, items: Sequence[NewClientMarket], actor: Actor) -> CheckedItems:
+    """Create the markets that do not exist, lock the market of each item, and check each item."""
+    errors, listings = _check_listings(items)
+    _record_created(ensure_markets(listings), actor)
     rows = (
-        (n, s.base_asset, s.quote_asset, s.settle_asset, exchange)
-        for n, (s, exchange) in enumerate((one["symbol"], one["exchange"]) for one in items)
+        (place, s.base_asset, s.quote_asset, s.settle_asset, exchange)
+        for place, (s, exchange) in enumerate((item.symbol, item.exchange) for item in items)
     )
     values = column_arrays(("place", *ASSETS, "exchange"), rows) | {"client_id": client_id}
-    found = {row.place: row for row in run(FOUND, values)}
-    return Places(found, wrong, _reject_found(items, found, wrong))
+    markets = {row.place: row for row in run(SELECT_MARKETS, values)}
+    return CheckedItems(markets, errors, _check_markets(items, markets, errors))
 
 
 def insert_client_markets(
-    client_id: UUID, items: Sequence[Item], market_ids: Sequence[UUID]
+    client_id: UUID, items: Sequence[NewClientMarket], market_ids: Sequence[UUID]
 ) -> None:
-    """Insert what was found to be free, an item for each market."""
-    moment = now()
+    """Insert a client market for each item; `market_ids` are in the same order."""
+    created_at = now()
     rows = (
-        (uuid4(), market_id, *(one[name] for name in OWN))
-        for one, market_id in zip(items, market_ids, strict=True)
+        (uuid4(), market_id, *(getattr(item, name) for name in TERMS))
+        for item, market_id in zip(items, market_ids, strict=True)
     )
-    same = {"client_id": client_id, "status": QuotingStatus.ACTIVE, "version": 1}
-    values = column_arrays(("id", "market_id", *OWN), rows) | same
-    run(INSERT, values | {"created_at": moment, "updated_at": moment})
+    shared = {"client_id": client_id, "status": QuotingStatus.ACTIVE, "version": 1}
+    values = column_arrays(("id", "market_id", *TERMS), rows) | shared
+    run(INSERT_CLIENT_MARKETS, values | {"created_at": created_at, "updated_at": created_at})
 
 
-def facts_of(items: Sequence[Item]) -> dict[str, str]:
-    """Return what the audit trail tells of them: how many, where, and the first few."""
-    first = ", ".join(f"{one['symbol'].text} on {one['exchange']}" for one in items[:MAX_LISTED])
+def items_facts(items: Sequence[NewClientMarket]) -> dict[str, str]:
+    """Return the audit facts of added items: their count, the first few, and all by exchange."""
+    names = [f"{item.symbol.text} on {item.exchange}" for item in items]
     more = f" and {len(items) - MAX_LISTED} more" if len(items) > MAX_LISTED else ""
-    exchanges = Counter(one["exchange"] for one in items)
-    told = ", ".join(f"{slug}: {count}" for slug, count in sorted(exchanges.items()))
-    every = ", ".join(f"{one['symbol'].text} on {one['exchange']}" for one in items)
-    facts = {"count": str(len(items)), "markets": first + more, "exchanges": told}
-    return facts | ({"listed": every} if more else {})
+    counts = sorted(Counter(item.exchange for item in items).items())
+    facts = {
+        "count": str(len(items)),
+        "markets": ", ".join(names[:MAX_LISTED]) + more,
+        "exchanges": ", ".join(f"{slug}: {count}" for slug, count in counts),
+    }
+    return facts | ({"listed": ", ".join(names)} if more else {})
 
 
-def _record_made(made: Sequence[Row[UUID, str, str]], actor: Actor) -> None:
-    """Record the markets that were made on the way, in one event."""
-    if made:
-        told = ", ".join(sorted(f"{row.exchange_symbol} on {row.exchange}" for row in made))
-        facts = {"count": str(len(made)), "listed": told}
+def _record_created(created: Sequence[Row[UUID, str, str]], actor: Actor) -> None:
+    """Record the markets that were created in one event."""
+    if created:
+        listed = ", ".join(sorted(f"{row.exchange_symbol} on {row.exchange}" for row in created))
+        facts = {"count": str(len(created)), "listed": listed}
         trail.record(Event.MARKET_CREATED, actor, facts=facts)
 
 
 def _lock_client(client_id: UUID) -> None:
-    """Make others wait who change the client or add markets to it."""
-    wanted = select(Client.status).where(Client.id == client_id)
-    status = db.session.scalar(wanted.with_for_update(key_share=True))
+    """Lock the client against changes and against another call that adds markets to it."""
+    query = select(Client.status).where(Client.id == client_id)
+    status = db.session.scalar(query.with_for_update(key_share=True))
     if not status:
         raise NotFound("There is no such client.")
     if status is Status.OFFBOARDED:
         raise InvalidTransition(OFFBOARDED)
 
 
-def _wanted(items: Sequence[Item]) -> tuple[Fields, dict[int, Wanted]]:
-    """Return what is wrong with items by themselves, and the markets that the others ask for.
+def _check_listings(items: Sequence[NewClientMarket]) -> tuple[Fields, list[Listing]]:
+    """Return the errors of items by themselves, and the markets that the others need.
 
-    What is not spelled is left out: if it is there already, nobody has to spell it.
+    An item without an exchange symbol needs none if its market exists, so that is no error here.
     """
-    slugs = {one["exchange"] for one in items}
+    slugs = {item.exchange for item in items}
     rows = db.session.scalars(select(Exchange).where(Exchange.slug.in_(slugs)))
     exchanges = {row.slug: row for row in rows}
-    wrong: Fields = {}
-    wanted: dict[int, Wanted] = {}
-    first: dict[tuple[Any, str], int] = {}
-    for place, one in enumerate(items):
-        symbol, slug = one["symbol"], one["exchange"]
+    errors: Fields = {}
+    listings: list[Listing] = []
+    first_places: dict[tuple[Symbol, str], int] = {}
+    for place, item in enumerate(items):
+        symbol, slug = item.symbol, item.exchange
         exchange = exchanges.get(slug)
         if not exchange or not exchange.is_enabled:
-            sentence = f"{exchange.name} is disabled here." if exchange else NONE
-            wrong[f"markets.{place}.exchange"] = [sentence]
-        elif (twin := first.setdefault((symbol, slug), place)) != place:
-            sentence = (
-                f"{symbol.text} on {slug} stands in the list twice, first as item {twin + 1}."
-            )
-            wrong[f"markets.{place}.symbol"] = [sentence]
-        elif text := one["exchange_symbol"] or exchange_symbol(symbol, exchange.symbol_style):
-            wanted[place] = Wanted(symbol, slug, text)
-    return wrong, wanted
+            sentence = f"{exchange.name} is disabled." if exchange else NOT_FOUND
+            errors[f"markets.{place}.exchange"] = [sentence]
+        elif (first := first_places.setdefault((symbol, slug), place)) != place:
+            sentence = f"{symbol.text} on {slug} is in the list twice, first as item {first + 1}."
+            errors[f"markets.{place}.symbol"] = [sentence]
+        elif text := item.exchange_symbol or format_exchange_symbol(symbol, exchange.symbol_style):
+            listings.append(Listing(symbol, slug, text))
+    return errors, listings
 
 
-def _reject_found(
-    items: Sequence[Item], found: Mapping[int, Row[*tuple[Any, ...]]], wrong: Fields
+def _check_markets(
+    items: Sequence[NewClientMarket],
+    markets: Mapping[int, Row[*tuple[Any, ...]]],
+    errors: Fields,
 ) -> dict[str, str]:
-    """Add what is wrong with the markets to `wrong`; return field → id of what is there already."""
-    held: dict[str, str] = {}
-    for place, one in enumerate(items):
-        where = f"{one['symbol'].text} on {one['exchange']}"
+    """Add the errors of the items' markets to `errors`; return field → existing client market."""
+    existing: dict[str, str] = {}
+    for place, item in enumerate(items):
+        name = f"{item.symbol.text} on {item.exchange}"
         field = f"markets.{place}.symbol"
-        row = found.get(place)
-        if wrong.keys() & {field, f"markets.{place}.exchange"}:
+        market = markets.get(place)
+        if errors.keys() & {field, f"markets.{place}.exchange"}:
             continue
-        if not row:
-            wrong[f"markets.{place}.exchange_symbol"] = [f"{where}: {UNTOLD}"]
-        elif row.held_id:
-            wrong[field] = [f"{where} is quoted already."]
-            held[field] = str(row.held_id)
-        elif row.status is MarketStatus.DELISTED:
-            wrong[field] = [f"{where} is delisted."]
-    return held
+        if not market:
+            errors[f"markets.{place}.exchange_symbol"] = [f"{name}: {NO_SYMBOL_RULE}"]
+        elif market.client_market_id:
+            errors[field] = [f"{name} is already quoted."]
+            existing[field] = str(market.client_market_id)
+        elif market.status is MarketStatus.DELISTED:
+            errors[field] = [f"{name} is delisted."]
+    return existing
 
 
-def _added(client_id: UUID, market_ids: Sequence[UUID]) -> list[Row[*tuple[Any, ...]]]:
-    """Return what was added, in the order in which it was sent."""
-    wanted = QUOTED.where(ClientMarket.client_id == client_id)
-    rows = db.session.execute(wanted.where(ClientMarket.market_id.in_(market_ids)))
+def _list_added(client_id: UUID, market_ids: Sequence[UUID]) -> list[Row[*tuple[Any, ...]]]:
+    """Return the client's markets in the order of `market_ids`."""
+    query = SELECT_ROWS.where(ClientMarket.client_id == client_id)
+    rows = db.session.execute(query.where(ClientMarket.market_id.in_(market_ids)))
     by_market = {row.market_id: row for row in rows}
-    return [by_market[one] for one in market_ids]
+    return [by_market[market_id] for market_id in market_ids]

@@ -1,4 +1,4 @@
-"""Symbols: any common spelling of a pair → its two or three assets, and how exchanges write it."""
+"""Parse the symbol of a token pair in any common spelling, and format it as exchanges do."""
 
 import re
 import unicodedata
@@ -7,13 +7,13 @@ from pipelabs.models.exchanges import SymbolStyle
 from pipelabs.models.token_pairs import Symbol
 
 ASSET_LENGTH = 24
-LONGEST = 3 * ASSET_LENGTH + 2
-"""Three assets and what parts them."""
+MAX_LENGTH = 3 * ASSET_LENGTH + 2
+"""Three assets and two separators."""
 SYMBOL = re.compile(r"([^/_:-]*)[/_-]([^/_:-]*)(?::([^/_:-]*))?")
-DATED = re.compile(r"-[0-9]{6}(-[0-9]+-[CP])?$", re.ASCII)
-"""The day on which a future or an option ends."""
+EXPIRY = re.compile(r"-[0-9]{6}(-[0-9]+-[CP])?$", re.ASCII)
+"""The expiry date of a future or an option."""
 ASSET = re.compile(r"[A-Z0-9]+", re.ASCII)
-SPELLINGS = {
+FORMATS = {
     SymbolStyle.JOINED: "{0}{1}",
     SymbolStyle.DASH: "{0}-{1}",
     SymbolStyle.UNDERSCORE: "{0}_{1}",
@@ -21,25 +21,26 @@ SPELLINGS = {
     SymbolStyle.LOWER_JOINED: "{2}{3}",
     SymbolStyle.LOWER_UNDERSCORE: "{2}_{3}",
 }
+"""Style → template of base and quote, first in upper case, then in lower case."""
 
 
 class SymbolError(ValueError):
-    """A text that is no pair; the message is a sentence that the caller may read."""
+    """The text is not the symbol of a token pair. The message is a sentence for the user."""
 
 
 def parse(text: str) -> Symbol:
-    """Return the pair that the text names, in any case, with `/`, `-` or `_` between its assets.
+    """Return the symbol that the text spells, in any case, with `/`, `-` or `_` as separator.
 
-    Raise `SymbolError` for what is none, dated futures and options among them.
+    Raise `SymbolError` for any other text. Dated futures and options are not supported.
     """
     text = text.strip(" ")
     _reject_characters(text)
     text = text.upper()
-    if DATED.search(text):
-        raise SymbolError("Futures and options with a date are not quoted here.")
-    if not (found := SYMBOL.fullmatch(text)):
-        raise SymbolError(_shape(text))
-    base, quote, settle = found.groups()
+    if EXPIRY.search(text):
+        raise SymbolError("Futures and options with an expiry date are not supported.")
+    if not (match := SYMBOL.fullmatch(text)):
+        raise SymbolError(_describe_format_error(text))
+    base, quote, settle = match.groups()
     for name, asset in (("base", base), ("quote", quote), ("settle", settle)):
         if asset is not None:
             _reject_asset(name, asset)
@@ -48,15 +49,23 @@ def parse(text: str) -> Symbol:
     return Symbol(base, quote, settle)
 
 
-def exchange_symbol(symbol: Symbol, style: SymbolStyle) -> str | None:
-    """Return how an exchange of this style writes the pair; None where somebody must tell it.
+def normalise_symbol(text: str) -> str:
+    """Return a symbol in the stored spelling, and any other text unchanged."""
+    try:
+        return parse(text).text
+    except SymbolError:
+        return text
 
-    No rule gives the spelling of a swap, and none that of an exchange with a style of its own.
+
+def format_exchange_symbol(symbol: Symbol, style: SymbolStyle) -> str | None:
+    """Return the exchange symbol of a pair, or None if the style has no rule for it.
+
+    No style has a rule for swaps, and `own` has none at all.
     """
-    if symbol.settle_asset or style not in SPELLINGS:
+    if symbol.settle_asset or style not in FORMATS:
         return None
     assets = (symbol.base_asset, symbol.quote_asset)
-    return SPELLINGS[style].format(*assets, *map(str.lower, assets))
+    return FORMATS[style].format(*assets, *map(str.lower, assets))
 
 
 def _reject_characters(text: str) -> None:
@@ -65,26 +74,26 @@ def _reject_characters(text: str) -> None:
             name = unicodedata.name(character, "a character without a name")
             raise SymbolError(f"Character {place + 1} is not ASCII: {name}.")
         if character.isspace():
-            raise SymbolError("A pair has no spaces inside.")
+            raise SymbolError("A symbol can't contain spaces.")
         if not character.isprintable():
             raise SymbolError(f"Character {place + 1} is not allowed: U+{ord(character):04X}.")
     if not text:
         raise SymbolError("This field is required.")
-    if len(text) > LONGEST:
+    if len(text) > MAX_LENGTH:
         raise SymbolError(f"An asset has at most {ASSET_LENGTH} characters.")
 
 
-def _shape(text: str) -> str:
-    """Return the sentence for a text that is not two assets, or three of a swap."""
+def _describe_format_error(text: str) -> str:
+    """Return the error of a text that is neither a pair nor a swap."""
     if not re.search("[/_:-]", text):
-        return "Write the slash between base and quote, such as BTC/USDT."
+        return "Put a slash between base and quote, such as BTC/USDT."
     return "Write a pair as BTC/USDT, and a swap as BTC/USDT:USDT."
 
 
 def _reject_asset(name: str, asset: str) -> None:
     if not asset:
-        raise SymbolError(f"The {name} asset is missing; write a pair as BTC/USDT.")
+        raise SymbolError(f"The {name} asset is missing. Write a pair as BTC/USDT.")
     if len(asset) > ASSET_LENGTH:
-        raise SymbolError(f"An asset has at most {ASSET_LENGTH} characters; {name} has more.")
+        raise SymbolError(f"The {name} asset has more than {ASSET_LENGTH} characters.")
     if not ASSET.fullmatch(asset):
-        raise SymbolError(f"An asset is letters A to Z and digits; {name} has something else.")
+        raise SymbolError(f"The {name} asset can only have the letters A to Z and digits.")

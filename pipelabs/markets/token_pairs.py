@@ -1,4 +1,4 @@
-"""The rules of token pairs."""
+"""Create and list token pairs."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, cast
@@ -14,51 +14,51 @@ from pipelabs.core.bulk import column_arrays, unnest_table
 from pipelabs.core.db import db, run
 from pipelabs.core.errors import Duplicate, NotFound
 from pipelabs.core.pagination import Page, page_of
-from pipelabs.markets.symbols import SymbolError, parse
+from pipelabs.markets.symbols import normalise_symbol
 from pipelabs.models import Market, TokenPair, now
 from pipelabs.models.token_pairs import Symbol, TokenPairSort
 
 TAKEN = "This token pair already exists."
 TABLE = cast(Table, TokenPair.__table__)
 ASSETS = ("base_asset", "quote_asset", "settle_asset")
-TEXT = (
+SYMBOL_COLUMN = (
     TokenPair.base_asset
     + "/"
     + TokenPair.quote_asset
     + func.coalesce(":" + TokenPair.settle_asset, "")
 )
-"""The symbol, as PostgreSQL spells it."""
-ORDERS: Mapping[str, Any] = {"symbol": TEXT, "created_at": TokenPair.created_at}
-NEW = unnest_table("wanted", {"id": Uuid(), **dict.fromkeys(ASSETS, Text())})
-INSERT = (
+"""The symbol as text, computed by PostgreSQL."""
+SORT_COLUMNS: Mapping[str, Any] = {"symbol": SYMBOL_COLUMN, "created_at": TokenPair.created_at}
+NEW_PAIRS = unnest_table("new_pairs", {"id": Uuid(), **dict.fromkeys(ASSETS, Text())})
+INSERT_PAIRS = (
     insert(TABLE)
     .from_select(
         ["id", *ASSETS, "created_at"],
         select(
-            NEW.c.id,
-            *(NEW.c[one] for one in ASSETS),
+            NEW_PAIRS.c.id,
+            *(NEW_PAIRS.c[name] for name in ASSETS),
             bindparam("created_at", type_=TABLE.c.created_at.type),
         ),
     )
     .on_conflict_do_nothing()
     .returning(TABLE.c.id)
 )
-"""Built once: building costs more than sending."""
+"""Built once, because building takes longer than sending."""
 
 
 def ensure_token_pairs(symbols: Collection[Symbol]) -> list[UUID]:
-    """Create those that are not there, and return the ids of the new ones.
+    """Create the token pairs that do not exist, and return the new ids.
 
-    In one order for all, so that of two who create the same at once one waits for the other.
+    They are inserted in a consistent order, so that concurrent calls cannot deadlock.
     """
-    ordered = sorted(symbols, key=lambda one: one.text)
-    rows = ((uuid4(), one.base_asset, one.quote_asset, one.settle_asset) for one in ordered)
+    ordered = sorted(symbols, key=lambda symbol: symbol.text)
+    rows = ((uuid4(), s.base_asset, s.quote_asset, s.settle_asset) for s in ordered)
     values = column_arrays(("id", *ASSETS), rows)
-    return list(run(INSERT, values | {"created_at": now()}).scalars())
+    return list(run(INSERT_PAIRS, values | {"created_at": now()}).scalars())
 
 
 def create_token_pair(symbol: Symbol, actor: Actor) -> TokenPair:
-    """Add a token pair and record who did it; raise `Duplicate` naming the one that is there."""
+    """Create a token pair and record it; raise `Duplicate` naming the existing one."""
     if not ensure_token_pairs([symbol]):
         existing = {"symbol": str(find_token_pair(symbol).id)}
         raise Duplicate(TAKEN, fields={"symbol": [TAKEN]}, existing=existing)
@@ -67,12 +67,12 @@ def create_token_pair(symbol: Symbol, actor: Actor) -> TokenPair:
 
 
 def find_token_pair(symbol: Symbol) -> TokenPair:
-    """Return the pair that is known to be there."""
-    return db.session.scalars(select(TokenPair).where(*is_of(symbol))).one()
+    """Return the token pair with this symbol, which must exist."""
+    return db.session.scalars(select(TokenPair).where(*symbol_conditions(symbol))).one()
 
 
-def is_of(symbol: Symbol) -> Iterator[ColumnElement[bool]]:
-    """Yield what a token pair must be to be this one."""
+def symbol_conditions(symbol: Symbol) -> Iterator[ColumnElement[bool]]:
+    """Yield the conditions for the token pair with this symbol."""
     yield TokenPair.base_asset == symbol.base_asset
     yield TokenPair.quote_asset == symbol.quote_asset
     yield TokenPair.settle_asset.is_not_distinct_from(symbol.settle_asset)
@@ -80,8 +80,8 @@ def is_of(symbol: Symbol) -> Iterator[ColumnElement[bool]]:
 
 def get_token_pair(token_pair_id: UUID) -> TokenPair:
     """Return the token pair, or raise `NotFound`."""
-    if found := db.session.get(TokenPair, token_pair_id):
-        return found
+    if token_pair := db.session.get(TokenPair, token_pair_id):
+        return token_pair
     raise NotFound("There is no such token pair.")
 
 
@@ -91,24 +91,16 @@ def list_token_pairs(
     size: int = 50,
     cursor: str | None = None,
 ) -> Page[TokenPair]:
-    """Return one page of the token pairs that have `q` in their symbol, in any spelling."""
-    wanted = select(TokenPair)
+    """Return one page of the token pairs whose symbol contains `q`, in any spelling."""
+    query = select(TokenPair)
     if q := filters.get("q"):
-        wanted = wanted.where(TEXT.icontains(spelled(q), autoescape=True))
-    keys = (ORDERS[sort.removeprefix("-")], TokenPair.id)
-    order = [key.desc() if sort.startswith("-") else key.asc() for key in keys]
-    return page_of(wanted.order_by(*order), size, cursor)
+        query = query.where(SYMBOL_COLUMN.icontains(normalise_symbol(q), autoescape=True))
+    columns = (SORT_COLUMNS[sort.removeprefix("-")], TokenPair.id)
+    order = [column.desc() if sort.startswith("-") else column.asc() for column in columns]
+    return page_of(query.order_by(*order), size, cursor)
 
 
-def markets_of(token_pair_id: UUID) -> Sequence[Market]:
-    """Return the markets that exchanges make of the pair, by exchange."""
-    wanted = select(Market).where(Market.token_pair_id == token_pair_id)
-    return db.session.scalars(wanted.order_by(Market.exchange)).all()
-
-
-def spelled(text: str) -> str:
-    """Return a pair that is looked for as it is stored, and any other text as it is."""
-    try:
-        return parse(text).text
-    except SymbolError:
-        return text
+def list_pair_markets(token_pair_id: UUID) -> Sequence[Market]:
+    """Return the markets of the token pair, by exchange."""
+    query = select(Market).where(Market.token_pair_id == token_pair_id)
+    return db.session.scalars(query.order_by(Market.exchange)).all()

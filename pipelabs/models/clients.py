@@ -1,4 +1,4 @@
-"""Clients: whom the desk makes markets for."""
+"""Clients, for whom the desk makes markets."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,10 +16,13 @@ NOTES_LENGTH = 1_000
 EMAIL_LENGTH = 254
 """The longest address that SMTP can carry (RFC 5321, 4.5.3.1.3, less the angle brackets)."""
 SETTINGS_BYTES = 16 * 1024
-SEARCHED = "lower((((name || '\n') || wallet_address) || '\n') || COALESCE(email, ''))"
-"""Where a search looks, a line each; spelled as PostgreSQL tells it, so that it can be compared."""
-FOLDED_NAME = "lower(name)"
-"""By what a list is sorted by name."""
+SEARCH_TEXT = "lower((((name || '\n') || wallet_address) || '\n') || COALESCE(email, ''))"
+"""The text that a search looks in, a field per line.
+
+Written as PostgreSQL prints it, so that a migration can be compared with the database.
+"""
+LOWER_NAME = "lower(name)"
+"""Sort key of a list by name."""
 SYMBOLS = """ARRAY(
   SELECT DISTINCT base_asset || '/' || quote_asset || COALESCE(':' || settle_asset, '')
   FROM client_markets
@@ -27,11 +30,14 @@ SYMBOLS = """ARRAY(
   JOIN token_pairs ON token_pairs.id = token_pair_id
   WHERE client_id = clients.id AND client_markets.status <> 'delisted'
 )"""
-"""The pairs in which a client is quoted; the tables are declared later, for they know clients."""
+"""Symbols of the pairs in which a client is quoted.
+
+As text, because the models of these tables import this one.
+"""
 
 
 class Chain(StrEnum):
-    """The network an address is on; all EVM networks share one form of address."""
+    """Network of a wallet. All EVM networks share one address format."""
 
     EVM = "evm"
     SOLANA = "solana"
@@ -40,7 +46,7 @@ class Chain(StrEnum):
 
 
 class Tier(StrEnum):
-    """What a client pays for."""
+    """Service tier of a client."""
 
     BASIC = "Basic"
     STANDARD = "Standard"
@@ -49,7 +55,7 @@ class Tier(StrEnum):
 
 
 class Status(StrEnum):
-    """Where a client stands with the desk."""
+    """Status of a client."""
 
     ACTIVE = "active"
     PAUSED = "paused"
@@ -58,7 +64,7 @@ class Status(StrEnum):
 
 
 class ClientSort(StrEnum):
-    """What a list of clients can be sorted by; a minus is descending."""
+    """Sort orders of the list of clients; a minus sign sorts in descending order."""
 
     CREATED_AT = "created_at"
     CREATED_AT_DOWN = "-created_at"
@@ -69,7 +75,7 @@ class ClientSort(StrEnum):
 
 
 class Client(Identified, Base):
-    """A customer of Pipe Labs, known by one wallet."""
+    """A customer of the desk, identified by one wallet."""
 
     __tablename__ = "clients"
     __table_args__ = (
@@ -85,10 +91,10 @@ class Client(Identified, Base):
         CheckConstraint(f"octet_length(settings::text) <= {SETTINGS_BYTES}", name="settings_size"),
         CheckConstraint("version >= 1", name="version_positive"),
         Index("ix_clients_created_at_id", "created_at", "id"),
-        Index("ix_clients_folded_name_id", literal_column(FOLDED_NAME), "id"),
+        Index("ix_clients_folded_name_id", literal_column(LOWER_NAME), "id"),
         Index(
             "ix_clients_searched",
-            literal_column(SEARCHED).label("searched"),
+            literal_column(SEARCH_TEXT).label("searched"),
             postgresql_using="gin",
             postgresql_ops={"searched": "gin_trgm_ops"},
         ),
@@ -106,12 +112,12 @@ class Client(Identified, Base):
     settings: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
     version: Mapped[int] = mapped_column(default=1)
     updated_at: Mapped[datetime] = mapped_column(default=now)
-    # Asked for by whoever shows them, and else never: None where nobody did or the row is new.
+    # Loaded only by queries that show them. None in a new row.
     symbols: Mapped[Sequence[str]] = column_property(
         type_coerce(literal_column(SYMBOLS), ARRAY(Text)), deferred=True
     )
 
     @property
     def shown_settings(self) -> dict[str, Any]:
-        """Return the settings with `token_pairs`, which the rows alone tell."""
+        """Return the settings with `token_pairs`, which are derived from the rows."""
         return self.settings | {"token_pairs": sorted(self.symbols or [])}

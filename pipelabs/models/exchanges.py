@@ -1,4 +1,4 @@
-"""Exchanges: where the desk makes markets, and what it has set for each."""
+"""Exchanges on which the desk makes markets, and their settings."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -14,7 +14,7 @@ CONFIG_BYTES = 4 * 1024
 
 
 class Kind(StrEnum):
-    """What is traded there."""
+    """What can be traded on an exchange."""
 
     SPOT = "spot"
     DERIVATIVES = "derivatives"
@@ -22,7 +22,7 @@ class Kind(StrEnum):
 
 
 class SymbolStyle(StrEnum):
-    """How an exchange writes `BTC/USDT`; where no rule gives its spelling, somebody tells it."""
+    """How an exchange writes `BTC/USDT`. `own` has no rule, so each symbol has to be entered."""
 
     JOINED = "joined"
     LOWER_JOINED = "lower_joined"
@@ -34,7 +34,7 @@ class SymbolStyle(StrEnum):
 
 
 class Credential(StrEnum):
-    """A field that an exchange may ask for beside the key; ccxt has other names for some."""
+    """A field of an exchange API key; ccxt has other names for some."""
 
     API_KEY = "api_key"
     API_SECRET = "api_secret"
@@ -49,9 +49,9 @@ class Credential(StrEnum):
 
 
 class Exchange(Base):
-    """A trading venue; its facts come from the registry, `is_enabled` and `config` are ours.
+    """An exchange. `is_enabled` and `config` are set by the desk, the rest comes from the registry.
 
-    Rows are never deleted: a client's markets and keys name them by slug.
+    Rows are never deleted, because markets and keys refer to them.
     """
 
     __tablename__ = "exchanges"
@@ -68,13 +68,13 @@ class Exchange(Base):
     website: Mapped[str]
     docs_url: Mapped[str]
     symbol_style: Mapped[SymbolStyle]
-    # What a key consists of there, in the order of a form: `Credential`.
+    # The fields of a key, in the order of a form: `Credential`.
     credentials: Mapped[list[str]] = mapped_column(ARRAY(Text))
-    # Other slugs under which people know it; found by them, never stored elsewhere.
+    # Other names it is found by. Nothing else refers to them.
     aliases: Mapped[list[str]] = mapped_column(ARRAY(Text))
     has_testnet: Mapped[bool]
     is_enabled: Mapped[bool] = mapped_column(default=True)
-    # What `schemas.exchanges.ExchangeConfig` loads: fees, minimum notional, rate budget.
+    # The fields of `exchanges.schemas.ConfigFields`: amounts as text, unset ones left out.
     config: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
     version: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[datetime] = mapped_column(default=now)
@@ -82,5 +82,5 @@ class Exchange(Base):
 
     @property
     def needs_passphrase(self) -> bool:
-        """Return whether a key there is nothing without its passphrase."""
+        """Return whether a key there has a passphrase."""
         return "passphrase" in self.credentials

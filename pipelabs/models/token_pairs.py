@@ -1,4 +1,4 @@
-"""Token pairs, the markets that exchanges make of them, and which client is quoted where."""
+"""Token pairs, markets, and the markets in which clients are quoted."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,15 +13,15 @@ from pipelabs.models.base import Base, Identified, now
 from pipelabs.models.clients import Client
 
 AMOUNT = Numeric(38, 18)
-"""Exact: 18 decimals, as many as an ERC-20 token has, and 20 digits before them."""
+"""20 digits before the point and 18 after it, as many as an ERC-20 token has."""
 ASSET = "^[A-Z0-9]{1,24}$"
-"""An asset's code, as the trade writes it."""
+"""The code of an asset."""
 EXCHANGE_SYMBOL_LENGTH = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Symbol:
-    """What is bought and sold, what it is paid in, and, for a swap, what it is settled in."""
+    """The base and quote asset of a pair, and the settlement asset of a swap."""
 
     base_asset: str
     quote_asset: str
@@ -29,13 +29,13 @@ class Symbol:
 
     @property
     def text(self) -> str:
-        """Return the one spelling: `BTC/USDT`, a swap as `BTC/USDT:USDT`."""
+        """Return the symbol as text: `BTC/USDT`, or `BTC/USDT:USDT` for a swap."""
         spot = f"{self.base_asset}/{self.quote_asset}"
         return f"{spot}:{self.settle_asset}" if self.settle_asset else spot
 
 
 class MarketStatus(StrEnum):
-    """Whether a market can be traded; a delisted one is kept, for clients were quoted there."""
+    """Status of a market. Delisted markets are kept as a record of who was quoted there."""
 
     TRADING = "trading"
     HALTED = "halted"
@@ -43,7 +43,7 @@ class MarketStatus(StrEnum):
 
 
 class Bot(StrEnum):
-    """What works in a client's market."""
+    """The bot that runs in a client's market."""
 
     MARKET_MAKER = "market_maker"
     VOLUME_GENERATOR = "volume_generator"
@@ -51,7 +51,7 @@ class Bot(StrEnum):
 
 
 class QuotingStatus(StrEnum):
-    """Whether a client is quoted in a market; a delisting marks it, and nothing unmarks it."""
+    """Whether a client is quoted in a market. Only delisting the market sets `delisted`."""
 
     ACTIVE = "active"
     PAUSED = "paused"
@@ -59,7 +59,7 @@ class QuotingStatus(StrEnum):
 
 
 class TokenPairSort(StrEnum):
-    """What a list of token pairs can be sorted by; a minus is descending."""
+    """Sort orders of the list of token pairs; a minus sign sorts in descending order."""
 
     SYMBOL = "symbol"
     SYMBOL_DOWN = "-symbol"
@@ -68,7 +68,7 @@ class TokenPairSort(StrEnum):
 
 
 class TokenPair(Identified, Base):
-    """Base and quote on no exchange in particular; a swap is settled in an asset of its own."""
+    """A base and a quote asset, independent of exchanges. A swap also has a settlement asset."""
 
     __tablename__ = "token_pairs"
     __table_args__ = (
@@ -92,17 +92,17 @@ class TokenPair(Identified, Base):
 
     @property
     def symbol(self) -> str:
-        """Return the pair as text: `BTC/USDT`, a swap as `BTC/USDT:USDT`."""
+        """Return the symbol as text: `BTC/USDT`, or `BTC/USDT:USDT` for a swap."""
         return Symbol(self.base_asset, self.quote_asset, self.settle_asset).text
 
 
 class Market(Identified, Base):
-    """A token pair as one exchange lists it; amounts are unknown until somebody tells them."""
+    """A token pair on one exchange. Amounts are None until an admin enters them."""
 
     __tablename__ = "markets"
     __table_args__ = (
         Index("uq_markets_symbol", "token_pair_id", "exchange", unique=True),
-        # Not unique: an exchange may write a pair and its swap alike.
+        # Not unique, because an exchange may write a pair and its swap alike.
         Index("ix_markets_exchange_symbol", "exchange", "exchange_symbol"),
         CheckConstraint(
             f"char_length(exchange_symbol) BETWEEN 1 AND {EXCHANGE_SYMBOL_LENGTH}",
@@ -116,7 +116,7 @@ class Market(Identified, Base):
 
     token_pair_id: Mapped[UUID] = mapped_column(ForeignKey("token_pairs.id"))
     exchange: Mapped[str] = mapped_column(ForeignKey("exchanges.slug"))
-    # As the exchange itself writes the pair: BTCUSDT, XBT/USD.
+    # As the exchange writes the pair, such as BTCUSDT or XBT/USD.
     exchange_symbol: Mapped[str]
     price_tick: Mapped[Decimal | None] = mapped_column(AMOUNT)
     amount_step: Mapped[Decimal | None] = mapped_column(AMOUNT)
@@ -130,12 +130,12 @@ class Market(Identified, Base):
 
     @property
     def symbol(self) -> str:
-        """Return the pair as text."""
+        """Return the symbol of the pair."""
         return self.token_pair.symbol
 
 
 class ClientMarket(Identified, Base):
-    """One client quoted in one market, by which bot, and what the desk aims at there."""
+    """A market in which a client is quoted, with its bot and the targets of the desk."""
 
     __tablename__ = "client_markets"
     __table_args__ = (
@@ -148,9 +148,9 @@ class ClientMarket(Identified, Base):
     client_id: Mapped[UUID] = mapped_column(ForeignKey("clients.id"))
     market_id: Mapped[UUID] = mapped_column(ForeignKey("markets.id"), index=True)
     bot: Mapped[Bot] = mapped_column(default=Bot.MARKET_MAKER)
-    # Hundredths of a percent of the price, from bid to ask.
+    # From bid to ask, in hundredths of a percent of the price.
     spread_target_bps: Mapped[Decimal | None] = mapped_column(AMOUNT)
-    # In the quote asset, for each day.
+    # Per day, in the quote asset.
     daily_volume_target: Mapped[Decimal | None] = mapped_column(AMOUNT)
     status: Mapped[QuotingStatus] = mapped_column(default=QuotingStatus.ACTIVE)
     version: Mapped[int] = mapped_column(default=1)
@@ -161,20 +161,20 @@ class ClientMarket(Identified, Base):
 
     @property
     def symbol(self) -> str:
-        """Return the pair as text."""
+        """Return the symbol of the pair."""
         return self.market.symbol
 
     @property
     def exchange(self) -> str:
-        """Return where it is."""
+        """Return the slug of the market's exchange."""
         return self.market.exchange
 
     @property
     def exchange_symbol(self) -> str:
-        """Return how the exchange writes the pair."""
+        """Return the symbol of the pair on the exchange."""
         return self.market.exchange_symbol
 
     @property
     def market_status(self) -> MarketStatus:
-        """Return whether it can be traded at all."""
+        """Return the status of the market."""
         return self.market.status

@@ -1,4 +1,4 @@
-"""The figures of the overview: what was counted in the last day, week and month."""
+"""The figures of the overview: counts of the last day, week and month."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ from pipelabs.models import (
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
 DAYS = 30
 EXPIRING = timedelta(days=14)
-"""So far ahead the list of expiring keys looks too, unless it is asked for another span."""
+"""The default span of the list of expiring keys, too."""
 MAX_PATTERNS, MAX_ADMINS, MAX_EVENTS = 5, 10, 10
 QUANTILES = (0.5, 0.95)
 RESULTS = {
@@ -39,12 +39,12 @@ RESULTS = {
     Outcome.FORBIDDEN: "denied",
     Outcome.ERROR: "error",
 }
-"""Outcome of an attempt → what the overview counts it as."""
+"""Outcome of a creation attempt → its name in the overview."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """What creates were refused for, how often; `fields` are comma-separated."""
+    """A cause of denied creations and its count; `fields` are comma-separated."""
 
     code: str
     fields: str | None
@@ -52,7 +52,7 @@ class Pattern:
 
 
 class Activity(NamedTuple):
-    """What an admin did in a week."""
+    """The activity of an admin in the last seven days."""
 
     admin_id: UUID
     email: str
@@ -63,7 +63,7 @@ class Activity(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Creates:
-    """How the attempts to create a client ended in a span, and how long the good ones took."""
+    """The results of creation attempts in a span, and the latency of the successful ones."""
 
     results: dict[str, int]
     patterns: list[Pattern]
@@ -72,12 +72,12 @@ class Creates:
 
     @property
     def attempts(self) -> int:
-        """Return how many there were, replays of an earlier answer not counted."""
+        """Return the number of attempts, without idempotent replays."""
         return sum(self.results.values())
 
     @property
     def success_rate(self) -> float | None:
-        """Return which part of the attempts made a client; None if there were none."""
+        """Return the share of successful attempts, 0 to 1; None if there were no attempts."""
         return round(self.results["success"] / self.attempts, 4) if self.attempts else None
 
 
@@ -97,125 +97,131 @@ class Overview:
 
     @property
     def clients(self) -> int:
-        """Return how many clients there are."""
+        """Return the number of clients."""
         return sum(self.by_status.values())
 
     @property
     def keys(self) -> int:
-        """Return how many exchange API keys there are whose secrets are not destroyed."""
+        """Return the number of exchange API keys, without destroyed ones."""
         return sum(self.keys_by_status.values())
 
 
-def overview() -> Overview:
-    """Return the figures as they stand."""
-    moment = now()
-    by_status, by_tier = _clients()
-    keys_by_status, keys_expiring = _keys(moment)
-    last_24_h, last_7_d = _creates(moment)
+def get_overview() -> Overview:
+    """Return the current figures."""
+    at = now()
+    by_status, by_tier = _count_clients()
+    keys_by_status, keys_expiring = _count_keys(at)
+    last_24_h, last_7_d = _summarize_creates(at)
     newest = select(AuditEvent).order_by(AuditEvent.at.desc(), AuditEvent.id.desc())
     return Overview(
         by_status=by_status,
         by_tier=by_tier,
         keys_by_status=keys_by_status,
         keys_expiring=keys_expiring,
-        per_day=_per_day(moment),
+        per_day=_count_per_day(at),
         last_24_h=last_24_h,
         last_7_d=last_7_d,
-        admins=_activity(moment),
+        admins=_list_activity(at),
         events=db.session.scalars(newest.limit(MAX_EVENTS)).all(),
     )
 
 
-def _clients() -> tuple[dict[Status, int], dict[Tier, int]]:
-    counted = select(Client.status, Client.tier, func.count()).group_by(Client.status, Client.tier)
+def _count_clients() -> tuple[dict[Status, int], dict[Tier, int]]:
+    query = select(Client.status, Client.tier, func.count()).group_by(Client.status, Client.tier)
     by_status, by_tier = dict.fromkeys(Status, 0), dict.fromkeys(Tier, 0)
-    for status, tier, count in db.session.execute(counted):
+    for status, tier, count in db.session.execute(query):
         by_status[status] += count
         by_tier[tier] += count
     return by_status, by_tier
 
 
-def _keys(moment: datetime) -> tuple[dict[KeyStatus, int], int]:
-    """Return how many keys have each status, and how many of those in use expire soon."""
-    is_due = ExchangeAPIKey.expires_at <= moment + EXPIRING
+def _count_keys(at: datetime) -> tuple[dict[KeyStatus, int], int]:
+    """Return the number of keys by status, and of live keys and replacements that expire soon."""
+    is_due = ExchangeAPIKey.expires_at <= at + EXPIRING
     is_due &= ExchangeAPIKey.stage.in_([KeyStage.LIVE, KeyStage.CANDIDATE])
-    counted = (
+    query = (
         select(ExchangeAPIKey.status, func.count(), func.count().filter(is_due))
         .where(ExchangeAPIKey.stage != KeyStage.DESTROYED)
         .group_by(ExchangeAPIKey.status)
     )
-    # A revoked key is a destroyed one.
+    # Revoked keys are destroyed.
     by_status = dict.fromkeys(KeyStatus, 0)
     del by_status[KeyStatus.REVOKED]
     expiring = 0
-    for status, count, due in db.session.execute(counted):
+    for status, count, due in db.session.execute(query):
         by_status[status] = count
         expiring += due
     return by_status, expiring
 
 
-def _per_day(moment: datetime) -> list[tuple[date, int]]:
-    """Return each of the last days in UTC, today included, and how many clients it brought.
+def _count_per_day(at: datetime) -> list[tuple[date, int]]:
+    """Return the last days in UTC, including today, and the number of clients created on each.
 
-    A count per day reads the index alone; grouping by the day would work out every row's.
+    A count per day reads only the index. Grouping would have to compute the day of every row.
     """
-    today = datetime.combine(moment.astimezone(UTC).date(), time(), UTC)
+    today = datetime.combine(at.astimezone(UTC).date(), time(), UTC)
     first = today - DAY * (DAYS - 1)
     day = func.generate_series(first, today, DAY).column_valued("day")
-    inside = (Client.created_at >= day) & (Client.created_at < day + DAY)
-    count = select(func.count()).select_from(Client).where(inside).scalar_subquery()
-    counted = db.session.execute(select(day, count).order_by(day))
-    return [(one.astimezone(UTC).date(), found) for one, found in counted]
+    is_created_then = (Client.created_at >= day) & (Client.created_at < day + DAY)
+    count = select(func.count()).select_from(Client).where(is_created_then).scalar_subquery()
+    rows = db.session.execute(select(day, count).order_by(day))
+    return [(start.astimezone(UTC).date(), clients) for start, clients in rows]
 
 
-def _creates(moment: datetime) -> tuple[Creates, Creates]:
-    """Return what came of creates in the last day and the last week, each row read once."""
-    week = AuditEvent.at >= moment - WEEK
-    is_new = AuditEvent.at >= moment - DAY
+def _summarize_creates(at: datetime) -> tuple[Creates, Creates]:
+    """Return the results of the last day and of the last week, reading each row once."""
+    is_in_week = AuditEvent.at >= at - WEEK
+    is_in_day = AuditEvent.at >= at - DAY
     quantile = func.percentile_cont(list(QUANTILES)).within_group(cast(AuditEvent.ms, Float))
     created = select(
-        func.count().filter(is_new), quantile.filter(is_new), func.count(), quantile
-    ).where(AuditEvent.event == Event.CLIENT_CREATED, week)
+        func.count().filter(is_in_day), quantile.filter(is_in_day), func.count(), quantile
+    ).where(AuditEvent.event == Event.CLIENT_CREATED, is_in_week)
     code, names = AuditEvent.details["code"].astext, AuditEvent.details["fields"].astext
-    refused = (
-        select(AuditEvent.status, code, names, func.count().filter(is_new), func.count())
-        .where(AuditEvent.event == Event.CLIENT_CREATE_DENIED, week)
+    denied = (
+        select(AuditEvent.status, code, names, func.count().filter(is_in_day), func.count())
+        .where(AuditEvent.event == Event.CLIENT_CREATE_DENIED, is_in_week)
         .group_by(AuditEvent.status, code, names)
     )
     day_count, day_ms, week_count, week_ms = db.session.execute(created).one()
-    rows = db.session.execute(refused).all()
+    rows = db.session.execute(denied).all()
     return (
-        _span(day_count, day_ms, [(row[0], Pattern(row[1], row[2], row[3])) for row in rows]),
-        _span(week_count, week_ms, [(row[0], Pattern(row[1], row[2], row[4])) for row in rows]),
+        _build_creates(
+            day_count, day_ms, [(row[0], Pattern(row[1], row[2], row[3])) for row in rows]
+        ),
+        _build_creates(
+            week_count, week_ms, [(row[0], Pattern(row[1], row[2], row[4])) for row in rows]
+        ),
     )
 
 
-def _span(created: int, ms: list[float] | None, refused: list[tuple[Outcome, Pattern]]) -> Creates:
+def _build_creates(
+    created: int, ms: list[float] | None, denied: list[tuple[Outcome, Pattern]]
+) -> Creates:
     results = dict.fromkeys(RESULTS.values(), 0) | {"success": created}
     patterns: Counter[tuple[str, str | None]] = Counter()
-    for outcome, pattern in refused:
+    for outcome, pattern in denied:
         results[RESULTS[outcome]] += pattern.count
         patterns[pattern.code, pattern.fields] += pattern.count
-    most = [Pattern(*what, count) for what, count in patterns.most_common(MAX_PATTERNS) if count]
-    p50, p95 = (round(one, 1) for one in ms) if ms else (None, None)
-    return Creates(results, most, p50, p95)
+    top = [Pattern(*cause, count) for cause, count in patterns.most_common(MAX_PATTERNS) if count]
+    p50, p95 = (round(value, 1) for value in ms) if ms else (None, None)
+    return Creates(results, top, p50, p95)
 
 
-def _activity(moment: datetime) -> list[Activity]:
-    """Return the busiest admins of the week; each one's events are a stretch of an index."""
+def _list_activity(at: datetime) -> list[Activity]:
+    """Return the most active admins of the week; counting an admin's events reads one index."""
     is_create = AuditEvent.event == Event.CLIENT_CREATED
-    mine = lateral(
+    activity = lateral(
         select(
             func.count().label("events"),
             func.count().filter(is_create).label("creates"),
             func.max(AuditEvent.at).label("last_seen_at"),
-        ).where(AuditEvent.admin_id == Admin.id, AuditEvent.at >= moment - WEEK)
+        ).where(AuditEvent.admin_id == Admin.id, AuditEvent.at >= at - WEEK)
     )
-    found = (
-        select(Admin.id, Admin.email, mine.c.events, mine.c.creates, mine.c.last_seen_at)
-        .join(mine, true())
-        .where(mine.c.events > 0)
-        .order_by(mine.c.events.desc(), Admin.email)
+    query = (
+        select(Admin.id, Admin.email, *activity.c)
+        .join(activity, true())
+        .where(activity.c.events > 0)
+        .order_by(activity.c.events.desc(), Admin.email)
         .limit(MAX_ADMINS)
     )
-    return [Activity(*row) for row in db.session.execute(found)]
+    return [Activity(*row) for row in db.session.execute(query)]

@@ -1,4 +1,4 @@
-"""The overview as callers see it."""
+"""Response schemas of the overview."""
 
 from marshmallow import Schema, fields
 
@@ -15,12 +15,12 @@ PARTS = {"postgresql": "ok", "pool": "ok", "redis": "ok", "vault": "ok", "audit_
 
 
 class Counts(fields.Dict):
-    """How many there are of each."""
+    """Counts by name."""
 
     def __init__(
         self, example: dict[str, int], description: str, attribute: str | None = None
     ) -> None:
-        """Take an example with all the names there are, and where they are found."""
+        """Take an example that has all names."""
         metadata = {"example": example, "description": description}
         super().__init__(
             keys=fields.String(),
@@ -31,7 +31,7 @@ class Counts(fields.Dict):
 
 
 class ClientsCounted(Schema):
-    """How many clients there are."""
+    """The number of clients."""
 
     total = fields.Integer(attribute="clients", metadata={"example": 20})
     by_status = Counts(BY_STATUS, "All statuses.")
@@ -39,7 +39,7 @@ class ClientsCounted(Schema):
 
 
 class KeysCounted(Schema):
-    """How many exchange API keys there are, without those destroyed."""
+    """The number of exchange API keys, without destroyed ones."""
 
     total = fields.Integer(attribute="keys", metadata={"example": 41})
     by_status = Counts(KEYS_BY_STATUS, "All statuses of existing keys.", "keys_by_status")
@@ -53,14 +53,14 @@ class KeysCounted(Schema):
 
 
 class DayCounted(Schema):
-    """How many clients a day brought, in UTC."""
+    """The number of clients created on a day in UTC."""
 
     on = fields.Date(metadata={"example": "2026-11-22"})
     count = fields.Integer(metadata={"example": 3})
 
 
 class PatternOut(Schema):
-    """What creates were refused for."""
+    """A cause of denied creations."""
 
     code = fields.String(metadata={"example": "invalid_input"})
     fields_ = fields.String(
@@ -73,7 +73,7 @@ class PatternOut(Schema):
 
 
 class CreatesOut(Schema):
-    """How the attempts to create a client ended, and how long the successes took."""
+    """The results of creation attempts, and the latency of the successful ones."""
 
     attempts = fields.Integer(
         metadata={"example": 22, "description": "Excludes idempotent replays."}
@@ -90,7 +90,7 @@ class CreatesOut(Schema):
 
 
 class ActivityOut(Schema):
-    """What an admin did in the last seven days."""
+    """The activity of an admin in the last seven days."""
 
     admin_id = fields.UUID()
     email = fields.String(metadata=EMAIL)

@@ -49,7 +49,9 @@ def prepare_replacement(key_id: UUID, new: NewCredentials) -> ProbeRequest:
     live = get_key(key_id)
     _reject_replacing(live)
     reject_closed_client(live.client_id)
-    if errors := registry.known()[live.exchange].wrong_parts(set(map(Credential, new.credentials))):
+    if errors := registry.known()[live.exchange].check_fields(
+        set(map(Credential, new.credentials))
+    ):
         raise InvalidInput(f"Invalid input: {', '.join(errors)}", fields=errors)
     return ProbeRequest(
         exchange=live.exchange, credentials=new.credentials, is_testnet=live.is_testnet

@@ -9,6 +9,7 @@ from marshmallow import Schema, ValidationError, fields
 from werkzeug.datastructures import MultiDict
 
 from pipelabs.core.errors import Fields, PipeLabsError
+from pipelabs.core.schemas.edits import PartialUpdate
 from pipelabs.core.schemas.fields import EnumField, Password, PlainText
 from pipelabs.core.schemas.lists import BoundedList
 from pipelabs.vault.schemas.credentials import SecretText
@@ -59,9 +60,12 @@ class Form:
     def load(self) -> Any:
         """Return the loaded data. Raise `InvalidInput` naming every wrong field.
 
-        An empty field counts as absent, because browsers can't send it as null.
+        A browser sends an empty text for a field without a value. A creation takes that as absent.
+        An update takes it as null, and leaves a field that the page lacks as it is.
         """
-        filled = {name: value for name, value in self.values.items() if value != ""}
+        filled: dict[str, Any] = {name: value for name, value in self.values.items() if value != ""}
+        if isinstance(self.schema, PartialUpdate):
+            filled = dict.fromkeys(self.values) | filled
         try:
             return self.schema.load(filled)
         except ValidationError as error:

@@ -33,7 +33,7 @@ def test_add_markets_to_a_client_and_pause_one(open_page, scripts):
     page.get_by_label("Exchange").select_option("okx")
     page.get_by_label("Spread target").fill("12.5")
     page.get_by_role("button", name="Add markets").click()
-    wait_for_text(page, "Line 2: Write the slash between base and quote")
+    wait_for_text(page, "Line 2: Put a slash between base and quote")
     if scripts:
         assert axe_violations(page) == []
     page.get_by_label("Symbols").fill("BTC/USDT\neth-usdt")

@@ -1,23 +1,32 @@
-"""Who is quoted where, as callers send and see it."""
+"""Request and response schemas of clients' markets, and the commands that they load into."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, validate
+from marshmallow import Schema, ValidationError, fields, post_load, validate
 
+from pipelabs.core.commands import UNSET, Unset
 from pipelabs.core.schemas.decimals import Amount
+from pipelabs.core.schemas.edits import EditForm, PartialUpdate
 from pipelabs.core.schemas.envelope import Success
-from pipelabs.core.schemas.fields import Body, EnumField, Input, PlainText, Timestamp
+from pipelabs.core.schemas.fields import EnumField, Input, PlainText, Timestamp
 from pipelabs.core.schemas.pagination import ListQuery, PageOut, SearchText
 from pipelabs.exchanges.schemas import EXCHANGE, ExchangeSlug
 from pipelabs.markets.schemas.markets import ClientNamed
-from pipelabs.markets.schemas.token_pairs import SPELLED, SYMBOL, SymbolField
-from pipelabs.models.token_pairs import EXCHANGE_SYMBOL_LENGTH, Bot, MarketStatus, QuotingStatus
+from pipelabs.markets.schemas.token_pairs import EXCHANGE_SYMBOL, SYMBOL, SymbolField
+from pipelabs.models.token_pairs import (
+    EXCHANGE_SYMBOL_LENGTH,
+    Bot,
+    MarketStatus,
+    QuotingStatus,
+    Symbol,
+)
 
 MAX_AT_ONCE = 500
 MAX_SPREAD_BPS = Decimal(10_000)
-"""All of the price."""
+"""The whole price."""
 BOT = {"label": "Bot", "example": "market_maker"}
 SPREAD = {
     "label": "Spread target (bps)",
@@ -32,14 +41,9 @@ VOLUME = {
 QUOTING = {"label": "Status", "example": "paused"}
 
 
-class ClientMarketItem(Input):
-    """A market in which a client shall be quoted; pair and market are made on the way."""
+class TermsFields:
+    """The fields of how a client is quoted."""
 
-    symbol = SymbolField(required=True, metadata=SYMBOL)
-    exchange = ExchangeSlug(required=True, metadata=EXCHANGE)
-    exchange_symbol = PlainText(
-        load_default=None, min=1, max=EXCHANGE_SYMBOL_LENGTH, metadata=SPELLED
-    )
     bot = EnumField(Bot, load_default=Bot.MARKET_MAKER, metadata=BOT)
     spread_target_bps = Amount(
         load_default=None, is_positive=True, max=MAX_SPREAD_BPS, metadata=SPREAD
@@ -47,8 +51,49 @@ class ClientMarketItem(Input):
     daily_volume_target = Amount(load_default=None, metadata=VOLUME)
 
 
+class ListingFields:
+    """The fields of the market in which a client is quoted."""
+
+    symbol = SymbolField(required=True, metadata=SYMBOL)
+    exchange = ExchangeSlug(required=True, metadata=EXCHANGE)
+    exchange_symbol = PlainText(
+        load_default=None, min=1, max=EXCHANGE_SYMBOL_LENGTH, metadata=EXCHANGE_SYMBOL
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewClientMarket:
+    """A market to add to a client."""
+
+    symbol: Symbol
+    exchange: str
+    exchange_symbol: str | None
+    bot: Bot
+    spread_target_bps: Decimal | None
+    daily_volume_target: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientMarketChanges:
+    """Changes of a client's market."""
+
+    bot: Bot | Unset = UNSET
+    spread_target_bps: Decimal | Unset | None = UNSET
+    daily_volume_target: Decimal | Unset | None = UNSET
+    status: QuotingStatus | Unset = UNSET
+
+
+class ClientMarketItem(TermsFields, ListingFields, Input):
+    """A market to add to a client. Pair and market are created if they do not exist."""
+
+    @post_load
+    def to_command(self, data: Mapping[str, Any], **_: object) -> NewClientMarket:
+        """Return the command."""
+        return NewClientMarket(**data)
+
+
 class ClientMarketsIn(Input):
-    """In which markets a client shall be quoted: all of them, or none if one is wrong."""
+    """The body that adds markets to a client: all of them, or none if one is wrong."""
 
     markets = fields.List(
         fields.Nested(ClientMarketItem),
@@ -57,35 +102,37 @@ class ClientMarketsIn(Input):
     )
 
 
-class SymbolLines(fields.Field[list[Any]]):
-    """A pair a line, each maybe with `=` and the exchange's own spelling after it."""
+class SymbolLines(fields.Field[list[tuple[Symbol, str | None]]]):
+    """A symbol per line, optionally followed by `=` and the exchange symbol."""
 
     default_error_messages = PlainText.default_error_messages | {
         "count": f"Must be 1 to {MAX_AT_ONCE} lines.",
     }
 
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> list[Any]:
-        lines = {place: line for place, line in enumerate(value.splitlines(), 1) if line.strip()}
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Any, **rest: Any
+    ) -> list[tuple[Symbol, str | None]]:
+        lines = {number: line for number, line in enumerate(value.splitlines(), 1) if line.strip()}
         if not 1 <= len(lines) <= MAX_AT_ONCE:
             raise self.make_error("count")
-        wrong, found = [], []
-        for place, line in lines.items():
+        errors, symbols = [], []
+        for number, line in lines.items():
             try:
-                found.append(self._line(line))
+                symbols.append(self._parse_line(line))
             except ValidationError as error:
-                wrong += [f"Line {place}: {sentence}" for sentence in error.messages]
-        if wrong:
-            raise ValidationError(wrong)
-        return found
+                errors += [f"Line {number}: {sentence}" for sentence in error.messages]
+        if errors:
+            raise ValidationError(errors)
+        return symbols
 
-    def _line(self, line: str) -> dict[str, Any]:
-        symbol, equals, spelled = line.partition("=")
-        text = PlainText(min=1, max=EXCHANGE_SYMBOL_LENGTH).deserialize(spelled) if equals else None
-        return {"symbol": SymbolField().deserialize(symbol), "exchange_symbol": text}
+    def _parse_line(self, line: str) -> tuple[Symbol, str | None]:
+        symbol, equals, rest = line.partition("=")
+        text = PlainText(min=1, max=EXCHANGE_SYMBOL_LENGTH).deserialize(rest) if equals else None
+        return SymbolField().deserialize(symbol), text
 
 
-class ClientMarketsForm(Input):
-    """What a form sends to have a client quoted in many markets of one exchange."""
+class LinesFields:
+    """The fields of the markets that a form adds to a client."""
 
     symbols = SymbolLines(
         required=True,
@@ -97,51 +144,46 @@ class ClientMarketsForm(Input):
         },
     )
     exchange = ExchangeSlug(required=True, metadata=EXCHANGE)
-    bot = EnumField(Bot, load_default=Bot.MARKET_MAKER, metadata=BOT)
-    spread_target_bps = Amount(
-        load_default=None, is_positive=True, max=MAX_SPREAD_BPS, metadata=SPREAD
-    )
-    daily_volume_target = Amount(load_default=None, metadata=VOLUME)
 
 
-def items_of(form: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield what `ClientMarketItem` would load, one for each line of the form."""
-    shared = {name: value for name, value in form.items() if name != "symbols"}
-    return (line | shared for line in form["symbols"])
+class ClientMarketsForm(TermsFields, LinesFields, Input):
+    """The form that adds many markets of one exchange to a client, all on the same terms."""
+
+    @post_load
+    def to_commands(self, data: Mapping[str, Any], **_: object) -> list[NewClientMarket]:
+        """Return a command for each line."""
+        shared = {name: value for name, value in data.items() if name != "symbols"}
+        return [
+            NewClientMarket(symbol=symbol, exchange_symbol=text, **shared)
+            for symbol, text in data["symbols"]
+        ]
 
 
-class ClientMarketEdit(Input):
-    """All that a form sends to change one, and the version that it was filled from."""
+class ClientMarketPatch(TermsFields, PartialUpdate):
+    """The body that changes a client's market. Omitted fields stay, and null empties a target."""
 
-    bot = EnumField(Bot, required=True, metadata=BOT)
-    spread_target_bps = Amount(
-        load_default=None, is_positive=True, max=MAX_SPREAD_BPS, metadata=SPREAD
-    )
-    daily_volume_target = Amount(load_default=None, metadata=VOLUME)
-    status = EnumField(QuotingStatus, required=True, metadata=QUOTING)
-    version = fields.Integer(required=True, metadata={"widget": "hidden"})
+    command = ClientMarketChanges
 
-
-class ClientMarketPatch(Body):
-    """What an admin sends to change one; what is left out stays, null empties a target."""
-
-    bot = EnumField(Bot, metadata=BOT)
-    spread_target_bps = Amount(
-        allow_none=True, is_positive=True, max=MAX_SPREAD_BPS, metadata=SPREAD
-    )
-    daily_volume_target = Amount(allow_none=True, metadata=VOLUME)
     status = EnumField(QuotingStatus, metadata=QUOTING)
 
 
+class ClientMarketEdit(TermsFields, EditForm):
+    """The form that changes a client's market. Loads as `ClientMarketChanges` and a version."""
+
+    command = ClientMarketChanges
+
+    status = EnumField(QuotingStatus, required=True, metadata=QUOTING)
+
+
 class ClientMarketsQuery(ListQuery):
-    """Which of a client's markets are wanted."""
+    """Filters of the list of a client's markets."""
 
     exchange = ExchangeSlug(metadata={"description": "Slug or alias."})
     status = EnumField(QuotingStatus)
 
 
 class MatrixQuery(ListQuery):
-    """Which part of the matrix is wanted; without a status, what is delisted is not counted."""
+    """Filters of the matrix. Without a status, delisted markets are not counted."""
 
     q = SearchText(
         load_default="",
@@ -152,13 +194,13 @@ class MatrixQuery(ListQuery):
 
 
 class ClientMarketOut(Schema):
-    """One client quoted in one market."""
+    """A client's market."""
 
     id = fields.UUID()
     market_id = fields.UUID()
     symbol = fields.String(metadata=SYMBOL)
     exchange = fields.String(metadata=EXCHANGE)
-    exchange_symbol = fields.String(metadata=SPELLED)
+    exchange_symbol = fields.String(metadata=EXCHANGE_SYMBOL)
     market_status = EnumField(MarketStatus)
     bot = EnumField(Bot, metadata=BOT)
     spread_target_bps = Amount(allow_none=True, metadata=SPREAD)
@@ -170,14 +212,14 @@ class ClientMarketOut(Schema):
 
 
 class ClientMarketsAdded(Success):
-    """In which markets a client is quoted from now on, in the order in which they were sent."""
+    """The added markets, in the order in which they were sent."""
 
     message = fields.String(metadata={"example": "1 market added"})
     client_markets = fields.List(fields.Nested(ClientMarketOut))
 
 
 class ClientMarketShown(Success):
-    """One client quoted in one market."""
+    """One market of a client."""
 
     client_market = fields.Nested(ClientMarketOut)
 
@@ -190,7 +232,7 @@ class ClientMarketsListed(Success):
 
 
 class MatrixRow(Schema):
-    """In how many pairs a client is quoted, by exchange."""
+    """The number of pairs in which a client is quoted, by exchange."""
 
     client = fields.Nested(ClientNamed)
     counts = fields.Dict(
@@ -200,7 +242,7 @@ class MatrixRow(Schema):
 
 
 class MatrixShown(Success):
-    """Clients by exchanges, a page of clients at a time."""
+    """The matrix of clients and exchanges, a page of clients at a time."""
 
     exchanges = fields.List(fields.String(metadata=EXCHANGE))
     rows = fields.List(fields.Nested(MatrixRow))

@@ -1,73 +1,111 @@
-"""Markets as callers send and see them."""
+"""Request and response schemas of markets, and the commands that they load into."""
 
-from marshmallow import Schema, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, ClassVar
 
+from marshmallow import Schema, fields, post_load
+
+from pipelabs.core.commands import UNSET, Unset
 from pipelabs.core.schemas.decimals import Amount
+from pipelabs.core.schemas.edits import EditForm, PartialUpdate
 from pipelabs.core.schemas.envelope import Success
-from pipelabs.core.schemas.fields import Body, EnumField, Input, PlainText
+from pipelabs.core.schemas.fields import EnumField, Input, PlainText
 from pipelabs.core.schemas.pagination import ListQuery, PageOut, SearchText
 from pipelabs.exchanges.schemas import EXCHANGE, ExchangeSlug
 from pipelabs.markets.schemas.token_pairs import (
+    EXCHANGE_SYMBOL,
     NOTIONAL,
-    SPELLED,
     STEP,
     SYMBOL,
     TICK,
     MarketOut,
     SymbolField,
 )
-from pipelabs.models.token_pairs import EXCHANGE_SYMBOL_LENGTH, MarketStatus
+from pipelabs.models.token_pairs import EXCHANGE_SYMBOL_LENGTH, MarketStatus, Symbol
 
 STATUS = {"label": "Status", "example": "halted"}
 
 
-class MarketIn(Input):
-    """What an admin sends to create a market; the token pair is made on the way."""
+class MarketFields:
+    """The fields that an admin fills in, in the order of the form."""
 
     symbol = SymbolField(required=True, metadata=SYMBOL)
     exchange = ExchangeSlug(required=True, metadata=EXCHANGE)
     exchange_symbol = PlainText(
-        load_default=None, min=1, max=EXCHANGE_SYMBOL_LENGTH, metadata=SPELLED
+        load_default=None, min=1, max=EXCHANGE_SYMBOL_LENGTH, metadata=EXCHANGE_SYMBOL
     )
     price_tick = Amount(load_default=None, is_positive=True, metadata=TICK)
     amount_step = Amount(load_default=None, is_positive=True, metadata=STEP)
     min_notional = Amount(load_default=None, metadata=NOTIONAL)
 
 
-class MarketEdit(Input):
-    """All that a form sends to change a market, and the version that it was filled from."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewMarket:
+    """A market to create; without an exchange symbol, the exchange's rule gives it."""
+
+    symbol: Symbol
+    exchange: str
+    exchange_symbol: str | None
+    price_tick: Decimal | None
+    amount_step: Decimal | None
+    min_notional: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketChanges:
+    """Changes of a market."""
+
+    exchange_symbol: str | Unset = UNSET
+    price_tick: Decimal | Unset | None = UNSET
+    amount_step: Decimal | Unset | None = UNSET
+    min_notional: Decimal | Unset | None = UNSET
+    status: MarketStatus | Unset = UNSET
+
+
+class MarketIn(MarketFields, Input):
+    """The body that creates a market. Its token pair is created if it does not exist."""
+
+    @post_load
+    def to_command(self, data: Mapping[str, Any], **_: object) -> NewMarket:
+        """Return the command."""
+        return NewMarket(**data)
+
+
+class MarketChangeFields(MarketFields):
+    """The fields of a change. The exchange symbol can't be emptied."""
+
+    command: ClassVar[type] = MarketChanges
+    unchangeable: ClassVar[tuple[str, ...]] = ("symbol", "exchange")
 
     exchange_symbol = PlainText(
         required=True,
         min=1,
         max=EXCHANGE_SYMBOL_LENGTH,
-        metadata={"label": "Exchange symbol", "description": "As the exchange writes the pair."},
+        metadata=EXCHANGE_SYMBOL | {"description": "As the exchange writes the pair."},
     )
-    price_tick = Amount(load_default=None, is_positive=True, metadata=TICK)
-    amount_step = Amount(load_default=None, is_positive=True, metadata=STEP)
-    min_notional = Amount(load_default=None, metadata=NOTIONAL)
-    version = fields.Integer(required=True, metadata={"widget": "hidden"})
 
 
-class MarketMove(Input):
-    """What a form sends to halt, delist or list a market, and the version it was drawn from."""
+class MarketPatch(MarketChangeFields, PartialUpdate):
+    """The body that changes a market. Omitted fields stay, and null empties a field."""
+
+    status = EnumField(MarketStatus, metadata=STATUS)
+
+
+class MarketEdit(MarketChangeFields, EditForm):
+    """The form that changes a market. Loads as `MarketChanges` and a version."""
+
+
+class MarketStatusEdit(Input):
+    """The form that halts, delists or lists a market, with the version that the page showed."""
 
     status = EnumField(MarketStatus, required=True)
     version = fields.Integer(required=True, metadata={"widget": "hidden"})
 
 
-class MarketPatch(Body):
-    """What an admin sends to change a market; what is left out stays, null empties."""
-
-    exchange_symbol = PlainText(min=1, max=EXCHANGE_SYMBOL_LENGTH, metadata=SPELLED)
-    price_tick = Amount(allow_none=True, is_positive=True, metadata=TICK)
-    amount_step = Amount(allow_none=True, is_positive=True, metadata=STEP)
-    min_notional = Amount(allow_none=True, metadata=NOTIONAL)
-    status = EnumField(MarketStatus, metadata=STATUS)
-
-
 class MarketsQuery(ListQuery):
-    """Which markets are wanted."""
+    """Filters of the list of markets."""
 
     q = SearchText(
         load_default="",
@@ -98,7 +136,7 @@ class MarketShown(Success):
 
 
 class MarketChanged(Success):
-    """A market as it is now, and whose quoting its delisting has ended."""
+    """A market after an update, and the clients whose quoting it ended."""
 
     market = fields.Nested(MarketOut)
     affected_clients = fields.List(fields.Nested(ClientNamed))

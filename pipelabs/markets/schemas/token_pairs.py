@@ -1,4 +1,4 @@
-"""Token pairs as callers send and see them."""
+"""Request and response schemas of token pairs."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ SYMBOL = {
     "description": "Such as BTC/USDT, or BTC/USDT:USDT for a swap settled in USDT.",
     "example": "BTC/USDT",
 }
-SPELLED = {
+EXCHANGE_SYMBOL = {
     "label": "Exchange symbol",
     "description": "As the exchange writes the pair. Leave empty if it follows a rule.",
     "example": "BTC-USDT",
@@ -32,7 +32,7 @@ NOTIONAL = {
 
 
 class SymbolField(OpenAPIField, fields.Field[Symbol]):
-    """A pair in any common spelling; loads as a `Symbol`."""
+    """A symbol in any common spelling. Loads as a `Symbol`."""
 
     openapi_type = "string"
 
@@ -48,13 +48,13 @@ class SymbolField(OpenAPIField, fields.Field[Symbol]):
 
 
 class TokenPairIn(Input):
-    """What an admin sends to create a token pair."""
+    """The body that creates a token pair."""
 
     symbol = SymbolField(required=True, metadata=SYMBOL)
 
 
 class TokenPairsQuery(ListQuery):
-    """Which token pairs are wanted, in which order."""
+    """Filters and sort order of the list of token pairs."""
 
     q = SearchText(
         load_default="", metadata={"description": "Part of the symbol, in any spelling."}
@@ -67,7 +67,7 @@ class TokenPairsQuery(ListQuery):
 
 
 class TokenPairOut(Schema):
-    """Base and quote on no exchange in particular."""
+    """A base and a quote asset, independent of exchanges."""
 
     id = fields.UUID()
     symbol = fields.String(metadata=SYMBOL)
@@ -80,13 +80,13 @@ class TokenPairOut(Schema):
 
 
 class MarketOut(Schema):
-    """A token pair as one exchange lists it."""
+    """A token pair on one exchange."""
 
     id = fields.UUID()
     token_pair_id = fields.UUID()
     symbol = fields.String(metadata=SYMBOL)
     exchange = fields.String(metadata=EXCHANGE)
-    exchange_symbol = fields.String(metadata=SPELLED)
+    exchange_symbol = fields.String(metadata=EXCHANGE_SYMBOL)
     price_tick = Amount(allow_none=True, metadata=TICK)
     amount_step = Amount(allow_none=True, metadata=STEP)
     min_notional = Amount(allow_none=True, metadata=NOTIONAL)
@@ -104,7 +104,7 @@ class TokenPairCreated(Success):
 
 
 class TokenPairShown(Success):
-    """One token pair, and the markets that exchanges make of it."""
+    """One token pair and its markets."""
 
     token_pair = fields.Nested(TokenPairOut)
     markets = fields.List(fields.Nested(MarketOut))

@@ -108,7 +108,7 @@ class KeyIn(CredentialsIn, KeyFields):
         """Reject credentials that the exchange does not use, and name those that are missing."""
         if known := registry.find(str(data.get("exchange", ""))):
             sent = {name for name in Credential if original.get(name) not in (None, "")}
-            if errors := known.wrong_parts(sent):
+            if errors := known.check_fields(sent):
                 raise ValidationError(errors)
 
 

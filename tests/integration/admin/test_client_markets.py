@@ -6,6 +6,7 @@ from pipelabs.clients.service import change_status
 from pipelabs.core.db import db, finish
 from pipelabs.markets.markets import update_market
 from pipelabs.markets.quoting import add_client_markets
+from pipelabs.markets.schemas.markets import MarketChanges
 from pipelabs.models import Client, ClientMarket, MarketStatus, QuotingStatus, Role, Status
 from tests.factories import ACTOR, make_client, make_exchange, make_item
 
@@ -38,11 +39,11 @@ def add(app, acme):
 
 def delist(app, row):
     with app.app_context():
-        update_market(row.market_id, {"status": MarketStatus.DELISTED}, ACTOR)
+        update_market(row.market_id, MarketChanges(status=MarketStatus.DELISTED), ACTOR)
         finish(commit=True)
 
 
-def test_a_client_who_is_quoted_nowhere_can_be_added_markets(desk, page, acme):
+def test_client_markets_page_without_markets_offers_to_add_some(desk, page, acme):
     listed = desk.get(page).text
 
     assert "No markets" in listed
@@ -52,7 +53,7 @@ def test_a_client_who_is_quoted_nowhere_can_be_added_markets(desk, page, acme):
     assert "Not quoted yet" in desk.get(f"/admin/clients/{acme}").text
 
 
-def test_many_are_added_at_once(desk, page, acme, rows):
+def test_add_markets_form_adds_many(desk, page, acme, rows):
     lines = "BTC/USDT\r\n\r\neth-usdt\r\nBTC/USDT:USDT = BTC-USDT-SWAP"
 
     answer = desk.send(
@@ -71,7 +72,7 @@ def test_many_are_added_at_once(desk, page, acme, rows):
     assert '"token_pairs": [' in shown
 
 
-def test_one_is_one(desk, page, acme):
+def test_add_markets_message_uses_the_singular(desk, page, acme):
     form = desk.get(f"{page}/add").text
 
     answer = desk.send(f"{page}/add", symbols="BTC/USDT", exchange="okx")
@@ -81,7 +82,7 @@ def test_one_is_one(desk, page, acme):
     assert "1 pair on 1 exchange<" in desk.get(f"/admin/clients/{acme}").text
 
 
-def test_what_is_wrong_with_a_line_is_told_and_what_was_typed_stays(desk, page, add, rows):
+def test_add_markets_form_shows_wrong_lines_and_keeps_values(desk, page, add, rows):
     add(make_item())
 
     shape = desk.send(f"{page}/add", symbols="ETH/USDT\nWHAT", exchange="", bot="many")
@@ -89,16 +90,16 @@ def test_what_is_wrong_with_a_line_is_told_and_what_was_typed_stays(desk, page, 
     taken = desk.send(f"{page}/add", symbols="BTC/USDT", exchange="okx")
 
     assert [one.status_code for one in (shape, rule, taken)] == [400, 400, 409]
-    assert "Line 2: Write the slash between base and quote" in shape.text
+    assert "Line 2: Put a slash between base and quote" in shape.text
     assert 'id="exchange-errors"' in shape.text
     assert "ETH/USDT\nWHAT</textarea>" in shape.text
-    assert "<li>BTC/USDT on okx is quoted already.</li>" in rule.text
-    assert "<li>XMR/USDT:USDT on okx: No rule tells" in rule.text
-    assert "<li>BTC/USDT on okx is quoted already.</li>" in taken.text
+    assert "<li>BTC/USDT on okx is already quoted.</li>" in rule.text
+    assert "<li>XMR/USDT:USDT on okx: The exchange symbol of this pair" in rule.text
+    assert "<li>BTC/USDT on okx is already quoted.</li>" in taken.text
     assert len(rows(ClientMarket)) == 1
 
 
-def test_a_list_is_narrowed_by_exchange_and_status(desk, page, add):
+def test_client_markets_page_filters(desk, page, add):
     add(make_item(), make_item(exchange="gate"))
 
     okx = desk.get(f"{page}?exchange=okx").text
@@ -109,7 +110,7 @@ def test_a_list_is_narrowed_by_exchange_and_status(desk, page, add):
     assert "No markets of this client match these filters." in none
 
 
-def test_the_grid_tells_each_status_in_a_word_too(app, desk, page, add):
+def test_client_grid_names_each_status(app, desk, page, add):
     rows = add(make_item(), make_item(exchange="gate"), make_item("ETH/USDT"))
     delist(app, rows[1])
 
@@ -122,7 +123,7 @@ def test_the_grid_tells_each_status_in_a_word_too(app, desk, page, add):
     ]
 
 
-def test_one_is_edited_by_who_has_seen_it(desk, page, add, rows):
+def test_edit_client_market_form_requires_the_current_version(desk, page, add, rows):
     one = f"{page}/{add(make_item())[0].id}"
     form = desk.get(one).text
     fields = {"bot": "both", "spread_target_bps": "20", "status": "paused", "version": "1"}
@@ -140,14 +141,14 @@ def test_one_is_edited_by_who_has_seen_it(desk, page, add, rows):
     assert (row.status, row.version, row.bot) == (QuotingStatus.PAUSED, 2, "both")
 
 
-def test_who_is_in_a_delisted_market_stays_so_until_it_is_listed_again(app, desk, page, add):
+def test_edit_client_market_form_offers_only_valid_statuses(app, desk, page, add):
     [row] = add(make_item())
     delist(app, row)
     one = f"{page}/{row.id}"
 
     gone = desk.get(one).text
     with app.app_context():
-        update_market(row.market_id, {"status": MarketStatus.TRADING}, ACTOR)
+        update_market(row.market_id, MarketChanges(status=MarketStatus.TRADING), ACTOR)
         finish(commit=True)
     back = desk.get(one).text
 
@@ -160,7 +161,7 @@ def test_who_is_in_a_delisted_market_stays_so_until_it_is_listed_again(app, desk
     assert "BTC/USDT on okx" in desk.get(f"/admin/clients/{page.split('/')[3]}").text
 
 
-def test_an_offboarded_client_is_offered_nothing(app, desk, page, acme):
+def test_client_markets_page_offers_no_changes_when_offboarded(app, desk, page, acme):
     with app.app_context():
         change_status(acme, Status.OFFBOARDED, ACTOR)
         finish(commit=True)
@@ -169,7 +170,7 @@ def test_an_offboarded_client_is_offered_nothing(app, desk, page, acme):
     assert desk.send(f"{page}/add", symbols="BTC/USDT", exchange="okx").status_code == 409
 
 
-def test_a_viewer_reads_and_changes_nothing(console, page, add):
+def test_viewers_see_client_markets_without_actions(console, page, add):
     [row] = add(make_item())
     viewer = console(Role.VIEWER, email="viewer@desk.local")
 
@@ -180,7 +181,7 @@ def test_a_viewer_reads_and_changes_nothing(console, page, add):
     assert f"{page}/add" not in text
 
 
-def test_a_setting_of_ones_own_is_shown_with_the_pairs(app, desk, acme):
+def test_show_client_settings_include_the_pairs(app, desk, acme):
     with app.app_context():
         db.session.get_one(Client, acme).settings = {"mm": {"spread": 1}}
         finish(commit=True)

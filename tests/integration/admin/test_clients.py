@@ -3,14 +3,15 @@ from uuid import UUID
 
 import pytest
 
+from pipelabs.clients.schemas import ClientChanges
 from pipelabs.clients.service import change_status, create_client, update_client
 from pipelabs.clients.wallets import Wallet
 from pipelabs.core.db import db, finish
 from pipelabs.markets.quoting import add_client_markets
-from pipelabs.models import AuditEvent, Client, ExchangeAPIKey, Role, Status
+from pipelabs.models import AuditEvent, Client, ExchangeAPIKey, Role, Status, Tier
 from pipelabs.models.clients import Chain
 from tests.each import each
-from tests.factories import WALLET, make_actor, make_body, make_data, make_item, make_wallet
+from tests.factories import WALLET, make_actor, make_body, make_item, make_new_client, make_wallet
 
 CLIENTS = "/admin/clients"
 NEW = f"{CLIENTS}/new"
@@ -28,7 +29,7 @@ def make(app):
 
     def make_one(**changes):
         with app.app_context():
-            made = create_client(make_data(**changes), make_actor()).client
+            made = create_client(make_new_client(**changes), make_actor()).client
             finish(commit=True)
             return made
 
@@ -69,7 +70,7 @@ def give_settings(client_id):
     db.session.get_one(Client, client_id).settings = {"<script>": "</pre><script>alert(5)"}
 
 
-def test_a_list_without_clients_says_what_to_do(desk, console):
+def test_clients_page_without_clients_offers_to_create_one(desk, console):
     text = desk.get(CLIENTS).text
 
     assert "No clients yet" in text
@@ -78,7 +79,7 @@ def test_a_list_without_clients_says_what_to_do(desk, console):
     assert f'href="{NEW}"' not in viewer.get(CLIENTS).text
 
 
-def test_a_row_shows_what_the_desk_asks_for(desk, acme, path):
+def test_clients_page_row_has_the_main_fields(desk, acme, path):
     text = desk.get(CLIENTS).text
 
     assert f'<a href="{path}" title="Acme">Acme</a>' in text
@@ -100,7 +101,7 @@ def test_a_row_shows_what_the_desk_asks_for(desk, acme, path):
         ("q=%25", []),
     ],
 )
-def test_search_filters_and_order_are_in_the_address(desk, make, query, found):
+def test_clients_page_keeps_search_filters_and_sort_in_the_url(desk, make, query, found):
     some(make, 3)
 
     page = desk.get(f"{CLIENTS}?{query}")
@@ -109,7 +110,7 @@ def test_search_filters_and_order_are_in_the_address(desk, make, query, found):
     assert ("No results" in page.text) is not found
 
 
-def test_a_sorted_column_says_so_and_turns_round_at_a_click(desk, make):
+def test_clients_page_marks_and_reverses_the_sorted_column(desk, make):
     some(make, 2)
 
     down = desk.get(f"{CLIENTS}?q=Client&sort=-name").text
@@ -121,7 +122,7 @@ def test_a_sorted_column_says_so_and_turns_round_at_a_click(desk, make):
     assert 'aria-sort="descending"><a href="/admin/clients?sort=created_at">Created' in plain
 
 
-def test_pages_lead_on_and_keep_the_filters(desk, make):
+def test_clients_page_links_keep_the_filters(desk, make):
     some(make, 26)
     first = desk.get(f"{CLIENTS}?size=25&sort=name&q=client")
 
@@ -133,7 +134,7 @@ def test_pages_lead_on_and_keep_the_filters(desk, make):
     assert "q=client" in link
 
 
-def test_a_page_whose_rows_are_gone_leads_to_the_first(desk, make):
+def test_clients_page_without_rows_links_to_the_first(desk, make):
     [one] = some(make, 1)
     cursor = f">dt:2000-01-01 00:00:00+00:00~uuid:{one.id}"
 
@@ -145,14 +146,14 @@ def test_a_page_whose_rows_are_gone_leads_to_the_first(desk, make):
 
 
 @each("query", ["colour=red", "sort=email", "q=a&q=b", "cursor=x", "q=%00"])
-def test_a_wrong_address_is_a_page_that_says_so(desk, query):
+def test_clients_page_reports_an_invalid_url(desk, query):
     response = desk.get(f"{CLIENTS}?{query}")
 
     assert (response.status_code, response.mimetype) == (400, "text/html")
     assert f'<dt class="mono">{query.partition("=")[0]}</dt>' in response.text
 
 
-def test_a_client_is_created_and_shown(desk, rows):
+def test_create_client_form_creates_and_shows_a_client(desk, rows):
     desk.get(NEW)
     made = desk.post(NEW, **make_body(name="Acme & Sons"))
     shown = desk.get(made.location)
@@ -164,7 +165,7 @@ def test_a_client_is_created_and_shown(desk, rows):
     assert (noted.event, noted.actor) == ("client.created", "desk@desk.local")
 
 
-def test_wrong_fields_have_their_sentences_and_what_was_typed_stays(desk, rows):
+def test_create_client_form_shows_errors_and_keeps_values(desk, rows):
     desk.get(NEW)
     response = desk.post(NEW, name="", wallet_address="0x1", email="x", notes="kept & so")
 
@@ -175,7 +176,7 @@ def test_wrong_fields_have_their_sentences_and_what_was_typed_stays(desk, rows):
     assert rows(Client) == []
 
 
-def test_a_duplicate_names_the_client_that_is_there(desk, acme, path):
+def test_create_client_form_links_to_the_existing_client(desk, acme, path):
     desk.get(NEW)
     response = desk.post(NEW, **make_body(name="Another", email=""))
 
@@ -184,7 +185,7 @@ def test_a_duplicate_names_the_client_that_is_there(desk, acme, path):
     assert 'value="Another"' in response.text
 
 
-def test_creations_by_page_spend_the_budget_of_creations(variant, desk):
+def test_create_client_form_uses_the_create_budget(variant, desk):
     few = variant(RATELIMIT_CREATE="1/minute").test_client()
     few._cookies = desk.client._cookies
     desk.get(NEW)
@@ -205,10 +206,10 @@ def test_creations_by_page_spend_the_budget_of_creations(variant, desk):
         (SOLANA, "Solana address: no checksum, so compare every character."),
         ("TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t", "Tron address: checksum valid."),
         ("0x1", "this has 1 digits"),
-        ("5" * 64, "never paste one anywhere"),
+        ("5" * 64, "Never paste one anywhere"),
     ],
 )
-def test_a_wallet_tells_its_chain_and_checksum_as_it_is_typed(desk, rows, typed, told):
+def test_wallet_check_shows_chain_and_checksum(desk, rows, typed, told):
     desk.get(NEW)
     response = desk.post(f"{CLIENTS}/wallet", wallet_address=f" {typed} ")
 
@@ -218,7 +219,7 @@ def test_a_wallet_tells_its_chain_and_checksum_as_it_is_typed(desk, rows, typed,
     assert {row.event for row in rows(AuditEvent)} <= {"admin.signed_in"}
 
 
-def test_a_wallet_that_is_taken_says_whose_it_is(desk, acme, path):
+def test_wallet_check_names_the_client_that_has_it(desk, acme, path):
     desk.get(NEW)
     taken = desk.post(f"{CLIENTS}/wallet", wallet_address=WALLET.lower()).text
 
@@ -226,9 +227,9 @@ def test_a_wallet_that_is_taken_says_whose_it_is(desk, acme, path):
     assert desk.post(f"{CLIENTS}/wallet", wallet_address=" ").text == ""
 
 
-def test_a_client_is_shown_with_all_that_is_known(desk, app, acme, path):
+def test_show_client_has_every_field(desk, app, acme, path):
     with app.app_context():
-        update_client(acme.id, {"tier": "Basic", "notes": "one\ntwo"}, make_actor())
+        update_client(acme.id, ClientChanges(tier=Tier.BASIC, notes="one\ntwo"), make_actor())
         change_status(acme.id, Status.PAUSED, make_actor())
         finish(commit=True)
 
@@ -247,7 +248,7 @@ def test_a_client_is_shown_with_all_that_is_known(desk, app, acme, path):
     assert "by admin@example.com" in text
 
 
-def test_a_client_with_little_known_shows_none(desk, make):
+def test_show_client_without_optional_fields(desk, make):
     one = make(email=None, notes="")
 
     text = desk.get(f"{CLIENTS}/{one.id}").text
@@ -257,14 +258,14 @@ def test_a_client_with_little_known_shows_none(desk, make):
 
 
 @pytest.mark.parametrize("page", ["", "/edit", "/status"])
-def test_a_client_that_is_not_there_is_a_page(desk, page):
+def test_show_client_returns_a_404_page(desk, page):
     response = desk.get(f"{CLIENTS}/{UUID(int=7)}{page}")
 
     assert (response.status_code, response.mimetype) == (404, "text/html")
     assert "There is no such client." in response.text
 
 
-def test_an_edit_saves_and_shows(desk, path, rows):
+def test_edit_client_form_saves(desk, path, rows):
     form = desk.get(f"{path}/edit")
     body = make_body(name="Acme Two", email="", notes="", version=version(form))
     del body["wallet_address"]
@@ -277,10 +278,21 @@ def test_an_edit_saves_and_shows(desk, path, rows):
     assert "Acme Two saved." in desk.get(path).text
 
 
-def test_the_slower_of_two_editors_sees_both_and_chooses(desk, app, acme, path, rows):
+def test_edit_client_keeps_a_field_that_the_page_lacks(desk, path, rows):
+    form = desk.get(f"{path}/edit")
+
+    saved = desk.post(f"{path}/edit", name="Acme Two", version=version(form))
+
+    assert saved.status_code == 303
+    [row] = rows(Client)
+    assert (row.name, row.email, row.tier) == ("Acme Two", "email@example.com", "Premium")
+    assert row.notes == "High volume trader"
+
+
+def test_edit_client_shows_both_versions_when_the_form_is_stale(desk, app, acme, path, rows):
     form = desk.get(f"{path}/edit")
     with app.app_context():
-        update_client(acme.id, {"name": "Theirs", "notes": "theirs"}, make_actor())
+        update_client(acme.id, ClientChanges(name="Theirs", notes="theirs"), make_actor())
         finish(commit=True)
     mine = {"name": "Mine", "email": "email@example.com", "tier": "Premium", "notes": "theirs"}
 
@@ -294,7 +306,7 @@ def test_the_slower_of_two_editors_sees_both_and_chooses(desk, app, acme, path, 
     assert [(row.name, row.version) for row in rows(Client)] == [("Mine", 3)]
 
 
-def test_an_edit_keeps_what_was_typed_when_it_is_wrong(desk, make, path):
+def test_edit_client_form_keeps_values_after_an_error(desk, make, path):
     make(wallet_address=Wallet(Chain.SOLANA, SOLANA), email="other@example.com", name="Other")
     form = desk.get(f"{path}/edit")
     sent = {"tier": "Basic", "version": version(form)}
@@ -307,7 +319,7 @@ def test_an_edit_keeps_what_was_typed_when_it_is_wrong(desk, make, path):
     assert ">Other</a>." in taken.text
 
 
-def test_only_legal_moves_are_offered_and_one_is_made(desk, path, rows):
+def test_change_status_page_offers_valid_transitions(desk, path, rows):
     page = desk.get(f"{path}/status")
 
     assert re.findall(r'name="status" value="(\w+)"', page.text) == [
@@ -331,7 +343,7 @@ def test_only_legal_moves_are_offered_and_one_is_made(desk, path, rows):
         ({"status": "gone", "version": "x"}, 400, "Invalid input: status, version"),
     ],
 )
-def test_a_move_that_cannot_be_made_shows_the_page_again(desk, path, rows, sent, status, told):
+def test_change_status_page_shows_errors(desk, path, rows, sent, status, told):
     desk.get(f"{path}/status")
     response = desk.post(f"{path}/status", **sent)
 
@@ -341,7 +353,7 @@ def test_a_move_that_cannot_be_made_shows_the_page_again(desk, path, rows, sent,
     assert [row.version for row in rows(Client)] == [1]
 
 
-def test_an_offboarded_client_offers_nothing_more(desk, app, acme, path):
+def test_show_client_offers_no_changes_when_offboarded(desk, app, acme, path):
     with app.app_context():
         change_status(acme.id, Status.OFFBOARDED, make_actor())
         finish(commit=True)
@@ -357,7 +369,7 @@ def test_an_offboarded_client_offers_nothing_more(desk, app, acme, path):
     assert edited.status_code == 409
 
 
-def test_a_viewer_sees_clients_and_no_way_to_change_them(console, path, rows):
+def test_viewers_see_clients_without_actions(console, path, rows):
     viewer = console(Role.VIEWER, email="viewer@desk.local")
     shown = viewer.get(path)
 
@@ -371,12 +383,12 @@ def test_a_viewer_sees_clients_and_no_way_to_change_them(console, path, rows):
     assert [row.status for row in rows(Client)] == ["active"]
 
 
-def test_no_payload_of_any_field_is_markup_on_any_page(desk, app, make, rows):
+def test_client_pages_escape_every_field(desk, app, make, rows):
     # Past the schema, as an import or an old row may have it.
     one = make(**PAYLOADS, wallet_address=Wallet(Chain.TRON, "T<svg onload=alert(3)>"))
     with app.app_context():
         give_settings(one.id)
-        update_client(one.id, {"name": PAYLOADS["name"] + "2"}, make_actor())
+        update_client(one.id, ClientChanges(name=PAYLOADS["name"] + "2"), make_actor())
         finish(commit=True)
     path = f"{CLIENTS}/{one.id}"
 
@@ -391,7 +403,7 @@ def test_no_payload_of_any_field_is_markup_on_any_page(desk, app, make, rows):
         assert "49" not in re.findall(r"<h1>.*</h1>", text)[0]
 
 
-def test_offboarding_tells_what_stays_behind(app, desk, stored):
+def test_change_status_page_explains_offboarding(app, desk, stored):
     key_id = stored()
     with app.app_context():
         client_id = db.session.get_one(ExchangeAPIKey, key_id).client_id

@@ -14,7 +14,7 @@ def cells(page):
     return ["|".join(" ".join(cell.split()) for cell in row.split("|")).strip("|") for row in plain]
 
 
-def test_a_new_installation_says_what_will_be_here(desk):
+def test_overview_page_of_a_new_installation(desk):
     page = desk.get("/admin/")
 
     assert page.status_code == 200
@@ -24,7 +24,7 @@ def test_a_new_installation_says_what_will_be_here(desk):
     assert "Success rate|\u2013|\u2013" in cells(page)
 
 
-def test_the_figures_are_those_of_what_was_done(client, operator, desk):
+def test_overview_page_has_the_figures_of_recorded_events(client, operator, desk):
     client.post(QUICK_CLIENT, json=make_body(), headers=operator)
     client.post(QUICK_CLIENT, json=make_body(), headers=operator)
     client.post(QUICK_CLIENT, json={}, headers=operator)
@@ -42,14 +42,14 @@ def test_the_figures_are_those_of_what_was_done(client, operator, desk):
 
 
 @pytest.mark.parametrize("role", Role)
-def test_every_role_sees_the_overview_and_its_own_actions(console, role):
+def test_overview_page_offers_the_actions_of_each_role(console, role):
     page = console(role, email="somebody@desk.local").get("/admin/")
 
     assert page.status_code == 200
     assert ("New client" in page.text) is (role is not Role.VIEWER)
 
 
-def test_the_health_of_each_part_is_told_in_words(desk, monkeypatch):
+def test_overview_page_names_the_health_of_each_component(desk, monkeypatch):
     page = desk.get("/admin/")
 
     assert "PostgreSQL</dt>" in page.text
@@ -58,7 +58,7 @@ def test_the_health_of_each_part_is_told_in_words(desk, monkeypatch):
     assert "stopping" in desk.get("/admin/").text
 
 
-def test_nothing_on_the_page_runs_or_is_styled_in_place(desk, client, operator):
+def test_overview_page_has_no_inline_script_or_style(desk, client, operator):
     client.post(QUICK_CLIENT, json=make_body(), headers=operator)
 
     text = desk.get("/admin/").text

@@ -32,17 +32,17 @@ def version(page):
     return re.findall(r'name="version" value="(\d+)"', page.text)[0]
 
 
-def test_no_markets_say_what_makes_one(desk):
+def test_markets_page_without_markets_offers_to_create_one(desk):
     assert "No markets yet" in desk.get(MARKETS).text
 
 
-def test_a_disabled_exchange_stays_among_the_filters(desk, quoted, change):
+def test_markets_page_filter_has_disabled_exchanges(desk, quoted, change):
     change(Exchange, is_enabled=False)
 
     assert '<option value="okx">' in desk.get(MARKETS).text
 
 
-def test_a_market_is_created_from_what_the_address_names(desk, rows):
+def test_create_market_form_is_filled_from_the_url(desk, rows):
     form = desk.get(f"{MARKETS}/new?symbol=BTC/USDT&exchange=okx").text
 
     answer = desk.send(
@@ -60,12 +60,12 @@ def test_a_market_is_created_from_what_the_address_names(desk, rows):
     assert "No clients are quoted here." in shown
 
 
-def test_wrong_fields_are_told_beside_them_and_what_is_there_linked(desk, quoted):
+def test_create_market_form_shows_errors_and_links_the_existing_market(desk, quoted):
     wrong = desk.send(f"{MARKETS}/new", symbol="BTC/USDT", exchange="kraken")
     taken = desk.send(f"{MARKETS}/new", symbol="BTC/USDT", exchange="okx")
 
     assert (wrong.status_code, taken.status_code) == (400, 409)
-    assert 'id="exchange_symbol-errors"><li>No rule tells' in wrong.text
+    assert 'id="exchange_symbol-errors"><li>The exchange symbol of this pair' in wrong.text
     assert '<option value="kraken" selected>' in wrong.text
     assert f'href="{quoted}"' in taken.text
 
@@ -74,14 +74,14 @@ def test_wrong_fields_are_told_beside_them_and_what_is_there_linked(desk, quoted
     ("query", "count"),
     [("", 1), ("?q=btc_usdt", 1), ("?exchange=OKEX&status=trading", 1), ("?status=halted", 0)],
 )
-def test_markets_are_found_by_their_filters(desk, quoted, query, count):
+def test_markets_page_filters(desk, quoted, query, count):
     text = desk.get(f"{MARKETS}{query}").text
 
     assert text.count(f'href="{quoted}"') == count
     assert ("No markets match these filters." in text) is not count
 
 
-def test_a_market_is_edited_by_who_has_seen_it(desk, quoted, rows):
+def test_edit_market_form_requires_the_current_version(desk, quoted, rows):
     form = desk.get(f"{quoted}/edit")
     fields = {"exchange_symbol": "XBT-USDT", "price_tick": "0.5", "version": version(form)}
 
@@ -96,7 +96,7 @@ def test_a_market_is_edited_by_who_has_seen_it(desk, quoted, rows):
     assert 'id="price_tick-errors"' in wrong.text
 
 
-def test_a_delisting_lists_whom_it_touches_first(desk, quoted, rows):
+def test_delisting_page_lists_affected_clients(desk, quoted, rows):
     page = desk.get(f"{quoted}/status")
 
     answer = desk.send(f"{quoted}/status", status="delisted", version=version(page))
@@ -110,7 +110,7 @@ def test_a_delisting_lists_whom_it_touches_first(desk, quoted, rows):
     assert "Halt market" not in again.text
 
 
-def test_a_halt_touches_nobody_and_a_stale_one_is_refused(desk, quoted, rows):
+def test_halting_a_market_affects_no_client_and_rejects_a_stale_version(desk, quoted, rows):
     moved = desk.send(f"{quoted}/status", status="halted", version=1)
     said = desk.get(moved.location).text
     stale = desk.send(f"{quoted}/status", status="trading", version=1)
@@ -121,7 +121,7 @@ def test_a_halt_touches_nobody_and_a_stale_one_is_refused(desk, quoted, rows):
     assert rows(Market)[0].status is MarketStatus.HALTED
 
 
-def test_one_client_is_one_client(app, desk, quoted):
+def test_delisting_message_uses_the_singular(app, desk, quoted):
     with app.app_context():
         db.session.query(ClientMarket).limit(1).one().status = QuotingStatus.DELISTED
         finish(commit=True)
@@ -129,7 +129,7 @@ def test_one_client_is_one_client(app, desk, quoted):
     assert "1 client is quoted there:" in desk.get(f"{quoted}/status").text
 
 
-def test_who_is_quoted_is_shown_page_by_page(app, desk, quoted):
+def test_show_market_pages_quoted_clients(app, desk, quoted):
     with app.app_context():
         for number in range(50):
             add_client_markets(make_client(name=f"C{number:02}").id, [make_item()], ACTOR)
@@ -142,7 +142,7 @@ def test_who_is_quoted_is_shown_page_by_page(app, desk, quoted):
     assert "C49" in desk.get(link.replace("&amp;", "&")).text
 
 
-def test_a_viewer_is_offered_no_changes(console, quoted):
+def test_viewers_see_markets_without_actions(console, quoted):
     viewer = console(Role.VIEWER, email="viewer@desk.local")
 
     assert f'href="{MARKETS}/new"' not in viewer.get(MARKETS).text

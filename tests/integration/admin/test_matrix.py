@@ -22,11 +22,11 @@ def acme(app, rolled_back):
         return made
 
 
-def test_a_book_in_which_nobody_is_quoted_says_where_to_begin(desk):
+def test_matrix_page_without_markets_explains_what_to_do(desk):
     assert "No clients are quoted yet" in desk.get(MATRIX).text
 
 
-def test_a_count_leads_to_the_clients_markets_there_and_its_tint_is_told_in_words(desk, acme):
+def test_matrix_page_count_links_to_the_markets(desk, acme):
     text = desk.get(MATRIX).text
 
     cells = re.findall(r'heat-(\d)"><a href="([^"]+)" title="([^"]+)">(\d+)</a>', text)
@@ -43,18 +43,18 @@ def test_a_count_leads_to_the_clients_markets_there_and_its_tint_is_told_in_word
     ("query", "found"),
     [("q=acm", True), ("exchange=gate", True), ("status=active", True), ("status=paused", False)],
 )
-def test_filters_are_in_the_address(desk, acme, query, found):
+def test_matrix_page_keeps_filters_in_the_url(desk, acme, query, found):
     text = desk.get(f"{MATRIX}?{query}").text
 
     assert (f"/admin/clients/{acme}/markets" in text) is found
     assert ("No clients match these filters." in text) is not found
 
 
-def test_a_count_by_status_leads_to_that_status(desk, acme):
+def test_matrix_page_count_keeps_the_status_filter(desk, acme):
     assert "?exchange=gate&amp;status=active" in desk.get(f"{MATRIX}?status=active").text
 
 
-def test_the_menu_knows_the_section(desk, acme):
+def test_menu_marks_the_matrix(desk, acme):
     text = desk.get(MATRIX).text
 
     assert re.search(r'href="/admin/markets" aria-current="page"><svg', text)

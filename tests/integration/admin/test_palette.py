@@ -2,7 +2,7 @@ import pytest
 
 from pipelabs.clients.service import create_client
 from pipelabs.core.db import db
-from tests.factories import make_actor, make_data
+from tests.factories import make_actor, make_new_client
 
 
 def test_the_palette_leads_to_pages_by_their_names(desk):
@@ -26,7 +26,7 @@ def test_what_is_called_like_nothing_says_so(desk):
 @pytest.mark.parametrize("words", ["acme", "0X5290", "mail@exam"])
 def test_the_palette_finds_clients_by_name_wallet_and_e_mail(app, desk, words):
     with app.app_context():
-        create_client(make_data(name="<b>Acme"), make_actor())
+        create_client(make_new_client(name="<b>Acme"), make_actor())
         db.session.commit()
     found = desk.get(f"/admin/palette?q={words}").text
 

@@ -28,11 +28,11 @@ def symbols(page):
     )
 
 
-def test_no_pairs_say_what_makes_one(desk):
+def test_token_pairs_page_without_pairs_offers_to_create_one(desk):
     assert "No token pairs yet" in desk.get(PAIRS).text
 
 
-def test_a_pair_is_created_and_shown(desk, rows):
+def test_create_token_pair_form_creates_and_shows_a_pair(desk, rows):
     answer = desk.send(f"{PAIRS}/new", symbol="btc-usdt:usdt")
 
     [pair] = rows(TokenPair)
@@ -44,27 +44,27 @@ def test_a_pair_is_created_and_shown(desk, rows):
     assert "No clients are quoted here." in shown
 
 
-def test_what_is_no_pair_is_told_beside_the_field_and_what_is_there_linked(desk, rows):
+def test_create_token_pair_form_shows_errors_and_links_the_existing_pair(desk, rows):
     desk.send(f"{PAIRS}/new", symbol="BTC/USDT")
 
     wrong = desk.send(f"{PAIRS}/new", symbol="BTCUSDT")
     taken = desk.send(f"{PAIRS}/new", symbol="btc_usdt")
 
     assert (wrong.status_code, taken.status_code) == (400, 409)
-    assert 'id="symbol-errors"><li>Write the slash' in wrong.text
+    assert 'id="symbol-errors"><li>Put a slash' in wrong.text
     assert 'value="BTCUSDT"' in wrong.text
     assert f'href="{PAIRS}/{rows(TokenPair)[0].id}"' in taken.text
     assert desk.get(f"{PAIRS}/new").status_code == 200
 
 
-def test_pairs_are_searched_in_any_spelling_and_sorted(desk, quoted):
+def test_token_pairs_page_searches_and_sorts(desk, quoted):
     assert symbols(desk.get(PAIRS)) == ["BTC/USDT", "ETH/USDT"]
     assert symbols(desk.get(f"{PAIRS}?sort=-symbol")) == ["ETH/USDT", "BTC/USDT"]
     assert symbols(desk.get(f"{PAIRS}?q=eth-usdt&sort=symbol")) == ["ETH/USDT"]
     assert "No token pairs match this search." in desk.get(f"{PAIRS}?q=XMR").text
 
 
-def test_a_pair_shows_its_markets_and_who_is_quoted_page_by_page(desk, quoted, rows):
+def test_show_token_pair_has_markets_and_quoted_clients(desk, quoted, rows):
     pair = next(row for row in rows(TokenPair) if row.base_asset == "BTC")
 
     first = desk.get(f"{PAIRS}/{pair.id}")
@@ -77,7 +77,7 @@ def test_a_pair_shows_its_markets_and_who_is_quoted_page_by_page(desk, quoted, r
     assert "Previous</a>" in second.text
 
 
-def test_a_viewer_is_offered_no_changes(console, quoted):
+def test_viewers_see_token_pairs_without_actions(console, quoted):
     viewer = console(Role.VIEWER, email="viewer@desk.local")
 
     assert f'href="{PAIRS}/new"' not in viewer.get(PAIRS).text

@@ -29,7 +29,7 @@ def add(client, operator, acme):
     return send
 
 
-def test_a_client_is_quoted_in_many_markets_by_one_call(add, acme, rows):
+def test_add_client_markets_adds_many_at_once(add, acme, rows):
     response = add(BTC, ETH)
 
     first, second = response.json["client_markets"]
@@ -71,7 +71,7 @@ def test_a_client_is_quoted_in_many_markets_by_one_call(add, acme, rows):
         ([BTC | {"exchange": "kraken"}], {"markets.0.exchange_symbol"}),
     ],
 )
-def test_what_is_wrong_is_named_by_its_place_and_nothing_added(add, rows, items, fields):
+def test_add_client_markets_names_wrong_items_by_place(add, rows, items, fields):
     response = add(*items)
 
     expected = fields or {"markets.0.spread_target_bps", "markets.0.more"}
@@ -81,7 +81,7 @@ def test_what_is_wrong_is_named_by_its_place_and_nothing_added(add, rows, items,
     assert rows(AuditEvent)[-1].event == "client_market.add_denied"
 
 
-def test_what_is_quoted_already_is_named(add):
+def test_add_client_markets_names_existing_ones(add):
     first = add(BTC).json["client_markets"][0]["id"]
 
     response = add(BTC)
@@ -90,7 +90,7 @@ def test_what_is_quoted_already_is_named(add):
     assert response.json["error"]["existing"] == {"markets.0.symbol": first}
 
 
-def test_the_same_batch_twice_is_one_act(add, rows):
+def test_add_client_markets_is_idempotent(add, rows):
     answers = [add(BTC, ETH, **{"Idempotency-Key": "first"}) for _ in range(2)]
 
     assert answers[0].json == answers[1].json
@@ -98,7 +98,7 @@ def test_the_same_batch_twice_is_one_act(add, rows):
     assert rows(AuditEvent)[-1].event == "client_market.add_replayed"
 
 
-def test_a_clients_markets_are_listed(client, operator, acme, add):
+def test_list_client_markets(client, operator, acme, add):
     add(BTC, ETH)
 
     everywhere = client.get(f"{acme}/markets", headers=operator).json
@@ -109,7 +109,7 @@ def test_a_clients_markets_are_listed(client, operator, acme, add):
     assert everywhere["page"]["total"] == 2
 
 
-def test_one_is_changed_by_who_has_seen_it(client, operator, acme, add):
+def test_update_client_market_requires_the_current_version(client, operator, acme, add):
     one = f"{acme}/markets/{add(BTC).json['client_markets'][0]['id']}"
     seen = operator | {"If-Match": '"1"'}
 
@@ -126,7 +126,7 @@ def test_one_is_changed_by_who_has_seen_it(client, operator, acme, add):
     assert (stale.status_code, by_hand.status_code) == (412, 409)
 
 
-def test_settings_tell_the_pairs_wherever_a_client_is_shown(client, operator, acme, add):
+def test_client_settings_list_the_quoted_pairs(client, operator, acme, add):
     add(BTC, ETH, BTC | {"exchange": "binance"})
     pairs = {"token_pairs": ["BTC/USDT", "ETH/USDT"]}
 
@@ -138,7 +138,7 @@ def test_settings_tell_the_pairs_wherever_a_client_is_shown(client, operator, ac
     assert [one["settings"] for one in (shown, listed, patched, moved["client"])] == [pairs] * 4
 
 
-def test_the_matrix_counts_pairs_by_client_and_exchange(client, operator, add):
+def test_matrix_counts_pairs_by_client_and_exchange(client, operator, add):
     add(BTC, ETH)
 
     found = client.get("/api/admin/matrix?q=acme", headers=operator).json

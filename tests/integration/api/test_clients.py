@@ -10,14 +10,21 @@ from pipelabs.core.db import finish
 from pipelabs.models import AuditEvent, Client
 from pipelabs.models.clients import Chain
 from tests.each import each
-from tests.factories import QUICK_CLIENT, WALLET, make_actor, make_body, make_data, make_wallet
+from tests.factories import (
+    QUICK_CLIENT,
+    WALLET,
+    make_actor,
+    make_body,
+    make_new_client,
+    make_wallet,
+)
 
 CLIENTS = "/api/admin/clients"
 
 OTHER_WALLET = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
 
 
-def test_quick_client_answers_the_specification_to_the_letter(client, operator, rows):
+def test_quick_client_response_matches_the_specification(client, operator, rows):
     response = client.post(QUICK_CLIENT, json=make_body(), headers=operator)
 
     assert response.status_code == 201
@@ -46,7 +53,7 @@ def test_quick_client_answers_the_specification_to_the_letter(client, operator, 
     assert response.headers["Location"] == f"/api/admin/clients/{row.id}"
 
 
-def test_the_audit_row_and_line_tell_the_same_as_the_answer(client, operator, rows, lines):
+def test_quick_client_audit_row_and_line_match_the_response(client, operator, rows, lines):
     response = client.post(QUICK_CLIENT, json=make_body(), headers=operator)
 
     [row] = rows(AuditEvent)
@@ -80,9 +87,7 @@ def test_the_audit_row_and_line_tell_the_same_as_the_answer(client, operator, ro
         ),
     ],
 )
-def test_every_wrong_field_is_named_at_once_and_nothing_stored(
-    client, operator, rows, body, fields
-):
+def test_quick_client_names_every_wrong_field(client, operator, rows, body, fields):
     response = client.post(QUICK_CLIENT, json=body, headers=operator)
 
     assert response.status_code == 400
@@ -91,7 +96,7 @@ def test_every_wrong_field_is_named_at_once_and_nothing_stored(
     assert [row.status for row in rows(AuditEvent)] == ["INVALID"]
 
 
-def test_optional_fields_may_be_absent_or_null(client, operator):
+def test_quick_client_optional_fields_can_be_absent_or_null(client, operator):
     absent = {"name": "A", "wallet_address": make_wallet()}
     null = {
         "name": "B",
@@ -116,7 +121,9 @@ def test_optional_fields_may_be_absent_or_null(client, operator):
         ({"wallet_address": WALLET.lower()}, {"wallet_address", "email"}),
     ],
 )
-def test_duplicate_names_every_taken_field_and_who_has_it(client, operator, rows, changes, taken):
+def test_quick_client_duplicate_names_every_taken_field_and_its_client(
+    client, operator, rows, changes, taken
+):
     first = client.post(QUICK_CLIENT, json=make_body(), headers=operator).json["client"]["id"]
 
     response = client.post(QUICK_CLIENT, json=make_body(**changes), headers=operator)
@@ -129,7 +136,7 @@ def test_duplicate_names_every_taken_field_and_who_has_it(client, operator, rows
     assert [row.status for row in rows(AuditEvent)] == ["SUCCESS", "DUPLICATE"]
 
 
-def test_wallet_and_email_may_belong_to_two_clients(client, operator):
+def test_quick_client_duplicate_can_name_two_clients(client, operator):
     one = client.post(QUICK_CLIENT, json=make_body(email=None), headers=operator)
     two = client.post(QUICK_CLIENT, json=make_body(wallet_address=make_wallet()), headers=operator)
 
@@ -155,14 +162,14 @@ def test_wallet_and_email_may_belong_to_two_clients(client, operator):
         "👩‍💻",
     ],
 )
-def test_text_is_stored_and_answered_as_typed(client, operator, rows, name):
+def test_quick_client_returns_text_as_typed(client, operator, rows, name):
     response = client.post(QUICK_CLIENT, json=make_body(name=name), headers=operator)
 
     assert response.status_code == 201
     assert response.json["client"]["name"] == rows(Client)[0].name == name
 
 
-def test_markup_is_refused_with_a_quote_of_it(client, operator):
+def test_quick_client_rejects_markup_and_quotes_it(client, operator):
     body = make_body(name="x<script>alert(1)</script>")
 
     response = client.post(QUICK_CLIENT, json=body, headers=operator)
@@ -197,7 +204,7 @@ def test_markup_is_refused_with_a_quote_of_it(client, operator):
         ),
     ],
 )
-def test_other_bodies_are_refused_before_anything_is_stored(client, operator, rows, sent, status):
+def test_quick_client_rejects_other_bodies(client, operator, rows, sent, status):
     sent["headers"] = operator | sent.get("headers", {})
 
     response = client.post(QUICK_CLIENT, **sent)
@@ -208,7 +215,7 @@ def test_other_bodies_are_refused_before_anything_is_stored(client, operator, ro
     assert [(row.status, row.http) for row in rows(AuditEvent)] == [("INVALID", status)]
 
 
-def test_a_viewer_may_read_clients_and_not_create_them(client, viewer, operator, rows):
+def test_viewers_can_read_but_not_create_clients(client, viewer, operator, rows):
     made = client.post(QUICK_CLIENT, json=make_body(), headers=operator)
 
     refused = client.post(QUICK_CLIENT, json=make_body(), headers=viewer)
@@ -219,7 +226,7 @@ def test_a_viewer_may_read_clients_and_not_create_them(client, viewer, operator,
     assert [row.status for row in rows(AuditEvent)] == ["SUCCESS", "FORBIDDEN"]
 
 
-def test_show_answers_all_fields_with_the_version_as_etag(client, operator):
+def test_show_client_returns_all_fields_and_an_etag(client, operator):
     made = client.post(QUICK_CLIENT, json=make_body(), headers=operator)
 
     response = client.get(made.headers["Location"], headers=operator)
@@ -234,7 +241,7 @@ def test_show_answers_all_fields_with_the_version_as_etag(client, operator):
     }
 
 
-def test_show_answers_304_to_who_has_this_version(client, operator):
+def test_show_client_returns_304_for_the_current_etag(client, operator):
     made = client.post(QUICK_CLIENT, json=make_body(), headers=operator)
 
     response = client.get(made.headers["Location"], headers=operator | {"If-None-Match": '"1"'})
@@ -243,7 +250,7 @@ def test_show_answers_304_to_who_has_this_version(client, operator):
 
 
 @pytest.mark.parametrize("path", [f"/api/admin/clients/{UUID(int=7)}", "/api/admin/clients/1"])
-def test_an_unknown_client_is_404(client, operator, path):
+def test_show_client_returns_404_for_an_unknown_id(client, operator, path):
     response = client.get(path, headers=operator)
 
     assert (response.status_code, response.json["error"]["code"]) == (404, "not_found")
@@ -255,7 +262,7 @@ def shown(client, operator):
     return client.post(QUICK_CLIENT, json=make_body(), headers=operator).headers["Location"]
 
 
-def test_a_list_has_rows_and_a_page(client, viewer, operator, shown):
+def test_list_clients_returns_rows_and_a_page(client, viewer, operator, shown):
     response = client.get(f"{CLIENTS}?q=NAME&tier=premium&size=25", headers=viewer)
 
     assert response.status_code == 200
@@ -270,11 +277,11 @@ def test_a_list_has_rows_and_a_page(client, viewer, operator, shown):
     }
 
 
-def test_a_list_is_followed_by_its_cursors(client, operator, app):
+def test_list_clients_is_paged_by_cursors(client, operator, app):
     with app.app_context():
         for number in range(26):
             wallet = Wallet(Chain.EVM, make_wallet())
-            data = make_data(name=f"Client {number:02}", wallet_address=wallet, email=None)
+            data = make_new_client(name=f"Client {number:02}", wallet_address=wallet, email=None)
             create_client(data, make_actor())
         finish(commit=True)
     where = {"sort": "name", "size": "25"}
@@ -302,14 +309,14 @@ def test_a_list_is_followed_by_its_cursors(client, operator, app):
         ("tier=", {"tier"}),
     ],
 )
-def test_every_wrong_parameter_is_named(client, viewer, query, fields):
+def test_list_clients_names_every_wrong_parameter(client, viewer, query, fields):
     response = client.get(f"{CLIENTS}?{query}", headers=viewer)
 
     assert (response.status_code, response.json["error"]["code"]) == (400, "invalid_input")
     assert set(response.json["error"]["fields"]) == fields
 
 
-def test_an_update_answers_the_client_with_its_new_version(client, operator, shown, rows):
+def test_update_client_returns_the_new_version(client, operator, shown, rows):
     body = {"name": "Other", "email": None, "tier": "Basic", "notes": "a\nb"}
 
     response = client.patch(shown, json=body, headers=operator | {"If-Match": '"1"'})
@@ -335,7 +342,7 @@ def test_an_update_answers_the_client_with_its_new_version(client, operator, sho
         ('"999999999999"', 400),
     ],
 )
-def test_if_match_guards_what_was_seen(client, operator, shown, rows, match, status):
+def test_update_client_rejects_a_stale_if_match(client, operator, shown, rows, match, status):
     sent = {"headers": operator | {"If-Match": match}}
 
     update = client.patch(shown, json={"name": "Other"}, **sent)
@@ -354,7 +361,7 @@ def test_if_match_guards_what_was_seen(client, operator, shown, rows, match, sta
         ({"name": "<b>x</b>", "tier": None}, {"name", "tier"}),
     ],
 )
-def test_an_update_names_every_wrong_field(client, operator, shown, rows, body, fields):
+def test_update_client_names_every_wrong_field(client, operator, shown, rows, body, fields):
     response = client.patch(shown, json=body, headers=operator)
 
     assert response.status_code == 400
@@ -362,7 +369,7 @@ def test_an_update_names_every_wrong_field(client, operator, shown, rows, body, 
     assert [row.event for row in rows(AuditEvent)][1] == "client.update_denied"
 
 
-def test_anothers_email_is_a_duplicate_that_names_it(client, operator, shown):
+def test_update_client_duplicate_names_the_other_client(client, operator, shown):
     body = make_body(wallet_address=make_wallet(), email="other@example.com")
     client.post(QUICK_CLIENT, json=body, headers=operator)
 
@@ -373,7 +380,7 @@ def test_anothers_email_is_a_duplicate_that_names_it(client, operator, shown):
     assert response.json["error"]["existing"] == {"email": other}
 
 
-def test_a_client_is_moved_and_a_repeated_key_moves_it_once(client, operator, shown, rows):
+def test_change_status_is_idempotent(client, operator, shown, rows):
     keyed = operator | {"Idempotency-Key": "once", "If-Match": '"1"'}
 
     first, again = [
@@ -390,7 +397,7 @@ def test_a_client_is_moved_and_a_repeated_key_moves_it_once(client, operator, sh
     ]
 
 
-def test_an_illegal_move_is_a_conflict_and_its_replay_too(client, operator, shown, rows):
+def test_change_status_replays_a_conflict(client, operator, shown, rows):
     keyed = operator | {"Idempotency-Key": "once"}
 
     answers = [
@@ -405,7 +412,7 @@ def test_an_illegal_move_is_a_conflict_and_its_replay_too(client, operator, show
     ]
 
 
-def test_an_offboarded_client_stays_as_it_is(client, operator, shown):
+def test_update_client_rejects_an_offboarded_client(client, operator, shown):
     client.post(f"{shown}/status", json={"status": "offboarded"}, headers=operator)
 
     update = client.patch(shown, json={"name": "Other"}, headers=operator)
@@ -414,7 +421,7 @@ def test_an_offboarded_client_stays_as_it_is(client, operator, shown):
     assert [one.json["error"]["code"] for one in (update, move)] == ["invalid_transition"] * 2
 
 
-def test_a_viewer_changes_nothing(client, viewer, shown, rows):
+def test_viewers_cannot_change_clients(client, viewer, shown, rows):
     update = client.patch(shown, json={"name": "Other"}, headers=viewer)
     move = client.post(f"{shown}/status", json={"status": "paused"}, headers=viewer)
 
@@ -422,7 +429,7 @@ def test_a_viewer_changes_nothing(client, viewer, shown, rows):
     assert [row.version for row in rows(Client)] == [1]
 
 
-def test_nobody_can_be_changed_who_is_not_there(client, operator):
+def test_client_changes_return_404_for_an_unknown_id(client, operator):
     path = f"{CLIENTS}/{UUID(int=7)}"
 
     update = client.patch(path, json={}, headers=operator)

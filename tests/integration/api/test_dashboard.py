@@ -4,7 +4,7 @@ from tests.factories import QUICK_CLIENT, make_body
 OVERVIEW = "/api/admin/overview"
 
 
-def test_the_overview_has_the_figures_of_what_was_done(client, operator, viewer):
+def test_overview_has_the_figures_of_recorded_events(client, operator, viewer):
     created = client.post(QUICK_CLIENT, json=make_body(), headers=operator).json
     client.post(QUICK_CLIENT, json={}, headers=operator)
 
@@ -39,7 +39,7 @@ def test_the_overview_has_the_figures_of_what_was_done(client, operator, viewer)
     assert found["parts"]["postgresql"] == "ok"
 
 
-def test_every_role_reads_the_overview_of_an_empty_book(client, sign_in):
+def test_overview_of_an_empty_database_is_for_every_role(client, sign_in):
     for role in Role:
         response = client.get(OVERVIEW, headers=sign_in(role, email=f"{role}@desk.local"))
 

@@ -32,7 +32,7 @@ def noted(rows):
     return [(row.status, row.event) for row in rows(AuditEvent)][1:]
 
 
-def test_a_list_has_rows_and_a_page(client, viewer):
+def test_list_exchanges_returns_rows_and_a_page(client, viewer):
     response = client.get(f"{EXCHANGES}?q=OKEX&kind=Both&is_enabled=true&size=25", headers=viewer)
 
     assert response.status_code == 200
@@ -47,7 +47,7 @@ def test_a_list_has_rows_and_a_page(client, viewer):
     }
 
 
-def test_a_list_is_followed_by_its_cursors(client, viewer):
+def test_list_exchanges_is_paged_by_cursors(client, viewer):
     where = {"size": "100"}
 
     first = client.get(EXCHANGES, query_string=where, headers=viewer).json
@@ -59,7 +59,7 @@ def test_a_list_is_followed_by_its_cursors(client, viewer):
     assert second["page"]["previous"]
 
 
-def test_the_disabled_ones_can_be_asked_for(client, viewer):
+def test_list_exchanges_filters_disabled_ones(client, viewer):
     response = client.get(f"{EXCHANGES}?is_enabled=false", headers=viewer)
 
     assert [one["slug"] for one in response.json["exchanges"]] == [
@@ -83,14 +83,14 @@ def test_the_disabled_ones_can_be_asked_for(client, viewer):
         ("is_enabled=", {"is_enabled"}),
     ],
 )
-def test_every_wrong_parameter_is_named(client, viewer, query, fields):
+def test_list_exchanges_names_every_wrong_parameter(client, viewer, query, fields):
     response = client.get(f"{EXCHANGES}?{query}", headers=viewer)
 
     assert (response.status_code, response.json["error"]["code"]) == (400, "invalid_input")
     assert set(response.json["error"]["fields"]) == fields
 
 
-def test_show_answers_all_that_is_known_with_the_version_as_etag(client, viewer):
+def test_show_exchange_returns_all_fields_and_an_etag(client, viewer):
     response = client.get(OKX, headers=viewer)
 
     assert (response.status_code, response.headers["ETag"]) == (200, '"1"')
@@ -116,14 +116,14 @@ def test_show_answers_all_that_is_known_with_the_version_as_etag(client, viewer)
 
 
 @pytest.mark.parametrize("name", ["okex", "OKX"])
-def test_an_alias_leads_to_its_exchange(client, viewer, name):
+def test_show_exchange_accepts_an_alias(client, viewer, name):
     response = client.get(f"{EXCHANGES}/{name}", headers=viewer)
 
     assert response.json["exchange"]["slug"] == "okx"
 
 
 @each("name", ["bittrex", "%00", "%E2%80%AE", "x" * 300, "1"])
-def test_an_unknown_exchange_is_404(client, owner, name):
+def test_show_exchange_returns_404_for_an_unknown_name(client, owner, name):
     path = f"{EXCHANGES}/{name}"
 
     answers = [
@@ -136,7 +136,7 @@ def test_an_unknown_exchange_is_404(client, owner, name):
     ] * 2
 
 
-def test_an_owner_configures_and_what_was_and_is_is_on_record(client, owner, rows):
+def test_update_exchange_records_old_and_new_settings(client, owner, rows):
     response = client.patch(OKX, json={"config": CONFIG}, headers=owner | {"If-Match": '"1"'})
 
     assert (response.status_code, response.headers["ETag"]) == (200, '"2"')
@@ -149,7 +149,7 @@ def test_an_owner_configures_and_what_was_and_is_is_on_record(client, owner, row
     assert event.details["to_taker_fee_bps"] == "5.5"
 
 
-def test_an_empty_configuration_unsets_everything(client, owner, rows):
+def test_update_exchange_with_an_empty_config_unsets_everything(client, owner, rows):
     client.patch(OKX, json={"config": CONFIG}, headers=owner)
 
     response = client.patch(OKX, json={"config": {}}, headers=owner)
@@ -158,7 +158,7 @@ def test_an_empty_configuration_unsets_everything(client, owner, rows):
     assert [row.config for row in rows(Exchange, slug="okx")] == [{}]
 
 
-def test_an_owner_disables_and_enables(client, owner, rows):
+def test_update_exchange_disables_and_enables(client, owner, rows):
     off = client.patch(OKX, json={"is_enabled": False}, headers=owner)
     on = client.patch(OKX, json={"is_enabled": True}, headers=owner)
 
@@ -169,7 +169,7 @@ def test_an_owner_disables_and_enables(client, owner, rows):
 @pytest.mark.parametrize(
     ("match", "status"), [('"1"', 200), ("*", 200), ('"2"', 412), ("1", 400), ('W/"1"', 400)]
 )
-def test_if_match_guards_what_was_seen(client, owner, rows, match, status):
+def test_update_exchange_rejects_a_stale_if_match(client, owner, rows, match, status):
     sent = {"headers": owner | {"If-Match": match}}
 
     response = client.patch(OKX, json={"is_enabled": False}, **sent)
@@ -193,7 +193,7 @@ def test_if_match_guards_what_was_seen(client, owner, rows, match, status):
         ),
     ],
 )
-def test_every_wrong_field_is_named_by_its_path(client, owner, rows, body, fields):
+def test_update_exchange_names_every_wrong_field_by_its_path(client, owner, rows, body, fields):
     response = client.patch(OKX, json=body, headers=owner)
 
     assert (response.status_code, response.json["error"]["code"]) == (400, "invalid_input")
@@ -204,7 +204,7 @@ def test_every_wrong_field_is_named_by_its_path(client, owner, rows, body, field
 
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.OPERATOR])
-def test_nobody_but_an_owner_changes_an_exchange(client, sign_in, rows, role):
+def test_update_exchange_is_only_for_owners(client, sign_in, rows, role):
     who = sign_in(role, email="who@desk.local")
 
     refused = client.patch(OKX, json={"is_enabled": False}, headers=who)

@@ -24,7 +24,7 @@ def market(client, operator):
     return client.post(MARKETS, json=BTC, headers=operator).headers["Location"]
 
 
-def test_a_market_is_created_with_its_pair(client, operator, rows):
+def test_create_market_creates_its_pair(client, operator, rows):
     response = client.post(MARKETS, json=BTC, headers=operator)
 
     [row] = rows(Market)
@@ -50,7 +50,7 @@ def test_a_market_is_created_with_its_pair(client, operator, rows):
         ({"exchange_symbol": "x" * 65, "status": "halted"}, {"exchange_symbol", "status"}),
     ],
 )
-def test_every_wrong_field_is_named(client, operator, rows, changes, fields):
+def test_create_market_names_every_wrong_field(client, operator, rows, changes, fields):
     response = client.post(MARKETS, json=BTC | changes, headers=operator)
 
     assert response.status_code == 400
@@ -58,14 +58,14 @@ def test_every_wrong_field_is_named(client, operator, rows, changes, fields):
     assert rows(Market) == []
 
 
-def test_a_market_that_is_there_is_named(client, operator, market):
+def test_create_market_names_the_existing_market(client, operator, market):
     response = client.post(MARKETS, json=BTC, headers=operator)
 
     assert response.status_code == 409
     assert response.json["error"]["existing"]["symbol"] in market
 
 
-def test_a_market_is_changed_by_who_has_seen_it(client, operator, market):
+def test_update_market_requires_the_current_version(client, operator, market):
     shown = client.get(market, headers=operator)
     seen = operator | {"If-Match": shown.headers["ETag"]}
 
@@ -77,7 +77,7 @@ def test_a_market_is_changed_by_who_has_seen_it(client, operator, market):
     assert first.json["affected_clients"] == []
 
 
-def test_a_delisting_answers_whom_it_has_touched(app, client, operator, market, rows):
+def test_update_market_delisting_returns_affected_clients(app, client, operator, market, rows):
     with app.app_context():
         client_id = make_client(name="Acme").id
         db.session.commit()
@@ -96,7 +96,7 @@ def test_a_delisting_answers_whom_it_has_touched(app, client, operator, market, 
     ]
 
 
-def test_markets_are_listed_by_filters(client, operator, market):
+def test_list_markets_filters(client, operator, market):
     client.post(MARKETS, json={"symbol": "ETH/USDT", "exchange": "binance"}, headers=operator)
 
     def listed(query):

@@ -5,7 +5,7 @@ PAIRS = "/api/admin/token-pairs"
 BTC = {"symbol": "btc-usdt"}
 
 
-def test_a_pair_is_created_in_any_spelling(client, operator, rows):
+def test_create_token_pair_accepts_any_spelling(client, operator, rows):
     response = client.post(PAIRS, json=BTC, headers=operator)
 
     [row] = rows(TokenPair)
@@ -21,7 +21,7 @@ def test_a_pair_is_created_in_any_spelling(client, operator, rows):
     }
 
 
-def test_a_pair_that_is_there_is_named_and_the_refusal_recorded(client, operator, rows):
+def test_create_token_pair_names_the_existing_pair_and_records_the_denial(client, operator, rows):
     made = client.post(PAIRS, json=BTC, headers=operator)
 
     response = client.post(PAIRS, json={"symbol": "BTC/USDT"}, headers=operator)
@@ -34,7 +34,7 @@ def test_a_pair_that_is_there_is_named_and_the_refusal_recorded(client, operator
     ]
 
 
-def test_the_same_request_twice_is_one_act(client, operator, rows):
+def test_create_token_pair_is_idempotent(client, operator, rows):
     keyed = operator | {"Idempotency-Key": "first"}
 
     answers = [client.post(PAIRS, json=BTC, headers=keyed) for _ in range(2)]
@@ -46,7 +46,7 @@ def test_the_same_request_twice_is_one_act(client, operator, rows):
 
 
 @each("symbol", [None, 7, "", "BTCUSDT", "BTC/BTC", ["BTC/USDT"]])
-def test_what_is_no_pair_is_refused_with_a_sentence(client, operator, rows, symbol):
+def test_create_token_pair_rejects_other_text(client, operator, rows, symbol):
     response = client.post(PAIRS, json={"symbol": symbol}, headers=operator)
 
     assert response.status_code == 400
@@ -54,7 +54,7 @@ def test_what_is_no_pair_is_refused_with_a_sentence(client, operator, rows, symb
     assert rows(TokenPair) == []
 
 
-def test_pairs_are_listed_and_shown_with_their_markets(client, operator):
+def test_token_pairs_are_listed_and_shown_with_their_markets(client, operator):
     made = [
         client.post(PAIRS, json={"symbol": one}, headers=operator) for one in ("ETH/BTC", "BTC/EUR")
     ]
@@ -67,6 +67,6 @@ def test_pairs_are_listed_and_shown_with_their_markets(client, operator):
     assert (shown.json["token_pair"]["symbol"], shown.json["markets"]) == ("ETH/BTC", [])
 
 
-def test_a_viewer_reads_and_writes_nothing(client, viewer):
+def test_viewers_can_read_but_not_create_token_pairs(client, viewer):
     assert client.get(PAIRS, headers=viewer).status_code == 200
     assert client.post(PAIRS, json=BTC, headers=viewer).status_code == 403

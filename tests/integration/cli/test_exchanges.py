@@ -12,58 +12,58 @@ def run(app):
 
 @pytest.fixture
 def file(tmp_path, monkeypatch):
-    """Return a copy of the registry's file, from which an exchange is missing and one is old."""
-    rows = [dict(row) for row in ccxt_sync.stored() if row["slug"] != "bybit"]
+    """Return a copy of the registry without one exchange and with an outdated one."""
+    rows = [dict(row) for row in ccxt_sync.read_registry() if row["slug"] != "bybit"]
     for row in rows:
         if row["slug"] == "okx":
             row |= {"hosts": ["old.example"], "name": "Ours"}
         if row["slug"] == "bitkub":
             row |= {"hosts": ["api.bitkub.com"], "ccxt_id": "bitkub"}
     path = tmp_path / "exchanges.json"
-    path.write_text(ccxt_sync.as_text(rows), encoding="utf-8")
+    path.write_text(ccxt_sync.to_text(rows), encoding="utf-8")
     monkeypatch.setattr(registry, "FILE", path)
     monkeypatch.setattr(ccxt_sync, "FILE", path)
     return path
 
 
-TOLD = "1 added: bybit\n1 changed: okx\n1 lost: bitkub\n"
+CHANGES = "1 added: bybit\n1 changed: okx\n1 lost: bitkub\n"
 
 
-def test_a_sync_tells_what_it_adds_changes_and_loses_and_writes_it(run, file):
+def test_sync_writes_the_registry_and_prints_the_changes(run, file):
     first, second = run("exchanges", "sync"), run("exchanges", "sync")
 
-    assert (first.exit_code, first.stdout) == (0, TOLD)
+    assert (first.exit_code, first.stdout) == (0, CHANGES)
     assert (second.exit_code, second.stdout) == (0, "0 added\n0 changed\n0 lost\n")
-    rows = {row["slug"]: row for row in ccxt_sync.stored()}
+    rows = {row["slug"]: row for row in ccxt_sync.read_registry()}
     assert (rows["okx"]["name"], rows["okx"]["hosts"]) == ("Ours", ["www.okx.com"])
     assert rows["bitkub"]["ccxt_id"] is None
     assert rows["bybit"]["symbol_style"] == "own"
 
 
-def test_a_check_writes_nothing_and_ends_with_1_if_there_is_something(run, file):
+def test_sync_check_writes_nothing_and_exits_1_if_there_are_changes(run, file):
     before = file.read_text()
 
     result = run("exchanges", "sync", "--check")
 
-    assert (result.exit_code, result.stdout) == (1, TOLD)
+    assert (result.exit_code, result.stdout) == (1, CHANGES)
     assert file.read_text() == before
 
 
-def test_the_file_of_this_checkout_needs_no_sync(run):
+def test_sync_check_finds_no_change_in_this_checkout(run):
     assert run("exchanges", "sync", "--check").exit_code == 0
 
 
-def test_a_file_that_cannot_be_written_is_a_sentence(run, file, monkeypatch):
+def test_sync_reports_a_file_that_cannot_be_written(run, file, monkeypatch):
     monkeypatch.setattr(registry, "FILE", file.parent)
 
     result = run("exchanges", "sync")
 
     assert result.exit_code == 1
-    assert f"Error: {file.parent} cannot be written" in result.stderr
-    assert "run it in a checkout" in result.stderr
+    assert f"Error: Cannot write {file.parent} (Is a directory)." in result.stderr
+    assert "Run this in a checkout." in result.stderr
 
 
-def test_a_seed_adds_every_exchange_of_the_registry_and_a_second_one_nothing(run, rows):
+def test_seed_exchanges_adds_every_exchange_once(run, rows):
     first, second = run("seed", "exchanges"), run("seed", "exchanges")
 
     known = registry.known()
@@ -82,7 +82,7 @@ def test_a_seed_adds_every_exchange_of_the_registry_and_a_second_one_nothing(run
     )
 
 
-def test_a_seed_refreshes_facts_and_leaves_what_is_set_by_hand(run, rows, change):
+def test_seed_exchanges_updates_facts_and_keeps_settings(run, rows, change):
     run("seed", "exchanges")
     config = {"maker_fee_bps": "2"}
     change(Exchange, is_enabled=False, config=config, version=7)

@@ -24,7 +24,7 @@ def statuses(client, *passwords):
     ]
 
 
-def test_an_admin_is_created_and_can_sign_in(seed, client, rows):
+def test_seed_admin_creates_an_admin_who_can_sign_in(seed, client, rows):
     result = seed(EMAIL, "--role", "owner")
 
     assert (result.exit_code, result.stdout) == (0, f"{EMAIL}: created\n")
@@ -32,13 +32,13 @@ def test_an_admin_is_created_and_can_sign_in(seed, client, rows):
     assert statuses(client, PASSWORD) == [200]
 
 
-def test_the_role_is_operator_unless_another_is_named(seed, rows):
+def test_seed_admin_role_is_operator_by_default(seed, rows):
     seed(EMAIL)
 
     assert [row.role for row in rows(Admin)] == [Role.OPERATOR]
 
 
-def test_an_admin_who_is_there_stays_as_it_is(seed, client, rows):
+def test_seed_admin_does_not_change_an_existing_admin(seed, client, rows):
     seed(EMAIL, "--role", "viewer")
 
     result = seed("OWNER@desk.local", "--role", "owner", given=f"{NEW_PASSWORD}\n")
@@ -49,7 +49,7 @@ def test_an_admin_who_is_there_stays_as_it_is(seed, client, rows):
     assert [row.event for row in rows(AuditEvent, actor=None)] == ["admin.sign_in_denied"]
 
 
-def test_a_reset_gives_a_new_password_and_ends_every_session(seed, client, sign_in, rows):
+def test_seed_admin_reset_changes_the_password_and_ends_sessions(seed, client, sign_in, rows):
     header = sign_in(Role.OWNER, email=EMAIL)
 
     result = seed(EMAIL, "--reset-password", given=f"{NEW_PASSWORD}\n")
@@ -60,7 +60,7 @@ def test_a_reset_gives_a_new_password_and_ends_every_session(seed, client, sign_
     assert [row.event for row in rows(AuditEvent)] == ["admin.password_reset"]
 
 
-def test_after_a_reset_the_old_password_is_refused(seed, client):
+def test_seed_admin_reset_invalidates_the_old_password(seed, client):
     seed(EMAIL)
 
     seed(EMAIL, "--reset-password", given=f"{NEW_PASSWORD}\n")
@@ -68,10 +68,10 @@ def test_after_a_reset_the_old_password_is_refused(seed, client):
     assert statuses(client, PASSWORD, NEW_PASSWORD) == [401, 200]
 
 
-def test_a_reset_makes_no_admin(seed, rows):
+def test_seed_admin_reset_creates_no_admin(seed, rows):
     result = seed(EMAIL, "--reset-password")
 
-    assert (result.exit_code, result.stderr) == (1, f"Error: {EMAIL}: there is no such admin\n")
+    assert (result.exit_code, result.stderr) == (1, f"Error: There is no admin {EMAIL}.\n")
     assert rows(Admin) == rows(AuditEvent) == []
 
 
@@ -86,7 +86,7 @@ def test_a_reset_makes_no_admin(seed, rows):
     ],
     ids=["none", "short", "common", "repeated"],
 )
-def test_a_weak_password_is_refused_with_the_reason(seed, rows, reset, password, sentence):
+def test_seed_admin_rejects_a_weak_password(seed, rows, reset, password, sentence):
     if reset:
         seed(EMAIL)
     before = [row.password_hash for row in rows(Admin)]
@@ -106,14 +106,14 @@ def test_a_weak_password_is_refused_with_the_reason(seed, rows, reset, password,
         (f"{'x' * 250}@desk.local", "An e-mail address has at most 254 characters."),
     ],
 )
-def test_a_wrong_address_is_refused_with_the_reason(seed, rows, email, sentence):
+def test_seed_admin_rejects_an_invalid_email(seed, rows, email, sentence):
     result = seed(email)
 
     assert (result.exit_code, result.stderr) == (1, f"Error: {sentence}\n")
     assert rows(Admin) == []
 
 
-def test_an_unknown_role_is_told_the_choices(seed, rows):
+def test_seed_admin_lists_the_roles_for_an_unknown_one(seed, rows):
     result = seed(EMAIL, "--role", "root")
 
     assert result.exit_code == 2
@@ -121,7 +121,7 @@ def test_an_unknown_role_is_told_the_choices(seed, rows):
     assert rows(Admin) == []
 
 
-def test_a_password_is_asked_for_twice_and_not_shown(app, client):
+def test_seed_admin_prompts_for_the_password_twice_without_echo(app, client):
     words = ("seed", "admin", EMAIL)
 
     result = app.test_cli_runner().invoke(args=words, input=f"{PASSWORD}\n{PASSWORD}\n")
@@ -131,7 +131,7 @@ def test_a_password_is_asked_for_twice_and_not_shown(app, client):
     assert statuses(client, PASSWORD) == [200]
 
 
-def test_two_different_passwords_make_no_admin(app, rows):
+def test_seed_admin_rejects_two_different_passwords(app, rows):
     words = ("seed", "admin", EMAIL)
 
     result = app.test_cli_runner().invoke(args=words, input=f"{PASSWORD}\n{NEW_PASSWORD}\n")
@@ -141,13 +141,13 @@ def test_two_different_passwords_make_no_admin(app, rows):
     assert rows(Admin) == []
 
 
-def test_only_the_line_end_of_a_password_is_dropped(seed, client):
+def test_seed_admin_keeps_spaces_in_a_password(seed, client):
     seed(EMAIL, given=" spaces around it \r\nand a second line\n")
 
     assert statuses(client, "spaces around it", " spaces around it ") == [401, 200]
 
 
-def test_postgresql_that_is_away_is_a_sentence(variant):
+def test_seed_admin_reports_an_unavailable_postgresql(variant):
     nowhere = variant(SQLALCHEMY_DATABASE_URI="postgresql+psycopg2://u:p@127.0.0.1:1/x")
 
     result = nowhere.test_cli_runner().invoke(

@@ -4,7 +4,8 @@ from uuid import UUID
 import pytest
 from sqlalchemy import update
 
-from pipelabs.clients.queries import changes_of, events_of, list_clients
+from pipelabs.clients.queries import get_changes, list_clients, list_events
+from pipelabs.clients.schemas import ClientChanges
 from pipelabs.clients.service import change_status, create_client, update_client
 from pipelabs.clients.wallets import Wallet
 from pipelabs.core.db import db
@@ -12,7 +13,7 @@ from pipelabs.core.errors import InvalidInput
 from pipelabs.models import Client, Status, Tier
 from pipelabs.models.clients import Chain, ClientSort
 from tests.each import each
-from tests.factories import make_actor, make_data
+from tests.factories import make_actor, make_new_client
 
 BECH32 = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"
 SOLANA = "4Nd1mBQtrMJVYVfKf2PJy9NZUZdTAsp7D4xWLs4gDB4T"
@@ -31,7 +32,7 @@ def four(app):
     with app.app_context():
         made = [
             create_client(
-                make_data(
+                make_new_client(
                     name=name,
                     wallet_address=wallet,
                     tier=tier,
@@ -78,7 +79,7 @@ def places(page):
         (SOLANA[5:20].lower(), {2}),
     ],
 )
-def test_a_search_finds_a_part_of_name_wallet_or_email_in_any_case(four, q, found):
+def test_list_clients_searches_name_wallet_and_email(four, q, found):
     assert set(places(list_clients({"q": q}))) == found
 
 
@@ -94,7 +95,7 @@ def test_a_search_finds_a_part_of_name_wallet_or_email_in_any_case(four, q, foun
         ({"tier": Tier.BASIC, "chain": Chain.TRON}, set()),
     ],
 )
-def test_list_events_combines_filters(four, filters, found):
+def test_list_clients_combines_filters(four, filters, found):
     page = list_clients(filters)
 
     assert set(places(page)) == found
@@ -112,7 +113,7 @@ def test_list_events_combines_filters(four, filters, found):
         (ClientSort.UPDATED_AT_DOWN, [1, 2, 3, 0]),
     ],
 )
-def test_a_list_is_sorted_and_paged_by_each_key(four, sort, order):
+def test_list_clients_sorts_and_pages_by_each_key(four, sort, order):
     for place, client in enumerate(four):
         times = {"created_at": year(2020 + place), "updated_at": year(2025 - (place + 3) % 4)}
         db.session.execute(update(Client).where(Client.id == client.id).values(times))
@@ -139,30 +140,30 @@ def test_a_list_is_sorted_and_paged_by_each_key(four, sort, order):
     ],
 )
 @pytest.mark.parametrize("sort", [ClientSort.NAME, ClientSort.CREATED_AT_DOWN])
-def test_a_cursor_of_another_list_is_refused(four, cursor, sort):
+def test_list_clients_rejects_a_cursor_of_another_list(four, cursor, sort):
     with pytest.raises(InvalidInput) as refused:
         list_clients({}, sort, 25, cursor)
 
     assert list(refused.value.fields) == ["cursor"]
 
 
-def test_the_events_of_a_client_are_its_own_newest_first(four):
+def test_list_events_is_newest_first(four):
     paused = four[3].id
-    update_client(paused, {"name": "Other"}, make_actor())
+    update_client(paused, ClientChanges(name="Other"), make_actor())
 
-    events = events_of(paused, 2)
+    events = list_events(paused, 2)
 
     assert [event.event for event in events] == ["client.updated", "client.status_changed"]
-    assert len(events_of(paused, 9)) == 3
-    assert events_of(UUID(int=7), 9) == []
+    assert len(list_events(paused, 9)) == 3
+    assert list_events(UUID(int=7), 9) == []
 
 
-def test_what_an_event_has_changed_is_told_field_by_field(four):
+def test_get_changes_returns_old_and_new_value_of_each_field(four):
     first = four[3].id
-    update_client(first, {"email": None, "tier": Tier.BASIC}, make_actor())
+    update_client(first, ClientChanges(email=None, tier=Tier.BASIC), make_actor())
 
-    updated, moved, created = events_of(first, 3)
+    updated, moved, created = list_events(first, 3)
 
-    assert changes_of(updated) == [("email", "ops@d.example", ""), ("tier", "Enterprise", "Basic")]
-    assert changes_of(moved) == [("status", "active", "paused")]
-    assert changes_of(created) == []
+    assert get_changes(updated) == [("email", "ops@d.example", ""), ("tier", "Enterprise", "Basic")]
+    assert get_changes(moved) == [("status", "active", "paused")]
+    assert get_changes(created) == []

@@ -8,20 +8,21 @@ import pytest
 from sqlalchemy import event, text, update
 from sqlalchemy.exc import IntegrityError
 
+from pipelabs.clients.schemas import ClientChanges
 from pipelabs.clients.service import change_status, create_client, get_client, update_client
 from pipelabs.clients.wallets import Wallet
 from pipelabs.core.db import db, unit_of_work
 from pipelabs.core.errors import Duplicate, InvalidTransition, NotFound, Stale
 from pipelabs.models import AuditEvent, Client, Status, Tier
 from pipelabs.models.clients import Chain
-from tests.factories import WALLET, make_actor, make_data
+from tests.factories import WALLET, make_actor, make_new_client
 from tests.waiting import wait_for
 
 OTHER = Wallet(Chain.BITCOIN, "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa")
 THIRD = Wallet(Chain.TRON, "TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t")
 RACERS = 8
 ACTIVE, PAUSED, SUSPENDED, OFFBOARDED = Status
-LEGAL = {
+VALID_TRANSITIONS = {
     (ACTIVE, PAUSED),
     (ACTIVE, SUSPENDED),
     (ACTIVE, OFFBOARDED),
@@ -31,7 +32,7 @@ LEGAL = {
     (SUSPENDED, ACTIVE),
     (SUSPENDED, OFFBOARDED),
 }
-MOVES = [(one, other) for one in Status for other in Status]
+ALL_TRANSITIONS = [(one, other) for one in Status for other in Status]
 WAITERS = text(
     "SELECT count(*) FROM pg_locks WHERE NOT granted AND transactionid = pg_current_xact_id()::xid"
 )
@@ -44,16 +45,16 @@ def context(app):
 
 
 def make(**changes):
-    return create_client(make_data(**changes), make_actor()).client
+    return create_client(make_new_client(**changes), make_actor()).client
 
 
-def stand(status):
+def make_with_status(status):
     """Return a client who stands there by now."""
     client = make()
     return client if status == ACTIVE else change_status(client.id, status, make_actor())
 
 
-def try_to_move(app, client, status):
+def try_to_change_status(app, client, status):
     """Return the client that a thread of its own has moved, or the error that it got."""
     with app.app_context():
         try:
@@ -73,7 +74,7 @@ def attempt(app, **changes):
             return error
 
 
-def wait_for_a_loser():
+def wait_for_a_waiter():
     """Return once another transaction waits for the end of this one."""
     wait_for(lambda: db.session.scalar(WAITERS))
 
@@ -95,7 +96,7 @@ def after_each_insert(do):
         event.remove(engine, "after_cursor_execute", changed)
 
 
-def test_a_new_client_is_stored_as_it_is_answered(context, rows):
+def test_create_client_returns_what_is_stored(context, rows):
     made = make(tier=Tier.BASIC)
 
     [row] = rows(Client)
@@ -106,8 +107,8 @@ def test_a_new_client_is_stored_as_it_is_answered(context, rows):
     assert row.created_at == row.updated_at
 
 
-def test_the_audit_row_has_the_figure_that_is_answered(context, rows):
-    client, ms = create_client(make_data(), make_actor())
+def test_create_client_records_the_returned_duration(context, rows):
+    client, ms = create_client(make_new_client(), make_actor())
 
     [row] = rows(AuditEvent)
     assert (row.event, row.client_id, row.ms) == ("client.created", client.id, ms)
@@ -119,7 +120,7 @@ def test_the_audit_row_has_the_figure_that_is_answered(context, rows):
     }
 
 
-def test_the_audit_row_of_a_client_without_an_email_has_none(context, rows):
+def test_create_client_records_no_email_if_there_is_none(context, rows):
     make(email=None)
 
     [row] = rows(AuditEvent)
@@ -132,7 +133,7 @@ def test_get_client_returns_the_client(context):
     assert get_client(made.id).name == "Client Name"
 
 
-def test_get_client_says_so_if_there_is_none(context):
+def test_get_client_raises_not_found(context):
     make()
 
     with pytest.raises(NotFound, match="no such client"):
@@ -148,7 +149,7 @@ def test_get_client_says_so_if_there_is_none(context):
         ({}, {"wallet_address", "email"}),
     ],
 )
-def test_every_taken_field_is_named_with_who_has_it(context, rows, changes, taken):
+def test_create_client_names_every_taken_field_and_its_client(context, rows, changes, taken):
     first = make()
 
     with pytest.raises(Duplicate) as caught:
@@ -160,7 +161,7 @@ def test_every_taken_field_is_named_with_who_has_it(context, rows, changes, take
     assert [row.id for row in rows(Client)] == [first.id]
 
 
-def test_the_taken_fields_may_belong_to_two_clients(context):
+def test_create_client_names_two_clients_that_have_the_fields(context):
     one = make(email=None)
     two = make(wallet_address=OTHER)
 
@@ -170,7 +171,7 @@ def test_the_taken_fields_may_belong_to_two_clients(context):
     assert caught.value.existing == {"wallet_address": str(one.id), "email": str(two.id)}
 
 
-def test_clients_without_an_email_are_no_duplicates(context, rows):
+def test_create_client_allows_several_clients_without_email(context, rows):
     for wallet in (OTHER, THIRD):
         make(wallet_address=wallet, email=None)
 
@@ -179,7 +180,7 @@ def test_clients_without_an_email_are_no_duplicates(context, rows):
     assert [row.email for row in rows(Client)] == [None, None, None]
 
 
-def test_a_duplicate_leaves_the_transaction_usable(context, rows):
+def test_create_client_duplicate_leaves_the_transaction_usable(context, rows):
     make()
     with pytest.raises(Duplicate):
         make()
@@ -190,7 +191,7 @@ def test_a_duplicate_leaves_the_transaction_usable(context, rows):
     assert [row.status for row in rows(AuditEvent)] == ["SUCCESS", "SUCCESS"]
 
 
-def test_a_duplicate_costs_one_statement_too(context):
+def test_create_client_duplicate_needs_one_statement(context):
     make()
     statements = []
     event.listen(db.engine, "before_cursor_execute", lambda *call: statements.append(call[2]))
@@ -201,9 +202,11 @@ def test_a_duplicate_costs_one_statement_too(context):
     assert len([one for one in statements if "clients" in one]) == 1
 
 
-@pytest.mark.parametrize(("was", "becomes"), [move for move in MOVES if move in LEGAL])
-def test_a_legal_move_is_stored_and_recorded(context, rows, was, becomes):
-    client = stand(was)
+@pytest.mark.parametrize(
+    ("was", "becomes"), [move for move in ALL_TRANSITIONS if move in VALID_TRANSITIONS]
+)
+def test_change_status_stores_and_records_a_valid_transition(context, rows, was, becomes):
+    client = make_with_status(was)
     with unit_of_work():
         changed = change_status(client.id, becomes, make_actor())
 
@@ -214,10 +217,12 @@ def test_a_legal_move_is_stored_and_recorded(context, rows, was, becomes):
     assert noted.details == {"from": was.value, "to": becomes.value}
 
 
-@pytest.mark.parametrize(("was", "becomes"), [move for move in MOVES if move not in LEGAL])
-def test_an_illegal_move_is_a_conflict_and_changes_nothing(context, rows, was, becomes):
+@pytest.mark.parametrize(
+    ("was", "becomes"), [move for move in ALL_TRANSITIONS if move not in VALID_TRANSITIONS]
+)
+def test_change_status_rejects_an_invalid_transition(context, rows, was, becomes):
     with unit_of_work():
-        client = stand(was)
+        client = make_with_status(was)
     before = [(row.status, row.version, row.updated_at) for row in rows(Client)]
     noted = len(rows(AuditEvent))
 
@@ -231,7 +236,7 @@ def test_an_illegal_move_is_a_conflict_and_changes_nothing(context, rows, was, b
     assert len(rows(AuditEvent)) == noted
 
 
-def test_a_move_raises_the_version_by_one_and_the_time(context, rows):
+def test_change_status_increments_version_and_updated_at(context, rows):
     client = make()
     time.sleep(0.002)
 
@@ -244,13 +249,13 @@ def test_a_move_raises_the_version_by_one_and_the_time(context, rows):
 
 
 @pytest.mark.own_database
-def test_of_two_moves_at_once_the_second_starts_where_the_first_ends(app, rows):
+def test_change_status_waits_for_a_concurrent_change(app, rows):
     with app.app_context(), ThreadPoolExecutor() as pool:
         with unit_of_work():
             client = make()
         change_status(client.id, OFFBOARDED, make_actor())
-        racer = pool.submit(try_to_move, app, client, PAUSED)
-        wait_for_a_loser()
+        racer = pool.submit(try_to_change_status, app, client, PAUSED)
+        wait_for_a_waiter()
         db.session.commit()
 
         loser = racer.result()
@@ -270,13 +275,11 @@ def test_of_two_moves_at_once_the_second_starts_where_the_first_ends(app, rows):
         ({}, {"wallet_address", "email"}),
     ],
 )
-def test_who_lost_to_a_commit_that_its_statement_did_not_see_is_told_the_winner(
-    app, rows, changes, taken
-):
+def test_create_client_losing_a_concurrent_insert_names_the_winner(app, rows, changes, taken):
     with app.app_context(), ThreadPoolExecutor() as pool:
         winner = make()
         racer = pool.submit(attempt, app, **changes)
-        wait_for_a_loser()
+        wait_for_a_waiter()
         db.session.commit()
 
         loser = racer.result()
@@ -288,11 +291,11 @@ def test_who_lost_to_a_commit_that_its_statement_did_not_see_is_told_the_winner(
 
 
 @pytest.mark.own_database
-def test_who_waited_for_one_that_was_rolled_back_wins(app, rows):
+def test_create_client_succeeds_after_a_concurrent_rollback(app, rows):
     with app.app_context(), ThreadPoolExecutor() as pool:
         make()
         racer = pool.submit(attempt, app)
-        wait_for_a_loser()
+        wait_for_a_waiter()
         db.session.rollback()
 
         winner = racer.result()
@@ -301,13 +304,13 @@ def test_who_waited_for_one_that_was_rolled_back_wins(app, rows):
 
 
 @pytest.mark.own_database
-def test_nobody_is_told_of_a_client_that_was_not_stored(app, rows):
+def test_create_client_never_returns_a_client_that_was_not_stored(app, rows):
     freed = update(Client).where(Client.wallet_address == WALLET).values(email=None)
     with app.app_context(), ThreadPoolExecutor() as pool:
         make()
         with after_each_insert(lambda another: another.execute(freed)):
             racer = pool.submit(attempt, app, wallet_address=OTHER)
-            wait_for_a_loser()
+            wait_for_a_waiter()
             db.session.commit()
             answered = racer.result()
 
@@ -316,7 +319,7 @@ def test_nobody_is_told_of_a_client_that_was_not_stored(app, rows):
 
 
 @pytest.mark.own_database
-def test_of_eight_threads_with_one_wallet_one_wins_and_seven_know_who(app, rows):
+def test_create_client_in_eight_threads_succeeds_once(app, rows):
     start = Barrier(RACERS)
 
     def race(number):
@@ -333,12 +336,14 @@ def test_of_eight_threads_with_one_wallet_one_wins_and_seven_know_who(app, rows)
     assert [row.client_id for row in rows(AuditEvent)] == [winner.id]
 
 
-def test_an_update_changes_what_is_sent_and_tells_what_it_was(context, rows):
+def test_update_client_records_old_and_new_values(context, rows):
     client = make()
     time.sleep(0.002)
 
     with unit_of_work():
-        update_client(client.id, {"name": "Other", "tier": Tier.BASIC, "notes": ""}, make_actor())
+        update_client(
+            client.id, ClientChanges(name="Other", tier=Tier.BASIC, notes=""), make_actor()
+        )
 
     [row] = rows(Client)
     *_, noted = rows(AuditEvent)
@@ -357,41 +362,45 @@ def test_an_update_changes_what_is_sent_and_tells_what_it_was(context, rows):
     }
 
 
-def test_an_update_may_take_the_email_away(context, rows):
+def test_update_client_can_empty_the_email(context, rows):
     client = make()
 
     with unit_of_work():
-        update_client(client.id, {"email": None}, make_actor())
+        update_client(client.id, ClientChanges(email=None), make_actor())
 
     *_, noted = rows(AuditEvent)
     assert [row.email for row in rows(Client)] == [None]
     assert noted.details["to_email"] == ""
 
 
-@pytest.mark.parametrize("data", [{}, {"name": "Client Name", "tier": Tier.PREMIUM}])
-def test_an_update_that_changes_nothing_leaves_no_trace(context, rows, data):
+@pytest.mark.parametrize(
+    "changes", [ClientChanges(), ClientChanges(name="Client Name", tier=Tier.PREMIUM)]
+)
+def test_update_client_records_nothing_if_nothing_changes(context, rows, changes):
     client = make()
 
     with unit_of_work():
-        update_client(client.id, data, make_actor())
+        update_client(client.id, changes, make_actor())
 
     assert [(row.version, row.updated_at) for row in rows(Client)] == [(1, client.created_at)]
     assert len(rows(AuditEvent)) == 1
 
 
-def test_an_offboarded_client_cannot_be_edited(context, rows):
-    client = stand(OFFBOARDED)
+def test_update_client_rejects_an_offboarded_client(context, rows):
+    client = make_with_status(OFFBOARDED)
 
-    with pytest.raises(InvalidTransition, match="stays as it is"):
-        update_client(client.id, {"name": "Other"}, make_actor())
+    with pytest.raises(InvalidTransition, match="Offboarded clients can't be changed"):
+        update_client(client.id, ClientChanges(name="Other"), make_actor())
 
 
 @pytest.mark.parametrize("version", [1, 3])
-def test_a_change_of_another_version_is_stale(context, rows, version):
-    client = stand(PAUSED)
+def test_client_changes_reject_a_stale_version(context, rows, version):
+    client = make_with_status(PAUSED)
 
     for change in (
-        lambda: update_client(client.id, {"name": "Other"}, make_actor(), version=version),
+        lambda: update_client(
+            client.id, ClientChanges(name="Other"), make_actor(), version=version
+        ),
         lambda: change_status(client.id, ACTIVE, make_actor(), version=version),
     ):
         with pytest.raises(Stale, match=f"at version 2, not {version}") as caught:
@@ -400,55 +409,57 @@ def test_a_change_of_another_version_is_stale(context, rows, version):
         assert caught.value.facts == {"version": str(version), "stored": "2"}
 
 
-def test_a_change_of_this_very_version_is_made(context):
+def test_client_changes_accept_the_stored_version(context):
     client = make()
 
-    assert update_client(client.id, {"name": "B"}, make_actor(), version=1).version == 2
+    assert update_client(client.id, ClientChanges(name="B"), make_actor(), version=1).version == 2
     assert change_status(client.id, PAUSED, make_actor(), version=2).version == 3
 
 
-def test_a_client_that_is_not_there_cannot_be_changed(context):
+def test_client_changes_raise_not_found(context):
     with pytest.raises(NotFound):
-        update_client(UUID(int=7), {"name": "Other"}, make_actor())
+        update_client(UUID(int=7), ClientChanges(name="Other"), make_actor())
     with pytest.raises(NotFound):
         change_status(UUID(int=7), PAUSED, make_actor())
 
 
-def test_anothers_email_is_refused_with_who_has_it(context, rows):
+def test_update_client_names_the_client_that_has_the_email(context, rows):
     first = make()
     second = make(wallet_address=OTHER, email=None)
 
     with pytest.raises(Duplicate) as caught:
-        update_client(second.id, {"email": "email@example.com"}, make_actor())
+        update_client(second.id, ClientChanges(email="email@example.com"), make_actor())
 
     assert caught.value.existing == {"email": str(first.id)}
     assert list(caught.value.fields) == ["email"]
     assert [row.version for row in rows(Client)] == [1, 1]
 
 
-def test_what_the_table_refuses_for_another_reason_is_no_duplicate(context):
+def test_update_client_raises_other_constraint_errors(context):
     client = make()
 
     with pytest.raises(IntegrityError, match="name_length"):
-        update_client(client.id, {"name": ""}, make_actor())
+        update_client(client.id, ClientChanges(name=""), make_actor())
 
 
 @pytest.mark.own_database
-def test_of_two_updates_at_once_of_one_version_the_second_is_stale(app, rows):
+def test_update_client_at_the_same_time_makes_one_stale(app, rows):
     def try_to_update(client):
         with app.app_context():
             try:
                 with unit_of_work():
-                    return update_client(client.id, {"name": "Mine"}, make_actor(), version=1)
+                    return update_client(
+                        client.id, ClientChanges(name="Mine"), make_actor(), version=1
+                    )
             except Stale as error:
                 return error
 
     with app.app_context(), ThreadPoolExecutor() as pool:
         with unit_of_work():
             client = make()
-        update_client(client.id, {"name": "Theirs"}, make_actor(), version=1)
+        update_client(client.id, ClientChanges(name="Theirs"), make_actor(), version=1)
         racer = pool.submit(try_to_update, client)
-        wait_for_a_loser()
+        wait_for_a_waiter()
         db.session.commit()
 
         assert isinstance(racer.result(), Stale)

@@ -7,7 +7,7 @@ from pipelabs.core import pagination
 from pipelabs.core.errors import InvalidInput
 from pipelabs.models import Client
 from pipelabs.models.clients import Chain
-from tests.factories import make_actor, make_data, make_wallet
+from tests.factories import make_actor, make_new_client, make_wallet
 
 BY_NAME = select(Client).order_by(Client.name, Client.id)
 
@@ -18,7 +18,7 @@ def five(app):
     with app.app_context():
         for name in "abcde":
             wallet = Wallet(Chain.EVM, make_wallet())
-            data = make_data(name=name, wallet_address=wallet, email=f"{name}@example.com")
+            data = make_new_client(name=name, wallet_address=wallet, email=f"{name}@example.com")
             create_client(data, make_actor())
         yield
 

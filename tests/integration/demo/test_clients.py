@@ -68,7 +68,7 @@ def told(result):
     return json.loads(result.stdout)
 
 
-def test_the_demo_is_a_hundred_clients_and_a_second_run_makes_nothing(seed_demo, rows, lines):
+def test_seed_demo_creates_100_clients_and_nothing_again(seed_demo, rows, lines):
     first = seed_demo()
     stored, noted = rows(Client), rows(AuditEvent)
     before = [(row.id, row.version) for row in stored], len(noted)
@@ -89,7 +89,7 @@ def test_the_demo_is_a_hundred_clients_and_a_second_run_makes_nothing(seed_demo,
         Tier.PREMIUM: 14,
         Tier.ENTERPRISE: 6,
     }
-    # Whoever has another status than active was moved there once.
+    # A client with another status than active has changed once.
     assert Counter((row.status, row.version) for row in stored) == {
         (Status.ACTIVE, 1): 83,
         (Status.PAUSED, 2): 10,
@@ -121,7 +121,7 @@ def assert_made(result):
         "viewer@desk.local (viewer)",
     ]
     assert all(PASSWORD.fullmatch(one.split()[-1]) for one in admins)
-    assert last == "Note the passwords: they are stored nowhere and not shown again."
+    assert last == "Write down the passwords. They are not stored and not shown again."
     assert "%" not in result.stderr
 
 
@@ -152,11 +152,11 @@ def test_json_has_the_passwords_once_and_they_are_stored_nowhere(seed_demo, clie
     assert not any(one in text for one in passwords for text in [*kept, *lines(), result.stderr])
 
 
-def test_the_password_of_a_demo_admin_is_in_no_repr():
+def test_demo_admin_repr_has_no_password():
     assert "hidden" not in repr(demo.DemoAdmin("owner@desk.local", Role.OWNER, "hidden"))
 
 
-def test_every_address_is_taken_and_of_each_kind_that_its_chain_has():
+def test_demo_clients_have_valid_addresses_of_every_kind():
     addresses = [one.body["wallet_address"] for one in demo.demo_clients()]
 
     kinds = Counter((recognise(one).chain, one[:4] in {"bc1q", "bc1p"}) for one in addresses)
@@ -166,16 +166,16 @@ def test_every_address_is_taken_and_of_each_kind_that_its_chain_has():
     assert {one[:4] for one in addresses} >= {"bc1q", "bc1p"}
 
 
-def test_no_two_clients_share_a_name_or_an_email_and_no_host_can_be_owned():
-    bodies = [ClientIn().load(one.body) for one in demo.demo_clients()]
+def test_demo_clients_have_unique_names_and_emails():
+    clients = [ClientIn().load(client.body) for client in demo.demo_clients()]
 
-    emails = [one["email"] for one in bodies if one["email"]]
-    assert len({one["name"] for one in bodies}) == 100
+    emails = [client.email for client in clients if client.email]
+    assert len({client.name for client in clients}) == 100
     assert len(set(emails)) == len(emails)
-    assert all(re.fullmatch(r"[a-z]+@[a-z]+(-[a-z]+)*\.example", one) for one in emails)
+    assert all(re.fullmatch(r"[a-z]+@[a-z]+(-[a-z]+)*\.example", email) for email in emails)
 
 
-def test_an_address_is_for_ever():
+def test_demo_clients_never_change():
     # Were it another in the next release, a second run would make everybody twice.
     assert demo.demo_clients()[0].body == {
         "name": "Alder Peak Trading",
@@ -186,7 +186,7 @@ def test_an_address_is_for_ever():
     }
 
 
-def test_an_admin_who_is_there_keeps_the_role_and_is_told_with_it(app, seed_demo, rows):
+def test_seed_demo_keeps_the_role_of_an_existing_admin(app, seed_demo, rows):
     with app.app_context():
         make_admin(email="viewer@desk.local", role=Role.OPERATOR)
         db.session.commit()
@@ -198,9 +198,7 @@ def test_an_admin_who_is_there_keeps_the_role_and_is_told_with_it(app, seed_demo
 
 
 @pytest.mark.own_database
-def test_an_interrupted_run_leaves_whole_clients_and_the_next_one_the_rest(
-    seed_demo, killed_at, rows
-):
+def test_seed_demo_continues_after_an_interruption(seed_demo, killed_at, rows):
     stop_killing = killed_at(47)
     assert seed_demo().exit_code == 1
     stop_killing()
@@ -216,7 +214,7 @@ def test_an_interrupted_run_leaves_whole_clients_and_the_next_one_the_rest(
     assert Counter(row.status for row in rows(Client))[Status.ACTIVE] == 83
 
 
-def test_whose_email_is_taken_is_left_out(client, operator, seed_demo, rows):
+def test_seed_demo_skips_a_client_whose_email_is_taken(client, operator, seed_demo, rows):
     body = make_body(email="ops@alder-peak-trading.example")
     client.post("/api/admin/quick-client", json=body, headers=operator)
 
@@ -226,7 +224,7 @@ def test_whose_email_is_taken_is_left_out(client, operator, seed_demo, rows):
     assert len(rows(Client)) == 100
 
 
-def test_a_first_run_makes_no_admins_and_a_second_one_nothing(seed_demo, rows):
+def test_seed_demo_first_run_creates_no_admins(seed_demo, rows):
     first = seed_demo("--first-run")
     second = told(seed_demo("--first-run", "--json"))
 
@@ -238,7 +236,7 @@ def test_a_first_run_makes_no_admins_and_a_second_one_nothing(seed_demo, rows):
     assert rows(Admin) == []
 
 
-def test_a_first_run_leaves_a_book_alone_that_has_a_client(client, operator, seed_demo, rows):
+def test_seed_demo_first_run_does_nothing_if_there_is_a_client(client, operator, seed_demo, rows):
     client.post("/api/admin/quick-client", json=make_body(), headers=operator)
 
     seed_demo("--first-run")
@@ -247,7 +245,7 @@ def test_a_first_run_leaves_a_book_alone_that_has_a_client(client, operator, see
 
 
 @pytest.mark.parametrize(("words", "shown"), [([], True), (["--json"], False)])
-def test_a_terminal_sees_a_bar_but_never_with_json(app, monkeypatch, capsys, words, shown):
+def test_seed_demo_shows_a_progress_bar_without_json(app, monkeypatch, capsys, words, shown):
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
 
@@ -261,7 +259,7 @@ def test_a_terminal_sees_a_bar_but_never_with_json(app, monkeypatch, capsys, wor
     assert not re.search(r"%[^\r\n]*\| SUCCESS", text)
 
 
-def test_postgresql_that_is_away_is_a_sentence(variant):
+def test_seed_demo_reports_an_unavailable_postgresql(variant):
     elsewhere = variant(SQLALCHEMY_DATABASE_URI="postgresql+psycopg2://u:p@127.0.0.1:1/x")
 
     result = elsewhere.test_cli_runner().invoke(args=["seed", "demo"])
@@ -271,7 +269,7 @@ def test_postgresql_that_is_away_is_a_sentence(variant):
 
 
 @pytest.mark.own_database
-def test_tables_that_are_not_there_are_a_sentence(app, seed_demo, urls):
+def test_seed_demo_reports_missing_tables(app, seed_demo, urls):
     owner = create_engine(urls["owner"], isolation_level="AUTOCOMMIT", poolclass=NullPool)
     with owner.connect() as connection:
         connection.execute(text("ALTER TABLE clients RENAME TO elsewhere"))

@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 from pipelabs.core.db import db
 from pipelabs.demo import demo_clients, ensure_client, ensure_markets
 from pipelabs.demo.markets import demo_pairs, demo_venues
-from pipelabs.markets.client_markets import summary_of
+from pipelabs.markets.client_markets import count_quoted
 from pipelabs.models import Client, ClientMarket, Exchange, Market, MarketStatus, TokenPair
 from tests.factories import ACTOR, make_exchange
 
@@ -22,14 +22,14 @@ def count(model):
     return db.session.scalar(select(func.count()).select_from(model))
 
 
-def test_there_are_three_hundred_pairs_the_best_known_first():
+def test_demo_pairs_are_300_best_known_first():
     pairs = demo_pairs()
 
     assert (len(pairs), len(set(pairs))) == (300, 300)
     assert pairs[0].text == "BTC/USDT"
 
 
-def test_venues_that_are_disabled_are_replaced_by_others():
+def test_demo_venues_replaces_disabled_exchanges():
     make_exchange("binance", is_enabled=False)
 
     venues = demo_venues()
@@ -38,7 +38,7 @@ def test_venues_that_are_disabled_are_replaced_by_others():
     assert "binance" not in {one.slug for one in venues}
 
 
-def test_a_client_is_quoted_in_three_hundred_markets_and_forty_in_a_few():
+def test_ensure_markets_adds_markets_to_41_clients():
     for one in demo_clients():
         ensure_client(one, ACTOR)
 
@@ -49,7 +49,7 @@ def test_a_client_is_quoted_in_three_hundred_markets_and_forty_in_a_few():
     assert (first.created, sum(by_client.values())) == (1_000, first.quoted)
     assert second == (0, 0)
     assert by_client.pop(flagship) == 300
-    assert tuple(summary_of(flagship)) == (12, 25)
+    assert tuple(count_quoted(flagship)) == (12, 25)
     assert len(by_client) == 40
     assert set(by_client.values()) <= set(range(1, 13))
     assert count(TokenPair) == 300
@@ -58,6 +58,6 @@ def test_a_client_is_quoted_in_three_hundred_markets_and_forty_in_a_few():
     assert statuses[MarketStatus.DELISTED] > 5
 
 
-def test_who_is_not_there_is_not_quoted():
+def test_ensure_markets_adds_nothing_without_clients():
     assert ensure_markets(ACTOR).quoted == 0
     assert count(Exchange) > 100

@@ -3,7 +3,7 @@ import pytest
 from pipelabs.core.db import db
 from pipelabs.core.errors import InvalidInput
 from pipelabs.exchanges import registry
-from pipelabs.exchanges.queries import counts_of, list_exchanges
+from pipelabs.exchanges.queries import get_counts, list_exchanges
 from pipelabs.models import Client, ClientMarket, ExchangeAPIKey, KeyStage, Market, TokenPair
 from pipelabs.models.clients import Chain
 from pipelabs.models.exchanges import Kind
@@ -74,7 +74,7 @@ def make_key(client, exchange, **changes):
         ("mt gox", []),
     ],
 )
-def test_a_search_finds_a_part_of_name_slug_or_alias_in_any_case(seeded, q, found):
+def test_list_exchanges_searches_name_slug_and_alias(seeded, q, found):
     assert slugs(list_exchanges({"q": q})) == found
 
 
@@ -92,13 +92,13 @@ def test_a_search_finds_a_part_of_name_slug_or_alias_in_any_case(seeded, q, foun
         ),
     ],
 )
-def test_list_events_combines_filters(seeded, filters, expected):
+def test_list_exchanges_combines_filters(seeded, filters, expected):
     page = list_exchanges(filters, 100)
 
     assert page.total == sum(map(expected, registry.known().values()))
 
 
-def test_a_list_is_by_name_and_followed_by_its_cursors(seeded):
+def test_list_exchanges_is_sorted_and_paged(seeded):
     first = list_exchanges({}, 100)
     second = list_exchanges({}, 100, first.next)
     back = list_exchanges({}, 100, second.previous)
@@ -109,18 +109,18 @@ def test_a_list_is_by_name_and_followed_by_its_cursors(seeded):
 
 
 @pytest.mark.parametrize("cursor", [">s:a", ">i:1~i:2", ">dt:2026-01-01~s:okx"])
-def test_a_cursor_of_another_list_is_refused(seeded, cursor):
+def test_list_exchanges_rejects_a_cursor_of_another_list(seeded, cursor):
     with pytest.raises(InvalidInput) as refused:
         list_exchanges({}, 25, cursor)
 
     assert list(refused.value.fields) == ["cursor"]
 
 
-def test_an_exchange_where_nothing_is_counts_nothing(seeded):
-    assert counts_of("okx") == (0, 0, 0)
+def test_get_counts_is_zero_for_an_unused_exchange(seeded):
+    assert get_counts("okx") == (0, 0, 0)
 
 
-def test_markets_clients_and_keys_are_counted_at_their_own_exchange(seeded):
+def test_get_counts_counts_only_this_exchange(seeded):
     one, two = make_client(), make_client()
     btc, eth, elsewhere = make_market("okx"), make_market("okx", "ETH"), make_market("gate", "SOL")
     add(*(ClientMarket(client_id=one.id, market_id=market.id) for market in (btc, eth, elsewhere)))
@@ -128,5 +128,5 @@ def test_markets_clients_and_keys_are_counted_at_their_own_exchange(seeded):
     make_key(one, "okx")
     make_key(two, "gate")
 
-    assert counts_of("okx") == (2, 2, 0)
-    assert counts_of("gate") == (1, 1, 0)
+    assert get_counts("okx") == (2, 2, 0)
+    assert get_counts("gate") == (1, 1, 0)

@@ -1,4 +1,6 @@
+from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -8,22 +10,25 @@ from pipelabs.core.db import db
 from pipelabs.core.errors import Duplicate, InvalidInput, InvalidTransition, NotFound, Stale
 from pipelabs.markets.client_markets import update_client_market
 from pipelabs.markets.markets import (
-    affected_by,
     create_market,
     get_market,
+    list_affected_clients,
     list_markets,
     update_market,
 )
 from pipelabs.markets.quoting import add_client_markets
+from pipelabs.markets.schemas.client_markets import ClientMarketChanges
+from pipelabs.markets.schemas.markets import MarketChanges, NewMarket
+from pipelabs.markets.symbols import parse
 from pipelabs.models import AuditEvent, ClientMarket, MarketStatus, QuotingStatus
 from tests.factories import ACTOR, make_client, make_exchange, make_item
 
-RULES = {
+RULES: dict[str, Any] = {
     "price_tick": Decimal("0.1"),
     "amount_step": Decimal("0.0001"),
     "min_notional": Decimal(5),
 }
-DELISTED = {"status": MarketStatus.DELISTED}
+DELISTED = MarketChanges(status=MarketStatus.DELISTED)
 
 
 @pytest.fixture(autouse=True)
@@ -34,21 +39,20 @@ def context(app, rolled_back):
 
 
 def make(symbol="BTC/USDT", exchange="okx", **changes):
-    item = make_item(symbol, exchange)
-    data = {name: item[name] for name in ("symbol", "exchange", "exchange_symbol")}
-    return create_market(data | RULES | changes, ACTOR)
+    new = NewMarket(symbol=parse(symbol), exchange=exchange, exchange_symbol=None, **RULES)
+    return create_market(replace(new, **changes), ACTOR)
 
 
 def events(name):
-    wanted = select(AuditEvent).filter_by(event=name).order_by(AuditEvent.id)
-    return db.session.scalars(wanted).all()
+    query = select(AuditEvent).filter_by(event=name).order_by(AuditEvent.id)
+    return db.session.scalars(query).all()
 
 
 def quoted(client):
     return db.session.scalars(select(ClientMarket).filter_by(client_id=client.id)).one()
 
 
-def test_a_market_is_spelled_in_the_exchanges_style_and_recorded():
+def test_create_market_formats_the_exchange_symbol_and_records_it():
     market = make()
 
     assert (market.symbol, market.exchange_symbol) == ("BTC/USDT", "BTC-USDT")
@@ -63,7 +67,7 @@ def test_a_market_is_spelled_in_the_exchanges_style_and_recorded():
 
 
 @pytest.mark.parametrize(("symbol", "exchange"), [("BTC/USDT", "kraken"), ("BTC/USDT:USDT", "okx")])
-def test_a_spelling_that_no_rule_gives_has_to_be_told(symbol, exchange):
+def test_create_market_requires_an_exchange_symbol_without_a_rule(symbol, exchange):
     with pytest.raises(InvalidInput) as wrong:
         make(symbol, exchange)
 
@@ -71,7 +75,7 @@ def test_a_spelling_that_no_rule_gives_has_to_be_told(symbol, exchange):
     assert make(symbol, exchange, exchange_symbol="XBT/USDT").exchange_symbol == "XBT/USDT"
 
 
-def test_a_disabled_exchange_gets_no_market():
+def test_create_market_rejects_a_disabled_exchange():
     make_exchange("gate", is_enabled=False)
 
     with pytest.raises(InvalidInput) as wrong:
@@ -80,7 +84,7 @@ def test_a_disabled_exchange_gets_no_market():
     assert list(wrong.value.fields) == ["exchange"]
 
 
-def test_a_market_that_is_there_is_named():
+def test_create_market_names_the_existing_market():
     market = make()
 
     with pytest.raises(Duplicate) as taken:
@@ -89,11 +93,13 @@ def test_a_market_that_is_there_is_named():
     assert taken.value.existing == {"symbol": str(market.id)}
 
 
-def test_a_change_tells_what_was_and_is_and_nothing_new_leaves_no_trace():
+def test_update_market_records_old_and_new_values_once():
     market = make()
 
-    changed, affected = update_market(market.id, {"price_tick": Decimal("0.50")}, ACTOR, version=1)
-    update_market(market.id, {"price_tick": Decimal("0.5")}, ACTOR)
+    changed, affected = update_market(
+        market.id, MarketChanges(price_tick=Decimal("0.50")), ACTOR, version=1
+    )
+    update_market(market.id, MarketChanges(price_tick=Decimal("0.5")), ACTOR)
 
     [noted] = events("market.updated")
     assert (changed.version, changed.price_tick, affected) == (2, Decimal("0.5"), [])
@@ -101,15 +107,15 @@ def test_a_change_tells_what_was_and_is_and_nothing_new_leaves_no_trace():
     assert noted.details["to_price_tick"] == "0.5"
 
 
-def test_somebody_who_was_slower_is_told_so():
+def test_update_market_rejects_a_stale_version():
     market = make()
-    update_market(market.id, {"min_notional": None}, ACTOR)
+    update_market(market.id, MarketChanges(min_notional=None), ACTOR)
 
     with pytest.raises(Stale, match="it is at version 2, not 1"):
         update_market(market.id, DELISTED, ACTOR, version=1)
 
 
-def test_a_delisting_marks_every_client_there_and_tells_each():
+def test_update_market_delists_and_records_every_client_market():
     beta, acme, gone = (make_client(name=name) for name in ("beta", "Acme", "Gone"))
     for client in (beta, acme, gone):
         add_client_markets(client.id, [make_item(), make_item("ETH/USDT")], ACTOR)
@@ -120,46 +126,49 @@ def test_a_delisting_marks_every_client_there_and_tells_each():
     row.status = QuotingStatus.DELISTED
     db.session.flush()
 
-    listed = affected_by(market_id)
+    listed = list_affected_clients(market_id)
     market, affected = update_market(market_id, DELISTED, ACTOR, version=1)
 
-    assert [one.name for one in affected] == ["Acme", "beta"] == [one.name for one in listed]
-    assert [one.client_id for one in events("client_market.delisted")] == [acme.id, beta.id]
+    assert [client.name for client in affected] == ["Acme", "beta"]
+    assert [client.name for client in listed] == ["Acme", "beta"]
+    assert [event.client_id for event in events("client_market.delisted")] == [acme.id, beta.id]
     assert events("client_market.delisted")[0].details["markets"] == "BTC/USDT on okx"
     db.session.flush()
     db.session.expire_all()
-    here = db.session.scalars(select(ClientMarket).filter_by(market_id=market_id)).all()
-    assert {one.status for one in here} == {QuotingStatus.DELISTED}
-    assert sorted(one.version for one in here) == [1, 2, 2]
-    assert (market.status, affected_by(market_id)) == (MarketStatus.DELISTED, [])
+    stored = db.session.scalars(select(ClientMarket).filter_by(market_id=market_id)).all()
+    assert {row.status for row in stored} == {QuotingStatus.DELISTED}
+    assert sorted(row.version for row in stored) == [1, 2, 2]
+    assert (market.status, list_affected_clients(market_id)) == (MarketStatus.DELISTED, [])
 
 
-def test_what_is_listed_again_quotes_nobody_until_somebody_says_so():
+def test_update_market_listed_again_leaves_clients_delisted():
     client = make_client()
     [row] = add_client_markets(client.id, [make_item()], ACTOR)
     update_market(row.market_id, DELISTED, ACTOR)
     with pytest.raises(InvalidTransition):
-        update_client_market(client.id, row.id, {"status": QuotingStatus.ACTIVE}, ACTOR)
+        update_client_market(
+            client.id, row.id, ClientMarketChanges(status=QuotingStatus.ACTIVE), ACTOR
+        )
 
-    update_market(row.market_id, {"status": MarketStatus.TRADING}, ACTOR)
+    update_market(row.market_id, MarketChanges(status=MarketStatus.TRADING), ACTOR)
 
     db.session.flush()
     db.session.expire_all()
     assert quoted(client).status is QuotingStatus.DELISTED
-    update_client_market(client.id, row.id, {"status": QuotingStatus.ACTIVE}, ACTOR)
+    update_client_market(client.id, row.id, ClientMarketChanges(status=QuotingStatus.ACTIVE), ACTOR)
     assert quoted(client).status is QuotingStatus.ACTIVE
 
 
-def test_a_delisted_market_cannot_be_halted():
+def test_update_market_cannot_halt_a_delisted_market():
     market = make()
     update_market(market.id, DELISTED, ACTOR)
 
     with pytest.raises(InvalidTransition, match="A market that is delisted cannot become halted"):
-        update_market(market.id, {"status": MarketStatus.HALTED}, ACTOR)
+        update_market(market.id, MarketChanges(status=MarketStatus.HALTED), ACTOR)
 
 
 @pytest.mark.parametrize(
-    ("filters", "found"),
+    ("filters", "expected"),
     [
         ({}, ["BTC/USDT binance", "BTC/USDT okx", "ETH/USDT kraken"]),
         ({"q": "btc_usdt"}, ["BTC/USDT binance", "BTC/USDT okx"]),
@@ -170,18 +179,18 @@ def test_a_delisted_market_cannot_be_halted():
         ({"status": MarketStatus.HALTED}, ["ETH/USDT kraken"]),
     ],
 )
-def test_markets_are_found_by_either_spelling_exchange_and_status(filters, found):
+def test_list_markets_filters_by_symbol_exchange_and_status(filters, expected):
     make()
     make(exchange="binance")
     halted = make("ETH/USDT", "kraken", exchange_symbol="XETHUSDT")
-    update_market(halted.id, {"status": MarketStatus.HALTED}, ACTOR)
+    update_market(halted.id, MarketChanges(status=MarketStatus.HALTED), ACTOR)
 
     rows = list_markets(filters).rows
 
-    assert [f"{row.symbol} {row.exchange}" for row in rows] == found
+    assert [f"{row.symbol} {row.exchange}" for row in rows] == expected
 
 
-def test_a_market_that_is_not_there_is_not_found():
+def test_get_and_update_market_raise_not_found():
     with pytest.raises(NotFound):
         get_market(uuid4())
     with pytest.raises(NotFound):

@@ -1,8 +1,8 @@
 import pytest
 
 from pipelabs.core.db import db
-from pipelabs.markets.client_markets import quoted_markets
-from pipelabs.markets.matrix import grid, matrix
+from pipelabs.markets.client_markets import list_all_client_markets
+from pipelabs.markets.matrix import build_grid, build_matrix
 from pipelabs.markets.quoting import add_client_markets
 from pipelabs.models import ClientMarket, QuotingStatus
 from tests.each import each
@@ -18,9 +18,9 @@ def context(app, rolled_back):
 
 @pytest.fixture
 def book():
-    """Beta in three markets of okx and one of binance, Acme in one of okx, and Nobody."""
+    """Beta in three markets of okx and one of binance, Acme in one of okx, and Unquoted in none."""
     beta, acme = make_client(name="Beta"), make_client(name="acme")
-    make_client(name="Nobody")
+    make_client(name="Unquoted")
     items = [make_item(f"{base}/USDT") for base in ("BTC", "ETH", "LTC")]
     added = add_client_markets(beta.id, [*items, make_item(exchange="binance")], ACTOR)
     add_client_markets(acme.id, [make_item()], ACTOR)
@@ -30,8 +30,8 @@ def book():
     return beta
 
 
-def told(**filters):
-    return {row.client.name: row.counts for row in matrix(filters).rows}
+def counts_by_client(**filters):
+    return {row.client.name: row.counts for row in build_matrix(filters).rows}
 
 
 @each(
@@ -44,13 +44,13 @@ def told(**filters):
         ({"status": QuotingStatus.PAUSED, "exchange": "binance"}, {}),
     ],
 )
-def test_pairs_are_counted_by_client_and_exchange(book, filters, counts):
-    assert told(**filters) == counts
+def test_matrix_counts_pairs_by_client_and_exchange(book, filters, counts):
+    assert counts_by_client(**filters) == counts
 
 
-def test_the_matrix_is_paged_by_client_and_knows_its_columns_and_its_heat(book):
-    first = matrix({}, size=1)
-    second = matrix({}, size=1, cursor=first.page.next)
+def test_matrix_is_paged_by_client(book):
+    first = build_matrix({}, size=1)
+    second = build_matrix({}, size=1, cursor=first.page.next)
 
     assert [row.client.name for row in (*first.rows, *second.rows)] == ["acme", "Beta"]
     assert (first.exchanges, second.exchanges) == (["okx"], ["binance", "okx"])
@@ -59,10 +59,10 @@ def test_the_matrix_is_paged_by_client_and_knows_its_columns_and_its_heat(book):
     assert first.page.total == 2
 
 
-def test_a_client_has_a_grid_of_pairs_and_exchanges(book):
-    found = grid(quoted_markets(book.id, {}))
+def test_grid_has_the_pairs_and_exchanges_of_a_client(book):
+    grid = build_grid(list_all_client_markets(book.id, {}))
 
-    assert found.exchanges == ["binance", "okx"]
-    assert list(found.lines) == ["BTC/USDT", "ETH/USDT", "LTC/USDT"]
-    assert set(found.lines["BTC/USDT"]) == {"binance", "okx"}
-    assert found.lines["ETH/USDT"]["okx"].status is QuotingStatus.PAUSED
+    assert grid.exchanges == ["binance", "okx"]
+    assert list(grid.lines) == ["BTC/USDT", "ETH/USDT", "LTC/USDT"]
+    assert set(grid.lines["BTC/USDT"]) == {"binance", "okx"}
+    assert grid.lines["ETH/USDT"]["okx"].status is QuotingStatus.PAUSED

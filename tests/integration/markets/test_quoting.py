@@ -8,8 +8,9 @@ from sqlalchemy import event, func, select
 from pipelabs.clients.service import change_status
 from pipelabs.core.db import db, finish, unit_of_work
 from pipelabs.core.errors import Duplicate, InvalidInput, InvalidTransition, NotFound
-from pipelabs.markets.markets import UNTOLD, update_market
-from pipelabs.markets.quoting import add_client_markets, facts_of
+from pipelabs.markets.markets import NO_SYMBOL_RULE, update_market
+from pipelabs.markets.quoting import add_client_markets, items_facts
+from pipelabs.markets.schemas.markets import MarketChanges
 from pipelabs.models import (
     AuditEvent,
     Bot,
@@ -23,7 +24,7 @@ from pipelabs.models import (
 )
 from tests.factories import ACTOR, make_client, make_exchange, make_item
 
-DELISTED = {"status": MarketStatus.DELISTED}
+DELISTED = MarketChanges(status=MarketStatus.DELISTED)
 
 
 @pytest.fixture(autouse=True)
@@ -54,13 +55,13 @@ def count(model):
 
 def many(number):
     return [
-        make_item(f"A{one}/USDT", slug)
-        for one in range(number // 3)
+        make_item(f"A{place}/USDT", slug)
+        for place in range(number // 3)
         for slug in ("okx", "binance", "gate")
     ]
 
 
-def test_pairs_and_markets_are_made_on_the_way(acme):
+def test_add_client_markets_creates_pairs_and_markets(acme):
     rows = add(
         acme,
         make_item("ETH/USDT", "binance", bot=Bot.BOTH, spread_target_bps=Decimal("12.5")),
@@ -80,7 +81,7 @@ def test_pairs_and_markets_are_made_on_the_way(acme):
     assert (count(TokenPair), count(Market), count(ClientMarket)) == (3, 4, 4)
 
 
-def test_what_is_there_is_used(acme):
+def test_add_client_markets_uses_existing_markets(acme):
     other = make_client(name="Other")
     first = add(other, make_item(), make_item("BTC/USDT:USDT", exchange_symbol="BTC-USDT-SWAP"))
 
@@ -90,7 +91,7 @@ def test_what_is_there_is_used(acme):
     assert (count(TokenPair), count(Market), count(ClientMarket)) == (2, 2, 4)
 
 
-def test_a_batch_leaves_one_event_that_is_the_clients(acme):
+def test_add_client_markets_records_one_event_of_the_client(acme):
     add(acme, *many(30))
 
     noted = db.session.scalars(select(AuditEvent).filter_by(event="client_market.added")).one()
@@ -103,15 +104,15 @@ def test_a_batch_leaves_one_event_that_is_the_clients(acme):
         " binance, A1/USDT on gate, A2/USDT on okx, A2/USDT on binance and 22 more",
         "exchanges": "binance: 10, gate: 10, okx: 10",
     }
-    assert facts_of([])["markets"] == ""
+    assert items_facts([])["markets"] == ""
 
 
-def test_every_wrong_item_is_named_at_once_and_nothing_is_added(acme):
+def test_add_client_markets_names_every_wrong_item_and_adds_none(acme):
     make_exchange("gate", is_enabled=False)
     make_exchange("bybit")
     db.session.delete(db.session.get_one(make_exchange("bybit").__class__, "bybit"))
     [row, gone] = add(acme, make_item("OLD/USDT"), make_item("GONE/USDT"))
-    update_market(gone.market_id, {"status": MarketStatus.DELISTED}, ACTOR)
+    update_market(gone.market_id, MarketChanges(status=MarketStatus.DELISTED), ACTOR)
     other = make_client(name="Other")
     add(other, make_item("LTC/USDT"))
     before = count(TokenPair), count(Market)
@@ -128,12 +129,12 @@ def test_every_wrong_item_is_named_at_once_and_nothing_is_added(acme):
     wrong = refusal(acme, *items)
 
     assert wrong.fields == {
-        "markets.1.exchange": ["Gate is disabled here."],
+        "markets.1.exchange": ["Gate is disabled."],
         "markets.2.exchange": ["There is no such exchange."],
-        "markets.3.symbol": ["NEW/USDT on okx stands in the list twice, first as item 1."],
-        "markets.4.symbol": ["OLD/USDT on okx is quoted already."],
-        "markets.5.exchange_symbol": [f"NEW/USDT:USDT on okx: {UNTOLD}"],
-        "markets.6.exchange_symbol": [f"NEW/USDT on kraken: {UNTOLD}"],
+        "markets.3.symbol": ["NEW/USDT on okx is in the list twice, first as item 1."],
+        "markets.4.symbol": ["OLD/USDT on okx is already quoted."],
+        "markets.5.exchange_symbol": [f"NEW/USDT:USDT on okx: {NO_SYMBOL_RULE}"],
+        "markets.6.exchange_symbol": [f"NEW/USDT on kraken: {NO_SYMBOL_RULE}"],
     }
     assert refusal(other, make_item("GONE/USDT")).fields == {
         "markets.0.symbol": ["GONE/USDT on okx is delisted."]
@@ -142,45 +143,45 @@ def test_every_wrong_item_is_named_at_once_and_nothing_is_added(acme):
     assert (before, row.status) == ((3, 3), QuotingStatus.ACTIVE)
 
 
-def test_whoever_is_quoted_everywhere_already_is_told_where(acme):
+def test_add_client_markets_names_the_existing_client_markets(acme):
     [row] = add(acme, make_item())
 
     taken = refusal(acme, make_item(), kind=Duplicate)
 
     assert taken.existing == {"markets.0.symbol": str(row.id)}
-    assert taken.fields == {"markets.0.symbol": ["BTC/USDT on okx is quoted already."]}
+    assert taken.fields == {"markets.0.symbol": ["BTC/USDT on okx is already quoted."]}
 
 
-def test_an_offboarded_client_is_quoted_nowhere_new(acme):
+def test_add_client_markets_rejects_an_offboarded_client(acme):
     change_status(acme.id, Status.OFFBOARDED, ACTOR)
 
     assert refusal(acme, make_item(), kind=InvalidTransition).code == "invalid_transition"
 
 
-def test_a_client_that_is_not_there_is_not_found():
+def test_add_client_markets_raises_not_found():
     with pytest.raises(NotFound):
         add_client_markets(uuid4(), [make_item()], ACTOR)
 
 
-def test_three_hundred_markets_cost_as_many_statements_as_one(app, acme):
+def test_add_client_markets_needs_as_many_statements_for_300_as_for_one(app, acme):
     other = make_client(name="Other")
-    heard = []
-    # Savepoints of the test's own are no statements of the service.
+    statements = []
+    # On the connection, because savepoints of the test are not statements of the service.
     connection = db.session.connection()
-    event.listen(connection, "before_cursor_execute", lambda *told: heard.append(told[2]))
+    event.listen(connection, "before_cursor_execute", lambda *call: statements.append(call[2]))
 
     add(acme, make_item())
-    alone = len(heard)
+    count_for_one = len(statements)
     add(other, *many(300))
 
-    assert alone <= 9
-    assert len(heard) == 2 * alone
+    assert count_for_one <= 9
+    assert len(statements) == 2 * count_for_one
     assert count(ClientMarket) == 301
 
 
-def test_settings_tell_the_pairs_once_each_in_order_and_none_that_is_delisted(acme):
+def test_shown_settings_list_quoted_pairs_once_in_order(acme):
     rows = add(acme, *many(6), make_item("ZZ/USDT"))
-    update_market(rows[-1].market_id, {"status": MarketStatus.DELISTED}, ACTOR)
+    update_market(rows[-1].market_id, MarketChanges(status=MarketStatus.DELISTED), ACTOR)
     acme_again = db.session.get_one(Client, acme.id)
     acme_again.settings = {"mm": 1, "token_pairs": ["SPOOFED/USDT"]}
 
@@ -189,7 +190,7 @@ def test_settings_tell_the_pairs_once_each_in_order_and_none_that_is_delisted(ac
 
 @pytest.fixture
 def apart(app):
-    """Return a runner of work in a thread and a transaction of its own."""
+    """Return a function that runs another one in a thread with its own transaction."""
     pool = ThreadPoolExecutor(2)
 
     def work(function):
@@ -201,22 +202,22 @@ def apart(app):
 
 
 @pytest.mark.own_database
-def test_two_batches_that_make_the_same_markets_at_once_both_get_them(acme, apart):
+def test_add_client_markets_at_the_same_time_share_new_markets(acme, apart):
     other = make_client(name="Other")
     finish(commit=True)
 
     batches = {acme.id: many(300), other.id: many(300)[::-1]}
     waiting = [
-        apart(lambda one=one, some=some: add_client_markets(one, some, ACTOR))
-        for one, some in batches.items()
+        apart(lambda id_=client_id, items=items: add_client_markets(id_, items, ACTOR))
+        for client_id, items in batches.items()
     ]
 
-    assert [len(one.result()) for one in waiting] == [300, 300]
+    assert [len(future.result()) for future in waiting] == [300, 300]
     assert (count(Market), count(ClientMarket)) == (300, 600)
 
 
 @pytest.mark.own_database
-def test_a_delisting_waits_for_who_is_just_added_and_marks_it_too(acme, apart):
+def test_delisting_waits_for_an_addition_and_delists_it(acme, apart):
     other = make_client(name="Other")
     [row] = add(other, make_item())
     finish(commit=True)

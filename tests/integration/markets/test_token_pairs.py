@@ -9,8 +9,8 @@ from pipelabs.markets.token_pairs import (
     create_token_pair,
     ensure_token_pairs,
     get_token_pair,
+    list_pair_markets,
     list_token_pairs,
-    markets_of,
 )
 from pipelabs.models import AuditEvent, TokenPair
 from pipelabs.models.token_pairs import TokenPairSort
@@ -31,7 +31,7 @@ def listed(**asked):
     return [pair.symbol for pair in list_token_pairs(filters, **asked).rows]
 
 
-def test_a_new_pair_is_recorded():
+def test_create_token_pair_records_it():
     pair = create_token_pair(parse("btc-usdt"), ACTOR)
 
     noted = db.session.scalars(select(AuditEvent)).one()
@@ -40,7 +40,7 @@ def test_a_new_pair_is_recorded():
 
 
 @pytest.mark.parametrize("symbol", ["BTC/USDT", "BTC/USDT:USDT"])
-def test_a_pair_that_is_there_is_named(symbol):
+def test_create_token_pair_names_the_existing_pair(symbol):
     pair = create_token_pair(parse(symbol), ACTOR)
 
     with pytest.raises(Duplicate) as taken:
@@ -49,7 +49,7 @@ def test_a_pair_that_is_there_is_named(symbol):
     assert taken.value.existing == {"symbol": str(pair.id)}
 
 
-def test_a_swap_and_its_spot_pair_are_two():
+def test_ensure_token_pairs_keeps_swap_and_spot_apart():
     assert len(ensure_token_pairs({parse(one) for one in SYMBOLS})) == 4
     assert ensure_token_pairs({parse("BTC/USDT"), parse("BTC/USDT:USDT")}) == []
     assert db.session.query(TokenPair).count() == 4
@@ -68,13 +68,13 @@ def test_a_swap_and_its_spot_pair_are_two():
         ("/e", ["WBTC/EUR"]),
     ],
 )
-def test_a_search_takes_any_spelling(q, found):
+def test_list_token_pairs_searches_any_spelling(q, found):
     ensure_token_pairs([parse(one) for one in SYMBOLS])
 
     assert listed(q=q) == found
 
 
-def test_a_list_is_sorted_either_way_and_paged():
+def test_list_token_pairs_is_sorted_and_paged():
     for symbol in reversed(SYMBOLS):
         ensure_token_pairs([parse(symbol)])
 
@@ -87,17 +87,17 @@ def test_a_list_is_sorted_either_way_and_paged():
         list_token_pairs({}, cursor=">x")
 
 
-def test_a_pair_shows_its_markets_by_exchange():
+def test_list_pair_markets_is_sorted_by_exchange():
     make_exchange()
     client = make_client()
     items = [make_item(exchange=slug) for slug in ("okx", "binance")]
     rows = add_client_markets(client.id, items, ACTOR)
 
-    found = markets_of(rows[0].token_pair_id)
+    found = list_pair_markets(rows[0].token_pair_id)
 
     assert [market.exchange for market in found] == ["binance", "okx"]
 
 
-def test_a_pair_that_is_not_there_is_not_found():
+def test_get_token_pair_raises_not_found():
     with pytest.raises(NotFound):
         get_token_pair(make_client().id)

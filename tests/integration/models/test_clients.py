@@ -53,7 +53,7 @@ def set_column(column, value):
         ("version", 0, "version_positive"),
     ],
 )
-def test_the_table_itself_refuses_what_is_wrong(app, column, value, constraint):
+def test_check_constraints_reject_invalid_rows(app, column, value, constraint):
     with app.app_context(), pytest.raises(IntegrityError, match=f'"ck_clients_{constraint}"'):
         set_column(column, value)
 
@@ -72,7 +72,7 @@ def test_the_table_itself_refuses_what_is_wrong(app, column, value, constraint):
     ],
     ids=range(8),
 )
-def test_the_table_takes_what_is_just_right(app, rows, column, value):
+def test_check_constraints_accept_edge_values(app, rows, column, value):
     with app.app_context():
         set_column(column, value)
         finish(commit=True)
@@ -83,7 +83,7 @@ def test_the_table_takes_what_is_just_right(app, rows, column, value):
 @each(
     "column", ["name", "wallet_address", "chain", "tier", "status", "notes", "settings", "version"]
 )
-def test_no_column_but_the_email_may_be_missing(app, column):
+def test_every_column_but_email_is_required(app, column):
     with app.app_context(), pytest.raises(IntegrityError, match="not-null"):
         set_column(column, None)
 
@@ -96,7 +96,7 @@ def test_no_column_but_the_email_may_be_missing(app, column):
     ],
     ids=["wallet", "email"],
 )
-def test_one_value_belongs_to_one_client(app, changes, constraint):
+def test_wallet_and_email_are_unique(app, changes, constraint):
     with app.app_context():
         make_client(wallet_address=WALLET, email="email@example.com")
 
@@ -104,7 +104,7 @@ def test_one_value_belongs_to_one_client(app, changes, constraint):
             make_client(**changes)
 
 
-def test_several_clients_may_have_no_email(app, rows):
+def test_several_clients_can_have_no_email(app, rows):
     with app.app_context():
         make_client()
         make_client()
@@ -113,7 +113,7 @@ def test_several_clients_may_have_no_email(app, rows):
     assert [row.email for row in rows(Client)] == [None, None]
 
 
-def test_a_wallet_of_another_chain_has_another_form(app, rows):
+def test_wallet_constraint_depends_on_the_chain(app, rows):
     with app.app_context():
         make_client(chain=Chain.SOLANA, wallet_address="11111111111111111111111111111112")
         finish(commit=True)
@@ -121,7 +121,7 @@ def test_a_wallet_of_another_chain_has_another_form(app, rows):
     assert [row.chain for row in rows(Client)] == [Chain.SOLANA]
 
 
-def test_a_new_client_is_standard_active_and_of_version_one(app, rows):
+def test_client_defaults(app, rows):
     with app.app_context():
         make_client()
         finish(commit=True)
@@ -138,7 +138,7 @@ def test_a_new_client_is_standard_active_and_of_version_one(app, rows):
     assert row.created_at.microsecond % 1_000 == 0
 
 
-def test_choices_are_stored_by_their_values(app):
+def test_enums_are_stored_by_value(app):
     with app.app_context():
         make_client(tier=Tier.PREMIUM, status=Status.PAUSED)
         stored = db.session.execute(text("SELECT tier, status, chain FROM clients")).one()
@@ -146,6 +146,6 @@ def test_choices_are_stored_by_their_values(app):
     assert stored == ("Premium", "paused", "evm")
 
 
-def test_nul_cannot_be_stored_whatever_let_it_through(app):
+def test_nul_characters_cannot_be_stored(app):
     with app.app_context(), pytest.raises((DBAPIError, ValueError), match=r"NUL|0x00"):
         make_client(name="a\0b")

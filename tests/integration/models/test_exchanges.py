@@ -21,7 +21,7 @@ from tests.factories import make_exchange
         ("version", 0, "version_positive"),
     ],
 )
-def test_the_table_refuses_what_the_schemas_refuse(app, column, value, constraint):
+def test_check_constraints_reject_invalid_rows(app, column, value, constraint):
     cast = "CAST(:value AS jsonb)" if column == "config" else ":value"
     change = text(f"UPDATE exchanges SET {column} = {cast} WHERE slug = 'okx'")  # noqa: S608 - the columns are ours
     with app.app_context():

@@ -39,7 +39,7 @@ def violated(model, **values):
         (("BTC", "USDT", "A" * 25), "ck_token_pairs_settle_asset_form"),
     ],
 )
-def test_a_pair_is_two_or_three_assets_and_there_once(row, assets, constraint):
+def test_token_pair_constraints(row, assets, constraint):
     names = ("base_asset", "quote_asset", "settle_asset")
 
     assert violated(TokenPair, **dict(zip(names, assets, strict=True))) == constraint
@@ -55,7 +55,7 @@ def test_a_pair_is_two_or_three_assets_and_there_once(row, assets, constraint):
         ({"exchange": "gate", "min_notional": -1}, "ck_markets_min_notional_positive"),
     ],
 )
-def test_a_market_is_there_once_and_its_amounts_can_be(row, changes, constraint):
+def test_market_constraints(row, changes, constraint):
     market = {"token_pair_id": row.token_pair_id, "exchange": "okx", "exchange_symbol": "X"}
 
     assert violated(Market, **market | changes) == constraint
@@ -70,7 +70,7 @@ def test_a_market_is_there_once_and_its_amounts_can_be(row, changes, constraint)
         ({"version": 0}, "ck_client_markets_version_positive"),
     ],
 )
-def test_a_client_is_quoted_once_in_a_market(row, changes, constraint):
+def test_client_market_constraints(row, changes, constraint):
     stored = db.session.get_one(ClientMarket, row.id)
     other = {} if not changes else {"client_id": make_client(name="Other").id}
     own = {"id": uuid4(), "client_id": stored.client_id, "market_id": row.market_id}
@@ -78,7 +78,7 @@ def test_a_client_is_quoted_once_in_a_market(row, changes, constraint):
     assert violated(ClientMarket, **own | other | changes) == constraint
 
 
-def test_all_three_know_symbol_and_exchange(row):
+def test_symbol_and_exchange_of_pair_market_and_client_market(row):
     stored = db.session.get_one(ClientMarket, row.id)
 
     assert (stored.symbol, stored.exchange, stored.exchange_symbol, stored.market_status) == (

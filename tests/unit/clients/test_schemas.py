@@ -6,7 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from marshmallow import ValidationError
 
-from pipelabs.clients.schemas import ClientIn, ClientOut, ClientPatch, ClientsQuery, ClientSummary
+from pipelabs.clients.schemas import (
+    ClientChanges,
+    ClientEdit,
+    ClientIn,
+    ClientOut,
+    ClientPatch,
+    ClientsQuery,
+    ClientSummary,
+    NewClient,
+)
 from pipelabs.clients.wallets import Wallet
 from pipelabs.models import Client, Status, Tier
 from pipelabs.models.clients import Chain
@@ -60,33 +69,33 @@ def refusals(body):
     return caught.value.messages_dict
 
 
-def test_a_whole_body_loads_clean():
+def test_client_in_loads_a_new_client():
     body = make_body(name=" Acme  Ltd ", email="A@B.de", tier="basic", notes="a\r\nb")
 
-    assert ClientIn().load(body) == {
-        "name": "Acme Ltd",
-        "wallet_address": Wallet(Chain.EVM, WALLET),
-        "email": "a@b.de",
-        "tier": Tier.BASIC,
-        "notes": "a\nb",
-    }
+    assert ClientIn().load(body) == NewClient(
+        name="Acme Ltd",
+        wallet_address=Wallet(Chain.EVM, WALLET),
+        email="a@b.de",
+        tier=Tier.BASIC,
+        notes="a\nb",
+    )
 
 
 @pytest.mark.parametrize("optional", [{}, {"email": None, "tier": None, "notes": None}])
-def test_absent_and_null_load_as_the_same_defaults(optional):
+def test_client_in_has_defaults_for_absent_and_null_fields(optional):
     loaded = ClientIn().load({"name": "Acme", "wallet_address": WALLET} | optional)
 
-    assert loaded == {
-        "name": "Acme",
-        "wallet_address": Wallet(Chain.EVM, WALLET),
-        "email": None,
-        "tier": Tier.STANDARD,
-        "notes": "",
-    }
+    assert loaded == NewClient(
+        name="Acme",
+        wallet_address=Wallet(Chain.EVM, WALLET),
+        email=None,
+        tier=Tier.STANDARD,
+        notes="",
+    )
 
 
 @pytest.mark.parametrize("body", [{}, {"name": None, "wallet_address": None}])
-def test_name_and_wallet_are_required(body):
+def test_client_in_requires_name_and_wallet(body):
     assert refusals(body) == {
         "name": ["This field is required."],
         "wallet_address": ["This field is required."],
@@ -94,11 +103,11 @@ def test_name_and_wallet_are_required(body):
 
 
 @pytest.mark.parametrize("field", ["email", "tier"])
-def test_an_empty_text_is_not_an_absent_one(field):
+def test_client_in_rejects_empty_texts(field):
     assert list(refusals(make_body(**{field: ""}))) == [field]
 
 
-def test_all_wrong_fields_are_told_at_once():
+def test_client_in_names_every_wrong_field():
     body = {"name": "<b>", "wallet_address": "x", "email": "a", "tier": "Gold", "notes": "\0"}
 
     assert set(refusals(body)) == set(body)
@@ -106,11 +115,11 @@ def test_all_wrong_fields_are_told_at_once():
 
 @each("value", [None, 1, "a"])
 @each("name", ["extra", "id", "status", "settings", "created_by", "Name", "name ", "", "\ud800"])
-def test_an_unknown_member_is_named_whatever_its_value(name, value):
+def test_client_in_rejects_unknown_fields(name, value):
     assert refusals(make_body(**{name: value})) == {name: ["There is no such field."]}
 
 
-def test_loading_leaves_the_body_as_it_was():
+def test_client_in_does_not_change_the_body():
     body = make_body(email=None, name=" Acme ")
 
     ClientIn().load(body)
@@ -118,19 +127,19 @@ def test_loading_leaves_the_body_as_it_was():
     assert body == make_body(email=None, name=" Acme ")
 
 
-def test_every_field_of_the_form_has_a_label():
+def test_client_in_has_a_label_for_every_field():
     labels = {name: field.metadata.get("label") for name, field in ClientIn().fields.items()}
 
     assert all(labels.values())
 
 
-def test_the_summary_is_what_the_specification_shows_in_its_order(acme):
+def test_client_summary_has_the_order_of_the_specification(acme):
     answered = ClientSummary().dump(acme)
 
     assert list(answered.items()) == list(SUMMARY.items())
 
 
-def test_a_client_is_shown_with_all_its_fields(acme):
+def test_client_out_has_every_field(acme):
     assert ClientOut().dump(acme) == SUMMARY | {
         "chain": "evm",
         "notes": "a\nb",
@@ -141,24 +150,31 @@ def test_a_client_is_shown_with_all_its_fields(acme):
 
 
 @sized(300, 10_000)
-def test_any_body_is_loaded_whole_or_refused_with_a_sentence_for_a_field(size):
-    settings(max_examples=size, deadline=None, database=None)(given(BODIES)(loads_or_refuses))()
+def test_client_in_loads_or_rejects_any_body(size):
+    settings(max_examples=size, deadline=None, database=None)(given(BODIES)(load_or_reject))()
 
 
-def loads_or_refuses(body):
-    refused = ClientIn().validate(body)
-    if refused:
-        assert all(isinstance(one, str) for sentences in refused.values() for one in sentences)
+def load_or_reject(body):
+    errors = ClientIn().validate(body)
+    if errors:
+        assert all(isinstance(text, str) for sentences in errors.values() for text in sentences)
         return
-    found = ClientIn().load(body)
-    assert set(body) <= set(found) == set(FIELDS)
-    assert found["wallet_address"].address == WALLET
+    new = ClientIn().load(body)
+    assert set(body) <= set(FIELDS)
+    assert new.wallet_address.address == WALLET
 
 
-def test_a_patch_has_what_was_sent_and_null_empties():
-    assert ClientPatch().load({}) == {}
-    assert ClientPatch().load({"name": " A  B "}) == {"name": "A B"}
-    assert ClientPatch().load({"email": None, "notes": None}) == {"email": None, "notes": ""}
+def test_client_patch_loads_what_was_sent_and_null_empties_a_field():
+    assert ClientPatch().load({}) == ClientChanges()
+    assert ClientPatch().load({"name": " A  B "}) == ClientChanges(name="A B")
+    emptied = ClientPatch().load({"email": None, "notes": None})
+    assert emptied == ClientChanges(email=None, notes="")
+
+
+def test_client_edit_loads_what_was_sent_and_requires_the_version():
+    assert ClientEdit().load({"version": "3"}) == (ClientChanges(), 3)
+    assert ClientEdit().load({"notes": None, "version": "3"}) == (ClientChanges(notes=""), 3)
+    assert set(ClientEdit().validate({"name": None, "tier": None})) == {"name", "tier", "version"}
 
 
 @each(
@@ -170,11 +186,11 @@ def test_a_patch_has_what_was_sent_and_null_empties():
         ({"version": 1, "settings": {}}, {"version", "settings"}),
     ],
 )
-def test_a_patch_names_every_wrong_field(body, wrong):
+def test_client_patch_names_every_wrong_field(body, wrong):
     assert set(ClientPatch().validate(body)) == wrong
 
 
-def test_a_list_is_asked_for_newest_first_unless_told_otherwise():
+def test_clients_query_sorts_newest_first_by_default():
     plain = ClientsQuery().load({})
     told = ClientsQuery().load({"tier": "basic", "sort": "-NAME", "q": " x "})
 

@@ -135,7 +135,7 @@ def test_an_evm_address_has_only_ascii_hexadecimal_digits():
 def test_the_placeholder_of_the_specification_is_rejected():
     for text in ("0xWalletAddress", "0XWALLETADDRESS", " 0xwalletaddress "):
         assert error_message(text) == (
-            "This is the documentation's placeholder: put the client's real address."
+            "This is the documentation's placeholder. Enter the client's real address."
         )
 
 
@@ -147,7 +147,7 @@ def test_a_zero_address_is_rejected():
         base58check_encode(b"\x41" + bytes(20)),
     ):
         assert error_message(text) == (
-            "This is the zero address: it belongs to nobody; put the client's own address."
+            "This is the zero address, which has no owner. Enter the client's own address."
         )
 
 
@@ -161,7 +161,7 @@ def test_a_burn_address_is_rejected():
         "1BitcoinEaterAddressDontSendf59kuE",
     ):
         assert error_message(text) == (
-            "This is a burn address: nobody holds its key, so it cannot be a client's wallet."
+            "This is a burn address, which has no owner. Enter the client's own address."
         )
 
 
@@ -224,7 +224,7 @@ def test_a_bitcoin_testnet_address_is_rejected():
         "n3ZddxzLvAY9o7184TB4c6FJasAybsw4HZ",
         "2MzQwSSnBHWHqSAqtTVQ6v47XtaisrJa1Vc",
     ):
-        assert error_message(text) == "This is a Bitcoin testnet address: put the mainnet one."
+        assert error_message(text) == "This is a Bitcoin testnet address. Enter a mainnet address."
 
 
 def test_a_tron_address_with_a_wrong_checksum_is_rejected():
@@ -240,8 +240,8 @@ def test_a_base58_address_in_another_case_is_rejected():
 def test_a_private_key_or_seed_phrase_is_rejected_and_not_quoted():
     for text in SECRETS:
         assert error_message(text) == (
-            "This looks like a private key or a seed phrase: never paste one anywhere; "
-            "put the wallet's public address."
+            "This looks like a private key or a seed phrase. Never paste one anywhere. "
+            "Enter the wallet's public address."
         )
 
 

@@ -3,13 +3,13 @@ from types import SimpleNamespace
 import pytest
 
 from pipelabs.exchanges import ccxt_sync, registry
-from pipelabs.exchanges.ccxt_sync import as_text, compared, merged, stored
+from pipelabs.exchanges.ccxt_sync import compare, merge, read_registry, to_text
 from tests.each import each
 
 
 @pytest.fixture(scope="module")
 def facts():
-    return ccxt_sync.known_to_ccxt()
+    return ccxt_sync.read_ccxt()
 
 
 def make_row(**changes):
@@ -51,30 +51,30 @@ def make_exchange(**changes):
     return SimpleNamespace(**made | changes)
 
 
-def test_the_file_says_what_the_installed_ccxt_knows(facts):
-    rows = stored()
+def test_registry_is_up_to_date_with_the_installed_ccxt(facts):
+    rows = read_registry()
 
-    after = merged(rows, facts)
+    after = merge(rows, facts)
 
-    assert compared(rows, after) == ([], [], [])
-    assert as_text(after) == registry.FILE.read_text(encoding="utf-8")
+    assert compare(rows, after) == ([], [], [])
+    assert to_text(after) == registry.FILE.read_text(encoding="utf-8")
 
 
-def test_an_exchange_that_is_new_to_us_is_added_in_its_place():
-    after = merged([make_row()], {"bit": make_row(slug="bit", aliases=[], ccxt_id="bit")})
+def test_merge_adds_a_new_exchange_in_order():
+    after = merge([make_row()], {"bit": make_row(slug="bit", aliases=[], ccxt_id="bit")})
 
     assert [row["slug"] for row in after] == ["bit", "gate"]
-    assert compared([make_row()], after) == (["bit"], [], ["gate"])
+    assert compare([make_row()], after) == (["bit"], [], ["gate"])
 
 
-def test_a_new_one_of_which_nothing_is_known_has_a_key_and_a_secret():
-    [row] = merged([], {"bit": make_row(slug="bit", credentials=[])})
+def test_merge_gives_a_new_exchange_default_credentials():
+    [row] = merge([], {"bit": make_row(slug="bit", credentials=[])})
 
     assert row["credentials"] == ["api_key", "api_secret"]
 
 
 @pytest.mark.parametrize("ccxt_id", ["gate", "gateio"])
-def test_what_is_ccxts_is_refreshed_and_what_is_ours_stays(ccxt_id):
+def test_merge_updates_only_the_facts_of_ccxt(ccxt_id):
     theirs = make_row(
         name="gate.io",
         website="https://x.example",
@@ -88,35 +88,35 @@ def test_what_is_ccxts_is_refreshed_and_what_is_ours_stays(ccxt_id):
         ccxt_id=ccxt_id,
     )
 
-    after = merged([make_row()], {ccxt_id: theirs})
+    after = merge([make_row()], {ccxt_id: theirs})
 
     refreshed = ("credentials", "hosts", "testnet_hosts", "ccxt_id")
     assert after == [make_row(**{name: theirs[name] for name in refreshed})]
-    assert compared([make_row()], after) == ([], ["gate"], [])
+    assert compare([make_row()], after) == ([], ["gate"], [])
 
 
-def test_what_a_key_consists_of_is_kept_where_ccxt_does_not_say_it():
-    [row] = merged([make_row(credentials=["private_key"])], {"gate": make_row(credentials=[])})
+def test_merge_keeps_credentials_that_ccxt_does_not_name():
+    [row] = merge([make_row(credentials=["private_key"])], {"gate": make_row(credentials=[])})
 
     assert row["credentials"] == ["private_key"]
 
 
-def test_what_ccxt_has_dropped_can_no_longer_be_called_and_is_kept():
+def test_merge_keeps_an_exchange_that_ccxt_dropped():
     before = [make_row(testnet_hosts=["test.gate.example"])]
 
-    after = merged(before, {})
+    after = merge(before, {})
 
     assert after == [{**before[0], "hosts": [], "ccxt_id": None}]
-    assert compared(before, after) == ([], [], ["gate"])
+    assert compare(before, after) == ([], [], ["gate"])
 
 
-def test_what_comes_back_to_ccxt_can_be_called_again():
-    [row] = merged([make_row(hosts=[], ccxt_id=None)], {"gate": make_row()})
+def test_merge_restores_hosts_of_an_exchange_that_ccxt_has_again():
+    [row] = merge([make_row(hosts=[], ccxt_id=None)], {"gate": make_row()})
 
     assert row == make_row()
 
 
-def test_an_exchange_of_ccxts_is_told_in_our_words():
+def test_read_ccxt_builds_a_row():
     row = ccxt_sync._row(make_exchange())
 
     assert row == {
@@ -142,11 +142,11 @@ def test_an_exchange_of_ccxts_is_told_in_our_words():
         ({"spot": True}, "spot"),
     ],
 )
-def test_the_kind_is_what_is_traded_there(has, kind):
+def test_read_ccxt_derives_the_kind(has, kind):
     assert ccxt_sync._row(make_exchange(has=has))["kind"] == kind
 
 
-def test_an_exchange_without_documentation_has_its_website():
+def test_read_ccxt_falls_back_to_the_website():
     urls = {"www": "https://new.example", "api": "https://api.new.example", "test": None}
 
     row = ccxt_sync._row(make_exchange(urls=urls, hostname=None))
@@ -154,7 +154,7 @@ def test_an_exchange_without_documentation_has_its_website():
     assert (row["docs_url"], row["testnet_hosts"]) == ("https://new.example", [])
 
 
-def test_no_key_is_sent_to_a_page_or_to_another_exchange(facts):
+def test_read_ccxt_leaves_out_document_and_foreign_hosts(facts):
     assert facts["kraken"]["hosts"] == ["api.kraken.com"]
     assert facts["binanceus"]["testnet_hosts"] == facts["blockchaincom"]["testnet_hosts"] == []
     assert "docs.gemini.com" not in facts["gemini"]["hosts"]

@@ -26,7 +26,7 @@ def ccxt_urls():
     }
 
 
-def test_it_knows_the_exchanges_of_a_desk():
+def test_registry_has_the_exchanges_of_a_desk():
     slugs = {one.slug for one in EVERY}
 
     assert len(EVERY) >= 80
@@ -44,14 +44,14 @@ def test_it_knows_the_exchanges_of_a_desk():
     assert slugs >= {"binanceus", "okxus", "myokx", "bybiteu", "krakenfutures", "coinbaseexchange"}
 
 
-def test_every_slug_and_alias_names_one_exchange():
+def test_registry_slugs_and_aliases_are_unique():
     names = Counter(name for one in EVERY for name in (one.slug, *one.aliases))
 
     assert [name for name, count in names.items() if count > 1] == []
     assert [name for name in names if not SLUG.fullmatch(name)] == []
 
 
-def test_every_name_is_that_of_one_exchange():
+def test_registry_names_are_unique():
     names = Counter(one.name.lower() for one in EVERY)
 
     assert set(names.values()) == {1}
@@ -69,7 +69,7 @@ def test_every_name_is_that_of_one_exchange():
         ("kucoinfutures", "kucoin"),
     ],
 )
-def test_an_exchange_is_found_by_any_of_its_names(text, slug):
+def test_find_accepts_slugs_and_aliases(text, slug):
     found = registry.find(text)
 
     assert found
@@ -77,12 +77,12 @@ def test_an_exchange_is_found_by_any_of_its_names(text, slug):
 
 
 @each("text", ["", "bittrex", "OK X", "okx\0", "\N{CYRILLIC CAPITAL LETTER O}KX"])
-def test_what_is_no_name_finds_nothing(text):
+def test_find_returns_none_for_other_text(text):
     assert registry.find(text) is None
 
 
 @each("one", EVERY)
-def test_a_row_is_whole(one):
+def test_registry_rows_are_complete(one):
     assert urlsplit(one.website).scheme == urlsplit(one.docs_url).scheme == "https"
     assert urlsplit(one.website).hostname
     assert urlsplit(one.docs_url).hostname
@@ -96,7 +96,7 @@ def test_a_row_is_whole(one):
     assert one.has_testnet is bool(one.testnet_hosts)
 
 
-def test_a_key_has_a_passphrase_where_the_exchange_asks_for_one():
+def test_registry_knows_which_exchanges_need_a_passphrase():
     asking = {one.slug for one in EVERY if Credential.PASSPHRASE in one.credentials}
 
     assert asking >= WITH_PASSPHRASE
@@ -118,11 +118,11 @@ def test_a_key_has_a_passphrase_where_the_exchange_asks_for_one():
         ("woo", SymbolStyle.OWN),
     ],
 )
-def test_a_pair_is_spelled_as_the_exchange_spells_it(slug, style):
+def test_registry_has_the_symbol_style_of_known_exchanges(slug, style):
     assert registry.known()[slug].symbol_style is style
 
 
-def test_no_host_is_another_than_ccxts(ccxt_urls):
+def test_registry_has_only_hosts_of_ccxt(ccxt_urls):
     known = [one for one in EVERY if one.ccxt_id]
 
     strange = {
@@ -136,7 +136,7 @@ def test_no_host_is_another_than_ccxts(ccxt_urls):
     assert strange == set()
 
 
-def test_no_host_is_that_of_two_exchanges_but_of_one_house():
+def test_registry_shares_no_host_between_companies():
     houses = {
         "api.demo.hitbtc.com": {"bequant", "fmfwio", "hitbtc"},
         "api.binance.com": {"binance", "tokocrypto"},
@@ -151,7 +151,7 @@ def test_no_host_is_that_of_two_exchanges_but_of_one_house():
     assert {host: slugs for host, slugs in users.items() if len(slugs) > 1} == houses
 
 
-def test_the_file_is_a_row_a_line_by_slug_and_small():
+def test_registry_file_has_a_row_per_line():
     text = registry.FILE.read_text(encoding="utf-8")
 
     slugs = re.findall(r'^\{"slug": "(\w+)"', text, re.MULTILINE)

@@ -1,7 +1,7 @@
 import pytest
 from marshmallow import ValidationError
 
-from pipelabs.markets.schemas.client_markets import ClientMarketsForm, SymbolLines, items_of
+from pipelabs.markets.schemas.client_markets import ClientMarketsForm, SymbolLines
 from pipelabs.models import Bot
 from pipelabs.models.token_pairs import Symbol
 from tests.each import each
@@ -11,37 +11,37 @@ def lines(text):
     return SymbolLines().deserialize(text)
 
 
-def test_a_line_is_a_pair_and_maybe_the_exchanges_own_spelling():
-    found = lines("BTC/USDT\r\n\n  eth-usdt \nXMR/USD = XXMRZUSD")
+def test_symbol_lines_load_a_symbol_and_an_optional_exchange_symbol():
+    symbols = lines("BTC/USDT\r\n\n  eth-usdt \nXMR/USD = XXMRZUSD")
 
-    assert found == [
-        {"symbol": Symbol("BTC", "USDT"), "exchange_symbol": None},
-        {"symbol": Symbol("ETH", "USDT"), "exchange_symbol": None},
-        {"symbol": Symbol("XMR", "USD"), "exchange_symbol": "XXMRZUSD"},
+    assert symbols == [
+        (Symbol("BTC", "USDT"), None),
+        (Symbol("ETH", "USDT"), None),
+        (Symbol("XMR", "USD"), "XXMRZUSD"),
     ]
 
 
-def test_every_wrong_line_is_named_by_its_number():
+def test_symbol_lines_name_every_wrong_line_by_its_number():
     with pytest.raises(ValidationError) as wrong:
         lines("BTC/USDT\n\nWHAT\nETH/USDT =\nA/A")
 
     assert wrong.value.messages == [
-        "Line 3: Write the slash between base and quote, such as BTC/USDT.",
+        "Line 3: Put a slash between base and quote, such as BTC/USDT.",
         "Line 4: Must not be empty.",
         "Line 5: Base and quote are both A.",
     ]
 
 
 @each("text", ["", " \n ", "A/B\n" * 501])
-def test_there_is_at_least_one_line_and_at_most_five_hundred(text):
+def test_symbol_lines_are_1_to_500(text):
     with pytest.raises(ValidationError, match="Must be 1 to 500 lines"):
         lines(text)
 
 
-def test_what_a_form_says_once_counts_for_every_line():
-    form = ClientMarketsForm().load({"symbols": "A/B\nC/D", "exchange": "OKX", "bot": "both"})
+def test_client_markets_form_applies_shared_fields_to_every_line():
+    form = {"symbols": "A/B\nC/D", "exchange": "OKX", "bot": "both"}
 
-    first, second = items_of(form)
+    first, second = ClientMarketsForm().load(form)
 
-    assert (first["exchange"], first["bot"], second["exchange"]) == ("okx", Bot.BOTH, "okx")
-    assert second["symbol"] == Symbol("C", "D")
+    assert (first.exchange, first.bot, second.exchange) == ("okx", Bot.BOTH, "okx")
+    assert second.symbol == Symbol("C", "D")

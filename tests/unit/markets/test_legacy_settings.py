@@ -2,15 +2,21 @@ from decimal import Decimal
 
 import pytest
 
-from pipelabs.markets.legacy_settings import Entry, Unreadable, entries_of, kept, read
+from pipelabs.markets.legacy_settings import (
+    Entry,
+    UnreadableEntryError,
+    parse_entry,
+    read_entries,
+    write_entries,
+)
 from pipelabs.models.token_pairs import Symbol
 from tests.each import each
 
 BTC = Symbol("BTC", "USDT")
 
 
-def one(raw, under=None, exchange=None):
-    return read(Entry(under, raw), exchange)
+def load(raw, listed_under=None, exchange=None):
+    return parse_entry(Entry(listed_under, raw), exchange)
 
 
 @each(
@@ -21,11 +27,11 @@ def one(raw, under=None, exchange=None):
         ({"token_pairs": ["BTC/USDT", 7]}, [(None, "BTC/USDT"), (None, 7)]),
         ({"token_pairs": {"okx": ["A/B"], "gate": "C/D"}}, [("okx", "A/B"), ("gate", "C/D")]),
         ({"token_pairs": "BTC/USDT"}, [(None, "BTC/USDT")]),
-        ({"token_pairs": ["A/B"], "unlifted_token_pairs": ["C"]}, [(None, "A/B"), (None, "C")]),
+        ({"token_pairs": ["A/B"], "unimported_token_pairs": ["C"]}, [(None, "A/B"), (None, "C")]),
     ],
 )
-def test_each_shape_has_its_entries(settings, entries):
-    assert list(entries_of(settings)) == entries
+def test_read_entries_reads_each_shape(settings, entries):
+    assert list(read_entries(settings)) == entries
 
 
 @each(
@@ -39,70 +45,70 @@ def test_each_shape_has_its_entries(settings, entries):
         ({"base_asset": "BTC", "quote_asset": "USDT"}, "okx", None, "okx"),
     ],
 )
-def test_pair_and_exchange_are_found_wherever_they_stand(raw, under, exchange, slug):
-    item = one(raw, under, exchange)
+def test_parse_entry_finds_symbol_and_exchange_in_every_shape(raw, under, exchange, slug):
+    item = load(raw, under, exchange)
 
-    assert (item["symbol"], item["exchange"]) == (BTC, slug)
-    assert item["exchange_symbol"] is item["spread_target_bps"] is None
+    assert (item.symbol, item.exchange) == (BTC, slug)
+    assert item.exchange_symbol is item.spread_target_bps is None
 
 
 @each(
-    ("told", "spread", "volume"),
+    ("members", "spread", "volume"),
     [
         ({"spread_bps": 12.5, "daily_volume": "250000"}, "12.5", "250000"),
         ({"spread": 20, "volume": 1e5}, "20", "100000"),
         ({"spread_target_bps": "40", "daily_volume_target": 0}, "40", "0"),
     ],
 )
-def test_targets_are_read_as_they_are_written(told, spread, volume):
-    item = one({"symbol": "BTC/USDT", "exchange_symbol": "XBTUSDT"} | told, "okx")
+def test_parse_entry_reads_targets_exactly(members, spread, volume):
+    item = load({"symbol": "BTC/USDT", "exchange_symbol": "XBTUSDT"} | members, "okx")
 
-    assert item["spread_target_bps"] == Decimal(spread)
-    assert item["daily_volume_target"] == Decimal(volume)
-    assert item["exchange_symbol"] == "XBTUSDT"
+    assert item.spread_target_bps == Decimal(spread)
+    assert item.daily_volume_target == Decimal(volume)
+    assert item.exchange_symbol == "XBTUSDT"
 
 
 @each(
     ("raw", "under", "reason"),
     [
-        ("BTC/USDT", None, "It names no exchange; give one with --exchange."),
+        ("BTC/USDT", None, "The exchange is missing. Set a default with --exchange."),
         ("BTC/USDT", "nowhere", "There is no such exchange."),
         ({"symbol": "BTC/USDT", "exchange": 7}, None, "There is no such exchange."),
-        ("BTCUSDT", "okx", "Write the slash between base and quote, such as BTC/USDT."),
-        (7, "okx", "It names no pair."),
-        ({"base": "BTC"}, "okx", "It names no pair."),
-        ({"symbol": ["BTC/USDT"]}, "okx", "It names no pair."),
-        ({"symbol": "BTC/USDT", "spread": 0}, "okx", "Its spread is no amount that can be stored."),
-        ({"symbol": "BTC/USDT", "spread": "x"}, "okx", "Its spread is no amount"),
-        ({"symbol": "BTC/USDT", "volume": -1}, "okx", "Its volume is no amount"),
-        ({"symbol": "BTC/USDT", "volume": "1e30"}, "okx", "Its volume is no amount"),
-        ({"symbol": "BTC/USDT", "volume": "NaN"}, "okx", "Its volume is no amount"),
-        ({"symbol": "BTC/USDT", "volume": [1]}, "okx", "Its volume is no amount"),
+        ("BTCUSDT", "okx", "Put a slash between base and quote, such as BTC/USDT."),
+        (7, "okx", "The symbol is missing."),
+        ({"base": "BTC"}, "okx", "The symbol is missing."),
+        ({"symbol": ["BTC/USDT"]}, "okx", "The symbol is missing."),
+        ({"symbol": "BTC/USDT", "spread": 0}, "okx", "spread is not an amount that can be stored."),
+        ({"symbol": "BTC/USDT", "spread": "x"}, "okx", "spread is not an amount"),
+        ({"symbol": "BTC/USDT", "volume": -1}, "okx", "volume is not an amount"),
+        ({"symbol": "BTC/USDT", "volume": "1e30"}, "okx", "volume is not an amount"),
+        ({"symbol": "BTC/USDT", "volume": "NaN"}, "okx", "volume is not an amount"),
+        ({"symbol": "BTC/USDT", "volume": [1]}, "okx", "volume is not an amount"),
         ({"symbol": "BTC/USDT", "volume": "0." + "1" * 19}, "okx", "more than 18 decimals"),
     ],
 )
-def test_what_cannot_be_read_is_told_why(raw, under, reason):
-    with pytest.raises(Unreadable, match=reason):
-        one(raw, under)
+def test_parse_entry_rejects_an_entry_with_the_reason(raw, under, reason):
+    with pytest.raises(UnreadableEntryError, match=reason):
+        load(raw, under)
 
 
-def test_what_stays_keeps_its_shape_as_long_as_it_has_one():
-    alone, under, told = Entry(None, "A"), Entry("okx", "B"), Entry("okx", {"symbol": "C"})
+def test_write_entries_keeps_the_shape_if_there_is_only_one():
+    text, listed, members = Entry(None, "A"), Entry("okx", "B"), Entry("okx", {"symbol": "C"})
 
-    assert kept([alone]) == ["A"]
-    assert kept([under, told]) == {"okx": ["B", {"symbol": "C"}]}
-    assert kept([alone, under, told]) == [
+    assert write_entries([text]) == ["A"]
+    assert write_entries([listed, members]) == {"okx": ["B", {"symbol": "C"}]}
+    assert write_entries([text, listed, members]) == [
         "A",
         {"exchange": "okx", "symbol": "B"},
         {"exchange": "okx", "symbol": "C"},
     ]
 
 
-@each("spelled", ["<b>x", "with space", "\u202ex", "", "x" * 65, 7])
-def test_a_spelling_that_no_exchange_would_write_is_not_taken(spelled):
-    with pytest.raises(Unreadable, match="exchange_symbol"):
-        one({"symbol": "BTC/USDT", "exchange_symbol": spelled}, "okx")
+@each("exchange_symbol", ["<b>x", "with space", "\u202ex", "", "x" * 65, 7])
+def test_parse_entry_rejects_an_invalid_exchange_symbol(exchange_symbol):
+    with pytest.raises(UnreadableEntryError, match="exchange_symbol"):
+        load({"symbol": "BTC/USDT", "exchange_symbol": exchange_symbol}, "okx")
 
 
-def test_an_exchange_that_is_null_is_none():
-    assert one({"symbol": "BTC/USDT", "exchange": None}, None, "okx")["exchange"] == "okx"
+def test_parse_entry_takes_a_null_exchange_as_missing():
+    assert load({"symbol": "BTC/USDT", "exchange": None}, None, "okx").exchange == "okx"

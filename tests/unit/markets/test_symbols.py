@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelabs.markets.symbols import SymbolError, exchange_symbol, parse
+from pipelabs.markets.symbols import SymbolError, format_exchange_symbol, parse
 from pipelabs.models.exchanges import SymbolStyle
 from pipelabs.models.token_pairs import Symbol
 from tests.each import each
@@ -13,11 +13,11 @@ from tests.each import each
 BTC, SWAP = Symbol("BTC", "USDT"), Symbol("BTC", "USDT", "USDT")
 ASSETS = st.from_regex(r"[A-Z0-9]{1,24}", fullmatch=True).filter(str.isascii)
 SYMBOLS = st.builds(Symbol, ASSETS, ASSETS, st.none() | ASSETS).filter(
-    lambda one: (
-        one.base_asset != one.quote_asset
-        # Six digits at the end of base-quote are a day.
-        and not re.fullmatch("[0-9]{6}", one.quote_asset)
-        and not re.fullmatch("[0-9]{6}", one.settle_asset or "")
+    lambda symbol: (
+        symbol.base_asset != symbol.quote_asset
+        # Six digits at the end are an expiry date.
+        and not re.fullmatch("[0-9]{6}", symbol.quote_asset)
+        and not re.fullmatch("[0-9]{6}", symbol.settle_asset or "")
     )
 )
 
@@ -38,7 +38,7 @@ SYMBOLS = st.builds(Symbol, ASSETS, ASSETS, st.none() | ASSETS).filter(
         (f"{'A' * 24}/{'B' * 24}:{'C' * 24}", Symbol("A" * 24, "B" * 24, "C" * 24)),
     ],
 )
-def test_every_common_spelling_is_one_pair(text, symbol):
+def test_parse_accepts_every_common_spelling(text, symbol):
     assert parse(text) == symbol
 
 
@@ -47,30 +47,33 @@ def test_every_common_spelling_is_one_pair(text, symbol):
     [
         ("", "This field is required."),
         ("   ", "This field is required."),
-        ("BTCUSDT", "Write the slash between base and quote, such as BTC/USDT."),
-        ("BTC/USDT:USDT-260626", "Futures and options with a date are not quoted here."),
-        ("BTC-USDT-260626", "Futures and options with a date are not quoted here."),
-        ("btc/usd:btc-260626-70000-c", "Futures and options with a date are not quoted here."),
+        ("BTCUSDT", "Put a slash between base and quote, such as BTC/USDT."),
+        ("BTC/USDT:USDT-260626", "Futures and options with an expiry date are not supported."),
+        ("BTC-USDT-260626", "Futures and options with an expiry date are not supported."),
+        (
+            "btc/usd:btc-260626-70000-c",
+            "Futures and options with an expiry date are not supported.",
+        ),
         ("BTC-USDT-SWAP", "Write a pair as BTC/USDT, and a swap as BTC/USDT:USDT."),
         ("BTC:USDT", "Write a pair as BTC/USDT, and a swap as BTC/USDT:USDT."),
         ("BTC/USDT:USDT:USDT", "Write a pair as BTC/USDT, and a swap as BTC/USDT:USDT."),
-        ("BTC / USDT", "A pair has no spaces inside."),
-        ("BTC/\tUSDT", "A pair has no spaces inside."),
+        ("BTC / USDT", "A symbol can't contain spaces."),
+        ("BTC/\tUSDT", "A symbol can't contain spaces."),
         ("BTC/USDT\0", "Character 9 is not allowed: U+0000."),
         ("BTC/BTC", "Base and quote are both BTC."),
         ("btc-BTC:usdt", "Base and quote are both BTC."),
         ("\u0412TC/USDT", "Character 1 is not ASCII: CYRILLIC CAPITAL LETTER VE."),
         ("BTC/USDT\u200b", "Character 9 is not ASCII: ZERO WIDTH SPACE."),
         ("BTC\ud800/USDT", "Character 4 is not ASCII: a character without a name."),
-        ("/USDT", "The base asset is missing; write a pair as BTC/USDT."),
-        ("BTC/", "The quote asset is missing; write a pair as BTC/USDT."),
-        ("BTC/USDT:", "The settle asset is missing; write a pair as BTC/USDT."),
-        (f"{'A' * 25}/USDT", "An asset has at most 24 characters; base has more."),
+        ("/USDT", "The base asset is missing. Write a pair as BTC/USDT."),
+        ("BTC/", "The quote asset is missing. Write a pair as BTC/USDT."),
+        ("BTC/USDT:", "The settle asset is missing. Write a pair as BTC/USDT."),
+        (f"{'A' * 25}/USDT", "The base asset has more than 24 characters."),
         (f"A/{'B' * 200}", "An asset has at most 24 characters."),
-        ("BTC/USD$", "An asset is letters A to Z and digits; quote has something else."),
+        ("BTC/USD$", "The quote asset can only have the letters A to Z and digits."),
     ],
 )
-def test_what_is_no_pair_is_told_why(text, sentence):
+def test_parse_rejects_other_text_with_the_reason(text, sentence):
     with pytest.raises(SymbolError, match=f"^{re.escape(sentence)}$"):
         parse(text)
 
@@ -87,14 +90,14 @@ def test_what_is_no_pair_is_told_why(text, sentence):
         (SymbolStyle.OWN, None),
     ],
 )
-def test_an_exchange_writes_a_pair_in_its_style_and_a_swap_as_it_likes(style, written):
-    assert exchange_symbol(BTC, style) == written
-    assert exchange_symbol(SWAP, style) is None
+def test_format_exchange_symbol_has_a_rule_for_pairs_but_not_for_swaps(style, written):
+    assert format_exchange_symbol(BTC, style) == written
+    assert format_exchange_symbol(SWAP, style) is None
 
 
 @given(SYMBOLS, st.sampled_from("/-_"), st.booleans())
 @settings(deadline=None)
-def test_a_symbol_survives_being_written_in_any_spelling(symbol, sign, is_lower):
+def test_parse_reads_a_symbol_back_in_any_spelling(symbol, sign, is_lower):
     text = symbol.text.replace("/", sign)
 
     assert parse(text.lower() if is_lower else text) == symbol
@@ -103,7 +106,7 @@ def test_a_symbol_survives_being_written_in_any_spelling(symbol, sign, is_lower)
 
 @given(st.text(st.characters()) | st.from_regex(r"[A-Za-z0-9]*[/:_-]{0,3}[A-Za-z0-9:-]*"))
 @settings(deadline=None, max_examples=300)
-def test_any_text_is_a_symbol_or_a_sentence(text):
+def test_parse_returns_a_symbol_or_raises_for_any_text(text):
     with suppress(SymbolError):
         symbol = parse(text)
         assert parse(symbol.text) == symbol

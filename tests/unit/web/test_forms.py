@@ -39,7 +39,7 @@ def test_form_shows_initial_values():
 def test_form_treats_empty_fields_as_absent():
     data = Form(ClientIn, {"name": "Acme", "wallet_address": WALLET, "email": ""}).load()
 
-    assert (data["name"], data["email"]) == ("Acme", None)
+    assert (data.name, data.email) == ("Acme", None)
 
 
 def test_form_shows_the_errors_of_all_fields():

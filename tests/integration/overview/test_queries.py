@@ -17,9 +17,9 @@ from pipelabs.vault.records import destroy_credentials
 from tests.factories import (
     make_actor,
     make_admin,
-    make_data,
     make_exchange,
     make_key,
+    make_new_client,
     make_probe_result,
     make_wallet,
 )
@@ -37,17 +37,17 @@ def context(app):
 
 def create(actor=None, **changes):
     wallet = Wallet(Chain.EVM, make_wallet())
-    data = make_data(wallet_address=wallet, email=None, **changes)
-    return create_client(data, actor or make_actor()).client
+    new = make_new_client(wallet_address=wallet, email=None, **changes)
+    return create_client(new, actor or make_actor()).client
 
 
-def refuse(outcome, ago=timedelta(), event=Event.CLIENT_CREATE_DENIED, **facts):
+def deny(outcome, ago=timedelta(), event=Event.CLIENT_CREATE_DENIED, **facts):
     with time_machine.travel(NOON - ago, tick=False):
         trail.record_denied(Attempt(event, outcome, 400, facts), make_actor())
 
 
-def test_a_new_installation_has_figures_too(context):
-    found = overview.overview()
+def test_overview_of_a_new_installation_is_empty(context):
+    found = overview.get_overview()
 
     assert (found.clients, found.last_24_h.attempts, found.last_7_d.success_rate) == (0, 0, None)
     assert [count for _, count in found.per_day] == [0] * 30
@@ -55,19 +55,19 @@ def test_a_new_installation_has_figures_too(context):
     assert (found.last_7_d.patterns, found.admins, found.events) == ([], [], [])
 
 
-def test_clients_are_counted_by_status_and_by_tier(context):
+def test_overview_counts_clients_by_status_and_tier(context):
     create(tier=Tier.PREMIUM)
     change_status(create(tier=Tier.BASIC).id, Status.PAUSED, make_actor())
     create(tier=Tier.BASIC)
 
-    found = overview.overview()
+    found = overview.get_overview()
 
     assert found.clients == 3
     assert found.by_status == dict.fromkeys(Status, 0) | {Status.ACTIVE: 2, Status.PAUSED: 1}
     assert found.by_tier == dict.fromkeys(Tier, 0) | {Tier.PREMIUM: 1, Tier.BASIC: 2}
 
 
-def test_keys_are_counted_by_status_and_by_what_expires(context, ring):
+def test_overview_counts_keys_by_status_and_expiry(context, ring):
     make_exchange()
     soon = NOON + overview.EXPIRING
     make_key(expires_at=soon)
@@ -77,7 +77,7 @@ def test_keys_are_counted_by_status_and_by_what_expires(context, ring):
     make_key(expires_at=soon, **kept)
     destroy_credentials(make_key(expires_at=soon))
 
-    found = overview.overview()
+    found = overview.get_overview()
 
     assert found.keys == 4
     assert (found.keys_by_status, found.keys_expiring) == (
@@ -86,7 +86,7 @@ def test_keys_are_counted_by_status_and_by_what_expires(context, ring):
     )
 
 
-def test_a_day_begins_and_ends_in_utc(context):
+def test_overview_counts_days_in_utc(context):
     midnight = NOON.replace(hour=0)
     for moment in (midnight - DAY * 29, midnight - timedelta(milliseconds=1), midnight, NOON):
         with time_machine.travel(moment, tick=False):
@@ -94,7 +94,7 @@ def test_a_day_begins_and_ends_in_utc(context):
     with time_machine.travel(midnight - DAY * 29 - timedelta(milliseconds=1), tick=False):
         create()
 
-    per_day = overview.overview().per_day
+    per_day = overview.get_overview().per_day
 
     assert [(one.isoformat(), count) for one, count in per_day if count] == [
         ("2026-10-24", 1),
@@ -104,16 +104,16 @@ def test_a_day_begins_and_ends_in_utc(context):
     assert len(per_day) == 30
 
 
-def test_attempts_are_counted_by_how_they_ended_and_when(context):
+def test_overview_counts_attempts_by_result_and_span(context):
     create()
     for outcome in Outcome:
-        refuse(outcome if outcome is not Outcome.SUCCESS else Outcome.INVALID, code="x")
-    refuse(Outcome.DUPLICATE, ago=DAY * 2, code="x")
-    refuse(Outcome.ERROR, ago=DAY * 8, code="x")
-    refuse(Outcome.DUPLICATE, event=Event.CLIENT_CREATE_REPLAYED)
-    refuse(Outcome.FORBIDDEN, event=Event.REQUEST_DENIED)
+        deny(outcome if outcome is not Outcome.SUCCESS else Outcome.INVALID, code="x")
+    deny(Outcome.DUPLICATE, ago=DAY * 2, code="x")
+    deny(Outcome.ERROR, ago=DAY * 8, code="x")
+    deny(Outcome.DUPLICATE, event=Event.CLIENT_CREATE_REPLAYED)
+    deny(Outcome.FORBIDDEN, event=Event.REQUEST_DENIED)
 
-    found = overview.overview()
+    found = overview.get_overview()
 
     results = {"success": 1, "duplicate": 1, "invalid": 2, "limited": 1, "denied": 2, "error": 1}
     assert found.last_24_h.results == results
@@ -121,42 +121,42 @@ def test_attempts_are_counted_by_how_they_ended_and_when(context):
     assert (found.last_24_h.success_rate, found.last_7_d.success_rate) == (0.125, 0.1111)
 
 
-def test_the_most_frequent_refusals_of_each_span_are_told(context):
+def test_overview_has_the_most_frequent_denials_of_each_span(context):
     for outcome, ago, facts in [
         (Outcome.INVALID, DAY * 2, {"code": "invalid_input", "fields": "email"}),
         (Outcome.INVALID, DAY * 2, {"code": "invalid_input", "fields": "email"}),
         (Outcome.RATE_LIMITED, DAY / 2, {"code": "rate_limited"}),
     ]:
-        refuse(outcome, ago=ago, **facts)
+        deny(outcome, ago=ago, **facts)
 
-    found = overview.overview()
+    found = overview.get_overview()
 
     limited = overview.Pattern("rate_limited", None, 1)
     assert found.last_24_h.patterns == [limited]
     assert found.last_7_d.patterns == [overview.Pattern("invalid_input", "email", 2), limited]
 
 
-def test_processing_time_is_that_of_the_clients_created(context):
+def test_overview_measures_only_successful_creations(context):
     for ms in (1.0, 2.0, 3.0):
         trail.record(Event.CLIENT_CREATED, make_actor(), client_id=uuid4(), ms=ms)
     trail.record(Event.CLIENT_STATUS_CHANGED, make_actor(), ms=900.0)
     with time_machine.travel(NOON - DAY * 2, tick=False):
         trail.record(Event.CLIENT_CREATED, make_actor(), client_id=uuid4(), ms=10.0)
 
-    found = overview.overview()
+    found = overview.get_overview()
 
     assert (found.last_24_h.p50_ms, found.last_24_h.p95_ms) == (2, 2.9)
     assert (found.last_7_d.p50_ms, found.last_7_d.p95_ms) == (2.5, 8.9)
 
 
-def test_the_busiest_admins_of_the_week_come_first(context):
+def test_overview_lists_the_most_active_admins_first(context):
     busy, idle = (make_admin(email=f"{name}@desk.local") for name in ("busy", "idle"))
     make_admin(email="away@desk.local")
     create(make_actor(admin_id=idle.id, name=idle.email))
     for _ in range(2):
         trail.record(Event.ADMIN_SIGNED_IN, make_actor(admin_id=busy.id, name=busy.email))
 
-    found = overview.overview().admins
+    found = overview.get_overview().admins
 
     assert found == [
         overview.Activity(busy.id, "busy@desk.local", 2, 0, NOON),
@@ -164,16 +164,16 @@ def test_the_busiest_admins_of_the_week_come_first(context):
     ]
 
 
-def test_the_ten_newest_events_are_told(context):
+def test_overview_has_the_ten_latest_events(context):
     for number in range(11):
         trail.record(Event.ADMIN_SIGNED_IN, make_actor(request_id=f"request-{number}"))
 
-    events = overview.overview().events
+    events = overview.get_overview().events
 
     assert [event.request_id for event in events] == [f"request-{10 - n}" for n in range(10)]
 
 
-def test_no_client_is_counted_for_its_attempt_alone(context):
+def test_overview_counts_no_client_for_a_denied_attempt(context):
     trail.record(Event.CLIENT_CREATED, make_actor(), client_id=uuid4())
 
-    assert db.session.query(Client).count() == overview.overview().clients == 0
+    assert db.session.query(Client).count() == overview.get_overview().clients == 0
