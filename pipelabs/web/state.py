@@ -17,7 +17,7 @@ class ShowsErrors(Protocol):
     """A form that shows an error beside its fields."""
 
     def set_errors(self, error: PipeLabsError) -> None:
-        """Remember what was wrong."""
+        """Store the messages of the error."""
 
 
 @dataclass(frozen=True, slots=True)
