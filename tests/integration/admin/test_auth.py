@@ -94,12 +94,12 @@ def test_sign_in_page_redirects_if_already_signed_in(desk):
 
 
 @each("cookie", ["x", "a.b.c", "eyJhbGciOiJub25lIn0.e30.", "\x7f"])
-def test_invalid_cookie_does_not_prevent_sign_in(somebody, cookie):
-    somebody.client.set_cookie("__Host-pl_console", cookie, domain="localhost")
+def test_invalid_cookie_does_not_prevent_sign_in(browser, cookie):
+    browser.client.set_cookie("__Host-pl_console", cookie, domain="localhost")
 
-    assert somebody.get("/admin/").status_code == 303
-    assert somebody.get("/admin/login").status_code == 200
-    assert sign_in(somebody).location == "/admin/"
+    assert browser.get("/admin/").status_code == 303
+    assert browser.get("/admin/login").status_code == 200
+    assert sign_in(browser).location == "/admin/"
 
 
 def test_cookie_is_not_accepted_by_the_api(desk, rows):

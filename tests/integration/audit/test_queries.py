@@ -42,7 +42,7 @@ def test_list_events_is_newest_first(three_events):
 
 
 @each(
-    ("filters", "found"),
+    ("filters", "expected"),
     [
         ({"client_id": CLIENT}, [Event.CLIENT_CREATED]),
         ({"event": Event.CLIENT_CREATED}, [Event.CLIENT_CREATED]),

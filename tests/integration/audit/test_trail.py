@@ -428,7 +428,7 @@ def test_a_denial_is_answered_even_if_its_row_cannot_be_written(client, caplog, 
     response = client.post(LOGIN, json=UNKNOWN)
 
     assert (response.status_code, response.json["error"]["code"]) == (401, "wrong_credentials")
-    assert "a denial has no audit row" in caplog.text
+    assert "the audit row of a denial could not be stored" in caplog.text
 
 
 def test_an_unwritable_audit_file_does_not_fail_requests(

@@ -23,7 +23,9 @@ def locked_clients(urls):
 
 
 @pytest.mark.own_database
-def test_timeout_turns_an_unresponsive_server_into_503(app, operator, held, in_time):
+def test_timeout_turns_an_unresponsive_server_into_503(
+    app, operator, locked_clients, short_timeout
+):
     response = app.test_client().post(QUICK_CLIENT, json=make_body(), headers=operator)
 
     assert (response.status_code, response.json["error"]["code"]) == (503, "database_unavailable")
@@ -40,7 +42,7 @@ def test_request_after_a_timeout_succeeds(app, operator, short_timeout):
     assert response.status_code == 201
 
 
-def test_timeout_does_not_affect_fast_calls(client, operator, in_time):
+def test_timeout_does_not_affect_fast_calls(client, operator, short_timeout):
     postgres_timeout.install(TIMEOUT_S)
 
     response = client.post(QUICK_CLIENT, json=make_body(), headers=operator)

