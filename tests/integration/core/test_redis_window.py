@@ -68,5 +68,6 @@ def test_hit_without_redis_counts_in_memory(app):
     window = MovingWindowWithStats(storage_from_string("memory://"))
 
     with app.test_request_context():
+        begin(make_actor())
         assert [window.hit(THREE, "mine") for _ in range(4)] == [True, True, True, False]
         assert window.get_window_stats(THREE, "mine").remaining == 0
