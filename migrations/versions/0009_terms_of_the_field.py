@@ -39,11 +39,11 @@ def upgrade() -> None:
     op.execute(f"ALTER INDEX {INDEX[0]} RENAME TO {INDEX[1]}")
     op.rename_table("audit_folds", "coalesced_denials")
     _rename_stage("kept", "superseded")
-    op.execute(f"UPDATE {KEYS} SET failure = 'rejected' WHERE failure = 'refused'")  # noqa: S608
+    op.execute(f"UPDATE {KEYS} SET failure = 'rejected' WHERE failure = 'refused'")  # noqa: S608 - constants
 
 
 def downgrade() -> None:
-    op.execute(f"UPDATE {KEYS} SET failure = 'refused' WHERE failure = 'rejected'")  # noqa: S608
+    op.execute(f"UPDATE {KEYS} SET failure = 'refused' WHERE failure = 'rejected'")  # noqa: S608 - constants
     _rename_stage("superseded", "kept")
     op.rename_table("coalesced_denials", "audit_folds")
     op.execute(f"ALTER INDEX {INDEX[1]} RENAME TO {INDEX[0]}")

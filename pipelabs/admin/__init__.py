@@ -6,7 +6,7 @@ from flask.typing import ResponseReturnValue
 from pipelabs.admin import (
     account,
     admins,
-    api_key_stages,
+    api_key_actions,
     api_keys,
     audit,
     auth,
@@ -19,14 +19,14 @@ from pipelabs.admin import (
     palette,
     token_pairs,
 )
-from pipelabs.admin.sections import SECTIONS
+from pipelabs.admin.navigation import SECTIONS
 from pipelabs.web.blueprints import OperationBlueprint
 
 admin = Blueprint("admin", __name__, url_prefix="/admin")
 NOUNS = (
     account,
     admins,
-    api_key_stages,
+    api_key_actions,
     api_keys,
     audit,
     auth,

@@ -68,7 +68,7 @@ def create() -> ResponseReturnValue:
 
 @bp.operation("POST", "/wallet", permission=Permission.CLIENTS_WRITE)
 def wallet() -> ResponseReturnValue:
-    """Tell the chain and the checksum of what is being typed, as a fragment.
+    """Return the chain and the checksum of the typed address, as a fragment.
 
     A POST, because what is typed may be a secret, and addresses end in logs.
     """

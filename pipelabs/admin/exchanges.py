@@ -98,7 +98,7 @@ def update(exchange: str) -> ResponseReturnValue:
 
 @bp.operation("GET", "/<string:exchange>/disable", permission=Permission.EXCHANGES_WRITE)
 def disable(exchange: str) -> ResponseReturnValue:
-    """Ask whether an exchange shall be disabled."""
+    """Show the confirm page to disable an exchange."""
     return _ask(exchange, DISABLE)
 
 
@@ -116,7 +116,7 @@ def confirm_disable(exchange: str) -> ResponseReturnValue:
 
 @bp.operation("GET", "/<string:exchange>/enable", permission=Permission.EXCHANGES_WRITE)
 def enable(exchange: str) -> ResponseReturnValue:
-    """Ask whether an exchange shall be enabled."""
+    """Show the confirm page to enable an exchange."""
     return _ask(exchange, ENABLE)
 
 

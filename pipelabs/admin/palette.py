@@ -5,7 +5,7 @@ from typing import NamedTuple
 from flask import render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from pipelabs.admin.sections import ACTIONS, SECTIONS
+from pipelabs.admin.navigation import ACTIONS, SECTIONS
 from pipelabs.clients import queries as client_queries
 from pipelabs.clients.schemas import ClientsQuery
 from pipelabs.models import Permission

@@ -109,7 +109,7 @@ def rolled_back(request):
 
 
 def empty(app):
-    """Empty every table as the owner; the trigger of the audit trail is told to look away."""
+    """Empty every table as the owner, with the trigger of the audit trail disabled."""
     tables = ", ".join(Base.metadata.tables)
     engine = create_engine(app.config["DATABASE_MIGRATION_URL"], poolclass=NullPool)
     with engine.begin() as connection:

@@ -18,7 +18,7 @@ from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, submitted_form
 from pipelabs.web.state import current_actor
 
-bp = OperationBlueprint("api_key_stages", __name__, url_prefix="/api-keys/<uuid:key_id>")
+bp = OperationBlueprint("api_key_actions", __name__, url_prefix="/api-keys/<uuid:key_id>")
 CONFIRM = "admin/confirm.html"
 ACCEPT, REPLACE = "admin/api_keys/accept.html", "admin/api_keys/replace.html"
 

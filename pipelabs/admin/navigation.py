@@ -1,4 +1,4 @@
-"""The menu, and what else the palette offers."""
+"""The menu, and further actions of the palette."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ from pipelabs.models import Permission
 
 
 class Section(NamedTuple):
-    """A line of the menu; hidden from whoever lacks the permission."""
+    """An entry of the menu, shown to roles with the permission."""
 
     noun: str
     label: str
@@ -17,7 +17,7 @@ class Section(NamedTuple):
 
 
 class Action(NamedTuple):
-    """A page on which something is done, that the palette leads to at once."""
+    """A page that the palette offers although the menu does not."""
 
     endpoint: str
     label: str
