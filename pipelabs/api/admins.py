@@ -21,8 +21,7 @@ from pipelabs.core.errors import Duplicate, InvalidTransition
 from pipelabs.core.schemas.envelope import Done
 from pipelabs.core.schemas.pagination import ListQuery
 from pipelabs.models import Permission
-from pipelabs.web.blueprints import OperationBlueprint
-from pipelabs.web.envelope import Reply, reply
+from pipelabs.web.blueprints import OperationBlueprint, Reply, reply
 from pipelabs.web.openapi.examples import ID
 from pipelabs.web.state import current_actor
 

@@ -33,8 +33,7 @@ from pipelabs.vault.schemas.api_keys import (
     KeysListed,
     KeysQuery,
 )
-from pipelabs.web.blueprints import OperationBlueprint
-from pipelabs.web.envelope import Reply, reply
+from pipelabs.web.blueprints import OperationBlueprint, Reply, reply
 from pipelabs.web.etags import etag_of, expected_version
 from pipelabs.web.openapi.examples import ID
 from pipelabs.web.state import current_actor

@@ -6,8 +6,7 @@ from typing import Any
 from pipelabs.audit import queries as audit_queries
 from pipelabs.audit.schemas import AuditEventShown, AuditEventsListed, AuditQuery
 from pipelabs.models import Permission
-from pipelabs.web.blueprints import OperationBlueprint
-from pipelabs.web.envelope import Reply, reply
+from pipelabs.web.blueprints import OperationBlueprint, Reply, reply
 
 bp = OperationBlueprint("audit", __name__, url_prefix="/admin/audit-events")
 

@@ -13,8 +13,7 @@ from pipelabs.core.schemas.envelope import Done
 from pipelabs.models import Permission
 from pipelabs.web import rate_limit
 from pipelabs.web.auth import issue_tokens, renew_session, reserve_password_attempt
-from pipelabs.web.blueprints import OperationBlueprint
-from pipelabs.web.envelope import Reply, reply
+from pipelabs.web.blueprints import OperationBlueprint, Reply, reply
 from pipelabs.web.state import current_actor, current_admin_id
 
 bp = OperationBlueprint("auth", __name__, url_prefix="/auth")

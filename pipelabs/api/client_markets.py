@@ -23,8 +23,7 @@ from pipelabs.markets.schemas.client_markets import (
     MatrixShown,
 )
 from pipelabs.models import Permission
-from pipelabs.web.blueprints import OperationBlueprint
-from pipelabs.web.envelope import Reply, reply
+from pipelabs.web.blueprints import OperationBlueprint, Reply, reply
 from pipelabs.web.etags import expected_version
 from pipelabs.web.openapi.examples import ID
 from pipelabs.web.state import current_actor

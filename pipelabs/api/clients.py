@@ -22,8 +22,7 @@ from pipelabs.clients.schemas import (
 )
 from pipelabs.core.errors import Duplicate, InvalidTransition, Stale
 from pipelabs.models import Permission
-from pipelabs.web.blueprints import OperationBlueprint
-from pipelabs.web.envelope import Reply, reply
+from pipelabs.web.blueprints import OperationBlueprint, Reply, reply
 from pipelabs.web.etags import etag_of, expected_version
 from pipelabs.web.openapi.examples import ID
 from pipelabs.web.state import current_actor

@@ -16,8 +16,7 @@ from pipelabs.exchanges.schemas import (
     ExchangesQuery,
 )
 from pipelabs.models import Permission
-from pipelabs.web.blueprints import OperationBlueprint
-from pipelabs.web.envelope import Reply, reply
+from pipelabs.web.blueprints import OperationBlueprint, Reply, reply
 from pipelabs.web.etags import expected_version
 from pipelabs.web.state import current_actor
 

@@ -4,8 +4,7 @@ from pipelabs.models import Permission
 from pipelabs.overview import queries as overview
 from pipelabs.overview.schemas import OverviewShown
 from pipelabs.web import health
-from pipelabs.web.blueprints import OperationBlueprint
-from pipelabs.web.envelope import Reply, reply
+from pipelabs.web.blueprints import OperationBlueprint, Reply, reply
 
 bp = OperationBlueprint("overview", __name__, url_prefix="/admin")
 

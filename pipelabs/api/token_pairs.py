@@ -17,8 +17,7 @@ from pipelabs.markets.schemas.token_pairs import (
     TokenPairsQuery,
 )
 from pipelabs.models import Permission
-from pipelabs.web.blueprints import OperationBlueprint
-from pipelabs.web.envelope import Reply, reply
+from pipelabs.web.blueprints import OperationBlueprint, Reply, reply
 from pipelabs.web.openapi.examples import ID
 from pipelabs.web.state import current_actor
 

@@ -1,6 +1,7 @@
 """Create clients, change them and move them between statuses."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any, NamedTuple, cast
 from uuid import UUID, uuid4
 
@@ -24,8 +25,8 @@ TAKEN = {
     "email": "A client with this e-mail address already exists.",
 }
 OFFBOARDED = "Offboarded clients can't be changed."
-UNRECORDED_FIELDS = {"notes"}
-"""Fields that the event of a creation leaves out, because they are long."""
+RECORDED_FIELDS = [field.name for field in fields(NewClient) if field.name != "notes"]
+"""What the event of a creation records; notes are too long for it."""
 TABLE = cast(Table, Client.__table__)
 COLUMNS = [column.key for column in TABLE.columns]
 TRANSITIONS = {
@@ -54,12 +55,7 @@ def create_client(new: NewClient, actor: Actor) -> Created:
             existing=taken,
         )
     ms = actor.elapsed_ms()
-    values = {name: getattr(client, name) for name in set_fields(new)}
-    facts = {
-        name: str(value)
-        for name, value in values.items()
-        if value and name not in UNRECORDED_FIELDS
-    }
+    facts = {name: str(value) for name in RECORDED_FIELDS if (value := getattr(client, name))}
     trail.record(Event.CLIENT_CREATED, actor, client_id=client.id, ms=ms, facts=facts)
     return Created(client, ms)
 

@@ -16,8 +16,13 @@ from pipelabs.core.actor import Actor
 from pipelabs.core.db import unit_of_work
 from pipelabs.core.errors import Unauthenticated
 from pipelabs.models import Permission, Role
-from pipelabs.web.operation import current_operation, success_status
-from pipelabs.web.paths import ADMIN_API_PATH, CONSOLE_PATH, is_below
+from pipelabs.web.operation import (
+    ADMIN_API_PATH,
+    CONSOLE_PATH,
+    current_operation,
+    is_below,
+    success_status,
+)
 
 BEARER = re.compile(r"[Bb]earer ([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)", re.ASCII)
 HEADER = {"alg": "HS256", "typ": "JWT"}

@@ -1,6 +1,7 @@
 """The blueprint of the API and the console. It runs each view under its operation."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -11,10 +12,33 @@ from marshmallow import Schema, ValidationError
 
 from pipelabs.core.errors import Forbidden
 from pipelabs.web import auth, idempotency, json, query
-from pipelabs.web.envelope import Reply
 from pipelabs.web.operation import SAFE_METHODS, Operation, register
 from pipelabs.web.rate_limit import limit_creates
-from pipelabs.web.state import current_actor
+from pipelabs.web.state import current_actor, request_state
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The members and headers of a successful response. Its status comes from the operation."""
+
+    members: dict[str, Any]
+    headers: dict[str, str]
+
+
+def reply(
+    message: str | None = None,
+    *,
+    location: str | None = None,
+    etag: str | None = None,
+    **members: Any,
+) -> Reply:
+    """Return a successful response in the specification's envelope."""
+    envelope = {"success": True, "request_id": request_state().request_id, **members}
+    if message is not None:
+        envelope["message"] = message
+    headers = {"Location": location, "ETag": etag and f'"{etag}"'}
+    return Reply(envelope, {name: value for name, value in headers.items() if value})
+
 
 Answer = ResponseReturnValue | Reply
 View = TypeVar("View", bound=Callable[..., Answer])

@@ -11,7 +11,7 @@ from pipelabs.core.db import unit_of_work
 from pipelabs.core.errors import Unauthenticated
 from pipelabs.models import Admin, Session
 from pipelabs.web import auth
-from pipelabs.web.paths import CONSOLE_PATH, is_below
+from pipelabs.web.operation import CONSOLE_PATH, is_below
 
 KIND = "console"
 """The `type` claim of the token in the cookie. The API rejects tokens of this type."""

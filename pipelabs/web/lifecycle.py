@@ -12,8 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from pipelabs.core.db import finish
 from pipelabs.core.errors import TooLarge
 from pipelabs.web import auth, console_session, csrf, errors, headers, rate_limit
-from pipelabs.web.operation import SAFE_METHODS
-from pipelabs.web.paths import CONSOLE_PATH, is_below
+from pipelabs.web.operation import CONSOLE_PATH, SAFE_METHODS, is_below
 from pipelabs.web.state import begin, current_actor, request_state
 
 logger = logging.getLogger("pipelabs.request")

@@ -14,6 +14,10 @@ from pipelabs.models import Permission, Role
 
 REGISTRY = "pipelabs.operations"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+ADMIN_API_PATH = "/api/admin"
+"""Every call below it counts against the general budget."""
+CONSOLE_PATH = "/admin"
+"""Every request below it counts against the console budget."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,3 +93,8 @@ def success_status() -> int | None:
     """Return the status of the current request's successful response."""
     operation = current_operation()
     return operation.status if operation else None
+
+
+def is_below(path: str, prefix: str) -> bool:
+    """Return whether `path` is `prefix` or below it."""
+    return path == prefix or path.startswith(f"{prefix}/")

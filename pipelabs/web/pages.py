@@ -21,7 +21,7 @@ from pipelabs.core.decimals import plain
 from pipelabs.core.errors import PipeLabsError
 from pipelabs.models import Permission
 from pipelabs.web import auth, console_session, csrf
-from pipelabs.web.paths import CONSOLE_PATH, is_below
+from pipelabs.web.operation import CONSOLE_PATH, is_below
 from pipelabs.web.state import current_actor, has_actor, request_state
 
 THEMES = ("light", "dark")

@@ -9,8 +9,7 @@ from limits import RateLimitItem, parse
 from redis.exceptions import RedisError
 
 from pipelabs.core import redis_window
-from pipelabs.web.operation import Operation
-from pipelabs.web.paths import ADMIN_API_PATH, CONSOLE_PATH, is_below
+from pipelabs.web.operation import ADMIN_API_PATH, CONSOLE_PATH, Operation, is_below
 from pipelabs.web.state import current_actor, request_state
 
 MAX_WAIT_S = 60

@@ -3,8 +3,7 @@
 import pytest
 
 from pipelabs.models import Role
-from pipelabs.web.operation import registry
-from pipelabs.web.paths import ADMIN_API_PATH, CONSOLE_PATH, is_below
+from pipelabs.web.operation import ADMIN_API_PATH, CONSOLE_PATH, is_below, registry
 
 RAISED_LIMITS = {f"RATELIMIT_{name}": "5000/second" for name in ("CREATE", "GENERAL", "CONSOLE")}
 VALUES = {"uuid": "31113ba9-d54f-4b34-8877-19e7dc1b7084", "int": 7, "string": "okx"}

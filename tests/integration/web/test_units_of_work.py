@@ -3,7 +3,7 @@ from sqlalchemy.exc import IntegrityError
 
 from pipelabs.core.db import db, finish, unit_of_work
 from pipelabs.models import Admin, Client, Role
-from pipelabs.web.paths import is_below
+from pipelabs.web.operation import is_below
 from pipelabs.web.rate_limit import limit_key
 from pipelabs.web.state import begin
 from tests.each import each
