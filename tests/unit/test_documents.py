@@ -1,7 +1,8 @@
 import re
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from pipelabs.audit.events import Event
+from tests.paths import ROOT
+
 DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
@@ -33,3 +34,31 @@ def test_the_index_lists_every_decision():
     assert [path.name for path in sorted(folder.glob("0*.md"))] == re.findall(
         r"^\| \d+ \| \[.+?\]\((\S+)\)", index, re.MULTILINE
     )
+
+
+def test_the_reference_has_every_event():
+    page = (ROOT / "docs/reference/events.md").read_text()
+
+    assert [event for event in Event if f"`{event}`" not in page] == []
+
+
+def test_the_reference_has_every_error_code():
+    page = (ROOT / "docs/reference/errors.md").read_text()
+    code = re.compile(r'\bcode ?= ?"([a-z_]+)"')
+    codes = {
+        found
+        for path in (ROOT / "pipelabs").rglob("*.py")
+        for found in code.findall(path.read_text())
+    }
+
+    assert {code for code in codes if f"`{code}`" not in page} == set()
+
+
+def test_the_reference_has_every_command():
+    page = (ROOT / "docs/reference/cli.md").read_text()
+    command = re.compile(r'@(\w+)\.command\("([a-z-]+)"')
+    group = re.compile(r'AppGroup\("([a-z-]+)"')
+    for path in (ROOT / "pipelabs/cli").glob("*.py"):
+        for _, name in command.findall(path.read_text()):
+            [noun] = group.findall(path.read_text())
+            assert f"flask {noun} {name}" in page, name
