@@ -122,10 +122,14 @@ class Supervisor:
         )
         self.stack.enter_context(suppress(ProcessFinishedWithError))
         self.stack.callback(command.stop)
-        command.start()
+        # Handled before the start, so that a signal during it reaches the command afterwards.
+        early: list[int] = []
         for signum in STOP_SIGNALS:
             if signal.getsignal(signum) != signal.SIG_IGN:
-                signal.signal(signum, partial(_forward, command))
+                signal.signal(signum, partial(_forward, command, early))
+        command.start()
+        for signum in early:
+            _forward(command, [], signum, None)
         return self.wait(command)
 
 
@@ -216,7 +220,12 @@ def _handle(signals: Sequence[signal.Signals], handler: Any) -> None:
         signal.signal(signum, handler)
 
 
-def _forward(command: mirakuru.SimpleExecutor, signum: int, _: FrameType | None) -> None:
-    if command.process:
-        with suppress(ProcessLookupError):
-            os.killpg(command.process.pid, signum)
+def _forward(
+    command: mirakuru.SimpleExecutor, early: list[int], signum: int, _: FrameType | None
+) -> None:
+    """Send a signal to a command's process group, or note it if the command has not started."""
+    if not command.process:
+        early.append(signum)
+        return
+    with suppress(ProcessLookupError):
+        os.killpg(command.process.pid, signum)

@@ -2,8 +2,11 @@
 
 import re
 
+import pytest
+
 from pipelabs.models import Permission, Role
-from pipelabs.web.operation import registry
+from pipelabs.web import blueprints
+from pipelabs.web.operation import Operation, registry
 
 
 def test_routes_all_have_an_operation(app):
@@ -42,3 +45,13 @@ def test_urls_are_kebab_case_with_typed_parameters(app):
         assert rule.rule == "/" or all(
             part.fullmatch(segment) for segment in rule.rule.strip("/").split("/")
         ), rule.rule
+
+
+def test_write_must_respond_with_the_status_of_its_operation(app):
+    operation = Operation(method="POST", permission=None, status=201)
+
+    with app.test_request_context():
+        assert blueprints._respond(("", 201), operation).status_code == 201
+        assert blueprints._respond(("", 409), operation).status_code == 409
+        with pytest.raises(RuntimeError, match="must not respond with 200"):
+            blueprints._respond(("", 200), operation)
