@@ -128,8 +128,8 @@ class Supervisor:
             if signal.getsignal(signum) != signal.SIG_IGN:
                 signal.signal(signum, partial(_forward, command, early))
         command.start()
-        for signum in early:
-            _forward(command, [], signum, None)
+        for number in early:
+            _forward(command, [], number, None)
         return self.wait(command)
 
 
