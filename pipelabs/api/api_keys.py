@@ -100,7 +100,7 @@ def create(data: NewKey) -> Reply:
     probe = api_keys.prepare_key(data)
     release()
     key = api_keys.add_key(data, probe_key(probe), current_actor())
-    return _reply(key, "API key added", status=201)
+    return _reply(key, "API key added", is_new=True)
 
 
 @bp.operation(
@@ -189,7 +189,7 @@ def replace(data: NewCredentials, key_id: UUID) -> Reply:
     probe = replacement.prepare_replacement(key_id, data)
     release()
     candidate = replacement.add_replacement(key_id, data, probe_key(probe), current_actor())
-    return _reply(candidate, "Replacement added", status=201)
+    return _reply(candidate, "Replacement added", is_new=True)
 
 
 @bp.operation(
@@ -234,12 +234,11 @@ def revoke(key_id: UUID) -> Reply:
     return _reply(api_keys.revoke_key(key_id, current_actor()), "API key revoked")
 
 
-def _reply(key: ExchangeAPIKey, message: str | None = None, status: int = 200) -> Reply:
+def _reply(key: ExchangeAPIKey, message: str | None = None, *, is_new: bool = False) -> Reply:
     shared_with = key_queries.shared_with(key)
     return reply(
         message,
-        status=status,
-        location=url_for("api.api_keys.show", key_id=key.id) if status == 201 else None,
+        location=url_for("api.api_keys.show", key_id=key.id) if is_new else None,
         etag=etag_of(key.version, shared_with),
         api_key=key,
         shared_with=shared_with,

@@ -77,7 +77,6 @@ def create(data: Mapping[str, Any], client_id: UUID) -> Reply:
     added = quoting.add_client_markets(client_id, data["markets"], current_actor())
     return reply(
         f"{len(added)} market{'s' * (len(added) != 1)} added",
-        status=201,
         location=url_for("api.client_markets.index", client_id=client_id),
         client_markets=added,
     )

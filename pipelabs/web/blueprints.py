@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from flask import Blueprint, Response, jsonify, make_response, request
 from flask.sansio.app import App
@@ -142,10 +142,8 @@ def _respond(answer: Answer, operation: Operation) -> Response:
     A write must respond with the declared status, because the audit row already contains it.
     """
     if isinstance(answer, Reply):
-        content = answer.members
-        if isinstance(operation.response, Schema):
-            content = operation.response.dump(content)
-        response = jsonify(content)
+        schema = cast(Schema, operation.response)
+        response = jsonify(schema.dump(answer.members))
         response.status_code = operation.status
         response.headers.update(answer.headers)
     else:
