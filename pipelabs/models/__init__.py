@@ -1,12 +1,13 @@
 """All tables. Importing this package registers them in the metadata."""
 
-from pipelabs.models.admins import Admin, APIToken, Permission, Role, Session, SignInThrottle
+from pipelabs.models.admins import Admin, APIToken, Session, SignInThrottle
 from pipelabs.models.api_keys import ExchangeAPIKey, KeyStage, KeyStatus
 from pipelabs.models.audit import AuditEvent, AuditFileMark, CoalescedDenials, Outcome
 from pipelabs.models.base import Base, now
 from pipelabs.models.clients import Client, Status, Tier
 from pipelabs.models.exchanges import Exchange
 from pipelabs.models.idempotency import IdempotencyRecord
+from pipelabs.models.permissions import Permission, Role
 from pipelabs.models.token_pairs import (
     Bot,
     ClientMarket,

@@ -1,7 +1,6 @@
-"""Admins, roles and their permissions, sessions and API tokens."""
+"""Admins, their sessions and API tokens."""
 
 from datetime import datetime
-from enum import StrEnum
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Text
@@ -9,57 +8,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from pipelabs.models.base import Base, Identified, now
-
-
-class Permission(StrEnum):
-    """A permission that a route requires. Routes without one must be declared public."""
-
-    ADMINS_READ = "admins.read"
-    ADMINS_WRITE = "admins.write"
-    API_KEYS_ACCEPT = "api_keys.accept"
-    API_KEYS_READ = "api_keys.read"
-    API_KEYS_WRITE = "api_keys.write"
-    AUDIT_READ = "audit.read"
-    CLIENTS_READ = "clients.read"
-    CLIENTS_WRITE = "clients.write"
-    EXCHANGES_READ = "exchanges.read"
-    EXCHANGES_WRITE = "exchanges.write"
-    SELF_READ = "self.read"
-    SELF_WRITE = "self.write"
-    TOKEN_PAIRS_READ = "token_pairs.read"
-    TOKEN_PAIRS_WRITE = "token_pairs.write"
-
-
-class Role(StrEnum):
-    """Role of an admin user."""
-
-    VIEWER = "viewer"
-    OPERATOR = "operator"
-    OWNER = "owner"
-
-    @property
-    def permissions(self) -> frozenset[Permission]:
-        """Return the permissions of this role. Everything else is denied."""
-        return ROLE_PERMISSIONS[self]
-
-
-_VIEWER = frozenset(
-    {
-        Permission.API_KEYS_READ,
-        Permission.AUDIT_READ,
-        Permission.CLIENTS_READ,
-        Permission.EXCHANGES_READ,
-        Permission.SELF_READ,
-        Permission.SELF_WRITE,
-        Permission.TOKEN_PAIRS_READ,
-    }
-)
-ROLE_PERMISSIONS = {
-    Role.VIEWER: _VIEWER,
-    Role.OPERATOR: _VIEWER
-    | {Permission.API_KEYS_WRITE, Permission.CLIENTS_WRITE, Permission.TOKEN_PAIRS_WRITE},
-    Role.OWNER: frozenset(Permission),
-}
+from pipelabs.models.permissions import Role
 
 
 class Admin(Identified, Base):

@@ -16,7 +16,7 @@ from pipelabs.core.schemas.fields import (
     Timestamp,
 )
 from pipelabs.core.schemas.pagination import PageOut
-from pipelabs.models.admins import Role
+from pipelabs.models.permissions import Role
 
 ROLE = {
     "label": "Role",

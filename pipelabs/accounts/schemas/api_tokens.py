@@ -11,7 +11,7 @@ from pipelabs.core.schemas.envelope import Success
 from pipelabs.core.schemas.fields import EnumField, Input, OpenAPIField, PlainText, Timestamp
 from pipelabs.core.schemas.lists import BoundedList, LineList
 from pipelabs.core.schemas.pagination import PageOut
-from pipelabs.models.admins import Permission
+from pipelabs.models.permissions import Permission
 
 MAX_ADDRESSES = 20
 MAX_DAYS = 365
