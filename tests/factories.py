@@ -123,7 +123,11 @@ def make_key(client=None, exchange="okx", result=None, **changes):
     key = ExchangeAPIKey(client_id=client_id, exchange=exchange, label="main", is_testnet=False)
     for name, value in changes.items():
         setattr(key, name, value)
-    new = NewCredentials(credentials=credentials, ip_note="", expires_at=changes.get("expires_at"))
+    new = NewCredentials(
+        credentials=credentials,
+        ip_note=changes.get("ip_note", ""),
+        expires_at=changes.get("expires_at"),
+    )
     store_key(key, new, result or make_probe_result(read="yes", trade="yes", withdraw="no"))
     return key
 

@@ -27,7 +27,7 @@ class PartialUpdate(Body):
         """Replace the default of a creation by what null means in an update."""
         may_be_empty = field_obj.load_default in (None, "")
         if may_be_empty:
-            self.empty_values[field_name] = field_obj.load_default
+            self.empty_values[field_obj.attribute or field_name] = field_obj.load_default
         field_obj.allow_none = may_be_empty
         field_obj.required = not may_be_empty
         field_obj.load_default = missing

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, missing, post_load, validates_schema
+from marshmallow import Schema, ValidationError, fields, validates_schema
 
+from pipelabs.core.schemas.edits import PartialUpdate
 from pipelabs.core.schemas.envelope import Success
 from pipelabs.core.schemas.fields import (
-    Body,
     EnumField,
     Input,
     OpenAPIField,
@@ -112,23 +112,13 @@ class KeyIn(CredentialsIn, KeyFields):
                 raise ValidationError(errors)
 
 
-class KeyPatch(KeyFields, Body):
+class KeyPatch(KeyFields, PartialUpdate):
     """Changes to a key. Fields that are left out stay, null clears a note or the expiry.
 
     To change the credentials, replace the key.
     """
 
-    def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
-        """Drop the defaults of a new key; null is allowed where they are empty."""
-        field_obj.allow_none = field_obj.load_default in (None, "")
-        field_obj.load_default = missing
-
-    @post_load
-    def to_command(self, data: dict[str, Any], **_: object) -> KeyChanges:
-        """Return the command; no note is stored as an empty text."""
-        if "ip_note" in data:
-            data["ip_note"] = data["ip_note"] or ""
-        return KeyChanges(**data)
+    command = KeyChanges
 
 
 class Acceptance(Input):

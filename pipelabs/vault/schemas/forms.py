@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from marshmallow import fields, missing, post_load
+from marshmallow import fields
 
+from pipelabs.core.schemas.edits import EditForm
 from pipelabs.core.schemas.fields import Input, Query, StrictBoolean
 from pipelabs.exchanges.schemas import EXCHANGE, ExchangeSlug
 from pipelabs.vault.commands import KeyChanges
@@ -27,21 +28,10 @@ class KeyForm(KeyIn):
     )
 
 
-class KeyEdit(KeyFields, Input):
-    """The form that changes a key; loads as the changes and the version they are based on."""
+class KeyEdit(KeyFields, EditForm):
+    """The form that changes a key. Loads as `KeyChanges` and a version."""
 
-    version = fields.Integer(required=True, metadata={"widget": "hidden"})
-
-    def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
-        """Require the label: its default is for new keys only."""
-        if field_name == "label":
-            field_obj.required, field_obj.load_default = True, missing
-
-    @post_load
-    def to_command(self, data: dict[str, Any], **_: object) -> tuple[KeyChanges, int]:
-        """Return the command and the version."""
-        version = data.pop("version")
-        return KeyChanges(**data), version
+    command = KeyChanges
 
 
 class KeyTarget(Input):

@@ -171,6 +171,25 @@ def test_update_saves_notes_and_rejects_a_stale_version(desk, stored):
     assert "Must be a date" in wrong.text
 
 
+def test_update_clears_an_emptied_field_and_keeps_one_that_the_page_lacks(desk, stored):
+    key_id = stored(ip_note="192.0.2.7", expires_at=now() + timedelta(days=9))
+    desk.get(f"{KEYS}/{key_id}/edit")
+
+    kept = desk.post(f"{KEYS}/{key_id}/edit", label="sub", version="1")
+    after_kept = desk.get(f"{KEYS}/{key_id}/edit").text
+    cleared = desk.post(
+        f"{KEYS}/{key_id}/edit", label="sub", ip_note="", expires_on="", version="2"
+    )
+    after_cleared = desk.get(f"{KEYS}/{key_id}/edit").text
+
+    expiry = r'name="expires_on" type="text" value="\d{4}-\d\d-\d\d"'
+    assert (kept.status_code, cleared.status_code) == (303, 303)
+    assert "192.0.2.7</textarea>" in after_kept
+    assert re.search(expiry, after_kept)
+    assert "192.0.2.7</textarea>" not in after_cleared
+    assert not re.search(expiry, after_cleared)
+
+
 def test_replace_cut_over_and_roll_back(desk, venues, stored):
     live = stored()
     parts = credentials("okx", Scenario.TRADE_ONLY)
