@@ -160,7 +160,7 @@ class ExchangePatch(Body):
     def reject_empty_body(self, data: Mapping[str, object], **_: object) -> None:
         """Reject a body without any field."""
         if not data:
-            raise ValidationError({name: ["Send this field or another."] for name in self.fields})
+            raise ValidationError({name: ["Send at least one field."] for name in self.fields})
 
     @post_load
     def to_command(self, data: Mapping[str, Any], **_: object) -> ExchangeChanges:

@@ -3,6 +3,7 @@
 import re
 from contextlib import contextmanager
 
+import pytest
 from playwright.sync_api import expect, sync_playwright
 
 from pipelabs.models import Role
@@ -13,6 +14,9 @@ from tests.waiting import TIMEOUT_S
 AXE = (ROOT / "tests/vendor/axe-core/axe.min.js").read_text()
 expect.set_options(timeout=TIMEOUT_S * 1_000)
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+WITH_AND_WITHOUT_SCRIPTS = pytest.mark.parametrize(
+    "scripts", [True, False], ids=["scripts", "plain"]
+)
 WATCH = """
 addEventListener("securitypolicyviolation", (event) =>
   console.error(`CSP: ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`));
@@ -26,6 +30,10 @@ RUN_AXE = """async (rules) => (await axe.run(rules ? { runOnly: rules } : {})).v
   ({ id, nodes }) => `${id}: ${nodes.map((node) => node.target.join(" ")).join(", ")}`)"""
 EXPECTED_ERROR = re.compile(r"Failed to load resource: .* status of 4\d\d")
 """What Chromium logs for a console page with a 4xx status, such as a form with errors."""
+
+
+def wait_for_text(page, text):
+    page.get_by_text(text).first.wait_for()
 
 
 @contextmanager

@@ -3,7 +3,7 @@ import re
 import pytest
 
 from pipelabs.models import Role
-from tests.browser.pages import NARROW, axe_violations
+from tests.browser.pages import NARROW, WITH_AND_WITHOUT_SCRIPTS, axe_violations, wait_for_text
 from tests.factories import make_wallet
 from tests.stub_exchange import Scenario, credentials
 
@@ -13,19 +13,12 @@ addEventListener("submit", (event) => {
   event.preventDefault();
 })"""
 """Counts submissions without sending them."""
-WITH_AND_WITHOUT_SCRIPTS = pytest.mark.parametrize(
-    "scripts", [True, False], ids=["scripts", "plain"]
-)
 
 
 @pytest.fixture
 def open_page(pages):
     """Return a function that opens a page as a role, with or without scripts."""
     return lambda role=Role.OPERATOR, **options: pages.open(role, **options)
-
-
-def wait_for_text(page, text):
-    page.get_by_text(text).first.wait_for()
 
 
 def create_client(page, name):

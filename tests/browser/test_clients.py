@@ -3,12 +3,8 @@ import re
 import pytest
 
 from pipelabs.models import Role
-from tests.browser.pages import axe_violations
+from tests.browser.pages import WITH_AND_WITHOUT_SCRIPTS, axe_violations, wait_for_text
 from tests.factories import make_wallet
-
-WITH_AND_WITHOUT_SCRIPTS = pytest.mark.parametrize(
-    "scripts", [True, False], ids=["scripts", "plain"]
-)
 
 
 @pytest.fixture
@@ -26,10 +22,6 @@ def create(page, name, wallet):
 
 def rows(page):
     return page.locator("#clients tbody tr")
-
-
-def wait_for_text(page, text):
-    page.get_by_text(text).first.wait_for()
 
 
 @WITH_AND_WITHOUT_SCRIPTS

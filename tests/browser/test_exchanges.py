@@ -1,21 +1,13 @@
 import pytest
 
 from pipelabs.models import Role
-from tests.browser.pages import axe_violations
-
-WITH_AND_WITHOUT_SCRIPTS = pytest.mark.parametrize(
-    "scripts", [True, False], ids=["scripts", "plain"]
-)
+from tests.browser.pages import WITH_AND_WITHOUT_SCRIPTS, axe_violations, wait_for_text
 
 
 @pytest.fixture
 def open_page(pages):
     """Return a function that opens a page as an owner, with or without scripts."""
     return lambda **options: pages.open(Role.OWNER, **options)
-
-
-def wait_for_text(page, text):
-    page.get_by_text(text).first.wait_for()
 
 
 @WITH_AND_WITHOUT_SCRIPTS

@@ -1,23 +1,15 @@
 import pytest
 
 from pipelabs.models import Role
-from tests.browser.pages import NARROW, axe_violations
+from tests.browser.pages import NARROW, WITH_AND_WITHOUT_SCRIPTS, axe_violations, wait_for_text
 from tests.browser.test_clients import create
 from tests.factories import make_wallet
-
-WITH_AND_WITHOUT_SCRIPTS = pytest.mark.parametrize(
-    "scripts", [True, False], ids=["scripts", "plain"]
-)
 
 
 @pytest.fixture
 def open_page(pages):
     """Return a function that opens a page as an operator, with or without scripts."""
     return lambda **options: pages.open(Role.OPERATOR, **options)
-
-
-def wait_for_text(page, text):
-    page.get_by_text(text).first.wait_for()
 
 
 @WITH_AND_WITHOUT_SCRIPTS

@@ -49,7 +49,7 @@ class Guard:
             self._block("redirect")
         self.skew_s = _skew_s(response)
         # The stream can be read only once, so `content` gets what was read here.
-        response._content = self.body = self._read(response)  # noqa: SLF001  there is no public way
+        response._content = self.body = self._read(response)  # noqa: SLF001  requests offers no setter
         self.status = response.status_code
         return response
 
@@ -78,7 +78,7 @@ class Guard:
 def answer(question: Mapping[str, Any]) -> dict[str, object]:
     """Return `{"raw": …}`, or `{"error": …}` with facts that contain no credentials."""
     # Imported here because it takes 0.3 s and 70 MB: only the child process loads it.
-    import ccxt  # noqa: PLC0415  heavy
+    import ccxt  # noqa: PLC0415  for the reason above
 
     exchange = getattr(ccxt, question["ccxt_id"])(_settings(question))
     session = exchange.session

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 import psutil
 import pytest
@@ -155,7 +156,7 @@ def test_throwaway_folder_of_a_killed_launcher_is_deleted_by_the_next():
 def is_locked(folder):
     """Return whether a launcher that runs beside this test uses the folder."""
     return subprocess.run(
-        [sys.executable, "-c", HOLD_LOCK, os.path.join(folder, "lock")],  # noqa: PTH118
+        [sys.executable, "-c", HOLD_LOCK, str(Path(folder, "lock"))],
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         capture_output=True,
