@@ -1,6 +1,5 @@
 import io
 import json
-import runpy
 import socket
 import threading
 
@@ -23,12 +22,12 @@ def failure(target, answer):
     return probe.conclude(target, {}, answer, ms=0).failure
 
 
-def test_script_answers_on_stdout(target, monkeypatch):
+def test_main_answers_on_stdout(target, monkeypatch):
     out = io.StringIO()
     monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(question(target("okx")))))
     monkeypatch.setattr("sys.stdout", out)
 
-    runpy.run_path(ask.__file__, run_name="__main__")
+    ask.main()
 
     assert json.loads(out.getvalue())["raw"]["code"] == "0"
 
