@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
+from functools import cache
 from itertools import product
 from typing import NamedTuple
 from uuid import UUID
@@ -77,11 +78,12 @@ def ensure_markets(actor: Actor) -> DemoMarkets:
     return DemoMarkets(len(market_ids), sum(counts))
 
 
-def demo_pairs() -> list[Symbol]:
+@cache
+def demo_pairs() -> tuple[Symbol, ...]:
     """Return the 300 token pairs, the best known first."""
     bases = BASES.split()
     pairs = (product(bases[:count], [quote]) for quote, count in QUOTES.items())
-    return [Symbol(*pair) for group in pairs for pair in group if len(set(pair)) == 2]
+    return tuple(Symbol(*pair) for group in pairs for pair in group if len(set(pair)) == 2)
 
 
 def demo_venues() -> list[Exchange]:
@@ -98,7 +100,7 @@ def _list_symbols(place: int) -> list[Symbol]:
     """Return the symbols on the exchange at this place: the majors, and a share of the others."""
     majors, others = demo_pairs()[:MAJORS], demo_pairs()[MAJORS:]
     start = place * OTHERS
-    return majors + [others[number % len(others)] for number in range(start, start + OTHERS)]
+    return [*majors, *(others[number % len(others)] for number in range(start, start + OTHERS))]
 
 
 def _build_listings(venues: Sequence[Exchange]) -> Iterator[Listing]:

@@ -51,7 +51,7 @@ def ensure_exchanges(actor: Actor) -> Seeded:
     """
     exchanges = sorted(registry.known().values(), key=lambda exchange: exchange.slug)
     rows = [_build_row(exchange) for exchange in exchanges]
-    new = insert(TABLE).values(rows)
+    new = insert(TABLE)
     is_outdated = (TABLE.c[name].is_distinct_from(new.excluded[name]) for name in REGISTRY_COLUMNS)
     upsert = new.on_conflict_do_update(
         index_elements=[TABLE.c.slug],
@@ -60,7 +60,7 @@ def ensure_exchanges(actor: Actor) -> Seeded:
     )
     # xmax is 0 in a row that this statement inserted, and not in one that it updated.
     was_added = literal_column("xmax = 0", Boolean())
-    added = db.session.scalars(upsert.returning(was_added)).all()
+    added = db.session.scalars(upsert.returning(was_added), rows).all()
     seeded = Seeded(sum(added), len(added) - sum(added), len(rows) - len(added))
     if added:
         facts = {"added": str(seeded.added), "updated": str(seeded.updated)}

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import redis
+from flask import Response
 from flask_jwt_extended import create_access_token
 from flask_migrate import downgrade, upgrade
 from sqlalchemy import NullPool, create_engine, inspect, make_url, select, text, update
@@ -15,11 +16,13 @@ from sqlalchemy.orm import Session as AnySession
 
 import config
 from pipelabs import create_app
+from pipelabs.accounts.sessions import SignedIn
 from pipelabs.core.db import db
 from pipelabs.models import Base, Role
 from pipelabs.vault.envelope import Vault
+from pipelabs.web.console_session import set_session_cookie
 from tests import servers
-from tests.factories import PASSWORD, make_admin, make_exchange, make_key, make_session
+from tests.factories import make_admin, make_exchange, make_key, make_session
 from tests.form_client import Browser
 from tests.waiting import wait_for
 
@@ -179,10 +182,13 @@ def console(app):
 
     def browser(role: Role, **changes):
         with app.app_context():
-            make_admin(role=role, **changes)
+            admin = make_admin(role=role, **changes)
+            session = make_session(admin)
+            response = set_session_cookie(Response(), SignedIn(admin, session))
             db.session.commit()
         browser = Browser(app)
-        browser.post("/admin/login", email=changes["email"], password=PASSWORD)
+        name, value = response.headers["Set-Cookie"].split(";")[0].split("=", 1)
+        browser.client.set_cookie(name, value, domain="localhost", secure=True)
         return browser
 
     return browser

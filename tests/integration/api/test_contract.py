@@ -56,7 +56,7 @@ def call(operation, mode, headers, size):
     return statuses
 
 
-@sized(6, 20)
+@sized(4, 20)
 @pytest.mark.parametrize(
     ("mode", "expected"),
     [
