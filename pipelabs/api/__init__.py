@@ -41,5 +41,5 @@ for noun in NOUNS:
 def init_app(app: Flask) -> None:
     """Register the API and its document, and the two probes that platforms look for at the top."""
     app.register_blueprint(api)
-    document.build(app, {noun.bp.name: str(noun.__doc__) for noun in NOUNS})
+    document.init_app(app, {noun.bp.name: str(noun.__doc__) for noun in NOUNS})
     app.register_blueprint(health.bp)

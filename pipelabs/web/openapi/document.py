@@ -1,4 +1,4 @@
-"""The OpenAPI document, built at startup from the operations and their schemas."""
+"""The OpenAPI document, built from the operations and their schemas."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -27,30 +27,50 @@ TOKENS = {
 EXTENSION = "pipelabs.document"
 
 
-def build(app: Flask, tags: Mapping[str, str]) -> None:
-    """Build and store the document of the API. `tags` has a description for each tag."""
-    with app.app_context():
-        plugin = MarshmallowPlugin()
-        spec = APISpec(plugins=[plugin], **_settings(tags))
-        converter = cast(OpenAPIConverter, plugin.converter)
-        _register_components(spec, converter)
-        for endpoint, operation in registry().items():
-            if endpoint.startswith("api."):
-                [rule] = app.url_map.iter_rules(endpoint)
-                spec.path(
-                    path_of(rule),
-                    operations={operation.method.lower(): describe(operation, rule)},
-                    parameters=path_parameters(rule),
-                )
-        _describe_schemas(spec, converter)
-        text = json.dumps(spec.to_dict(), ensure_ascii=False)
-    app.extensions[EXTENSION] = text.encode()
+class Document:
+    """The document of one application."""
+
+    def __init__(self, tags: Mapping[str, str]) -> None:
+        """`tags` has a description for each tag."""
+        self._tags = tags
+        self._json: bytes | None = None
+
+    def to_json(self) -> bytes:
+        """Return the document as UTF-8 JSON.
+
+        It is built when it is first asked for, because that takes longer than all else at startup.
+        """
+        if self._json is None:
+            self._json = json.dumps(_build(self._tags), ensure_ascii=False).encode()
+        return self._json
+
+
+def init_app(app: Flask, tags: Mapping[str, str]) -> None:
+    """Add the document of the API. `tags` has a description for each tag."""
+    app.extensions[EXTENSION] = Document(tags)
 
 
 def get_document() -> bytes:
     """Return the document as UTF-8 JSON."""
-    document: bytes = current_app.extensions[EXTENSION]
-    return document
+    document: Document = current_app.extensions[EXTENSION]
+    return document.to_json()
+
+
+def _build(tags: Mapping[str, str]) -> dict[str, Any]:
+    plugin = MarshmallowPlugin()
+    spec = APISpec(plugins=[plugin], **_settings(tags))
+    converter = cast(OpenAPIConverter, plugin.converter)
+    _register_components(spec, converter)
+    for endpoint, operation in registry().items():
+        if endpoint.startswith("api."):
+            [rule] = current_app.url_map.iter_rules(endpoint)
+            spec.path(
+                path_of(rule),
+                operations={operation.method.lower(): describe(operation, rule)},
+                parameters=path_parameters(rule),
+            )
+    _describe_schemas(spec, converter)
+    return spec.to_dict()
 
 
 def _settings(tags: Mapping[str, str]) -> dict[str, Any]:

@@ -65,8 +65,8 @@ def path_of(rule: Rule) -> str:
 
 
 def path_parameters(rule: Rule) -> list[Description]:
-    """Return the descriptions of the path's parameters."""
-    return [_path_parameter(rule, name) for name in rule.arguments]
+    """Return the descriptions of the path's parameters, in the order of the path."""
+    return [_path_parameter(rule, name) for name in re.findall(r"{(\w+)}", path_of(rule))]
 
 
 def describe(operation: Operation, rule: Rule) -> Description:

@@ -10,7 +10,6 @@ from werkzeug.exceptions import HTTPException
 from pipelabs.core.schemas.errors import ErrorResponse
 from pipelabs.core.version import version
 from pipelabs.web import headers, idempotency
-from pipelabs.web.openapi import document
 from tests.each import each
 from tests.factories import QUICK_CLIENT
 from tests.paths import ROOT
@@ -47,7 +46,7 @@ JSON = "application/json"
 
 @pytest.fixture(scope="session")
 def described(app):
-    return json.loads(app.extensions[document.EXTENSION])
+    return app.test_client().get("/api/openapi.json").json
 
 
 @pytest.fixture(scope="session")
@@ -282,8 +281,19 @@ def test_components_are_all_used(described):
     assert unused == []
 
 
+def test_path_parameters_are_in_the_order_of_the_path(described):
+    names = {
+        path: [parameter["name"] for parameter in members.get("parameters", [])]
+        for path, members in described["paths"].items()
+    }
+
+    assert names == {path: re.findall(r"{(\w+)}", path) for path in described["paths"]}
+
+
 def test_openapi_document_has_the_configured_limits(variant, described):
-    other = json.loads(variant(RATELIMIT_CREATE="7/hour").extensions[document.EXTENSION])
+    client = variant(RATELIMIT_CREATE="7/hour").test_client()
+
+    other = client.get("/api/openapi.json").json
 
     assert (
         "Counts against `create` (7 in 3600 s)"

@@ -1,4 +1,3 @@
-import json
 from uuid import UUID
 
 import pytest
@@ -8,7 +7,6 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from pipelabs.core.db import db
 from pipelabs.core.errors import InProgress
 from pipelabs.models import Role
-from pipelabs.web.openapi import document
 from tests.each import each
 from tests.factories import PASSWORD, QUICK_CLIENT, make_admin, make_body
 
@@ -21,7 +19,7 @@ UNKNOWN_ID = UUID(int=0)
 @pytest.fixture
 def example(app):
     """Return a function that reads the example of an error of an operation from the document."""
-    paths = json.loads(app.extensions[document.EXTENSION])["paths"]
+    paths = app.test_client().get("/api/openapi.json").json["paths"]
 
     def read(path, method, status, code):
         media = paths[path][method]["responses"][str(status)]["content"]["application/json"]

@@ -1,13 +1,10 @@
 """Each request commits once, except for a short list of cases."""
 
-import json
-
 import pytest
 from sqlalchemy import event
 
 from pipelabs.core.db import AuditedSession
 from pipelabs.models import Role
-from pipelabs.web.openapi import document
 from pipelabs.web.operation import SAFE_METHODS, registry
 from tests.factories import PASSWORD, QUICK_CLIENT, make_body
 
@@ -53,7 +50,7 @@ def routes(app, prefix):
 
 def examples(app):
     """Return the example body of each operation of the API, by method and path."""
-    paths = json.loads(app.extensions[document.EXTENSION])["paths"]
+    paths = app.test_client().get("/api/openapi.json").json["paths"]
     return {
         (method, path): operation["requestBody"]["content"]["application/json"]["example"]
         for path, methods in paths.items()
