@@ -16,7 +16,7 @@ from pipelabs.models import Permission, now
 from pipelabs.web import auth, console_session
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, query, submitted_form
-from pipelabs.web.state import current_actor, current_admin_id
+from pipelabs.web.operation import current_actor, current_admin_id
 
 bp = OperationBlueprint("account", __name__, url_prefix="/account")
 

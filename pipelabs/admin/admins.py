@@ -14,7 +14,7 @@ from pipelabs.core.schemas.pagination import ListQuery
 from pipelabs.models import Permission, now
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, query, submitted_form
-from pipelabs.web.state import current_actor
+from pipelabs.web.operation import current_actor
 
 bp = OperationBlueprint("admins", __name__, url_prefix="/admins")
 CONFIRM = "admin/confirm.html"

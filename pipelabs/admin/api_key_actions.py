@@ -16,7 +16,7 @@ from pipelabs.vault.examination import probe_key
 from pipelabs.vault.schemas.api_keys import Acceptance, KeyReplacement
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, submitted_form
-from pipelabs.web.state import current_actor
+from pipelabs.web.operation import current_actor
 
 bp = OperationBlueprint("api_key_actions", __name__, url_prefix="/api-keys/<uuid:key_id>")
 CONFIRM = "admin/confirm.html"

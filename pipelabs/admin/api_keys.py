@@ -20,7 +20,7 @@ from pipelabs.vault.schemas.api_keys import ExpiringQuery, KeysQuery
 from pipelabs.vault.schemas.forms import KeyChoice, KeyEdit, KeyForm, KeyTarget
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, query, submitted_form
-from pipelabs.web.state import current_actor
+from pipelabs.web.operation import current_actor
 
 bp = OperationBlueprint("api_keys", __name__, url_prefix="/api-keys")
 CHOICES = {"status": KeyStatus, "stage": KeyStage}

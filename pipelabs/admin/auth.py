@@ -11,7 +11,7 @@ from pipelabs.models import Permission
 from pipelabs.web import auth, console_session, pages
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, submitted_form
-from pipelabs.web.state import current_actor
+from pipelabs.web.operation import current_actor
 
 bp = OperationBlueprint("auth", __name__)
 YEAR_S = 365 * 24 * 3600

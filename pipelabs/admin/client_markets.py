@@ -18,7 +18,7 @@ from pipelabs.markets.schemas.client_markets import (
 from pipelabs.models import ClientMarket, MarketStatus, Permission, QuotingStatus, Status
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, query, submitted_form
-from pipelabs.web.state import current_actor
+from pipelabs.web.operation import current_actor
 
 bp = OperationBlueprint("client_markets", __name__, url_prefix="/clients/<uuid:client_id>/markets")
 

@@ -18,7 +18,7 @@ from pipelabs.models.clients import Chain
 from pipelabs.vault import queries as key_queries
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, query, submitted_form
-from pipelabs.web.state import current_actor
+from pipelabs.web.operation import current_actor
 
 bp = OperationBlueprint("clients", __name__, url_prefix="/clients")
 CHOICES = {"tier": Tier, "status": Status, "chain": Chain}

@@ -15,7 +15,7 @@ from pipelabs.models import Exchange, Permission
 from pipelabs.models.exchanges import Kind
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, query, submitted_form
-from pipelabs.web.state import current_actor
+from pipelabs.web.operation import current_actor
 
 bp = OperationBlueprint("exchanges", __name__, url_prefix="/exchanges")
 FILTERS = ("q", "kind", "is_enabled")

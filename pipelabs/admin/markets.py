@@ -19,7 +19,7 @@ from pipelabs.markets.schemas.markets import (
 from pipelabs.models import Market, MarketStatus, Permission
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, query, submitted_form
-from pipelabs.web.state import current_actor
+from pipelabs.web.operation import current_actor
 
 bp = OperationBlueprint("markets", __name__, url_prefix="/markets")
 

@@ -12,7 +12,7 @@ from pipelabs.markets.schemas.token_pairs import TokenPairIn, TokenPairsQuery
 from pipelabs.models import Permission
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, query, submitted_form
-from pipelabs.web.state import current_actor
+from pipelabs.web.operation import current_actor
 
 bp = OperationBlueprint("token_pairs", __name__, url_prefix="/token-pairs")
 

@@ -23,7 +23,7 @@ from pipelabs.core.schemas.pagination import ListQuery
 from pipelabs.models import Permission
 from pipelabs.web.blueprints import OperationBlueprint, Reply, reply
 from pipelabs.web.openapi.examples import ID
-from pipelabs.web.state import current_actor
+from pipelabs.web.operation import current_actor
 
 bp = OperationBlueprint("admins", __name__, url_prefix="/admin/admins")
 TAKEN = Duplicate(admins.TAKEN, fields={"email": [admins.TAKEN]}, existing={"email": ID})

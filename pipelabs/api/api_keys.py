@@ -36,7 +36,7 @@ from pipelabs.vault.schemas.api_keys import (
 from pipelabs.web.blueprints import OperationBlueprint, Reply, reply
 from pipelabs.web.etags import etag_of, expected_version
 from pipelabs.web.openapi.examples import ID
-from pipelabs.web.state import current_actor
+from pipelabs.web.operation import current_actor
 
 bp = OperationBlueprint("api_keys", __name__, url_prefix="/admin/api-keys")
 WITHDRAWS = CAN_WITHDRAW.format(name="OKX", evidence="perm=read_only,trade,withdraw")

@@ -14,7 +14,7 @@ from pipelabs.core.schemas.envelope import Done
 from pipelabs.core.schemas.pagination import ListQuery
 from pipelabs.models import Permission
 from pipelabs.web.blueprints import OperationBlueprint, Reply, reply
-from pipelabs.web.state import current_actor, current_admin_id
+from pipelabs.web.operation import current_actor, current_admin_id
 
 bp = OperationBlueprint("api_tokens", __name__, url_prefix="/admin/tokens")
 

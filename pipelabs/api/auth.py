@@ -14,7 +14,7 @@ from pipelabs.models import Permission
 from pipelabs.web import rate_limit
 from pipelabs.web.auth import issue_tokens, renew_session, reserve_password_attempt
 from pipelabs.web.blueprints import OperationBlueprint, Reply, reply
-from pipelabs.web.state import current_actor, current_admin_id
+from pipelabs.web.operation import current_actor, current_admin_id
 
 bp = OperationBlueprint("auth", __name__, url_prefix="/auth")
 THROTTLED = Throttled("Too many attempts to sign in. Try again in 60 seconds.", wait_s=60)

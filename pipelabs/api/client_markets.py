@@ -26,7 +26,7 @@ from pipelabs.models import Permission
 from pipelabs.web.blueprints import OperationBlueprint, Reply, reply
 from pipelabs.web.etags import expected_version
 from pipelabs.web.openapi.examples import ID
-from pipelabs.web.state import current_actor
+from pipelabs.web.operation import current_actor
 
 bp = OperationBlueprint("client_markets", __name__, url_prefix="/admin")
 QUOTED = Duplicate(

@@ -25,7 +25,7 @@ from pipelabs.models import Permission
 from pipelabs.web.blueprints import OperationBlueprint, Reply, reply
 from pipelabs.web.etags import etag_of, expected_version
 from pipelabs.web.openapi.examples import ID
-from pipelabs.web.state import current_actor
+from pipelabs.web.operation import current_actor
 
 bp = OperationBlueprint("clients", __name__, url_prefix="/admin")
 TAKEN = Duplicate(

@@ -18,7 +18,7 @@ from pipelabs.exchanges.schemas import (
 from pipelabs.models import Permission
 from pipelabs.web.blueprints import OperationBlueprint, Reply, reply
 from pipelabs.web.etags import expected_version
-from pipelabs.web.state import current_actor
+from pipelabs.web.operation import current_actor
 
 bp = OperationBlueprint("exchanges", __name__, url_prefix="/admin/exchanges")
 STALE = Stale("The exchange has changed: it is at version 4, not 3.")

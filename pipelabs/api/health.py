@@ -6,7 +6,7 @@ from pipelabs.core.errors import PipeLabsError
 from pipelabs.web import health
 from pipelabs.web.auth import identify
 from pipelabs.web.blueprints import OperationBlueprint
-from pipelabs.web.state import current_actor
+from pipelabs.web.operation import current_actor
 
 bp = OperationBlueprint("health", __name__)
 

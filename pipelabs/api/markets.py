@@ -24,7 +24,7 @@ from pipelabs.models import Permission
 from pipelabs.web.blueprints import OperationBlueprint, Reply, reply
 from pipelabs.web.etags import expected_version
 from pipelabs.web.openapi.examples import ID
-from pipelabs.web.state import current_actor
+from pipelabs.web.operation import current_actor
 
 bp = OperationBlueprint("markets", __name__, url_prefix="/admin/markets")
 TAKEN = Duplicate(markets.TAKEN, fields={"symbol": [markets.TAKEN]}, existing={"symbol": ID})

@@ -19,7 +19,7 @@ from pipelabs.markets.schemas.token_pairs import (
 from pipelabs.models import Permission
 from pipelabs.web.blueprints import OperationBlueprint, Reply, reply
 from pipelabs.web.openapi.examples import ID
-from pipelabs.web.state import current_actor
+from pipelabs.web.operation import current_actor
 
 bp = OperationBlueprint("token_pairs", __name__, url_prefix="/admin/token-pairs")
 TAKEN = Duplicate(

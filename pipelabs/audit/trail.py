@@ -17,8 +17,8 @@ from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import run
 from pipelabs.core.errors import Unavailable
-from pipelabs.core.keyring import current_audit_key
-from pipelabs.core.settings import setting
+from pipelabs.core.keyring import Key
+from pipelabs.core.settings import resource, setting
 from pipelabs.models import AuditEvent, Outcome, now
 
 TABLE = cast(Table, AuditEvent.__table__)
@@ -110,7 +110,7 @@ def _add_attempt(attempt: Attempt, actor: Actor, client_id: UUID | None) -> None
 
 def _add(row: dict[str, Any]) -> None:
     """Sign and insert a row, and add it to the outbox."""
-    key = current_audit_key()
+    key: Key = resource("audit_key")
     row["mac_key"] = key.version
     row["mac"] = compute_mac(row, key.secret)
     try:

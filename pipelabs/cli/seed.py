@@ -12,8 +12,7 @@ from pipelabs.accounts import admins
 from pipelabs.cli.actors import get_terminal_actor, report_errors
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import unit_of_work
-from pipelabs.core.schemas.characters import reject_characters
-from pipelabs.core.schemas.fields import EmailAddress
+from pipelabs.core.schemas.fields import EmailAddress, reject_characters
 from pipelabs.demo import DemoAdmin, DemoClient, DemoMarkets
 from pipelabs.exchanges import service as exchanges
 from pipelabs.models import Role

@@ -1,4 +1,4 @@
-"""Encode and decode the text forms of wallet addresses: Base58Check, segwit and EIP-55.
+"""Encode and decode the text forms of wallet addresses: Base58Check and segwit.
 
 The small libraries for these are no longer maintained, and the maintained one needs eleven more
 packages. The tests check this code against the specifications' vectors and against that library.
@@ -7,8 +7,6 @@ packages. The tests check this code against the specifications' vectors and agai
 import hashlib
 from functools import reduce
 from operator import xor
-
-from Crypto.Hash import keccak
 
 BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
@@ -101,17 +99,6 @@ def segwit_decode(prefix: str, text: str) -> tuple[int, bytes]:
     if version > 16 or not 2 <= length <= 40 or (version == 0 and length not in {20, 32}):
         raise ValueError("no such witness version or length")
     return version, (number >> padding).to_bytes(length)
-
-
-def eip55_encode(digits: str) -> str:
-    """Return an EVM address in the checksum's case; `digits` are 40 in lower case, without 0x.
-
-    The hash is Keccak-256, which is not SHA3-256. Source: https://eips.ethereum.org/EIPS/eip-55.
-    """
-    # Not `hexdigest`: it takes twice the time. Of the hash's 64 digits the first 40 are used.
-    marks = keccak.new(digest_bits=256, data=digits.encode()).digest().hex()
-    pairs = zip(digits, marks, strict=False)
-    return "0x" + "".join([digit.upper() if mark > "7" else digit for digit, mark in pairs])
 
 
 def _double_sha256(data: bytes) -> bytes:

@@ -8,7 +8,6 @@ from marshmallow import Schema, ValidationError, fields, post_load
 
 from pipelabs.clients import wallets
 from pipelabs.core.commands import UNSET, Unset
-from pipelabs.core.schemas.characters import reject_characters
 from pipelabs.core.schemas.edits import EditForm, PartialUpdate
 from pipelabs.core.schemas.envelope import Success
 from pipelabs.core.schemas.fields import (
@@ -19,6 +18,7 @@ from pipelabs.core.schemas.fields import (
     OpenAPIField,
     PlainText,
     Timestamp,
+    reject_characters,
 )
 from pipelabs.core.schemas.pagination import ListQuery, PageOut, SearchText
 from pipelabs.models.clients import NAME_LENGTH, NOTES_LENGTH, Chain, ClientSort, Status, Tier

@@ -1,7 +1,7 @@
 """Create clients, change them and move them between statuses."""
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any, NamedTuple, cast
 from uuid import UUID, uuid4
 
@@ -159,7 +159,7 @@ def _pause_markets(client_id: UUID) -> int:
 def _build_client(new: NewClient) -> Client:
     """Return the client as the insert stores it, so that it need not be read back."""
     created_at = now()
-    values = set_fields(new) | {
+    values = asdict(new) | {
         "wallet_address": new.wallet_address.address,
         "chain": new.wallet_address.chain,
     }

@@ -1,5 +1,10 @@
-"""Database sessions and units of work; the only module that commits."""
+"""Database sessions and units of work; the only module that commits.
 
+It logs slow statements and an exhausted connection pool.
+"""
+
+import logging
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,9 +14,13 @@ from flask import Flask
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session as FlaskSession
-from sqlalchemy import CursorResult, Executable
+from sqlalchemy import CursorResult, Engine, Executable, Pool, QueuePool, event
 
 from pipelabs.models import Base
+
+logger = logging.getLogger("pipelabs.database")
+POOL_WARNING_INTERVAL_S = 10
+"""How often an exhausted pool is logged. It would be logged at every request otherwise."""
 
 
 class AuditedSession(FlaskSession):
@@ -64,6 +73,39 @@ def unit_of_work() -> Iterator[None]:
 
 
 def init_app(app: Flask) -> None:
-    """Bind the database and its migrations to the application."""
+    """Bind the database and its migrations to the application, and watch its connections."""
     db.init_app(app)
     migrate.init_app(app, db)
+    with app.app_context():
+        engine = db.engine
+    _watch_statements(engine, app.config["SLOW_QUERY_MS"])
+    _watch_pool(engine.pool)
+
+
+def _watch_statements(engine: Engine, slow_ms: int) -> None:
+    """Log statements that took longer than `slow_ms`, without their parameters."""
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def _start(connection: Any, *_: object) -> None:
+        connection.info["started"] = time.perf_counter()
+
+    @event.listens_for(engine, "after_cursor_execute")
+    def _end(connection: Any, _cursor: object, statement: str, *_: object) -> None:
+        ms = (time.perf_counter() - connection.info["started"]) * 1000
+        if ms >= slow_ms:
+            logger.warning("slow statement", extra={"ms": round(ms, 1), "statement": statement})
+
+
+def _watch_pool(pool: Pool) -> None:
+    """Log how many connections are in use when the pool is exhausted."""
+    last_logged = 0.0
+
+    @event.listens_for(pool, "checkout")
+    def _checkout(*_: object) -> None:
+        nonlocal last_logged
+        if not isinstance(pool, QueuePool) or pool.checkedout() < pool.size():
+            return
+        if time.monotonic() - last_logged > POOL_WARNING_INTERVAL_S:
+            last_logged = time.monotonic()
+            facts = {"in_use": pool.checkedout(), "size": pool.size()}
+            logger.warning("connection pool exhausted", extra=facts)

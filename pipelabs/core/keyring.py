@@ -9,8 +9,6 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from flask import Flask
 
-from pipelabs.core.settings import resource
-
 KEY_BYTES = 32
 """The size of AES-256 and HMAC-SHA256 keys."""
 MAX_VERSION = 65_535
@@ -67,12 +65,6 @@ def derive_audit_key(ring: dict[int, bytes], secret_key: str) -> Key:
     root = secret_key.encode()
     name = hashlib.sha256(derive(root, f"{AUDIT_LABEL}/name")).hexdigest()[:8]
     return Key(f"s{name}", derive(root, AUDIT_LABEL))
-
-
-def current_audit_key() -> Key:
-    """Return the application's key for the MAC of audit rows."""
-    key: Key = resource("audit_key")
-    return key
 
 
 def init_app(app: Flask) -> None:

@@ -1,20 +1,13 @@
-"""The application log on standard output, with slow statements and pool exhaustion."""
+"""The application log on standard output."""
 
 import logging
 import logging.config
 import re
-import time
 from typing import Any
 
-from flask import Flask, g, has_request_context
+from flask import Flask
 from pythonjsonlogger.json import JsonFormatter
-from sqlalchemy import Engine, Pool, QueuePool, event
 
-from pipelabs.core.db import db
-
-logger = logging.getLogger("pipelabs.database")
-POOL_WARNING_INTERVAL_S = 10
-"""How often an exhausted pool is logged. It would be logged at every request otherwise."""
 QUOTED_BY_POSTGRESQL = re.compile(
     r"^(DETAIL|LINE \d+):.*?(?=^(?:\[SQL|\(Background|Traceback|The above|During handling)|\Z)",
     re.MULTILINE | re.DOTALL,
@@ -34,30 +27,15 @@ class RedactingJsonFormatter(RedactingFormatter, JsonFormatter):
     """JSON lines, redacted in the same way."""
 
 
-class RequestFilter(logging.Filter):
-    """Adds the id of the current request, which callers quote when they report a problem."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Let every record pass."""
-        state = g.get("state") if has_request_context() else None
-        record.request_id = state and state.request_id
-        return True
-
-
 def init_app(app: Flask) -> None:
-    """Configure the log, and watch the database's statements and connection pool."""
+    """Configure the log. `web` sets the id of the request of each record."""
     logging.config.dictConfig(_settings(app.config["LOG_FORMAT"], app.config["LOG_LEVEL"]))
-    with app.app_context():
-        engine = db.engine
-    _watch_statements(engine, app.config["SLOW_QUERY_MS"])
-    _watch_pool(engine.pool)
 
 
 def _settings(style: str, level: str) -> dict[str, Any]:
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "filters": {"request": {"()": RequestFilter}},
         "formatters": {
             "json": {
                 "()": RedactingJsonFormatter,
@@ -66,6 +44,7 @@ def _settings(style: str, level: str) -> dict[str, Any]:
             "text": {
                 "()": RedactingFormatter,
                 "format": "%(levelname)-7s %(name)s [%(request_id)s] %(message)s",
+                "defaults": {"request_id": None},
             },
         },
         "handlers": {
@@ -73,37 +52,7 @@ def _settings(style: str, level: str) -> dict[str, Any]:
                 "class": "logging.StreamHandler",
                 "stream": "ext://sys.stdout",
                 "formatter": style,
-                "filters": ["request"],
             }
         },
         "root": {"level": level, "handlers": ["stdout"]},
     }
-
-
-def _watch_statements(engine: Engine, slow_ms: int) -> None:
-    """Log statements that took longer than `slow_ms`, without their parameters."""
-
-    @event.listens_for(engine, "before_cursor_execute")
-    def _start(connection: Any, *_: object) -> None:
-        connection.info["started"] = time.perf_counter()
-
-    @event.listens_for(engine, "after_cursor_execute")
-    def _end(connection: Any, _cursor: object, statement: str, *_: object) -> None:
-        ms = (time.perf_counter() - connection.info["started"]) * 1000
-        if ms >= slow_ms:
-            logger.warning("slow statement", extra={"ms": round(ms, 1), "statement": statement})
-
-
-def _watch_pool(pool: Pool) -> None:
-    """Log how many connections are in use when the pool is exhausted."""
-    last_logged = 0.0
-
-    @event.listens_for(pool, "checkout")
-    def _checkout(*_: object) -> None:
-        nonlocal last_logged
-        if not isinstance(pool, QueuePool) or pool.checkedout() < pool.size():
-            return
-        if time.monotonic() - last_logged > POOL_WARNING_INTERVAL_S:
-            last_logged = time.monotonic()
-            facts = {"in_use": pool.checkedout(), "size": pool.size()}
-            logger.warning("connection pool exhausted", extra=facts)

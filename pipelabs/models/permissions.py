@@ -1,6 +1,7 @@
 """Roles, and the permissions of each."""
 
 from enum import StrEnum
+from typing import Self
 
 
 class Permission(StrEnum):
@@ -22,19 +23,6 @@ class Permission(StrEnum):
     TOKEN_PAIRS_WRITE = "token_pairs.write"
 
 
-class Role(StrEnum):
-    """Role of an admin user."""
-
-    VIEWER = "viewer"
-    OPERATOR = "operator"
-    OWNER = "owner"
-
-    @property
-    def permissions(self) -> frozenset[Permission]:
-        """Return the permissions of this role. Everything else is denied."""
-        return ROLE_PERMISSIONS[self]
-
-
 _VIEWER = frozenset(
     {
         Permission.API_KEYS_READ,
@@ -46,9 +34,26 @@ _VIEWER = frozenset(
         Permission.TOKEN_PAIRS_READ,
     }
 )
-ROLE_PERMISSIONS = {
-    Role.VIEWER: _VIEWER,
-    Role.OPERATOR: _VIEWER
-    | {Permission.API_KEYS_WRITE, Permission.CLIENTS_WRITE, Permission.TOKEN_PAIRS_WRITE},
-    Role.OWNER: frozenset(Permission),
+_OPERATOR = _VIEWER | {
+    Permission.API_KEYS_WRITE,
+    Permission.CLIENTS_WRITE,
+    Permission.TOKEN_PAIRS_WRITE,
 }
+
+
+class Role(StrEnum):
+    """Role of an admin user, and its permissions. Everything else is denied."""
+
+    _value_: str
+    permissions: frozenset[Permission]
+
+    def __new__(cls, name: str, permissions: frozenset[Permission] = frozenset()) -> Self:
+        """Create a member. The default is for mypy, which takes `Role("viewer")` for this call."""
+        role = str.__new__(cls, name)
+        role._value_ = name
+        role.permissions = permissions
+        return role
+
+    VIEWER = "viewer", _VIEWER
+    OPERATOR = "operator", _OPERATOR
+    OWNER = "owner", frozenset(Permission)

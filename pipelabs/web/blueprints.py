@@ -12,9 +12,8 @@ from marshmallow import Schema, ValidationError
 
 from pipelabs.core.errors import Forbidden
 from pipelabs.web import auth, idempotency, json, query
-from pipelabs.web.operation import SAFE_METHODS, Operation, register
+from pipelabs.web.operation import SAFE_METHODS, Operation, current_actor, register, request_state
 from pipelabs.web.rate_limit import limit_creates
-from pipelabs.web.state import current_actor, request_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +90,7 @@ def _runner(view: Callable[..., Answer], operation: Operation) -> Callable[..., 
     @wraps(view)
     def perform(**arguments: Any) -> Response:
         arguments |= _input(operation)
-        if operation.replayed_event is None:
+        if operation.replayed_event is None or idempotency.HEADER not in request.headers:
             return _respond(view(**arguments), operation)
         return idempotency.run_once(
             operation.replayed_event, lambda: _respond(view(**arguments), operation)

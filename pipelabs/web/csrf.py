@@ -9,7 +9,7 @@ from flask import current_app, request, session
 
 from pipelabs.core.errors import Forbidden
 from pipelabs.core.keyring import derive
-from pipelabs.web.state import current_actor
+from pipelabs.web.operation import current_actor
 
 CSRF_FIELD, CSRF_HEADER = "csrf_token", "X-CSRF-Token"
 CSRF_LABEL = "pipelabs/csrf/v1"

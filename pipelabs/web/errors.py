@@ -27,8 +27,7 @@ from pipelabs.core.errors import (
 )
 from pipelabs.models import Base, Outcome
 from pipelabs.web import idempotency, pages, rate_limit
-from pipelabs.web.operation import SAFE_METHODS, denied_event
-from pipelabs.web.state import current_actor
+from pipelabs.web.operation import SAFE_METHODS, current_actor, denied_event
 
 logger = logging.getLogger("pipelabs")
 RETRY_AFTER_S = 5

@@ -15,8 +15,8 @@ from pipelabs.core.schemas.lists import BoundedList
 from pipelabs.vault.schemas.credentials import SecretText
 from pipelabs.web.csrf import CSRF_FIELD
 from pipelabs.web.json import invalid_fields
+from pipelabs.web.operation import SubmittedForm, request_state
 from pipelabs.web.query import load as read_query
-from pipelabs.web.state import SubmittedForm, request_state
 
 
 @dataclass(frozen=True, slots=True)

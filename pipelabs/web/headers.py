@@ -1,8 +1,4 @@
-"""Security and cache headers of every response, and the header fields of the API."""
-
-from flask import Response, request
-
-from pipelabs.web import assets
+"""The security headers of every response, and the header fields of the API."""
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
@@ -40,15 +36,3 @@ RESPONSE_HEADERS = {
     "X-RateLimit-Reset": ("When the oldest call leaves its window, in Unix time.", "1795387620"),
 }
 """Header fields of the API: description and example. CORS exposes them to other origins."""
-
-
-def add_headers(response: Response) -> None:
-    """Add the security headers. Only static files may be cached."""
-    response.headers.update(SECURITY_HEADERS)
-    if request.endpoint == assets.ENDPOINT and response.status_code < 400:
-        response.headers["Cache-Control"] = assets.cache_control(request)
-    else:
-        response.headers["Cache-Control"] = "no-store"
-        response.vary.update(("Authorization", "Cookie", "Origin"))
-    if request.is_secure:
-        response.headers["Strict-Transport-Security"] = HSTS

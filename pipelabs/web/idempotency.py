@@ -14,7 +14,7 @@ from pipelabs.core.db import finish, unit_of_work
 from pipelabs.core.errors import Duplicate, InvalidInput
 from pipelabs.core.idempotency import Claim
 from pipelabs.models import IdempotencyRecord, Outcome
-from pipelabs.web.state import current_actor, current_admin_id, request_state
+from pipelabs.web.operation import current_actor, current_admin_id, request_state
 
 HEADER = "Idempotency-Key"
 KEY = re.compile(r'"([!#-~]{1,255})"|([!#-~]{1,255})', re.ASCII)
@@ -27,11 +27,9 @@ OUTCOMES = {None: Outcome.SUCCESS, Duplicate.code: Outcome.DUPLICATE}
 def run_once(replayed_event: Event, perform: Callable[[], Response]) -> Response:
     """Return the response of `perform`, or the stored one if the request is a repetition.
 
-    Called after the input is validated, so a 400 is not stored. A 201 or 409 is. `replayed_event`
-    is the audit event of a repetition.
+    Called for requests with a key, after the input is validated, so a 400 is not stored. A 201 or
+    409 is. `replayed_event` is the audit event of a repetition.
     """
-    if HEADER not in request.headers:
-        return perform()
     claim = _claim()
     if record := idempotency.claim(claim):
         return _replay(record, replayed_event)

@@ -11,18 +11,37 @@ from sqlalchemy.exc import DBAPIError
 
 from pipelabs.core.db import finish
 from pipelabs.core.errors import TooLarge
-from pipelabs.web import auth, console_session, csrf, errors, headers, rate_limit
-from pipelabs.web.operation import CONSOLE_PATH, SAFE_METHODS, is_below
-from pipelabs.web.state import begin, current_actor, request_state
+from pipelabs.web import assets, auth, console_session, csrf, errors, rate_limit
+from pipelabs.web.headers import HSTS, SECURITY_HEADERS
+from pipelabs.web.operation import (
+    CONSOLE_PATH,
+    SAFE_METHODS,
+    begin,
+    current_actor,
+    has_actor,
+    is_below,
+    request_state,
+)
 
 logger = logging.getLogger("pipelabs.request")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
+
+
+class RequestFilter(logging.Filter):
+    """Adds the id of the current request, which callers quote when they report a problem."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record pass."""
+        record.request_id = request_state().request_id if has_actor() else None
+        return True
 
 
 def init_app(app: Flask) -> None:
     """Register the hooks. They run before and after those of every other module."""
     app.before_request(_start)
     app.after_request(_end)
+    for handler in logging.root.handlers:
+        handler.addFilter(RequestFilter())
 
 
 def _start() -> Response | None:
@@ -51,7 +70,7 @@ def _end(response: Response) -> Response:
         response = errors.respond(errors.from_database(error))
     response.headers["X-Request-ID"] = request_state().request_id
     rate_limit.add_headers(response)
-    headers.add_headers(response)
+    _add_headers(response)
     if response.headers.get("ETag"):
         response.make_conditional(request)
     # Quoted, so that a line break in the path can't start a new line in a text log.
@@ -72,6 +91,18 @@ def _options() -> Response:
     if request.url_rule:
         response.headers["Allow"] = ", ".join(sorted(request.url_rule.methods or ()))
     return response
+
+
+def _add_headers(response: Response) -> None:
+    """Add the security headers. Only static files may be cached."""
+    response.headers.update(SECURITY_HEADERS)
+    if request.endpoint == assets.ENDPOINT and response.status_code < 400:
+        response.headers["Cache-Control"] = assets.cache_control(request)
+    else:
+        response.headers["Cache-Control"] = "no-store"
+        response.vary.update(("Authorization", "Cookie", "Origin"))
+    if request.is_secure:
+        response.headers["Strict-Transport-Security"] = HSTS
 
 
 def _facts() -> dict[str, Any]:

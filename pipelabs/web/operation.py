@@ -1,15 +1,22 @@
-"""One declaration per route, read by the guard, limiter, OpenAPI document and audit trail."""
+"""One declaration per route, and the state of the request that runs it.
+
+The guard, limiter, OpenAPI document and audit trail read the declaration.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, cast
+from uuid import UUID
 
-from flask import current_app, request
+from flask import current_app, g, has_request_context, request
 from flask.sansio.app import App
+from limits.util import WindowStats
 from marshmallow import Schema
 
 from pipelabs.audit.events import Event
+from pipelabs.core.actor import Actor
 from pipelabs.core.errors import PipeLabsError
+from pipelabs.core.idempotency import Claim
 from pipelabs.models import Permission, Role
 
 REGISTRY = "pipelabs.operations"
@@ -66,6 +73,37 @@ class Operation:
         return self.replayed_event is not None
 
 
+class ShowsErrors(Protocol):
+    """A form that shows an error beside its fields."""
+
+    def set_errors(self, error: PipeLabsError) -> None:
+        """Store the messages of the error."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubmittedForm:
+    """A form to render again after an error, with its template and the template's context."""
+
+    template: str
+    form: ShowsErrors
+    context: Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class RequestState:
+    """The caller, the spent budgets, the idempotency claim and the submitted form."""
+
+    actor: Actor
+    budgets: dict[tuple[str, ...], WindowStats] = field(default_factory=dict)
+    claim: Claim | None = None
+    form: SubmittedForm | None = None
+
+    @property
+    def request_id(self) -> str:
+        """Return the id of the request. The caller may have chosen it."""
+        return self.actor.request_id
+
+
 def register(app: App, endpoint: str, operation: Operation) -> None:
     """Add the operation of an endpoint to the application's registry."""
     registry(app)[endpoint] = operation
@@ -93,6 +131,33 @@ def success_status() -> int | None:
     """Return the status of the current request's successful response."""
     operation = current_operation()
     return operation.status if operation else None
+
+
+def begin(actor: Actor) -> RequestState:
+    """Create the state of the current request."""
+    g.state = RequestState(actor)
+    return request_state()
+
+
+def request_state() -> RequestState:
+    """Return the state of the current request."""
+    state: RequestState = g.state
+    return state
+
+
+def current_actor() -> Actor:
+    """Return the caller of the current request."""
+    return request_state().actor
+
+
+def current_admin_id() -> UUID:
+    """Return the id of the calling admin. The request must be authenticated."""
+    return cast(UUID, current_actor().admin_id)
+
+
+def has_actor() -> bool:
+    """Return whether there is a request with a state."""
+    return has_request_context() and "state" in g
 
 
 def is_below(path: str, prefix: str) -> bool:

@@ -21,8 +21,7 @@ from pipelabs.core.decimals import plain
 from pipelabs.core.errors import PipeLabsError
 from pipelabs.models import Permission
 from pipelabs.web import auth, console_session, csrf
-from pipelabs.web.operation import CONSOLE_PATH, is_below
-from pipelabs.web.state import current_actor, has_actor, request_state
+from pipelabs.web.operation import CONSOLE_PATH, current_actor, has_actor, is_below, request_state
 
 THEMES = ("light", "dark")
 THEME_COOKIE = "pl_theme"

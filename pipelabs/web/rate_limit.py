@@ -1,16 +1,25 @@
-"""Rate limiting: the limiter, its budgets and the `RateLimit` headers."""
+"""Rate limiting: the moving window, the limiter, its budgets and the `RateLimit` headers."""
 
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 from flask import Flask, Response, current_app, request
 from flask_limiter import ApplicationLimit, Limiter
 from limits import RateLimitItem, parse
+from limits.storage.redis import RedisStorage
+from limits.strategies import STRATEGIES, MovingWindowRateLimiter
+from limits.util import WindowStats
 from redis.exceptions import RedisError
 
-from pipelabs.core import redis_window
-from pipelabs.web.operation import ADMIN_API_PATH, CONSOLE_PATH, Operation, is_below
-from pipelabs.web.state import current_actor, request_state
+from pipelabs.web.operation import (
+    ADMIN_API_PATH,
+    CONSOLE_PATH,
+    Operation,
+    current_actor,
+    is_below,
+    request_state,
+)
 
 MAX_WAIT_S = 60
 BUDGETS = {
@@ -19,6 +28,60 @@ BUDGETS = {
     "console": "RATELIMIT_CONSOLE",
 }
 """Name of a budget in headers and responses → its setting, the smallest budget first."""
+STRATEGY = "moving-window-with-stats"
+HIT_SCRIPT = """
+local now, limit, window = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local function is_inside(index)
+    local at = redis.call('lindex', KEYS[1], index)
+    return at and tonumber(at) >= now - window
+end
+local has_room = not is_inside(limit - 1)
+if has_room then
+    redis.call('lpush', KEYS[1], ARGV[1])
+    redis.call('ltrim', KEYS[1], 0, limit - 1)
+    redis.call('expire', KEYS[1], window)
+end
+local low, high = 0, redis.call('llen', KEYS[1])
+while low < high do
+    local middle = math.floor((low + high) / 2)
+    if is_inside(middle) then low = middle + 1 else high = middle end
+end
+return {has_room and 1 or 0, low, low > 0 and redis.call('lindex', KEYS[1], low - 1) or ARGV[1]}
+"""
+"""Uses the library's own data: a list of hit times, newest first, under the library's key.
+
+Returns whether the hit was allowed, how many hits are inside the window, and the oldest of them.
+"""
+
+
+class MovingWindowWithStats(MovingWindowRateLimiter):
+    """The library's moving window with one Redis call a hit, where the library makes two.
+
+    The remaining quota of a hit is kept in the request's state, because every response reports it
+    in its headers.
+    """
+
+    _script: Callable[[list[str], list[float]], list[bytes]] | None = None
+
+    def hit(self, item: RateLimitItem, *identifiers: str, cost: int = 1) -> bool:
+        """Spend one of the limit, and return whether there was one to spend."""
+        if not isinstance(self.storage, RedisStorage):
+            return super().hit(item, *identifiers, cost=cost)
+        has_room, inside, oldest = self._count(self.storage, item, item.key_for(*identifiers))
+        stats = WindowStats(float(oldest) + item.get_expiry(), item.amount - int(inside))
+        request_state().budgets[identifiers] = stats
+        return bool(has_room)
+
+    def get_window_stats(self, item: RateLimitItem, *identifiers: str) -> WindowStats:
+        """Return when the oldest hit leaves the window, and how many hits are left."""
+        stats = request_state().budgets.get(identifiers)
+        return stats or super().get_window_stats(item, *identifiers)
+
+    def _count(self, storage: RedisStorage, item: RateLimitItem, name: str) -> list[bytes]:
+        if self._script is None:
+            self._script = storage.get_connection().register_script(HIT_SCRIPT.encode())
+        key = storage.prefixed_key(name)
+        return self._script([key], [time.time(), item.amount, item.get_expiry()])
 
 
 def limit_key() -> str:
@@ -106,7 +169,7 @@ class Budget(NamedTuple):
 
 def init_app(app: Flask) -> None:
     """Register the limiter. It must run after the caller is identified."""
-    redis_window.register(lambda: request_state().budgets)
+    STRATEGIES[STRATEGY] = MovingWindowWithStats
     limiter.init_app(app)
 
 

@@ -13,7 +13,6 @@ import bleach
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 from marshmallow import Schema, ValidationError, fields, pre_load
 
-from pipelabs.core.schemas.characters import is_visible, reject_characters
 from pipelabs.models.clients import EMAIL_LENGTH
 
 # Internal hosts are named desk.local or x.test; the library has no other way to allow them.
@@ -24,6 +23,14 @@ EMAIL = {"label": "Email", "example": "email@example.com"}
 """Metadata of every e-mail field."""
 UNCLOSED_TAG = re.compile(r"<[a-zA-Z][a-zA-Z0-9]*[\s/]+[a-zA-Z-]{2,}\s*=[^>]*\Z")
 """An unclosed tag with an attribute. Bleach treats some of these as text."""
+
+REJECTED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+JOINERS = frozenset("\u200c\u200d")
+"""Format characters used in words (Persian, Indic) and emoji; allowed between visible ones."""
+BLANKS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+"""Characters that Unicode counts as letters or symbols but that are invisible."""
+CONTROL_NAMES = {"\0": "NUL", "\t": "TAB", "\n": "LINE BREAK", "\r": "CARRIAGE RETURN"}
+"""Unicode has no names for these."""
 
 
 class MarkupSentence(str):
@@ -213,6 +220,31 @@ class Timestamp(fields.AwareDateTime):
         return value and f"{value:%Y-%m-%dT%H:%M:%S}.{value.microsecond // 1000:03d}Z"
 
 
+def is_visible(character: str) -> bool:
+    """Return whether the character is visible: a letter, number, punctuation mark or symbol."""
+    return unicodedata.category(character)[0] in "LNPS" and character not in BLANKS
+
+
+def reject_characters(text: str, allowed: str = "") -> None:
+    """Raise a `ValidationError` naming the first character that is not allowed in text.
+
+    These are NUL, control, bidirectional override, private, unassigned and lone surrogate
+    characters. A joiner is allowed between visible characters. Call it before bleach, which drops
+    NUL silently.
+    """
+    if text.isascii() and text.isprintable():
+        return
+    for place, character in enumerate(text):
+        if character in allowed or unicodedata.category(character) not in REJECTED_CATEGORIES:
+            continue
+        between = text[place - 1 : place] + text[place + 1 : place + 2]
+        if character in JOINERS and len(between) == 2 and all(map(_can_be_joined, between)):
+            continue
+        name = CONTROL_NAMES.get(character) or unicodedata.name(character, "")
+        code = f"U+{ord(character):04X}{name and f', {name}'}"
+        raise ValidationError(f"Character {place + 1} is not allowed: {code}. Remove it.")
+
+
 def reject_markup(text: str) -> None:
     """Raise a `ValidationError` quoting the tag, comment or doctype that bleach would remove.
 
@@ -237,3 +269,8 @@ def _cleaner() -> bleach.Cleaner:
         )
     cleaner: bleach.Cleaner = _thread.cleaner
     return cleaner
+
+
+def _can_be_joined(character: str) -> bool:
+    """Return whether the character is visible, or a mark of a letter or an emoji."""
+    return is_visible(character) or unicodedata.category(character)[0] == "M"

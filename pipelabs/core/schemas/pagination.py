@@ -6,8 +6,7 @@ from typing import Any
 
 from marshmallow import Schema, fields
 
-from pipelabs.core.schemas.characters import reject_characters
-from pipelabs.core.schemas.fields import Query
+from pipelabs.core.schemas.fields import Query, reject_characters
 
 SIZES = (25, 50, 100)
 MAX_SEARCH_LENGTH = 255

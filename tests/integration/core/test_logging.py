@@ -169,7 +169,7 @@ def test_a_pool_exhausted_again_after_the_interval_is_logged_again(small, caplog
         engine = db.engine
     with engine.connect(), engine.connect():
         pass
-    monkeypatch.setattr("pipelabs.core.logging.POOL_WARNING_INTERVAL_S", 0)
+    monkeypatch.setattr("pipelabs.core.db.POOL_WARNING_INTERVAL_S", 0)
 
     with engine.connect(), engine.connect():
         pass

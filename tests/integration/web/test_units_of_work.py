@@ -3,9 +3,8 @@ from sqlalchemy.exc import IntegrityError
 
 from pipelabs.core.db import db, finish, unit_of_work
 from pipelabs.models import Admin, Client, Role
-from pipelabs.web.operation import is_below
+from pipelabs.web.operation import begin, is_below
 from pipelabs.web.rate_limit import limit_key
-from pipelabs.web.state import begin
 from tests.each import each
 from tests.factories import QUICK_CLIENT, make_actor, make_admin, make_body
 

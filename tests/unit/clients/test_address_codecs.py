@@ -2,7 +2,6 @@ import pytest
 from bip_utils import (
     Base58Decoder,
     Base58Encoder,
-    EthAddrDecoder,
     SegwitBech32Decoder,
     SegwitBech32Encoder,
 )
@@ -16,7 +15,6 @@ from pipelabs.clients.address_codecs import (
     base58_encode,
     base58check_decode,
     base58check_encode,
-    eip55_encode,
     segwit_decode,
     segwit_encode,
 )
@@ -110,16 +108,6 @@ INVALID_SEGWIT = [
     "bc1",
 ]
 # https://eips.ethereum.org/EIPS/eip-55
-EIP55_VECTORS = [
-    "0x52908400098527886E0F7030069857D2E4169EE7",
-    "0x8617E340B3D01FA5F11F306F4090FD50E238070D",
-    "0xde709f2102306220921060314715629080e2fb77",
-    "0x27b1fdb04752bbc536007a920d24acb045561c26",
-    "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
-    "0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359",
-    "0xdbF03B407c01E7cD3CBea99509d93f8DDDC8C6FB",
-    "0xD1220A0cf47c7B9Be7A2E6BA89F429762e7b9aDb",
-]
 PREFIXES = st.sampled_from(["bc", "tb", "bcrt"])
 VERSIONS = st.integers(0, 16)
 
@@ -162,11 +150,6 @@ def test_segwit_decode_rejects_every_invalid_vector():
     for text in INVALID_SEGWIT:
         for prefix in ("bc", "tb"):
             assert result(segwit_decode, prefix, text) is ValueError, text
-
-
-def test_eip55_vectors():
-    for address in EIP55_VECTORS:
-        assert eip55_encode(address[2:].lower()) == address
 
 
 @given(st.binary(max_size=80))
@@ -216,12 +199,3 @@ def test_segwit_decode_detects_one_to_four_changed_characters(prefix, version, p
         chars[at] = data.draw(st.sampled_from(BECH32.replace(chars[at], "")))
 
     assert result(segwit_decode, prefix, "".join(chars)) is ValueError
-
-
-@given(st.binary(min_size=20, max_size=20))
-@settings(deadline=None)
-def test_eip55_case_of_any_address_is_the_one_bip_utils_accepts(data):
-    address = eip55_encode(data.hex())
-
-    assert EthAddrDecoder.DecodeAddr(address) == data
-    assert address.lower() == f"0x{data.hex()}"

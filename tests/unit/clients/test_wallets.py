@@ -1,8 +1,9 @@
 import pytest
+from bip_utils import EthAddrDecoder
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipelabs.clients.address_codecs import base58_encode, base58check_encode, eip55_encode
+from pipelabs.clients.address_codecs import base58_encode, base58check_encode
 from pipelabs.clients.wallets import CHAINS, Wallet, WalletError, recognise
 from pipelabs.models.clients import Chain
 
@@ -89,8 +90,11 @@ def test_an_evm_address_in_lower_upper_or_mixed_case_is_one_wallet():
 
 @given(st.binary(min_size=20, max_size=20).filter(any))
 @settings(deadline=None)
-def test_the_canonical_form_of_an_evm_address_is_eip55(raw):
-    assert recognise("0x" + raw.hex()).address == eip55_encode(raw.hex())
+def test_the_case_of_any_evm_address_is_the_one_bip_utils_accepts(raw):
+    address = recognise("0x" + raw.hex()).address
+
+    assert EthAddrDecoder.DecodeAddr(address) == raw
+    assert address.lower() == f"0x{raw.hex()}"
 
 
 def test_an_evm_address_of_decimal_digits_alone_has_no_checksum_to_fail():

@@ -7,8 +7,8 @@ from limits import parse
 from limits.storage import storage_from_string
 from limits.strategies import MovingWindowRateLimiter
 
-from pipelabs.core.redis_window import MovingWindowWithStats
-from pipelabs.web.state import begin, request_state
+from pipelabs.web.operation import begin, request_state
+from pipelabs.web.rate_limit import MovingWindowWithStats
 from tests.factories import make_actor
 
 THREE = parse("3/minute")
