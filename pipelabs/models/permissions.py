@@ -44,6 +44,10 @@ _OPERATOR = _VIEWER | {
 class Role(StrEnum):
     """Role of an admin user, and its permissions. Everything else is denied."""
 
+    VIEWER = "viewer", _VIEWER
+    OPERATOR = "operator", _OPERATOR
+    OWNER = "owner", frozenset(Permission)
+
     _value_: str
     permissions: frozenset[Permission]
 
@@ -53,7 +57,3 @@ class Role(StrEnum):
         role._value_ = name
         role.permissions = permissions
         return role
-
-    VIEWER = "viewer", _VIEWER
-    OPERATOR = "operator", _OPERATOR
-    OWNER = "owner", frozenset(Permission)

@@ -8,7 +8,6 @@ from flask import (
     Flask,
     Response,
     current_app,
-    has_request_context,
     make_response,
     redirect,
     render_template,
@@ -150,8 +149,6 @@ def init_app(app: Flask) -> None:
 
 
 def _context() -> dict[str, Any]:
-    if not has_request_context():  # the guide in the OpenAPI document is a template too
-        return {}
     theme = request.cookies.get(THEME_COOKIE)
     actor = current_actor() if has_actor() else None
     return {
