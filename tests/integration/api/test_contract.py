@@ -56,7 +56,7 @@ def call(operation, mode, headers, size):
     return statuses
 
 
-@sized(4, 20)
+@sized(3, 20)
 @pytest.mark.parametrize(
     ("mode", "expected"),
     [
