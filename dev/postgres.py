@@ -23,7 +23,7 @@ ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C"}
 SETTINGS = (
     f"listen_addresses={HOST}",
     "unix_socket_directories=",
-    "max_connections=200",
+    "max_connections=400",
     "timezone=UTC",
 )
 THROWAWAY = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")

@@ -106,5 +106,6 @@ class Pages:
 
 def axe_violations(page, rules=None):
     """Return the axe rules that the page violates, and where; `rules` limits the check."""
+    page.wait_for_load_state()
     page.evaluate(AXE)
     return page.evaluate(RUN_AXE, rules)

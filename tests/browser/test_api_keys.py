@@ -1,6 +1,7 @@
 import re
 
 import pytest
+from playwright.sync_api import expect
 
 from pipelabs.models import Role
 from tests.browser.pages import NARROW, WITH_AND_WITHOUT_SCRIPTS, axe_violations, wait_for_text
@@ -55,7 +56,7 @@ def test_reject_add_replace_cut_over_and_roll_back_api_key(open_page, scripts):
     fill(page, "okx", Scenario.WITHDRAW)
     page.get_by_role("button", name="Add key").click()
     wait_for_text(page, "Rejected: this key can withdraw.")
-    assert page.locator("#api_secret").input_value() == ""
+    expect(page.locator("#api_secret")).to_have_value("")
     if scripts:
         assert axe_violations(page) == []
     fill(page, "okx", Scenario.TRADE_ONLY)
@@ -73,7 +74,7 @@ def test_reject_add_replace_cut_over_and_roll_back_api_key(open_page, scripts):
     page.get_by_role("button", name="Roll back").click()
 
     wait_for_text(page, "This key is the live key again.")
-    assert "••••only" in page.locator("h1").inner_text()
+    expect(page.locator("h1")).to_contain_text("••••only")
 
 
 @WITH_AND_WITHOUT_SCRIPTS
@@ -124,7 +125,7 @@ def test_client_page_links_to_its_api_keys_and_filters_apply(open_page):
     page.get_by_role("button", name="Apply").click()
 
     page.wait_for_url(re.compile("exchange=gate"))
-    assert page.get_by_role("row").filter(has_text="Narrow Keys").count() == 1
+    expect(page.get_by_role("row").filter(has_text="Narrow Keys")).to_have_count(1)
     assert axe_violations(page) == []
 
 

@@ -1,4 +1,5 @@
 import pytest
+from playwright.sync_api import expect
 
 from pipelabs.models import Role
 from tests.browser.pages import WITH_AND_WITHOUT_SCRIPTS, axe_violations, wait_for_text
@@ -32,7 +33,7 @@ def test_find_configure_disable_and_enable_exchange(open_page, scripts):
     page.get_by_label("Requests per minute").fill("600")
     page.get_by_role("button", name="Save").click()
     wait_for_text(page, f"{name} saved.")
-    assert "-0.5 bps" in page.locator(".facts").first.inner_text()
+    expect(page.locator(".facts").first).to_contain_text("-0.5 bps")
 
     page.get_by_role("link", name="Disable").click()
     wait_for_text(page, "No market and no API key can be added there.")
@@ -53,7 +54,7 @@ def test_exchange_filters_update_the_list_and_the_url(open_page):
     page.get_by_label("Status").select_option("disabled")
     wait_for_text(page, "No results")
 
-    assert search.input_value() == "okex"
-    assert page.url.endswith("/admin/exchanges?q=okex&is_enabled=false&size=50")
+    expect(search).to_have_value("okex")
+    expect(page).to_have_url("/admin/exchanges?q=okex&is_enabled=false&size=50")
     page.get_by_role("link", name="Clear search and filters").click()
-    assert page.locator("#exchanges tbody tr").nth(49).is_visible()
+    expect(page.locator("#exchanges tbody tr").nth(49)).to_be_visible()

@@ -47,7 +47,7 @@ def test_sign_in_returns_to_the_requested_page(pages, scripts):
     pages.sign_in(page, Role.VIEWER)
 
     expect(heading(page, "Clients")).to_be_visible()
-    assert page.url.endswith("/admin/clients?size=25")
+    expect(page).to_have_url("/admin/clients?size=25")
 
 
 def test_create_client_with_a_taken_wallet_links_to_its_client(page):

@@ -1,4 +1,5 @@
 import pytest
+from playwright.sync_api import expect
 
 from pipelabs.models import Role
 from tests.browser.pages import NARROW, WITH_AND_WITHOUT_SCRIPTS, axe_violations, wait_for_text
@@ -36,10 +37,10 @@ def test_add_markets_to_a_client_and_pause_one(open_page, scripts):
     page.get_by_label("Status").select_option("paused")
     page.get_by_role("button", name="Save").click()
     wait_for_text(page, "BTC/USDT on okx saved.")
-    assert page.get_by_role("row", name="BTC/USDT").locator(".badge-warn").count() == 1
+    expect(page.get_by_role("row", name="BTC/USDT").locator(".badge-warn")).to_have_count(1)
     page.get_by_role("link", name="Client", exact=True).click()
     wait_for_text(page, "2 pairs on 1 exchange")
-    assert "Client market updated" in page.locator(".timeline li").first.inner_text()
+    expect(page.locator(".timeline li").first).to_contain_text("Client market updated")
 
 
 @WITH_AND_WITHOUT_SCRIPTS
@@ -63,7 +64,7 @@ def test_delist_market_shows_its_clients_and_list_it_again(open_page, scripts):
     page.get_by_role("button", name="List market again").click()
 
     wait_for_text(page, "is now trading.")
-    assert page.locator("tbody .badge").first.inner_text() == "delisted"
+    expect(page.locator("tbody .badge").first).to_have_text("delisted")
 
 
 def test_matrix_keeps_its_header_and_first_column_visible(open_page):
@@ -90,4 +91,4 @@ def test_matrix_count_links_to_its_markets(open_page):
     page.get_by_title("Alder Peak Trading on binance: 12 pairs").click()
 
     page.wait_for_url("**/markets?exchange=binance")
-    assert page.locator("#quoted tbody tr").count() == 13
+    expect(page.locator("#quoted tbody tr")).to_have_count(13)
