@@ -120,26 +120,37 @@ def empty(app):
         connection.execute(text(f"TRUNCATE {tables}"))
 
 
+@pytest.fixture(scope="session")
+def variants():
+    """Return the applications that `variant` has made, by their changed settings."""
+    return {}
+
+
 @pytest.fixture
-def variant(app):
+def variant(app, variants):
     """Return a maker of the same application with other settings.
 
     It joins this test's transaction, unless the change is to the database.
     """
     handlers = logging.root.handlers[:]
-    made = []
+    own_database = []
 
     def make(**changes):
-        other = create_app(SimpleNamespace(**{**app.config, **changes}))
-        if not any(name.startswith("SQLALCHEMY") for name in changes):
-            db._app_engines[other][None] = db._app_engines[app][None]
-        made.append(other)
+        key = repr(changes)
+        other = variants.get(key) or create_app(SimpleNamespace(**{**app.config, **changes}))
+        if any(name.startswith("SQLALCHEMY") for name in changes):
+            own_database.append(other)
+            return other
+        db._app_engines[other][None] = db._app_engines[app][None]
+        # The log is configured for the whole process when an application is made.
+        if not any(name.startswith("LOG") for name in changes):
+            variants[key] = other
         return other
 
     yield make
-    for other in made:
-        if (engine := db._app_engines[other][None]) is not db._app_engines[app][None]:
-            engine.dispose()
+    for other in own_database:
+        with other.app_context():
+            db.engine.dispose()
     logging.root.handlers[:] = handlers
 
 
