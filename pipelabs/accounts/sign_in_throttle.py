@@ -1,15 +1,20 @@
-"""Throttle sign-in attempts. The counters are in PostgreSQL, so they survive restarts."""
+"""Throttle sign-in attempts. The counters are in PostgreSQL, so they survive restarts.
+
+They count by its clock: the clocks of two instances differ, and one may jump.
+"""
 
 import hashlib
-from datetime import datetime, timedelta
+from datetime import timedelta
 from math import ceil
+from typing import cast
 
-from sqlalchemy import case, delete, update
+from sqlalchemy import case, delete, func, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pipelabs.core.db import db
 from pipelabs.core.errors import Throttled
-from pipelabs.models import SignInThrottle, now
+from pipelabs.core.ip_address import UNKNOWN, caller_network
+from pipelabs.models import SignInThrottle
 
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
 ACCOUNT_LIMITS = ((MINUTE, 5), (HOUR, 20))
@@ -24,11 +29,10 @@ def reserve(email: str, address: str | None) -> Throttled | None:
     cannot exceed the limit. Unknown accounts are counted too. A rejected attempt does not extend
     the wait.
     """
-    moment = now()
-    limits = [(f"ip:{address}", *limit) for limit in ADDRESS_LIMITS]
+    limits = [(_address_key(address), *limit) for limit in ADDRESS_LIMITS]
     limits += [(_account_key(email), *limit) for limit in ACCOUNT_LIMITS]
     for name, window, limit in limits:
-        if wait_s := _count(f"{name}:{window // SECOND}", window, limit, moment):
+        if wait_s := _count(f"{name}:{window // SECOND}", window, limit):
             seconds = f"{wait_s} second{'' if wait_s == 1 else 's'}"
             return Throttled(
                 f"Too many attempts to sign in. Try again in {seconds}.", wait_s=wait_s
@@ -42,28 +46,33 @@ def release(email: str, address: str | None) -> None:
     This also deletes expired counters of any account.
     """
     key, tries = SignInThrottle.key, SignInThrottle.tries
-    is_expired = SignInThrottle.window_at < now() - HOUR
+    is_expired = SignInThrottle.window_at < func.now() - HOUR
     is_account = key.startswith(_account_key(email))
     db.session.execute(delete(SignInThrottle).where(is_account | is_expired))
-    is_address = key.startswith(f"ip:{address}:", autoescape=True) & (tries > 0)
+    is_address = key.startswith(f"{_address_key(address)}:", autoescape=True) & (tries > 0)
     db.session.execute(update(SignInThrottle).where(is_address).values(tries=tries - 1))
 
 
-def _count(key: str, window: timedelta, limit: int, moment: datetime) -> int:
+def _count(key: str, window: timedelta, limit: int) -> int:
     """Count an attempt. Return the seconds until the next is allowed, or 0 if this one is."""
-    is_over = SignInThrottle.window_at <= moment - window
-    first = insert(SignInThrottle).values(key=key, window_at=moment, tries=1)
+    window_at = SignInThrottle.window_at
+    is_over = window_at <= func.now() - window
+    first = insert(SignInThrottle).values(key=key, window_at=func.now(), tries=1)
     statement = first.on_conflict_do_update(
         index_elements=[SignInThrottle.key],
         set_={
-            "window_at": case((is_over, moment), else_=SignInThrottle.window_at),
+            "window_at": case((is_over, func.now()), else_=window_at),
             "tries": case((is_over, 1), else_=SignInThrottle.tries + 1),
         },
-    ).returning(SignInThrottle.tries, SignInThrottle.window_at)
-    tries, window_at = db.session.execute(statement).one()
-    if tries <= limit:
-        return 0
-    return max(1, ceil((window_at + window - moment).total_seconds()))
+    )
+    returning = statement.returning(SignInThrottle.tries, window_at + window - func.now())
+    row = db.session.execute(returning).one()
+    tries, wait = cast(tuple[int, timedelta], row)
+    return 0 if tries <= limit else max(1, ceil(wait.total_seconds()))
+
+
+def _address_key(address: str | None) -> str:
+    return f"ip:{caller_network(address or UNKNOWN)}"
 
 
 def _account_key(email: str) -> str:

@@ -1,12 +1,12 @@
 """Schemas of the audit trail: filters and events."""
 
 from datetime import UTC, date, datetime, time, timedelta
-from ipaddress import ip_address
 from typing import Any
 
 from marshmallow import Schema, fields
 
 from pipelabs.audit.events import Event
+from pipelabs.core.ip_address import UNKNOWN, parse_ip_address
 from pipelabs.core.schemas.envelope import EXAMPLE_REQUEST_ID, Success
 from pipelabs.core.schemas.fields import EMAIL, EnumField, OpenAPIField, PlainText, Timestamp
 from pipelabs.core.schemas.pagination import ListQuery, PageOut
@@ -52,12 +52,11 @@ class Address(fields.String):
     default_error_messages = {"address": "This is not an IP address."}  # noqa: RUF012 - as above
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> str:
-        if value == "unknown":
-            return "unknown"
-        try:
-            return str(ip_address(value.strip()))
-        except ValueError:
-            raise self.make_error("address") from None
+        if value == UNKNOWN:
+            return UNKNOWN
+        if address := parse_ip_address(value):
+            return address
+        raise self.make_error("address")
 
 
 class ClientID(fields.UUID):

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from uuid import UUID
 
+from pipelabs.core.ip_address import caller_network
 from pipelabs.models import Permission, Role
 
 
@@ -34,7 +35,7 @@ class Actor:
         """Return the key for rate limits and coalesced denials; never empty."""
         if self.admin_id:
             return f"admin:{self.admin_id}"
-        return f"ip:{self.address}" if self.address else self.name or "unknown"
+        return f"ip:{caller_network(self.address)}" if self.address else self.name or "unknown"
 
     def elapsed_ms(self) -> float:
         """Return the milliseconds since the request arrived, to one decimal."""

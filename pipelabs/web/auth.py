@@ -1,9 +1,9 @@
 """Authentication by bearer token, checked against the primary database at every request."""
 
+import logging
 import re
 import time
-from functools import lru_cache
-from ipaddress import ip_address
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from pipelabs.accounts import api_tokens, sessions, sign_in_throttle
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import unit_of_work
 from pipelabs.core.errors import Unauthenticated
+from pipelabs.core.ip_address import UNKNOWN, parse_ip_address
 from pipelabs.models import Permission, Role
 from pipelabs.web.operation import (
     ADMIN_API_PATH,
@@ -24,18 +25,23 @@ from pipelabs.web.operation import (
     success_status,
 )
 
-BEARER = re.compile(r"[Bb]earer ([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)", re.ASCII)
+BEARER = re.compile(r"(?i:bearer) ([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)", re.ASCII)
 HEADER = {"alg": "HS256", "typ": "JWT"}
 """The only header we sign. A token with any other one (kid, jku, crit, b64) is rejected."""
 CLAIMS = ["aud", "exp", "iat", "iss", "jti", "nbf", "sid", "sub", "tv", "type"]
-API_TOKEN = re.compile(r"[Bb]earer (pl_[A-Za-z0-9_-]{43})", re.ASCII)
+API_TOKEN = re.compile(r"(?i:bearer) (pl_[A-Za-z0-9_-]{43})", re.ASCII)
 INVALID = "token_invalid"
 PASSWORD_DUE = "Choose your own password to continue."  # noqa: S105 - a sentence
 PASSWORD_DUE_CODE = "password_change_required"  # noqa: S105 - a code
 EXPIRED = "token_expired"
+NO_ADDRESS = (
+    "A caller's address is not an IP address and is recorded as unknown. Check TRUSTED_PROXIES and"
+    " the X-Forwarded-For of your proxy."
+)
 TOKEN_CACHE_SIZE = 1024
 """Verified tokens that a worker caches: more than are in use at the same time."""
 
+logger = logging.getLogger("pipelabs")
 jwt_manager = JWTManager()
 
 
@@ -201,8 +207,14 @@ def anonymous(incoming: Request, request_id: str) -> Actor:
 
     A proxy may forward any text as the client address. If it is no IP address, it is `unknown`.
     """
-    try:
-        address = str(ip_address(incoming.remote_addr or ""))
-    except ValueError:
-        address = "unknown"
+    forwarded = incoming.remote_addr or ""
+    address = parse_ip_address(forwarded)
+    if address is None:
+        _warn_once(NO_ADDRESS)
+        address = UNKNOWN
     return Actor(request_id=request_id, address=address, success_status=success_status())
+
+
+@cache
+def _warn_once(message: str) -> None:
+    logger.warning(message)

@@ -1,12 +1,13 @@
 """Schemas of API tokens."""
 
 from enum import StrEnum
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, post_load
 
 from pipelabs.accounts.commands import NewToken
+from pipelabs.core.ip_address import parse_ip_network
 from pipelabs.core.schemas.envelope import Success
 from pipelabs.core.schemas.fields import EnumField, Input, OpenAPIField, PlainText, Timestamp
 from pipelabs.core.schemas.lists import BoundedList, LineList
@@ -47,12 +48,11 @@ class Network(OpenAPIField, fields.Field[IPv4Network | IPv6Network]):
     ) -> IPv4Network | IPv6Network:
         if not isinstance(value, str):
             raise self.make_error("invalid")
-        try:
-            return ip_network(value.strip(" "))
-        except ValueError:
-            raise ValidationError(
-                f"{value[:50]!r} is not an IP address or a network such as 192.0.2.0/24."
-            ) from None
+        if network := parse_ip_network(value):
+            return network
+        raise ValidationError(
+            f"{value[:50]!r} is not an IP address or a network such as 192.0.2.0/24."
+        )
 
 
 class Days(OpenAPIField, fields.Integer):

@@ -284,6 +284,13 @@ def test_authentication_requires_exactly_one_bearer_token(client, good, header, 
     assert error_code(response) == code
 
 
+@each("scheme", ["bearer", "BEARER", "bEaReR"])
+def test_authentication_ignores_the_case_of_the_scheme(client, good, scheme):
+    response = client.get(ME, headers={"Authorization": f"{scheme} {good.token}"})
+
+    assert response.status_code == 200
+
+
 def test_authentication_rejects_two_authorization_headers(client, good):
     twice = [("Authorization", f"Bearer {good.token}")] * 2
 
