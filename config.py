@@ -102,6 +102,8 @@ class Config:
     AUDIT_LOG_FILE = env("AUDIT_LOG_FILE", "client_creation.log")
     LOG_FORMAT, LOG_LEVEL = env("LOG_FORMAT", "json"), env("LOG_LEVEL", "INFO").upper()
     SLOW_QUERY_MS = number("SLOW_QUERY_MS", 200)
+    # /ready spends no budget, and checks everything that this service depends on.
+    READY_TTL_S = 1
 
     MAX_CONTENT_LENGTH = 256 * 1024
     MAX_FORM_MEMORY_SIZE, MAX_FORM_PARTS = 64 * 1024, 20

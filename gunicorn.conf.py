@@ -9,7 +9,8 @@ from config import Config, ConfigError, memory_limits
 from pipelabs.core import postgres_timeout, shutdown
 from pipelabs.jobs import every_minute
 
-bind = f"{os.environ.get('HOST') or '127.0.0.1'}:{os.environ.get('PORT') or '8000'}"
+host, port = os.environ.get("HOST") or "127.0.0.1", os.environ.get("PORT") or "8000"
+bind = f"[{host.strip('[]')}]:{port}" if ":" in host else f"{host}:{port}"
 workers = Config.WORKERS
 worker_class = "gthread"
 # A slow client occupies only a thread, so there are more threads than cores.

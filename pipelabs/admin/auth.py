@@ -70,7 +70,7 @@ def theme() -> ResponseReturnValue:
         chosen,
         max_age=YEAR_S,
         httponly=True,
-        samesite="Strict",
+        samesite=console_session.SAME_SITE,
         secure=request.is_secure,
     )
     return response

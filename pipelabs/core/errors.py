@@ -40,6 +40,13 @@ class InvalidInput(PipeLabsError):
     code = "invalid_input"
 
 
+class InvalidHost(PipeLabsError):
+    """The Host header is malformed or not allowed, so no URL can be built."""
+
+    status = 400
+    code = "invalid_host"
+
+
 class CanWithdraw(InvalidInput):
     """The exchange reports that this API key can withdraw, so it is rejected."""
 

@@ -1,7 +1,5 @@
 """The console's session cookie, and the page to return to after signing in."""
 
-from urllib.parse import urlsplit
-
 from flask import Flask, Response, current_app, request, url_for
 from flask_jwt_extended import create_access_token
 
@@ -12,9 +10,12 @@ from pipelabs.core.errors import Unauthenticated
 from pipelabs.models import Admin, Session
 from pipelabs.web import auth
 from pipelabs.web.operation import CONSOLE_PATH, is_below
+from pipelabs.web.urls import split_url
 
 KIND = "console"
 """The `type` claim of the token in the cookie. The API rejects tokens of this type."""
+SAME_SITE = "Lax"
+"""Sends the cookies when a link in a chat or an e-mail leads to the console, as GET only."""
 
 
 def init_app(app: Flask) -> None:
@@ -25,7 +26,7 @@ def init_app(app: Flask) -> None:
         CONSOLE_COOKIE=f"{prefix}pl_console",
         SESSION_COOKIE_NAME=f"{prefix}pl_visit",
         SESSION_COOKIE_SECURE=not is_local,
-        SESSION_COOKIE_SAMESITE="Strict",
+        SESSION_COOKIE_SAMESITE=SAME_SITE,
     )
 
 
@@ -54,15 +55,17 @@ def set_session_cookie(response: Response, signed_in: sessions.SignedIn) -> Resp
         additional_claims=_claims(signed_in.admin, signed_in.session),
     )
     response.set_cookie(
-        _cookie_name(), token, path="/", httponly=True, samesite="Strict", secure=_is_secure()
+        _cookie_name(), token, path="/", httponly=True, samesite=SAME_SITE, secure=_is_secure()
     )
     return response
 
 
 def clear_session_cookie(response: Response) -> Response:
-    """Delete the session cookie."""
+    """Delete the session cookie if the request has sent one."""
+    if _cookie_name() not in request.cookies:
+        return response
     response.delete_cookie(
-        _cookie_name(), path="/", httponly=True, samesite="Strict", secure=_is_secure()
+        _cookie_name(), path="/", httponly=True, samesite=SAME_SITE, secure=_is_secure()
     )
     return response
 
@@ -70,8 +73,8 @@ def clear_session_cookie(response: Response) -> Response:
 def sign_in_url() -> str:
     """Return the URL of the sign-in page, which returns to the current page afterwards."""
     target = request.full_path.rstrip("?") if request.method == "GET" else request.path
-    if page_url := request.headers.get("HX-Current-URL"):
-        target = urlsplit(page_url)._replace(scheme="", netloc="").geturl()
+    if parts := split_url(request.headers.get("HX-Current-URL", "")):
+        target = parts._replace(scheme="", netloc="").geturl() or target
     return url_for("admin.auth.login", next=safe_redirect_target(target))
 
 
@@ -80,7 +83,9 @@ def safe_redirect_target(target: str) -> str:
 
     Prevents open redirects: `//host`, `/\host` and URLs with a scheme are not console pages.
     """
-    parts = urlsplit(target)
+    parts = split_url(target)
+    if not parts:
+        return url_for("admin.overview.index")
     is_console = not (parts.scheme or parts.netloc) and is_below(parts.path, CONSOLE_PATH)
     is_plain = target.isprintable() and "\\" not in target and "//" not in parts.path
     return target if is_console and is_plain else url_for("admin.overview.index")

@@ -3,13 +3,13 @@
 import hmac
 import secrets
 from base64 import urlsafe_b64encode
-from urllib.parse import urlsplit
 
 from flask import current_app, request, session
 
 from pipelabs.core.errors import Forbidden
 from pipelabs.core.keyring import derive
 from pipelabs.web.operation import current_actor
+from pipelabs.web.urls import split_url
 
 CSRF_FIELD, CSRF_HEADER = "csrf_token", "X-CSRF-Token"
 CSRF_LABEL = "pipelabs/csrf/v1"
@@ -23,11 +23,16 @@ def reject_forgery() -> None:
     Its origin must be this host, and it must carry the CSRF token of its session.
     """
     origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc != request.host:
+    if origin is not None and not _is_own_origin(origin):
         raise Forbidden("This request came from another site.", code="csrf_failed")
     token = request.headers.get(CSRF_HEADER) or request.form.get(CSRF_FIELD, "")
     if not hmac.compare_digest(token.encode("utf-8", "replace"), csrf_token().encode()):
         raise Forbidden(FORM_EXPIRED, code="csrf_failed")
+
+
+def _is_own_origin(origin: str) -> bool:
+    parts = split_url(origin)
+    return parts is not None and parts.netloc.lower() == request.host.lower()
 
 
 def csrf_token() -> str:

@@ -1,5 +1,7 @@
 """Health checks of everything this process depends on."""
 
+import time
+from functools import cache
 from typing import NamedTuple, cast
 
 from alembic.script import ScriptDirectory
@@ -16,6 +18,8 @@ from pipelabs.vault.ring import ring_versions
 from pipelabs.web.rate_limit import limiter
 
 OK, UNREACHABLE, MISSING, FULL = "ok", "unreachable", "missing", "full"
+LAST_REPORT = "pipelabs.health"
+"""Key in the application's extensions: the last report, and when it was made."""
 
 
 class Report(NamedTuple):
@@ -40,13 +44,21 @@ class PoolUse(NamedTuple):
 
 
 def check() -> Report:
-    """Return the state of all components.
+    """Return the state of all components, which is remembered for `READY_TTL_S`.
 
     The instance is ready if PostgreSQL is reachable and fully migrated. An instance that is
     shutting down still serves requests but is not ready.
     """
     if shutdown.is_shutting_down():
         return Report(is_ready=False, parts={})
+    report, made_at = current_app.extensions.get(LAST_REPORT, (None, 0.0))
+    if report is None or time.monotonic() - made_at >= current_app.config["READY_TTL_S"]:
+        report = _check()
+        current_app.extensions[LAST_REPORT] = (report, time.monotonic())
+    return cast(Report, report)
+
+
+def _check() -> Report:
     parts = _database()
     is_ready = set(parts.values()) == {OK}
     pool = pool_use()
@@ -71,8 +83,13 @@ def _database() -> dict[str, str]:
     except (DBAPIError, PoolTimeout):
         db.session.rollback()
         return {"postgresql": UNREACHABLE}
-    newest = ScriptDirectory(MIGRATIONS).get_current_head()
-    return {"postgresql": OK, "migrations": OK if revision == newest else MISSING}
+    return {"postgresql": OK, "migrations": OK if revision == _newest_revision() else MISSING}
+
+
+@cache
+def _newest_revision() -> str | None:
+    """Return the revision of this release. Reading it imports every migration."""
+    return ScriptDirectory(MIGRATIONS).get_current_head()
 
 
 def _vault(*, has_database: bool) -> str:

@@ -8,9 +8,10 @@ from urllib.parse import quote
 
 from flask import Flask, Response, current_app, request
 from sqlalchemy.exc import DBAPIError
+from werkzeug.exceptions import BadRequest
 
 from pipelabs.core.db import finish
-from pipelabs.core.errors import TooLarge
+from pipelabs.core.errors import InvalidHost, TooLarge
 from pipelabs.web import assets, auth, console_session, csrf, errors, rate_limit
 from pipelabs.web.headers import HSTS, SECURITY_HEADERS
 from pipelabs.web.operation import (
@@ -47,6 +48,8 @@ def init_app(app: Flask) -> None:
 def _start() -> Response | None:
     """Identify the request and its caller before the body is read or a budget is spent."""
     state = begin(auth.anonymous(request, _request_id()))
+    if isinstance(request.routing_exception, BadRequest):
+        raise InvalidHost("This service is not available under this host name.")
     if request.method == "OPTIONS":
         return _options()
     if (request.content_length or 0) > current_app.config["MAX_CONTENT_LENGTH"]:

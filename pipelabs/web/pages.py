@@ -17,7 +17,7 @@ from flask import (
 from jinja2 import StrictUndefined
 
 from pipelabs.core.decimals import plain
-from pipelabs.core.errors import PipeLabsError
+from pipelabs.core.errors import InvalidHost, PipeLabsError
 from pipelabs.models import Permission
 from pipelabs.web import auth, console_session, csrf
 from pipelabs.web.operation import CONSOLE_PATH, current_actor, has_actor, is_below, request_state
@@ -64,8 +64,11 @@ def is_page() -> bool:
 def render_error(error: PipeLabsError) -> Response:
     """Return the page of an error, or its form with the messages beside the fields.
 
-    Anonymous callers are redirected to the sign-in page.
+    The page about a host has no links, because no URL can be built. Anonymous callers are
+    redirected to the sign-in page.
     """
+    if isinstance(error, InvalidHost):
+        return make_response(render_template("errors/host.html", error=error), error.status)
     state = request_state()
     if submitted := state.form:
         state.form = None

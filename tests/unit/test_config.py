@@ -306,3 +306,21 @@ def test_access_tokens_last_12_hours_in_development_and_15_minutes_in_production
     ]
 
     assert [life.total_seconds() for life in lives] == [12 * 3600, 15 * 60]
+
+
+@each(
+    ("host", "address"),
+    [
+        ("", "127.0.0.1:8000"),
+        ("0.0.0.0", "0.0.0.0:8000"),  # noqa: S104 - only read
+        ("::", "[::]:8000"),
+        ("[::1]", "[::1]:8000"),
+        ("desk.example", "desk.example:8000"),
+    ],
+)
+def test_gunicorn_listens_on_any_host(host, address):
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("HOST", host)
+        environment.delenv("PORT", raising=False)
+
+        assert runpy.run_path(str(ROOT / "gunicorn.conf.py"))["bind"] == address

@@ -1,6 +1,7 @@
 import pytest
+from sqlalchemy import true
 
-from pipelabs.accounts.sessions import IDLE_TIMEOUT
+from pipelabs.accounts.sessions import IDLE_TIMEOUT, end_sessions
 from pipelabs.core.db import db
 from pipelabs.models import Admin, AuditEvent, Client, Role, Session, now
 from tests.each import each
@@ -39,7 +40,7 @@ def test_session_cookie_is_host_only_and_http_only(browser):
         cookie for cookie in response.headers.getlist("Set-Cookie") if "pl_console" in cookie
     ]
     assert cookie.startswith("__Host-pl_console=ey")
-    assert cookie.endswith("; Secure; HttpOnly; Path=/; SameSite=Strict")
+    assert cookie.endswith("; Secure; HttpOnly; Path=/; SameSite=Lax")
 
 
 def test_sign_in_failure_shows_the_form_and_is_recorded(browser, rows):
@@ -73,6 +74,9 @@ def test_sign_in_is_throttled(browser):
         "/admin//evil.example",
         "/admin/\r\nX: y",
         "/admin\\@evil.example",
+        "//[",
+        "http://[::1",
+        "/admin/[//[",
     ],
 )
 def test_sign_in_does_not_redirect_to_other_sites(browser, target):
@@ -213,3 +217,54 @@ def test_pages_have_their_own_rate_limit(variant, desk):
     assert [response.status_code for response in answers] == [200, 200, 429]
     assert answers[2].mimetype == "text/html"
     assert 1 <= int(answers[2].headers["Retry-After"]) <= 60
+
+
+def test_request_without_a_cookie_deletes_none(browser):
+    response = browser.get("/admin/clients")
+
+    assert response.status_code == 303
+    assert not any("pl_console" in cookie for cookie in response.headers.getlist("Set-Cookie"))
+
+
+def test_request_with_an_ended_session_deletes_its_cookie(desk, app):
+    with app.app_context():
+        end_sessions(true())
+        db.session.commit()
+
+    response = desk.get("/admin/clients")
+
+    assert response.status_code == 303
+    assert any("pl_console=;" in cookie for cookie in response.headers.getlist("Set-Cookie"))
+
+
+@each("url", ["//[", "http://[::1", "https://localhost/admin/clients//["])
+def test_malformed_current_url_leads_back_to_a_page(browser, url):
+    response = browser.get("/admin/clients", **{"HX-Request": "true", "HX-Current-URL": url})
+
+    assert response.status_code == 401
+    assert response.headers["HX-Redirect"].startswith("/admin/login?next=/admin/")
+
+
+@each(
+    ("origin", "status"),
+    [
+        ("https://localhost", 303),
+        ("https://LocalHost", 303),
+        ("//[", 403),
+        ("http://[::1", 403),
+        ("null", 403),
+        ("", 403),
+        ("https://localhost.evil.example", 403),
+    ],
+)
+def test_form_is_accepted_from_pages_of_this_host_only(desk, origin, status):
+    desk.get("/admin/account")
+
+    response = desk.client.post(
+        "/admin/theme",
+        data={"csrf_token": desk.token, "theme": "dark", "back": "//["},
+        base_url="https://localhost",
+        headers={"Origin": origin},
+    )
+
+    assert response.status_code == status

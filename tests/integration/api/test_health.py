@@ -5,6 +5,7 @@ from sqlalchemy import create_engine, text
 from pipelabs.audit import log_file
 from pipelabs.core.db import db
 from pipelabs.models import Client, Role
+from pipelabs.web import health
 from pipelabs.web.rate_limit import limiter
 from tests.each import each
 from tests.factories import QUICK_CLIENT, make_body, make_exchange, make_key
@@ -130,6 +131,18 @@ def test_ready_without_the_database_shows_no_parts(client, viewer, no_postgresql
     response = client.get("/ready", headers=viewer)
 
     assert (response.status_code, response.json) == (503, {"status": "unavailable"})
+
+
+def test_ready_is_remembered_for_a_second(client, app, monkeypatch):
+    monkeypatch.setitem(app.config, "READY_TTL_S", 3600)
+    before = client.get("/ready").json
+    monkeypatch.setattr(health, "_check", lambda: pytest.fail("It was checked again."))
+
+    assert client.get("/ready").json == before
+
+    monkeypatch.setattr(health, "_check", lambda: health.Report(is_ready=False, parts={}))
+    monkeypatch.setitem(app.config, "READY_TTL_S", 0)
+    assert client.get("/ready").json == {"status": "unavailable"}
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer a.b.c"}])

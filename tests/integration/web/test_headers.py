@@ -1,6 +1,7 @@
 import pytest
 
 from pipelabs.models import AuditEvent, Client
+from pipelabs.web import auth
 from tests.each import each
 from tests.factories import QUICK_CLIENT, make_body
 
@@ -282,3 +283,37 @@ def test_client_address_that_is_no_ip_address_is_unknown(behind_proxy, rows):
 
     [row] = rows(AuditEvent)
     assert row.address == "unknown"
+
+
+@each(
+    ("forwarded", "address"),
+    [
+        ("192.0.2.7:51008", "192.0.2.7"),
+        ("[2001:db8::7]:51008", "2001:db8::7"),
+        ("fe80::7%eth0", "fe80::7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("fe80::1%" + "a" * 5_000, "unknown"),
+    ],
+)
+def test_client_address_is_recorded_in_canonical_form(behind_proxy, rows, forwarded, address):
+    behind_proxy.post(QUICK_CLIENT, headers={"X-Forwarded-For": forwarded})
+
+    assert rows(AuditEvent)[-1].address == address
+
+
+def test_client_address_that_is_no_ip_address_is_logged_once(behind_proxy, caplog):
+    auth._warn_once.cache_clear()
+    for forwarded in ("<script>", "_hidden", "10.0.0.1, "):
+        behind_proxy.get("/health", headers={"X-Forwarded-For": forwarded})
+
+    warnings = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert [record.getMessage() for record in warnings] == [auth.NO_ADDRESS]
+
+
+@each("host", ["a..b", "x" * 300, "[::1", "evil.example:99999", "ä", "a b"])
+def test_invalid_host_is_400_everywhere(client, host):
+    for path in ("/admin/login", "/admin/", "/api/docs", "/api/admin/clients", "/nothing"):
+        for method in ("GET", "POST", "OPTIONS"):
+            response = client.open(path, method=method, headers={"Host": host})
+
+            assert response.status_code < 500, (path, method, host)

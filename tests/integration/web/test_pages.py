@@ -59,7 +59,7 @@ def test_local_environment_sets_cookies_without_tls(variant):
     [cookie] = other.get("/admin/login").headers.getlist("Set-Cookie")
 
     assert cookie.startswith("pl_visit=")
-    assert cookie.endswith("; HttpOnly; Path=/; SameSite=Strict")
+    assert cookie.endswith("; HttpOnly; Path=/; SameSite=Lax")
 
 
 def test_pages_have_no_inline_scripts_or_styles(desk):

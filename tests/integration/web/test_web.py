@@ -288,3 +288,13 @@ def test_get_requests_leave_no_audit_row(client, operator, rows):
     client.get("/api/admin/nothing")
 
     assert rows(AuditEvent) == []
+
+
+@each("host", ["evil.example", "a..b"])
+def test_page_under_a_host_that_is_not_allowed_is_400(client_with_trusted_host, host):
+    for path in ("/admin/login", "/admin/clients", "/admin/nothing"):
+        for method in ("GET", "POST"):
+            response = client_with_trusted_host.open(path, method=method, headers={"Host": host})
+
+            assert (response.status_code, response.mimetype) == (400, "text/html")
+            assert "not available under this host name" in response.text
