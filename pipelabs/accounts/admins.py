@@ -1,11 +1,12 @@
 """Admins: create them, change their passwords, roles and status."""
 
+from datetime import timedelta
 from typing import NamedTuple, Never
 from uuid import UUID
 
 from sqlalchemy import literal, select
 
-from pipelabs.accounts import passwords, sign_in_throttle
+from pipelabs.accounts import api_tokens, passwords, sign_in_throttle
 from pipelabs.accounts.commands import AdminChanges, NewAdmin, NewPassword
 from pipelabs.accounts.sessions import SignedIn, end_sessions, rotate_refresh_token
 from pipelabs.audit import trail
@@ -15,17 +16,19 @@ from pipelabs.core.commands import UNSET
 from pipelabs.core.db import db
 from pipelabs.core.errors import Duplicate, InvalidInput, InvalidTransition, NotFound
 from pipelabs.core.pagination import Page, page_of
-from pipelabs.models import Admin, Role, Session
+from pipelabs.models import Admin, Role, Session, now
 
 TAKEN = "An admin with this e-mail address already exists."
 LAST_OWNER = "This is the last owner who can sign in. Make another admin an owner first."
 OWN_ROLE = "You can't change your own role. Ask another owner."
 OWN_ACCOUNT = "You can't disable your own account. Ask another owner."
 OWN_RESET = "You can't reset your own password. Change it in your account."
+ONE_TIME_LIFETIME = timedelta(hours=72)
+"""How long a one-time password can be used to sign in, once. It includes a weekend."""
 
 
 class AdminWithPassword(NamedTuple):
-    """An admin and its one-time password, which must be changed at the next sign-in."""
+    """An admin and its one-time password, which works once and must then be changed."""
 
     admin: Admin
     password: str
@@ -60,30 +63,43 @@ def create_admin(command: NewAdmin, actor: Actor) -> AdminWithPassword:
     if existing := db.session.scalar(select(Admin.id).where(Admin.email == command.email)):
         raise Duplicate(TAKEN, fields={"email": [TAKEN]}, existing={"email": str(existing)})
     password = passwords.generate_one_time_password()
-    admin = Admin(email=command.email, role=command.role, must_change_password=True)
+    admin = Admin(email=command.email, role=command.role)
+    _require_new_password(admin)
     _add(admin, password, actor)
     return AdminWithPassword(admin, password)
 
 
-def reset_password(email: str, password: str, actor: Actor) -> bool:
-    """Set a password and end every session. Return False if there is no such admin."""
+def reset_password(
+    email: str, password: str, actor: Actor, *, revokes_tokens: bool = False
+) -> Admin | None:
+    """Set a password and end every session. Return None if there is no such admin.
+
+    With `revokes_tokens` its API tokens are revoked too.
+    """
     admin = db.session.scalar(select(Admin).where(Admin.email == email).with_for_update())
     if not admin:
-        return False
+        return None
     reject_weak_password(password, email)
     _replace_password(admin, password)
-    trail.record(Event.ADMIN_PASSWORD_RESET, actor, facts={"email": email})
-    return True
+    admin.must_change_password, admin.one_time_password_until = False, None
+    _record_reset(admin, actor, revokes_tokens=revokes_tokens)
+    return admin
 
 
-def issue_one_time_password(admin_id: UUID, actor: Actor) -> AdminWithPassword:
-    """Replace the password by a one-time password and end every session."""
+def issue_one_time_password(
+    admin_id: UUID, actor: Actor, *, revokes_tokens: bool = False
+) -> AdminWithPassword:
+    """Replace the password by a one-time password and end every session.
+
+    With `revokes_tokens` its API tokens are revoked too. Otherwise they work again once the
+    password has been changed.
+    """
     admin = _lock_admin(admin_id)
     _reject_own(admin, actor, OWN_RESET)
     password = passwords.generate_one_time_password()
     _replace_password(admin, password)
-    admin.must_change_password = True
-    trail.record(Event.ADMIN_PASSWORD_RESET, actor, facts={"email": admin.email})
+    _require_new_password(admin)
+    _record_reset(admin, actor, revokes_tokens=revokes_tokens)
     return AdminWithPassword(admin, password)
 
 
@@ -103,7 +119,7 @@ def change_password(command: NewPassword, actor: Actor) -> SignedIn:
     if reason := passwords.find_weakness(command.new_password, admin.email):
         _reject("new_password", reason)
     _replace_password(admin, command.new_password, except_session_id=actor.session_id)
-    admin.must_change_password = False
+    admin.must_change_password, admin.one_time_password_until = False, None
     trail.record(Event.ADMIN_PASSWORD_CHANGED, actor, facts={"email": admin.email})
     return SignedIn(admin, rotate_refresh_token(actor))
 
@@ -195,6 +211,17 @@ def _lock_admin(admin_id: UUID | None, *, is_weakened: bool = False) -> Admin:
     if is_weakened and is_owner_now and len(rows) == 1:
         raise InvalidTransition(LAST_OWNER, code="last_owner")
     return admin
+
+
+def _record_reset(admin: Admin, actor: Actor, *, revokes_tokens: bool) -> None:
+    revoked = api_tokens.revoke_live_tokens(admin.id, actor) if revokes_tokens else 0
+    facts = {"email": admin.email, "revoked_tokens": str(revoked)}
+    trail.record(Event.ADMIN_PASSWORD_RESET, actor, facts=facts)
+
+
+def _require_new_password(admin: Admin) -> None:
+    admin.must_change_password = True
+    admin.one_time_password_until = now() + ONE_TIME_LIFETIME
 
 
 def _replace_password(admin: Admin, password: str, except_session_id: UUID | None = None) -> None:

@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import db, run
 from pipelabs.core.errors import InvalidInput, NotFound, Unauthenticated
+from pipelabs.core.ip_address import UNKNOWN
 from pipelabs.core.pagination import Page, page_of
 from pipelabs.models import Admin, APIToken, CoalescedDenials, Permission, now
 
@@ -99,6 +100,13 @@ def list_tokens(admin_id: UUID, size: int, cursor: str | None = None) -> Page[AP
     return page_of(newest_first, size, cursor)
 
 
+def list_live_tokens(admin_id: UUID) -> Sequence[APIToken]:
+    """Return the admin's tokens that are neither revoked nor expired, the oldest first."""
+    is_live = (APIToken.revoked_at.is_(None), APIToken.expires_at > now())
+    query = select(APIToken).where(APIToken.admin_id == admin_id, *is_live)
+    return db.session.scalars(query.order_by(APIToken.created_at, APIToken.id)).all()
+
+
 def get_token(token_id: UUID, admin_id: UUID) -> APIToken:
     """Return the admin's token. Raise `NotFound` also if it is revoked."""
     token = db.session.get(APIToken, token_id)
@@ -115,6 +123,14 @@ def revoke_token(token_id: UUID, admin_id: UUID, actor: Actor) -> APIToken:
         Event.API_TOKEN_REVOKED, actor, facts=_token_facts(token) | {"owner": str(admin_id)}
     )
     return token
+
+
+def revoke_live_tokens(admin_id: UUID, actor: Actor) -> int:
+    """Revoke every live token of the admin. Return how many there were."""
+    tokens = list_live_tokens(admin_id)
+    for token in tokens:
+        revoke_token(token.id, admin_id, actor)
+    return len(tokens)
 
 
 def authenticate_token(text: str, anonymous: Actor) -> Actor:
@@ -160,12 +176,9 @@ def _is_in_networks(address: str | None, networks: Sequence[str]) -> bool:
     """Return whether the address is in one of the networks. Without networks any is allowed."""
     if not networks:
         return True
-    try:
-        ip = ip_address(address or "")
-    except ValueError:
+    if not address or address == UNKNOWN:
         return False
-    if isinstance(ip, IPv6Address) and ip.ipv4_mapped:
-        ip = ip.ipv4_mapped
+    ip = ip_address(address)
     return any(ip in ip_network(network) for network in networks)
 
 

@@ -54,7 +54,8 @@ def find_weakness(password: str, email: str) -> str:
     core = folded.strip("0123456789!@#$%^&*()_-+=.,?/ ")
     if folded in _common_passwords() or core in _common_passwords() or _is_sequence(folded):
         return "This password is too common. Choose another one."
-    words = (*PRODUCT_WORDS, email.partition("@")[0].casefold())
+    address = email.casefold()
+    words = (*PRODUCT_WORDS, *address.split("@"), address)
     if any(len(word) > 3 and word in folded and len(core) < len(word) + 6 for word in words):
         return "This password is too close to the product name or your e-mail address."
     if any(_is_repeating(folded, size) for size in range(1, len(folded) // 2 + 1)):

@@ -65,8 +65,9 @@ class Claims(NamedTuple):
 def sign_in(email: str, password: str, actor: Actor, user_agent: str = "") -> SignedIn:
     """Open a session.
 
-    Raise the same `Unauthenticated`, after the same time, whatever was wrong. The user agent is
-    stored without unprintable characters and truncated.
+    Raise the same `Unauthenticated`, after the same time, whatever was wrong. Only whoever has the
+    right one-time password learns that it no longer works. The user agent is stored without
+    unprintable characters and truncated.
     """
     admin = db.session.scalar(select(Admin).where(Admin.email == email))
     is_right = passwords.verify_password(password, admin.password_hash if admin else None)
@@ -74,6 +75,12 @@ def sign_in(email: str, password: str, actor: Actor, user_agent: str = "") -> Si
         raise Unauthenticated(
             "E-mail address or password is wrong.",
             code="wrong_credentials",
+            facts={"claimed_email": email},
+        )
+    if admin.must_change_password and not _use_one_time_password(admin.id):
+        raise Unauthenticated(
+            "This one-time password was used or has expired. Ask an owner for another one.",
+            code="one_time_password_over",
             facts={"claimed_email": email},
         )
     session = _create_session(admin.id, actor.address or "", user_agent)
@@ -102,6 +109,14 @@ def renew_session(claims: Claims, refresh_jti: UUID, anonymous: Actor) -> Signed
     session.refresh_jti, session.renewed_at = uuid4(), now()
     trail.record(Event.ADMIN_SESSION_RENEWED, actor, facts={"session": str(session.id)})
     return SignedIn(db.session.get_one(Admin, session.admin_id), session)
+
+
+def _use_one_time_password(admin_id: UUID) -> bool:
+    """Return whether the one-time password still works, which it does no longer afterwards."""
+    is_unused = Admin.one_time_password_until > now()
+    statement = update(Admin).where(Admin.id == admin_id, is_unused)
+    used = statement.values(one_time_password_until=None).returning(Admin.id)
+    return db.session.scalar(used) is not None
 
 
 def _create_session(admin_id: UUID, address: str, user_agent: str) -> Session:

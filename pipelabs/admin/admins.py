@@ -7,7 +7,7 @@ from flask import flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from pipelabs.accounts import admins, api_tokens
-from pipelabs.accounts.schemas.admins import AdminIn, RoleChange
+from pipelabs.accounts.schemas.admins import AdminIn, PasswordReset, RoleChange
 from pipelabs.audit.events import Event
 from pipelabs.core.schemas.envelope import Confirmation
 from pipelabs.core.schemas.pagination import ListQuery
@@ -47,8 +47,8 @@ END = Act(
 )
 RESET = Act(
     "Reset the password of",
-    "All their sessions end. You get a one-time password to hand over, which they must change when"
-    " they sign in. Their API tokens do not work until then.",
+    "All their sessions end. You get a one-time password to hand over. It works once, within 72"
+    " hours, and they must change it when they sign in.",
     "Reset password",
 )
 
@@ -76,8 +76,7 @@ def new() -> ResponseReturnValue:
 def create() -> ResponseReturnValue:
     """Create an admin and show its one-time password once."""
     command = submitted_form(AdminIn, "admin/admins/new.html").load()
-    made = admins.create_admin(command, current_actor())
-    return render_template("admin/admins/password.html", admin=made.admin, password=made.password)
+    return _show_password(admins.create_admin(command, current_actor()))
 
 
 @bp.operation("GET", "/<uuid:admin_id>", permission=Permission.ADMINS_READ)
@@ -179,7 +178,10 @@ def confirm_end_sessions(admin_id: UUID) -> ResponseReturnValue:
 @bp.operation("GET", "/<uuid:admin_id>/reset-password", permission=Permission.ADMINS_WRITE)
 def reset_password(admin_id: UUID) -> ResponseReturnValue:
     """Show the confirm page to reset an admin's password."""
-    return _ask(admin_id, RESET)
+    page = _reset_page(admin_id)
+    if api_tokens.list_live_tokens(admin_id):
+        page["form"] = Form(PasswordReset)
+    return render_template(CONFIRM, **page)
 
 
 @bp.operation(
@@ -190,9 +192,12 @@ def reset_password(admin_id: UUID) -> ResponseReturnValue:
 )
 def confirm_reset_password(admin_id: UUID) -> ResponseReturnValue:
     """Give an admin a one-time password and show it once."""
-    _confirmed(admin_id, RESET)
-    made = admins.issue_one_time_password(admin_id, current_actor())
-    return render_template("admin/admins/password.html", admin=made.admin, password=made.password)
+    form = submitted_form(PasswordReset, CONFIRM, **_reset_page(admin_id))
+    made = admins.issue_one_time_password(
+        admin_id, current_actor(), revokes_tokens=form.load()["revoke_tokens"]
+    )
+    tokens = len(api_tokens.list_live_tokens(admin_id))
+    return _show_password(made, tokens)
 
 
 @bp.operation(
@@ -217,6 +222,14 @@ def confirm_revoke(admin_id: UUID, token_id: UUID) -> ResponseReturnValue:
     return redirect(url_for("admin.admins.show", admin_id=admin_id), 303)
 
 
+def _show_password(made: admins.AdminWithPassword, tokens: int = 0) -> str:
+    """Return the page with a one-time password. `tokens` is how many API tokens still exist."""
+    admin, password = made
+    return render_template(
+        "admin/admins/password.html", admin=admin, password=password, tokens=tokens
+    )
+
+
 def _ask(admin_id: UUID, act: Act) -> ResponseReturnValue:
     return render_template(CONFIRM, **_page(admin_id, act))
 
@@ -234,6 +247,15 @@ def _page(admin_id: UUID, act: Act) -> dict[str, Any]:
         "cancel": url_for("admin.admins.show", admin_id=admin_id),
         "is_danger": act.is_danger,
     }
+
+
+def _reset_page(admin_id: UUID) -> dict[str, Any]:
+    """Return the confirm page of a reset. It says how many API tokens the admin has."""
+    page = _page(admin_id, RESET)
+    if count := len(api_tokens.list_live_tokens(admin_id)):
+        tokens = "1 API token, which works" if count == 1 else f"{count} API tokens, which work"
+        page["sentences"].append(f"They have {tokens} again once the password is changed.")
+    return page
 
 
 def _revoke(admin_id: UUID, token_id: UUID) -> Act:

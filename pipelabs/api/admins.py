@@ -14,6 +14,8 @@ from pipelabs.accounts.schemas.admins import (
     AdminPatch,
     AdminShown,
     OneTimePassword,
+    PasswordResetQuery,
+    PasswordWasReset,
 )
 from pipelabs.accounts.schemas.api_tokens import TokenList
 from pipelabs.audit.events import Event
@@ -52,6 +54,7 @@ def index(query: Mapping[str, Any]) -> Reply:
 def create(data: NewAdmin) -> Reply:
     """Create an admin and return a one-time password, to be changed at the first sign-in.
 
+    It works once, within 72 hours.
     The password is only shown here. This call takes no `Idempotency-Key`, because the password
     would have to be stored. If you didn't get the response, reset the password.
     """
@@ -61,6 +64,7 @@ def create(data: NewAdmin) -> Reply:
         location=url_for("api.admins.show", admin_id=created.admin.id),
         admin=created.admin,
         password=created.password,
+        password_expires_at=created.admin.one_time_password_until,
     )
 
 
@@ -111,17 +115,27 @@ def end_sessions(admin_id: UUID) -> Reply:
     "/<uuid:admin_id>/reset-password",
     permission=Permission.ADMINS_WRITE,
     denied_event=Event.ADMIN_CHANGE_DENIED,
-    response=OneTimePassword,
+    query=PasswordResetQuery,
+    response=PasswordWasReset,
     errors=(OWN_ACCOUNT,),
 )
-def reset_password(admin_id: UUID) -> Reply:
+def reset_password(query: Mapping[str, Any], admin_id: UUID) -> Reply:
     """Give an admin a one-time password, to be changed at the next sign-in.
 
-    Its sessions end.
+    It works once, within 72 hours. The sessions of the admin end. Its API tokens work again once
+    the password is changed, unless `revoke_tokens` is true.
     The password is only shown here, so this call takes no `Idempotency-Key`.
     """
-    reset = admins.issue_one_time_password(admin_id, current_actor())
-    return reply("Password reset", admin=reset.admin, password=reset.password)
+    reset = admins.issue_one_time_password(
+        admin_id, current_actor(), revokes_tokens=query["revoke_tokens"]
+    )
+    return reply(
+        "Password reset",
+        admin=reset.admin,
+        password=reset.password,
+        password_expires_at=reset.admin.one_time_password_until,
+        live_tokens=len(api_tokens.list_live_tokens(admin_id)),
+    )
 
 
 @bp.operation(

@@ -8,7 +8,7 @@ import click
 from flask.cli import AppGroup
 
 from pipelabs import demo
-from pipelabs.accounts import admins
+from pipelabs.accounts import admins, api_tokens
 from pipelabs.cli.actors import get_terminal_actor, report_errors
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import unit_of_work
@@ -33,13 +33,23 @@ group = AppGroup("seed", help="Create what a new installation needs.")
 )
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @click.option("--reset-password", is_flag=True, help="Reset the password of an existing admin.")
-def seed_admin(email: str, role: str, password_stdin: bool, reset_password: bool) -> None:  # noqa: FBT001 - click passes flags by name
+@click.option("--revoke-tokens", is_flag=True, help="With a reset: revoke their API tokens too.")
+def seed_admin(
+    email: str,
+    role: str,
+    password_stdin: bool,  # noqa: FBT001 - click passes flags by name
+    reset_password: bool,  # noqa: FBT001
+    revoke_tokens: bool,  # noqa: FBT001
+) -> None:
     """Create an admin, or reset the password of one and end their sessions."""
     with report_errors():
         email = EmailAddress().deserialize(email)
         password = _password(from_stdin=password_stdin)
         with unit_of_work():
-            result = _seed(email, Role(role), password, is_reset=reset_password)
+            if reset_password:
+                result = _reset(email, password, revokes_tokens=revoke_tokens)
+            else:
+                result = _create(email, Role(role), password)
     click.echo(f"{email}: {result}")
 
 
@@ -84,16 +94,19 @@ def seed_demo(first_run: bool, as_json: bool) -> None:  # noqa: FBT001 - click p
     click.echo((_to_json if as_json else _to_text)(new_admins, clients, markets))
 
 
-def _seed(email: str, role: Role, password: str, *, is_reset: bool) -> str:
-    if not is_reset:
-        return (
-            "created"
-            if admins.ensure_admin(email, role, password, get_terminal_actor())
-            else "already there"
-        )
-    if not admins.reset_password(email, password, get_terminal_actor()):
+def _create(email: str, role: Role, password: str) -> str:
+    created = admins.ensure_admin(email, role, password, get_terminal_actor())
+    return "created" if created else "already there"
+
+
+def _reset(email: str, password: str, *, revokes_tokens: bool) -> str:
+    actor = get_terminal_actor()
+    admin = admins.reset_password(email, password, actor, revokes_tokens=revokes_tokens)
+    if not admin:
         raise click.ClickException(f"There is no admin {email}.")
-    return "password reset, sessions ended"
+    count = len(api_tokens.list_live_tokens(admin.id))
+    tokens = "1 API token still works" if count == 1 else f"{count} API tokens still work"
+    return "password reset, sessions ended" + (f", {tokens}" if count else "")
 
 
 def _seed_clients(clients: Sequence[DemoClient], actor: Actor, *, is_shown: bool) -> int:

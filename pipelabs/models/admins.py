@@ -25,6 +25,8 @@ class Admin(Identified, Base):
     token_version: Mapped[int] = mapped_column(default=1)
     # The password was set by someone else and must be changed before anything else.
     must_change_password: Mapped[bool] = mapped_column(default=False)
+    # Until when such a password can be used to sign in. None once it was.
+    one_time_password_until: Mapped[datetime | None]
 
 
 class SignInThrottle(Base):

@@ -8,14 +8,16 @@ from marshmallow import Schema, ValidationError, fields, post_load, validates_sc
 from pipelabs.accounts.commands import AdminChanges, Credentials, NewAdmin, NewPassword
 from pipelabs.core.schemas.envelope import Success
 from pipelabs.core.schemas.fields import (
+    Checkbox,
     EmailAddress,
     EnumField,
     Input,
     Password,
+    Query,
     StrictBoolean,
     Timestamp,
 )
-from pipelabs.core.schemas.pagination import PageOut
+from pipelabs.core.schemas.pagination import BooleanFilter, PageOut
 from pipelabs.models.permissions import Role
 
 ROLE = {
@@ -124,6 +126,24 @@ class AdminPatch(AdminFields, Input):
         return AdminChanges(**data)
 
 
+class PasswordReset(Input):
+    """The form that resets a password."""
+
+    revoke_tokens = Checkbox(
+        load_default=False,
+        metadata={"label": "Revoke their API tokens too", "widget": "checkbox"},
+    )
+
+
+class PasswordResetQuery(Query):
+    """The query string of a call that resets a password."""
+
+    revoke_tokens = BooleanFilter(
+        load_default=False,
+        metadata={"description": "Also revoke the API tokens of the admin."},
+    )
+
+
 class AdminOut(Schema):
     """An admin without secrets."""
 
@@ -212,3 +232,12 @@ class OneTimePassword(AdminShown):
     """An admin and its one-time password, which is only shown here."""
 
     password = fields.String(metadata={"example": "k7fqm-2xw9p-hcz4t-nb8ge"})
+    password_expires_at = Timestamp()
+
+
+class PasswordWasReset(OneTimePassword):
+    """An admin, its one-time password, and how many of its API tokens are not revoked."""
+
+    live_tokens = fields.Integer(
+        metadata={"description": "They work again once the password is changed.", "example": 2}
+    )

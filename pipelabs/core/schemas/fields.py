@@ -193,6 +193,15 @@ class StrictBoolean(fields.Boolean):
         return value
 
 
+class Checkbox(StrictBoolean):
+    """A checkbox, which a browser sends only if it is checked."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> bool:
+        if value != "on":
+            raise self.make_error("invalid")
+        return True
+
+
 class Password(OpenAPIField, fields.String):
     """A password to verify or hash, as typed. Its length is limited to bound the hashing cost."""
 

@@ -1,23 +1,12 @@
 """Forms of exchange API keys in the console."""
 
-from typing import Any
-
 from marshmallow import fields
 
 from pipelabs.core.schemas.edits import EditForm
-from pipelabs.core.schemas.fields import Input, Query, StrictBoolean
+from pipelabs.core.schemas.fields import Checkbox, Input, Query
 from pipelabs.exchanges.schemas import EXCHANGE, ExchangeSlug
 from pipelabs.vault.commands import KeyChanges
 from pipelabs.vault.schemas.api_keys import NO_ID, KeyFields, KeyIn
-
-
-class Checkbox(StrictBoolean):
-    """A checkbox, which a browser sends only if it is checked."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> bool:
-        if value != "on":
-            raise self.make_error("invalid")
-        return True
 
 
 class KeyForm(KeyIn):

@@ -1,8 +1,9 @@
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
+import time_machine
 
 from pipelabs.accounts.admins import (
     change_password,
@@ -17,7 +18,8 @@ from pipelabs.accounts.admins import (
     set_disabled,
     update_admin,
 )
-from pipelabs.accounts.commands import AdminChanges, NewAdmin, NewPassword
+from pipelabs.accounts.api_tokens import create_token, list_live_tokens
+from pipelabs.accounts.commands import AdminChanges, NewAdmin, NewPassword, NewToken
 from pipelabs.accounts.sessions import authenticate, sign_in
 from pipelabs.core.db import db
 from pipelabs.core.errors import (
@@ -27,7 +29,7 @@ from pipelabs.core.errors import (
     NotFound,
     Unauthenticated,
 )
-from pipelabs.models import Admin, AuditEvent, Role, Session
+from pipelabs.models import Admin, AuditEvent, Role, Session, now
 from tests.each import each
 from tests.factories import (
     ANONYMOUS,
@@ -293,7 +295,7 @@ def test_an_admin_cannot_change_the_own_account(act):
     assert caught.value.code == "own_account"
 
 
-def test_issue_one_time_password_ends_the_sessions():
+def test_issue_one_time_password_ends_the_sessions(rows):
     actor, admin = as_owner(), make_admin()
     claims = make_claims(admin, make_session(admin))
 
@@ -301,8 +303,63 @@ def test_issue_one_time_password_ends_the_sessions():
 
     assert (can_sign_in(EMAIL, PASSWORD), can_sign_in(EMAIL, made.password)) == (False, True)
     assert admin.must_change_password
+    assert rows(AuditEvent, event="admin.password_reset")[0].details["revoked_tokens"] == "0"
     with pytest.raises(Unauthenticated):
         authenticate(claims, ANONYMOUS)
+
+
+def test_one_time_password_works_once():
+    made = create_admin(NewAdmin(email=EMAIL, role=Role.VIEWER), make_actor())
+    sign_in(EMAIL, made.password, ANONYMOUS)
+
+    with pytest.raises(Unauthenticated) as caught:
+        sign_in(EMAIL, made.password, ANONYMOUS)
+
+    assert caught.value.code == "one_time_password_over"
+
+
+@pytest.mark.parametrize(("hours", "works"), [(71, True), (73, False)])
+def test_one_time_password_works_for_72_hours(hours, works):
+    made = issue_one_time_password(make_admin().id, as_owner())
+
+    with time_machine.travel(now() + timedelta(hours=hours), tick=False):
+        assert can_sign_in(EMAIL, made.password) is works
+
+
+def test_wrong_one_time_password_is_only_called_wrong():
+    create_admin(NewAdmin(email=EMAIL, role=Role.VIEWER), make_actor())
+
+    with pytest.raises(Unauthenticated) as caught:
+        sign_in(EMAIL, PASSWORD, ANONYMOUS)
+
+    assert caught.value.code == "wrong_credentials"
+
+
+def test_reset_password_on_the_command_line_ends_a_one_time_password():
+    made = create_admin(NewAdmin(email=EMAIL, role=Role.VIEWER), make_actor())
+    sign_in(EMAIL, made.password, ANONYMOUS)
+
+    reset_password(EMAIL, NEW_PASSWORD, make_actor())
+
+    assert [can_sign_in(EMAIL, NEW_PASSWORD) for _ in range(2)] == [True, True]
+
+
+def test_issue_one_time_password_revokes_live_tokens_if_asked(rows):
+    actor, admin = as_owner(), make_admin()
+    for days in (1, 30):
+        create_token(
+            NewToken(name="Bot", permissions=[], addresses=[], expires_in_days=days),
+            make_actor(admin_id=admin.id),
+        )
+
+    issue_one_time_password(admin.id, actor)
+    before = len(list_live_tokens(admin.id))
+    issue_one_time_password(admin.id, actor, revokes_tokens=True)
+
+    assert (before, list_live_tokens(admin.id)) == (2, [])
+    assert len(rows(AuditEvent, event="api_token.revoked")) == 2
+    reset = rows(AuditEvent, event="admin.password_reset")[-1]
+    assert reset.details["revoked_tokens"] == "2"
 
 
 def test_end_admin_sessions_ends_only_this_admin_s_sessions(rows):

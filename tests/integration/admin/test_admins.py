@@ -103,6 +103,23 @@ def test_reset_password_page_shows_the_password_once(owner, other, path, rows):
     assert all(row.revoked_at for row in rows(Session) if f"{row.admin_id}" in path)
 
 
+def test_reset_password_page_offers_to_revoke_the_tokens(owner, other, path, rows):
+    before = owner.get(f"{path}/reset-password").text
+    for name in ("One", "Two"):
+        act(other, "/admin/account/tokens/new", name=name, permissions=["self.read"])
+    offered = owner.get(f"{path}/reset-password").text
+
+    kept = act(owner, f"{path}/reset-password").text
+    act(owner, f"{path}/reset-password", revoke_tokens="on")
+    after = owner.get(f"{path}/reset-password").text
+
+    assert ("API token" in before, "API token" in after) == (False, False)
+    assert "They have 2 API tokens, which work again" in offered
+    assert 'name="revoke_tokens"' in offered
+    assert "Their 2 API tokens work again" in kept
+    assert all(row.revoked_at for row in rows(APIToken))
+
+
 def test_owner_revokes_tokens_of_other_admins(owner, other, path, rows):
     act(other, "/admin/account/tokens/new", name="Bot", permissions=["self.read"])
     [token] = rows(APIToken)

@@ -162,6 +162,27 @@ def test_end_sessions_and_reset_password_end_the_sessions(client, owner, other):
     assert reset["admin"]["must_change_password"] is True
 
 
+def test_reset_password_counts_the_live_tokens_and_revokes_them(client, owner, other):
+    header = log_in(client, "other@desk.local")
+    body = {"name": "Bot", "permissions": ["clients.read"]}
+    client.post("/api/admin/tokens", json=body, headers=header)
+
+    first = client.post(f"{other}/reset-password", headers=owner).json
+    second = client.post(f"{other}/reset-password?revoke_tokens=true", headers=owner).json
+    wrong = client.post(f"{other}/reset-password?revoke_tokens=maybe", headers=owner)
+
+    assert (first["live_tokens"], second["live_tokens"], wrong.status_code) == (1, 0, 400)
+    assert first["password_expires_at"] > first["admin"]["created_at"]
+
+
+def test_one_time_password_signs_in_once(client, owner):
+    password = client.post(ADMINS, json=NEW, headers=owner).json["password"]
+
+    headers = [log_in(client, NEW["email"], password) for _ in range(2)]
+
+    assert [header is not None for header in headers] == [True, False]
+
+
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.OPERATOR])
 def test_admin_calls_are_denied_to_other_roles(client, sign_in, other, role):
     header = sign_in(role, email="someone@desk.local")

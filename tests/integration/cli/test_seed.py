@@ -49,6 +49,20 @@ def test_seed_admin_does_not_change_an_existing_admin(seed, client, rows):
     assert [row.event for row in rows(AuditEvent, actor=None)] == ["admin.sign_in_denied"]
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [((), ", 1 API token still works"), (("--revoke-tokens",), "")],
+)
+def test_seed_admin_reset_says_how_many_tokens_still_work(seed, client, sign_in, words, told):
+    header = sign_in(Role.OWNER, email=EMAIL)
+    body = {"name": "Bot", "permissions": ["clients.read"]}
+    client.post("/api/admin/tokens", json=body, headers=header)
+
+    result = seed(EMAIL, "--reset-password", *words, given=f"{NEW_PASSWORD}\n")
+
+    assert result.stdout == f"{EMAIL}: password reset, sessions ended{told}\n"
+
+
 def test_seed_admin_reset_changes_the_password_and_ends_sessions(seed, client, sign_in, rows):
     header = sign_in(Role.OWNER, email=EMAIL)
 

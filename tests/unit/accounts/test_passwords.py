@@ -46,6 +46,9 @@ def seconds_of(work):
         ("marketmaker99", NAMES),
         ("margaret.hamilton", NAMES),
         ("Margaret.Hamilton1969", NAMES),
+        ("margaret.hamilton@desk.local", NAMES),
+        ("Margaret.Hamilton@Desk.Local!", NAMES),
+        ("desk.local-2026", NAMES),
         ("pipelabs is where tea is served", ""),
         ("ababababababab", REPEATS),
         ("xyz!xyz!xyz!", REPEATS),
@@ -66,6 +69,7 @@ def test_find_weakness_rejects_sequences_and_repeated_words(password):
 
 def test_find_weakness_ignores_short_local_parts():
     assert find_weakness("along the river", "al@desk.local") == ""
+    assert find_weakness("al@desk.local", "al@desk.local") == NAMES
 
 
 def test_find_weakness_ignores_case():
