@@ -20,6 +20,11 @@ ALL_UNKNOWN: KeyPermissions = {
 PERMANENT_FAILURES = {Failure.ADDRESS, Failure.PERMISSION, Failure.REJECTED, Failure.OTHER}
 """Failures that another attempt would not change."""
 WRONG_KEY = "{name} does not accept this key. One of its fields is wrong{code}."
+WRONG_REGION = " Or the key is of another region: choose {names}."
+REGIONS = ("okx", "myokx", "okxus")
+"""Exchanges of one company that do not know each other's keys."""
+UNKNOWN_KEY = "50119"
+"""OKX's code for a key that does not exist there."""
 CAN_WITHDRAW = "{name} reports that this key can withdraw ({evidence}). Create one that can't."
 
 
@@ -79,6 +84,7 @@ def reject_unusable(exchange: str, result: ProbeResult) -> None:
     name = registry.known()[exchange].name
     if result.failure is Failure.CREDENTIALS:
         sentence = WRONG_KEY.format(name=name, code=f" (code {result.code})" if result.code else "")
+        sentence += _other_regions(exchange, result.code)
         raise InvalidInput(sentence, code="credentials_rejected", fields={"api_key": [sentence]})
     if result.verdict(KeyPermission.WITHDRAW) is Verdict.YES:
         evidence = result.permissions[KeyPermission.WITHDRAW]["evidence"]
@@ -113,6 +119,14 @@ def verdict_of(permissions: KeyPermissions, permission: KeyPermission) -> Verdic
     """Return what is known about a permission; unknown if the exchange was never asked."""
     answer = permissions.get(permission.value)
     return Verdict(str(answer["verdict"])) if answer else Verdict.UNKNOWN
+
+
+def _other_regions(exchange: str, code: str | None) -> str:
+    """Return where else a key may belong that the exchange does not know."""
+    if exchange not in REGIONS or code != UNKNOWN_KEY:
+        return ""
+    names = [registry.known()[slug].name for slug in REGIONS if slug != exchange]
+    return WRONG_REGION.format(names=" or ".join(names))
 
 
 def _status(result: ProbeResult, *, is_accepted: bool) -> KeyStatus:

@@ -80,7 +80,7 @@ REFUSALS: dict[str, dict[Fault, Refusal]] = {
         Fault.BUSY: _bybit(10006, "Too many visits. Exceeded the API Rate Limit."),
     },
     "okx": {
-        Fault.KEY: _okx(401, "50111", "Invalid OK-ACCESS-KEY"),
+        Fault.KEY: _okx(401, "50119", "API key doesn't exist"),
         Fault.SECRET: _okx(401, "50113", "Invalid Sign"),
         Fault.PASSPHRASE: _okx(401, "50105", 'Request header "OK-ACCESS-PASSPHRASE" incorrect.'),
         Fault.CLOCK: _okx(401, "50102", "Timestamp request expired"),

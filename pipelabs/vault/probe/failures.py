@@ -27,7 +27,7 @@ _CODES = {
     },
     "okx": {
         Failure.CLOCK: {"50102", "50112"},
-        Failure.CREDENTIALS: {"50101", "50105", "50111", "50113"},
+        Failure.CREDENTIALS: {"50101", "50105", "50111", "50113", "50119"},
         Failure.ADDRESS: {"50110"},
         Failure.PERMISSION: {"50114", "50120"},
         Failure.BUSY: {"50001", "50011", "50013", "50026"},
@@ -80,8 +80,10 @@ _BY_STATUS = {
     503: Failure.BUSY,
 }
 """By HTTP status, if the body is not JSON and so not from the exchange itself."""
-_STATUS_ONLY = {"coinbase"}
-"""Exchanges that reject a key without a JSON body; elsewhere such a 401 comes from a gateway."""
+_IMPOSSIBLE = {"NotImplementedError", "NotSupported"}
+"""What is raised where ccxt can't ask the exchange at all."""
+_NOT_THE_KEY = {Failure.ADDRESS, Failure.CLOCK, Failure.PERMISSION}
+"""The other reasons for which exchanges answer 401."""
 
 _BY_KIND = {
     "InvalidNonce": Failure.CLOCK,
@@ -111,9 +113,7 @@ def classify(ccxt_id: str, error: Mapping[str, object]) -> Failure:
         return known
     status = error.get("status")
     failure = (
-        _classify_response(ccxt_id, error, status)
-        if isinstance(status, int)
-        else _classify_exception(error)
+        _classify_response(error, status) if isinstance(status, int) else _classify_exception(error)
     )
     has_code = error.get("code") is not None
     if failure is Failure.CREDENTIALS and not has_code and _is_skewed(error):
@@ -122,16 +122,22 @@ def classify(ccxt_id: str, error: Mapping[str, object]) -> Failure:
 
 
 def _classify_unsent(error: Mapping[str, object]) -> Failure:
-    """Return `CREDENTIALS` if ccxt could not sign with them: they are malformed or missing."""
-    is_unusable = not {"AuthenticationError", "ValueError"}.isdisjoint(_names(error))
-    return Failure.CREDENTIALS if is_unusable else Failure.OTHER
+    """Return `CREDENTIALS` if ccxt could not sign with them: they are malformed or missing.
+
+    Libraries raise many kinds of errors for a key that they cannot use. Without any, the child
+    process died.
+    """
+    names = _names(error)
+    is_possible = _IMPOSSIBLE.isdisjoint(names)
+    return Failure.CREDENTIALS if names and is_possible else Failure.OTHER
 
 
-def _classify_response(ccxt_id: str, error: Mapping[str, object], status: int) -> Failure:
-    if not error.get("is_json"):
-        is_rejected = status == HTTPStatus.UNAUTHORIZED and ccxt_id in _STATUS_ONLY
-        return Failure.CREDENTIALS if is_rejected else _BY_STATUS.get(status, Failure.NOT_JSON)
-    failure = _classify_exception(error)
+def _classify_response(error: Mapping[str, object], status: int) -> Failure:
+    """Return the failure of a response whose code is unknown. A 401 means the key."""
+    is_json = error.get("is_json")
+    failure = _classify_exception(error) if is_json else _BY_STATUS.get(status, Failure.NOT_JSON)
+    if status == HTTPStatus.UNAUTHORIZED and failure not in _NOT_THE_KEY:
+        return Failure.CREDENTIALS
     if failure is Failure.UNREACHABLE:
         return Failure.BUSY if status >= 500 else Failure.OTHER
     return failure

@@ -121,7 +121,8 @@ def _parse_time(value: object) -> datetime | None:
             return datetime.fromtimestamp(value / 1000, UTC)
         if isinstance(value, str):
             time = datetime.fromisoformat(value)
-            return time if time.tzinfo else time.replace(tzinfo=UTC)
+            # Here, because a time at the end of the calendar may have none in UTC.
+            return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
     except (ValueError, OverflowError, OSError):
         return None
     return None

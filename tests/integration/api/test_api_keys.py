@@ -100,6 +100,28 @@ def test_create_rejects_a_wrong_secret_and_stores_nothing(call, venues, body, ro
     assert rows(ExchangeAPIKey) == []
 
 
+def test_create_rejects_a_key_of_another_region_and_names_the_others(call, venues, body, rows):
+    response = call.post(KEYS, json=body(api_key="a-key-of-okx-europe"))
+
+    assert response.status_code == 400
+    assert response.json["error"]["fields"]["api_key"] == [
+        "OKX does not accept this key. One of its fields is wrong (code 50119)."
+        " Or the key is of another region: choose OKX Europe or OKX US."
+    ]
+    assert rows(ExchangeAPIKey) == []
+
+
+def test_verify_takes_back_the_status_of_a_key_that_the_exchange_has_deleted(
+    call, venues, body, monkeypatch
+):
+    key = call.post(KEYS, json=body()).json["api_key"]
+    monkeypatch.setattr("tests.stub_exchange.server.find_scenario", lambda *_: None)
+
+    verified = call.post(f"{KEYS}/{key['id']}/verify").json["api_key"]
+
+    assert (key["status"], verified["status"]) == ("verified", "unverified")
+
+
 def test_create_stores_an_unverified_key_if_the_exchange_sends_html(call, venues, body):
     response = call.post(KEYS, json=body(Scenario.HTML))
 

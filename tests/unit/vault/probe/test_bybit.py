@@ -96,6 +96,8 @@ def test_bybit_reads_a_star_as_any_address(ips, verdict):
         ("2031-05-15T03:21:05Z", YES),
         ("2031-05-15T03:21:05", YES),
         ("1970-01-01T00:00:00Z", UNKNOWN),
+        ("9999-12-31T23:59:59-23:59", UNKNOWN),
+        ("0001-01-01T00:00:00+23:59", UNKNOWN),
         ("", UNKNOWN),
         (True, UNKNOWN),
     ],

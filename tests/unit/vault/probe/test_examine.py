@@ -4,6 +4,13 @@ import threading
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 
 from pipelabs.vault import probe
 from pipelabs.vault.probe.report import Failure, KeyPermission, Verdict
@@ -144,6 +151,27 @@ def test_examine_reports_a_key_that_may_not_read_its_permissions(examine, slug):
     report = examine(slug, Scenario.NO_PERMISSION)
 
     assert report.failure is Failure.PERMISSION
+
+
+def pem(key, password=None):
+    encryption = BestAvailableEncryption(password) if password else NoEncryption()
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption).decode()
+
+
+UNUSABLE = {
+    "encrypted": pem(ec.generate_private_key(ec.SECP256R1()), b"a word"),
+    "wrong curve": pem(ec.generate_private_key(ec.SECP384R1())),
+    "RSA": pem(rsa.generate_private_key(65537, 2048)),
+    "not PEM": "-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----",
+    "a word": "secret",
+}
+
+
+@pytest.mark.parametrize("kind", UNUSABLE)
+def test_examine_blames_a_key_that_cannot_sign(examine, stub, kind):
+    report = examine("coinbase", Scenario.TRADE_ONLY, api_secret=UNUSABLE[kind])
+
+    assert report.failure is Failure.CREDENTIALS
 
 
 @pytest.mark.parametrize("slug", ["binance", "bybit"])

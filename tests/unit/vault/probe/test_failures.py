@@ -16,6 +16,7 @@ def error(*kinds, **changes):
         ("binance", "-1021", Failure.CLOCK),
         ("binance", "-2015", Failure.REJECTED),
         ("myokx", "50110", Failure.ADDRESS),
+        ("okx", "50119", Failure.CREDENTIALS),
         ("bybit", "10002", Failure.CLOCK),
         ("bybit", "33004", Failure.CREDENTIALS),
         ("bybit", "10010", Failure.ADDRESS),
@@ -118,11 +119,34 @@ def test_classify_prefers_the_reason_of_the_guard(reason, failure):
     [
         ("AuthenticationError", Failure.CREDENTIALS),
         ("ValueError", Failure.CREDENTIALS),
+        ("UnsupportedAlgorithm", Failure.CREDENTIALS),
+        ("AttributeError", Failure.CREDENTIALS),
+        ("IndexError", Failure.CREDENTIALS),
         ("NotSupported", Failure.OTHER),
     ],
 )
 def test_classify_blames_the_credentials_if_nothing_was_sent(kind, failure):
     assert classify("okx", error(kind, has_sent=False, status=None)) is failure
+
+
+def test_classify_blames_nothing_if_the_child_process_died():
+    assert classify("okx", {}) is Failure.OTHER
+
+
+@each("ccxt_id", ["okx", "binance", "bitget", "kraken", "woo"])
+@each("is_json", [True, False])
+def test_classify_blames_the_key_for_a_401_without_another_reason(ccxt_id, is_json):
+    facts = error("ExchangeError", status=401, is_json=is_json, code="99999" if is_json else None)
+
+    assert classify(ccxt_id, facts) is Failure.CREDENTIALS
+
+
+@each(
+    ("kind", "failure"),
+    [("InvalidNonce", Failure.CLOCK), ("PermissionDenied", Failure.PERMISSION)],
+)
+def test_classify_believes_the_other_reasons_of_a_401(kind, failure):
+    assert classify("woo", error(kind, status=401, code="99999")) is failure
 
 
 @each("odd", [{}, {"kinds": "AuthenticationError"}, {"kinds": [1, None]}])
