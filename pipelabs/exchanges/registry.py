@@ -4,6 +4,7 @@
 """
 
 import json
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -12,6 +13,9 @@ from pathlib import Path
 from pipelabs.models.exchanges import Credential, Kind, SymbolStyle
 
 FILE = Path(__file__).with_name("exchanges.json")
+DERIVATIVES = re.compile(r"[ _-]perpetual(_testnet)?\Z")
+"""What bots add to the name of an exchange for its perpetual contracts."""
+PUNCTUATION = str.maketrans("", "", " ._-()")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +64,15 @@ def known() -> Mapping[str, KnownExchange]:
 
 
 def find(text: str) -> KnownExchange | None:
-    """Return the exchange with this slug or alias, in any case."""
-    slug = text.strip().lower()
-    return known().get(_aliases().get(slug, slug))
+    """Return the exchange with this slug, alias or name.
+
+    Case, spaces and punctuation do not matter: desks and bots write `gate.io`, `gate_io`, `Gate.io`
+    and `gate_io_perpetual`.
+    """
+    name = text.strip().lower()
+    names = _names()
+    slug = names.get(_letters(name)) or names.get(_letters(DERIVATIVES.sub("", name)))
+    return known()[slug] if slug else None
 
 
 def can_be_probed(slug: str) -> bool:
@@ -72,8 +82,17 @@ def can_be_probed(slug: str) -> bool:
 
 
 @cache
-def _aliases() -> Mapping[str, str]:
-    return {alias: row.slug for row in known().values() for alias in row.aliases}
+def _names() -> Mapping[str, str]:
+    """Return every name of every exchange, without punctuation → slug."""
+    return {
+        _letters(name.lower()): row.slug
+        for row in known().values()
+        for name in (row.name, *row.aliases, row.slug)
+    }
+
+
+def _letters(name: str) -> str:
+    return name.translate(PUNCTUATION)
 
 
 def _exchange(row: Mapping[str, object]) -> KnownExchange:

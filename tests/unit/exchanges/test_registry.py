@@ -67,6 +67,23 @@ def test_registry_names_are_unique():
         ("coinbasepro", "coinbaseexchange"),
         ("binanceusdm", "binance"),
         ("kucoinfutures", "kucoin"),
+        ("gate.io", "gate"),
+        ("gate_io", "gate"),
+        ("Crypto.com", "cryptocom"),
+        ("Binance.US", "binanceus"),
+        ("BTC Markets", "btcmarkets"),
+        ("WOO X", "woo"),
+        ("MAX (MaiCoin)", "maicoin"),
+        # of Hummingbot
+        ("ascend_ex", "ascendex"),
+        ("bit_mart", "bitmart"),
+        ("btc_markets", "btcmarkets"),
+        ("coinbase_advanced_trade", "coinbase"),
+        ("binance_perpetual", "binance"),
+        ("binance_perpetual_testnet", "binance"),
+        ("dydx_v4_perpetual", "dydx"),
+        ("gate_io_perpetual", "gate"),
+        ("hyperliquid_perpetual", "hyperliquid"),
     ],
 )
 def test_find_accepts_slugs_and_aliases(text, slug):
@@ -76,7 +93,20 @@ def test_find_accepts_slugs_and_aliases(text, slug):
     assert found.slug == slug
 
 
-@each("text", ["", "bittrex", "OK X", "okx\0", "\N{CYRILLIC CAPITAL LETTER O}KX"])
+@each(
+    "text",
+    [
+        "",
+        " ",
+        "---",
+        "bittrex",
+        "okx\0",
+        "okx/",
+        "perpetual",
+        "_perpetual",
+        "\N{CYRILLIC CAPITAL LETTER O}KX",
+    ],
+)
 def test_find_returns_none_for_other_text(text):
     assert registry.find(text) is None
 
@@ -164,3 +194,9 @@ def test_can_be_probed_needs_an_exchange_that_ccxt_knows():
     assert registry.can_be_probed("okx")
     assert not registry.can_be_probed("bitkub")
     assert not registry.can_be_probed("nowhere")
+
+
+def test_every_name_of_an_exchange_finds_it():
+    for one in EVERY:
+        for name in (one.slug, one.name, *one.aliases):
+            assert registry.find(name) is one, name
