@@ -1,12 +1,13 @@
 """Schemas of the audit trail: filters and events."""
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime
 from typing import Any
 
 from marshmallow import Schema, fields
 
 from pipelabs.audit.events import Event
 from pipelabs.core.ip_address import UNKNOWN, parse_ip_address
+from pipelabs.core.schemas.dates import parse_date, parse_time
 from pipelabs.core.schemas.envelope import EXAMPLE_REQUEST_ID, Success
 from pipelabs.core.schemas.fields import EMAIL, EnumField, OpenAPIField, PlainText, Timestamp
 from pipelabs.core.schemas.pagination import ListQuery, PageOut
@@ -14,7 +15,6 @@ from pipelabs.models import Outcome
 from pipelabs.models.clients import EMAIL_LENGTH
 
 REQUEST_ID_LENGTH = 64
-DATE_LENGTH = 10
 NOT_A_TIME = "Must be a date or a time in ISO 8601: 2026-11-22 or 2026-11-22T22:46Z."
 LINE = (
     "2026-11-22T22:46:00.012Z | SUCCESS | eb766d15 | operator@desk.local | "
@@ -36,14 +36,11 @@ class DateTimeFilter(OpenAPIField, fields.Field[datetime]):
         self.is_end = is_end
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> datetime:
-        try:
-            if len(value) == DATE_LENGTH:
-                day = date.fromisoformat(value) + timedelta(days=self.is_end)
-                return datetime.combine(day, time(), UTC)
-            at = datetime.fromisoformat(value)
-            return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
-        except (ValueError, OverflowError):
-            raise self.make_error("invalid") from None
+        text = value.strip()
+        moment = parse_date(text, is_end=self.is_end) or parse_time(text)
+        if moment is None:
+            raise self.make_error("invalid")
+        return moment
 
 
 class Address(fields.String):

@@ -1,11 +1,12 @@
 """Schemas of exchange API keys; responses contain no secrets."""
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime
 from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validates_schema
 
+from pipelabs.core.schemas.dates import parse_date
 from pipelabs.core.schemas.edits import PartialUpdate
 from pipelabs.core.schemas.envelope import Success
 from pipelabs.core.schemas.fields import (
@@ -68,11 +69,10 @@ class EndOfDay(OpenAPIField, fields.Field[datetime]):
     }
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> datetime:
-        try:
-            day = date.fromisoformat(value.strip()) + timedelta(days=1)
-        except (AttributeError, ValueError, OverflowError, TypeError):
-            raise self.make_error("invalid") from None
-        return datetime.combine(day, time(), UTC)
+        end = parse_date(value.strip(), is_end=True) if isinstance(value, str) else None
+        if end is None:
+            raise self.make_error("invalid")
+        return end
 
 
 class KeyFields(Schema):
