@@ -12,6 +12,7 @@ from pipelabs.clients import service as clients
 from pipelabs.clients.schemas import ClientEdit, ClientIn, ClientsQuery, StatusEdit
 from pipelabs.clients.wallets import Wallet, WalletError, recognise
 from pipelabs.core.schemas.pagination import SIZES
+from pipelabs.core.text import trim
 from pipelabs.markets import client_markets
 from pipelabs.models import Client, Permission, Status, Tier
 from pipelabs.models.clients import Chain
@@ -72,7 +73,7 @@ def wallet() -> ResponseReturnValue:
 
     A POST, because what is typed may be a secret, and addresses end in logs.
     """
-    typed = request.form.get("wallet_address", "").strip(" ")
+    typed = trim(request.form.get("wallet_address", ""))
     if not typed:
         return ""
     try:

@@ -11,6 +11,7 @@ from pipelabs.core.schemas.dates import parse_date, parse_time
 from pipelabs.core.schemas.envelope import EXAMPLE_REQUEST_ID, Success
 from pipelabs.core.schemas.fields import EMAIL, EnumField, OpenAPIField, PlainText, Timestamp
 from pipelabs.core.schemas.pagination import ListQuery, PageOut
+from pipelabs.core.text import trim
 from pipelabs.models import Outcome
 from pipelabs.models.clients import EMAIL_LENGTH
 
@@ -36,7 +37,7 @@ class DateTimeFilter(OpenAPIField, fields.Field[datetime]):
         self.is_end = is_end
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> datetime:
-        text = value.strip()
+        text = trim(value)
         moment = parse_date(text, is_end=self.is_end) or parse_time(text)
         if moment is None:
             raise self.make_error("invalid")

@@ -160,5 +160,5 @@ def _password(*, from_stdin: bool) -> str:
     else:
         typed = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     # Signing in rejects these characters, so a password must not have them.
-    reject_characters(typed)
+    reject_characters(typed, is_secret=True)
     return str(typed)

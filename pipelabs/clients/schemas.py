@@ -21,6 +21,7 @@ from pipelabs.core.schemas.fields import (
     reject_characters,
 )
 from pipelabs.core.schemas.pagination import ListQuery, PageOut, SearchText
+from pipelabs.core.text import trim
 from pipelabs.models.clients import NAME_LENGTH, NOTES_LENGTH, Chain, ClientSort, Status, Tier
 
 NAME = {"label": "Name", "example": "Client Name"}
@@ -43,9 +44,10 @@ class WalletAddress(OpenAPIField, fields.Field[wallets.Wallet]):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> wallets.Wallet:
         if not isinstance(value, str):
             raise self.make_error("invalid")
-        reject_characters(value)
+        text = trim(value)
+        reject_characters(text, is_secret=True)
         try:
-            return wallets.recognise(value)
+            return wallets.recognise(text)
         except wallets.WalletError as error:
             raise ValidationError(str(error)) from None
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from Crypto.Hash import keccak
 
 from pipelabs.clients.address_codecs import base58_decode, base58check_decode, segwit_decode
+from pipelabs.core.text import trim
 from pipelabs.models.clients import Chain
 
 MAX_LENGTH = 512
@@ -182,8 +183,8 @@ CHAINS = (
 
 
 def recognise(text: str) -> Wallet:
-    """Return the wallet with this address, without spaces around it; raise `WalletError`."""
-    text = text.strip(" ")
+    """Return the wallet with this address; raise `WalletError`."""
+    text = trim(text)
     if len(text) <= MAX_LENGTH:
         if _is_secret(text):
             raise WalletError(_PRIVATE_KEY)

@@ -3,6 +3,8 @@
 import re
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
+from pipelabs.core.text import trim
+
 UNKNOWN = "unknown"
 """Stands for the address of a caller whose proxy sent no IP address."""
 FORMS = re.compile(
@@ -23,7 +25,7 @@ def parse_ip_address(text: str) -> str | None:
 
     A port, brackets and a zone are dropped. An IPv4 address mapped into IPv6 becomes IPv4.
     """
-    if not (match := FORMS.fullmatch(text.strip())):
+    if not (match := FORMS.fullmatch(trim(text))):
         return None
     bare = match["bracketed"] or match["v4"] or match["bare"]
     try:
@@ -43,7 +45,7 @@ def parse_ip_network(text: str) -> IPv4Network | IPv6Network | None:
     A network of IPv4 addresses mapped into IPv6 becomes an IPv4 network, as its addresses do.
     """
     try:
-        network = ip_network(text.strip())
+        network = ip_network(trim(text))
     except ValueError:
         return None
     first = network.network_address

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from pipelabs.core.text import trim
 from pipelabs.models.exchanges import Credential, Kind, SymbolStyle
 
 FILE = Path(__file__).with_name("exchanges.json")
@@ -69,7 +70,7 @@ def find(text: str) -> KnownExchange | None:
     Case, spaces and punctuation do not matter: desks and bots write `gate.io`, `gate_io`, `Gate.io`
     and `gate_io_perpetual`.
     """
-    name = text.strip().lower()
+    name = trim(text).lower()
     names = _names()
     slug = names.get(_letters(name)) or names.get(_letters(DERIVATIVES.sub("", name)))
     return known()[slug] if slug else None

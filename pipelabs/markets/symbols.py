@@ -3,6 +3,7 @@
 import re
 import unicodedata
 
+from pipelabs.core.text import trim
 from pipelabs.models.exchanges import SymbolStyle
 from pipelabs.models.token_pairs import Symbol
 
@@ -33,7 +34,7 @@ def parse(text: str) -> Symbol:
 
     Raise `SymbolError` for any other text. Dated futures and options are not supported.
     """
-    text = text.strip(" ")
+    text = trim(text)
     _reject_characters(text)
     text = text.upper()
     if EXPIRY.search(text):
@@ -76,7 +77,7 @@ def _reject_characters(text: str) -> None:
         if character.isspace():
             raise SymbolError("A symbol can't contain spaces.")
         if not character.isprintable():
-            raise SymbolError(f"Character {place + 1} is not allowed: U+{ord(character):04X}.")
+            raise SymbolError(f"Remove character {place + 1}, U+{ord(character):04X}.")
     if not text:
         raise SymbolError("This field is required.")
     if len(text) > MAX_LENGTH:

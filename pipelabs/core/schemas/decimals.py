@@ -8,6 +8,7 @@ from marshmallow import fields
 
 from pipelabs.core.decimals import plain
 from pipelabs.core.schemas.fields import OpenAPIField, PlainText
+from pipelabs.core.text import trim
 
 __all__ = ["SIGNED", "UNSIGNED", "Amount", "plain"]
 UNSIGNED = re.compile(r"[0-9]{1,20}(\.[0-9]{1,18})?", re.ASCII)
@@ -52,7 +53,7 @@ class Amount(OpenAPIField, fields.Field[Decimal]):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> Decimal:
         if not isinstance(value, str):
             raise self.make_error("invalid")
-        if not self.pattern.fullmatch(text := value.strip(" ")):
+        if not self.pattern.fullmatch(text := trim(value)):
             raise self.make_error("digits")
         amount = Decimal(text)
         if not amount:

@@ -1,36 +1,21 @@
 """Fields that validate and normalise one input value each."""
 
-import html
-import re
-import threading
 import unicodedata
 from collections.abc import Mapping
 from datetime import UTC
 from enum import StrEnum
 from typing import Any, ClassVar
 
-import bleach
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 from marshmallow import Schema, ValidationError, fields, pre_load
 
+from pipelabs.core.text import find_forbidden, find_markup, is_visible, trim
 from pipelabs.models.clients import EMAIL_LENGTH
 
 # Internal hosts are named desk.local or x.test; the library has no other way to allow them.
 SPECIAL_USE_DOMAIN_NAMES.clear()
-MARKUP = re.compile(r"<[!?/a-zA-Z][^>]{0,60}>?")
-_thread = threading.local()
 EMAIL = {"label": "Email", "example": "email@example.com"}
 """Metadata of every e-mail field."""
-UNCLOSED_TAG = re.compile(r"<[a-zA-Z][a-zA-Z0-9]*[\s/]+[a-zA-Z-]{2,}\s*=[^>]*\Z")
-"""An unclosed tag with an attribute. Bleach treats some of these as text."""
-
-REJECTED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-JOINERS = frozenset("\u200c\u200d")
-"""Format characters used in words (Persian, Indic) and emoji; allowed between visible ones."""
-BLANKS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
-"""Characters that Unicode counts as letters or symbols but that are invisible."""
-CONTROL_NAMES = {"\0": "NUL", "\t": "TAB", "\n": "LINE BREAK", "\r": "CARRIAGE RETURN"}
-"""Unicode has no names for these."""
 
 
 class MarkupSentence(str):
@@ -98,7 +83,7 @@ class PlainText(OpenAPIField, fields.String):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> str:
         if not isinstance(value, str):
             raise self.make_error("invalid")
-        if len(value.strip()) > self.max * 4 + 100:
+        if len(trim(value)) > self.max * 4 + 100:
             # Too long for normalising to make it fit.
             raise self.make_error("length", min=self.min, max=self.max, count=len(value))
         text = self._normalise(value)
@@ -114,12 +99,12 @@ class PlainText(OpenAPIField, fields.String):
         return {"minLength": self.min, "maxLength": self.max}
 
     def _normalise(self, value: str) -> str:
-        text = value.replace("\r\n", "\n") if self.lines else value
+        text = trim(value)
+        if self.lines:
+            text = text.replace("\r\n", "\n")
         reject_characters(text, allowed="\n" if self.lines else "")
         text = unicodedata.normalize("NFC", text)
-        if self.lines:
-            return text.strip()
-        return " ".join(text.split())
+        return trim(text) if self.lines else " ".join(text.split())
 
 
 class EmailAddress(OpenAPIField, fields.Field[str]):
@@ -137,7 +122,7 @@ class EmailAddress(OpenAPIField, fields.Field[str]):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> str:
         if not isinstance(value, str):
             raise self.make_error("invalid")
-        text = value.strip(" ")
+        text = trim(value)
         reject_characters(text)
         if not text.isascii():
             raise self.make_error("ascii")
@@ -174,7 +159,7 @@ class EnumField(OpenAPIField, fields.Field[StrEnum]):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> StrEnum:
         if not isinstance(value, str):
             raise self.make_error("invalid")
-        if choice := self.choices.get(value.strip(" ").lower()):
+        if choice := self.choices.get(trim(value).lower()):
             return choice
         names = ", ".join(choice.value for choice in self.choices.values())
         raise ValidationError(f"Must be one of: {names}.")
@@ -217,7 +202,7 @@ class Password(OpenAPIField, fields.String):
         count = len(value if len(value) > 1_000 else unicodedata.normalize("NFKC", value))
         if not 1 <= count <= 128:
             raise self.make_error("length", min=1, max=128, count=count)
-        reject_characters(value)
+        reject_characters(value, is_secret=True)
         return value
 
 
@@ -229,57 +214,16 @@ class Timestamp(fields.AwareDateTime):
         return value and f"{value:%Y-%m-%dT%H:%M:%S}.{value.microsecond // 1000:03d}Z"
 
 
-def is_visible(character: str) -> bool:
-    """Return whether the character is visible: a letter, number, punctuation mark or symbol."""
-    return unicodedata.category(character)[0] in "LNPS" and character not in BLANKS
+def reject_characters(text: str, allowed: str = "", *, is_secret: bool = False) -> None:
+    """Raise a `ValidationError` about the first character that is not allowed in text.
 
-
-def reject_characters(text: str, allowed: str = "") -> None:
-    """Raise a `ValidationError` naming the first character that is not allowed in text.
-
-    These are NUL, control, bidirectional override, private, unassigned and lone surrogate
-    characters. A joiner is allowed between visible characters. Call it before bleach, which drops
-    NUL silently.
+    With `is_secret` it does not quote the text.
     """
-    if text.isascii() and text.isprintable():
-        return
-    for place, character in enumerate(text):
-        if character in allowed or unicodedata.category(character) not in REJECTED_CATEGORIES:
-            continue
-        between = text[place - 1 : place] + text[place + 1 : place + 2]
-        if character in JOINERS and len(between) == 2 and all(map(_can_be_joined, between)):
-            continue
-        name = CONTROL_NAMES.get(character) or unicodedata.name(character, "")
-        code = f"U+{ord(character):04X}{name and f', {name}'}"
-        raise ValidationError(f"Character {place + 1} is not allowed: {code}. Remove it.")
+    if sentence := find_forbidden(text, allowed, is_secret=is_secret):
+        raise ValidationError(sentence)
 
 
 def reject_markup(text: str) -> None:
-    """Raise a `ValidationError` quoting the tag, comment or doctype that bleach would remove.
-
-    bleach only detects: its output is escaped HTML, not what was typed. Ampersands are replaced
-    before the comparison, because they start no tag and bleach would escape them.
-    """
-    if "<" not in text:
-        return
-    plain = text.replace("&", "+")
-    if html.unescape(_cleaner().clean(plain)) == plain and not UNCLOSED_TAG.search(plain):
-        return
-    match = MARKUP.search(text)
-    quoted = match.group() if match else "<"
-    raise ValidationError([MarkupSentence(f"HTML is not allowed (found {quoted}).")])
-
-
-def _cleaner() -> bleach.Cleaner:
-    """Return this thread's cleaner, which allows no tag. bleach's parser is not thread-safe."""
-    if not hasattr(_thread, "cleaner"):
-        _thread.cleaner = bleach.Cleaner(
-            tags=frozenset(), attributes={}, strip=True, strip_comments=True
-        )
-    cleaner: bleach.Cleaner = _thread.cleaner
-    return cleaner
-
-
-def _can_be_joined(character: str) -> bool:
-    """Return whether the character is visible, or a mark of a letter or an emoji."""
-    return is_visible(character) or unicodedata.category(character)[0] == "M"
+    """Raise a `ValidationError` quoting the HTML in the text."""
+    if found := find_markup(text):
+        raise ValidationError([MarkupSentence(f"HTML is not allowed (found {found}).")])

@@ -5,6 +5,7 @@ from typing import Any
 from marshmallow import fields
 
 from pipelabs.core.schemas.fields import OpenAPIField, PlainText
+from pipelabs.core.text import trim
 
 
 class WholeNumber(OpenAPIField, fields.Field[int]):
@@ -29,9 +30,9 @@ class WholeNumber(OpenAPIField, fields.Field[int]):
         return {"minimum": self.min, "maximum": self.max}
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> int:
-        if self.is_form_field and value.strip().isascii() and value.strip().isdecimal():
+        if self.is_form_field and trim(value).isascii() and trim(value).isdecimal():
             # Longer numbers are out of range anyway, and Python refuses to parse the longest.
-            value = int(value.strip()[:20])
+            value = int(trim(value)[:20])
         if type(value) is not int:
             raise self.make_error("invalid")
         if not self.min <= value <= self.max:

@@ -7,6 +7,7 @@ from typing import Any
 from marshmallow import Schema, fields
 
 from pipelabs.core.schemas.fields import Query, reject_characters
+from pipelabs.core.text import trim
 
 SIZES = (25, 50, 100)
 MAX_SEARCH_LENGTH = 255
@@ -48,7 +49,7 @@ class SearchText(fields.String):
     }
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> str:
-        text: str = super()._deserialize(value, attr, data, **rest)
+        text = trim(super()._deserialize(value, attr, data, **rest))
         if len(text) > MAX_SEARCH_LENGTH:
             raise self.make_error("length")
         reject_characters(text)

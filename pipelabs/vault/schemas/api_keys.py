@@ -18,6 +18,7 @@ from pipelabs.core.schemas.fields import (
     Timestamp,
 )
 from pipelabs.core.schemas.pagination import ListQuery, PageOut
+from pipelabs.core.text import trim
 from pipelabs.exchanges import registry
 from pipelabs.exchanges.schemas import EXCHANGE, ExchangeSlug
 from pipelabs.models.api_keys import IP_NOTE_LENGTH, LABEL_LENGTH, KeyStage, KeyStatus
@@ -69,7 +70,7 @@ class EndOfDay(OpenAPIField, fields.Field[datetime]):
     }
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> datetime:
-        end = parse_date(value.strip(), is_end=True) if isinstance(value, str) else None
+        end = parse_date(trim(value), is_end=True) if isinstance(value, str) else None
         if end is None:
             raise self.make_error("invalid")
         return end

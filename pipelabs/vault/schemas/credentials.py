@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from marshmallow import fields, post_load
 
 from pipelabs.core.schemas.fields import Input, OpenAPIField, PlainText
+from pipelabs.core.text import trim
 from pipelabs.models.exchanges import Credential
 from pipelabs.vault.commands import NewCredentials
 from pipelabs.vault.envelope import Secret
@@ -57,7 +58,7 @@ class SecretText(OpenAPIField, fields.Field[Secret]):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> Secret:
         if not isinstance(value, str):
             raise self.make_error("invalid")
-        text = value.strip()
+        text = trim(value)
         if not 1 <= len(text) <= SECRET_LENGTH:
             raise self.make_error("length")
         if text.startswith(PEM):

@@ -5,12 +5,15 @@ from datetime import UTC, datetime, timedelta, timezone
 from html.parser import HTMLParser
 
 import pytest
+from bleach.html5lib_shim import HTML_TAGS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from marshmallow import ValidationError
 
+from pipelabs.accounts.schemas.api_tokens import Network
 from pipelabs.clients.schemas import WalletAddress
 from pipelabs.clients.wallets import Wallet
+from pipelabs.core.schemas.decimals import Amount
 from pipelabs.core.schemas.fields import (
     EmailAddress,
     EnumField,
@@ -19,8 +22,13 @@ from pipelabs.core.schemas.fields import (
     Timestamp,
     reject_markup,
 )
+from pipelabs.core.schemas.pagination import SearchText
+from pipelabs.exchanges.schemas import ExchangeSlug
+from pipelabs.markets.schemas.token_pairs import SymbolField
 from pipelabs.models import Tier
 from pipelabs.models.clients import Chain
+from pipelabs.vault.schemas.api_keys import EndOfDay
+from pipelabs.vault.schemas.credentials import SecretText
 from tests.each import each
 from tests.factories import WALLET
 
@@ -161,59 +169,106 @@ def test_plain_text_too_long_names_limits_and_length(field, text, sentence):
 @each(
     ("character", "told"),
     [
-        ("\0", "U+0000"),
-        ("\a", "U+0007"),
-        ("\t", "U+0009"),
-        ("\n", "U+000A"),
-        ("\r", "U+000D"),
-        ("\x1b", "U+001B"),
-        ("\x1c", "U+001C"),
-        ("\x7f", "U+007F"),
-        ("\x85", "U+0085"),
-        ("\x9b", "U+009B"),
-        ("\xad", "U+00AD, SOFT HYPHEN"),
-        ("\u061c", "U+061C, ARABIC LETTER MARK"),
-        ("\u180e", "U+180E, MONGOLIAN VOWEL SEPARATOR"),
-        ("\u200b", "U+200B, ZERO WIDTH SPACE"),
-        ("\u200e", "U+200E, LEFT-TO-RIGHT MARK"),
-        ("\u2028", "U+2028, LINE SEPARATOR"),
-        ("\u2029", "U+2029, PARAGRAPH SEPARATOR"),
-        ("\u202a", "U+202A, LEFT-TO-RIGHT EMBEDDING"),
-        ("\u202e", "U+202E, RIGHT-TO-LEFT OVERRIDE"),
-        ("\u2060", "U+2060, WORD JOINER"),
-        ("\u2066", "U+2066, LEFT-TO-RIGHT ISOLATE"),
-        ("\u2069", "U+2069, POP DIRECTIONAL ISOLATE"),
-        ("\ufeff", "U+FEFF, ZERO WIDTH NO-BREAK SPACE"),
-        ("\ue000", "U+E000"),
-        ("\U00100000", "U+100000"),
-        ("\u0378", "U+0378"),
-        ("\ufffe", "U+FFFE"),
-        ("\U0010ffff", "U+10FFFF"),
-        ("\ud800", "U+D800"),
-        ("\udfff", "U+DFFF"),
-        ("\U000e0041", "U+E0041, TAG LATIN CAPITAL LETTER A"),
+        ("\0", "NUL"),
+        ("\a", "character U+0007"),
+        ("\t", "tab"),
+        ("\n", "line break"),
+        ("\r", "line break"),
+        ("\x1b", "character U+001B"),
+        ("\x1c", "character U+001C"),
+        ("\x7f", "character U+007F"),
+        ("\x85", "character U+0085"),
+        ("\x9b", "character U+009B"),
+        ("\xad", "soft hyphen (U+00AD)"),
+        ("\u061c", "arabic letter mark (U+061C)"),
+        ("\u180e", "mongolian vowel separator (U+180E)"),
+        ("\u200b", "zero width space (U+200B)"),
+        ("\u200e", "left-to-right mark (U+200E)"),
+        ("\u2028", "line separator (U+2028)"),
+        ("\u2029", "paragraph separator (U+2029)"),
+        ("\u202a", "left-to-right embedding (U+202A)"),
+        ("\u202e", "right-to-left override (U+202E)"),
+        ("\u2060", "word joiner (U+2060)"),
+        ("\u2066", "left-to-right isolate (U+2066)"),
+        ("\u2069", "pop directional isolate (U+2069)"),
+        ("\ufeff", "zero width no-break space (U+FEFF)"),
+        ("\ue000", "character U+E000"),
+        ("\U00100000", "character U+100000"),
+        ("\ufdd0", "character U+FDD0"),
+        ("\ufffe", "character U+FFFE"),
+        ("\U0010ffff", "character U+10FFFF"),
+        ("\ud800", "character U+D800"),
+        ("\udfff", "character U+DFFF"),
+        ("\U000e0041", "tag latin capital letter a (U+E0041)"),
     ],
 )
 def test_plain_text_names_the_forbidden_character(character, told):
-    sentence = refusal(NAME, f"Ac{character}me")
-
-    assert sentence.startswith(f"Character 3 is not allowed: {told}")
+    assert refusal(NAME, f"Ac{character}me") == f"Remove the {told} after “Ac”."
 
 
-@each("text", ["\0Acme", "Acme\0", "\0", "Acme\n", "\u202e" * 300])
-def test_plain_text_rejects_forbidden_characters_at_the_ends(text):
-    assert "is not allowed: U+" in refusal(NAME, text)
+@each(
+    ("text", "sentence"),
+    [
+        ("Pipe\tLabs Ltd", "Remove the tab after “Pipe”."),
+        ("Pipe Labs\0", "Remove the NUL after “Labs”."),
+        ("\0Pipe Labs", "Remove the NUL before “Pipe”."),
+        ("\0", "Remove the NUL."),
+        ("x" * 30 + "\0y", f"Remove the NUL after “{'x' * 20}”."),
+    ],
+)
+def test_plain_text_says_where_the_forbidden_character_is(text, sentence):
+    assert refusal(NAME, text) == sentence
+
+
+@each(
+    "unseen",
+    ["\t", "\n", "\r\n", " ", "\u00a0", "\u200b", "\u200e", "\u202e", "\ufeff", "\u3000", "\u2800"],
+)
+def test_every_field_is_trimmed_of_what_nobody_can_see(unseen):
+    for field, text in (
+        (NAME, "Acme"),
+        (NOTES, "Acme"),
+        (EmailAddress(), "a@desk.local"),
+        (EnumField(Tier), "Premium"),
+        (WalletAddress(), WALLET),
+        (SymbolField(), "BTC/USDT"),
+        (ExchangeSlug(), "okx"),
+        (Amount(), "0.5"),
+        (EndOfDay(), "2027-05-31"),
+        (Network(), "192.0.2.0/24"),
+        (SecretText(), "word"),
+        (SearchText(), "acme"),
+    ):
+        loaded = field.deserialize(f"{unseen}{text}{unseen * 2}")
+
+        assert repr(loaded) == repr(field.deserialize(text)), type(field)
+
+
+@each("secret", ["correct horse\0battery", "correct horse\tbattery"])
+def test_sentence_about_a_secret_does_not_quote_it(secret):
+    for field in (Password(), WalletAddress()):
+        assert "horse" not in refusal(field, secret)
+        assert "character 14" in refusal(field, secret)
+
+
+def test_plain_text_keeps_the_flag_of_england():
+    assert "tag latin" in refusal(NAME, "\U0001f3f4\U000e0067\U000e007f")
+
+
+@each("character", ["\u0378", "\U0001fae8", "\U0001f6dc", "\U000323b0"])
+def test_plain_text_keeps_characters_newer_than_this_python(character):
+    assert NAME.deserialize(character) == NOTES.deserialize(character) == character
 
 
 @each("character", ["\0", "\t", "\v", "\f", "\r", "\x85", "\u2028"])
 def test_plain_text_with_lines_rejects_other_control_characters(character):
-    assert f"U+{ord(character):04X}" in refusal(NOTES, f"first\n{character}second")
+    assert refusal(NOTES, f"first\n{character}second").endswith(" after “first”.")
 
 
 @each("field", [EMAIL, PASSWORD, WALLET_ADDRESS])
 @each("character", ["\0", "\n", "\u202e", "\u200b", "\ud800"])
 def test_all_text_fields_reject_forbidden_characters(field, character):
-    assert f"U+{ord(character):04X}" in refusal(field, f"a{character}@example.com")
+    assert refusal(field, f"a{character}@example.com").startswith("Remove the ")
 
 
 @each(
@@ -235,9 +290,9 @@ def test_plain_text_keeps_joiners_in_words_and_emoji(text):
 
 
 @each("field", [NAME, NOTES])
-@each("text", ["\u200d", "\u200da", "a\u200c", "a \u200d b", "a \u200db"])
+@each("text", ["a \u200d b", "a \u200db", "a\u200d\u200db"])
 def test_plain_text_rejects_joiners_without_visible_neighbours(field, text):
-    assert "ZERO WIDTH" in refusal(field, text)
+    assert "zero width" in refusal(field, text)
 
 
 # Markup in texts
@@ -259,7 +314,9 @@ def test_plain_text_rejects_joiners_without_visible_neighbours(field, text):
         ("<3 <b>", "<b>"),
         ("&<b>", "<b>"),
         ("&lt;<i>", "<i>"),
-        ("O'Brien <obrien@x.io>", "<obrien@x.io>"),
+        ("<jane@x <script>", "<script>"),
+        ("<BTC onclick=x>", "<BTC onclick=x>"),
+        ("<math><mi>", "<math>"),
         ("<!-- hidden -->", "<!-- hidden -->"),
         ("a<!--", "<!--"),
         ("<!DOCTYPE html>", "<!DOCTYPE html>"),
@@ -314,6 +371,12 @@ def test_markup_error_truncates_long_tags():
         f"{SMILE} <3 {SMILE}",
         "\N{FULLWIDTH LESS-THAN SIGN}b\N{FULLWIDTH GREATER-THAN SIGN}",
         "<\u0431>",
+        "O'Brien <obrien@x.io>",
+        "Jane Roe <jane@desk.example>",
+        "Jane Roe <jane.roe-smith@desk.example>",
+        "size <BTC 0.1>",
+        "price <USDT> or <EUR>",
+        "see <https://desk.example>",
         "<" * 255,
     ],
 )
@@ -322,12 +385,13 @@ def test_plain_text_keeps_text_without_tags(text):
 
 
 class Tags(HTMLParser):
-    """The standard library's opinion: does the text have a tag, a comment or a declaration?"""
+    """The standard library's opinion: does the text have an element or an attribute?"""
 
     found = False
 
     def handle_starttag(self, tag, attrs):
-        self.found = True
+        has_value = any(value is not None for _, value in attrs)
+        self.found = self.found or tag in HTML_TAGS or has_value
 
     handle_startendtag = handle_starttag
 
@@ -442,7 +506,7 @@ def test_enum_field_is_case_insensitive(typed):
         "Gold",
         "Premium\0",
         "Pre mium",
-        "\tPremium",
+        "Pre\tmium",
         "Tier.PREMIUM",
         "'; SELECT 1--",
         "PREM\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}UM",
