@@ -58,8 +58,11 @@ class Guard:
         self._inner.close()
 
     def answer(self) -> object:
-        """Return the last body as JSON; raise `ValueError` if it is not JSON."""
-        return json.loads(self.body)
+        """Return the last body as JSON; raise `ValueError` if it is not JSON.
+
+        So it is with a member given twice: ccxt would use the last, and another reader the first.
+        """
+        return json.loads(self.body, object_pairs_hook=_build_object)
 
     def _read(self, response: Any) -> bytes:
         body = b""
@@ -161,6 +164,13 @@ def _facts(guard: Guard, error: Exception | None) -> dict[str, object]:
         "code": _code(guard.answer()) if _is_json(guard) else None,
         "skew_s": guard.skew_s,
     }
+
+
+def _build_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    built = dict(pairs)
+    if len(built) < len(pairs):
+        raise ValueError("a member was given twice")
+    return built
 
 
 def _code(body: object) -> str | None:

@@ -26,7 +26,9 @@ def bybit(raw: object, _: str) -> Reading:
     evidence = evidence_of(facts, "readOnly")
     match facts.get("readOnly"):
         case int(mode) if mode in (0, 1) and not isinstance(mode, bool):
-            writes = _writes(members(facts.get("permissions")))
+            allowed = members(facts.get("permissions"))
+            # A key has some permission. Without any the answer is not complete.
+            writes = _writes(allowed if any(allowed.values()) else {})
             if mode == 1:
                 writes = tuple(
                     Finding(finding.permission, Verdict.NO, evidence) for finding in writes
@@ -38,32 +40,29 @@ def bybit(raw: object, _: str) -> Reading:
 
 
 def _writes(allowed: Facts) -> tuple[Finding, ...]:
-    """Return the findings of permissions that write.
+    """Return the findings of permissions that write. An empty list is one without permissions.
 
     Unified accounts have DerivativesTrade "by default", so it proves nothing by itself.
     """
-    moves = {"AccountTransfer", "SubMemberTransfer"}
+
+    def read(
+        permission: KeyPermission,
+        field: str,
+        granting: set[str],
+        known: frozenset[str] = frozenset(),
+    ) -> Finding:
+        return from_list(permission, allowed, field, granting, known, may_be_empty=True)
+
+    futures = KeyPermission.FUTURES
     return (
-        from_list(KeyPermission.TRADE, allowed, "Spot", {"SpotTrade"}),
+        read(KeyPermission.TRADE, "Spot", {"SpotTrade"}),
         either(
             (
-                from_list(
-                    KeyPermission.FUTURES,
-                    allowed,
-                    "ContractTrade",
-                    {"Order"},
-                    frozenset({"Position"}),
-                ),
-                from_list(KeyPermission.FUTURES, allowed, "Options", {"OptionsTrade"}),
-                from_list(KeyPermission.FUTURES, allowed, "Derivatives", set()),
+                read(futures, "ContractTrade", {"Order"}, frozenset({"Position"})),
+                read(futures, "Options", {"OptionsTrade"}),
+                read(futures, "Derivatives", set()),
             )
         ),
-        from_list(KeyPermission.TRANSFER, allowed, "Wallet", moves, _WALLET),
-        from_list(
-            KeyPermission.WITHDRAW,
-            allowed,
-            "Wallet",
-            {"Withdraw"},
-            _WALLET | {"SubMemberTransferList"},
-        ),
+        read(KeyPermission.TRANSFER, "Wallet", {"AccountTransfer", "SubMemberTransfer"}, _WALLET),
+        read(KeyPermission.WITHDRAW, "Wallet", {"Withdraw"}, _WALLET | {"SubMemberTransferList"}),
     )

@@ -61,17 +61,20 @@ def from_list(
     field: str,
     granting: set[str],
     known: frozenset[str] = frozenset(),
+    *,
+    may_be_empty: bool = False,
 ) -> Finding:
-    """Return yes if the list has a granting name, no if all its names are known.
+    """Return yes if the list has a granting name, no if it is in order and all names are known.
 
-    The list may also be a text with commas; an empty text is unknown.
+    The list may also be a text with commas. One with a blank, a repeated name or, unless
+    `may_be_empty`, without any name proves nothing: it may be cut off.
     """
-    names = None if facts.get(field) == "" else _names(facts.get(field))
+    names = _names(facts.get(field))
     verdict = Verdict.UNKNOWN
-    if names is not None and names & granting:
+    if names is not None and granting.intersection(names):
         verdict = Verdict.YES
-    elif names is not None and names <= known:
-        verdict = Verdict.NO
+    elif names is not None and _is_in_order(names, may_be_empty=may_be_empty):
+        verdict = Verdict.NO if known.issuperset(names) else Verdict.UNKNOWN
     return Finding(permission, verdict, evidence_of(facts, field))
 
 
@@ -91,7 +94,7 @@ def whitelist(facts: Facts, field: str) -> Finding:
     names = _names(facts.get(field))
     if names is None:
         return Finding(KeyPermission.IP_BOUND, Verdict.UNKNOWN, evidence_of(facts, field))
-    is_bound = bool(names) and "*" not in names
+    is_bound = any(names) and "*" not in names
     verdict = Verdict.YES if is_bound else Verdict.NO
     return Finding(KeyPermission.IP_BOUND, verdict, evidence_of(facts, field))
 
@@ -107,12 +110,18 @@ def expiry(facts: Facts, field: str) -> tuple[Finding, datetime | None]:
     return Finding(KeyPermission.EXPIRES, Verdict.YES, evidence_of(facts, field)), time
 
 
-def _names(value: object) -> set[str] | None:
+def _names(value: object) -> list[str] | None:
+    """Return the names of a list, or of a text with commas; None for anything else."""
     if isinstance(value, str):
-        return {name for part in value.split(",") if (name := part.strip())}
+        return [name.strip() for name in value.split(",")]
     if isinstance(value, list) and all(isinstance(name, str) for name in value):
-        return set(value)
+        return value
     return None
+
+
+def _is_in_order(names: Sequence[str], *, may_be_empty: bool) -> bool:
+    is_plain = all(name.strip() and "," not in name for name in names)
+    return is_plain and len(set(names)) == len(names) and (may_be_empty or bool(names))
 
 
 def _parse_time(value: object) -> datetime | None:

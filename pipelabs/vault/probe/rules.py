@@ -72,7 +72,9 @@ def okx(raw: object, _: str) -> Reading:
 
     https://www.okx.com/docs-v5/en/, "Get account configuration" and "API key permissions".
     """
-    facts = members(next(iter(items(members(raw).get("data"))), None))
+    accounts = items(members(raw).get("data"))
+    # Several would be the permissions of several keys.
+    facts = members(accounts[0]) if len(accounts) == 1 else {}
     names = {
         KeyPermission.READ: "read_only",
         KeyPermission.TRADE: "trade",

@@ -183,6 +183,14 @@ def test_answer_that_breaks_off_is_unreachable(target, stub):
     assert failure(target("okx"), answer) is Failure.UNREACHABLE
 
 
+def test_guard_takes_a_member_given_twice_for_no_answer():
+    guard = ask.Guard(None, frozenset())
+    guard.body = b'{"data": [{"perm": "withdraw", "perm": "read_only"}]}'
+
+    with pytest.raises(ValueError, match="twice"):
+        guard.answer()
+
+
 def test_guard_close_closes_the_inner_adapter():
     closed = []
 

@@ -110,3 +110,28 @@ def test_bybit_reads_an_expiry_without_a_date_as_unknown(value, verdict):
 
     assert reading.complete()[-1].verdict is verdict
     assert (reading.expires_at is not None) is (verdict is YES)
+
+
+@each(
+    "odd",
+    [["Withdrawal,AccountTransfer"], ["AccountTransfer"] * 2, [""], [" ", "AccountTransfer"]],
+)
+def test_bybit_reads_an_odd_list_as_unknown(odd):
+    raw = answer()
+    raw["result"]["permissions"]["Wallet"] = odd
+
+    assert read(raw)[KeyPermission.WITHDRAW].verdict is UNKNOWN
+
+
+def test_bybit_reads_lists_that_are_all_empty_as_unknown():
+    raw = answer()
+    raw["result"]["permissions"] = {name: [] for name in raw["result"]["permissions"]}
+
+    assert read(raw)[KeyPermission.WITHDRAW].verdict is UNKNOWN
+
+
+def test_bybit_reads_one_empty_list_as_no():
+    raw = answer()
+    raw["result"]["permissions"]["Wallet"] = []
+
+    assert read(raw)[KeyPermission.WITHDRAW].verdict is NO

@@ -248,3 +248,51 @@ def test_binance_evidence_of_a_no_has_every_field():
 
     evidence = "enableInternalTransfer=false, permitsUniversalTransfer=false"
     assert findings[KeyPermission.TRANSFER].evidence == evidence
+
+
+LISTS = [
+    ("okx", "perm", "trade"),
+    ("kucoin", "permission", "Spot"),
+    ("bitget", "authorities", "stow"),
+]
+
+
+@each(("slug", "field", "name"), LISTS)
+@each(
+    "odd",
+    [
+        "{0},{0}",
+        "{0},",
+        ",{0}",
+        "{0}, ,{0}",
+        "",
+        ",",
+        ["{0}", "{0}"],
+        ["{0}", ""],
+        ["{0},x"],
+        [],
+        [" "],
+    ],
+)
+def test_rule_reads_an_odd_list_as_unknown_and_never_as_no(slug, field, name, odd):
+    raw = answer(slug)
+    value = [item.format(name) for item in odd] if isinstance(odd, list) else odd.format(name)
+    facts(slug, raw)[field] = value
+
+    assert read(slug, raw)[KeyPermission.WITHDRAW].verdict is UNKNOWN
+
+
+@each(("slug", "field", "name"), LISTS)
+def test_rule_believes_a_granting_name_in_an_odd_list(slug, field, name):
+    granting = {"okx": "withdraw", "kucoin": "Withdrawal", "bitget": "wwow"}[slug]
+    raw = answer(slug)
+    facts(slug, raw)[field] = [name, name, granting, ""]
+
+    assert read(slug, raw)[KeyPermission.WITHDRAW].verdict is YES
+
+
+def test_okx_reads_several_accounts_as_unknown():
+    raw = answer("okx", Scenario.TRADE_ONLY)
+    raw["data"] *= 2
+
+    assert {finding.verdict for finding in read("okx", raw).values()} == {UNKNOWN}
