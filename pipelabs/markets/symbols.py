@@ -11,9 +11,11 @@ ASSET_LENGTH = 24
 MAX_LENGTH = 3 * ASSET_LENGTH + 2
 """Three assets and two separators."""
 SYMBOL = re.compile(r"([^/_:-]*)[/_-]([^/_:-]*)(?::([^/_:-]*))?")
-EXPIRY = re.compile(r"-[0-9]{6}(-[0-9]+-[CP])?$", re.ASCII)
+EXPIRY = re.compile(r"[-_/](?:[0-9]{2})?[0-9]{6}(-[0-9]+-[CP])?$", re.ASCII)
 """The expiry date of a future or an option."""
 ASSET = re.compile(r"[A-Z0-9]+", re.ASCII)
+CONTRACTS = frozenset({"PERP", "PERPETUAL", "SWAP"})
+"""What exchanges write for a swap in place of its quote asset. PERP is also a base asset."""
 FORMATS = {
     SymbolStyle.JOINED: "{0}{1}",
     SymbolStyle.DASH: "{0}-{1}",
@@ -45,6 +47,8 @@ def parse(text: str) -> Symbol:
     for name, asset in (("base", base), ("quote", quote), ("settle", settle)):
         if asset is not None:
             _reject_asset(name, asset)
+    if CONTRACTS.intersection((quote, settle)):
+        raise SymbolError("Write a swap with its quote and settle asset, such as BTC/USDT:USDT.")
     if base == quote:
         raise SymbolError(f"Base and quote are both {base}.")
     return Symbol(base, quote, settle)

@@ -5,13 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelabs.markets.symbols import SymbolError, format_exchange_symbol, parse
+from pipelabs.markets.symbols import CONTRACTS, SymbolError, format_exchange_symbol, parse
 from pipelabs.models.exchanges import SymbolStyle
 from pipelabs.models.token_pairs import Symbol
 from tests.each import each
 
 BTC, SWAP = Symbol("BTC", "USDT"), Symbol("BTC", "USDT", "USDT")
-ASSETS = st.from_regex(r"[A-Z0-9]{1,24}", fullmatch=True).filter(str.isascii)
+ASSETS = st.from_regex(r"[A-Z0-9]{1,24}", fullmatch=True).filter(
+    lambda text: text.isascii() and not text.isdigit() and text not in CONTRACTS
+)
 SYMBOLS = st.builds(Symbol, ASSETS, ASSETS, st.none() | ASSETS).filter(
     lambda symbol: (
         symbol.base_asset != symbol.quote_asset
@@ -20,6 +22,10 @@ SYMBOLS = st.builds(Symbol, ASSETS, ASSETS, st.none() | ASSETS).filter(
         and not re.fullmatch("[0-9]{6}", symbol.settle_asset or "")
     )
 )
+
+
+CONTRACT = "Write a swap with its quote and settle asset, such as BTC/USDT:USDT."
+DATED = "Futures and options with an expiry date are not supported."
 
 
 @each(
@@ -60,6 +66,13 @@ def test_parse_accepts_every_common_spelling(text, symbol):
         ("BTC / USDT", "A symbol can't contain spaces."),
         ("BTC/\tUSDT", "A symbol can't contain spaces."),
         ("BTC/USDT\0", "Remove character 9, U+0000."),
+        ("BTC-PERP", CONTRACT),
+        ("btc_perpetual", CONTRACT),
+        ("ETH/SWAP", CONTRACT),
+        ("BTC/USDT:PERP", CONTRACT),
+        ("BTC_USDT_261226", DATED),
+        ("BTC-261226", DATED),
+        ("BTC/20261226", DATED),
         ("BTC/BTC", "Base and quote are both BTC."),
         ("btc-BTC:usdt", "Base and quote are both BTC."),
         ("\u0412TC/USDT", "Character 1 is not ASCII: CYRILLIC CAPITAL LETTER VE."),
