@@ -12,6 +12,7 @@ from pipelabs.core.errors import Fields, PipeLabsError
 from pipelabs.core.schemas.edits import PartialUpdate
 from pipelabs.core.schemas.fields import EnumField, Password, PlainText
 from pipelabs.core.schemas.lists import BoundedList
+from pipelabs.core.seed_phrases import SEED_PHRASE
 from pipelabs.vault.schemas.credentials import SecretText
 from pipelabs.web.csrf import CSRF_FIELD
 from pipelabs.web.json import invalid_fields
@@ -57,6 +58,12 @@ class Form:
         self.required = frozenset(names)
         return self
 
+    def _shown(self, name: str, widget: str, default: str) -> str:
+        """Return the value of a field. A secret is never sent back to the browser."""
+        if widget == "password" or SEED_PHRASE in self.errors.get(name, ()):
+            return ""
+        return self.values.get(name, default)
+
     def load(self) -> Any:
         """Return the loaded data. Raise `InvalidInput` naming every wrong field.
 
@@ -91,8 +98,7 @@ class Form:
             label=metadata.get("label", name.replace("_", " ").capitalize()),
             hint=metadata.get("description", ""),
             widget=widget,
-            # A secret is never sent back to the browser.
-            value="" if widget == "password" else self.values.get(name, default),
+            value=self._shown(name, widget, default),
             is_required=field.required or name in self.required,
             choices=self.choices.get(name) or _choices(field),
             max=field.max if isinstance(field, PlainText) else None,

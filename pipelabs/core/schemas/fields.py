@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 from marshmallow import Schema, ValidationError, fields, pre_load
 
+from pipelabs.core.seed_phrases import SEED_PHRASE, has_seed_phrase
 from pipelabs.core.text import find_forbidden, find_markup, is_visible, trim
 from pipelabs.models.clients import EMAIL_LENGTH
 
@@ -86,6 +87,8 @@ class PlainText(OpenAPIField, fields.String):
         if len(trim(value)) > self.max * 4 + 100:
             # Too long for normalising to make it fit.
             raise self.make_error("length", min=self.min, max=self.max, count=len(value))
+        # First, because other sentences quote the text.
+        reject_seed_phrase(value)
         text = self._normalise(value)
         if self.min and not any(map(is_visible, text)):
             raise self.make_error("blank")
@@ -221,6 +224,12 @@ def reject_characters(text: str, allowed: str = "", *, is_secret: bool = False) 
     """
     if sentence := find_forbidden(text, allowed, is_secret=is_secret):
         raise ValidationError(sentence)
+
+
+def reject_seed_phrase(text: str) -> None:
+    """Raise a `ValidationError` for a text with a seed phrase. It quotes nothing."""
+    if has_seed_phrase(text):
+        raise ValidationError(SEED_PHRASE)
 
 
 def reject_markup(text: str) -> None:

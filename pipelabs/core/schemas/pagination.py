@@ -6,7 +6,7 @@ from typing import Any
 
 from marshmallow import Schema, fields
 
-from pipelabs.core.schemas.fields import Query, reject_characters
+from pipelabs.core.schemas.fields import Query, reject_characters, reject_seed_phrase
 from pipelabs.core.text import trim
 
 SIZES = (25, 50, 100)
@@ -52,6 +52,7 @@ class SearchText(fields.String):
         text = trim(super()._deserialize(value, attr, data, **rest))
         if len(text) > MAX_SEARCH_LENGTH:
             raise self.make_error("length")
+        reject_seed_phrase(text)
         reject_characters(text)
         return " ".join(unicodedata.normalize("NFC", text).split())
 

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from marshmallow import fields, post_load
 
-from pipelabs.core.schemas.fields import Input, OpenAPIField, PlainText
+from pipelabs.core.schemas.fields import Input, OpenAPIField, PlainText, reject_seed_phrase
 from pipelabs.core.text import trim
 from pipelabs.models.exchanges import Credential
 from pipelabs.vault.commands import NewCredentials
@@ -59,6 +59,7 @@ class SecretText(OpenAPIField, fields.Field[Secret]):
         if not isinstance(value, str):
             raise self.make_error("invalid")
         text = trim(value)
+        reject_seed_phrase(text)
         if not 1 <= len(text) <= SECRET_LENGTH:
             raise self.make_error("length")
         if text.startswith(PEM):

@@ -414,3 +414,16 @@ def test_change_status_page_explains_offboarding(app, desk, stored):
 
     assert "Quoting on 1 exchange will be paused." in page.text
     assert re.search(r"1 API key</a>\s+stays in the vault until revoked\.", page.text)
+
+
+def test_create_with_a_seed_phrase_shows_it_to_nobody(desk, rows):
+    phrase = "legal winner thank year wave sausage worth useful legal winner thank yellow"
+    desk.get("/admin/clients/new")
+
+    page = desk.post("/admin/clients/new", **make_body(notes=f"Recovery: {phrase}"))
+
+    assert page.status_code == 400
+    assert "This looks like a seed phrase" in page.text
+    assert "sausage" not in page.text
+    assert rows(Client) == []
+    assert "sausage" not in str([row.details for row in rows(AuditEvent)])

@@ -23,6 +23,7 @@ from pipelabs.core.schemas.fields import (
     reject_markup,
 )
 from pipelabs.core.schemas.pagination import SearchText
+from pipelabs.core.seed_phrases import SEED_PHRASE
 from pipelabs.exchanges.schemas import ExchangeSlug
 from pipelabs.markets.schemas.token_pairs import SymbolField
 from pipelabs.models import Tier
@@ -43,6 +44,7 @@ NAMES_OF_TEXTS = ["name", "notes", "email", "tier", "password", "wallet"]
 LONGEST_LABEL = "x" * 63
 EMAIL_254 = f"a@{LONGEST_LABEL}.{LONGEST_LABEL}.{LONGEST_LABEL}.{'x' * 56}.com"
 SMILE = "\N{GRINNING FACE}"
+PHRASE = "legal winner thank year wave sausage worth useful legal winner thank yellow"
 
 
 def refusal(field, value):
@@ -242,6 +244,12 @@ def test_every_field_is_trimmed_of_what_nobody_can_see(unseen):
         loaded = field.deserialize(f"{unseen}{text}{unseen * 2}")
 
         assert repr(loaded) == repr(field.deserialize(text)), type(field)
+
+
+@each("field", [NAME, NOTES, SearchText(), SecretText()])
+@each("text", [PHRASE, f"\0{PHRASE}", f"<b>{PHRASE}"])
+def test_text_fields_reject_a_seed_phrase_and_quote_nothing(field, text):
+    assert refusal(field, text) == SEED_PHRASE
 
 
 @each("secret", ["correct horse\0battery", "correct horse\tbattery"])
