@@ -23,6 +23,7 @@ from pipelabs.vault.examination import (
     ProbeRequest,
     ProbeResult,
     apply_result,
+    reject_malformed,
     reject_unusable,
     verdict_of,
 )
@@ -57,6 +58,7 @@ def prepare_key(new: NewKey) -> ProbeRequest:
     """
     vault()
     exchange = _check_new(new)
+    reject_malformed(exchange, new.credentials)
     return ProbeRequest(exchange=exchange, credentials=new.credentials, is_testnet=new.is_testnet)
 
 

@@ -11,6 +11,7 @@ from pipelabs.exchanges import registry
 from pipelabs.models import ExchangeAPIKey, KeyStatus, now
 from pipelabs.vault.envelope import Secret
 from pipelabs.vault.probe import PUBLIC_BALANCES, Failure, KeyPermission, Target, Verdict, examine
+from pipelabs.vault.wallet_keys import find_form_errors, is_own_key
 
 KeyPermissions = Mapping[str, Mapping[str, str | None]]
 """KeyPermission → verdict and evidence."""
@@ -25,6 +26,11 @@ REGIONS = ("okx", "myokx", "okxus")
 """Exchanges of one company that do not know each other's keys."""
 UNKNOWN_KEY = "50119"
 """OKX's code for a key that does not exist there."""
+OWN_KEY = (
+    "This is the account's own key, which can withdraw. Create an API wallet at {name} and enter"
+    " its key."
+)
+OWN_KEY_EVIDENCE = "address of the key = account"
 CAN_WITHDRAW = "{name} reports that this key can withdraw ({evidence}). Create one that can't."
 
 
@@ -63,6 +69,10 @@ def probe_key(request: ProbeRequest) -> ProbeResult:
     its answer would prove nothing.
     """
     known = registry.known()[request.exchange]
+    if is_own_key(request.exchange, request.credentials):
+        can_withdraw = {"verdict": Verdict.YES.value, "evidence": OWN_KEY_EVIDENCE}
+        permissions = dict(ALL_UNKNOWN) | {KeyPermission.WITHDRAW.value: can_withdraw}
+        return ProbeResult(permissions, None, None, None, 0.0)
     if known.ccxt_id is None or known.ccxt_id in PUBLIC_BALANCES:
         return ProbeResult(ALL_UNKNOWN, None, None, None, 0.0)
     hosts = known.testnet_hosts if request.is_testnet else known.hosts
@@ -74,6 +84,12 @@ def probe_key(request: ProbeRequest) -> ProbeResult:
         for finding in report.findings
     }
     return ProbeResult(permissions, report.failure, report.detail, report.expires_at, report.ms)
+
+
+def reject_malformed(exchange: str, credentials: Mapping[str, Secret]) -> None:
+    """Raise `InvalidInput` for credentials that can't be a key of the exchange."""
+    if errors := find_form_errors(exchange, credentials):
+        raise InvalidInput(f"Invalid input: {', '.join(errors)}", fields=errors)
 
 
 def reject_unusable(exchange: str, result: ProbeResult) -> None:
@@ -88,7 +104,8 @@ def reject_unusable(exchange: str, result: ProbeResult) -> None:
         raise InvalidInput(sentence, code="credentials_rejected", fields={"api_key": [sentence]})
     if result.verdict(KeyPermission.WITHDRAW) is Verdict.YES:
         evidence = result.permissions[KeyPermission.WITHDRAW]["evidence"]
-        sentence = CAN_WITHDRAW.format(name=name, evidence=evidence)
+        is_own = evidence == OWN_KEY_EVIDENCE
+        sentence = (OWN_KEY if is_own else CAN_WITHDRAW).format(name=name, evidence=evidence)
         raise CanWithdraw(sentence, fields={"api_key": [sentence]}, permissions=result.permissions)
 
 

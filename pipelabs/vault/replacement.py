@@ -13,7 +13,7 @@ from pipelabs.exchanges import registry
 from pipelabs.models import ExchangeAPIKey, KeyStage, KeyStatus, now
 from pipelabs.models.exchanges import Credential
 from pipelabs.vault.commands import NewCredentials
-from pipelabs.vault.examination import ProbeRequest, ProbeResult, reject_unusable
+from pipelabs.vault.examination import ProbeRequest, ProbeResult, reject_malformed, reject_unusable
 from pipelabs.vault.records import (
     destroy_credentials,
     get_key,
@@ -53,6 +53,7 @@ def prepare_replacement(key_id: UUID, new: NewCredentials) -> ProbeRequest:
         set(map(Credential, new.credentials))
     ):
         raise InvalidInput(f"Invalid input: {', '.join(errors)}", fields=errors)
+    reject_malformed(live.exchange, new.credentials)
     return ProbeRequest(
         exchange=live.exchange, credentials=new.credentials, is_testnet=live.is_testnet
     )

@@ -122,6 +122,54 @@ def test_verify_takes_back_the_status_of_a_key_that_the_exchange_has_deleted(
     assert (key["status"], verified["status"]) == ("verified", "unverified")
 
 
+HYPERLIQUID = {
+    "exchange": "hyperliquid",
+    # the address of the key 1
+    "wallet_address": "0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf",
+}
+
+
+def test_create_rejects_what_is_no_key_of_hyperliquid(call, venues, body, rows):
+    parts = HYPERLIQUID | {"private_key": "hello", "wallet_address": "banana"}
+
+    response = call.post(KEYS, json={"client_id": body()["client_id"]} | parts)
+
+    assert response.status_code == 400
+    assert set(response.json["error"]["fields"]) == {"private_key", "wallet_address"}
+    assert "hello" not in response.text
+    assert rows(ExchangeAPIKey) == []
+
+
+def test_create_rejects_the_accounts_own_key(call, venues, body, rows):
+    parts = HYPERLIQUID | {"private_key": f"0x{1:064x}"}
+
+    response = call.post(KEYS, json={"client_id": body()["client_id"]} | parts)
+
+    assert response.json["error"]["code"] == "withdrawal_allowed"
+    assert "This is the account's own key, which can withdraw." in response.json["message"]
+    assert rows(ExchangeAPIKey) == []
+
+
+def test_create_stores_the_key_of_an_api_wallet(call, venues, body):
+    parts = HYPERLIQUID | {"private_key": f"0x{2:064x}"}
+
+    response = call.post(KEYS, json={"client_id": body()["client_id"]} | parts)
+
+    assert response.status_code == 201
+    assert response.json["api_key"]["permissions"]["withdraw"]["verdict"] == "unknown"
+
+
+def test_verify_quarantines_the_accounts_own_key(call, stored):
+    account = HYPERLIQUID["wallet_address"]
+    own = {"wallet_address": Secret(account), "private_key": Secret(f"{1:064x}")}
+    key_id = stored(exchange="hyperliquid", credentials=own)
+
+    verified = call.post(f"{KEYS}/{key_id}/verify").json["api_key"]
+
+    assert verified["status"] == "quarantined"
+    assert verified["permissions"]["withdraw"]["verdict"] == "yes"
+
+
 def test_create_stores_an_unverified_key_if_the_exchange_sends_html(call, venues, body):
     response = call.post(KEYS, json=body(Scenario.HTML))
 

@@ -10,7 +10,7 @@ def make_request(exchange):
 def test_probe_key_asks_no_exchange_whose_balances_are_public(app, venues):
     asked = len(venues.requests)
     with app.app_context():
-        result = probe_key(make_request("hyperliquid"))
+        result = probe_key(make_request("dydx"))
 
     assert result.permissions == ALL_UNKNOWN
     assert len(venues.requests) == asked
