@@ -97,16 +97,17 @@ def reject_unusable(exchange: str, result: ProbeResult) -> None:
 
     If the exchange could not be asked, nothing is rejected: the key is stored unverified.
     """
-    name = registry.known()[exchange].name
+    known = registry.known()[exchange]
+    name, field = known.name, known.credentials[0].value
     if result.failure is Failure.CREDENTIALS:
         sentence = WRONG_KEY.format(name=name, code=f" (code {result.code})" if result.code else "")
         sentence += _other_regions(exchange, result.code)
-        raise InvalidInput(sentence, code="credentials_rejected", fields={"api_key": [sentence]})
+        raise InvalidInput(sentence, code="credentials_rejected", fields={field: [sentence]})
     if result.verdict(KeyPermission.WITHDRAW) is Verdict.YES:
         evidence = result.permissions[KeyPermission.WITHDRAW]["evidence"]
         is_own = evidence == OWN_KEY_EVIDENCE
         sentence = (OWN_KEY if is_own else CAN_WITHDRAW).format(name=name, evidence=evidence)
-        raise CanWithdraw(sentence, fields={"api_key": [sentence]}, permissions=result.permissions)
+        raise CanWithdraw(sentence, fields={field: [sentence]}, permissions=result.permissions)
 
 
 def apply_result(key: ExchangeAPIKey, result: ProbeResult) -> None:

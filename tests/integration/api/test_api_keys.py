@@ -147,6 +147,7 @@ def test_create_rejects_the_accounts_own_key(call, venues, body, rows):
 
     assert response.json["error"]["code"] == "withdrawal_allowed"
     assert "This is the account's own key, which can withdraw." in response.json["message"]
+    assert set(response.json["error"]["fields"]) == {"private_key"}
     assert rows(ExchangeAPIKey) == []
 
 
