@@ -1,4 +1,8 @@
-"""Record audit events: one signed row for each change and each denied attempt."""
+"""Record audit events: one signed row for each change and each denied attempt.
+
+The line of a row is written once the transaction has committed. Until then it is in the session's
+outbox.
+"""
 
 import hashlib
 import hmac
@@ -9,13 +13,14 @@ from datetime import datetime
 from typing import Any, cast
 from uuid import UUID, uuid4
 
-from sqlalchemy import Table, insert
+from sqlalchemy import Table, event, insert
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session, SessionTransaction
 
-from pipelabs.audit import coalescing, outbox
+from pipelabs.audit import coalescing, log_file
 from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
-from pipelabs.core.db import run
+from pipelabs.core.db import AuditedSession, db, run
 from pipelabs.core.errors import Unavailable
 from pipelabs.core.keyring import Key
 from pipelabs.core.settings import resource, setting
@@ -24,6 +29,10 @@ from pipelabs.models import AuditEvent, Outcome, now
 TABLE = cast(Table, AuditEvent.__table__)
 INSERT = insert(TABLE).returning(TABLE.c.id)
 """Built once, because every write request executes it."""
+OUTBOX = "pipelabs.audit_rows"
+"""Key in `Session.info`: the audit rows whose lines are written after the commit."""
+SAVEPOINTS = "pipelabs.audit_savepoints"
+"""Key in `Session.info`: open savepoint → number of rows buffered before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +129,7 @@ def _add(row: dict[str, Any]) -> None:
             "The audit trail can't be written, so nothing was changed. Try again later.",
             code="audit_unavailable",
         ) from error
-    outbox.add(row)
+    _outbox(db.session()).append(row)
 
 
 def _details(facts: Mapping[str, str], actor: Actor) -> dict[str, str]:
@@ -140,3 +149,35 @@ def _replace_unstorable(text: str) -> str:
 
 def _to_text(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def _outbox(session: Session) -> list[dict[str, Any]]:
+    return cast(list[dict[str, Any]], session.info.setdefault(OUTBOX, []))
+
+
+@event.listens_for(AuditedSession, "after_transaction_create")
+def _open_savepoint(session: Session, transaction: SessionTransaction) -> None:
+    """Remember how many rows are buffered when a savepoint begins."""
+    if transaction.nested:
+        session.info.setdefault(SAVEPOINTS, {})[transaction] = len(_outbox(session))
+
+
+@event.listens_for(AuditedSession, "after_rollback")
+def _discard_outbox(session: Session) -> None:
+    """Discard the rows that are rolled back: those since the savepoint, or all."""
+    savepoint = session.get_nested_transaction()
+    del _outbox(session)[session.info[SAVEPOINTS][savepoint] if savepoint else 0 :]
+
+
+@event.listens_for(AuditedSession, "after_transaction_end")
+def _close_savepoint(session: Session, transaction: SessionTransaction) -> None:
+    session.info.get(SAVEPOINTS, {}).pop(transaction, None)
+
+
+@event.listens_for(AuditedSession, "after_commit")
+def _write_lines(session: Session) -> None:
+    # SQLAlchemy also sends this event for a released savepoint, which may still be rolled back.
+    if session.in_nested_transaction():
+        return
+    for row in session.info.pop(OUTBOX, []):
+        log_file.write(row)

@@ -1,6 +1,7 @@
 """The IP address of a caller, in the one form in which it is stored and compared."""
 
 import re
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from pipelabs.core.text import trim
@@ -16,10 +17,13 @@ ZONE = re.compile(r"%[A-Za-z0-9._~-]{1,32}\Z", re.ASCII)
 """The interface of a link-local address. It means nothing on another machine."""
 MAPPED_PREFIX = 96
 """`::ffff:0:0/96` maps IPv4 addresses into IPv6 (RFC 4291, 2.5.5.2)."""
+CACHE_SIZE = 1024
+"""Addresses that a worker remembers, because every request has one."""
 CALLER_PREFIX = 64
 """One customer of a network provider has at least a /64 of IPv6 addresses (RFC 6177)."""
 
 
+@lru_cache(CACHE_SIZE)
 def parse_ip_address(text: str) -> str | None:
     """Return the address in canonical form, or None if the text is no IP address.
 

@@ -1,12 +1,14 @@
-"""What a text may contain, whoever sends it: visible characters and no HTML."""
+"""What a text may contain, whoever sends it: visible characters, no HTML, no seed phrase."""
 
 import html
 import re
 import threading
 import unicodedata
+from functools import cache
 
 import bleach
 from bleach.html5lib_shim import HTML_TAGS
+from mnemonic import Mnemonic
 
 REJECTED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 UNSEEN_CATEGORIES = frozenset({"Cf", "Zl", "Zp", "Zs"})
@@ -29,6 +31,15 @@ CUSTOM_ELEMENT = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)+", re.ASCII)
 FOREIGN_ELEMENTS = frozenset({"math", "svg"})
 UNCLOSED_TAG = re.compile(r"<[a-zA-Z][a-zA-Z0-9]*[\s/]+[a-zA-Z-]{2,}\s*=[^>]*\Z")
 """An unclosed tag with an attribute. Bleach treats some of these as text."""
+MIN_WORDS = 12
+"""BIP-39 has phrases of 12 to 24 words. Ordinary text has no 12 words of its list in a row."""
+MIN_LENGTH = MIN_WORDS * 4 - 1
+"""The shortest words of the list have three letters."""
+WORD = re.compile(r"[a-z]+")
+SEED_PHRASE = (
+    "This looks like a seed phrase. Never paste one anywhere. Remove it, and move what it protects"
+    " to a new wallet."
+)
 _thread = threading.local()
 
 
@@ -90,6 +101,21 @@ def find_markup(text: str) -> str | None:
     starts = (match.start() for match in re.finditer("<", text))
     tags = (match.group() for at in starts if (match := TAG.match(text, at)))
     return next(filter(_is_markup, tags), None)
+
+
+def has_seed_phrase(text: str) -> bool:
+    """Return whether the text has 12 words of BIP-39's English list in a row.
+
+    Numbers, punctuation and line breaks between the words do not matter.
+    """
+    if len(text) < MIN_LENGTH:
+        return False
+    count = 0
+    for word in WORD.findall(text.lower()):
+        count = count + 1 if word in _seed_words() else 0
+        if count == MIN_WORDS:
+            return True
+    return False
 
 
 def _is_unseen(character: str) -> bool:
@@ -155,3 +181,8 @@ def _cleaner() -> bleach.Cleaner:
         )
     cleaner: bleach.Cleaner = _thread.cleaner
     return cleaner
+
+
+@cache
+def _seed_words() -> frozenset[str]:
+    return frozenset(Mnemonic("english").wordlist)

@@ -12,7 +12,7 @@ from pipelabs.core.errors import Fields, PipeLabsError
 from pipelabs.core.schemas.edits import PartialUpdate
 from pipelabs.core.schemas.fields import EnumField, Password, PlainText
 from pipelabs.core.schemas.lists import BoundedList
-from pipelabs.core.seed_phrases import SEED_PHRASE
+from pipelabs.core.text import SEED_PHRASE
 from pipelabs.vault.schemas.credentials import SecretText
 from pipelabs.web.csrf import CSRF_FIELD
 from pipelabs.web.json import invalid_fields

@@ -19,7 +19,7 @@ CODE = sorted((ROOT / "pipelabs").rglob("*.py"))
     [
         (".commit(", "pipelabs/core/db.py"),
         (".register_error_handler(", "pipelabs/web/errors.py"),
-        ("import bleach", "pipelabs/core/schemas/fields.py"),
+        ("import bleach", "pipelabs/core/text.py"),
         ("os.environ", None),
         ("abort(", None),
         ("validate=lambda", None),

@@ -9,8 +9,14 @@ from typing import Any, ClassVar
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 from marshmallow import Schema, ValidationError, fields, pre_load
 
-from pipelabs.core.seed_phrases import SEED_PHRASE, has_seed_phrase
-from pipelabs.core.text import find_forbidden, find_markup, is_visible, trim
+from pipelabs.core.text import (
+    SEED_PHRASE,
+    find_forbidden,
+    find_markup,
+    has_seed_phrase,
+    is_visible,
+    trim,
+)
 from pipelabs.models.clients import EMAIL_LENGTH
 
 # Internal hosts are named desk.local or x.test; the library has no other way to allow them.

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mnemonic import Mnemonic
 
-from pipelabs.core.seed_phrases import has_seed_phrase
+from pipelabs.core.text import has_seed_phrase
 from tests.each import each
 
 ENGLISH = Mnemonic("english")

@@ -23,7 +23,7 @@ from pipelabs.core.schemas.fields import (
     reject_markup,
 )
 from pipelabs.core.schemas.pagination import SearchText
-from pipelabs.core.seed_phrases import SEED_PHRASE
+from pipelabs.core.text import SEED_PHRASE
 from pipelabs.exchanges.schemas import ExchangeSlug
 from pipelabs.markets.schemas.token_pairs import SymbolField
 from pipelabs.models import Tier
