@@ -65,9 +65,9 @@ class Claims(NamedTuple):
 def sign_in(email: str, password: str, actor: Actor, user_agent: str = "") -> SignedIn:
     """Open a session.
 
-    Raise the same `Unauthenticated`, after the same time, whatever was wrong. Only whoever has the
-    right one-time password learns that it no longer works. The user agent is stored without
-    unprintable characters and truncated.
+    Raise the same `Unauthenticated`, after the same time, whatever was wrong. Only a caller
+    with the right one-time password learns that it no longer works. The user agent is stored
+    without unprintable characters and truncated.
     """
     admin = db.session.scalar(select(Admin).where(Admin.email == email))
     is_right = passwords.verify_password(password, admin.password_hash if admin else None)

@@ -38,8 +38,8 @@ def seed_admin(
     email: str,
     role: str,
     password_stdin: bool,  # noqa: FBT001 - click passes flags by name
-    reset_password: bool,  # noqa: FBT001
-    revoke_tokens: bool,  # noqa: FBT001
+    reset_password: bool,  # noqa: FBT001 - as above
+    revoke_tokens: bool,  # noqa: FBT001 - as above
 ) -> None:
     """Create an admin, or reset the password of one and end their sessions."""
     with report_errors():

@@ -1,4 +1,4 @@
-"""What a text may contain, whoever sends it: visible characters, no HTML, no seed phrase."""
+"""What any text may contain: visible characters, no HTML, no seed phrase."""
 
 import html
 import re
@@ -11,7 +11,7 @@ from bleach.html5lib_shim import HTML_TAGS
 from mnemonic import Mnemonic
 
 REJECTED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
-UNSEEN_CATEGORIES = frozenset({"Cf", "Zl", "Zp", "Zs"})
+INVISIBLE_CATEGORIES = frozenset({"Cf", "Zl", "Zp", "Zs"})
 IGNORABLE = re.compile(
     "[\u2065\ufff0-\ufff8\U00013430-\U0001345f\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]"
 )
@@ -44,15 +44,15 @@ _thread = threading.local()
 
 
 def trim(text: str) -> str:
-    """Return the text without what nobody can see at its ends.
+    """Return the text without invisible characters at its ends.
 
-    This is white space, line breaks, zero-width characters and direction marks, as they come with
+    These are white space, line breaks, zero-width characters and direction marks, as they come with
     pasted text.
     """
     start, end = 0, len(text)
-    while start < end and _is_unseen(text[start]):
+    while start < end and _is_invisible(text[start]):
         start += 1
-    while end > start and _is_unseen(text[end - 1]):
+    while end > start and _is_invisible(text[end - 1]):
         end -= 1
     return text[start:end]
 
@@ -118,8 +118,8 @@ def has_seed_phrase(text: str) -> bool:
     return False
 
 
-def _is_unseen(character: str) -> bool:
-    is_mark = unicodedata.category(character) in UNSEEN_CATEGORIES and ord(character) not in TAGS
+def _is_invisible(character: str) -> bool:
+    is_mark = unicodedata.category(character) in INVISIBLE_CATEGORIES and ord(character) not in TAGS
     return is_mark or character in "\t\n\r" or character in BLANKS
 
 

@@ -416,7 +416,7 @@ def test_change_status_page_explains_offboarding(app, desk, stored):
     assert re.search(r"1 API key</a>\s+stays in the vault until revoked\.", page.text)
 
 
-def test_create_with_a_seed_phrase_shows_it_to_nobody(desk, rows):
+def test_create_never_shows_a_submitted_seed_phrase_again(desk, rows):
     phrase = "legal winner thank year wave sausage worth useful legal winner thank yellow"
     desk.get("/admin/clients/new")
 

@@ -108,7 +108,7 @@ def service(variant):
 
 @pytest.fixture
 def caller(service, sign_in, console):
-    """Return a function that sends a request as an owner, signed in anew where it has to be."""
+    """Return a function that sends a request as an owner, and signs in again after a sign-out."""
     number = 0
 
     def signed_in():

@@ -70,10 +70,10 @@ def test_a_valid_address_is_recognised_with_its_chain():
         assert recognise(address) == Wallet(chain, address)
 
 
-def test_what_is_unseen_around_an_address_is_trimmed():
+def test_invisible_characters_around_an_address_are_trimmed():
     for chain, address in REAL_PAIRS:
-        for unseen in (" ", "\t", "\n", "\u00a0", "\u200b"):
-            assert recognise(f"{unseen}{address}{unseen}") == Wallet(chain, address)
+        for invisible in (" ", "\t", "\n", "\u00a0", "\u200b"):
+            assert recognise(f"{invisible}{address}{invisible}") == Wallet(chain, address)
 
 
 def test_no_other_characters_around_an_address_are_trimmed():

@@ -223,10 +223,10 @@ def test_plain_text_says_where_the_forbidden_character_is(text, sentence):
 
 
 @each(
-    "unseen",
+    "invisible",
     ["\t", "\n", "\r\n", " ", "\u00a0", "\u200b", "\u200e", "\u202e", "\ufeff", "\u3000", "\u2800"],
 )
-def test_every_field_is_trimmed_of_what_nobody_can_see(unseen):
+def test_every_field_drops_invisible_characters_at_the_ends(invisible):
     for field, text in (
         (NAME, "Acme"),
         (NOTES, "Acme"),
@@ -241,7 +241,7 @@ def test_every_field_is_trimmed_of_what_nobody_can_see(unseen):
         (SecretText(), "word"),
         (SearchText(), "acme"),
     ):
-        loaded = field.deserialize(f"{unseen}{text}{unseen * 2}")
+        loaded = field.deserialize(f"{invisible}{text}{invisible * 2}")
 
         assert repr(loaded) == repr(field.deserialize(text)), type(field)
 
