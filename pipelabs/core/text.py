@@ -25,7 +25,8 @@ BLANKS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 CONTROL_NAMES = {"\0": "NUL", "\t": "tab", "\n": "line break", "\r": "line break"}
 """Unicode has no names for these."""
 QUOTED_LENGTH = 20
-TAG = re.compile(r"<[!?/a-zA-Z][^>]{0,60}>?")
+TAG = re.compile(r"<[!?/a-zA-Z][^>]*>?")
+QUOTED_TAG = re.compile(r"<[^>]{0,61}>?")
 TAG_NAME = re.compile(r"</?([a-zA-Z][^\s/>]*)")
 CUSTOM_ELEMENT = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)+", re.ASCII)
 FOREIGN_ELEMENTS = frozenset({"math", "svg"})
@@ -87,7 +88,7 @@ def find_forbidden(text: str, allowed: str = "", *, is_secret: bool = False) -> 
 
 
 def find_markup(text: str) -> str | None:
-    """Return the tag, comment or doctype that a browser would see in the text, or None.
+    """Return the beginning of the tag, comment or doctype that a browser would see, or None.
 
     bleach only detects: its output is escaped HTML, not what was typed. Ampersands are replaced
     before the comparison, because they start no tag and bleach would escape them. Angle brackets
@@ -100,7 +101,8 @@ def find_markup(text: str) -> str | None:
         return None
     starts = (match.start() for match in re.finditer("<", text))
     tags = (match.group() for at in starts if (match := TAG.match(text, at)))
-    return next(filter(_is_markup, tags), None)
+    tag = next(filter(_is_markup, tags), "")
+    return match.group() if (match := QUOTED_TAG.match(tag)) else None
 
 
 def has_seed_phrase(text: str) -> bool:

@@ -9,7 +9,14 @@ from marshmallow import Schema, ValidationError, fields, post_load
 from pipelabs.accounts.commands import NewToken
 from pipelabs.core.ip_address import parse_ip_network
 from pipelabs.core.schemas.envelope import Success
-from pipelabs.core.schemas.fields import EnumField, Input, OpenAPIField, PlainText, Timestamp
+from pipelabs.core.schemas.fields import (
+    EnumField,
+    Input,
+    OpenAPIField,
+    PlainText,
+    Timestamp,
+    reject_seed_phrase,
+)
 from pipelabs.core.schemas.lists import BoundedList, LineList
 from pipelabs.core.schemas.pagination import PageOut
 from pipelabs.models.permissions import Permission
@@ -48,6 +55,8 @@ class Network(OpenAPIField, fields.Field[IPv4Network | IPv6Network]):
     ) -> IPv4Network | IPv6Network:
         if not isinstance(value, str):
             raise self.make_error("invalid")
+        # The sentence below quotes the text.
+        reject_seed_phrase(value)
         if network := parse_ip_network(value):
             return network
         raise ValidationError(

@@ -44,7 +44,7 @@ def run(
 
 
 def _communicate(script: Path, data: bytes, end: float) -> bytes:
-    with subprocess.Popen(  # noqa: S603  the script is ours; the request goes to stdin
+    with subprocess.Popen(  # noqa: S603 - the script is ours; the request goes to stdin
         [sys.executable, "-I", str(script)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

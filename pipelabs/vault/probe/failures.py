@@ -80,8 +80,6 @@ _BY_STATUS = {
     503: Failure.BUSY,
 }
 """By HTTP status, if the body is not JSON and so not from the exchange itself."""
-_IMPOSSIBLE = {"NotImplementedError", "NotSupported"}
-"""What is raised where ccxt can't ask the exchange at all."""
 _NOT_THE_KEY = {Failure.ADDRESS, Failure.CLOCK, Failure.PERMISSION}
 """The other reasons for which exchanges answer 401."""
 
@@ -128,8 +126,7 @@ def _classify_unsent(error: Mapping[str, object]) -> Failure:
     process died.
     """
     names = _names(error)
-    is_possible = _IMPOSSIBLE.isdisjoint(names)
-    return Failure.CREDENTIALS if names and is_possible else Failure.OTHER
+    return Failure.CREDENTIALS if names and "NotSupported" not in names else Failure.OTHER
 
 
 def _classify_response(error: Mapping[str, object], status: int) -> Failure:

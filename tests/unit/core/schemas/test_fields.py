@@ -246,7 +246,7 @@ def test_every_field_drops_invisible_characters_at_the_ends(invisible):
         assert repr(loaded) == repr(field.deserialize(text)), type(field)
 
 
-@each("field", [NAME, NOTES, SearchText(), SecretText()])
+@each("field", [NAME, NOTES, SearchText(), SecretText(), Network()])
 @each("text", [PHRASE, f"\0{PHRASE}", f"<b>{PHRASE}"])
 def test_text_fields_reject_a_seed_phrase_and_quote_nothing(field, text):
     assert refusal(field, text) == SEED_PHRASE
@@ -345,6 +345,11 @@ def test_plain_text_rejects_and_quotes_markup(field, text, found):
 )
 def test_plain_text_rejects_unclosed_tags_with_attributes(text):
     assert refusal(NAME, text).startswith("HTML is not allowed (found <")
+
+
+@each("filler", [" " * 70, "y" * 70, " z" * 40])
+def test_plain_text_rejects_an_attribute_far_behind_the_name(filler):
+    assert refusal(NOTES, f"<x {filler} onclick=alert(1)>").startswith("HTML is not allowed")
 
 
 def test_markup_error_truncates_long_tags():
