@@ -11,8 +11,10 @@ from pipelabs.exchanges import queries as exchange_queries
 from pipelabs.exchanges import registry
 from pipelabs.exchanges import service as exchanges
 from pipelabs.exchanges.schemas import ExchangeChanges, ExchangeEdit, ExchangesQuery, StatusChange
+from pipelabs.markets.symbols import format_exchange_symbol
 from pipelabs.models import Exchange, Permission
 from pipelabs.models.exchanges import Kind
+from pipelabs.models.token_pairs import Symbol
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, query, submitted_form
 from pipelabs.web.operation import current_actor
@@ -65,6 +67,7 @@ def show(exchange: str) -> ResponseReturnValue:
         "admin/exchanges/show.html",
         exchange=found,
         counts=counts,
+        example=format_exchange_symbol(Symbol("BTC", "USDT"), found.symbol_style),
         can_be_probed=registry.can_be_probed(found.slug),
     )
 

@@ -57,6 +57,7 @@ def index(query: Mapping[str, Any]) -> Reply:
 def create(data: NewMarket) -> Reply:
     """Create a market, and its token pair if that does not exist.
 
+    A `symbol` without a slash is read as the exchange writes it: `KRW-BTC` on Upbit is BTC/KRW.
     `exchange_symbol` is required if it does not follow a rule: for swaps, and on exchanges whose
     `symbol_style` is `own`. 409 names the existing market in `error.existing`.
     """

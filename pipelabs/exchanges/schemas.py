@@ -198,8 +198,8 @@ class ExchangeOut(Schema):
     symbol_style = EnumField(
         SymbolStyle,
         metadata={
-            "description": "How BTC/USDT is written: `joined` is BTCUSDT, `dash` is BTC-USDT, `own`"
-            " follows no rule.",
+            "description": "How BTC/USDT is written: `joined` is BTCUSDT, `dash` is BTC-USDT,"
+            " `quote_dash` is USDT-BTC, `own` follows no rule.",
             "example": "dash",
         },
     )

@@ -16,7 +16,7 @@ UNIMPORTED_KEY = "unimported_token_pairs"
 SYMBOL, BASE, QUOTE = ("symbol", "pair"), ("base", "base_asset"), ("quote", "quote_asset")
 SPREAD = ("spread_target_bps", "spread_bps", "spread")
 VOLUME = ("daily_volume_target", "daily_volume", "volume")
-EXCHANGE_SYMBOL = re.compile(r"[A-Za-z0-9/_:.-]{1,64}", re.ASCII)
+EXCHANGE_SYMBOL = re.compile(r"[\w$/:.-]{1,64}")
 MIN_SPREAD_BPS = Decimal("1e-18")
 AMOUNT_LIMIT = Decimal("1e20")
 """Amounts are below it."""
@@ -75,7 +75,7 @@ def parse_entry(entry: Entry, default_exchange: str | None) -> NewClientMarket:
     if not isinstance(name, str) or not (exchange := registry.find(name)):
         raise UnreadableEntryError("There is no such exchange.")
     try:
-        symbol = parse(_get_symbol(members))
+        symbol = parse(_get_symbol(members), exchange.symbol_style)
     except SymbolError as error:
         raise UnreadableEntryError(str(error)) from None
     text = members.get("exchange_symbol")

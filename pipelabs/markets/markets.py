@@ -19,6 +19,7 @@ from pipelabs.core.errors import Duplicate, InvalidInput, InvalidTransition, Not
 from pipelabs.core.optimistic_lock import reject_stale
 from pipelabs.core.pagination import Page, page_of
 from pipelabs.exchanges.service import get_enabled
+from pipelabs.markets.lookalikes import skeleton
 from pipelabs.markets.schemas.markets import MarketChanges, NewMarket
 from pipelabs.markets.symbols import format_exchange_symbol, normalise_symbol
 from pipelabs.markets.token_pairs import (
@@ -30,6 +31,7 @@ from pipelabs.markets.token_pairs import (
 from pipelabs.models import (
     Client,
     ClientMarket,
+    Exchange,
     Market,
     MarketStatus,
     QuotingStatus,
@@ -40,6 +42,8 @@ from pipelabs.models.token_pairs import Symbol
 
 TAKEN = "This market already exists."
 NO_SYMBOL_RULE = "The exchange symbol of this pair does not follow a rule. Enter it."
+LOOKALIKE = "{} looks like {}, which is listed on {}."
+BEYOND_ASCII = r"[^\u0001-\u007F]"
 TABLE = cast(Table, Market.__table__)
 TRANSITIONS = {
     MarketStatus.TRADING: {MarketStatus.HALTED, MarketStatus.DELISTED},
@@ -109,6 +113,30 @@ def ensure_markets(listings: Iterable[Listing]) -> Sequence[Row[UUID, str, str]]
     return run(INSERT_MARKETS, values | {"created_at": now()}).all()
 
 
+def find_lookalikes(listings: Sequence[Listing]) -> dict[Listing, str]:
+    """Return listing → symbol that looks alike and that the exchange has, or an earlier listing.
+
+    Assets of Latin letters and digits look like no other. The exchanges of the others stay locked
+    until the transaction ends, so that no concurrent call lists a lookalike there.
+    """
+    others = [listing for listing in listings if not listing.symbol.text.isascii()]
+    if not others:
+        return {}
+    slugs = {listing.exchange for listing in others}
+    locked = select(Exchange.slug).where(Exchange.slug.in_(slugs)).order_by(Exchange.slug)
+    db.session.execute(locked.with_for_update(key_share=True))
+    query = select(Market.exchange, SYMBOL_COLUMN.label("symbol")).join(Market.token_pair)
+    query = query.where(Market.exchange.in_(slugs), SYMBOL_COLUMN.regexp_match(BEYOND_ASCII))
+    listed = {(row.exchange, skeleton(row.symbol)): row.symbol for row in db.session.execute(query)}
+    found: dict[Listing, str] = {}
+    for listing in others:
+        text = listing.symbol.text
+        first = listed.setdefault((listing.exchange, skeleton(text)), text)
+        if first != text:
+            found[listing] = first
+    return found
+
+
 def create_market(new: NewMarket, actor: Actor) -> Market:
     """Create a market, and its token pair if that does not exist, and record it.
 
@@ -120,7 +148,11 @@ def create_market(new: NewMarket, actor: Actor) -> Market:
     if not exchange_symbol:
         fields = {"exchange_symbol": [NO_SYMBOL_RULE]}
         raise InvalidInput("Invalid input: exchange_symbol", fields=fields)
-    created = ensure_markets([Listing(symbol, exchange.slug, exchange_symbol)])
+    listing = Listing(symbol, exchange.slug, exchange_symbol)
+    if other := find_lookalikes([listing]).get(listing):
+        sentence = LOOKALIKE.format(symbol.text, other, exchange.slug)
+        raise InvalidInput("Invalid input: symbol", fields={"symbol": [sentence]})
+    created = ensure_markets([listing])
     market = _get_listed_market(symbol, exchange.slug)
     if not created:
         raise Duplicate(TAKEN, fields={"symbol": [TAKEN]}, existing={"symbol": str(market.id)})

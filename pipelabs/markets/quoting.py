@@ -18,7 +18,13 @@ from pipelabs.core.db import db, run
 from pipelabs.core.errors import Duplicate, InvalidInput, InvalidTransition, NotFound
 from pipelabs.exchanges.service import NOT_FOUND
 from pipelabs.markets.client_markets import SELECT_ROWS
-from pipelabs.markets.markets import NO_SYMBOL_RULE, Listing, ensure_markets
+from pipelabs.markets.markets import (
+    LOOKALIKE,
+    NO_SYMBOL_RULE,
+    Listing,
+    ensure_markets,
+    find_lookalikes,
+)
 from pipelabs.markets.schemas.client_markets import NewClientMarket
 from pipelabs.markets.symbols import format_exchange_symbol
 from pipelabs.markets.token_pairs import ASSETS
@@ -195,7 +201,7 @@ def _check_listings(items: Sequence[NewClientMarket]) -> tuple[Fields, list[List
     rows = db.session.scalars(select(Exchange).where(Exchange.slug.in_(slugs)))
     exchanges = {row.slug: row for row in rows}
     errors: Fields = {}
-    listings: list[Listing] = []
+    listings: dict[int, Listing] = {}
     first_places: dict[tuple[Symbol, str], int] = {}
     for place, item in enumerate(items):
         symbol, slug = item.symbol, item.exchange
@@ -207,8 +213,14 @@ def _check_listings(items: Sequence[NewClientMarket]) -> tuple[Fields, list[List
             sentence = f"{symbol.text} on {slug} is in the list twice, first as item {first + 1}."
             errors[f"markets.{place}.symbol"] = [sentence]
         elif text := item.exchange_symbol or format_exchange_symbol(symbol, exchange.symbol_style):
-            listings.append(Listing(symbol, slug, text))
-    return errors, listings
+            listings[place] = Listing(symbol, slug, text)
+    lookalikes = find_lookalikes(list(listings.values()))
+    for place, listing in tuple(listings.items()):
+        if other := lookalikes.get(listing):
+            sentence = LOOKALIKE.format(listing.symbol.text, other, listing.exchange)
+            errors[f"markets.{place}.symbol"] = [sentence]
+            del listings[place]
+    return errors, list(listings.values())
 
 
 def _check_markets(

@@ -22,11 +22,15 @@ class Kind(StrEnum):
 
 
 class SymbolStyle(StrEnum):
-    """How an exchange writes `BTC/USDT`. `own` has no rule, so each symbol has to be entered."""
+    """How an exchange writes `BTC/USDT`.
+
+    `quote_dash` has the quote asset first. `own` has no rule, so each symbol has to be entered.
+    """
 
     JOINED = "joined"
     LOWER_JOINED = "lower_joined"
     DASH = "dash"
+    QUOTE_DASH = "quote_dash"
     UNDERSCORE = "underscore"
     LOWER_UNDERSCORE = "lower_underscore"
     SLASH = "slash"

@@ -14,8 +14,16 @@ from pipelabs.models.clients import Client
 
 AMOUNT = Numeric(38, 18)
 """20 digits before the point and 18 after it, as many as an ERC-20 token has."""
-ASSET = "^[A-Z0-9]{1,24}$"
-"""The code of an asset."""
+ASSET_LENGTH = 24
+LETTERS = r"[A-Z0-9$\u0080-\U0010FFFF]+"
+"""Letters and digits of an asset: upper-case Latin or of another script, and the dollar sign.
+
+PostgreSQL's classes of characters depend on its locale, so other scripts are checked in Python.
+"""
+# Not `:_`, which SQLAlchemy takes for a parameter.
+BASE_ASSET = f"^{LETTERS}([._:-]{LETTERS})*$"
+OTHER_ASSET = f"^{LETTERS}([._-]{LETTERS})*$"
+"""A quote or a settlement asset, which has no colon, because one separates the two."""
 EXCHANGE_SYMBOL_LENGTH = 64
 
 
@@ -67,6 +75,14 @@ class TokenPairSort(StrEnum):
     CREATED_AT_DOWN = "-created_at"
 
 
+def _asset_constraint(column: str, form: str) -> CheckConstraint:
+    return CheckConstraint(
+        f"{column} ~ '{form}' AND char_length({column}) <= {ASSET_LENGTH}"
+        f" AND {column} IS NFC NORMALIZED",
+        name=f"{column}_form",
+    )
+
+
 class TokenPair(Identified, Base):
     """A base and a quote asset, independent of exchanges. A swap also has a settlement asset."""
 
@@ -80,9 +96,9 @@ class TokenPair(Identified, Base):
             unique=True,
             postgresql_nulls_not_distinct=True,
         ),
-        CheckConstraint(f"base_asset ~ '{ASSET}'", name="base_asset_form"),
-        CheckConstraint(f"quote_asset ~ '{ASSET}'", name="quote_asset_form"),
-        CheckConstraint(f"settle_asset ~ '{ASSET}'", name="settle_asset_form"),
+        _asset_constraint("base_asset", BASE_ASSET),
+        _asset_constraint("quote_asset", OTHER_ASSET),
+        _asset_constraint("settle_asset", OTHER_ASSET),
         CheckConstraint("base_asset <> quote_asset", name="assets_differ"),
     )
 

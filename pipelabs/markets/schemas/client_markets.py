@@ -118,17 +118,17 @@ class SymbolLines(fields.Field[list[tuple[Symbol, str | None]]]):
         errors, symbols = [], []
         for number, line in lines.items():
             try:
-                symbols.append(self._parse_line(line))
+                symbols.append(self._parse_line(line, data))
             except ValidationError as error:
                 errors += [f"Line {number}: {sentence}" for sentence in error.messages]
         if errors:
             raise ValidationError(errors)
         return symbols
 
-    def _parse_line(self, line: str) -> tuple[Symbol, str | None]:
+    def _parse_line(self, line: str, data: Any) -> tuple[Symbol, str | None]:
         symbol, equals, rest = line.partition("=")
         text = PlainText(min=1, max=EXCHANGE_SYMBOL_LENGTH).deserialize(rest) if equals else None
-        return SymbolField().deserialize(symbol), text
+        return SymbolField().deserialize(symbol, data=data), text
 
 
 class LinesFields:

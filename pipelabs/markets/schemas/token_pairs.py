@@ -1,5 +1,6 @@
 """Request and response schemas of token pairs."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from marshmallow import Schema, ValidationError, fields
@@ -8,8 +9,10 @@ from pipelabs.core.schemas.decimals import Amount
 from pipelabs.core.schemas.envelope import Success
 from pipelabs.core.schemas.fields import EnumField, Input, OpenAPIField, PlainText, Timestamp
 from pipelabs.core.schemas.pagination import ListQuery, PageOut, SearchText
+from pipelabs.exchanges import registry
 from pipelabs.exchanges.schemas import EXCHANGE
 from pipelabs.markets.symbols import SymbolError, parse
+from pipelabs.models.exchanges import SymbolStyle
 from pipelabs.models.token_pairs import MarketStatus, Symbol, TokenPairSort
 
 SYMBOL = {
@@ -32,7 +35,10 @@ NOTIONAL = {
 
 
 class SymbolField(OpenAPIField, fields.Field[Symbol]):
-    """A symbol in any common spelling. Loads as a `Symbol`."""
+    """A symbol in any common spelling. Loads as a `Symbol`.
+
+    Next to a field `exchange`, it is also read as that exchange writes it.
+    """
 
     openapi_type = "string"
 
@@ -42,9 +48,16 @@ class SymbolField(OpenAPIField, fields.Field[Symbol]):
         if not isinstance(value, str):
             raise self.make_error("invalid")
         try:
-            return parse(value)
+            return parse(value, _find_style(data))
         except SymbolError as error:
             raise ValidationError(str(error)) from None
+
+
+def _find_style(data: Any) -> SymbolStyle | None:
+    """Return how the exchange that the data names writes symbols; None if it names none."""
+    name = data.get("exchange") if isinstance(data, Mapping) else None
+    exchange = registry.find(name) if isinstance(name, str) else None
+    return exchange.symbol_style if exchange else None
 
 
 class TokenPairIn(Input):

@@ -55,6 +55,46 @@ def test_add_client_markets_adds_many_at_once(add, acme, rows):
 
 
 @each(
+    ("symbol", "exchange", "stored"),
+    [
+        ("KRW-BTC", "upbit", ("BTC/KRW", "KRW-BTC")),
+        ("krw-eth", "Upbit", ("ETH/KRW", "KRW-ETH")),
+        ("KRW-XRP", "bithumb", ("XRP/KRW", "KRW-XRP")),
+        (
+            "\u5e01\u5b89\u4eba\u751f/USDT",
+            "binance",
+            ("\u5e01\u5b89\u4eba\u751f/USDT", "\u5e01\u5b89\u4eba\u751fUSDT"),
+        ),
+        ("BRK.B/USDT", "okx", ("BRK.B/USDT", "BRK.B-USDT")),
+    ],
+)
+def test_add_client_markets_reads_what_exchanges_write(add, symbol, exchange, stored):
+    [row] = add({"symbol": symbol, "exchange": exchange}).json["client_markets"]
+
+    assert (row["symbol"], row["exchange_symbol"]) == stored
+
+
+@each(
+    ("item", "field"),
+    [
+        ({"symbol": "BTC-PERPETUAL", "exchange": "deribit"}, "symbol"),
+        ({"symbol": "XBT-USDT", "exchange": "kraken"}, "symbol"),
+        ({"symbol": "BTC_KRW", "exchange": "upbit"}, "symbol"),
+        ({"symbol": "XYZ-TSLA/USDC:USDC", "exchange": "hyperliquid"}, "exchange_symbol"),
+        ({"symbol": "XYZ-TSLA/USDC", "exchange": "okx"}, "exchange_symbol"),
+        ({"symbol": "BTC-USDT", "exchange": ["okx"]}, "exchange"),
+    ],
+)
+def test_add_client_markets_rejects_what_follows_no_rule(add, item, field):
+    response = add(item)
+
+    assert (response.status_code, list(response.json["error"]["fields"])) == (
+        400,
+        [f"markets.0.{field}"],
+    )
+
+
+@each(
     ("items", "fields"),
     [
         ([], {"markets"}),

@@ -75,6 +75,26 @@ def test_create_market_requires_an_exchange_symbol_without_a_rule(symbol, exchan
     assert make(symbol, exchange, exchange_symbol="XBT/USDT").exchange_symbol == "XBT/USDT"
 
 
+HANZI, KATAKANA = "\u529b\u5de5/USDT", "\u30ab\u30a8/USDT"
+"""Other letters that look alike."""
+
+
+def test_create_market_rejects_a_symbol_that_looks_like_another_on_the_exchange():
+    make_exchange("gate")
+    make(HANZI)
+    make("\u5e01\u5b89/USDT")
+
+    with pytest.raises(InvalidInput) as wrong:
+        make(KATAKANA)
+
+    assert wrong.value.fields == {
+        "symbol": [f"{KATAKANA} looks like {HANZI}, which is listed on okx."]
+    }
+    assert make(KATAKANA, "gate").exchange_symbol == "\u30ab\u30a8_USDT"
+    with pytest.raises(Duplicate):
+        make(HANZI)
+
+
 def test_create_market_rejects_a_disabled_exchange():
     make_exchange("gate", is_enabled=False)
 

@@ -23,6 +23,8 @@ from pipelabs.models import (
     TokenPair,
 )
 from tests.factories import ACTOR, make_client, make_exchange, make_item
+from tests.integration.row_locks import waiting
+from tests.waiting import wait_for
 
 DELISTED = MarketChanges(status=MarketStatus.DELISTED)
 
@@ -89,6 +91,22 @@ def test_add_client_markets_uses_existing_markets(acme):
 
     assert [row.market_id for row in second] == [row.market_id for row in reversed(first)]
     assert (count(TokenPair), count(Market), count(ClientMarket)) == (2, 2, 4)
+
+
+def test_add_client_markets_rejects_symbols_that_look_alike_on_an_exchange(acme):
+    hanzi, katakana = "\u529b\u5de5/USDT", "\u30ab\u30a8/USDT"
+    add(acme, make_item(hanzi))
+    items = [
+        make_item("BTC/USDT"),
+        make_item(katakana),
+        make_item(katakana, "binance"),
+        make_item(hanzi, "binance"),
+    ]
+
+    assert refusal(acme, *items).fields == {
+        "markets.1.symbol": [f"{katakana} looks like {hanzi}, which is listed on okx."],
+        "markets.3.symbol": [f"{hanzi} looks like {katakana}, which is listed on binance."],
+    }
 
 
 def test_add_client_markets_records_one_event_of_the_client(acme):
@@ -207,12 +225,12 @@ def test_add_client_markets_at_the_same_time_share_new_markets(acme, apart):
     finish(commit=True)
 
     batches = {acme.id: many(300), other.id: many(300)[::-1]}
-    waiting = [
+    jobs = [
         apart(lambda id_=client_id, items=items: add_client_markets(id_, items, ACTOR))
         for client_id, items in batches.items()
     ]
 
-    assert [len(future.result()) for future in waiting] == [300, 300]
+    assert [len(future.result()) for future in jobs] == [300, 300]
     assert (count(Market), count(ClientMarket)) == (300, 600)
 
 
@@ -223,10 +241,25 @@ def test_delisting_waits_for_an_addition_and_delists_it(acme, apart):
     finish(commit=True)
 
     add(acme, make_item())
-    waiting = apart(lambda: len(update_market(row.market_id, DELISTED, ACTOR).affected))
+    delisting = apart(lambda: len(update_market(row.market_id, DELISTED, ACTOR).affected))
     with pytest.raises(TimeoutError):
-        waiting.result(timeout=0.3)
+        delisting.result(timeout=0.3)
     finish(commit=True)
 
-    assert waiting.result() == 2
+    assert delisting.result() == 2
     assert set(db.session.scalars(select(ClientMarket.status))) == {QuotingStatus.DELISTED}
+
+
+@pytest.mark.own_database
+def test_add_client_markets_at_the_same_time_list_no_symbols_that_look_alike(app, acme, apart):
+    other = make_client(name="Other")
+    finish(commit=True)
+
+    add(acme, make_item("\u529b\u5de5/USDT"))
+    second = apart(lambda: add(other, make_item("\u30ab\u30a8/USDT")))
+    wait_for(lambda: waiting(app) == 1)
+    finish(commit=True)
+
+    with pytest.raises(InvalidInput):
+        second.result()
+    assert count(Market) == 1

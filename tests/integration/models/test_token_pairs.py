@@ -35,7 +35,12 @@ def violated(model, **values):
         (("BTC", "USDT", None), "uq_token_pairs_symbol"),
         (("BTC", "BTC", None), "ck_token_pairs_assets_differ"),
         (("btc", "USDT", None), "ck_token_pairs_base_asset_form"),
+        (("B,C", "USDT", None), "ck_token_pairs_base_asset_form"),
+        (("-BTC", "USDT", None), "ck_token_pairs_base_asset_form"),
+        (("A..B", "USDT", None), "ck_token_pairs_base_asset_form"),
+        (("E\u0301", "USDT", None), "ck_token_pairs_base_asset_form"),
         (("BTC", "US/T", None), "ck_token_pairs_quote_asset_form"),
+        (("BTC", "US:T", None), "ck_token_pairs_quote_asset_form"),
         (("BTC", "USDT", "A" * 25), "ck_token_pairs_settle_asset_form"),
     ],
 )
@@ -43,6 +48,26 @@ def test_token_pair_constraints(row, assets, constraint):
     names = ("base_asset", "quote_asset", "settle_asset")
 
     assert violated(TokenPair, **dict(zip(names, assets, strict=True))) == constraint
+
+
+@each(
+    "base",
+    [
+        "\u5e01\u5b89\u4eba\u751f",
+        "BRK.B",
+        "XYZ-TSLA",
+        "XYZ:TSLA",
+        "$PAC",
+        "\u00c9" * 24,
+        "\U00020000",
+    ],
+)
+def test_token_pair_may_have_an_asset_as_exchanges_list_it(row, base):
+    pair = TokenPair(base_asset=base, quote_asset="US.D", settle_asset="US_D")
+    db.session.add(pair)
+    db.session.flush()
+
+    assert pair.symbol == f"{base}/US.D:US_D"
 
 
 @each(

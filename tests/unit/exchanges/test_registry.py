@@ -144,7 +144,8 @@ def test_registry_knows_which_exchanges_need_a_passphrase():
         ("alpaca", SymbolStyle.SLASH),
         ("kraken", SymbolStyle.OWN),
         ("bitfinex", SymbolStyle.OWN),
-        ("upbit", SymbolStyle.OWN),
+        ("upbit", SymbolStyle.QUOTE_DASH),
+        ("deribit", SymbolStyle.OWN),
         ("woo", SymbolStyle.OWN),
     ],
 )

@@ -32,6 +32,14 @@ def test_symbol_lines_name_every_wrong_line_by_its_number():
     ]
 
 
+def test_client_markets_form_reads_lines_as_the_exchange_writes_them():
+    form = {"symbols": "KRW-BTC\nUSDT-ETH", "exchange": "upbit", "bot": "both"}
+
+    symbols = [item.symbol.text for item in ClientMarketsForm().load(form)]
+
+    assert symbols == ["BTC/KRW", "ETH/USDT"]
+
+
 @each("text", ["", " \n ", "A/B\n" * 501])
 def test_symbol_lines_are_1_to_500(text):
     with pytest.raises(ValidationError, match="Must be 1 to 500 lines"):
