@@ -6,6 +6,7 @@ The pages are those that `pipelabs/vault/probe/rules.py` names; their examples a
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from tests.stub_exchange.accounts import Scenario
 
@@ -180,6 +181,22 @@ def _bitget(key: Grant) -> object:
     return {"code": "00000", "msg": "success", "requestTime": CREATED_MS, "data": data}
 
 
+def bitget_unified(key: Grant) -> dict[str, Any]:
+    """Return the answer about a key of a unified account."""
+    data: dict[str, Any] = {
+        "userId": "714229403",
+        "inviterId": "1",
+        "parentId": "",
+        "channelCode": "",
+        "channel": "",
+        "ips": ADDRESS if key.is_ip_bound else "",
+        "permType": "read-and-write" if key.trades else "read-only",
+        "permissions": ["uta_mgt", "uta_trade", *["withdraw"] * key.withdraws],
+        "regisTime": str(CREATED_MS),
+    }
+    return {"code": "00000", "msg": "success", "requestTime": CREATED_MS, "data": data}
+
+
 def _kraken(_: Grant) -> object:
     return {"error": [], "result": {"ZUSD": {"balance": "25435.21", "hold_trade": "8249.76"}}}
 
@@ -196,3 +213,7 @@ ANSWERS: dict[str, tuple[str, Callable[[Grant], object]]] = {
     "kraken": ("POST /0/private/BalanceEx", _kraken),
 }
 """The path that is asked at each exchange, and the function that answers."""
+UNIFIED: dict[str, tuple[str, Callable[[Grant], object]]] = {
+    "bitget": ("GET /api/v3/account/info", bitget_unified),
+}
+"""The same for unified accounts."""

@@ -17,6 +17,8 @@ class Fault(Enum):
     ADDRESS = auto()
     PERMISSION = auto()
     BUSY = auto()
+    UNIFIED = auto()
+    """The account is unified, and another endpoint has to be asked."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,12 @@ REFUSALS: dict[str, dict[Fault, Refusal]] = {
         Fault.ADDRESS: _bitget(400, "40018", "Invalid IP"),
         Fault.PERMISSION: _bitget(400, "40014", "Incorrect permissions"),
         Fault.BUSY: _bitget(429, "429", "Too Many Requests"),
+        Fault.UNIFIED: _bitget(
+            400,
+            "40085",
+            "You are in Unified Account mode, and the Classic Account API is not supported at this"
+            " time",
+        ),
     },
     "kraken": {
         Fault.KEY: _kraken("EAPI:Invalid key"),

@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 from tests.stub_exchange.accounts import Scenario, credentials, find_scenario
-from tests.stub_exchange.answers import ANSWERS, grant
+from tests.stub_exchange.answers import ANSWERS, UNIFIED, Grant, grant
 from tests.stub_exchange.faults import REFUSALS, Fault, Refusal
 from tests.stub_exchange.request import Request
 from tests.stub_exchange.signatures import CHECKS, api_key
@@ -28,6 +28,15 @@ REFUSED = {
     Scenario.NO_PERMISSION: Fault.PERMISSION,
     Scenario.BUSY: Fault.BUSY,
 }
+
+
+def _find_answer(slug: str, asked: str) -> tuple[bool, Callable[[Grant], object] | None]:
+    """Return whether the endpoint is that of unified accounts, and the function that answers."""
+    for is_unified, answers in ((False, ANSWERS), (True, UNIFIED)):
+        question, say = answers.get(slug, ("", None))
+        if asked == question:
+            return is_unified, say
+    return False, None
 
 
 @dataclass
@@ -85,8 +94,9 @@ class Handler(BaseHTTPRequestHandler):
     do_POST = do_GET  # noqa: N815  the base class asks for this name
 
     def _answer(self, slug: str, request: Request) -> None:
-        question, say = ANSWERS.get(slug, ("", None))
-        if say is None or f"{request.method} {request.path}" != question:
+        asked = f"{request.method} {request.path}"
+        is_unified, say = _find_answer(slug, asked)
+        if say is None:
             self._send(404, {"error": "The stub plays no such endpoint."})
             return
         name = api_key(slug, request.headers)
@@ -96,7 +106,12 @@ class Handler(BaseHTTPRequestHandler):
             return
         now = time.time() + (HOUR_S if scenario is Scenario.WRONG_CLOCK else 0)
         known = credentials(slug, scenario)
-        if fault := CHECKS[slug](request, known, now) or REFUSED.get(scenario):
+        fault = CHECKS[slug](request, known, now) or REFUSED.get(scenario)
+        if scenario is Scenario.SHARED and slug == "kraken":
+            fault = Fault.CLOCK
+        if scenario is Scenario.UNIFIED and slug in UNIFIED and not is_unified:
+            fault = fault or Fault.UNIFIED
+        if fault:
             self._reject(REFUSALS[slug][fault], now)
         elif not self._plays(scenario):
             self._send(200, say(grant(name, scenario)))

@@ -59,10 +59,12 @@ def examine(target: Target, credentials: Mapping[str, str], *, deadline_s: float
 def make_question(
     target: Target, credentials: Mapping[str, str], timeout_s: float
 ) -> dict[str, object]:
-    """Return the input of `ask.py`: the method of ccxt to call, the credentials and the limits."""
+    """Return the input of `ask.py`: the methods of ccxt to call, the credentials and the limits."""
+    rule = rule_for(target.ccxt_id, is_testnet=target.is_testnet)
     return {
         "ccxt_id": target.ccxt_id,
-        "method": rule_for(target.ccxt_id, is_testnet=target.is_testnet).method,
+        "method": rule.method,
+        "methods": {code: other.method for code, other in rule.others.items()},
         "credentials": {
             CCXT_NAMES[name]: _expand_line_breaks(text) for name, text in credentials.items()
         },
@@ -90,7 +92,7 @@ def conclude(
         return Report(
             Reading(()).complete(), classify(target.ccxt_id, error), detail, expires_at=None, ms=ms
         )
-    rule = rule_for(target.ccxt_id, is_testnet=target.is_testnet)
+    rule = rule_for(target.ccxt_id, is_testnet=target.is_testnet).of_method(answer.get("method"))
     reading = rule.read(answer["raw"], credentials.get("api_key", ""))
     findings = tuple(_redact(finding, secrets) for finding in reading.complete())
     return Report(findings, failure=None, detail=None, expires_at=reading.expires_at, ms=ms)

@@ -79,7 +79,10 @@ class Guard:
 
 
 def answer(question: Mapping[str, Any]) -> dict[str, object]:
-    """Return `{"raw": …}`, or `{"error": …}` with facts that contain no credentials."""
+    """Return `{"raw": …, "method": …}`, or `{"error": …}` with facts that contain no credentials.
+
+    The method is the one of ccxt that the exchange answered.
+    """
     # Imported here because it takes 0.3 s and 70 MB: only the child process loads it.
     import ccxt  # noqa: PLC0415 - for the reason above
 
@@ -92,14 +95,14 @@ def answer(question: Mapping[str, Any]) -> dict[str, object]:
     try:
         if question["is_testnet"] and not (question["base_url"] or exchange.urls.get("test")):
             raise ccxt.NotSupported("ccxt knows no testnet of this exchange")
-        raw = _ask(exchange, question)
+        method, raw = _ask(exchange, guard, question)
     except Exception as error:  # noqa: BLE001 - a malformed key can raise anything in a library
         return {"error": _facts(guard, error)}
     finally:
         session.close()
     if guard.blocked or not _is_json(guard):
         return {"error": _facts(guard, None)}
-    return {"raw": raw}
+    return {"raw": raw, "method": method}
 
 
 def _settings(question: Mapping[str, Any]) -> dict[str, object]:
@@ -110,20 +113,29 @@ def _settings(question: Mapping[str, Any]) -> dict[str, object]:
     }
 
 
-def _ask(exchange: Any, question: Mapping[str, Any]) -> object:
-    """Call the method in the question; without one, a balance proves that the key may read."""
+def _ask(exchange: Any, guard: Guard, question: Mapping[str, Any]) -> tuple[str, object]:
+    """Call the method in the question, or the one for the error code that it is answered with.
+
+    Without a method, a balance proves that the key may read.
+    """
     if base_url := question["base_url"]:
         exchange.urls["api"] = _with_base_url(
             exchange.urls["api"], f"{base_url}/{question['slug']}"
         )
     elif question["is_testnet"]:
         exchange.set_sandbox_mode(True)
-    if question["method"]:
-        return getattr(exchange, question["method"])()
+    if method := question["method"]:
+        try:
+            return method, getattr(exchange, method)()
+        except Exception:
+            method = question["methods"].get(_error_code(guard))
+            if not method:
+                raise
+        return method, getattr(exchange, method)()
     # Without this ccxt would load all markets first, which are megabytes.
     exchange.markets, exchange.markets_by_id = {}, {}
     exchange.fetch_balance()
-    return None
+    return "", None
 
 
 def _with_base_url(urls: Any, base: str) -> Any:
@@ -161,9 +173,13 @@ def _facts(guard: Guard, error: Exception | None) -> dict[str, object]:
         "has_sent": guard.has_sent,
         "status": guard.status,
         "is_json": _is_json(guard),
-        "code": _code(guard.answer()) if _is_json(guard) else None,
+        "code": _error_code(guard),
         "skew_s": guard.skew_s,
     }
+
+
+def _error_code(guard: Guard) -> str | None:
+    return _code(guard.answer()) if _is_json(guard) else None
 
 
 def _build_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

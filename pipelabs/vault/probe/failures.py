@@ -74,6 +74,9 @@ _BY_CODE = {
     for code in codes
 }
 
+_IN_ORDER = frozenset({"bit2c", "bitfinex", "btcbox", "gemini", "kraken", "krakenfutures"})
+"""Exchanges that compare a nonce with that of the request before, whichever program sent it."""
+
 _BY_STATUS = {
     418: Failure.BUSY,
     429: Failure.BUSY,
@@ -114,8 +117,11 @@ def classify(ccxt_id: str, error: Mapping[str, object]) -> Failure:
         _classify_response(error, status) if isinstance(status, int) else _classify_exception(error)
     )
     has_code = error.get("code") is not None
-    if failure is Failure.CREDENTIALS and not has_code and _is_skewed(error):
+    is_skewed = _is_skewed(error)
+    if failure is Failure.CREDENTIALS and not has_code and is_skewed:
         return Failure.CLOCK
+    if failure is Failure.CLOCK and ccxt_id in _IN_ORDER and is_skewed is False:
+        return Failure.NONCE
     return failure
 
 
@@ -149,6 +155,7 @@ def _names(error: Mapping[str, object]) -> list[str]:
     return [name for name in kinds if isinstance(name, str)] if isinstance(kinds, list) else []
 
 
-def _is_skewed(error: Mapping[str, object]) -> bool:
+def _is_skewed(error: Mapping[str, object]) -> bool | None:
+    """Return whether the clocks differ; None if the exchange did not tell the time."""
     skew_s = error.get("skew_s")
-    return isinstance(skew_s, int | float) and abs(skew_s) > SKEW_S
+    return abs(skew_s) > SKEW_S if isinstance(skew_s, int | float) else None

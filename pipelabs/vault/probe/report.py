@@ -42,6 +42,8 @@ class Failure(StrEnum):
     ADDRESS = "address"
     """The key may not be used from this IP address."""
     CLOCK = "clock"
+    NONCE = "nonce"
+    """Another program uses the key: the exchange has seen a later nonce."""
     TIMEOUT = "timeout"
     UNREACHABLE = "unreachable"
     NOT_JSON = "not_json"

@@ -1,7 +1,7 @@
 """Read the permissions of a key from its exchange's answer; each rule cites its source."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from pipelabs.vault.probe.bybit import bybit
 from pipelabs.vault.probe.findings import (
@@ -34,15 +34,26 @@ _KUCOIN = frozenset(
     }
 )
 _BITGET_STEMS = ("coo", "cpo", "sto", "smo", "tto", "wto", "tax", "cho", "p2p", "pll")
+_BITGET_UNIFIED = frozenset(
+    {"uta_mgt", "uta_trade", "withdraw", "copy_futures_position", "copy_futures_order"}
+)
 _BITGET = frozenset({f"{stem}{mode}" for stem in _BITGET_STEMS for mode in "rw"} | {"p2p", "wwow"})
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """The method of ccxt to call, and the function that reads its answer for our API key."""
+    """The method of ccxt to call, and the function that reads its answer for our API key.
+
+    `others` has the rules for other kinds of accounts, by the error code that asks for them.
+    """
 
     method: str
     read: Callable[[object, str], Reading]
+    others: Mapping[str, "Rule"] = field(default_factory=dict)
+
+    def of_method(self, method: object) -> "Rule":
+        """Return the rule whose method was answered."""
+        return next((rule for rule in self.others.values() if rule.method == method), self)
 
 
 def binance(raw: object, _: str) -> Reading:
@@ -171,6 +182,44 @@ def bitget(raw: object, _: str) -> Reading:
     return Reading((*findings, whitelist(facts, "ips")))
 
 
+def bitget_unified(raw: object, _: str) -> Reading:
+    """Read `permissions` of a unified account: two areas, which `permType` opens for writing.
+
+    https://www.bitget.com/api-doc/uta/account/Get-Account-Info, and the permissions that
+    …/uta/account/transfer and …/uta/trade/Place-Order need. `withdraw` counts as yes in any type.
+    """
+    facts = members(members(raw).get("data"))
+    findings = (
+        from_list(
+            KeyPermission.READ, facts, "permissions", {"uta_mgt", "uta_trade"}, _BITGET_UNIFIED
+        ),
+        *(
+            _needs_writing(
+                from_list(permission, facts, "permissions", names, _BITGET_UNIFIED), facts
+            )
+            for permission, names in {
+                KeyPermission.TRADE: {"uta_trade"},
+                KeyPermission.FUTURES: {"uta_trade", "copy_futures_order"},
+                KeyPermission.TRANSFER: {"uta_mgt"},
+            }.items()
+        ),
+        from_list(KeyPermission.WITHDRAW, facts, "permissions", {"withdraw"}, _BITGET_UNIFIED),
+    )
+    return Reading((*findings, whitelist(facts, "ips")))
+
+
+def _needs_writing(finding: Finding, facts: Mapping[str, object]) -> Finding:
+    """Return the finding of a permission that only a key of the type `read-and-write` has."""
+    evidence = evidence_of(facts, "permType")
+    match facts.get("permType"):
+        case "read-and-write":
+            return finding
+        case "read-only":
+            return Finding(finding.permission, Verdict.NO, evidence)
+    is_no = finding.verdict is Verdict.NO
+    return finding if is_no else Finding(finding.permission, Verdict.UNKNOWN, evidence)
+
+
 def balance(_raw: object, _: str) -> Reading:
     """Conclude that the key may read, because it could read a balance; the rest is unknown."""
     return Reading((Finding(KeyPermission.READ, Verdict.YES, "a balance was returned"),))
@@ -184,7 +233,12 @@ RULES = {
     "coinbase": Rule("v3_private_get_brokerage_key_permissions", coinbase),
     "gate": Rule("private_account_get_main_keys", gate),
     "mexc": Rule("spot_private_get_account", mexc),
-    "bitget": Rule("private_spot_get_v2_spot_account_info", bitget),
+    "bitget": Rule(
+        "private_spot_get_v2_spot_account_info",
+        bitget,
+        # "You are in Unified Account mode", which all accounts since May 2026 are
+        {"40085": Rule("private_uta_get_v3_account_info", bitget_unified)},
+    ),
 }
 """By ccxt's id."""
 BALANCE_RULE = Rule("", balance)

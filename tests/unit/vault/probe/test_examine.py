@@ -123,6 +123,27 @@ def test_examine_distinguishes_a_wrong_clock_from_a_wrong_key(examine, stub, slu
     assert asked(stub, slug)
 
 
+def test_examine_tells_another_program_from_a_wrong_clock(examine):
+    assert examine("kraken", Scenario.SHARED).failure is Failure.NONCE
+    assert examine("okx", Scenario.SHARED).failure is None
+
+
+def test_examine_asks_another_endpoint_about_a_unified_account(examine, stub):
+    report = examine("bitget", Scenario.UNIFIED)
+
+    assert (report.failure, letters(report)) == (None, "yyyynnu")
+    assert report.verdict(KeyPermission.WITHDRAW) is Verdict.NO
+    paths = ("/bitget/api/v2/spot/account/info", "/bitget/api/v3/account/info")
+    assert stub.requests == [f"GET {path}" for path in paths]
+
+
+def test_examine_reports_why_the_other_endpoint_did_not_answer(examine, stub):
+    report = examine("bitget", Scenario.UNIFIED, passphrase="not the passphrase")
+
+    assert report.failure is Failure.CREDENTIALS
+    assert len(stub.requests) == 1
+
+
 @each("slug", ["okx", "kucoin", "bitget"])
 def test_examine_reports_a_wrong_passphrase_as_wrong_credentials(examine, slug):
     report = examine(slug, Scenario.TRADE_ONLY, passphrase="not the passphrase")

@@ -106,6 +106,26 @@ def test_classify_blames_the_clock_if_the_exchange_gives_no_reason(skew_s, code,
     assert classify("okx", facts) is failure
 
 
+@each("ccxt_id", ["kraken", "krakenfutures", "bitfinex", "gemini"])
+@each(
+    ("skew_s", "failure"),
+    [
+        (0, Failure.NONCE),
+        (-60, Failure.NONCE),
+        (61, Failure.CLOCK),
+        (-3600, Failure.CLOCK),
+        (None, Failure.CLOCK),
+    ],
+)
+def test_classify_blames_another_program_for_a_nonce_at_the_right_time(ccxt_id, skew_s, failure):
+    assert classify(ccxt_id, error("InvalidNonce", code=None, skew_s=skew_s)) is failure
+
+
+@each("ccxt_id", ["okx", "kucoin", "bitbank", "cryptocom"])
+def test_classify_blames_the_clock_where_a_nonce_is_a_time(ccxt_id):
+    assert classify(ccxt_id, error("InvalidNonce", code="1", skew_s=0)) is Failure.CLOCK
+
+
 @each(
     ("reason", "failure"),
     [("redirect", Failure.REDIRECT), ("host", Failure.OTHER), ("size", Failure.OTHER)],

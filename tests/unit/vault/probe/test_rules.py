@@ -7,7 +7,7 @@ from pipelabs.vault.probe.report import KeyPermission, Verdict
 from pipelabs.vault.probe.rules import RULES
 from tests.each import each
 from tests.stub_exchange import Scenario
-from tests.stub_exchange.answers import ANSWERS, grant
+from tests.stub_exchange.answers import ANSWERS, bitget_unified, grant
 
 YES, NO, UNKNOWN = Verdict.YES, Verdict.NO, Verdict.UNKNOWN
 
@@ -139,8 +139,10 @@ def test_rule_reads_a_missing_or_unexpected_field_as_unknown(slug, field, permis
     )
 )
 def test_rule_never_raises(raw):
-    for slug in RULES:
+    for slug, rule in RULES.items():
         assert list(read(slug, raw)) == list(KeyPermission)
+        for other in rule.others.values():
+            assert len(other.read(raw, "").complete()) == len(KeyPermission)
 
 
 @each(
@@ -241,6 +243,53 @@ def test_bitget_unexplained_names_are_unknown(authorities, read_, withdraw):
         read_,
         withdraw,
     )
+
+
+BOTH = ["uta_mgt", "uta_trade"]
+
+
+@each(
+    ("perm_type", "permissions", "expected"),
+    [
+        ("read-and-write", BOTH, "yyyyn"),
+        ("read-only", BOTH, "ynnnn"),
+        ("read-and-write", ["uta_mgt"], "ynnyn"),
+        ("read-and-write", ["uta_trade"], "yyynn"),
+        ("read-and-write", [*BOTH, "withdraw"], "yyyyy"),
+        ("read-only", [*BOTH, "withdraw"], "ynnny"),
+        ("read-and-write", ["uta_mgt", "copy_futures_order"], "ynyyn"),
+        ("read-and-write", [*BOTH, "p2p"], "yyyyu"),
+        ("read-and-write", ["trade"], "uuuuu"),
+        ("read-and-write", [], "uuuuu"),
+        ("read-and-write", [*BOTH, ""], "yyyyu"),
+        ("read-and-write", None, "uuuuu"),
+        ("readonly", BOTH, "yuuun"),
+        (None, ["uta_mgt"], "ynnun"),
+    ],
+)
+def test_bitget_unified_reads_areas_and_whether_they_may_be_written(
+    perm_type, permissions, expected
+):
+    raw = bitget_unified(grant("bitget-unified", Scenario.UNIFIED))
+    raw["data"] |= {"permType": perm_type, "permissions": permissions}
+
+    verdicts = [finding.verdict[0] for finding in read_unified(raw)]
+
+    assert "".join(verdicts[:5]) == expected
+
+
+@each(("ips", "verdict"), [("192.168.1.1,192.168.1.2", YES), ("", NO), (None, UNKNOWN), ("*", NO)])
+def test_bitget_unified_reads_the_addresses(ips, verdict):
+    raw = bitget_unified(grant("bitget-unified", Scenario.UNIFIED))
+    raw["data"]["ips"] = ips
+
+    found = {finding.permission: finding.verdict for finding in read_unified(raw)}
+
+    assert found[KeyPermission.IP_BOUND] is verdict
+
+
+def read_unified(raw):
+    return RULES["bitget"].others["40085"].read(raw, "").complete()
 
 
 def test_binance_evidence_of_a_no_has_every_field():
