@@ -5,6 +5,7 @@ packages. The tests check this code against the specifications' vectors and agai
 """
 
 import hashlib
+from collections.abc import Sequence
 from functools import reduce
 from operator import xor
 
@@ -79,6 +80,29 @@ def segwit_encode(prefix: str, version: int, program: bytes) -> str:
 
 def segwit_decode(prefix: str, text: str) -> tuple[int, bytes]:
     """Return the witness version and program of an address; raise `ValueError` if it is invalid."""
+    version, *digits = _bech32_digits(prefix, text)
+    if _remainder(prefix, [version, *digits]) != _constant(version):
+        raise ValueError("wrong Bech32 checksum")
+    program = _join_digits(digits[:-_BECH32_CHECKSUM])
+    length = len(program)
+    if version > 16 or not 2 <= length <= 40 or (version == 0 and length not in {20, 32}):
+        raise ValueError("no such witness version or length")
+    return version, program
+
+
+def bech32_decode(prefix: str, text: str) -> bytes:
+    """Return the bytes of a Bech32 text without a witness version, as in Cosmos addresses.
+
+    Raise `ValueError` if it is invalid.
+    """
+    digits = _bech32_digits(prefix, text)
+    if _remainder(prefix, digits) != _BECH32_CONSTANT:
+        raise ValueError("wrong Bech32 checksum")
+    return _join_digits(digits[:-_BECH32_CHECKSUM])
+
+
+def _bech32_digits(prefix: str, text: str) -> list[int]:
+    """Return the digits after the prefix, of which there are more than those of the checksum."""
     lower = text.lower()
     if not text.isascii() or text not in (lower, text.upper()):
         raise ValueError("not ASCII in one case")
@@ -87,18 +111,18 @@ def segwit_decode(prefix: str, text: str) -> tuple[int, bytes]:
         raise ValueError("not Bech32 with this prefix")
     if len(data) <= _BECH32_CHECKSUM:
         raise ValueError("no data")
-    version, *digits = [_BECH32_DIGITS[char] for char in data]
-    if _remainder(prefix, [version, *digits]) != _constant(version):
-        raise ValueError("wrong Bech32 checksum")
+    return [_BECH32_DIGITS[char] for char in data]
+
+
+def _join_digits(digits: Sequence[int]) -> bytes:
+    """Return the bytes of digits of five bits; raise `ValueError` for a wrong padding."""
     number = 0
-    for digit in digits[:-_BECH32_CHECKSUM]:
+    for digit in digits:
         number = number << 5 | digit
-    length, padding = divmod((len(digits) - _BECH32_CHECKSUM) * 5, 8)
+    length, padding = divmod(len(digits) * 5, 8)
     if padding > 4 or number & ((1 << padding) - 1):
         raise ValueError("wrong padding")
-    if version > 16 or not 2 <= length <= 40 or (version == 0 and length not in {20, 32}):
-        raise ValueError("no such witness version or length")
-    return version, (number >> padding).to_bytes(length)
+    return (number >> padding).to_bytes(length)
 
 
 def _double_sha256(data: bytes) -> bytes:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from Crypto.Hash import keccak
 
 from pipelabs.clients.address_codecs import base58_decode, base58check_decode, segwit_decode
-from pipelabs.core.text import trim
+from pipelabs.core.text import PRIVATE_KEY, trim
 from pipelabs.models.clients import Chain
 
 MAX_LENGTH = 512
@@ -18,15 +18,12 @@ MAX_LENGTH = 512
 
 _BASE58 = "[1-9A-HJ-NP-Za-km-z]"
 _SECRET = re.compile(
-    r"(?i:(?:0x)?(?:[0-9a-f]{64}){1,2})"  # a raw key, or an Ed25519 pair
+    # An Ed25519 pair. Half as many digits are a key, a hash, or an address of Sui or Aptos.
+    r"(?i:(?:0x)?[0-9a-f]{128})"
     rf"|[59KLc]{_BASE58}{{50,51}}|6P{_BASE58}{{56}}"  # Bitcoin's WIF and BIP-38, unchecked
     rf"|[t-zU-Z]prv{_BASE58}{{107,108}}"  # BIP-32 and SLIP-132
     rf"|{_BASE58}{{85,88}}|\[(?:\s*\d{{1,3}}\s*,){{31,63}}\s*\d{{1,3}}\s*\]",  # Solana key pairs
     re.ASCII,
-)
-_PRIVATE_KEY = (
-    "This looks like a private key or a seed phrase. Never paste one anywhere. "
-    "Enter the wallet's public address."
 )
 _PLACEHOLDER = "This is the documentation's placeholder. Enter the client's real address."
 _TESTNET = "This is a Bitcoin testnet address. Enter a mainnet address."
@@ -168,7 +165,7 @@ def _checksum_error(label: str) -> WalletError:
     )
 
 
-_EVM_PATTERN = re.compile("(?s:0[xX].*)|[0-9a-fA-F]{40}")
+_EVM_PATTERN = re.compile(r"(?s:0[xX](?![0-9a-fA-F]{64}\Z).*)|[0-9a-fA-F]{40}")
 _BITCOIN_PATTERN = re.compile(f"(?i:bc|tb|bcrt)1[!-~]*|[123mn]{_BASE58}{{25,34}}", re.ASCII)
 _TRON_PATTERN = re.compile(f"T{_BASE58}{{33}}")
 _SOLANA_PATTERN = re.compile(f"{_BASE58}{{32,44}}")
@@ -187,7 +184,7 @@ def recognise(text: str) -> Wallet:
     text = trim(text)
     if len(text) <= MAX_LENGTH:
         if _is_secret(text):
-            raise WalletError(_PRIVATE_KEY)
+            raise WalletError(PRIVATE_KEY)
         for row in CHAINS:
             if row.pattern.fullmatch(text) and (address := row.canonicalize(text)):
                 if address in _UNOWNED:

@@ -41,6 +41,12 @@ SEED_PHRASE = (
     "This looks like a seed phrase. Never paste one anywhere. Remove it, and move what it protects"
     " to a new wallet."
 )
+PRIVATE_KEY = (
+    "This looks like a private key or a seed phrase. Never paste one anywhere. Enter the wallet's"
+    " public address."
+)
+NEVER_SHOWN = frozenset({SEED_PHRASE, PRIVATE_KEY})
+"""Errors of texts that a form does not show again."""
 _thread = threading.local()
 
 

@@ -11,7 +11,12 @@ from pipelabs.exchanges import registry
 from pipelabs.models import ExchangeAPIKey, KeyStatus, now
 from pipelabs.vault.envelope import Secret
 from pipelabs.vault.probe import PUBLIC_BALANCES, Failure, KeyPermission, Target, Verdict, examine
-from pipelabs.vault.wallet_keys import find_form_errors, is_own_key
+from pipelabs.vault.wallet_keys import (
+    OWN_KEY_EVIDENCE,
+    find_form_errors,
+    find_own_key,
+    has_trading_keys,
+)
 
 KeyPermissions = Mapping[str, Mapping[str, str | None]]
 """KeyPermission → verdict and evidence."""
@@ -26,11 +31,9 @@ REGIONS = ("okx", "myokx", "okxus")
 """Exchanges of one company that do not know each other's keys."""
 UNKNOWN_KEY = "50119"
 """OKX's code for a key that does not exist there."""
-OWN_KEY = (
-    "This is the account's own key, which can withdraw. Create an API wallet at {name} and enter"
-    " its key."
-)
-OWN_KEY_EVIDENCE = "address of the key = account"
+OWN_KEY = "This is the account's own key, which can withdraw. {advice}"
+CREATE_KEY = "Create one at {name} that can only trade, and enter it."
+NO_TRADING_KEYS = "{name} has no keys that can only trade."
 CAN_WITHDRAW = "{name} reports that this key can withdraw ({evidence}). Create one that can't."
 
 
@@ -69,8 +72,8 @@ def probe_key(request: ProbeRequest) -> ProbeResult:
     its answer would prove nothing.
     """
     known = registry.known()[request.exchange]
-    if is_own_key(request.exchange, request.credentials):
-        can_withdraw = {"verdict": Verdict.YES.value, "evidence": OWN_KEY_EVIDENCE}
+    if evidence := find_own_key(request.exchange, request.credentials):
+        can_withdraw = {"verdict": Verdict.YES.value, "evidence": evidence}
         permissions = dict(ALL_UNKNOWN) | {KeyPermission.WITHDRAW.value: can_withdraw}
         return ProbeResult(permissions, None, None, None, 0.0)
     if known.ccxt_id is None or known.ccxt_id in PUBLIC_BALANCES:
@@ -104,9 +107,7 @@ def reject_unusable(exchange: str, result: ProbeResult) -> None:
         sentence += _other_regions(exchange, result.code)
         raise InvalidInput(sentence, code="credentials_rejected", fields={field: [sentence]})
     if result.verdict(KeyPermission.WITHDRAW) is Verdict.YES:
-        evidence = result.permissions[KeyPermission.WITHDRAW]["evidence"]
-        is_own = evidence == OWN_KEY_EVIDENCE
-        sentence = (OWN_KEY if is_own else CAN_WITHDRAW).format(name=name, evidence=evidence)
+        sentence = _can_withdraw(exchange, name, result)
         raise CanWithdraw(sentence, fields={field: [sentence]}, permissions=result.permissions)
 
 
@@ -137,6 +138,14 @@ def verdict_of(permissions: KeyPermissions, permission: KeyPermission) -> Verdic
     """Return what is known about a permission; unknown if the exchange was never asked."""
     answer = permissions.get(permission.value)
     return Verdict(str(answer["verdict"])) if answer else Verdict.UNKNOWN
+
+
+def _can_withdraw(exchange: str, name: str, result: ProbeResult) -> str:
+    evidence = result.permissions[KeyPermission.WITHDRAW]["evidence"]
+    if evidence not in OWN_KEY_EVIDENCE:
+        return CAN_WITHDRAW.format(name=name, evidence=evidence)
+    advice = CREATE_KEY if has_trading_keys(exchange) else NO_TRADING_KEYS
+    return OWN_KEY.format(advice=advice.format(name=name))
 
 
 def _other_regions(exchange: str, code: str | None) -> str:

@@ -12,7 +12,7 @@ from pipelabs.core.errors import Fields, PipeLabsError
 from pipelabs.core.schemas.edits import PartialUpdate
 from pipelabs.core.schemas.fields import EnumField, Password, PlainText
 from pipelabs.core.schemas.lists import BoundedList
-from pipelabs.core.text import SEED_PHRASE
+from pipelabs.core.text import NEVER_SHOWN
 from pipelabs.vault.schemas.credentials import SecretText
 from pipelabs.web.csrf import CSRF_FIELD
 from pipelabs.web.json import invalid_fields
@@ -60,7 +60,7 @@ class Form:
 
     def _shown(self, name: str, widget: str, default: str) -> str:
         """Return the value of a field. A secret is never sent back to the browser."""
-        if widget == "password" or SEED_PHRASE in self.errors.get(name, ()):
+        if widget == "password" or NEVER_SHOWN.intersection(self.errors.get(name, ())):
             return ""
         return self.values.get(name, default)
 

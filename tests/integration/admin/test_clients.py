@@ -206,7 +206,8 @@ def test_create_client_form_uses_the_create_budget(variant, desk):
         (SOLANA, "Solana address: no checksum, so compare every character."),
         ("TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t", "Tron address: checksum valid."),
         ("0x1", "this has 1 digits"),
-        ("5" * 64, "Never paste one anywhere"),
+        ("5" * 128, "Never paste one anywhere"),
+        ("5" * 64, "Supported chains: EVM"),
     ],
 )
 def test_wallet_check_shows_chain_and_checksum(desk, rows, typed, told):
@@ -414,6 +415,24 @@ def test_change_status_page_explains_offboarding(app, desk, stored):
 
     assert "Quoting on 1 exchange will be paused." in page.text
     assert re.search(r"1 API key</a>\s+stays in the vault until revoked\.", page.text)
+
+
+@each(
+    "secret",
+    [
+        "5HueCGU8rMjxEXxiPuD5BDku4MkFqeZyd4dZ1jvhTVqvbTLvyTJ",
+        "6PRVWUbkzzsbcVac2qwfssoUJAN1Xhrg6bNk8J7Nzm5H7kxEbn2Nh2ZoGg",
+        "ab" * 64,
+    ],
+)
+def test_create_never_shows_a_submitted_private_key_again(desk, secret):
+    desk.get("/admin/clients/new")
+
+    page = desk.post("/admin/clients/new", **make_body(wallet_address=secret))
+
+    assert page.status_code == 400
+    assert "This looks like a private key" in page.text
+    assert secret not in page.text
 
 
 def test_create_never_shows_a_submitted_seed_phrase_again(desk, rows):

@@ -146,9 +146,30 @@ def test_create_rejects_the_accounts_own_key(call, venues, body, rows):
     response = call.post(KEYS, json={"client_id": body()["client_id"]} | parts)
 
     assert response.json["error"]["code"] == "withdrawal_allowed"
-    assert "This is the account's own key, which can withdraw." in response.json["message"]
+    assert response.json["message"] == (
+        "This is the account's own key, which can withdraw. Create one at Hyperliquid that can only"
+        " trade, and enter it."
+    )
     assert set(response.json["error"]["fields"]) == {"private_key"}
     assert rows(ExchangeAPIKey) == []
+
+
+@each(
+    ("exchange", "advice"),
+    [
+        ("lighter", "Create one at Lighter that can only trade, and enter it."),
+        ("polymarket", "Polymarket has no keys that can only trade."),
+    ],
+)
+def test_create_rejects_the_key_of_a_wallet(call, venues, body, exchange, advice):
+    parts = {"exchange": exchange, "label": "main", "private_key": f"{1:064x}"}
+
+    response = call.post(KEYS, json={"client_id": body()["client_id"]} | parts)
+
+    assert response.json["error"]["code"] == "withdrawal_allowed"
+    assert response.json["message"] == (
+        f"This is the account's own key, which can withdraw. {advice}"
+    )
 
 
 def test_create_stores_the_key_of_an_api_wallet(call, venues, body):

@@ -38,8 +38,7 @@ REAL_ADDRESSES = st.sampled_from([address for _, address in REAL_PAIRS])
 LOWER = EIP_55[4].lower()
 # The public test vectors of Bitcoin's wiki, BIP-38 and BIP-32.
 SECRETS = [
-    "ab" * 32,
-    "0x" + "AB" * 32,
+    "ab" * 64,
     "0X" + "ab" * 64,
     "5HueCGU8rMjxEXxiPuD5BDku4MkFqeZyd4dZ1jvhTVqvbTLvyTJ",
     "5HueCGU8rMjxEXxiPuD5BDku4MkFqeZyd4dZ1jvhTVqvbTLvyTK",
@@ -268,6 +267,11 @@ def test_the_message_for_an_unsupported_address_lists_the_chains():
         base58_encode(b"\x01" * 31),
         base58_encode(b"\x01" * 33),
         TRON[0][:-1],
+        # A private key, a transaction hash, or an address of Sui or Aptos.
+        "ab" * 32,
+        "AB" * 32,
+        "0x" + "ab" * 32,
+        "0X" + "AB" * 32,
         "0x" + "a" * 2**20,
         " " * 2**20 + "1" * 2**20,
     ):
