@@ -8,8 +8,12 @@ from flask import request
 
 from pipelabs.core.errors import InvalidInput
 
-VERSION = re.compile(r'"([1-9][0-9]{0,8})(?:-[0-9a-f]{8})?"', re.ASCII)
-"""An ETag: a row version, and a hash of data derived from other rows if there is any."""
+ETAG = r'(?:W/)?"([1-9][0-9]{0,8})(?:-[0-9a-f]{8})?(?:[-;](?:br|gzip|zstd))?"'
+"""An ETag: a row version, and a hash of data derived from other rows if there is any.
+
+A proxy that compresses makes it weak (nginx) or adds the encoding (Apache, Caddy).
+"""
+VERSION = re.compile(ETAG, re.ASCII)
 
 
 def etag_of(version: int, derived: Any) -> str:

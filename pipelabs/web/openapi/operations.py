@@ -18,6 +18,7 @@ from pipelabs.core.schemas.errors import ErrorResponse
 from pipelabs.models import Role
 from pipelabs.web import idempotency, rate_limit
 from pipelabs.web.errors import envelope
+from pipelabs.web.etags import ETAG
 from pipelabs.web.openapi.errors import documented_errors
 from pipelabs.web.openapi.examples import ID, example_body
 from pipelabs.web.operation import Operation
@@ -52,7 +53,7 @@ MATCH_PARAMETER = {
     "name": "If-Match",
     "description": 'The `ETag` you last saw, such as `"1"`. Returns 412 if it has changed since, so'
     " that you don't overwrite another change. Without it the call applies to the current version.",
-    "schema": {"type": "string", "pattern": r'^(\*|"[1-9][0-9]{0,8}")$'},
+    "schema": {"type": "string", "pattern": rf"^(\*|{ETAG})$"},
 }
 LINE_BREAK = re.compile(r"(?<!\n)\n(?!\n)")
 """A line break inside a paragraph."""

@@ -236,7 +236,8 @@ def test_if_match_parameter_is_on_versioned_operations(operations):
     }
 
     assert set(parameters) == {UPDATE, CHANGE_STATUS, UPDATE_EXCHANGE, UPDATE_KEY, *UPDATES}
-    assert all(re.fullmatch(pattern, '"1"') for pattern in parameters.values())
+    for etag in ('"1"', '"3-0a1b2c3d"', 'W/"1"', "*"):
+        assert all(re.fullmatch(pattern, etag) for pattern in parameters.values())
 
 
 def test_security_schemes_match_the_operations(described, operations):
