@@ -24,8 +24,6 @@ def find_latin_lookalike(asset: str) -> str | None:
 
 def skeleton(asset: str) -> str:
     """Return a text that is the same for all assets that look alike. Not for people to read."""
-    if asset.isascii():
-        return asset
     return "".join(min(_lookalikes(c)) for c in unicodedata.normalize("NFKC", asset))
 
 

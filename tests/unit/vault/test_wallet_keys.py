@@ -159,6 +159,16 @@ def test_another_key_is_not_the_accounts_own(exchange):
     assert has_trading_keys(exchange)
 
 
+@each("exchange", [*WITH_ACCOUNT, "paradex"])
+@each(
+    "changes",
+    [{"private_key": "hello"}, {"private_key": "0" * 64}, {"wallet_address": "banana"}],
+)
+def test_a_stored_key_of_another_form_is_not_the_accounts_own(exchange, changes):
+    assert find_own_key(exchange, make(exchange, **changes)) is None
+    assert find_own_key(exchange, {"api_key": Secret("key")}) is None
+
+
 def test_key_of_a_wallet_is_its_own_where_no_other_key_looks_like_it():
     assert find_own_key("lighter", make("lighter", private_key=TWO)) == WALLET_KEY
     assert find_own_key("polymarket", make("polymarket")) == WALLET_KEY
