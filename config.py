@@ -25,6 +25,18 @@ NOT_LOOPBACK = "EXCHANGE_BASE_URL must be on this machine: EXCHANGE_BASE_URL=htt
 """The server at this address receives every API key."""
 ENVIRONMENTS = (LOCAL := "local", "staging", "production")
 """Shown in the console's banner. Only `local` allows cookies without TLS."""
+HOSTS = re.compile(r"([^/?]*@)?([^/?@]+,[^/?@]+)(/[^?]*)?(?:\?(.*))?")
+"""A URL without its scheme: user, several hosts, database and parameters."""
+CONNECT_ARGS: Mapping[str, str | int] = {
+    "connect_timeout": 3,
+    "application_name": "pipelabs",
+    # Of several hosts, the one that can be written.
+    "target_session_attrs": "read-write",
+    "tcp_user_timeout": 5000,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+}
 REDIS_OPTIONS = {
     "socket_connect_timeout": 0.25,
     "socket_timeout": 0.25,
@@ -61,13 +73,27 @@ def database_url(*names: str) -> str:
     """Return the first variable that is set, as a psycopg2 URL.
 
     Hosting platforms provide `postgres://` or `postgresql://`, which SQLAlchemy 2.1 maps to
-    psycopg 3.
+    psycopg 3. Several hosts are parameters for SQLAlchemy, whereas libpq lists them before the
+    name of the database.
     """
     url = next(filter(None, map(env, names)), "")
     scheme, separator, rest = url.partition("://")
-    if scheme in {"postgres", "postgresql"}:
-        return f"postgresql+psycopg2{separator}{rest}"
-    return url
+    if scheme not in {"postgres", "postgresql", "postgresql+psycopg2"}:
+        return url
+    if match := HOSTS.fullmatch(rest):
+        user, hosts, database, query = match.groups("")
+        parameters = [*(f"host={host}" for host in hosts.split(",")), *filter(None, [query])]
+        rest = f"{user}{database or '/'}?{'&'.join(parameters)}"
+    return f"postgresql+psycopg2{separator}{rest}"
+
+
+def connect_args(url: str) -> dict[str, str | int]:
+    """Return libpq's parameters for the service. Those of the URL win."""
+    try:
+        given = set(make_url(url).query)
+    except (ArgumentError, ValueError):  # `check` says so
+        given = set()
+    return {name: value for name, value in CONNECT_ARGS.items() if name not in given}
 
 
 def split_list(name: str) -> list[str]:
@@ -121,16 +147,7 @@ class Config:
         "pool_recycle": 900,
         # Parameters of failed statements would be logged otherwise.
         "hide_parameters": True,
-        "connect_args": {
-            "connect_timeout": 3,
-            "application_name": "pipelabs",
-            "options": "-c statement_timeout=5000 -c lock_timeout=3000"
-            " -c idle_in_transaction_session_timeout=15000 -c timezone=UTC",
-            "tcp_user_timeout": 5000,
-            "keepalives_idle": 30,
-            "keepalives_interval": 10,
-            "keepalives_count": 3,
-        },
+        "connect_args": connect_args(SQLALCHEMY_DATABASE_URI),
     }
 
     RATELIMIT_STORAGE_URI = limit_storage()

@@ -21,12 +21,14 @@ def alive() -> ResponseReturnValue:
 def ready() -> ResponseReturnValue:
     """Report whether this instance can serve requests.
 
-    503 without PostgreSQL, with missing migrations or during shutdown; `degraded` without Redis,
-    vault keys or a writable audit file. Signed-in admins also get the state of each part, except
-    with a 503.
+    503 with a `reason`: `database` if PostgreSQL can't be written, `migrations` if some are
+    missing, `stopping` during shutdown. `degraded` without Redis, vault keys or a writable audit
+    file. Signed-in admins also get the state of each part, except with a 503.
     """
     report = health.check()
     body: dict[str, object] = {"status": report.status}
+    if report.reason:
+        body["reason"] = report.reason
     if report.is_ready and _is_admin():
         body["parts"] = report.parts
     return body, 200 if report.is_ready else 503, {} if report.is_ready else {"Retry-After": "5"}

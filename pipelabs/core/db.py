@@ -1,6 +1,7 @@
 """Database sessions and units of work; the only module that commits.
 
-It logs slow statements and an exhausted connection pool.
+It sets the time-outs of new connections, drops those that can no longer write, and logs slow
+statements and an exhausted connection pool.
 """
 
 import logging
@@ -15,12 +16,33 @@ from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session as FlaskSession
 from sqlalchemy import CursorResult, Engine, Executable, Pool, QueuePool, event
+from sqlalchemy.engine import ExceptionContext
 
 from pipelabs.models import Base
 
 logger = logging.getLogger("pipelabs.database")
 POOL_WARNING_INTERVAL_S = 10
 """How often an exhausted pool is logged. It would be logged at every request otherwise."""
+
+
+CONFIGURE = """
+SELECT set_config(name, value, false)
+FROM (VALUES
+    ('statement_timeout', '5000'),
+    ('lock_timeout', '3000'),
+    ('idle_in_transaction_session_timeout', '15000'),
+    ('TimeZone', 'UTC')
+) AS ours (name, value) JOIN pg_settings USING (name)
+WHERE source <> 'client'
+"""
+"""Sets the time-outs of a new connection, in milliseconds, unless its URL does.
+
+This is done after connecting, because PgBouncer rejects start-up options or ignores them.
+"""
+LOST_STATES = frozenset({"25006", "25P03", "57P01", "57P02", "57P03", "57P05"})
+"""The server can't write, has ended the session, or is stopping: a switchover or a restart."""
+CONNECTION_CLASS = "08"
+"""SQLSTATEs of a lost connection, also those that PgBouncer sends."""
 
 
 class AuditedSession(FlaskSession):
@@ -78,8 +100,35 @@ def init_app(app: Flask) -> None:
     migrate.init_app(app, db)
     with app.app_context():
         engine = db.engine
+    _configure_connections(engine)
+    _drop_lost_connections(engine)
     _watch_statements(engine, app.config["SLOW_QUERY_MS"])
     _watch_pool(engine.pool)
+
+
+def _configure_connections(engine: Engine) -> None:
+    """Set the time-outs of each new connection."""
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _: object) -> None:
+        # In a transaction, a rollback would undo them.
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(CONFIGURE)
+        connection.autocommit = False
+
+
+def _drop_lost_connections(engine: Engine) -> None:
+    """Replace all connections after an error that says that the server can't be written.
+
+    After a switchover, connections to the old primary are alive and read-only.
+    """
+
+    @event.listens_for(engine, "handle_error")
+    def _drop(context: ExceptionContext) -> None:
+        state = getattr(context.original_exception, "pgcode", None) or ""
+        if state in LOST_STATES or state.startswith(CONNECTION_CLASS):
+            context.is_disconnect = True
 
 
 def _watch_statements(engine: Engine, slow_ms: int) -> None:

@@ -1,13 +1,16 @@
 """Health checks of everything this process depends on."""
 
+import logging
 import time
+from collections.abc import Mapping
+from enum import StrEnum
 from functools import cache
 from typing import NamedTuple, cast
 
 from alembic.script import ScriptDirectory
 from flask import current_app
 from sqlalchemy import QueuePool, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, NoResultFound
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from pipelabs.audit import log_file
@@ -17,16 +20,34 @@ from pipelabs.vault import rotation
 from pipelabs.vault.ring import ring_versions
 from pipelabs.web.rate_limit import limiter
 
+logger = logging.getLogger("pipelabs.health")
 OK, UNREACHABLE, MISSING, FULL = "ok", "unreachable", "missing", "full"
+READ_ONLY = "read-only"
+DATABASE_STATE = text(
+    "SELECT version_num, current_setting('transaction_read_only') FROM alembic_version"
+)
 LAST_REPORT = "pipelabs.health"
 """Key in the application's extensions: the last report, and when it was made."""
 
 
-class Report(NamedTuple):
-    """Whether this instance is ready for requests, and the state of each component by name."""
+class Reason(StrEnum):
+    """Why an instance is not ready. Anyone may know."""
 
-    is_ready: bool
+    STOPPING = "stopping"
+    DATABASE = "database"
+    MIGRATIONS = "migrations"
+
+
+class Report(NamedTuple):
+    """Why this instance is not ready for requests, if so, and the state of each component."""
+
+    reason: Reason | None
     parts: dict[str, str]
+
+    @property
+    def is_ready(self) -> bool:
+        """Return whether the instance can serve requests."""
+        return self.reason is None
 
     @property
     def status(self) -> str:
@@ -46,27 +67,39 @@ class PoolUse(NamedTuple):
 def check() -> Report:
     """Return the state of all components, which is remembered for `READY_TTL_S`.
 
-    The instance is ready if PostgreSQL is reachable and fully migrated. An instance that is
-    shutting down still serves requests but is not ready.
+    The instance is ready if PostgreSQL can be written and has the migrations of this release or
+    later ones. An instance that is shutting down still serves requests but is not ready. A change
+    is logged.
     """
+    last, made_at = current_app.extensions.get(LAST_REPORT, (None, 0.0))
     if shutdown.is_shutting_down():
-        return Report(is_ready=False, parts={})
-    report, made_at = current_app.extensions.get(LAST_REPORT, (None, 0.0))
-    if report is None or time.monotonic() - made_at >= current_app.config["READY_TTL_S"]:
+        report = Report(Reason.STOPPING, {})
+    elif last is None or time.monotonic() - made_at >= current_app.config["READY_TTL_S"]:
         report = _check()
-        current_app.extensions[LAST_REPORT] = (report, time.monotonic())
-    return cast(Report, report)
+    else:
+        return cast(Report, last)
+    current_app.extensions[LAST_REPORT] = (report, time.monotonic())
+    if last is not None and report != last:
+        facts = {"status": report.status, "reason": report.reason, "parts": report.parts}
+        logger.warning("readiness changed", extra=facts)
+    return report
 
 
 def _check() -> Report:
     parts = _database()
-    is_ready = set(parts.values()) == {OK}
+    reason = _reason(parts)
     pool = pool_use()
     parts["pool"] = OK if pool.in_use < pool.max else FULL
     parts["redis"] = _redis()
-    parts["vault"] = _vault(has_database=is_ready)
+    parts["vault"] = _vault(has_database=reason is None)
     parts["audit_file"] = OK if log_file.get_file_handler().is_writable() else "not writable"
-    return Report(is_ready, parts)
+    return Report(reason, parts)
+
+
+def _reason(database: Mapping[str, str]) -> Reason | None:
+    if database["postgresql"] != OK:
+        return Reason.DATABASE
+    return None if database["migrations"] == OK else Reason.MIGRATIONS
 
 
 def pool_use() -> PoolUse:
@@ -79,17 +112,29 @@ def pool_use() -> PoolUse:
 def _database() -> dict[str, str]:
     try:
         db.session.execute(text("SET LOCAL statement_timeout = 1000"))
-        revision = db.session.scalar(text("SELECT version_num FROM alembic_version"))
-    except (DBAPIError, PoolTimeout):
+        revision, is_read_only = db.session.execute(DATABASE_STATE).one()
+    except (DBAPIError, NoResultFound, PoolTimeout):
         db.session.rollback()
         return {"postgresql": UNREACHABLE}
-    return {"postgresql": OK, "migrations": OK if revision == _newest_revision() else MISSING}
+    if is_read_only == "on":
+        # The next check, and the next write, look for the new primary.
+        db.session.rollback()
+        db.engine.dispose()
+        return {"postgresql": READ_ONLY}
+    is_current = revision not in _older_revisions()
+    return {"postgresql": OK, "migrations": OK if is_current else MISSING}
 
 
 @cache
-def _newest_revision() -> str | None:
-    """Return the revision of this release. Reading it imports every migration."""
-    return ScriptDirectory(MIGRATIONS).get_current_head()
+def _older_revisions() -> frozenset[str]:
+    """Return the revisions before that of this release. Reading them imports every migration.
+
+    One that is not among them is newer: while a release is rolled out, its migrations are applied
+    before this instance stops.
+    """
+    script = ScriptDirectory(MIGRATIONS)
+    revisions = {revision.revision for revision in script.walk_revisions()}
+    return frozenset(revisions - set(script.get_heads()))
 
 
 def _vault(*, has_database: bool) -> str:
@@ -103,4 +148,4 @@ def _vault(*, has_database: bool) -> str:
 def _redis() -> str:
     if current_app.config["RATELIMIT_STORAGE_URI"].startswith("memory"):
         return MISSING
-    return OK if limiter.storage.check() else UNREACHABLE
+    return OK if limiter.storage.check() else "not writable"

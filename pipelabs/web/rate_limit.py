@@ -10,7 +10,7 @@ from limits import RateLimitItem, parse
 from limits.storage.redis import RedisStorage
 from limits.strategies import STRATEGIES, MovingWindowRateLimiter
 from limits.util import WindowStats
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from pipelabs.web.operation import (
     ADMIN_API_PATH,
@@ -22,6 +22,7 @@ from pipelabs.web.operation import (
 )
 
 MAX_WAIT_S = 60
+CHECK_MS = 1000
 BUDGETS = {
     "create": "RATELIMIT_CREATE",
     "general": "RATELIMIT_GENERAL",
@@ -54,6 +55,20 @@ Returns whether the hit was allowed, how many hits are inside the window, and th
 """
 
 
+class WritableRedisStorage(RedisStorage):
+    """The library's Redis storage, which is up only if it can be written."""
+
+    STORAGE_SCHEME = RedisStorage.STORAGE_SCHEME
+
+    def check(self) -> bool:
+        """Return whether Redis accepts a write."""
+        try:
+            return bool(self.storage.set(self.prefixed_key("check"), 1, px=CHECK_MS))
+        except RedisError as error:
+            _reconnect(self, error)
+            return False
+
+
 class MovingWindowWithStats(MovingWindowRateLimiter):
     """The library's moving window with one Redis call a hit, where the library makes two.
 
@@ -81,7 +96,20 @@ class MovingWindowWithStats(MovingWindowRateLimiter):
         if self._script is None:
             self._script = storage.get_connection().register_script(HIT_SCRIPT.encode())
         key = storage.prefixed_key(name)
-        return self._script([key], [time.time(), item.amount, item.get_expiry()])
+        try:
+            return self._script([key], [time.time(), item.amount, item.get_expiry()])
+        except RedisError as error:
+            _reconnect(storage, error)
+            raise
+
+
+def _reconnect(storage: RedisStorage, error: RedisError) -> None:
+    """Close the connections if Redis answered with an error: it may be read-only since a failover.
+
+    The next ones are made to the server that the address leads to then.
+    """
+    if isinstance(error, ResponseError):
+        storage.storage.connection_pool.disconnect(inuse_connections=False)
 
 
 def limit_key() -> str:

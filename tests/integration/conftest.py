@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -53,7 +52,8 @@ def patient(options):
 
     Production gives a statement 5 s and a lock 3 s, which a slow machine may need.
     """
-    long = re.sub(r"(?<=timeout=)\d+", "120000", options["connect_args"]["options"])
+    names = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+    long = " ".join(f"-c {name}=120000" for name in names)
     connect_args = options["connect_args"] | {"options": long}
     return options | {"pool_timeout": 120, "connect_args": connect_args}
 

@@ -54,7 +54,8 @@ def test_ready_reports_an_outage_and_health_stays_ok(breakable, name, ready, cre
 
     down[name]()
     # The child processes of a killed PostgreSQL take a moment to exit.
-    expected = {"status": "unavailable" if ready == 503 else "degraded"}
+    unavailable = {"status": "unavailable", "reason": "database"}
+    expected = unavailable if ready == 503 else {"status": "degraded"}
     wait_for(lambda: running.call("GET", "/ready")[::2] == (ready, expected))
     body = make_body(wallet_address=make_wallet(), email=None)
     created = running.call("POST", QUICK_CLIENT, body, token)[0]

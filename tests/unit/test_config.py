@@ -161,6 +161,18 @@ def test_limit_storage_prefers_its_own_setting(settings, variables, storage, wor
         ("postgres://a:b@c:1/d?sslmode=require", "postgresql+psycopg2://a:b@c:1/d?sslmode=require"),
         ("postgresql://a:b@c/d", "postgresql+psycopg2://a:b@c/d"),
         ("postgresql+psycopg2://a:b@c/d", "postgresql+psycopg2://a:b@c/d"),
+        (
+            "postgres://a:b@h1:5432,h2:5433/d",
+            "postgresql+psycopg2://a:b@/d?host=h1:5432&host=h2:5433",
+        ),
+        (
+            "postgresql://h1,h2?sslmode=require",
+            "postgresql+psycopg2:///?host=h1&host=h2&sslmode=require",
+        ),
+        (
+            "postgresql://a:b,c@h1/d?options=-c%20search_path=x,y",
+            "postgresql+psycopg2://a:b,c@h1/d?options=-c%20search_path=x,y",
+        ),
         ("postgres://a:postgres://@c/d", "postgresql+psycopg2://a:postgres://@c/d"),
         ("  postgres://a@c/d  ", "postgresql+psycopg2://a@c/d"),
     ],
@@ -324,3 +336,25 @@ def test_gunicorn_listens_on_any_host(host, address):
         environment.delenv("PORT", raising=False)
 
         assert runpy.run_path(str(ROOT / "gunicorn.conf.py"))["bind"] == address
+
+
+@pytest.mark.parametrize(
+    ("query", "changed"),
+    [
+        ("", set()),
+        ("?connect_timeout=10", {"connect_timeout"}),
+        ("?application_name=desk&sslmode=require", {"application_name"}),
+        (
+            "?target_session_attrs=any&keepalives_idle=5",
+            {"target_session_attrs", "keepalives_idle"},
+        ),
+    ],
+)
+def test_parameters_of_the_url_win(query, changed):
+    given = config.connect_args(f"postgresql+psycopg2://a@b/c{query}")
+
+    assert config.CONNECT_ARGS.keys() - given.keys() == changed
+
+
+def test_parameters_of_an_invalid_url_are_ours():
+    assert config.connect_args("nothing") == config.CONNECT_ARGS

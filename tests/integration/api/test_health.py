@@ -7,9 +7,9 @@ from pipelabs.core.db import db
 from pipelabs.models import Client, Role
 from pipelabs.web import health
 from pipelabs.web.rate_limit import limiter
-from tests.each import each
 from tests.factories import QUICK_CLIENT, make_body, make_exchange, make_key
 
+NO_DATABASE = {"status": "unavailable", "reason": "database"}
 NOBODY_LISTENS = "127.0.0.1:1"
 GOOD = dict.fromkeys(["postgresql", "migrations", "pool", "redis", "vault", "audit_file"], "ok")
 
@@ -49,16 +49,41 @@ def no_connections(app, monkeypatch):
 
 
 @pytest.fixture
-def older_schema(app):
-    """Let the database be one migration behind while the test runs."""
+def schema(app):
+    """Return a function that sets the migration that the database has, and restore it."""
     owner = create_engine(app.config["DATABASE_MIGRATION_URL"], isolation_level="AUTOCOMMIT")
     with owner.connect() as connection:
         newest = connection.scalar(text("SELECT version_num FROM alembic_version"))
         change = text("UPDATE alembic_version SET version_num = :number")
-        connection.execute(change, {"number": "older"})
-        yield
-        connection.execute(change, {"number": newest})
+
+        def set_migration(number=newest):
+            connection.execute(change, {"number": number})
+
+        yield set_migration
+        set_migration()
     owner.dispose()
+
+
+@pytest.fixture
+def older_schema(schema):
+    """Let the database be behind, and return a function that ends it."""
+    schema("0009")
+    return schema
+
+
+@pytest.fixture
+def newer_schema(schema):
+    schema("9999")
+
+
+@pytest.fixture
+def read_only(app, monkeypatch):
+    """Let every connection be to a server that only reads, as after a switchover."""
+    options = {"options": "-c default_transaction_read_only=on"}
+    standby = create_engine(app.config["SQLALCHEMY_DATABASE_URI"], connect_args=options)
+    monkeypatch.setitem(db._app_engines[app], None, standby)
+    yield
+    standby.dispose()
 
 
 @pytest.fixture
@@ -80,7 +105,7 @@ def test_ready_reports_every_part(client, viewer, ring):
     [
         (None, {"vault": "missing"}),
         ("ring_without_a_key", {"vault": "lacks version 1"}),
-        ("no_redis", {"vault": "missing", "redis": "unreachable"}),
+        ("no_redis", {"vault": "missing", "redis": "not writable"}),
         ("no_connections", {"vault": "missing", "pool": "full"}),
         ("no_audit_file", {"vault": "missing", "audit_file": "not writable"}),
     ],
@@ -105,7 +130,9 @@ def test_ready_is_degraded_with_memory_limits(client, viewer, ring, app, monkeyp
 def test_ready_is_unavailable_without_the_database_or_its_migrations(client, ring, state):
     response = client.get("/ready")
 
-    assert (response.status_code, response.json) == (503, {"status": "unavailable"})
+    assert response.status_code == 503
+    assert response.json["status"] == "unavailable"
+    assert response.json["reason"] in {"database", "migrations"}
     assert 1 <= int(response.headers["Retry-After"]) <= 60
 
 
@@ -116,21 +143,52 @@ def test_ready_shows_parts_to_every_admin(client, sign_in, role):
     assert set(response.json["parts"]) == set(GOOD)
 
 
-@each(
+@pytest.mark.parametrize(
     "headers",
     [{}, {"Authorization": "Bearer a.b.c"}, {"Authorization": "Basic dXNlcjpwYXNz"}],
 )
-@each("state", [None, "no_postgresql"])
-def test_ready_shows_only_the_status_to_anonymous_callers(client, state, headers):
+@pytest.mark.parametrize(
+    ("state", "shown"),
+    [(None, ["status"]), ("no_postgresql", ["status", "reason"])],
+    indirect=["state"],
+)
+def test_ready_shows_no_parts_to_anonymous_callers(client, state, shown, headers):
     response = client.get("/ready", headers=headers)
 
-    assert list(response.json) == ["status"]
+    assert list(response.json) == shown
 
 
 def test_ready_without_the_database_shows_no_parts(client, viewer, no_postgresql):
     response = client.get("/ready", headers=viewer)
 
-    assert (response.status_code, response.json) == (503, {"status": "unavailable"})
+    assert (response.status_code, response.json) == (503, NO_DATABASE)
+
+
+def test_ready_is_unavailable_while_the_server_is_read_only(client, read_only):
+    response = client.get("/ready")
+
+    assert (response.status_code, response.json) == (503, NO_DATABASE)
+
+
+@pytest.mark.parametrize("state", [None, "newer_schema"], indirect=True)
+def test_ready_is_ready_with_the_migrations_of_a_newer_release(client, viewer, ring, state):
+    response = client.get("/ready", headers=viewer)
+
+    assert response.json == {"status": "ready", "parts": GOOD}
+
+
+def test_a_change_of_readiness_is_logged_once(client, app, ring, older_schema, caplog):
+    app.extensions.pop(health.LAST_REPORT, None)
+    for _ in range(2):
+        client.get("/ready")
+    assert "readiness changed" not in caplog.messages
+    older_schema()
+
+    for _ in range(2):
+        client.get("/ready")
+
+    [record] = [record for record in caplog.records if record.name == "pipelabs.health"]
+    assert (record.message, record.status, record.reason) == ("readiness changed", "ready", None)
 
 
 def test_ready_is_remembered_for_a_second(client, app, monkeypatch):
@@ -140,9 +198,10 @@ def test_ready_is_remembered_for_a_second(client, app, monkeypatch):
 
     assert client.get("/ready").json == before
 
-    monkeypatch.setattr(health, "_check", lambda: health.Report(is_ready=False, parts={}))
+    report = health.Report(health.Reason.MIGRATIONS, {})
+    monkeypatch.setattr(health, "_check", lambda: report)
     monkeypatch.setitem(app.config, "READY_TTL_S", 0)
-    assert client.get("/ready").json == {"status": "unavailable"}
+    assert client.get("/ready").json == {"status": "unavailable", "reason": "migrations"}
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer a.b.c"}])

@@ -38,6 +38,13 @@ class OwnRedis(Redis):
         """Make it reject every write, as if its memory was full."""
         self.run(lambda server: server.config_set("maxmemory", 1))
 
+    def be_replica(self):
+        """Make it read-only, as after a failover to another server."""
+        self.run(lambda server: server.replicaof("127.0.0.1", 1))
+
+    def be_primary(self):
+        self.run(lambda server: server.replicaof("NO", "ONE"))
+
     def run(self, command):
         with redis.Redis.from_url(self.url) as server:
             return command(server)
@@ -374,14 +381,25 @@ def test_rate_limited_response_has_retry_after_without_redis(served, own_redis, 
     assert 1 <= int(response.headers["Retry-After"]) <= 60
 
 
-def test_ready_reports_redis_as_unreachable_and_back(served, own_redis, operator):
+def test_limits_are_counted_in_memory_while_redis_is_read_only(served, own_redis, operator):
+    assert creates(served, operator, 1) == [201]
+    own_redis.be_replica()
+
+    assert served.get("/ready", headers=operator).json["parts"]["redis"] == "not writable"
+    assert creates(served, operator, 4) == [201, 201, 201, 429]
+
+    own_redis.be_primary()
+    assert served.get("/ready", headers=operator).json["parts"]["redis"] == "ok"
+
+
+def test_ready_reports_redis_as_not_writable_and_back(served, own_redis, operator):
     states = []
 
     for change in (own_redis.stop, own_redis.start):
         change()
         states.append(served.get("/ready", headers=operator).json["parts"]["redis"])
 
-    assert states == ["unreachable", "ok"]
+    assert states == ["not writable", "ok"]
 
 
 def test_limits_return_to_redis_automatically(served, own_redis, operator):
