@@ -115,6 +115,8 @@ class Config:
     """Settings of every environment."""
 
     SECRET_KEY = env("SECRET_KEY")
+    # Accepted, never signed with: what another instance signs during a change of SECRET_KEY.
+    SECRET_KEY_FALLBACKS = split_list("SECRET_KEY_PREVIOUS")
     VAULT_KEYS = env("VAULT_KEYS")
     INSTANCE = env("INSTANCE", socket.gethostname())
     ENVIRONMENT = env("ENVIRONMENT", "production").lower()
@@ -182,7 +184,8 @@ def check(settings: Mapping[str, Any]) -> None:
     """Raise `ConfigError` with a sentence for every invalid setting."""
     storage = str(settings["RATELIMIT_STORAGE_URI"])
     results = [
-        _secret_key(settings["SECRET_KEY"]),
+        _secret_key("SECRET_KEY", settings["SECRET_KEY"]),
+        *(_secret_key("SECRET_KEY_PREVIOUS", key) for key in settings["SECRET_KEY_FALLBACKS"]),
         _database_url("DATABASE_URL", settings["SQLALCHEMY_DATABASE_URI"]),
         _database_url("DATABASE_MIGRATION_URL", settings["DATABASE_MIGRATION_URL"])
         if settings["DATABASE_MIGRATION_URL"] != settings["SQLALCHEMY_DATABASE_URI"]
@@ -209,14 +212,14 @@ def memory_limits(storage: str, count: int) -> str:
     return ""
 
 
-def _secret_key(value: str) -> str:
-    example = f"set SECRET_KEY to the output of: {NEW_SECRET}"
+def _secret_key(name: str, value: str) -> str:
+    example = f"set {name} to the output of: {NEW_SECRET}"
     if not value:
-        return f"SECRET_KEY is not set: {example}"
+        return f"{name} is not set: {example}"
     if len(value.encode()) < SECRET_BYTES:
-        return f"SECRET_KEY is shorter than {SECRET_BYTES} bytes: {example}"
+        return f"{name} is shorter than {SECRET_BYTES} bytes: {example}"
     if len(set(value)) < 10 or any(word in value.lower() for word in WELL_KNOWN_SECRETS):
-        return f"SECRET_KEY is a well-known or repeated value: {example}"
+        return f"{name} is a well-known or repeated value: {example}"
     return ""
 
 

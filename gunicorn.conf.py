@@ -47,6 +47,15 @@ def when_ready(server: Any) -> None:
     gc.freeze()
 
 
+def pre_request(_worker: Any, request: Any) -> None:
+    """Close each connection after its next response while the instance is stopping.
+
+    A proxy would keep it, and send a request into the moment in which the worker ends.
+    """
+    if shutdown.is_shutting_down():
+        request.force_close()
+
+
 def post_worker_init(worker: Any) -> None:
     """Install the PostgreSQL timeout, and start the background jobs."""
     postgres_timeout.install()

@@ -16,6 +16,7 @@ PARTS = {
     "redis": "Redis",
     "vault": "Vault keys",
     "audit_file": "Audit file",
+    "proxy": "Proxy",
 }
 """Component of the service → its name on the page."""
 

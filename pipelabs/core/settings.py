@@ -13,3 +13,8 @@ def setting(name: str) -> Any:
 def resource(name: str) -> Any:
     """Return the object stored under `pipelabs.<name>` at start-up."""
     return current_app.extensions[f"pipelabs.{name}"]
+
+
+def secret_keys() -> tuple[str, ...]:
+    """Return the secret key, which signs, and those that are accepted while it replaces them."""
+    return (setting("SECRET_KEY"), *setting("SECRET_KEY_FALLBACKS"))

@@ -11,7 +11,9 @@ BY_STATUS = {"active": 17, "paused": 2, "suspended": 1, "offboarded": 0}
 BY_TIER = {"Basic": 1, "Standard": 12, "Premium": 5, "Enterprise": 2}
 KEYS_BY_STATUS = {"unverified": 1, "verified": 38, "quarantined": 2}
 RESULTS = {"success": 19, "duplicate": 1, "invalid": 2, "limited": 0, "denied": 0, "error": 0}
-PARTS = {"postgresql": "ok", "pool": "ok", "redis": "ok", "vault": "ok", "audit_file": "ok"}
+PARTS = dict.fromkeys(
+    ("postgresql", "migrations", "pool", "redis", "vault", "audit_file", "proxy"), "ok"
+)
 
 
 class Counts(fields.Dict):

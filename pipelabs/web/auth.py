@@ -3,6 +3,7 @@
 import logging
 import re
 import time
+from contextlib import suppress
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -16,6 +17,7 @@ from pipelabs.core.actor import Actor
 from pipelabs.core.db import unit_of_work
 from pipelabs.core.errors import Unauthenticated
 from pipelabs.core.ip_address import UNKNOWN, parse_ip_address
+from pipelabs.core.settings import secret_keys
 from pipelabs.models import Permission, Role
 from pipelabs.web.operation import (
     ADMIN_API_PATH,
@@ -34,6 +36,13 @@ INVALID = "token_invalid"
 PASSWORD_DUE = "Choose your own password to continue."  # noqa: S105 - a sentence
 PASSWORD_DUE_CODE = "password_change_required"  # noqa: S105 - a code
 EXPIRED = "token_expired"
+FORWARDED_FOR = "X-Forwarded-For"
+UNTRUSTED_PROXY = "pipelabs.untrusted_proxy"
+"""Key in the application's extensions."""
+NO_TRUST = (
+    "A request has the header X-Forwarded-For, which is ignored: TRUSTED_PROXIES is 0. Behind a"
+    " proxy every caller shares its address. Set TRUSTED_PROXIES to the number of your proxies."
+)
 NO_ADDRESS = (
     "A caller's address is not an IP address and is recorded as unknown. Check TRUSTED_PROXIES and"
     " the X-Forwarded-For of your proxy."
@@ -143,7 +152,7 @@ def issue_tokens(signed_in: sessions.SignedIn) -> dict[str, Any]:
 def read_token(text: str, kind: str) -> Token:
     """Return the verified token. Raise `Unauthenticated` if it is expired or invalid."""
     try:
-        token = _decode(text, kind, current_app.config["SECRET_KEY"])
+        token = _decode_with_any_key(text, kind)
         if token.expires_at <= time.time() - current_app.config["JWT_DECODE_LEEWAY"]:
             raise jwt.ExpiredSignatureError
     except jwt.ExpiredSignatureError:
@@ -157,6 +166,15 @@ def _read_bearer(header: str, kind: str) -> Token:
     if not (match := BEARER.fullmatch(header)):
         raise Unauthenticated("The Authorization header must be one bearer token.", code=INVALID)
     return read_token(match[1], kind)
+
+
+def _decode_with_any_key(text: str, kind: str) -> Token:
+    """Return the token, signed with the secret key or with one that it replaces."""
+    *others, last = secret_keys()
+    for secret in others:
+        with suppress(jwt.InvalidSignatureError):
+            return _decode(text, kind, secret)
+    return _decode(text, kind, last)
 
 
 @lru_cache(TOKEN_CACHE_SIZE)
@@ -207,12 +225,20 @@ def anonymous(incoming: Request, request_id: str) -> Actor:
 
     A proxy may forward any text as the client address. If it is no IP address, it is `unknown`.
     """
+    if FORWARDED_FOR in incoming.headers and not current_app.config["TRUSTED_PROXIES"]:
+        current_app.extensions[UNTRUSTED_PROXY] = True
+        _warn_once(NO_TRUST)
     forwarded = incoming.remote_addr or ""
     address = parse_ip_address(forwarded)
     if address is None:
         _warn_once(NO_ADDRESS)
         address = UNKNOWN
     return Actor(request_id=request_id, address=address, success_status=success_status())
+
+
+def has_untrusted_proxy() -> bool:
+    """Return whether a request came through a proxy although none is trusted."""
+    return UNTRUSTED_PROXY in current_app.extensions
 
 
 @cache

@@ -4,10 +4,11 @@ import hmac
 import secrets
 from base64 import urlsafe_b64encode
 
-from flask import current_app, request, session
+from flask import request, session
 
 from pipelabs.core.errors import Forbidden
 from pipelabs.core.keyring import derive
+from pipelabs.core.settings import secret_keys
 from pipelabs.web.operation import current_actor
 from pipelabs.web.urls import split_url
 
@@ -26,7 +27,9 @@ def reject_forgery() -> None:
     if origin is not None and not _is_own_origin(origin):
         raise Forbidden("This request came from another site.", code="csrf_failed")
     token = request.headers.get(CSRF_HEADER) or request.form.get(CSRF_FIELD, "")
-    if not hmac.compare_digest(token.encode("utf-8", "replace"), csrf_token().encode()):
+    typed = token.encode("utf-8", "replace")
+    valid = [hmac.compare_digest(typed, _sign(secret).encode()) for secret in secret_keys()]
+    if not any(valid):
         raise Forbidden(FORM_EXPIRED, code="csrf_failed")
 
 
@@ -37,9 +40,13 @@ def _is_own_origin(origin: str) -> bool:
 
 def csrf_token() -> str:
     """Return the CSRF token of the session, or of the anonymous visit before signing in."""
+    return _sign(secret_keys()[0])
+
+
+def _sign(secret: str) -> str:
     if session_id := current_actor().session_id:
         seed = f"session:{session_id}"
     else:
         seed = f"visitor:{session.setdefault(VISITOR, secrets.token_urlsafe(18))}"
-    key = derive(current_app.config["SECRET_KEY"].encode(), CSRF_LABEL)
+    key = derive(secret.encode(), CSRF_LABEL)
     return urlsafe_b64encode(hmac.digest(key, seed.encode(), "sha256")).decode()

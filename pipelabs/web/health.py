@@ -18,11 +18,13 @@ from pipelabs.core import shutdown
 from pipelabs.core.db import MIGRATIONS, db
 from pipelabs.vault import rotation
 from pipelabs.vault.ring import ring_versions
+from pipelabs.web.auth import has_untrusted_proxy
 from pipelabs.web.rate_limit import limiter
 
 logger = logging.getLogger("pipelabs.health")
 OK, UNREACHABLE, MISSING, FULL = "ok", "unreachable", "missing", "full"
 READ_ONLY = "read-only"
+PROXY = "proxy"
 DATABASE_STATE = text(
     "SELECT version_num, current_setting('transaction_read_only') FROM alembic_version"
 )
@@ -54,7 +56,9 @@ class Report(NamedTuple):
         """Return `ready`, `degraded` or `unavailable`."""
         if not self.is_ready:
             return "unavailable"
-        return "ready" if set(self.parts.values()) == {OK} else "degraded"
+        # Any caller can send the header of a proxy, so it decides nothing.
+        states = {state for name, state in self.parts.items() if name != PROXY}
+        return "ready" if states == {OK} else "degraded"
 
 
 class PoolUse(NamedTuple):
@@ -93,6 +97,7 @@ def _check() -> Report:
     parts["redis"] = _redis()
     parts["vault"] = _vault(has_database=reason is None)
     parts["audit_file"] = OK if log_file.get_file_handler().is_writable() else "not writable"
+    parts[PROXY] = "not trusted" if has_untrusted_proxy() else OK
     return Report(reason, parts)
 
 

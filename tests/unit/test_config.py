@@ -64,6 +64,13 @@ def test_three_variables_are_enough_to_start(settings):
     [
         ({"SECRET_KEY": ""}, [f"SECRET_KEY is not set: {NEW_SECRET}"]),
         ({"SECRET_KEY": "   "}, [f"SECRET_KEY is not set: {NEW_SECRET}"]),
+        (
+            {"SECRET_KEY_PREVIOUS": f"{SECRET},short"},
+            [
+                "SECRET_KEY_PREVIOUS is shorter than 32 bytes:"
+                f" {NEW_SECRET.replace('SECRET_KEY', 'SECRET_KEY_PREVIOUS')}"
+            ],
+        ),
         ({"SECRET_KEY": SECRET[:31]}, [f"SECRET_KEY is shorter than 32 bytes: {NEW_SECRET}"]),
         *(
             ({"SECRET_KEY": word}, [f"SECRET_KEY is a well-known or repeated value: {NEW_SECRET}"])

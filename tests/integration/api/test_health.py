@@ -5,13 +5,15 @@ from sqlalchemy import create_engine, text
 from pipelabs.audit import log_file
 from pipelabs.core.db import db
 from pipelabs.models import Client, Role
-from pipelabs.web import health
+from pipelabs.web import auth, health
 from pipelabs.web.rate_limit import limiter
 from tests.factories import QUICK_CLIENT, make_body, make_exchange, make_key
 
 NO_DATABASE = {"status": "unavailable", "reason": "database"}
 NOBODY_LISTENS = "127.0.0.1:1"
-GOOD = dict.fromkeys(["postgresql", "migrations", "pool", "redis", "vault", "audit_file"], "ok")
+GOOD = dict.fromkeys(
+    ["postgresql", "migrations", "pool", "redis", "vault", "audit_file", "proxy"], "ok"
+)
 
 
 @pytest.fixture
@@ -116,6 +118,32 @@ def test_ready_is_degraded_without_an_optional_part(client, viewer, state, chang
 
     assert response.status_code == 200
     assert response.json == {"status": "degraded", "parts": GOOD | changed}
+
+
+@pytest.fixture
+def forwarded(client, app):
+    """A function that sends a request as a proxy forwards it."""
+    auth._warn_once.cache_clear()
+    yield lambda: client.get("/health", headers={"X-Forwarded-For": "192.0.2.7"})
+    app.extensions.pop(auth.UNTRUSTED_PROXY, None)
+
+
+def test_ready_names_a_proxy_that_is_not_trusted(client, viewer, ring, forwarded, caplog):
+    before = client.get("/ready", headers=viewer).json
+    forwarded()
+    forwarded()
+
+    assert before == {"status": "ready", "parts": GOOD}
+    after = {"status": "ready", "parts": GOOD | {"proxy": "not trusted"}}
+    assert client.get("/ready", headers=viewer).json == after
+    assert caplog.messages.count(auth.NO_TRUST) == 1
+
+
+def test_ready_does_not_name_a_trusted_proxy(client, app, viewer, ring, forwarded, monkeypatch):
+    monkeypatch.setitem(app.config, "TRUSTED_PROXIES", 1)
+    forwarded()
+
+    assert client.get("/ready", headers=viewer).json["parts"] == GOOD
 
 
 def test_ready_is_degraded_with_memory_limits(client, viewer, ring, app, monkeypatch):

@@ -10,10 +10,12 @@ import pytest
 import time_machine
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from pipelabs.core.db import db
 from pipelabs.models import AuditEvent, Client, Role
 from pipelabs.web import auth
 from tests.each import each
-from tests.factories import QUICK_CLIENT, make_body
+from tests.factories import PASSWORD, QUICK_CLIENT, make_admin, make_body
+from tests.form_client import Browser
 
 ME = "/api/auth/me"
 HEADER = {"alg": "HS256", "typ": "JWT"}
@@ -402,3 +404,54 @@ def test_authentication_caches_the_token_but_checks_the_session_each_time(client
     assert statuses == [200] * 3
     assert (cache.hits, cache.misses) == (2, 1)
     assert error_code(client.get(ME, headers=header)) == "token_revoked"
+
+
+EMAIL = "desk@desk.local"
+SECRETS = ["Ahx3oothaiG2ae6eeph3ief4vahz7ohd", "ohP4chee7ooxaezei3ahJ6ohlai2Lahz"]
+
+
+@pytest.fixture
+def instances(variant):
+    """Clients of two instances while the secret key changes: each accepts the other's."""
+    return [
+        variant(SECRET_KEY=ours, SECRET_KEY_FALLBACKS=[theirs]).test_client()
+        for ours, theirs in (SECRETS, SECRETS[::-1])
+    ]
+
+
+def test_tokens_of_another_instance_are_valid_while_the_secret_key_changes(app, instances):
+    old, new = instances
+    with app.app_context():
+        make_admin(email=EMAIL)
+        db.session.commit()
+
+    tokens = old.post("/api/auth/login", json={"email": EMAIL, "password": PASSWORD}).json
+    header = {"Authorization": f"Bearer {tokens['access_token']}"}
+    renew = {"Authorization": f"Bearer {tokens['refresh_token']}"}
+
+    assert [client.get(ME, headers=header).status_code for client in (old, new, old)] == [200] * 3
+    assert new.post("/api/auth/refresh", headers=renew).status_code == 200
+
+
+def test_token_of_another_key_is_invalid(instances, sign_in):
+    header = sign_in(Role.OPERATOR)
+
+    statuses = [client.get(ME, headers=header).status_code for client in instances]
+
+    assert statuses == [401, 401]
+
+
+def test_forms_of_another_instance_are_valid_while_the_secret_key_changes(app, instances):
+    old, new = instances
+    with app.app_context():
+        make_admin(email=EMAIL)
+        db.session.commit()
+    browser = Browser(old.application)
+    browser.get("/admin/login")
+
+    browser.client.application = new.application
+    signed_in = browser.post("/admin/login", email=EMAIL, password=PASSWORD)
+
+    assert signed_in.status_code == 303
+    browser.client.application = old.application
+    assert browser.get("/admin/account").status_code == 200
