@@ -8,12 +8,13 @@ from typing import Any
 from config import Config, ConfigError, memory_limits
 from pipelabs.core import postgres_timeout, shutdown
 from pipelabs.jobs import every_minute
+from pipelabs.web.worker import MAX_BODY
 
 host, port = os.environ.get("HOST") or "127.0.0.1", os.environ.get("PORT") or "8000"
 bind = f"[{host.strip('[]')}]:{port}" if ":" in host else f"{host}:{port}"
 workers = Config.WORKERS
-worker_class = "gthread"
-# A slow client occupies only a thread, so there are more threads than cores.
+worker_class = "pipelabs.web.worker.ReceivingWorker"
+# A slow call occupies only a thread, so there are more threads than cores.
 threads = Config.THREADS
 # Heartbeat files in memory, because a slow disk would look like a dead worker.
 worker_tmp_dir = next(filter(os.path.isdir, ["/dev/shm"]), None)  # noqa: S108 - gunicorn makes its own file there
@@ -48,11 +49,13 @@ def when_ready(server: Any) -> None:
 
 
 def pre_request(_worker: Any, request: Any) -> None:
-    """Close each connection after its next response while the instance is stopping.
+    """Close the connection after its next response if it can't be used for another one.
 
-    A proxy would keep it, and send a request into the moment in which the worker ends.
+    While the instance is stopping, a proxy would keep it, and send a request into the moment in
+    which the worker ends. The rest of a body that is too large is not read.
     """
-    if shutdown.is_shutting_down():
+    lengths = [value for name, value in request.headers if name == "CONTENT-LENGTH"]
+    if shutdown.is_shutting_down() or any(int(length) > MAX_BODY for length in lengths):
         request.force_close()
 
 

@@ -30,11 +30,23 @@ OWNER = "owner@desk.local"
 class Fleet:
     """Instances that share one PostgreSQL and one Redis."""
 
-    def __init__(self, environment, ports, masters):
+    def __init__(self, environment, ports, start):
         self.environment = environment
         self.ports = ports
-        self.masters = masters
+        self.masters = [start(port) for port in ports]
+        self._start = start
         self._admins = set()
+
+    def wait_until_up(self, instance):
+        """Wait until the instance answers."""
+        wait_for(lambda: self.call("GET", "/health", instance=instance)[0] == 200)
+
+    def restart(self, instance):
+        """Stop the instance gracefully and start it again on the same port."""
+        self.masters[instance].terminate()
+        self.masters[instance].wait(120)
+        self.masters[instance] = self._start(self.ports[instance])
+        self.wait_until_up(instance)
 
     def call(self, method, path, body=None, token=None, instance=0, **fields):
         """Send a request; return status, headers and body. `fields` are further header fields."""
@@ -118,12 +130,13 @@ def fleet(name, folder, instances=2, redis_url=None, **settings):
         migrate(environment)
     ports = [free_port() for _ in range(instances)]
     with ExitStack() as stack, (folder / "output.log").open("w") as log:
-        masters = [
-            stack.enter_context(_gunicorn(environment | {"PORT": str(port)}, log)) for port in ports
-        ]
-        running = Fleet(environment, ports, masters)
+
+        def start(port):
+            return stack.enter_context(_gunicorn(environment | {"PORT": str(port)}, log))
+
+        running = Fleet(environment, ports, start)
         for instance in range(instances):
-            wait_for(lambda n=instance: running.call("GET", "/health", instance=n)[0] == 200)
+            running.wait_until_up(instance)
         yield running
 
 

@@ -2,7 +2,8 @@
 
 import re
 import socket
-from contextlib import ExitStack
+import time
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -11,7 +12,7 @@ from tests.instances import RAISED_LIMITS, fleet
 
 STATUS_LINE = re.compile(rb"^HTTP/1\.[01] (?!100)\d{3} ", re.MULTILINE)
 CHUNKED = "Transfer-Encoding: chunked"
-SLOW_CLIENTS = 12
+SLOW_CLIENTS = 200
 AMBIGUOUS = {
     "length and chunks": (f"Content-Length: 5\r\n{CHUNKED}", "0\r\n\r\n{hidden}"),
     "chunks and length": (f"{CHUNKED}\r\nContent-Length: 4", "{size:x}\r\n{hidden}\r\n0\r\n\r\n"),
@@ -168,20 +169,53 @@ def test_oversized_head_is_rejected_without_affecting_others(server, head):
     assert server.call("GET", "/health")[0] == 200
 
 
-@pytest.mark.parametrize("kind", ["heads", "bodies"])
-def test_slow_clients_do_not_block_others(server, kind):
+SLOW = {
+    "nothing": "",
+    "heads": "{head}",
+    "bodies": "{head}Content-Type: application/json\r\nContent-Length: 9999\r\n\r\n",
+    "expected bodies": "{head}Expect: 100-continue\r\nContent-Length: 9999\r\n\r\n",
+    "large bodies": "{head}Content-Length: 999999999\r\n\r\n",
+    "chunks": "{head}Transfer-Encoding: chunked\r\n\r\n5\r\n",
+    "a second request": "GET /health HTTP/1.1\r\nHost: x\r\n\r\n{head}",
+    "a last request": "GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+}
+"""What clients send before they drip, or never read: more of them than the instance has threads."""
+
+
+@pytest.mark.parametrize("kind", SLOW)
+def test_slow_clients_occupy_no_thread(server, kind, record_property):
     head = f"POST {QUICK_CLIENT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {server.token}\r\n"
-    rest = "Content-Type: application/json\r\nContent-Length: 9999\r\n\r\n"
-    health = set()
+    first, health, times = SLOW[kind].format(head=head).encode(), set(), []
     with ExitStack() as stack:
         slow = [stack.enter_context(connect(server)) for _ in range(SLOW_CLIENTS)]
         for connection in slow:
-            connection.sendall((head if kind == "heads" else head + rest).encode())
+            connection.sendall(first)
         for _ in range(10):
-            for connection in slow:
-                connection.sendall(b"x")
+            for connection in slow if kind != "nothing" else ():
+                with suppress(ConnectionError):
+                    connection.sendall(b"x")
+            started = time.monotonic()
             health.add(server.call("GET", "/health")[0])
+            times.append(time.monotonic() - started)
         body = make_body(wallet_address=make_wallet(), email=None)
         created = server.call("POST", QUICK_CLIENT, body, server.token)[0]
 
+    record_property("ms of /health", sorted(round(seconds * 1000, 1) for seconds in times))
     assert (health, created) == ({200}, 201)
+
+
+def test_client_that_never_ends_its_request_is_disconnected(server):
+    with connect(server) as connection:
+        connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n")
+
+        assert connection.recv(1) == b""
+
+
+def test_drip_of_single_bytes_is_a_request(server):
+    request = b"POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
+    with connect(server) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for number in range(len(request)):
+            connection.sendall(request[number : number + 1])
+
+        assert connection.recv(64).startswith(b"HTTP/1.1 415 ")
