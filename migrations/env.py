@@ -4,6 +4,7 @@ from alembic import context
 from flask import current_app
 from sqlalchemy import Connection, NullPool, create_engine, make_url, text
 
+from pipelabs.cli.actors import report_errors
 from pipelabs.models import Base
 
 LOCK = 7_310_442
@@ -52,4 +53,5 @@ def grant(connection: Connection) -> None:
 
 if context.is_offline_mode():
     raise SystemExit("Migrations run against a database: they grant, and they take turns.")
-migrate()
+with report_errors():
+    migrate()

@@ -5,13 +5,17 @@ import pwd
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import click
+from flask.cli import AppGroup
 from marshmallow import ValidationError
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, ProgrammingError
 
 from pipelabs.core.actor import Actor
 from pipelabs.core.errors import PipeLabsError
+
+DATABASE_ERRORS = (InterfaceError, InternalError, OperationalError, ProgrammingError)
 
 
 def get_terminal_actor() -> Actor:
@@ -24,15 +28,25 @@ def get_terminal_actor() -> Actor:
     return Actor(request_id=secrets.token_hex(4), name=f"cli:{user}")
 
 
+class OperatorGroup(AppGroup):
+    """A group of commands that end with an error message instead of a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command of the group."""
+        with report_errors():
+            return super().invoke(ctx)
+
+
 @contextmanager
 def report_errors() -> Iterator[None]:
-    """End the command with an error message instead of a traceback."""
+    """Turn an error of ours or of the database into a sentence, which ends the command."""
     try:
         yield
     except (PipeLabsError, ValidationError) as error:
         raise click.ClickException(_message_of(error)) from None
-    except (OperationalError, ProgrammingError) as error:
-        raise click.ClickException(f"PostgreSQL: {error.orig}") from None
+    except DATABASE_ERRORS as error:
+        sentence, *_ = str(error.orig).splitlines()
+        raise click.ClickException(f"PostgreSQL: {sentence}") from None
 
 
 def _message_of(error: PipeLabsError | ValidationError) -> str:

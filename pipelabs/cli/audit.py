@@ -4,12 +4,12 @@ import time
 
 import click
 from flask import current_app
-from flask.cli import AppGroup
 
 from pipelabs.audit import reconciliation
+from pipelabs.cli.actors import OperatorGroup
 from pipelabs.core.db import unit_of_work
 
-group = AppGroup("audit", help="Reconcile or rebuild the audit file.")
+group = OperatorGroup("audit", help="Reconcile or rebuild the audit file.")
 
 
 @group.command("reconcile")

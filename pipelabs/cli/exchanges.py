@@ -3,11 +3,11 @@
 import sys
 
 import click
-from flask.cli import AppGroup
 
+from pipelabs.cli.actors import OperatorGroup
 from pipelabs.exchanges import ccxt_sync, registry
 
-group = AppGroup("exchanges", help="Manage the registry of exchanges.")
+group = OperatorGroup("exchanges", help="Manage the registry of exchanges.")
 
 
 @group.command("sync")

@@ -3,14 +3,13 @@
 import sys
 
 import click
-from flask.cli import AppGroup
 
-from pipelabs.cli.actors import get_terminal_actor, report_errors
+from pipelabs.cli.actors import OperatorGroup, get_terminal_actor, report_errors
 from pipelabs.core.db import unit_of_work
 from pipelabs.vault import replacement, rotation
 from pipelabs.vault.ring import ring_versions
 
-group = AppGroup("keys", help="Rotate and check the key ring that encrypts exchange keys.")
+group = OperatorGroup("keys", help="Rotate and check the key ring that encrypts exchange keys.")
 
 
 @group.command("rotate")

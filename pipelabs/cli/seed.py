@@ -5,11 +5,10 @@ import sys
 from collections.abc import Mapping, Sequence
 
 import click
-from flask.cli import AppGroup
 
 from pipelabs import demo
 from pipelabs.accounts import admins, api_tokens
-from pipelabs.cli.actors import get_terminal_actor, report_errors
+from pipelabs.cli.actors import OperatorGroup, get_terminal_actor
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import unit_of_work
 from pipelabs.core.schemas.fields import EmailAddress, reject_characters
@@ -20,7 +19,7 @@ from pipelabs.models import Role
 BATCH = 20
 """Demo clients per transaction. After an interruption, a new run creates the rest."""
 ERASE_LINE = "\r\x1b[K"
-group = AppGroup("seed", help="Create what a new installation needs.")
+group = OperatorGroup("seed", help="Create what a new installation needs.")
 
 
 @group.command("admin")
@@ -42,14 +41,13 @@ def seed_admin(
     revoke_tokens: bool,  # noqa: FBT001 - as above
 ) -> None:
     """Create an admin, or reset the password of one and end their sessions."""
-    with report_errors():
-        email = EmailAddress().deserialize(email)
-        password = _password(from_stdin=password_stdin)
-        with unit_of_work():
-            if reset_password:
-                result = _reset(email, password, revokes_tokens=revoke_tokens)
-            else:
-                result = _create(email, Role(role), password)
+    email = EmailAddress().deserialize(email)
+    password = _password(from_stdin=password_stdin)
+    with unit_of_work():
+        if reset_password:
+            result = _reset(email, password, revokes_tokens=revoke_tokens)
+        else:
+            result = _create(email, Role(role), password)
     click.echo(f"{email}: {result}")
 
 
@@ -59,7 +57,7 @@ def seed_exchanges() -> None:
 
     Settings stay as they are, and no exchange is deleted.
     """
-    with report_errors(), unit_of_work():
+    with unit_of_work():
         seeded = exchanges.ensure_exchanges(get_terminal_actor())
     counts = ", ".join(f"{count} {verb}" for verb, count in seeded._asdict().items())
     click.echo(f"Exchanges: {counts}")
@@ -78,18 +76,17 @@ def seed_demo(first_run: bool, as_json: bool) -> None:  # noqa: FBT001 - click p
     actor = get_terminal_actor()
     new_admins: list[DemoAdmin] = []
     markets = DemoMarkets(0, 0)
-    with report_errors():
+    with unit_of_work():
+        exchanges.ensure_exchanges(actor)
+    demo_clients = [] if first_run and demo.has_clients() else demo.demo_clients()
+    created = _seed_clients(demo_clients, actor, is_shown=not as_json)
+    if demo_clients:
         with unit_of_work():
-            exchanges.ensure_exchanges(actor)
-        demo_clients = [] if first_run and demo.has_clients() else demo.demo_clients()
-        created = _seed_clients(demo_clients, actor, is_shown=not as_json)
-        if demo_clients:
-            with unit_of_work():
-                markets = demo.ensure_markets(actor)
-        if not first_run:
-            # Last, so that no error can prevent a new password from being printed.
-            with unit_of_work():
-                new_admins = demo.ensure_admins(actor)
+            markets = demo.ensure_markets(actor)
+    if not first_run:
+        # Last, so that no error can prevent a new password from being printed.
+        with unit_of_work():
+            new_admins = demo.ensure_admins(actor)
     clients = {"created": created, "already_there": len(demo_clients) - created}
     click.echo((_to_json if as_json else _to_text)(new_admins, clients, markets))
 

@@ -95,12 +95,3 @@ def test_seed_exchanges_updates_facts_and_keeps_settings(run, rows, change):
     assert (okx.name, okx.symbol_style, okx.aliases) == ("OKX", SymbolStyle.DASH, ["okex", "okex5"])
     assert (okx.is_enabled, okx.config, okx.version) == (False, config, 7)
     assert okx.updated_at > okx.created_at
-
-
-def test_postgresql_that_is_away_is_a_sentence(variant):
-    nowhere = variant(SQLALCHEMY_DATABASE_URI="postgresql+psycopg2://u:p@127.0.0.1:1/x")
-
-    result = nowhere.test_cli_runner().invoke(args=["seed", "exchanges"])
-
-    assert result.exit_code == 1
-    assert result.output.startswith("Error: PostgreSQL: ")

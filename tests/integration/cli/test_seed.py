@@ -159,14 +159,3 @@ def test_seed_admin_keeps_spaces_in_a_password(seed, client):
     seed(EMAIL, given=" spaces around it \r\nand a second line\n")
 
     assert statuses(client, "spaces around it", " spaces around it ") == [401, 200]
-
-
-def test_seed_admin_reports_an_unavailable_postgresql(variant):
-    nowhere = variant(SQLALCHEMY_DATABASE_URI="postgresql+psycopg2://u:p@127.0.0.1:1/x")
-
-    result = nowhere.test_cli_runner().invoke(
-        args=["seed", "admin", "owner@desk.local", "--password-stdin"], input="nine-Slow-herons-17"
-    )
-
-    assert result.exit_code == 1
-    assert result.output.startswith("Error: PostgreSQL: ")

@@ -259,15 +259,6 @@ def test_seed_demo_shows_a_progress_bar_without_json(app, monkeypatch, capsys, w
     assert not re.search(r"%[^\r\n]*\| SUCCESS", text)
 
 
-def test_seed_demo_reports_an_unavailable_postgresql(variant):
-    elsewhere = variant(SQLALCHEMY_DATABASE_URI="postgresql+psycopg2://u:p@127.0.0.1:1/x")
-
-    result = elsewhere.test_cli_runner().invoke(args=["seed", "demo"])
-
-    assert result.exit_code == 1
-    assert result.output.startswith("Error: PostgreSQL: ")
-
-
 @pytest.mark.own_database
 def test_seed_demo_reports_missing_tables(app, seed_demo, urls):
     owner = create_engine(urls["owner"], isolation_level="AUTOCOMMIT", poolclass=NullPool)
