@@ -18,10 +18,13 @@ from tests.waiting import wait_for
 
 
 class Postgres:
-    """A PostgreSQL with production's durability. It keeps data and port over restarts."""
+    """A PostgreSQL with production's durability. It keeps data and port over restarts.
 
-    def __init__(self, folder):
-        self._folder, self._port = folder, free_port()
+    With a `primary` it is a standby, which follows the primary until it is promoted.
+    """
+
+    def __init__(self, folder, primary=None):
+        self._folder, self.port = folder, free_port()
         # PostgreSQL refuses to run as root.
         account = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
         self._options: dict[str, Any] = {
@@ -34,14 +37,16 @@ class Postgres:
             "extra_groups": [] if os.geteuid() == 0 else None,
         }
         os.chown(folder, account.pw_uid, account.pw_gid)
-        arguments = [f"--pgdata={folder}", "--username=owner", "--auth=trust", "--no-sync"]
-        arguments += ["--encoding=UTF8", "--locale=C"]
-        subprocess.run([postgres_program("initdb"), *arguments], check=True, **self._options)
-        self.start()
-        with closing(psycopg2.connect(self._url("owner", "postgres"))) as connection:
-            connection.autocommit = True
-            connection.cursor().execute("CREATE ROLE pipelabs LOGIN")
-            connection.cursor().execute("CREATE DATABASE pipelabs")
+        if primary:
+            arguments = [f"--pgdata={folder}", "--write-recovery-conf", "--checkpoint=fast"]
+            arguments += ["--host=127.0.0.1", f"--port={primary.port}", "--username=owner"]
+            self._run("pg_basebackup", arguments)
+            self.start()
+        else:
+            arguments = [f"--pgdata={folder}", "--username=owner", "--auth=trust", "--no-sync"]
+            self._run("initdb", [*arguments, "--encoding=UTF8", "--locale=C"])
+            self.start()
+            self.execute("CREATE ROLE pipelabs LOGIN", "CREATE DATABASE pipelabs")
         self.settings = {
             "DATABASE_URL": self._url("pipelabs"),
             "DATABASE_MIGRATION_URL": self._url("owner"),
@@ -61,11 +66,34 @@ class Postgres:
         self._process.send_signal(signal.SIGINT)
         self._process.wait()
 
+    def execute(self, *statements):
+        """Run statements as the owner, and return the last one's value if it has one."""
+        with closing(psycopg2.connect(self._url("owner", "postgres"))) as connection:
+            connection.autocommit = True
+            cursor = connection.cursor()
+            for statement in statements:
+                cursor.execute(statement)
+            row = cursor.fetchone() if cursor.description else None
+            return row[0] if row else None
+
+    def turn_read_only(self):
+        """Reject writes from now on, also of connections that exist."""
+        self.execute(
+            "ALTER SYSTEM SET default_transaction_read_only = on", "SELECT pg_reload_conf()"
+        )
+
+    def promote(self):
+        """Make a standby the primary."""
+        self.execute("SELECT pg_promote()")
+
+    def _run(self, program, arguments):
+        subprocess.run([postgres_program(program), *arguments], check=True, **self._options)
+
     def _is_running(self):
         """Return whether it accepts connections. Start it if it is not running."""
         process = getattr(self, "_process", None)
         if process is None or process.poll() is not None:
-            arguments = ["-D", self._folder, "-p", str(self._port)]
+            arguments = ["-D", self._folder, "-p", str(self.port)]
             arguments += ["-c", "unix_socket_directories="]
             self._process = subprocess.Popen(
                 [postgres_program("postgres"), *arguments], **self._options
@@ -77,7 +105,7 @@ class Postgres:
         return True
 
     def _url(self, role, database="pipelabs"):
-        return f"postgresql://{role}@127.0.0.1:{self._port}/{database}"
+        return f"postgresql://{role}@127.0.0.1:{self.port}/{database}"
 
 
 class Worker:
@@ -104,12 +132,12 @@ def children(pid):
 
 
 @contextmanager
-def own_postgres():
+def own_postgres(primary=None):
     """Run a PostgreSQL that a test can kill. Its data is deleted when the block ends."""
     # Not in pytest's folder, which other accounts can't read.
     folder = tempfile.mkdtemp(prefix="pipelabs-")
     try:
-        postgres = Postgres(folder)
+        postgres = Postgres(folder, primary)
         try:
             yield postgres
         finally:
