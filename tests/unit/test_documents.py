@@ -57,7 +57,7 @@ def test_the_reference_has_every_error_code():
 def test_the_reference_has_every_command():
     page = (ROOT / "docs/reference/cli.md").read_text()
     command = re.compile(r'@(\w+)\.command\("([a-z-]+)"')
-    group = re.compile(r'AppGroup\("([a-z-]+)"')
+    group = re.compile(r'OperatorGroup\("([a-z-]+)"')
     for path in (ROOT / "pipelabs/cli").glob("*.py"):
         for _, name in command.findall(path.read_text()):
             [noun] = group.findall(path.read_text())
