@@ -40,7 +40,7 @@ def index() -> ResponseReturnValue:
         asked=asked,
         kept=kept,
         choices=CHOICES,
-        sizes=SIZES,
+        sizes=sorted({*SIZES, asked["size"]}),
         is_narrowed=any(asked.get(name) for name in ("q", *CHOICES)),
     )
 

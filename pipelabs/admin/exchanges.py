@@ -53,7 +53,7 @@ def index() -> ResponseReturnValue:
         asked=asked,
         kept=kept,
         kinds=Kind,
-        sizes=SIZES,
+        sizes=sorted({*SIZES, asked["size"]}),
         is_narrowed=any(name in kept for name in FILTERS),
     )
 

@@ -1,5 +1,7 @@
 """Keyset pagination: the last page of a list is as fast as the first."""
 
+import zlib
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -14,6 +16,7 @@ from pipelabs.core.errors import InvalidInput
 T = TypeVar("T")
 MAX_COUNTED = 10_000
 """Longer lists are reported as "more than" this, because counting takes time for each row."""
+CHECKSUM_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,8 @@ def page_of(query: Select[T], size: int, cursor: str | None = None) -> Page[T]:
     true. Raise `InvalidInput` for a cursor of another list or order.
     """
     try:
-        result: Any = select_page(db.session(), query, per_page=size, page=cursor or None)
+        bookmark = None if cursor is None else decode_cursor(cursor)
+        result: Any = select_page(db.session(), query, per_page=size, page=bookmark)
     except (ValueError, TypeError, DataError, ProgrammingError):
         sentence = "This is not a cursor of this list."
         raise InvalidInput(sentence, fields={"cursor": [sentence]}) from None
@@ -42,11 +46,33 @@ def page_of(query: Select[T], size: int, cursor: str | None = None) -> Page[T]:
     total = _count(query) if paging.has_next or paging.has_previous else len(rows)
     return Page(
         rows=rows,
-        next=paging.bookmark_next if paging.has_next else None,
-        previous=paging.bookmark_previous if paging.has_previous else None,
+        next=encode_cursor(paging.bookmark_next) if paging.has_next else None,
+        previous=encode_cursor(paging.bookmark_previous) if paging.has_previous else None,
         total=min(total, MAX_COUNTED),
         is_capped=total > MAX_COUNTED,
     )
+
+
+def encode_cursor(bookmark: str) -> str:
+    """Return the library's bookmark and its checksum as base64url without padding (RFC 4648)."""
+    data = bookmark.encode()
+    return urlsafe_b64encode(data + _checksum(data)).rstrip(b"=").decode()
+
+
+def decode_cursor(cursor: str) -> str:
+    """Return the bookmark of a cursor. Raise `ValueError` unless it encodes to the same cursor.
+
+    A cursor that was changed on its way could mean a place where the list is already over.
+    """
+    data = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+    bookmark = data[:-CHECKSUM_BYTES].decode()
+    if encode_cursor(bookmark) != cursor:
+        raise ValueError("not what encode_cursor returns")
+    return bookmark
+
+
+def _checksum(data: bytes) -> bytes:
+    return zlib.crc32(data).to_bytes(CHECKSUM_BYTES)
 
 
 def _count(query: Select[T]) -> int:

@@ -6,36 +6,55 @@ from typing import Any
 
 from marshmallow import Schema, fields
 
-from pipelabs.core.schemas.fields import Query, reject_characters, reject_seed_phrase
+from pipelabs.core.schemas.fields import (
+    OpenAPIField,
+    Query,
+    reject_characters,
+    reject_seed_phrase,
+)
 from pipelabs.core.text import trim
 
 SIZES = (25, 50, 100)
+"""What the console offers."""
 MAX_SEARCH_LENGTH = 255
-CURSOR = re.compile("[<>].{1,2000}")
-"""A direction and the sort values; long enough for a name of 255 characters."""
+MAX_SIZE = 100
+CURSOR = re.compile("[A-Za-z0-9_-]{1,2000}", re.ASCII)
+"""Base64url; long enough for a name of 255 characters."""
 
 
-class PageSize(fields.Integer):
-    """One of `SIZES`, as plain digits."""
+class PageSize(OpenAPIField, fields.Field[int]):
+    """A number of rows, 1 to `MAX_SIZE`, as plain digits."""
+
+    openapi_type = "integer"
 
     default_error_messages = {  # noqa: RUF012 - marshmallow's own form
-        "choice": f"Must be one of: {', '.join(map(str, SIZES))}."
+        "range": f"Must be a whole number from 1 to {MAX_SIZE}."
     }
 
+    def openapi_constraints(self) -> dict[str, Any]:
+        """Return the range."""
+        return {"minimum": 1, "maximum": MAX_SIZE}
+
     def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> int:
-        if value not in map(str, SIZES):
-            raise self.make_error("choice")
+        if value not in map(str, range(1, MAX_SIZE + 1)):
+            raise self.make_error("range")
         return int(value)
 
 
-class Cursor(fields.String):
+class Cursor(OpenAPIField, fields.Field[str]):
     """Where a page begins, as returned with an earlier page."""
+
+    openapi_type = "string"
 
     default_error_messages = {  # noqa: RUF012 - marshmallow's own form
         "cursor": "This is not a cursor of this list."
     }
 
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> Any:
+    def openapi_constraints(self) -> dict[str, Any]:
+        """Return the form of a cursor."""
+        return {"pattern": f"^{CURSOR.pattern}$"}
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> str:
         if not isinstance(value, str) or not CURSOR.fullmatch(value):
             raise self.make_error("cursor")
         return value
@@ -75,9 +94,7 @@ class ListQuery(Query):
             "description": "`page.next` or `page.previous` of a response with the same sort."
         },
     )
-    size = PageSize(
-        load_default=50, metadata={"description": "Rows per page.", "enum": list(SIZES)}
-    )
+    size = PageSize(load_default=50, metadata={"description": "Rows per page."})
 
 
 class PageOut(Schema):

@@ -7,6 +7,7 @@ from pipelabs.clients.schemas import ClientChanges
 from pipelabs.clients.service import change_status, create_client, update_client
 from pipelabs.clients.wallets import Wallet
 from pipelabs.core.db import db, finish
+from pipelabs.core.pagination import encode_cursor
 from pipelabs.markets.quoting import add_client_markets
 from pipelabs.models import AuditEvent, Client, ExchangeAPIKey, Role, Status, Tier
 from pipelabs.models.clients import Chain
@@ -136,7 +137,7 @@ def test_clients_page_links_keep_the_filters(desk, make):
 
 def test_clients_page_without_rows_links_to_the_first(desk, make):
     [one] = some(make, 1)
-    cursor = f">dt:2000-01-01 00:00:00+00:00~uuid:{one.id}"
+    cursor = encode_cursor(f">dt:2000-01-01 00:00:00+00:00~uuid:{one.id}")
 
     text = desk.client.get(
         CLIENTS, query_string={"cursor": cursor}, base_url="https://localhost"

@@ -1,6 +1,7 @@
 import pytest
 
 from pipelabs.core.db import db
+from pipelabs.core.pagination import encode_cursor
 from pipelabs.models import AuditEvent, Exchange, Role
 from tests.each import each
 from tests.factories import make_exchange
@@ -78,8 +79,8 @@ def test_list_exchanges_filters_disabled_ones(client, viewer):
         ("colour=red", {"colour"}),
         ("q=a&q=b", {"q"}),
         ("q=%00", {"q"}),
-        ("kind=margin&is_enabled=yes&size=51", {"kind", "is_enabled", "size"}),
-        ("cursor=%3Es:a", {"cursor"}),
+        ("kind=margin&is_enabled=yes&size=101", {"kind", "is_enabled", "size"}),
+        (f"cursor={encode_cursor('>s:a')}", {"cursor"}),
         ("is_enabled=", {"is_enabled"}),
     ],
 )

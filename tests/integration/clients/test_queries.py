@@ -10,6 +10,7 @@ from pipelabs.clients.service import change_status, create_client, update_client
 from pipelabs.clients.wallets import Wallet
 from pipelabs.core.db import db
 from pipelabs.core.errors import InvalidInput
+from pipelabs.core.pagination import encode_cursor
 from pipelabs.models import Client, Status, Tier
 from pipelabs.models.clients import Chain, ClientSort
 from tests.each import each
@@ -127,7 +128,7 @@ def test_list_clients_sorts_and_pages_by_each_key(four, sort, order):
 
 
 @pytest.mark.parametrize(
-    "cursor",
+    "bookmark",
     [
         ">dt:2026-01-01~i:2",
         ">true~true",
@@ -140,9 +141,9 @@ def test_list_clients_sorts_and_pages_by_each_key(four, sort, order):
     ],
 )
 @pytest.mark.parametrize("sort", [ClientSort.NAME, ClientSort.CREATED_AT_DOWN])
-def test_list_clients_rejects_a_cursor_of_another_list(four, cursor, sort):
+def test_list_clients_rejects_a_cursor_of_another_list(four, bookmark, sort):
     with pytest.raises(InvalidInput) as refused:
-        list_clients({}, sort, 25, cursor)
+        list_clients({}, sort, 25, encode_cursor(bookmark))
 
     assert list(refused.value.fields) == ["cursor"]
 

@@ -48,11 +48,11 @@ def test_page_of_caps_the_total(monkeypatch):
     assert (page.total, page.is_capped) == (4, True)
 
 
-@pytest.mark.parametrize("cursor", ["x", ">s:a", ">i:1~i:2", ">s:a~s:b", "\0", "~"])
+@pytest.mark.parametrize("bookmark", ["x", ">s:a", ">i:1~i:2", ">s:a~s:b", "\0", "~"])
 @pytest.mark.usefixtures("five")
-def test_page_of_rejects_foreign_cursors(cursor):
+def test_page_of_rejects_foreign_cursors(bookmark):
     with pytest.raises(InvalidInput) as refused:
-        pagination.page_of(BY_NAME, 2, cursor)
+        pagination.page_of(BY_NAME, 2, pagination.encode_cursor(bookmark))
 
     assert list(refused.value.fields) == ["cursor"]
 

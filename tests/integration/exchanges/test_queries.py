@@ -2,6 +2,7 @@ import pytest
 
 from pipelabs.core.db import db
 from pipelabs.core.errors import InvalidInput
+from pipelabs.core.pagination import encode_cursor
 from pipelabs.exchanges import registry
 from pipelabs.exchanges.queries import get_counts, list_exchanges
 from pipelabs.models import Client, ClientMarket, ExchangeAPIKey, KeyStage, Market, TokenPair
@@ -108,10 +109,10 @@ def test_list_exchanges_is_sorted_and_paged(seeded):
     assert slugs(back) == slugs(first)
 
 
-@pytest.mark.parametrize("cursor", [">s:a", ">i:1~i:2", ">dt:2026-01-01~s:okx"])
-def test_list_exchanges_rejects_a_cursor_of_another_list(seeded, cursor):
+@pytest.mark.parametrize("bookmark", [">s:a", ">i:1~i:2", ">dt:2026-01-01~s:okx"])
+def test_list_exchanges_rejects_a_cursor_of_another_list(seeded, bookmark):
     with pytest.raises(InvalidInput) as refused:
-        list_exchanges({}, 25, cursor)
+        list_exchanges({}, 25, encode_cursor(bookmark))
 
     assert list(refused.value.fields) == ["cursor"]
 

@@ -3,6 +3,7 @@ from sqlalchemy import select
 
 from pipelabs.core.db import db
 from pipelabs.core.errors import Duplicate, InvalidInput, NotFound
+from pipelabs.core.pagination import encode_cursor
 from pipelabs.markets.quoting import add_client_markets
 from pipelabs.markets.symbols import parse
 from pipelabs.markets.token_pairs import (
@@ -84,7 +85,7 @@ def test_list_token_pairs_is_sorted_and_paged():
     assert [pair.symbol for pair in (*first.rows, *second.rows)] == SYMBOLS
     assert listed(sort=TokenPairSort.SYMBOL_DOWN) == SYMBOLS[::-1]
     with pytest.raises(InvalidInput):
-        list_token_pairs({}, cursor=">x")
+        list_token_pairs({}, cursor=encode_cursor(">x"))
 
 
 def test_list_pair_markets_is_sorted_by_exchange():
