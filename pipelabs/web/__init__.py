@@ -27,9 +27,9 @@ def init_app(app: Flask) -> None:
     CORS(
         app,
         resources={r"/api/.*": {"origins": app.config["CORS_ORIGINS"]}},
-        methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-Match"],
-        expose_headers=list(headers.RESPONSE_HEADERS),
+        methods=["GET", "POST", "PATCH", "DELETE"],
+        allow_headers=[*headers.STANDARD_REQUEST_HEADERS, *headers.REQUEST_HEADERS],
+        expose_headers=list(headers.EXPOSED_HEADERS),
         supports_credentials=False,
         always_send=False,
         max_age=600,

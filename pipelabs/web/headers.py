@@ -1,4 +1,7 @@
-"""The security headers of every response, and the header fields of the API."""
+"""The security headers of every response, and the header fields of the API.
+
+CORS allows the request headers to other origins and exposes the response headers to them.
+"""
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
@@ -12,6 +15,18 @@ SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 HSTS = "max-age=31536000"
+STANDARD_REQUEST_HEADERS = ("Authorization", "Content-Type", "X-Request-ID")
+"""What every call may send."""
+REQUEST_HEADERS = {
+    "Idempotency-Key": "Any text of your choice, such as `onboarding-4711`, unique for each"
+    " creation. For 24 hours the same key with the same body returns the first response, so you can"
+    " retry safely when you didn't get a response.",
+    "If-Match": 'The `ETag` you last saw, such as `"1"`. Returns 412 if it has changed since, so'
+    " that you don't overwrite another change. Without it the call applies to the current version.",
+    "If-None-Match": 'The `ETag` of an earlier response, such as `"1"`. Returns 304 without a body'
+    " if nothing has changed.",
+}
+"""Header fields that some calls read: description."""
 RESPONSE_HEADERS = {
     "X-Request-ID": (
         "Identifies the request in the log and the audit trail. To choose it, send your own: 8 to"
@@ -34,5 +49,8 @@ RESPONSE_HEADERS = {
     "X-RateLimit-Limit": ("The limit of the budget with the fewest calls left.", "20"),
     "X-RateLimit-Remaining": ("The remaining calls of that budget.", "19"),
     "X-RateLimit-Reset": ("When the oldest call leaves its window, in Unix time.", "1795387620"),
+    "WWW-Authenticate": ("The authentication scheme.", 'Bearer realm="pipelabs"'),
 }
-"""Header fields of the API: description and example. CORS exposes them to other origins."""
+"""Header fields of responses: description and example."""
+EXPOSED_HEADERS = (*RESPONSE_HEADERS, "Allow")
+"""`Allow` is only in responses that no operation has: to OPTIONS, and to an unknown method."""

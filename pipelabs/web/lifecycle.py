@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from flask import Flask, Response, current_app, request
+from flask.globals import request_ctx
 from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import BadRequest
 
@@ -91,15 +92,19 @@ def _request_id() -> str:
 def _options() -> Response:
     """Respond to a preflight with the methods of the path, before authentication."""
     response = current_app.response_class(status=204)
-    if request.url_rule:
-        response.headers["Allow"] = ", ".join(sorted(request.url_rule.methods or ()))
+    # The matched rule knows only its own methods, and several rules can share a path.
+    adapter = request_ctx.url_adapter
+    if methods := adapter and adapter.allowed_methods():
+        response.headers["Allow"] = ", ".join(sorted(methods))
     return response
 
 
 def _add_headers(response: Response) -> None:
     """Add the security headers. Only static files may be cached."""
     response.headers.update(SECURITY_HEADERS)
-    if request.endpoint == assets.ENDPOINT and response.status_code < 400:
+    # OPTIONS reads no file, so nobody knows yet whether there is one.
+    is_file = request.endpoint == assets.ENDPOINT and request.method != "OPTIONS"
+    if is_file and response.status_code < 400:
         response.headers["Cache-Control"] = assets.cache_control(request)
     else:
         response.headers["Cache-Control"] = "no-store"

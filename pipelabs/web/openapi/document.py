@@ -14,11 +14,10 @@ from marshmallow import fields
 from pipelabs.core.schemas.fields import Body, Input, OpenAPIField
 from pipelabs.core.version import version
 from pipelabs.web import rate_limit
-from pipelabs.web.headers import RESPONSE_HEADERS
-from pipelabs.web.openapi.operations import describe, path_of, path_parameters
+from pipelabs.web.headers import REQUEST_HEADERS, RESPONSE_HEADERS
+from pipelabs.web.openapi.operations import PARAMETER_SCHEMAS, describe, path_of, path_parameters
 from pipelabs.web.operation import registry
 
-CHALLENGE = {"WWW-Authenticate": ("The authentication scheme.", 'Bearer realm="pipelabs"')}
 TOKENS = {
     "access_token": "The `access_token` of the sign-in, valid for {minutes} minutes."
     " An API token (`pl_…`) is accepted wherever it is.",
@@ -97,11 +96,14 @@ def _register_components(spec: APISpec, converter: OpenAPIConverter) -> None:
     for kind in _described_kinds(OpenAPIField):
         converter.map_to_openapi_type(kind, kind.openapi_type, kind.openapi_format)
     converter.add_attribute_function(_field_keywords)
-    for name, (description, example) in (RESPONSE_HEADERS | CHALLENGE).items():
+    for name, (description, example) in RESPONSE_HEADERS.items():
         schema = {"type": "integer" if example.isdigit() else "string"}
         value = int(example) if example.isdigit() else example
         header = {"description": description, "schema": schema, "example": value}
         spec.components.header(name, header)
+    for name, schema in PARAMETER_SCHEMAS.items():
+        parameter = {"description": REQUEST_HEADERS[name], "schema": schema}
+        spec.components.parameter(name, "header", parameter | {"name": name})
     for name, description in TOKENS.items():
         scheme = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
         text = description.format(minutes=_minutes())

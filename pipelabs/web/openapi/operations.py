@@ -21,7 +21,7 @@ from pipelabs.web.errors import envelope
 from pipelabs.web.etags import ETAG
 from pipelabs.web.openapi.errors import documented_errors
 from pipelabs.web.openapi.examples import ID, example_body
-from pipelabs.web.operation import Operation
+from pipelabs.web.operation import SAFE_METHODS, Operation
 
 BUDGET_HEADERS = (
     "RateLimit",
@@ -32,29 +32,13 @@ BUDGET_HEADERS = (
 )
 UNCOUNTED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}
 """Statuses of responses sent before any budget is spent."""
-# Without examples: the page would send them, and every further creation would be a replay.
-KEY_PARAMETER = {
-    "in": "header",
-    "name": idempotency.HEADER,
-    "description": "Any text of your choice, such as `onboarding-4711`, unique for each creation."
-    " For 24 hours the same key with the same body returns the first response, so you can retry"
-    " safely when you didn't get a response.",
-    "schema": {"type": "string", "pattern": f"^({idempotency.KEY.pattern})$"},
+PARAMETER_SCHEMAS: dict[str, dict[str, Any]] = {
+    # Without examples: the page would send them, and every further creation would be a replay.
+    "Idempotency-Key": {"type": "string", "pattern": f"^({idempotency.KEY.pattern})$"},
+    "If-Match": {"type": "string", "pattern": rf"^(\*|{ETAG})$"},
+    "If-None-Match": {"type": "string"},
 }
-VERSION_PARAMETER = {
-    "in": "header",
-    "name": "If-None-Match",
-    "description": 'The `ETag` of an earlier response, such as `"1"`. Returns 304 without a body if'
-    " nothing has changed.",
-    "schema": {"type": "string"},
-}
-MATCH_PARAMETER = {
-    "in": "header",
-    "name": "If-Match",
-    "description": 'The `ETag` you last saw, such as `"1"`. Returns 412 if it has changed since, so'
-    " that you don't overwrite another change. Without it the call applies to the current version.",
-    "schema": {"type": "string", "pattern": rf"^(\*|{ETAG})$"},
-}
+"""Header parameter → its schema."""
 LINE_BREAK = re.compile(r"(?<!\n)\n(?!\n)")
 """A line break inside a paragraph."""
 Description = dict[str, Any]
@@ -112,16 +96,20 @@ def _path_parameter(rule: Rule, name: str) -> Description:
     }
 
 
-def _parameters(operation: Operation) -> Iterator[Description]:
+def _parameters(operation: Operation) -> Iterator[Description | str]:
     """Yield the query parameters, and the header fields that the operation reads."""
     if operation.query:
         yield {"in": "query", "schema": operation.query}
     if operation.is_idempotent:
-        yield KEY_PARAMETER
+        yield idempotency.HEADER
     if _is_versioned(operation):
-        yield MATCH_PARAMETER
-    elif operation.has_etag:
-        yield VERSION_PARAMETER
+        yield "If-Match"
+    if _is_conditional(operation):
+        yield "If-None-Match"
+
+
+def _is_conditional(operation: Operation) -> bool:
+    return operation.has_etag and operation.method in SAFE_METHODS
 
 
 def _is_versioned(operation: Operation) -> bool:
@@ -131,7 +119,7 @@ def _is_versioned(operation: Operation) -> bool:
 def _responses(operation: Operation, rule: Rule) -> dict[str, Description]:
     """Return every response by its status, in order."""
     responses = {operation.status: _success(operation)}
-    if operation.has_etag and not _is_versioned(operation):
+    if _is_conditional(operation):
         responses[HTTPStatus.NOT_MODIFIED] = {
             "description": "The version named in `If-None-Match` is still the current one."
         }

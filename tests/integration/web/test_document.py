@@ -51,8 +51,18 @@ def described(app):
 
 @pytest.fixture(scope="session")
 def operations(described):
+    """Return the operations, with the header parameters that they refer to."""
+    components = described["components"]["parameters"]
+
+    def resolved(operation):
+        parameters = [
+            components[item["$ref"].rpartition("/")[2]] if "$ref" in item else item
+            for item in operation.get("parameters", [])
+        ]
+        return operation | {"parameters": parameters}
+
     return {
-        (method, path): operation
+        (method, path): resolved(operation)
         for path, methods in described["paths"].items()
         for method, operation in methods.items()
         if method != "parameters"
@@ -240,6 +250,29 @@ def test_if_match_parameter_is_on_versioned_operations(operations):
         assert all(re.fullmatch(pattern, etag) for pattern in parameters.values())
 
 
+def test_if_none_match_and_304_are_on_reads_with_an_etag(operations):
+    takers = {
+        key
+        for key, operation in operations.items()
+        if any(item["name"] == "If-None-Match" for item in operation["parameters"])
+    }
+    answerers = {key for key, operation in operations.items() if "304" in operation["responses"]}
+    shown = {
+        key
+        for key, operation in operations.items()
+        if key[0] == "get" and "ETag" in operation["responses"]["200"]["headers"]
+    }
+
+    assert takers == answerers == shown
+    assert SHOW in shown
+
+
+def test_header_parameters_are_those_that_cors_allows(described):
+    names = set(described["components"]["parameters"])
+
+    assert names == set(headers.REQUEST_HEADERS)
+
+
 def test_security_schemes_match_the_operations(described, operations):
     schemes = described["components"]["securitySchemes"]
 
@@ -274,7 +307,7 @@ def test_components_are_all_used(described):
     text = json.dumps(described)
     unused = [
         name
-        for kind in ("schemas", "headers")
+        for kind in ("schemas", "headers", "parameters")
         for name in described["components"][kind]
         if f'"#/components/{kind}/{name}"' not in text
     ]

@@ -1,7 +1,12 @@
+import collections
+import re
+from uuid import uuid4
+
 import pytest
 
 from pipelabs.models import AuditEvent, Client
 from pipelabs.web import auth
+from pipelabs.web.headers import SECURITY_HEADERS
 from tests.each import each
 from tests.factories import QUICK_CLIENT, make_body
 
@@ -226,7 +231,13 @@ def test_cors_headers_are_absent_without_an_origin(client, operator):
 
 @pytest.mark.parametrize(
     ("path", "allow"),
-    [(QUICK_CLIENT, "OPTIONS, POST"), (ME, "GET, HEAD, OPTIONS"), ("/api/admin/nothing", None)],
+    [
+        (QUICK_CLIENT, "OPTIONS, POST"),
+        (ME, "GET, HEAD, OPTIONS"),
+        ("/api/admin/clients/31113ba9-d54f-4b34-8877-19e7dc1b7084", "GET, HEAD, OPTIONS, PATCH"),
+        ("/static/missing.css", "GET, HEAD, OPTIONS"),
+        ("/api/admin/nothing", None),
+    ],
 )
 def test_options_request_runs_no_view(client, rows, path, allow):
     response = client.options(path, json=make_body())
@@ -234,6 +245,80 @@ def test_options_request_runs_no_view(client, rows, path, allow):
     assert (response.status_code, response.data) == (204, b"")
     assert response.headers.get("Allow") == allow
     assert rows(Client) == rows(AuditEvent) == []
+
+
+def test_allow_has_every_declared_method_of_every_path(app, client):
+    declared = collections.defaultdict(set)
+    for rule in app.url_map.iter_rules():
+        declared[rule.rule] |= rule.methods | {"OPTIONS"}
+    assert sum(len(methods - {"HEAD", "OPTIONS"}) > 1 for methods in declared.values()) >= 12
+
+    for rule, methods in declared.items():
+        response = client.options(fill_path(rule))
+
+        assert set(response.headers["Allow"].split(", ")) == methods, rule
+
+
+def test_405_has_the_same_allow_as_options(app, client, operator):
+    rules = {rule.rule for rule in app.url_map.iter_rules() if rule.rule.startswith("/api/auth")}
+
+    for path in map(fill_path, rules):
+        allow = client.options(path).headers["Allow"]
+        response = client.open(path, method="PURGE", headers=operator)
+
+        assert response.status_code == 405
+        assert set(response.headers["Allow"].split(", ")) == set(allow.split(", "))
+
+
+def fill_path(rule):
+    """Return a path of the rule."""
+    path = re.sub("<uuid:[a-z_]+>", str(uuid4()), rule)
+    return re.sub("<[a-z]+:[a-z_]+>", "7", path)
+
+
+def test_cors_allows_every_header_that_the_document_tells_to_send(app, client):
+    document = client.get("/api/openapi.json").json
+    told = {item["name"] for item in document["components"]["parameters"].values()}
+    told |= {"Authorization", "Content-Type", "X-Request-ID"}
+
+    for name in told:
+        asked = PREFLIGHT | {"Access-Control-Request-Headers": name.lower()}
+        response = client.options(QUICK_CLIENT, headers={"Origin": ALLOWED_ORIGIN} | asked)
+
+        assert response.headers["Access-Control-Allow-Headers"].lower() == name.lower()
+
+
+def test_cors_allows_every_method_of_the_api(app, client):
+    methods = {
+        method
+        for rule in app.url_map.iter_rules()
+        if rule.rule.startswith("/api/")
+        for method in rule.methods
+    } - {"HEAD", "OPTIONS"}
+
+    response = client.options(QUICK_CLIENT, headers={"Origin": ALLOWED_ORIGIN} | PREFLIGHT)
+
+    assert set(response.headers["Access-Control-Allow-Methods"].split(", ")) == methods
+
+
+def test_cors_exposes_every_header_of_an_answer(client, operator, location):
+    described = client.get("/api/openapi.json").json["components"]["headers"]
+    known = operator | {"Origin": ALLOWED_ORIGIN}
+    responses = [
+        client.get(location, headers=known),
+        client.post(QUICK_CLIENT, json=make_body(email=None), headers=known),
+        client.get(ME, headers={"Origin": ALLOWED_ORIGIN}),
+        client.delete(ME, headers=known),
+    ]
+    # What a browser shows to every page, and what concerns the browser alone.
+    kept = {"Cache-Control", "Content-Length", "Content-Type", "Date", "Vary", *SECURITY_HEADERS}
+
+    for response in responses:
+        exposed = set(response.headers["Access-Control-Expose-Headers"].split(", "))
+        sent = {name for name, _ in response.headers} - cors_headers(response) - kept
+
+        assert sent <= exposed
+        assert set(described) <= exposed
 
 
 @pytest.mark.parametrize(
