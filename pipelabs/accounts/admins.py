@@ -15,6 +15,7 @@ from pipelabs.core.actor import Actor
 from pipelabs.core.commands import UNSET
 from pipelabs.core.db import db
 from pipelabs.core.errors import Duplicate, InvalidInput, InvalidTransition, NotFound
+from pipelabs.core.optimistic_lock import reject_stale
 from pipelabs.core.pagination import Page, page_of
 from pipelabs.models import Admin, Role, Session, now
 
@@ -87,14 +88,14 @@ def reset_password(
 
 
 def issue_one_time_password(
-    admin_id: UUID, actor: Actor, *, revokes_tokens: bool = False
+    admin_id: UUID, actor: Actor, *, revokes_tokens: bool = False, version: int | None = None
 ) -> AdminWithPassword:
     """Replace the password by a one-time password and end every session.
 
     With `revokes_tokens` its API tokens are revoked too. Otherwise they work again once the
-    password has been changed.
+    password has been changed. Raise `Stale` if `version` is not the stored one.
     """
-    admin = _lock_admin(admin_id)
+    admin = _lock_admin(admin_id, version)
     _reject_own(admin, actor, OWN_RESET)
     password = passwords.generate_one_time_password()
     _replace_password(admin, password)
@@ -124,47 +125,63 @@ def change_password(command: NewPassword, actor: Actor) -> SignedIn:
     return SignedIn(admin, rotate_refresh_token(actor))
 
 
-def update_admin(admin_id: UUID, command: AdminChanges, actor: Actor) -> Admin:
-    """Change the role and the status of an admin as far as they are set."""
+def update_admin(
+    admin_id: UUID, command: AdminChanges, actor: Actor, *, version: int | None = None
+) -> Admin:
+    """Change the role and the status of an admin as far as they are set.
+
+    Raise `Stale` if `version` is not the stored one.
+    """
     if command.role is not UNSET:
-        change_role(admin_id, command.role, actor)
+        change_role(admin_id, command.role, actor, version=version)
+        # The row is locked, and its version was checked.
+        version = None
     if command.is_disabled is not UNSET:
-        set_disabled(admin_id, actor, is_disabled=command.is_disabled)
+        set_disabled(admin_id, actor, is_disabled=command.is_disabled, version=version)
     return get_admin(admin_id)
 
 
-def change_role(admin_id: UUID, role: Role, actor: Actor) -> Admin:
+def change_role(admin_id: UUID, role: Role, actor: Actor, *, version: int | None = None) -> Admin:
     """Change the role of the admin, with effect from its next request.
 
-    Raise `InvalidTransition` for the actor itself and for the last owner.
+    Raise `Stale` if `version` is not the stored one, and `InvalidTransition` for the actor itself
+    and for the last owner.
     """
-    admin = _lock_admin(admin_id, is_weakened=role is not Role.OWNER)
+    admin = _lock_admin(admin_id, version, is_weakened=role is not Role.OWNER)
     _reject_own(admin, actor, OWN_ROLE)
     if admin.role is not role:
         facts = {"email": admin.email, "from": admin.role.value, "to": role.value}
         admin.role = role
+        admin.version += 1
         trail.record(Event.ADMIN_ROLE_CHANGED, actor, facts=facts)
     return admin
 
 
-def set_disabled(admin_id: UUID, actor: Actor, *, is_disabled: bool) -> Admin:
+def set_disabled(
+    admin_id: UUID, actor: Actor, *, is_disabled: bool, version: int | None = None
+) -> Admin:
     """Disable the admin, which ends its sessions and stops its API tokens, or enable it.
 
-    Raise `InvalidTransition` for the actor itself and for the last owner.
+    Raise `Stale` if `version` is not the stored one, and `InvalidTransition` for the actor itself
+    and for the last owner.
     """
-    admin = _lock_admin(admin_id, is_weakened=is_disabled)
+    admin = _lock_admin(admin_id, version, is_weakened=is_disabled)
     _reject_own(admin, actor, OWN_ACCOUNT)
     if admin.is_disabled is not is_disabled:
         admin.is_disabled = is_disabled
+        admin.version += 1
         _end_all_sessions(admin)
         event = Event.ADMIN_DISABLED if is_disabled else Event.ADMIN_ENABLED
         trail.record(event, actor, facts={"email": admin.email})
     return admin
 
 
-def end_admin_sessions(admin_id: UUID, actor: Actor) -> Admin:
-    """End every session of the admin. Its API tokens keep working."""
-    admin = _lock_admin(admin_id)
+def end_admin_sessions(admin_id: UUID, actor: Actor, *, version: int | None = None) -> Admin:
+    """End every session of the admin. Its API tokens keep working.
+
+    Raise `Stale` if `version` is not the stored one. It stays, because nothing shown changes.
+    """
+    admin = _lock_admin(admin_id, version)
     _end_all_sessions(admin)
     trail.record(Event.ADMIN_SESSIONS_ENDED, actor, facts={"email": admin.email})
     return admin
@@ -193,8 +210,10 @@ def _add(admin: Admin, password: str, actor: Actor) -> None:
     trail.record(Event.ADMIN_CREATED, actor, facts=facts)
 
 
-def _lock_admin(admin_id: UUID | None, *, is_weakened: bool = False) -> Admin:
-    """Lock the admin and return its current state. Raise `NotFound`.
+def _lock_admin(
+    admin_id: UUID | None, version: int | None = None, *, is_weakened: bool = False
+) -> Admin:
+    """Lock the admin and return its current state. Raise `NotFound`, or `Stale` for its version.
 
     With `is_weakened` the admin may stop being an owner. Then all active owners are locked too,
     in a consistent order, so that two owners who demote each other cannot both succeed. Raise
@@ -207,6 +226,7 @@ def _lock_admin(admin_id: UUID | None, *, is_weakened: bool = False) -> Admin:
     admin = next((row for row in rows if row.id == admin_id), None)
     if not admin:
         raise NotFound("There is no such admin.")
+    reject_stale("The admin", admin.version, version)
     is_owner_now = admin.role is Role.OWNER and not admin.is_disabled
     if is_weakened and is_owner_now and len(rows) == 1:
         raise InvalidTransition(LAST_OWNER, code="last_owner")
@@ -226,6 +246,7 @@ def _require_new_password(admin: Admin) -> None:
 
 def _replace_password(admin: Admin, password: str, except_session_id: UUID | None = None) -> None:
     admin.password_hash = passwords.hash_password(password)
+    admin.version += 1
     _end_all_sessions(admin, except_session_id)
 
 

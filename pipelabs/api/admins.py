@@ -19,11 +19,12 @@ from pipelabs.accounts.schemas.admins import (
 )
 from pipelabs.accounts.schemas.api_tokens import TokenList
 from pipelabs.audit.events import Event
-from pipelabs.core.errors import Duplicate, InvalidTransition
+from pipelabs.core.errors import Duplicate, InvalidTransition, Stale
 from pipelabs.core.schemas.envelope import Done
 from pipelabs.core.schemas.pagination import ListQuery
-from pipelabs.models import Permission
+from pipelabs.models import Admin, Permission
 from pipelabs.web.blueprints import OperationBlueprint, Reply, reply
+from pipelabs.web.etags import expected_version
 from pipelabs.web.openapi.examples import ID
 from pipelabs.web.operation import current_actor
 
@@ -31,6 +32,7 @@ bp = OperationBlueprint("admins", __name__, url_prefix="/admin/admins")
 TAKEN = Duplicate(admins.TAKEN, fields={"email": [admins.TAKEN]}, existing={"email": ID})
 LAST_OWNER = InvalidTransition(admins.LAST_OWNER, code="last_owner")
 OWN_ACCOUNT = InvalidTransition(admins.OWN_ROLE, code="own_account")
+STALE = Stale("The admin has changed: it is at version 4, not 3.")
 """Examples for the OpenAPI document."""
 
 
@@ -49,6 +51,7 @@ def index(query: Mapping[str, Any]) -> Reply:
     body=AdminIn,
     response=OneTimePassword,
     status=201,
+    has_etag=True,
     errors=(TAKEN,),
 )
 def create(data: NewAdmin) -> Reply:
@@ -62,16 +65,23 @@ def create(data: NewAdmin) -> Reply:
     return reply(
         "Admin created",
         location=url_for("api.admins.show", admin_id=created.admin.id),
+        etag=str(created.admin.version),
         admin=created.admin,
         password=created.password,
         password_expires_at=created.admin.one_time_password_until,
     )
 
 
-@bp.operation("GET", "/<uuid:admin_id>", permission=Permission.ADMINS_READ, response=AdminShown)
+@bp.operation(
+    "GET",
+    "/<uuid:admin_id>",
+    permission=Permission.ADMINS_READ,
+    response=AdminShown,
+    has_etag=True,
+)
 def show(admin_id: UUID) -> Reply:
-    """Show one admin."""
-    return reply(admin=admins.get_admin(admin_id))
+    """Show one admin. The ETag is its version."""
+    return _reply(admins.get_admin(admin_id))
 
 
 @bp.operation(
@@ -81,9 +91,11 @@ def show(admin_id: UUID) -> Reply:
     denied_event=Event.ADMIN_CHANGE_DENIED,
     body=AdminPatch,
     response=AdminShown,
+    has_etag=True,
     errors=(
         LAST_OWNER,
         OWN_ACCOUNT,
+        STALE,
     ),
 )
 def update(data: AdminChanges, admin_id: UUID) -> Reply:
@@ -91,7 +103,8 @@ def update(data: AdminChanges, admin_id: UUID) -> Reply:
 
     Disabling ends its sessions and stops its API tokens.
     """
-    return reply(admin=admins.update_admin(admin_id, data, current_actor()))
+    version = expected_version()
+    return _reply(admins.update_admin(admin_id, data, current_actor(), version=version))
 
 
 @bp.operation(
@@ -100,6 +113,8 @@ def update(data: AdminChanges, admin_id: UUID) -> Reply:
     permission=Permission.ADMINS_WRITE,
     denied_event=Event.ADMIN_CHANGE_DENIED,
     response=AdminShown,
+    has_etag=True,
+    errors=(STALE,),
 )
 def end_sessions(admin_id: UUID) -> Reply:
     """End every session of an admin.
@@ -107,7 +122,9 @@ def end_sessions(admin_id: UUID) -> Reply:
     Its API tokens keep working.
     Repeating this call is safe, so it takes no `Idempotency-Key`.
     """
-    return reply("Sessions ended", admin=admins.end_admin_sessions(admin_id, current_actor()))
+    version = expected_version()
+    admin = admins.end_admin_sessions(admin_id, current_actor(), version=version)
+    return _reply(admin, "Sessions ended")
 
 
 @bp.operation(
@@ -117,7 +134,11 @@ def end_sessions(admin_id: UUID) -> Reply:
     denied_event=Event.ADMIN_CHANGE_DENIED,
     query=PasswordResetQuery,
     response=PasswordWasReset,
-    errors=(OWN_ACCOUNT,),
+    has_etag=True,
+    errors=(
+        OWN_ACCOUNT,
+        STALE,
+    ),
 )
 def reset_password(query: Mapping[str, Any], admin_id: UUID) -> Reply:
     """Give an admin a one-time password, to be changed at the next sign-in.
@@ -127,10 +148,14 @@ def reset_password(query: Mapping[str, Any], admin_id: UUID) -> Reply:
     The password is only shown here, so this call takes no `Idempotency-Key`.
     """
     reset = admins.issue_one_time_password(
-        admin_id, current_actor(), revokes_tokens=query["revoke_tokens"]
+        admin_id,
+        current_actor(),
+        revokes_tokens=query["revoke_tokens"],
+        version=expected_version(),
     )
     return reply(
         "Password reset",
+        etag=str(reset.admin.version),
         admin=reset.admin,
         password=reset.password,
         password_expires_at=reset.admin.one_time_password_until,
@@ -165,3 +190,7 @@ def revoke_token(admin_id: UUID, token_id: UUID) -> Reply:
     """
     api_tokens.revoke_token(token_id, admin_id, current_actor())
     return reply("API token revoked")
+
+
+def _reply(admin: Admin, message: str | None = None) -> Reply:
+    return reply(message, etag=str(admin.version), admin=admin)

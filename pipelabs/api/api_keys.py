@@ -83,6 +83,7 @@ def list_expiring(query: Mapping[str, Any]) -> Reply:
     body=KeyIn,
     response=KeyShown,
     status=201,
+    has_etag=True,
     errors=(
         REFUSED,
         TAKEN,
@@ -140,6 +141,7 @@ def update(data: KeyChanges, key_id: UUID) -> Reply:
     errors=(
         GONE,
         TAMPERED,
+        STALE,
         NO_VAULT,
     ),
 )
@@ -149,9 +151,11 @@ def verify(key_id: UUID) -> Reply:
     Each permission is yes, no or unknown, with the exchange's own field as evidence. `failure` says
     why the exchange could not be asked; a working key then keeps its status.
     """
-    probe = api_keys.prepare_verification(key_id)
+    version = expected_version()
+    probe = api_keys.prepare_verification(key_id, version=version)
     release()
-    return _reply(api_keys.verify_key(key_id, probe, probe_key(probe), current_actor()))
+    result = probe_key(probe)
+    return _reply(api_keys.verify_key(key_id, probe, result, current_actor(), version=version))
 
 
 @bp.operation(
@@ -162,11 +166,13 @@ def verify(key_id: UUID) -> Reply:
     body=Acceptance,
     response=KeyShown,
     has_etag=True,
-    errors=(InvalidTransition(api_keys.NOT_ACCEPTABLE),),
+    errors=(InvalidTransition(api_keys.NOT_ACCEPTABLE), STALE),
 )
 def accept(data: Mapping[str, Any], key_id: UUID) -> Reply:
     """Accept the risk of a quarantined key: it is unknown whether it can withdraw."""
-    return _reply(api_keys.accept_key(key_id, data["reason"], current_actor()), "Risk accepted")
+    version = expected_version()
+    key = api_keys.accept_key(key_id, data["reason"], current_actor(), version=version)
+    return _reply(key, "Risk accepted")
 
 
 @bp.operation(
@@ -177,18 +183,26 @@ def accept(data: Mapping[str, Any], key_id: UUID) -> Reply:
     body=KeyReplacement,
     response=KeyShown,
     status=201,
+    has_etag=True,
     errors=(
         REFUSED,
         WAITING,
         InvalidTransition(replacement.NOT_LIVE),
+        STALE,
         NO_VAULT,
     ),
 )
 def replace(data: NewCredentials, key_id: UUID) -> Reply:
-    """Add a replacement for a live key, which keeps working until the cut-over."""
-    probe = replacement.prepare_replacement(key_id, data)
+    """Add a replacement for a live key, which keeps working until the cut-over.
+
+    `If-Match` is the version of the live key; the ETag is that of its replacement.
+    """
+    version = expected_version()
+    probe = replacement.prepare_replacement(key_id, data, version=version)
     release()
-    candidate = replacement.add_replacement(key_id, data, probe_key(probe), current_actor())
+    candidate = replacement.add_replacement(
+        key_id, data, probe_key(probe), current_actor(), version=version
+    )
     return _reply(candidate, "Replacement added", is_new=True)
 
 
@@ -199,11 +213,12 @@ def replace(data: NewCredentials, key_id: UUID) -> Reply:
     denied_event=Event.API_KEY_CUT_OVER_DENIED,
     response=KeyShown,
     has_etag=True,
-    errors=(InvalidTransition(replacement.NOT_VERIFIED.format(status="quarantined")),),
+    errors=(InvalidTransition(replacement.NOT_VERIFIED.format(status="quarantined")), STALE),
 )
 def cut_over(key_id: UUID) -> Reply:
     """Make a verified replacement the live key; the previous key is retained for 24 hours."""
-    return _reply(replacement.cut_over(key_id, current_actor()), "Cut over")
+    version = expected_version()
+    return _reply(replacement.cut_over(key_id, current_actor(), version=version), "Cut over")
 
 
 @bp.operation(
@@ -213,11 +228,15 @@ def cut_over(key_id: UUID) -> Reply:
     denied_event=Event.API_KEY_ROLL_BACK_DENIED,
     response=KeyShown,
     has_etag=True,
-    errors=(InvalidTransition(replacement.NO_PREVIOUS),),
+    errors=(InvalidTransition(replacement.NO_PREVIOUS), STALE),
 )
 def roll_back(key_id: UUID) -> Reply:
-    """Make the previous key live again, and return it. This key may be live or revoked."""
-    return _reply(replacement.roll_back(key_id, current_actor()), "Rolled back")
+    """Make the previous key live again, and return it. This key may be live or revoked.
+
+    `If-Match` is the version of this key; the ETag is that of the previous one.
+    """
+    version = expected_version()
+    return _reply(replacement.roll_back(key_id, current_actor(), version=version), "Rolled back")
 
 
 @bp.operation(
@@ -227,11 +246,12 @@ def roll_back(key_id: UUID) -> Reply:
     denied_event=Event.API_KEY_REVOKE_DENIED,
     response=KeyShown,
     has_etag=True,
-    errors=(GONE,),
+    errors=(GONE, STALE),
 )
 def revoke(key_id: UUID) -> Reply:
     """Destroy the secrets of a key immediately. Delete the key at the exchange too."""
-    return _reply(api_keys.revoke_key(key_id, current_actor()), "API key revoked")
+    version = expected_version()
+    return _reply(api_keys.revoke_key(key_id, current_actor(), version=version), "API key revoked")
 
 
 def _reply(key: ExchangeAPIKey, message: str | None = None, *, is_new: bool = False) -> Reply:

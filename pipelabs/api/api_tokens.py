@@ -12,8 +12,9 @@ from pipelabs.accounts.schemas.api_tokens import TokenCreated, TokenIn, TokenLis
 from pipelabs.audit.events import Event
 from pipelabs.core.schemas.envelope import Done
 from pipelabs.core.schemas.pagination import ListQuery
-from pipelabs.models import Permission
+from pipelabs.models import APIToken, Permission
 from pipelabs.web.blueprints import OperationBlueprint, Reply, reply
+from pipelabs.web.etags import FIRST_VERSION, etag_of
 from pipelabs.web.operation import current_actor, current_admin_id
 
 bp = OperationBlueprint("api_tokens", __name__, url_prefix="/admin/tokens")
@@ -34,6 +35,7 @@ def index(query: Mapping[str, Any]) -> Reply:
     body=TokenIn,
     response=TokenCreated,
     status=201,
+    has_etag=True,
 )
 def create(data: NewToken) -> Reply:
     """Create an API token.
@@ -46,15 +48,23 @@ def create(data: NewToken) -> Reply:
     return reply(
         "API token created",
         location=url_for("api.api_tokens.show", token_id=created.token.id),
+        etag=_etag(created.token),
         token=created.token,
         text=created.text,
     )
 
 
-@bp.operation("GET", "/<uuid:token_id>", permission=Permission.SELF_READ, response=TokenShown)
+@bp.operation(
+    "GET",
+    "/<uuid:token_id>",
+    permission=Permission.SELF_READ,
+    response=TokenShown,
+    has_etag=True,
+)
 def show(token_id: UUID) -> Reply:
-    """Show one of your API tokens."""
-    return reply(token=api_tokens.get_token(token_id, current_admin_id()))
+    """Show one of your API tokens. The ETag changes with its last use."""
+    token = api_tokens.get_token(token_id, current_admin_id())
+    return reply(etag=_etag(token), token=token)
 
 
 @bp.operation("DELETE", "/<uuid:token_id>", permission=Permission.SELF_WRITE, response=Done)
@@ -65,3 +75,7 @@ def revoke(token_id: UUID) -> Reply:
     """
     api_tokens.revoke_token(token_id, current_admin_id(), current_actor())
     return reply("API token revoked")
+
+
+def _etag(token: APIToken) -> str:
+    return etag_of(FIRST_VERSION, token.last_used_at and (token.last_used_at, token.last_address))

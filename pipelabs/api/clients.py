@@ -55,6 +55,7 @@ ILLEGAL = InvalidTransition(NO_WAY, fields={"status": [NO_WAY]})
     replayed_event=Event.CLIENT_CREATE_REPLAYED,
     response=ClientCreated,
     status=201,
+    has_etag=True,
     errors=(TAKEN,),
 )
 def quick_client(data: NewClient) -> Reply:
@@ -67,6 +68,7 @@ def quick_client(data: NewClient) -> Reply:
     return reply(
         "Client created successfully",
         location=url_for("api.clients.show", client_id=client.id),
+        etag=str(client.version),
         client=client,
         metadata={"created_by": current_actor().name, "processing_time_ms": ms},
     )

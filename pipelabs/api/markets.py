@@ -52,6 +52,7 @@ def index(query: Mapping[str, Any]) -> Reply:
     replayed_event=Event.MARKET_CREATE_REPLAYED,
     response=MarketCreated,
     status=201,
+    has_etag=True,
     errors=(TAKEN,),
 )
 def create(data: NewMarket) -> Reply:
@@ -65,6 +66,7 @@ def create(data: NewMarket) -> Reply:
     return reply(
         "Market created",
         location=url_for("api.markets.show", market_id=market.id),
+        etag=str(market.version),
         market=market,
     )
 

@@ -18,6 +18,7 @@ from pipelabs.markets.schemas.token_pairs import (
 )
 from pipelabs.models import Permission
 from pipelabs.web.blueprints import OperationBlueprint, Reply, reply
+from pipelabs.web.etags import FIRST_VERSION, etag_of
 from pipelabs.web.openapi.examples import ID
 from pipelabs.web.operation import current_actor
 
@@ -50,6 +51,7 @@ def index(query: Mapping[str, Any]) -> Reply:
     replayed_event=Event.TOKEN_PAIR_CREATE_REPLAYED,
     response=TokenPairCreated,
     status=201,
+    has_etag=True,
     errors=(TAKEN,),
 )
 def create(data: Mapping[str, Any]) -> Reply:
@@ -62,14 +64,21 @@ def create(data: Mapping[str, Any]) -> Reply:
     return reply(
         "Token pair created",
         location=url_for("api.token_pairs.show", token_pair_id=token_pair.id),
+        etag=etag_of(FIRST_VERSION, []),
         token_pair=token_pair,
     )
 
 
 @bp.operation(
-    "GET", "/<uuid:token_pair_id>", permission=Permission.TOKEN_PAIRS_READ, response=TokenPairShown
+    "GET",
+    "/<uuid:token_pair_id>",
+    permission=Permission.TOKEN_PAIRS_READ,
+    response=TokenPairShown,
+    has_etag=True,
 )
 def show(token_pair_id: UUID) -> Reply:
-    """Show one token pair and its markets."""
+    """Show one token pair and its markets. A pair never changes: the ETag is its markets'."""
     token_pair = token_pairs.get_token_pair(token_pair_id)
-    return reply(token_pair=token_pair, markets=token_pairs.list_pair_markets(token_pair_id))
+    markets = token_pairs.list_pair_markets(token_pair_id)
+    etag = etag_of(FIRST_VERSION, [(market.id, market.version) for market in markets])
+    return reply(etag=etag, token_pair=token_pair, markets=markets)

@@ -15,7 +15,10 @@ class Admin(Identified, Base):
     """A person who can sign in."""
 
     __tablename__ = "admins"
-    __table_args__ = (CheckConstraint("email = lower(email)", name="email_folded"),)
+    __table_args__ = (
+        CheckConstraint("email = lower(email)", name="email_folded"),
+        CheckConstraint("version >= 1", name="version_positive"),
+    )
 
     email: Mapped[str] = mapped_column(unique=True)
     role: Mapped[Role]
@@ -27,6 +30,7 @@ class Admin(Identified, Base):
     must_change_password: Mapped[bool] = mapped_column(default=False)
     # Until when such a password can be used to sign in. None once it was.
     one_time_password_until: Mapped[datetime | None]
+    version: Mapped[int] = mapped_column(default=1, server_default="1")
 
 
 class SignInThrottle(Base):

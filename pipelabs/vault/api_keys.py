@@ -14,6 +14,7 @@ from pipelabs.core.actor import Actor
 from pipelabs.core.commands import differing, set_fields
 from pipelabs.core.db import db
 from pipelabs.core.errors import Duplicate, InvalidInput, InvalidTransition
+from pipelabs.core.optimistic_lock import reject_stale
 from pipelabs.exchanges import registry
 from pipelabs.exchanges import service as exchanges
 from pipelabs.models import ExchangeAPIKey, KeyStage, KeyStatus, now
@@ -104,12 +105,14 @@ def update_key(
     return key
 
 
-def prepare_verification(key_id: UUID) -> ProbeRequest:
+def prepare_verification(key_id: UUID, *, version: int | None = None) -> ProbeRequest:
     """Decrypt a stored key for a probe.
 
-    Raise `InvalidTransition` for a destroyed key, and `Undecryptable` for one that was altered.
+    Raise `Stale` if `version` is not the stored one, `InvalidTransition` for a destroyed key, and
+    `Undecryptable` for one that was altered.
     """
     key = get_key(key_id)
+    reject_stale("The key", key.version, version)
     credentials = decrypt_credentials(key)
     return ProbeRequest(
         exchange=key.exchange,
@@ -120,14 +123,20 @@ def prepare_verification(key_id: UUID) -> ProbeRequest:
 
 
 def verify_key(
-    key_id: UUID, request: ProbeRequest, result: ProbeResult, actor: Actor
+    key_id: UUID,
+    request: ProbeRequest,
+    result: ProbeResult,
+    actor: Actor,
+    *,
+    version: int | None = None,
 ) -> ExchangeAPIKey:
     """Store the result of probing a stored key.
 
     A failed probe leaves a working key as it is, unless the exchange no longer knows the key. Raise
-    `InvalidTransition` if the key's credentials have changed since the request was prepared.
+    `InvalidTransition` if the key's credentials have changed since the request was prepared, and
+    `Stale` if `version` is not the stored one.
     """
-    key = lock_key(key_id)
+    key = lock_key(key_id, version)
     if key.ciphertext != request.ciphertext:
         raise InvalidTransition(CHANGED)
     apply_result(key, result)
@@ -137,12 +146,15 @@ def verify_key(
     return key
 
 
-def accept_key(key_id: UUID, reason: str, actor: Actor) -> ExchangeAPIKey:
+def accept_key(
+    key_id: UUID, reason: str, actor: Actor, *, version: int | None = None
+) -> ExchangeAPIKey:
     """Accept the risk of a quarantined key, which becomes verified.
 
-    Raise `InvalidTransition` for any other status, and for a key that is known to withdraw.
+    Raise `InvalidTransition` for any other status, and for a key that is known to withdraw, and
+    `Stale` if `version` is not the stored one.
     """
-    key = lock_key(key_id)
+    key = lock_key(key_id, version)
     if key.status is not KeyStatus.QUARANTINED:
         raise InvalidTransition(
             f"Only a quarantined key can be accepted. This key is {key.status}."
@@ -156,9 +168,12 @@ def accept_key(key_id: UUID, reason: str, actor: Actor) -> ExchangeAPIKey:
     return key
 
 
-def revoke_key(key_id: UUID, actor: Actor) -> ExchangeAPIKey:
-    """Destroy the credentials of a key immediately; its record stays."""
-    key = lock_key(key_id)
+def revoke_key(key_id: UUID, actor: Actor, *, version: int | None = None) -> ExchangeAPIKey:
+    """Destroy the credentials of a key immediately; its record stays.
+
+    Raise `Stale` if `version` is not the stored one.
+    """
+    key = lock_key(key_id, version)
     if key.stage is KeyStage.DESTROYED:
         raise InvalidTransition(GONE)
     stage = key.stage

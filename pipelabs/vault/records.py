@@ -110,11 +110,13 @@ def lock_key(key_id: UUID, version: int | None = None) -> ExchangeAPIKey:
     return key
 
 
-def lock_key_group(key_id: UUID) -> tuple[ExchangeAPIKey, dict[UUID, ExchangeAPIKey]]:
+def lock_key_group(
+    key_id: UUID, version: int | None = None
+) -> tuple[ExchangeAPIKey, dict[UUID, ExchangeAPIKey]]:
     """Lock the client's keys at the key's exchange, except destroyed ones.
 
-    Return the key, and all that are locked by id. A rotation locks in the order of ids too: the
-    consistent lock order prevents deadlocks.
+    Return the key, and all that are locked by id. Raise `Stale` if the key has another version. A
+    rotation locks in the order of ids too: the consistent lock order prevents deadlocks.
     """
     key = get_key(key_id)
     query = select(ExchangeAPIKey).where(
@@ -125,7 +127,9 @@ def lock_key_group(key_id: UUID) -> tuple[ExchangeAPIKey, dict[UUID, ExchangeAPI
     query = query.order_by(ExchangeAPIKey.id).with_for_update(key_share=True, of=ExchangeAPIKey)
     rows = db.session.scalars(query, execution_options={"populate_existing": True})
     group = {row.id: row for row in rows}
-    return group.get(key_id) or lock_key(key_id), group
+    key = group.get(key_id) or lock_key(key_id)
+    reject_stale("The key", key.version, version)
+    return key, group
 
 
 def label_filter(client_id: UUID, exchange: str, label: str) -> Iterable[ColumnElement[bool]]:

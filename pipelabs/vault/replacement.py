@@ -9,6 +9,7 @@ from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import db
 from pipelabs.core.errors import Duplicate, InvalidInput, InvalidTransition
+from pipelabs.core.optimistic_lock import reject_stale
 from pipelabs.exchanges import registry
 from pipelabs.models import ExchangeAPIKey, KeyStage, KeyStatus, now
 from pipelabs.models.exchanges import Credential
@@ -38,15 +39,18 @@ NO_PREVIOUS = "No previous key to roll back to."
 BATCH = 100
 
 
-def prepare_replacement(key_id: UUID, new: NewCredentials) -> ProbeRequest:
+def prepare_replacement(
+    key_id: UUID, new: NewCredentials, *, version: int | None = None
+) -> ProbeRequest:
     """Check that a live key may be replaced, and return what to probe.
 
-    Raise `InvalidTransition` unless the key is live and its client is not offboarded, `Duplicate`
-    if it already has a replacement, and `InvalidInput` for credentials that its exchange does not
-    use.
+    Raise `Stale` if `version` is not the stored one, `InvalidTransition` unless the key is live and
+    its client is not offboarded, `Duplicate` if it already has a replacement, and `InvalidInput`
+    for credentials that its exchange does not use.
     """
     vault()
     live = get_key(key_id)
+    reject_stale("The key", live.version, version)
     _reject_replacing(live)
     reject_closed_client(live.client_id)
     if errors := registry.known()[live.exchange].check_fields(
@@ -60,7 +64,12 @@ def prepare_replacement(key_id: UUID, new: NewCredentials) -> ProbeRequest:
 
 
 def add_replacement(
-    key_id: UUID, new: NewCredentials, result: ProbeResult, actor: Actor
+    key_id: UUID,
+    new: NewCredentials,
+    result: ProbeResult,
+    actor: Actor,
+    *,
+    version: int | None = None,
 ) -> ExchangeAPIKey:
     """Add the probed candidate for a live key, which keeps working.
 
@@ -70,7 +79,7 @@ def add_replacement(
     live = get_key(key_id)
     reject_unusable(live.exchange, result)
     reject_closed_client(live.client_id)
-    live = lock_key(key_id)
+    live = lock_key(key_id, version)
     _reject_replacing(live)
     candidate = ExchangeAPIKey(
         client_id=live.client_id,
@@ -86,13 +95,13 @@ def add_replacement(
     return candidate
 
 
-def cut_over(candidate_id: UUID, actor: Actor) -> ExchangeAPIKey:
+def cut_over(candidate_id: UUID, actor: Actor, *, version: int | None = None) -> ExchangeAPIKey:
     """Make a verified candidate the live key; the key it replaces is retained for 24 hours.
 
     Raise `InvalidTransition` unless the key is a candidate and verified: a working key is never
-    replaced by one that may not work.
+    replaced by one that may not work. Raise `Stale` if `version` is not the candidate's.
     """
-    candidate, group = lock_key_group(candidate_id)
+    candidate, group = lock_key_group(candidate_id, version)
     if candidate.stage is not KeyStage.CANDIDATE or not candidate.replaces_id:
         raise InvalidTransition(NOT_WAITING)
     if candidate.status is not KeyStatus.VERIFIED:
@@ -106,14 +115,15 @@ def cut_over(candidate_id: UUID, actor: Actor) -> ExchangeAPIKey:
     return candidate
 
 
-def roll_back(live_id: UUID, actor: Actor) -> ExchangeAPIKey:
+def roll_back(live_id: UUID, actor: Actor, *, version: int | None = None) -> ExchangeAPIKey:
     """Make the previous key live again; the newer key is then retained for 24 hours.
 
     A revoked key can be rolled back too, as long as no other key is live under its label. A
     candidate for the newer key becomes a candidate for the previous one. Raise `InvalidTransition`
-    if there is no previous key, or if it is destroyed or not verified.
+    if there is no previous key, or if it is destroyed or not verified, and `Stale` if `version` is
+    not that of the newer key.
     """
-    live, group = lock_key_group(live_id)
+    live, group = lock_key_group(live_id, version)
     previous = group.get(live.replaces_id) if live.replaces_id else None
     if not previous or not _is_retained(previous) or not _can_be_rolled_back(live):
         raise InvalidTransition(NO_PREVIOUS)

@@ -14,6 +14,9 @@ ETAG = r'(?:W/)?"([1-9][0-9]{0,8})(?:-[0-9a-f]{8})?(?:[-;](?:br|gzip|zstd))?"'
 A proxy that compresses makes it weak (nginx) or adds the encoding (Apache, Caddy).
 """
 VERSION = re.compile(ETAG, re.ASCII)
+NOT_AN_ETAG = 'Must be one ETag, such as "1".'
+FIRST_VERSION = 1
+"""The version of a row that has none, because it never changes."""
 
 
 def etag_of(version: int, derived: Any) -> str:
@@ -33,6 +36,5 @@ def expected_version() -> int | None:
     if text == "*":
         return None
     if not (match := VERSION.fullmatch(text)):
-        message = 'Must be one ETag, such as "1".'
-        raise InvalidInput(f"If-Match: {message}", fields={"If-Match": [message]})
+        raise InvalidInput(f"If-Match: {NOT_AN_ETAG}", fields={"If-Match": [NOT_AN_ETAG]})
     return int(match[1])

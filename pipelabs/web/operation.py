@@ -15,7 +15,7 @@ from marshmallow import Schema
 
 from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
-from pipelabs.core.errors import PipeLabsError
+from pipelabs.core.errors import PipeLabsError, Stale
 from pipelabs.core.idempotency import Claim
 from pipelabs.models import Permission, Role
 
@@ -71,6 +71,16 @@ class Operation:
     def is_idempotent(self) -> bool:
         """Return whether it accepts an `Idempotency-Key`."""
         return self.replayed_event is not None
+
+    @property
+    def is_versioned(self) -> bool:
+        """Return whether it accepts `If-Match`."""
+        return any(isinstance(error, Stale) for error in self.errors)
+
+    @property
+    def is_conditional(self) -> bool:
+        """Return whether it accepts `If-None-Match`."""
+        return self.has_etag and self.method in SAFE_METHODS
 
 
 class ShowsErrors(Protocol):

@@ -212,6 +212,7 @@ class AdminFull(AdminOut):
 
     is_disabled = fields.Boolean(metadata={"example": False})
     must_change_password = fields.Boolean(metadata={"example": False})
+    version = fields.Integer(metadata={"example": 1})
     created_at = Timestamp()
 
 

@@ -18,6 +18,7 @@ from pipelabs.core.errors import (
 from pipelabs.models import Role
 from pipelabs.web import auth
 from pipelabs.web.errors import DATABASE_UNAVAILABLE, from_http
+from pipelabs.web.etags import NOT_AN_ETAG
 from pipelabs.web.json import invalid_fields
 from pipelabs.web.operation import SAFE_METHODS, Operation
 from pipelabs.web.rate_limit import budgets_of
@@ -33,6 +34,7 @@ IDEMPOTENCY_ERRORS = (
     InProgress("The first request with this Idempotency-Key is still running. Try again later."),
     IdempotencyKeyReused("This Idempotency-Key was used with another body."),
 )
+INVALID_VERSION = InvalidInput(f"If-Match: {NOT_AN_ETAG}", fields={"If-Match": [NOT_AN_ETAG]})
 UNKNOWN_FIELD = {"colour": "red"}
 """A field that no schema has."""
 
@@ -65,6 +67,8 @@ def _input_errors(operation: Operation) -> Iterator[PipeLabsError]:
     """
     if query := operation.query:
         yield invalid_fields(query.validate(UNKNOWN_FIELD))
+    if operation.is_versioned:
+        yield INVALID_VERSION
     if body := operation.body:
         yield invalid_fields(body.validate({}) or body.validate(UNKNOWN_FIELD))
         yield InvalidInput("The body is not well-formed JSON.", code="invalid_json")

@@ -12,7 +12,7 @@ from flask import current_app
 from marshmallow import Schema
 from werkzeug.routing import IntegerConverter, Rule, UUIDConverter
 
-from pipelabs.core.errors import PipeLabsError, Stale
+from pipelabs.core.errors import PipeLabsError
 from pipelabs.core.schemas.envelope import EXAMPLE_REQUEST_ID
 from pipelabs.core.schemas.errors import ErrorResponse
 from pipelabs.models import Role
@@ -21,7 +21,7 @@ from pipelabs.web.errors import envelope
 from pipelabs.web.etags import ETAG
 from pipelabs.web.openapi.errors import documented_errors
 from pipelabs.web.openapi.examples import ID, example_body
-from pipelabs.web.operation import SAFE_METHODS, Operation
+from pipelabs.web.operation import Operation
 
 BUDGET_HEADERS = (
     "RateLimit",
@@ -102,24 +102,16 @@ def _parameters(operation: Operation) -> Iterator[Description | str]:
         yield {"in": "query", "schema": operation.query}
     if operation.is_idempotent:
         yield idempotency.HEADER
-    if _is_versioned(operation):
+    if operation.is_versioned:
         yield "If-Match"
-    if _is_conditional(operation):
+    if operation.is_conditional:
         yield "If-None-Match"
-
-
-def _is_conditional(operation: Operation) -> bool:
-    return operation.has_etag and operation.method in SAFE_METHODS
-
-
-def _is_versioned(operation: Operation) -> bool:
-    return any(isinstance(error, Stale) for error in operation.errors)
 
 
 def _responses(operation: Operation, rule: Rule) -> dict[str, Description]:
     """Return every response by its status, in order."""
     responses = {operation.status: _success(operation)}
-    if _is_conditional(operation):
+    if operation.is_conditional:
         responses[HTTPStatus.NOT_MODIFIED] = {
             "description": "The version named in `If-None-Match` is still the current one."
         }

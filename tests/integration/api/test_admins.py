@@ -108,8 +108,50 @@ def test_show_admin_has_no_secrets(client, owner, other):
         "role",
         "is_disabled",
         "must_change_password",
+        "version",
         "created_at",
     }
+
+
+@each(
+    ("method", "act", "body"),
+    [
+        ("PATCH", "", {"role": "viewer"}),
+        ("PATCH", "", {"is_disabled": True}),
+        ("PATCH", "", {"role": "owner", "is_disabled": True}),
+        ("POST", "/end-sessions", None),
+        ("POST", "/reset-password", None),
+    ],
+)
+def test_act_on_a_stale_version_of_an_admin_is_rejected(client, owner, other, method, act, body):
+    before = client.get(other, headers=owner)
+    stale = owner | {"If-Match": f'"{before.json["admin"]["version"] + 1}"'}
+
+    response = client.open(other + act, method=method, json=body, headers=stale)
+
+    assert (response.status_code, response.json["error"]["code"]) == (412, "stale_version")
+    assert client.get(other, headers=owner).json["admin"] == before.json["admin"]
+
+
+def test_act_on_the_current_version_of_an_admin_returns_the_next(client, owner):
+    made = client.post(ADMINS, json=NEW, headers=owner)
+    acts = [
+        ("PATCH", "", {"role": "viewer"}, '"2"'),
+        ("PATCH", "", {"role": "viewer"}, '"2"'),
+        ("PATCH", "", {"role": "owner", "is_disabled": True}, '"4"'),
+        ("POST", "/end-sessions", None, '"4"'),
+        ("POST", "/reset-password", None, '"5"'),
+    ]
+    etag = made.headers["ETag"]
+    assert etag == client.get(made.location, headers=owner).headers["ETag"] == '"1"'
+
+    for method, act, body, following in acts:
+        headers = owner | {"If-Match": etag}
+        response = client.open(made.location + act, method=method, json=body, headers=headers)
+        etag = response.headers["ETag"]
+
+        assert (response.status_code, etag) == (200, following)
+        assert etag == client.get(made.location, headers=owner).headers["ETag"]
 
 
 def test_update_admin_takes_effect_with_the_next_call(client, owner, other):

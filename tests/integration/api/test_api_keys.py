@@ -445,6 +445,68 @@ def test_patch_changes_notes_and_rejects_a_stale_version(call, stored, rows):
     assert len(rows(AuditEvent, event=Event.API_KEY_UPDATED)) == 2
 
 
+@each(
+    ("act", "body"),
+    [
+        ("verify", None),
+        ("accept", {"reason": "The client showed us the setting."}),
+        ("replace", credentials("okx", Scenario.IP_BOUND)),
+        ("cut-over", None),
+        ("roll-back", None),
+        ("revoke", None),
+    ],
+)
+def test_act_on_a_stale_version_of_a_key_is_rejected(call, owner, venues, stored, act, body):
+    key_id = stored()
+    before = call.get(f"{KEYS}/{key_id}").json["api_key"]
+    asked = len(venues.requests)
+
+    stale = call.post(f"{KEYS}/{key_id}/{act}", json=body, headers=owner | {"If-Match": '"7"'})
+
+    assert (stale.status_code, stale.json["error"]["code"]) == (412, "stale_version")
+    assert call.get(f"{KEYS}/{key_id}").json["api_key"] == before
+    assert len(venues.requests) == asked
+
+
+def test_acts_on_the_current_version_of_a_key(call, owner, venues, body):
+    live = call.post(KEYS, json=body())
+    path, etag = live.location, live.headers["ETag"]
+
+    verified = call.post(f"{path}/verify", headers={"If-Match": etag})
+    parts = credentials("okx", Scenario.IP_BOUND)
+    match = {"If-Match": verified.headers["ETag"]}
+    candidate = call.post(f"{path}/replace", json=parts, headers=match)
+    match = {"If-Match": candidate.headers["ETag"]}
+    cut = call.post(f"{candidate.location}/cut-over", headers=match)
+    match = {"If-Match": cut.headers["ETag"]}
+    back = call.post(f"{candidate.location}/roll-back", headers=match)
+    match = {"If-Match": back.headers["ETag"]}
+    revoked = call.post(f"{path}/revoke", headers=match)
+
+    answers = [live, verified, candidate, cut, back, revoked]
+    assert [answer.status_code for answer in answers] == [201, 200, 201, 200, 200, 200]
+
+
+@pytest.mark.own_database
+def test_key_that_changes_while_its_exchange_is_asked_is_stale(
+    app, call, operator, stored, monkeypatch
+):
+    parts = make_credentials(**credentials("okx", Scenario.TIME_OUT))
+    path = f"{KEYS}/{stored(credentials=parts)}"
+
+    with running() as stub, ThreadPoolExecutor(1) as pool:
+        monkeypatch.setitem(app.config, "EXCHANGE_BASE_URL", stub.base_url)
+        headers = operator | {"If-Match": '"1"'}
+        job = pool.submit(app.test_client().post, f"{path}/verify", headers=headers)
+        wait_for(lambda: stub.requests)
+        changed = call.patch(path, json={"ip_note": "changed"})
+        stub.stopping.set()
+        response = job.result()
+
+    assert (changed.status_code, response.status_code) == (200, 412)
+    assert call.get(path).headers["ETag"] == '"2"'
+
+
 def test_patch_with_the_known_expiry_date_keeps_the_exact_time(call, stored):
     soon = datetime(2027, 5, 31, 10, 30, tzinfo=UTC)
     key_id = stored(expires_at=soon)

@@ -23,7 +23,6 @@ LIST = ("get", "/api/admin/clients")
 UPDATE = ("patch", "/api/admin/clients/{client_id}")
 CHANGE_STATUS = ("post", "/api/admin/clients/{client_id}/status")
 UPDATE_EXCHANGE = ("patch", "/api/admin/exchanges/{exchange}")
-UPDATE_KEY = ("patch", "/api/admin/api-keys/{key_id}")
 
 
 def subclasses(base):
@@ -36,7 +35,14 @@ CREATES = {
     ("post", "/api/admin/markets"),
     ("post", "/api/admin/token-pairs"),
 }
+KEY_ACTS = ("verify", "accept", "replace", "cut-over", "roll-back", "revoke")
+ADMIN_ACTS = ("end-sessions", "reset-password")
 UPDATES = {
+    UPDATE_EXCHANGE,
+    ("patch", "/api/admin/api-keys/{key_id}"),
+    *{("post", f"/api/admin/api-keys/{{key_id}}/{act}") for act in KEY_ACTS},
+    ("patch", "/api/admin/admins/{admin_id}"),
+    *{("post", f"/api/admin/admins/{{admin_id}}/{act}") for act in ADMIN_ACTS},
     ("patch", "/api/admin/clients/{client_id}/markets/{client_market_id}"),
     ("patch", "/api/admin/markets/{market_id}"),
 }
@@ -245,7 +251,7 @@ def test_if_match_parameter_is_on_versioned_operations(operations):
         if parameter["name"] == "If-Match"
     }
 
-    assert set(parameters) == {UPDATE, CHANGE_STATUS, UPDATE_EXCHANGE, UPDATE_KEY, *UPDATES}
+    assert set(parameters) == {UPDATE, CHANGE_STATUS, *UPDATES}
     for etag in ('"1"', '"3-0a1b2c3d"', 'W/"1"', "*"):
         assert all(re.fullmatch(pattern, etag) for pattern in parameters.values())
 
@@ -265,6 +271,31 @@ def test_if_none_match_and_304_are_on_reads_with_an_etag(operations):
 
     assert takers == answerers == shown
     assert SHOW in shown
+
+
+def test_every_act_on_one_record_takes_if_match_or_deletes_it(operations):
+    takers = {
+        key
+        for key, operation in operations.items()
+        if any(item["name"] == "If-Match" for item in operation["parameters"])
+    }
+    acts = {key for key in operations if key[0] != "get" and "{" in key[1]}
+
+    assert {key for key in acts - takers if key[0] != "delete"} == {
+        ("post", "/api/admin/clients/{client_id}/markets")
+    }
+
+
+def test_every_creation_of_one_record_has_its_etag(operations):
+    creations = {
+        key: operation["responses"]["201"]["headers"]
+        for key, operation in operations.items()
+        if "201" in operation["responses"]
+    }
+
+    without = {key for key, names in creations.items() if "ETag" not in names}
+    assert without == {("post", "/api/admin/clients/{client_id}/markets")}
+    assert all("Location" in names for names in creations.values())
 
 
 def test_header_parameters_are_those_that_cors_allows(described):

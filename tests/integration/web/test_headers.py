@@ -248,7 +248,7 @@ def test_options_request_runs_no_view(client, rows, path, allow):
 
 
 def test_allow_has_every_declared_method_of_every_path(app, client):
-    declared = collections.defaultdict(set)
+    declared: dict[str, set[str]] = collections.defaultdict(set)
     for rule in app.url_map.iter_rules():
         declared[rule.rule] |= rule.methods | {"OPTIONS"}
     assert sum(len(methods - {"HEAD", "OPTIONS"}) > 1 for methods in declared.values()) >= 12
