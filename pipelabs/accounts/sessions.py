@@ -1,12 +1,11 @@
 """Sessions: sign in, authenticate, renew and end."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Row, bindparam, select, update
+from sqlalchemy import ColumnElement, Row, bindparam, func, select, update
 
 from pipelabs.accounts import passwords, sign_in_throttle
 from pipelabs.audit import coalescing, trail
@@ -14,6 +13,7 @@ from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import db, run
 from pipelabs.core.errors import NotFound, RefreshTokenReplayed, Unauthenticated
+from pipelabs.core.pagination import Page, page_of
 from pipelabs.models import Admin, CoalescedDenials, Session, now
 
 SESSION_LIFETIME = timedelta(hours=12)
@@ -23,7 +23,6 @@ IDLE_TIMEOUT = timedelta(minutes=30)
 LAST_SEEN_INTERVAL = timedelta(minutes=1)
 """How often `seen_at` is written. It would cost a write for each request otherwise."""
 USER_AGENT_LENGTH = 200
-MAX_LISTED = 100
 SELECT_SESSION = (
     select(
         Admin.email,
@@ -135,12 +134,11 @@ def _create_session(admin_id: UUID, address: str, user_agent: str) -> Session:
     return session
 
 
-def list_sessions(admin_id: UUID) -> Sequence[Session]:
-    """Return the admin's active sessions, most recently seen first, at most `MAX_LISTED`."""
+def list_sessions(admin_id: UUID, size: int = 100, cursor: str | None = None) -> Page[Session]:
+    """Return a page of the admin's active sessions, most recently seen first."""
     query = select(Session).where(Session.admin_id == admin_id, *_is_active())
-    return db.session.scalars(
-        query.order_by(Session.seen_at.desc().nulls_last()).limit(MAX_LISTED)
-    ).all()
+    last_seen = func.coalesce(Session.seen_at, Session.created_at)
+    return page_of(query.order_by(last_seen.desc(), Session.id.desc()), size, cursor)
 
 
 def end_own_session(session_id: UUID, actor: Actor) -> None:

@@ -28,7 +28,7 @@ def index() -> ResponseReturnValue:
     mine = current_admin_id()
     return render_template(
         "admin/account/index.html",
-        sessions=sessions.list_sessions(mine),
+        sessions=sessions.list_sessions(mine).rows,
         page=api_tokens.list_tokens(mine, asked["size"], asked.get("cursor")),
         now=now(),
     )

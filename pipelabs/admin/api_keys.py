@@ -153,7 +153,8 @@ def _about(key: ExchangeAPIKey) -> dict[str, Any]:
 
 
 def _stored(key: ExchangeAPIKey) -> Form:
-    return Form(KeyEdit, {name: getattr(key, name) for name in KeyEdit().fields})
+    values = {name: getattr(key, name) for name in KeyEdit().fields}
+    return Form(KeyEdit, values | {"expires_at": key.expires_on})
 
 
 def _to(key: ExchangeAPIKey, message: str) -> ResponseReturnValue:

@@ -40,7 +40,7 @@ STALE = Stale("The admin has changed: it is at version 4, not 3.")
 def index(query: Mapping[str, Any]) -> Reply:
     """List the admins by e-mail address."""
     page = admins.list_admins(query["size"], query.get("cursor"))
-    return reply(admins=page.rows, page=page)
+    return reply(data=page.rows, page=page)
 
 
 @bp.operation(
@@ -174,7 +174,7 @@ def list_tokens(query: Mapping[str, Any], admin_id: UUID) -> Reply:
     """List the API tokens of an admin, newest first."""
     admins.get_admin(admin_id)
     page = api_tokens.list_tokens(admin_id, query["size"], query.get("cursor"))
-    return reply(tokens=page.rows, page=page)
+    return reply(data=page.rows, page=page)
 
 
 @bp.operation(

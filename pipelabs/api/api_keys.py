@@ -59,7 +59,7 @@ TAMPERED = Undecryptable(
 def index(query: Mapping[str, Any]) -> Reply:
     """List keys, newest first. Destroyed keys are listed only with `stage=destroyed`."""
     page = key_queries.list_keys(query, query["size"], query.get("cursor"))
-    return reply(api_keys=page.rows, page=page, shared=key_queries.shared_among(page))
+    return reply(data=page.rows, page=page, shared=key_queries.shared_among(page))
 
 
 @bp.operation(
@@ -72,7 +72,7 @@ def index(query: Mapping[str, Any]) -> Reply:
 def list_expiring(query: Mapping[str, Any]) -> Reply:
     """List keys in use that expire within `days` or have expired, soonest first."""
     page = key_queries.list_expiring(query["days"], query["size"], query.get("cursor"))
-    return reply(api_keys=page.rows, page=page, shared=key_queries.shared_among(page))
+    return reply(data=page.rows, page=page, shared=key_queries.shared_among(page))
 
 
 @bp.operation(

@@ -24,7 +24,7 @@ bp = OperationBlueprint("api_tokens", __name__, url_prefix="/admin/tokens")
 def index(query: Mapping[str, Any]) -> Reply:
     """List your API tokens, newest first, without revoked ones."""
     page = api_tokens.list_tokens(current_admin_id(), query["size"], query.get("cursor"))
-    return reply(tokens=page.rows, page=page)
+    return reply(data=page.rows, page=page)
 
 
 @bp.operation(
@@ -40,17 +40,17 @@ def index(query: Mapping[str, Any]) -> Reply:
 def create(data: NewToken) -> Reply:
     """Create an API token.
 
-    A program sends `text` as its bearer token.
-    The text is only shown here. This call takes no `Idempotency-Key`, because the text would have
-    to be stored. If you didn't get the response, revoke the token and create another.
+    A program sends `token` as its bearer token.
+    It is only shown here. This call takes no `Idempotency-Key`, because the token would have to be
+    stored. If you didn't get the response, revoke the token and create another.
     """
     created = api_tokens.create_token(data, current_actor())
     return reply(
         "API token created",
         location=url_for("api.api_tokens.show", token_id=created.token.id),
         etag=_etag(created.token),
-        token=created.token,
-        text=created.text,
+        api_token=created.token,
+        token=created.text,
     )
 
 
@@ -64,7 +64,7 @@ def create(data: NewToken) -> Reply:
 def show(token_id: UUID) -> Reply:
     """Show one of your API tokens. The ETag changes with its last use."""
     token = api_tokens.get_token(token_id, current_admin_id())
-    return reply(etag=_etag(token), token=token)
+    return reply(etag=_etag(token), api_token=token)
 
 
 @bp.operation("DELETE", "/<uuid:token_id>", permission=Permission.SELF_WRITE, response=Done)

@@ -21,7 +21,7 @@ def index(query: Mapping[str, Any]) -> Reply:
     true. Send `page.next` as `cursor` with the same filters to get the next page.
     """
     page = audit_queries.list_events(query, query["size"], query.get("cursor"))
-    return reply(audit_events=page.rows, page=page)
+    return reply(data=page.rows, page=page)
 
 
 @bp.operation("GET", "/<int:event_id>", permission=Permission.AUDIT_READ, response=AuditEventShown)

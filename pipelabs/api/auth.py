@@ -1,5 +1,7 @@
 """API for sign-in, sessions and the own account."""
 
+from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
 from flask import request
@@ -10,6 +12,7 @@ from pipelabs.accounts.schemas.admins import Me, PasswordChange, SessionList, Si
 from pipelabs.audit.events import Event
 from pipelabs.core.errors import InvalidInput, Throttled, Unauthenticated
 from pipelabs.core.schemas.envelope import Done
+from pipelabs.core.schemas.pagination import ListQuery
 from pipelabs.models import Permission
 from pipelabs.web import rate_limit
 from pipelabs.web.auth import issue_tokens, renew_session, reserve_password_attempt
@@ -115,14 +118,16 @@ def change_password(data: NewPassword) -> Reply:
     return reply(**issue_tokens(signed_in), admin=signed_in.admin)
 
 
-@bp.operation("GET", "/sessions", permission=Permission.SELF_READ, response=SessionList)
-def list_sessions() -> Reply:
+@bp.operation(
+    "GET", "/sessions", permission=Permission.SELF_READ, query=ListQuery, response=SessionList
+)
+def list_sessions(query: Mapping[str, Any]) -> Reply:
     """List your active sessions, most recently seen first.
 
     `current` is this one.
     """
-    actor = current_actor()
-    return reply(sessions=sessions.list_sessions(current_admin_id()), current=actor.session_id)
+    page = sessions.list_sessions(current_admin_id(), query["size"], query.get("cursor"))
+    return reply(data=page.rows, page=page, current=current_actor().session_id)
 
 
 @bp.operation(

@@ -51,7 +51,7 @@ ILLEGAL = InvalidTransition(NO_WAY, fields={"status": [NO_WAY]})
 def index(query: Mapping[str, Any], client_id: UUID) -> Reply:
     """List the markets of a client by exchange and symbol, a page at a time."""
     page = client_markets.list_client_markets(client_id, query, query["size"], query.get("cursor"))
-    return reply(client_markets=page.rows, page=page)
+    return reply(data=page.rows, page=page)
 
 
 @bp.operation(
@@ -121,4 +121,4 @@ def matrix(query: Mapping[str, Any]) -> Reply:
     markets are not counted.
     """
     matrix = build_matrix(query, query["size"], query.get("cursor"))
-    return reply(exchanges=matrix.exchanges, rows=matrix.rows, page=matrix.page)
+    return reply(data=matrix.rows, page=matrix.page, exchanges=matrix.exchanges)

@@ -90,7 +90,7 @@ def index(query: Mapping[str, Any]) -> Reply:
     page = client_queries.list_clients(
         query, query["sort"], query["size"], query.get("cursor"), has_symbols=True
     )
-    return reply(clients=page.rows, page=page)
+    return reply(data=page.rows, page=page)
 
 
 @bp.operation(

@@ -31,7 +31,7 @@ STALE = Stale("The exchange has changed: it is at version 4, not 3.")
 def index(query: Mapping[str, Any]) -> Reply:
     """List exchanges by name, a page at a time."""
     page = exchange_queries.list_exchanges(query, query["size"], query.get("cursor"))
-    return reply(exchanges=page.rows, page=page)
+    return reply(data=page.rows, page=page)
 
 
 @bp.operation(

@@ -40,7 +40,7 @@ ILLEGAL = InvalidTransition(NO_WAY, fields={"status": [NO_WAY]})
 def index(query: Mapping[str, Any]) -> Reply:
     """List markets by symbol and exchange, a page at a time."""
     page = markets.list_markets(query, query["size"], query.get("cursor"))
-    return reply(markets=page.rows, page=page)
+    return reply(data=page.rows, page=page)
 
 
 @bp.operation(

@@ -39,7 +39,7 @@ TAKEN = Duplicate(
 def index(query: Mapping[str, Any]) -> Reply:
     """List token pairs, a page at a time."""
     page = token_pairs.list_token_pairs(query, query["sort"], query["size"], query.get("cursor"))
-    return reply(token_pairs=page.rows, page=page)
+    return reply(data=page.rows, page=page)
 
 
 @bp.operation(

@@ -1,47 +1,23 @@
 """Schemas of the audit trail: filters and events."""
 
-from datetime import datetime
 from typing import Any
 
 from marshmallow import Schema, fields
 
 from pipelabs.audit.events import Event
 from pipelabs.core.ip_address import UNKNOWN, parse_ip_address
-from pipelabs.core.schemas.dates import parse_date, parse_time
+from pipelabs.core.schemas.dates import SPAN, DateOrTime
 from pipelabs.core.schemas.envelope import EXAMPLE_REQUEST_ID, Success
-from pipelabs.core.schemas.fields import EMAIL, EnumField, OpenAPIField, PlainText, Timestamp
+from pipelabs.core.schemas.fields import EMAIL, EnumField, PlainText, Timestamp
 from pipelabs.core.schemas.pagination import ListQuery, PageOut
-from pipelabs.core.text import trim
 from pipelabs.models import Outcome
 from pipelabs.models.clients import EMAIL_LENGTH
 
 REQUEST_ID_LENGTH = 64
-NOT_A_TIME = "Must be a date or a time in ISO 8601: 2026-11-22 or 2026-11-22T22:46Z."
 LINE = (
     "2026-11-22T22:46:00.012Z | SUCCESS | eb766d15 | operator@desk.local | "
     "31113ba9-d54f-4b34-8877-19e7dc1b7084 | event=client.created http=201 ip=192.0.2.7 ms=4.2 id=1"
 )
-SPAN = "A date covers its whole day. Times without a zone are UTC."
-
-
-class DateTimeFilter(OpenAPIField, fields.Field[datetime]):
-    """A time, or a date that means the beginning or the end of its day; UTC."""
-
-    openapi_type = "string"
-
-    default_error_messages = {"invalid": NOT_A_TIME}  # noqa: RUF012 - marshmallow's own form
-
-    def __init__(self, *, is_end: bool = False, **rest: Any) -> None:
-        """With `is_end` a date means the first moment of the next day."""
-        super().__init__(**rest)
-        self.is_end = is_end
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> datetime:
-        text = trim(value)
-        moment = parse_date(text, is_end=self.is_end) or parse_time(text)
-        if moment is None:
-            raise self.make_error("invalid")
-        return moment
 
 
 class Address(fields.String):
@@ -66,10 +42,8 @@ class ClientID(fields.UUID):
 class AuditQuery(ListQuery):
     """Filters of a list of events, newest first."""
 
-    since = DateTimeFilter(
-        metadata={"label": "From", "description": f"At or after this time. {SPAN}"}
-    )
-    until = DateTimeFilter(
+    since = DateOrTime(metadata={"label": "From", "description": f"At or after this time. {SPAN}"})
+    until = DateOrTime(
         is_end=True, metadata={"label": "To", "description": f"Before this time. {SPAN}"}
     )
     admin = PlainText(
@@ -87,7 +61,7 @@ class AuditQuery(ListQuery):
 class AuditEventOut(Schema):
     """An audit event."""
 
-    id = fields.Integer(metadata={"example": 1})
+    id = fields.String(metadata={"example": "1"})
     at = Timestamp()
     instance = fields.String(metadata={"example": "web-1"})
     admin_id = fields.UUID(allow_none=True)
@@ -107,7 +81,7 @@ class AuditEventOut(Schema):
 class AuditEventsListed(Success):
     """A page of the audit trail."""
 
-    audit_events = fields.List(fields.Nested(AuditEventOut))
+    data = fields.List(fields.Nested(AuditEventOut))
     page = fields.Nested(PageOut)
 
 

@@ -16,6 +16,7 @@ from pipelabs.core.schemas.fields import (
     EnumField,
     Input,
     OpenAPIField,
+    OptionalText,
     PlainText,
     Timestamp,
     reject_characters,
@@ -156,7 +157,7 @@ class ClientOut(ClientSummary):
     """All fields of a client."""
 
     chain = EnumField(Chain)
-    notes = fields.String(metadata=NOTES)
+    notes = OptionalText(metadata=NOTES)
     settings = fields.Dict(
         attribute="shown_settings",
         metadata={
@@ -192,5 +193,5 @@ class ClientShown(Success):
 class ClientsListed(Success):
     """A page of clients."""
 
-    clients = fields.List(fields.Nested(ClientOut))
+    data = fields.List(fields.Nested(ClientOut))
     page = fields.Nested(PageOut)

@@ -257,5 +257,5 @@ class ExchangeChanged(Success):
 class ExchangesListed(Success):
     """A page of exchanges."""
 
-    exchanges = fields.List(fields.Nested(ExchangeOut))
+    data = fields.List(fields.Nested(ExchangeOut))
     page = fields.Nested(PageOut)

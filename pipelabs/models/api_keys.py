@@ -1,6 +1,6 @@
 """Exchange API keys. Only the credentials of a row are secret; they are encrypted."""
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -20,6 +20,11 @@ IP_NOTE_LENGTH = 500
 def last_day(expires_at: datetime | None) -> date | None:
     """Return the last day of use of something that expires at this time."""
     return expires_at and (expires_at - timedelta(microseconds=1)).date()
+
+
+def end_of_day(day: date) -> datetime:
+    """Return when something expires whose last day of use is this day."""
+    return datetime.combine(day + timedelta(days=1), time.min, UTC)
 
 
 class KeyStatus(StrEnum):

@@ -18,7 +18,7 @@ from pipelabs.core.optimistic_lock import reject_stale
 from pipelabs.exchanges import registry
 from pipelabs.exchanges import service as exchanges
 from pipelabs.models import ExchangeAPIKey, KeyStage, KeyStatus, now
-from pipelabs.models.api_keys import last_day
+from pipelabs.models.api_keys import end_of_day
 from pipelabs.vault.commands import KeyChanges, NewKey
 from pipelabs.vault.examination import (
     ProbeRequest,
@@ -89,7 +89,7 @@ def update_key(
     """
     key = lock_key(key_id, version)
     changed = differing(key, set_fields(changes))
-    if key.expires_on and last_day(changed.get("expires_at")) == key.expires_on:
+    if key.expires_on and changed.get("expires_at") == end_of_day(key.expires_on):
         # Only a date was sent, but the exchange reported the exact time.
         del changed["expires_at"]
     if not changed:

@@ -107,7 +107,7 @@ def _demo() -> Iterator[tuple[str, str]]:
 def _add_keys(page: Page) -> None:
     """Add a key in every state that the list can show, and a replacement."""
     _fill_key(page, "okx", Scenario.TRADE_ONLY)
-    page.locator("#expires_on").fill(f"{datetime.now(UTC) + timedelta(days=9):%Y-%m-%d}")
+    page.locator("#expires_at").fill(f"{datetime.now(UTC) + timedelta(days=9):%Y-%m-%d}")
     page.get_by_role("button", name="Add key").click()
     page.get_by_role("link", name="Replace").click()
     _fill_credentials(page, "okx", Scenario.IP_BOUND)

@@ -88,7 +88,7 @@ def use_keys(running):
         call("POST", KEYS, account | key | {"label": f"account {number}"})
     invalid = good | {"api_secret": CANARY, "passphrase": CANARY}
     call("POST", KEYS, account | invalid | {"label": "invalid"})
-    for change in ({}, {"surplus": 1}, {"exchange": "nowhere"}, {"expires_on": "never"}):
+    for change in ({}, {"surplus": 1}, {"exchange": "nowhere"}, {"expires_at": "never"}):
         call("POST", KEYS, account | good | change)
     alpaca = call("POST", KEYS, account | canary | {"exchange": "alpaca"})["api_key"]["id"]
     candidate = call("POST", f"{KEYS}/{live}/replace", newer)["api_key"]["id"]

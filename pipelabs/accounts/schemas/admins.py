@@ -201,9 +201,10 @@ class SessionOut(Schema):
 
 
 class SessionList(Success):
-    """The active sessions of an admin. `current` is this one, null for an API token."""
+    """A page of the active sessions of an admin. `current` is this one, null for an API token."""
 
-    sessions = fields.List(fields.Nested(SessionOut))
+    data = fields.List(fields.Nested(SessionOut))
+    page = fields.Nested(PageOut)
     current = fields.UUID(allow_none=True)
 
 
@@ -225,7 +226,7 @@ class AdminShown(Success):
 class AdminList(Success):
     """A page of admins."""
 
-    admins = fields.List(fields.Nested(AdminFull))
+    data = fields.List(fields.Nested(AdminFull))
     page = fields.Nested(PageOut)
 
 

@@ -147,20 +147,20 @@ class TokenOut(Schema):
 
 
 class TokenCreated(Success):
-    """A new API token and its text, which is only shown here."""
+    """A new API token and its secret, `token`, which is only shown here."""
 
-    token = fields.Nested(TokenOut)
-    text = fields.String(metadata={"example": TEXT})
+    api_token = fields.Nested(TokenOut)
+    token = fields.String(metadata={"example": TEXT})
 
 
 class TokenShown(Success):
     """One API token."""
 
-    token = fields.Nested(TokenOut)
+    api_token = fields.Nested(TokenOut)
 
 
 class TokenList(Success):
     """A page of an admin's API tokens."""
 
-    tokens = fields.List(fields.Nested(TokenOut))
+    data = fields.List(fields.Nested(TokenOut))
     page = fields.Nested(PageOut)

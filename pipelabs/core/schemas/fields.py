@@ -116,6 +116,16 @@ class PlainText(OpenAPIField, fields.String):
         return trim(text) if self.lines else " ".join(text.split())
 
 
+class OptionalText(fields.String):
+    """A text of a response, null if it is empty. Bodies accept null for it too."""
+
+    def __init__(self, **rest: Any) -> None:
+        super().__init__(allow_none=True, **rest)
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **rest: Any) -> str | None:
+        return super()._serialize(value, attr, obj, **rest) or None
+
+
 class EmailAddress(OpenAPIField, fields.Field[str]):
     """An ASCII e-mail address in lower case, validated by syntax without DNS."""
 

@@ -227,7 +227,7 @@ class ClientMarketShown(Success):
 class ClientMarketsListed(Success):
     """A page of a client's markets."""
 
-    client_markets = fields.List(fields.Nested(ClientMarketOut))
+    data = fields.List(fields.Nested(ClientMarketOut))
     page = fields.Nested(PageOut)
 
 
@@ -245,5 +245,5 @@ class MatrixShown(Success):
     """The matrix of clients and exchanges, a page of clients at a time."""
 
     exchanges = fields.List(fields.String(metadata=EXCHANGE))
-    rows = fields.List(fields.Nested(MatrixRow))
+    data = fields.List(fields.Nested(MatrixRow))
     page = fields.Nested(PageOut)

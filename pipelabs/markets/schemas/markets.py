@@ -145,5 +145,5 @@ class MarketChanged(Success):
 class MarketsListed(Success):
     """A page of markets."""
 
-    markets = fields.List(fields.Nested(MarketOut))
+    data = fields.List(fields.Nested(MarketOut))
     page = fields.Nested(PageOut)

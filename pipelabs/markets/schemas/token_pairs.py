@@ -126,5 +126,5 @@ class TokenPairShown(Success):
 class TokenPairsListed(Success):
     """A page of token pairs."""
 
-    token_pairs = fields.List(fields.Nested(TokenPairOut))
+    data = fields.List(fields.Nested(TokenPairOut))
     page = fields.Nested(PageOut)

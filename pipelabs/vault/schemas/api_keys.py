@@ -1,24 +1,22 @@
 """Schemas of exchange API keys; responses contain no secrets."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validates_schema
 
-from pipelabs.core.schemas.dates import parse_date
+from pipelabs.core.schemas.dates import DateOrTime
 from pipelabs.core.schemas.edits import PartialUpdate
 from pipelabs.core.schemas.envelope import Success
 from pipelabs.core.schemas.fields import (
     EnumField,
     Input,
-    OpenAPIField,
+    OptionalText,
     PlainText,
     StrictBoolean,
     Timestamp,
 )
 from pipelabs.core.schemas.pagination import ListQuery, PageOut
-from pipelabs.core.text import trim
 from pipelabs.exchanges import registry
 from pipelabs.exchanges.schemas import EXCHANGE, ExchangeSlug
 from pipelabs.models.api_keys import IP_NOTE_LENGTH, LABEL_LENGTH, KeyStage, KeyStatus
@@ -38,9 +36,10 @@ IP_NOTE = {
     "description": "The IP addresses that may use the key, as set at the exchange.",
     "example": "192.0.2.7",
 }
-EXPIRES_ON = {
+EXPIRES_AT = {
     "label": "Expires on",
-    "description": "YYYY-MM-DD, UTC. Leave out if there is none or the exchange reports it.",
+    "description": "A date, which the key is valid for, or a time. Leave out if there is none or"
+    " the exchange reports it.",
     "example": "2027-05-31",
 }
 NO_ID: dict[str, Any] = {
@@ -59,29 +58,12 @@ PERMISSIONS: dict[str, dict[str, str | None]] = {
 }
 
 
-class EndOfDay(OpenAPIField, fields.Field[datetime]):
-    """A date; loads as the end of that day in UTC."""
-
-    openapi_type = "string"
-    openapi_format = "date"
-
-    default_error_messages = PlainText.default_error_messages | {
-        "invalid": "Must be a date such as 2027-05-31."
-    }
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> datetime:
-        end = parse_date(trim(value), is_end=True) if isinstance(value, str) else None
-        if end is None:
-            raise self.make_error("invalid")
-        return end
-
-
 class KeyFields(Schema):
     """What the desk writes about a key; the defaults are those of a new key."""
 
     label = PlainText(load_default="main", min=1, max=LABEL_LENGTH, metadata=LABEL)
     ip_note = PlainText(load_default="", max=IP_NOTE_LENGTH, lines=True, metadata=IP_NOTE)
-    expires_on = EndOfDay(load_default=None, metadata=EXPIRES_ON, attribute="expires_at")
+    expires_at = DateOrTime(is_end=True, load_default=None, metadata=EXPIRES_AT)
 
 
 class KeyReplacement(CredentialsIn, KeyFields):
@@ -204,7 +186,7 @@ class KeyOut(Schema):
         },
     )
     is_testnet = fields.Boolean(metadata={"example": False})
-    ip_note = fields.String(metadata=IP_NOTE)
+    ip_note = OptionalText(metadata=IP_NOTE)
     expires_at = Timestamp(allow_none=True)
     permissions = fields.Dict(
         keys=fields.String(),
@@ -240,7 +222,7 @@ class KeyShown(Success):
 class KeysListed(Success):
     """A page of keys."""
 
-    api_keys = fields.List(fields.Nested(KeyOut))
+    data = fields.List(fields.Nested(KeyOut))
     shared = fields.List(
         fields.UUID(),
         metadata={"description": "Ids of keys whose account has keys of other clients."},

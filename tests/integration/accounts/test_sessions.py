@@ -190,7 +190,7 @@ def test_list_sessions_returns_active_ones_by_last_use():
     make_session(admin, expires_at=PAST)
     make_session(make_admin(email="other@desk.local"))
 
-    assert list_sessions(admin.id) == [new, old]
+    assert list_sessions(admin.id).rows == [new, old]
 
 
 def test_end_own_session_ends_only_that_session(rows):
@@ -199,7 +199,7 @@ def test_end_own_session_ends_only_that_session(rows):
 
     end_own_session(other.id, make_actor(admin_id=admin.id, session_id=mine.id))
 
-    assert list_sessions(admin.id) == [mine]
+    assert list_sessions(admin.id).rows == [mine]
     assert rows(AuditEvent)[0].details == {"session": str(other.id)}
 
 
@@ -222,5 +222,6 @@ def test_end_other_sessions_keeps_this_one(rows):
 
     end_other_sessions(make_actor(admin_id=admin.id, session_id=mine.id))
 
-    assert (list_sessions(admin.id), list_sessions(other.id)) == ([mine], [theirs])
+    assert list_sessions(admin.id).rows == [mine]
+    assert list_sessions(other.id).rows == [theirs]
     assert rows(AuditEvent)[0].details == {"session": "others"}

@@ -159,12 +159,12 @@ def test_verify_shows_the_result(desk, venues, stored):
 def test_update_saves_notes_and_rejects_a_stale_version(desk, stored):
     key_id = stored(expires_at=now() + timedelta(days=9))
     page = desk.get(f"{KEYS}/{key_id}/edit")
-    assert re.search(r'name="expires_on" type="text" value="\d{4}-\d\d-\d\d"', page.text)
+    assert re.search(r'name="expires_at" type="text" value="\d{4}-\d\d-\d\d"', page.text)
 
     saved = desk.post(f"{KEYS}/{key_id}/edit", label="sub", ip_note="192.0.2.7", version="1")
     desk.get(f"{KEYS}/{key_id}/edit")
     stale = desk.post(f"{KEYS}/{key_id}/edit", label="other", version="1")
-    wrong = desk.post(f"{KEYS}/{key_id}/edit", label="x", expires_on="soon", version="2")
+    wrong = desk.post(f"{KEYS}/{key_id}/edit", label="x", expires_at="soon", version="2")
 
     assert saved.status_code == 303
     assert (stale.status_code, wrong.status_code) == (412, 400)
@@ -178,11 +178,11 @@ def test_update_clears_an_emptied_field_and_keeps_one_that_the_page_lacks(desk, 
     kept = desk.post(f"{KEYS}/{key_id}/edit", label="sub", version="1")
     after_kept = desk.get(f"{KEYS}/{key_id}/edit").text
     cleared = desk.post(
-        f"{KEYS}/{key_id}/edit", label="sub", ip_note="", expires_on="", version="2"
+        f"{KEYS}/{key_id}/edit", label="sub", ip_note="", expires_at="", version="2"
     )
     after_cleared = desk.get(f"{KEYS}/{key_id}/edit").text
 
-    expiry = r'name="expires_on" type="text" value="\d{4}-\d\d-\d\d"'
+    expiry = r'name="expires_at" type="text" value="\d{4}-\d\d-\d\d"'
     assert (kept.status_code, cleared.status_code) == (303, 303)
     assert "192.0.2.7</textarea>" in after_kept
     assert re.search(expiry, after_kept)

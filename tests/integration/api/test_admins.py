@@ -89,7 +89,7 @@ def test_create_admin_conflict_names_the_existing_admin(client, owner, other):
 def test_list_admins_is_paginated(client, owner, other):
     response = client.get(ADMINS, headers=owner)
 
-    emails = [one["email"] for one in response.json["admins"]]
+    emails = [one["email"] for one in response.json["data"]]
     assert emails == ["other@desk.local", "owner@desk.local"]
     assert response.json["page"] == {
         "next": None,

@@ -235,8 +235,8 @@ def test_accept_verifies_a_quarantined_key_for_an_owner_only(call, owner, venues
         ({"client_id": "7"}, "client_id"),
         ({"label": ""}, "label"),
         ({"label": "<b>main</b>"}, "label"),
-        ({"expires_on": "tomorrow"}, "expires_on"),
-        ({"expires_on": "9999-12-31"}, "expires_on"),
+        ({"expires_at": "tomorrow"}, "expires_at"),
+        ({"expires_at": "9999-12-31"}, "expires_at"),
         ({"status": "verified"}, "status"),
         ({"exchange": "gate", "passphrase": None, "is_testnet": "yes"}, "is_testnet"),
     ],
@@ -420,8 +420,8 @@ def test_revoke_destroys_the_key_and_ends_its_use(call, stored, rows):
 
     revoked = call.post(f"{KEYS}/{key_id}/revoke")
     again = [call.post(f"{KEYS}/{key_id}/{act}") for act in ("revoke", "verify")]
-    listed = call.get(KEYS).json["api_keys"]
-    destroyed = call.get(f"{KEYS}?stage=destroyed").json["api_keys"]
+    listed = call.get(KEYS).json["data"]
+    destroyed = call.get(f"{KEYS}?stage=destroyed").json["data"]
 
     assert revoked.json["api_key"]["status"] == "revoked"
     assert [response.status_code for response in again] == [409, 409]
@@ -431,17 +431,20 @@ def test_revoke_destroys_the_key_and_ends_its_use(call, stored, rows):
 
 def test_patch_changes_notes_and_rejects_a_stale_version(call, stored, rows):
     key_id = stored()
-    change = {"label": "sub-account", "ip_note": "192.0.2.7", "expires_on": "2027-05-31"}
+    change = {"label": "sub-account", "ip_note": "192.0.2.7", "expires_at": "2027-05-31"}
 
     changed = call.patch(f"{KEYS}/{key_id}", json=change)
     same = call.patch(f"{KEYS}/{key_id}", json=change)
     stale = call.patch(f"{KEYS}/{key_id}", json=change, headers={"If-Match": '"1"'})
-    emptied = call.patch(f"{KEYS}/{key_id}", json={"ip_note": None, "expires_on": None})
+    emptied = call.patch(f"{KEYS}/{key_id}", json={"ip_note": None, "expires_at": None})
 
     assert changed.json["api_key"]["expires_at"] == "2027-06-01T00:00:00.000Z"
     assert same.headers["ETag"] == changed.headers["ETag"] == '"2"'
     assert stale.status_code == 412
-    assert (emptied.json["api_key"]["ip_note"], emptied.json["api_key"]["expires_at"]) == ("", None)
+    assert (emptied.json["api_key"]["ip_note"], emptied.json["api_key"]["expires_at"]) == (
+        None,
+        None,
+    )
     assert len(rows(AuditEvent, event=Event.API_KEY_UPDATED)) == 2
 
 
@@ -511,11 +514,15 @@ def test_patch_with_the_known_expiry_date_keeps_the_exact_time(call, stored):
     soon = datetime(2027, 5, 31, 10, 30, tzinfo=UTC)
     key_id = stored(expires_at=soon)
 
-    same = call.patch(f"{KEYS}/{key_id}", json={"expires_on": "2027-05-31", "label": "other"})
-    later = call.patch(f"{KEYS}/{key_id}", json={"expires_on": "2027-06-01"})
+    same = call.patch(f"{KEYS}/{key_id}", json={"expires_at": "2027-05-31", "label": "other"})
+    echoed = call.patch(f"{KEYS}/{key_id}", json={"expires_at": "2027-05-31T10:30:00.000Z"})
+    earlier = call.patch(f"{KEYS}/{key_id}", json={"expires_at": "2027-05-31T09:30+00:00"})
+    later = call.patch(f"{KEYS}/{key_id}", json={"expires_at": "2027-06-01"})
 
     assert same.json["api_key"]["expires_at"] == "2027-05-31T10:30:00.000Z"
     assert same.json["api_key"]["label"] == "other"
+    assert (echoed.headers["ETag"], earlier.headers["ETag"]) == ('"2"', '"3"')
+    assert earlier.json["api_key"]["expires_at"] == "2027-05-31T09:30:00.000Z"
     assert later.json["api_key"]["expires_at"] == "2027-06-02T00:00:00.000Z"
 
 
@@ -535,7 +542,7 @@ def test_list_flags_a_shared_wallet_whatever_its_case(call, stored, text, other,
     listed = call.get(KEYS).json
 
     assert len(listed["shared"]) == (2 if is_shared else 0)
-    assert listed["api_keys"][0]["api_key"] == f"••••{other[-4:]}"
+    assert listed["data"][0]["api_key"] == f"••••{other[-4:]}"
 
 
 def test_etag_includes_derived_data_but_if_match_only_the_version(call, stored):
@@ -567,7 +574,7 @@ def test_expiring_lists_keys_soonest_first(call, stored):
     stored()
 
     def expiring(query=""):
-        listed = call.get(f"{KEYS}/expiring{query}").json["api_keys"]
+        listed = call.get(f"{KEYS}/expiring{query}").json["data"]
         return [key["id"] for key in listed]
 
     assert expiring() == [in_days[-1], in_days[3]]
@@ -584,12 +591,12 @@ def test_expiring_rejects_a_wrong_number_of_days(call, days):
 def test_list_applies_every_filter(call, stored):
     key_id = stored(exchange="gate", credentials=make_credentials())
     stored()
-    [key] = call.get(f"{KEYS}?exchange=gate").json["api_keys"]
+    [key] = call.get(f"{KEYS}?exchange=gate").json["data"]
     query = f"?exchange=gateio&status=verified&stage=live&client_id={key['client_id']}"
 
     response = call.get(KEYS + query)
 
-    assert [row["id"] for row in response.json["api_keys"]] == [key["id"]] == [key_id]
+    assert [row["id"] for row in response.json["data"]] == [key["id"]] == [key_id]
 
 
 @each("query", ["exchange=nowhere", "status=fine", "stage=old", "client_id=7", "size=0", "x=1"])

@@ -16,7 +16,7 @@ def program(client, operator):
 
     def headers(**changes):
         made = client.post(TOKENS, json=NEW | changes, headers=operator)
-        return {"Authorization": f"Bearer {made.json['text']}"}
+        return {"Authorization": f"Bearer {made.json['token']}"}
 
     return headers
 
@@ -74,7 +74,7 @@ def test_token_without_permission_is_denied(client, program, rows, method, path)
 
 def test_revoked_token_is_rejected_at_once(client, operator, program):
     headers = program()
-    [shown] = client.get(TOKENS, headers=operator).json["tokens"]
+    [shown] = client.get(TOKENS, headers=operator).json["data"]
 
     revoked = client.delete(f"{TOKENS}/{shown['id']}", headers=operator)
 
@@ -88,7 +88,7 @@ def test_owner_lists_and_revokes_tokens_of_an_admin(client, operator, program, s
     admin_id = client.get(ME, headers=operator).json["admin"]["id"]
     theirs = f"/api/admin/admins/{admin_id}/tokens"
 
-    [shown] = client.get(theirs, headers=owner).json["tokens"]
+    [shown] = client.get(theirs, headers=owner).json["data"]
     revoked = client.delete(f"{theirs}/{shown['id']}", headers=owner)
 
     assert (revoked.status_code, client.get(ME, headers=headers).status_code) == (200, 401)
@@ -123,8 +123,8 @@ def test_token_text_is_only_shown_at_creation(client, operator):
     shown = client.get(made.location, headers=operator)
 
     assert (made.status_code, shown.status_code) == (201, 200)
-    assert shown.json["token"] == made.json["token"]
-    assert made.json["text"] not in shown.text
+    assert shown.json["api_token"] == made.json["api_token"]
+    assert made.json["token"] not in shown.text
 
 
 @each(

@@ -20,7 +20,7 @@ def test_show_event_has_every_column(client, viewer, created, rows):
 
     assert response.status_code == 200
     assert response.json["audit_event"] == {
-        "id": row.id,
+        "id": str(row.id),
         "at": f"{row.at:%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z",
         "instance": row.instance,
         "admin_id": str(row.admin_id),
@@ -50,8 +50,8 @@ def test_list_events_applies_filters(client, viewer, operator, created):
 
     response = client.get(EVENTS, query_string=wanted, headers=viewer)
 
-    assert list(response.json) == ["success", "request_id", "audit_events", "page"]
-    assert [event["event"] for event in response.json["audit_events"]] == ["client.created"]
+    assert list(response.json) == ["success", "request_id", "data", "page"]
+    assert [event["event"] for event in response.json["data"]] == ["client.created"]
     assert response.json["page"] == {
         "next": None,
         "previous": None,

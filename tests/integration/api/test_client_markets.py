@@ -144,8 +144,8 @@ def test_list_client_markets(client, operator, acme, add):
     everywhere = client.get(f"{acme}/markets", headers=operator).json
     okx = client.get(f"{acme}/markets?exchange=okex&status=active", headers=operator).json
 
-    assert [one["exchange"] for one in everywhere["client_markets"]] == ["binance", "okx"]
-    assert [one["symbol"] for one in okx["client_markets"]] == ["BTC/USDT"]
+    assert [one["exchange"] for one in everywhere["data"]] == ["binance", "okx"]
+    assert [one["symbol"] for one in okx["data"]] == ["BTC/USDT"]
     assert everywhere["page"]["total"] == 2
 
 
@@ -171,7 +171,7 @@ def test_client_settings_list_the_quoted_pairs(client, operator, acme, add):
     pairs = {"token_pairs": ["BTC/USDT", "ETH/USDT"]}
 
     shown = client.get(acme, headers=operator).json["client"]
-    [listed] = client.get(CLIENTS, headers=operator).json["clients"]
+    [listed] = client.get(CLIENTS, headers=operator).json["data"]
     patched = client.patch(acme, json={"name": "A"}, headers=operator).json["client"]
     moved = client.post(f"{acme}/status", json={"status": "paused"}, headers=operator).json
 
@@ -185,10 +185,10 @@ def test_matrix_counts_pairs_by_client_and_exchange(client, operator, add):
     okx = client.get("/api/admin/matrix?exchange=okx", headers=operator).json
 
     assert found["exchanges"] == ["binance", "okx"]
-    [row] = found["rows"]
+    [row] = found["data"]
     assert (row["client"]["name"], row["counts"], row["total"]) == (
         "Acme",
         {"binance": 1, "okx": 1},
         2,
     )
-    assert okx["rows"][0]["counts"] == {"okx": 1}
+    assert okx["data"][0]["counts"] == {"okx": 1}

@@ -267,9 +267,9 @@ def test_list_clients_returns_rows_and_a_page(client, viewer, operator, shown):
     response = client.get(f"{CLIENTS}?q=NAME&tier=premium&size=25", headers=viewer)
 
     assert response.status_code == 200
-    assert list(response.json) == ["success", "request_id", "clients", "page"]
+    assert list(response.json) == ["success", "request_id", "data", "page"]
     one = client.get(shown, headers=viewer).json["client"]
-    assert response.json["clients"] == [one]
+    assert response.json["data"] == [one]
     assert response.json["page"] == {
         "next": None,
         "previous": None,
@@ -291,8 +291,8 @@ def test_list_clients_is_paged_by_cursors(client, operator, app):
     where["cursor"] = first["page"]["next"]
     second = client.get(CLIENTS, query_string=where, headers=operator).json
 
-    assert [len(page["clients"]) for page in (first, second)] == [25, 1]
-    assert second["clients"][0]["name"] == "Client 25"
+    assert [len(page["data"]) for page in (first, second)] == [25, 1]
+    assert second["data"][0]["name"] == "Client 25"
     assert second["page"]["previous"]
 
 
@@ -385,7 +385,7 @@ def test_update_client_duplicate_names_the_other_client(client, operator, shown)
     response = client.patch(shown, json={"email": "OTHER@example.com"}, headers=operator)
 
     assert (response.status_code, response.json["error"]["code"]) == (409, "duplicate")
-    other = client.get(f"{CLIENTS}?q=other@", headers=operator).json["clients"][0]["id"]
+    other = client.get(f"{CLIENTS}?q=other@", headers=operator).json["data"][0]["id"]
     assert response.json["error"]["existing"] == {"email": other}
 
 

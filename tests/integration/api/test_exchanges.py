@@ -37,8 +37,8 @@ def test_list_exchanges_returns_rows_and_a_page(client, viewer):
     response = client.get(f"{EXCHANGES}?q=OKEX&kind=Both&is_enabled=true&size=25", headers=viewer)
 
     assert response.status_code == 200
-    assert list(response.json) == ["success", "request_id", "exchanges", "page"]
-    [okx] = response.json["exchanges"]
+    assert list(response.json) == ["success", "request_id", "data", "page"]
+    [okx] = response.json["data"]
     assert okx == client.get(OKX, headers=viewer).json["exchange"]
     assert response.json["page"] == {
         "next": None,
@@ -55,15 +55,15 @@ def test_list_exchanges_is_paged_by_cursors(client, viewer):
     where["cursor"] = first["page"]["next"]
     second = client.get(EXCHANGES, query_string=where, headers=viewer).json
 
-    assert len(first["exchanges"]) == 100
-    assert second["exchanges"][-1]["slug"] == "zebpay"
+    assert len(first["data"]) == 100
+    assert second["data"][-1]["slug"] == "zebpay"
     assert second["page"]["previous"]
 
 
 def test_list_exchanges_filters_disabled_ones(client, viewer):
     response = client.get(f"{EXCHANGES}?is_enabled=false", headers=viewer)
 
-    assert [one["slug"] for one in response.json["exchanges"]] == [
+    assert [one["slug"] for one in response.json["data"]] == [
         "ascendex",
         "bitmart",
         "bitmex",

@@ -100,7 +100,7 @@ def test_list_markets_filters(client, operator, market):
     client.post(MARKETS, json={"symbol": "ETH/USDT", "exchange": "binance"}, headers=operator)
 
     def listed(query):
-        found = client.get(f"{MARKETS}?{query}", headers=operator).json["markets"]
+        found = client.get(f"{MARKETS}?{query}", headers=operator).json["data"]
         return [one["exchange_symbol"] for one in found]
 
     assert listed("") == ["BTC-USDT", "ETHUSDT"]

@@ -206,7 +206,7 @@ def test_list_sessions_shows_address_and_user_agent(client, owner):
 
     response = client.get(SESSIONS, headers=header)
 
-    [session] = response.json["sessions"]
+    [session] = response.json["data"]
     assert response.json["current"] == session["id"]
     assert session["user_agent"].startswith("Werkzeug/")
     assert session["address"] == "127.0.0.1"

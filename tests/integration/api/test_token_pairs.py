@@ -62,7 +62,7 @@ def test_token_pairs_are_listed_and_shown_with_their_markets(client, operator):
     listed = client.get(f"{PAIRS}?q=btc&sort=symbol", headers=operator)
     shown = client.get(made[0].headers["Location"], headers=operator)
 
-    assert [one["symbol"] for one in listed.json["token_pairs"]] == ["BTC/EUR", "ETH/BTC"]
+    assert [one["symbol"] for one in listed.json["data"]] == ["BTC/EUR", "ETH/BTC"]
     assert listed.json["page"]["total"] == 2
     assert (shown.json["token_pair"]["symbol"], shown.json["markets"]) == ("ETH/BTC", [])
 

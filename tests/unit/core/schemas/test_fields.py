@@ -11,6 +11,7 @@ from marshmallow import ValidationError
 from pipelabs.accounts.schemas.api_tokens import Network
 from pipelabs.clients.schemas import WalletAddress
 from pipelabs.clients.wallets import Wallet
+from pipelabs.core.schemas.dates import DateOrTime
 from pipelabs.core.schemas.decimals import Amount
 from pipelabs.core.schemas.fields import (
     EmailAddress,
@@ -25,7 +26,6 @@ from pipelabs.exchanges.schemas import ExchangeSlug
 from pipelabs.markets.schemas.token_pairs import SymbolField
 from pipelabs.models import Tier
 from pipelabs.models.clients import Chain
-from pipelabs.vault.schemas.api_keys import EndOfDay
 from pipelabs.vault.schemas.credentials import SecretText
 from tests.each import each
 from tests.factories import WALLET
@@ -233,7 +233,7 @@ def test_every_field_drops_invisible_characters_at_the_ends(invisible):
         (SymbolField(), "BTC/USDT"),
         (ExchangeSlug(), "okx"),
         (Amount(), "0.5"),
-        (EndOfDay(), "2027-05-31"),
+        (DateOrTime(), "2027-05-31"),
         (Network(), "192.0.2.0/24"),
         (SecretText(), "word"),
         (SearchText(), "acme"),
