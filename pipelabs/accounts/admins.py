@@ -14,7 +14,7 @@ from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
 from pipelabs.core.commands import UNSET
 from pipelabs.core.db import db
-from pipelabs.core.errors import Duplicate, InvalidInput, InvalidTransition, NotFound
+from pipelabs.core.errors import Code, Duplicate, InvalidInput, InvalidTransition, NotFound
 from pipelabs.core.optimistic_lock import reject_stale
 from pipelabs.core.pagination import Page, page_of
 from pipelabs.models import Admin, Role, Session, now
@@ -193,7 +193,7 @@ def reject_weak_password(password: str, email: str) -> None:
         _reject("password", reason)
 
 
-def _reject(field: str, sentence: str, code: str | None = None) -> Never:
+def _reject(field: str, sentence: str, code: Code | None = None) -> Never:
     raise InvalidInput(sentence, code=code, fields={field: [sentence]})
 
 

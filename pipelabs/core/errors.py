@@ -1,8 +1,53 @@
 """Every error that a caller can cause, with its HTTP status and its stable code."""
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 from uuid import UUID
 
+Code = Literal[
+    "audit_unavailable",
+    "bad_request",
+    "credentials_rejected",
+    "csrf_failed",
+    "database_busy",
+    "database_unavailable",
+    "duplicate",
+    "forbidden",
+    "idempotency_in_progress",
+    "idempotency_key_reused",
+    "internal",
+    "invalid_host",
+    "invalid_input",
+    "invalid_json",
+    "invalid_transition",
+    "last_owner",
+    "markup_not_allowed",
+    "method_not_allowed",
+    "not_found",
+    "one_time_password_over",
+    "own_account",
+    "password_change_required",
+    "rate_limited",
+    "session_idle",
+    "stale_version",
+    "throttled",
+    "token_address",
+    "token_expired",
+    "token_invalid",
+    "token_replayed",
+    "token_revoked",
+    "too_large",
+    "too_many_examinations",
+    "unauthenticated",
+    "unavailable",
+    "undecryptable",
+    "unsupported_media_type",
+    "vault_not_configured",
+    "withdrawal_allowed",
+    "wrong_credentials",
+    "wrong_password",
+]
+"""Stable codes of errors, for programs. Names never change once released."""
 Fields = Mapping[str, Sequence[str]]
 """Field → error sentences, in marshmallow's shape. JSON answers and forms share it."""
 
@@ -11,13 +56,13 @@ class PipeLabsError(Exception):
     """An error whose message is a sentence for the caller."""
 
     status = 500
-    code = "internal"
+    code: Code = "internal"
 
     def __init__(
         self,
         message: str,
         *,
-        code: str | None = None,
+        code: Code | None = None,
         fields: Fields | None = None,
         facts: Mapping[str, str] | None = None,
     ) -> None:
@@ -37,20 +82,20 @@ class InvalidInput(PipeLabsError):
     """The input is invalid. `fields` lists every wrong field at once."""
 
     status = 400
-    code = "invalid_input"
+    code: Code = "invalid_input"
 
 
 class InvalidHost(PipeLabsError):
     """The Host header is malformed or not allowed, so no URL can be built."""
 
     status = 400
-    code = "invalid_host"
+    code: Code = "invalid_host"
 
 
 class CanWithdraw(InvalidInput):
     """The exchange reports that this API key can withdraw, so it is rejected."""
 
-    code = "withdrawal_allowed"
+    code: Code = "withdrawal_allowed"
 
     def __init__(
         self, message: str, *, fields: Fields, permissions: Mapping[str, Mapping[str, str | None]]
@@ -68,28 +113,28 @@ class Unauthenticated(PipeLabsError):
     """The token is missing, malformed, expired or revoked."""
 
     status = 401
-    code = "unauthenticated"
+    code: Code = "unauthenticated"
 
 
 class Forbidden(PipeLabsError):
     """The caller is authenticated but lacks the permission."""
 
     status = 403
-    code = "forbidden"
+    code: Code = "forbidden"
 
 
 class NotFound(PipeLabsError):
     """The requested object does not exist."""
 
     status = 404
-    code = "not_found"
+    code: Code = "not_found"
 
 
 class Duplicate(PipeLabsError):
     """A unique value is taken; `existing` maps field → id of the row that has it."""
 
     status = 409
-    code = "duplicate"
+    code: Code = "duplicate"
 
     def __init__(
         self, message: str, *, fields: Fields, existing: Mapping[str, str] | None = None
@@ -108,35 +153,35 @@ class InvalidTransition(PipeLabsError):
     """The object's status does not allow this transition."""
 
     status = 409
-    code = "invalid_transition"
+    code: Code = "invalid_transition"
 
 
 class Stale(PipeLabsError):
     """The update is based on a stale version."""
 
     status = 412
-    code = "stale_version"
+    code: Code = "stale_version"
 
 
 class InProgress(PipeLabsError):
     """The first request with this idempotency key is still running. The caller may retry."""
 
     status = 409
-    code = "idempotency_in_progress"
+    code: Code = "idempotency_in_progress"
 
 
 class IdempotencyKeyReused(PipeLabsError):
     """The idempotency key was used before with another body."""
 
     status = 422
-    code = "idempotency_key_reused"
+    code: Code = "idempotency_key_reused"
 
 
 class Throttled(PipeLabsError):
     """Too many attempts to sign in. The next is allowed after `wait_s` seconds."""
 
     status = 429
-    code = "throttled"
+    code: Code = "throttled"
 
     def __init__(self, message: str, *, wait_s: int) -> None:
         super().__init__(message)
@@ -146,7 +191,7 @@ class Throttled(PipeLabsError):
 class RefreshTokenReplayed(Unauthenticated):
     """A refresh token was used twice, so it may be stolen: `session_id` must be ended."""
 
-    code = "token_replayed"
+    code: Code = "token_replayed"
 
     def __init__(self, message: str, *, session_id: UUID) -> None:
         super().__init__(message, facts={"session": str(session_id)})
@@ -157,25 +202,25 @@ class TooLarge(PipeLabsError):
     """The request body exceeds the size limit."""
 
     status = 413
-    code = "too_large"
+    code: Code = "too_large"
 
 
 class UnsupportedMedia(PipeLabsError):
     """The headers do not declare an uncompressed UTF-8 JSON body."""
 
     status = 415
-    code = "unsupported_media_type"
+    code: Code = "unsupported_media_type"
 
 
 class Undecryptable(PipeLabsError):
     """An envelope cannot be decrypted: altered, moved, or its KEK is not in the key ring."""
 
     status = 409
-    code = "undecryptable"
+    code: Code = "undecryptable"
 
 
 class Unavailable(PipeLabsError):
     """A dependency is temporarily unavailable. The caller may retry."""
 
     status = 503
-    code = "unavailable"
+    code: Code = "unavailable"

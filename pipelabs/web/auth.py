@@ -15,7 +15,7 @@ from flask_jwt_extended import JWTManager, create_access_token, create_refresh_t
 from pipelabs.accounts import api_tokens, sessions, sign_in_throttle
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import unit_of_work
-from pipelabs.core.errors import Unauthenticated
+from pipelabs.core.errors import Code, Unauthenticated
 from pipelabs.core.ip_address import UNKNOWN, parse_ip_address
 from pipelabs.core.settings import secret_keys
 from pipelabs.models import Permission, Role
@@ -32,10 +32,10 @@ HEADER = {"alg": "HS256", "typ": "JWT"}
 """The only header we sign. A token with any other one (kid, jku, crit, b64) is rejected."""
 CLAIMS = ["aud", "exp", "iat", "iss", "jti", "nbf", "sid", "sub", "tv", "type"]
 API_TOKEN = re.compile(r"(?i:bearer) (pl_[A-Za-z0-9_-]{43})", re.ASCII)
-INVALID = "token_invalid"
+INVALID: Code = "token_invalid"
 PASSWORD_DUE = "Choose your own password to continue."  # noqa: S105 - a sentence
-PASSWORD_DUE_CODE = "password_change_required"  # noqa: S105 - a code
-EXPIRED = "token_expired"
+PASSWORD_DUE_CODE: Code = "password_change_required"  # noqa: S105 - a code
+EXPIRED: Code = "token_expired"
 FORWARDED_FOR = "X-Forwarded-For"
 UNTRUSTED_PROXY = "pipelabs.untrusted_proxy"
 """Key in the application's extensions."""

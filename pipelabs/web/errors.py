@@ -19,6 +19,7 @@ from pipelabs.audit import trail
 from pipelabs.audit.trail import Attempt
 from pipelabs.core.db import finish, unit_of_work
 from pipelabs.core.errors import (
+    Code,
     Duplicate,
     PipeLabsError,
     RefreshTokenReplayed,
@@ -31,7 +32,7 @@ from pipelabs.web.operation import SAFE_METHODS, current_actor, denied_event
 
 logger = logging.getLogger("pipelabs")
 RETRY_AFTER_S = 5
-DATABASE_UNAVAILABLE = "database_unavailable"
+DATABASE_UNAVAILABLE: Code = "database_unavailable"
 """Code of errors that get no audit row, because the audit table is unreachable too."""
 DATABASE_ERRORS = (InterfaceError, InternalError, OperationalError, PoolTimeout)
 BUSY_STATES = frozenset({"57014", "55P03", "40P01", "40001", "53100", "53300"})
@@ -41,7 +42,7 @@ OUTCOMES = {
     403: Outcome.FORBIDDEN,
     429: Outcome.RATE_LIMITED,
 }
-SENTENCES = {
+SENTENCES: dict[int, tuple[Code, str]] = {
     400: ("bad_request", "The request can't be read."),
     404: ("not_found", "Not found."),
     405: ("method_not_allowed", "Method not allowed."),
@@ -130,7 +131,7 @@ def from_integrity_error(error: IntegrityError) -> PipeLabsError:
 
 def from_http(status: int) -> PipeLabsError:
     """Return our error for an HTTP status raised by werkzeug, Flask or the limiter."""
-    default = ("internal", "Something went wrong. Report it with the request ID.")
+    default: tuple[Code, str] = ("internal", "Something went wrong. Report it with the request ID.")
     code, message = SENTENCES.get(status, default if status >= 500 else SENTENCES[400])
     error = PipeLabsError(message, code=code)
     error.status = status

@@ -1,12 +1,21 @@
 """The error envelope, as the OpenAPI document shows it."""
 
+from typing import get_args
+
 from marshmallow import Schema, fields
+
+from pipelabs.core.errors import Code
 
 
 class ErrorDetail(Schema):
     """Details of an error, for programs."""
 
-    code = fields.String(metadata={"description": "Stable. Branch on this, not on the message."})
+    code = fields.String(
+        metadata={
+            "description": "Stable. Branch on this, not on the message.",
+            "enum": list(get_args(Code)),
+        }
+    )
     fields_ = fields.Dict(
         keys=fields.String(),
         values=fields.List(fields.String()),

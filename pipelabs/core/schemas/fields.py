@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 from marshmallow import Schema, ValidationError, fields, pre_load
 
+from pipelabs.core.errors import Code
 from pipelabs.core.text import (
     SEED_PHRASE,
     find_forbidden,
@@ -29,7 +30,7 @@ class MarkupSentence(str):
     """An error sentence about markup, which sets the error code of the whole response."""
 
     __slots__ = ()
-    code = "markup_not_allowed"
+    code: Code = "markup_not_allowed"
 
 
 class Body(Schema):

@@ -15,7 +15,13 @@ from pipelabs.core.schemas.fields import Body, Input, OpenAPIField
 from pipelabs.core.version import version
 from pipelabs.web import rate_limit
 from pipelabs.web.headers import REQUEST_HEADERS, RESPONSE_HEADERS
-from pipelabs.web.openapi.operations import PARAMETER_SCHEMAS, describe, path_of, path_parameters
+from pipelabs.web.openapi.operations import (
+    PARAMETER_SCHEMAS,
+    describe,
+    path_of,
+    path_parameters,
+)
+from pipelabs.web.openapi.sharing import share_components
 from pipelabs.web.operation import registry
 
 TOKENS = {
@@ -40,7 +46,7 @@ class Document:
         It is built when it is first asked for, because that takes longer than all else at startup.
         """
         if self._json is None:
-            self._json = json.dumps(_build(self._tags), ensure_ascii=False).encode()
+            self._json = _to_json(_build(self._tags))
         return self._json
 
 
@@ -55,19 +61,25 @@ def get_document() -> bytes:
     return document.to_json()
 
 
+def _to_json(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+
 def _build(tags: Mapping[str, str]) -> dict[str, Any]:
     plugin = MarshmallowPlugin()
     spec = APISpec(plugins=[plugin], **_settings(tags))
     converter = cast(OpenAPIConverter, plugin.converter)
     _register_components(spec, converter)
-    for endpoint, operation in registry().items():
-        if endpoint.startswith("api."):
-            [rule] = current_app.url_map.iter_rules(endpoint)
-            spec.path(
-                path_of(rule),
-                operations={operation.method.lower(): describe(operation, rule)},
-                parameters=path_parameters(rule),
-            )
+    operations = [
+        (rule, operation.method.lower(), describe(operation, rule))
+        for endpoint, operation in registry().items()
+        if endpoint.startswith("api.")
+        for rule in current_app.url_map.iter_rules(endpoint)
+    ]
+    share_components(spec, [described for _, _, described in operations])
+    for rule, method, described in operations:
+        parameters = path_parameters(rule)
+        spec.path(path_of(rule), operations={method: described}, parameters=parameters)
     _describe_schemas(spec, converter)
     return spec.to_dict()
 

@@ -9,7 +9,6 @@ from operator import attrgetter
 from typing import Any
 
 from flask import current_app
-from marshmallow import Schema
 from werkzeug.routing import IntegerConverter, Rule, UUIDConverter
 
 from pipelabs.core.errors import PipeLabsError
@@ -21,6 +20,7 @@ from pipelabs.web.errors import envelope
 from pipelabs.web.etags import ETAG
 from pipelabs.web.openapi.errors import documented_errors
 from pipelabs.web.openapi.examples import ID, example_body
+from pipelabs.web.openapi.sharing import Description
 from pipelabs.web.operation import Operation
 
 BUDGET_HEADERS = (
@@ -30,8 +30,6 @@ BUDGET_HEADERS = (
     "X-RateLimit-Remaining",
     "X-RateLimit-Reset",
 )
-UNCOUNTED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}
-"""Statuses of responses sent before any budget is spent."""
 PARAMETER_SCHEMAS: dict[str, dict[str, Any]] = {
     # Without examples: the page would send them, and every further creation would be a replay.
     "Idempotency-Key": {"type": "string", "pattern": f"^({idempotency.KEY.pattern})$"},
@@ -41,7 +39,6 @@ PARAMETER_SCHEMAS: dict[str, dict[str, Any]] = {
 """Header parameter → its schema."""
 LINE_BREAK = re.compile(r"(?<!\n)\n(?!\n)")
 """A line break inside a paragraph."""
-Description = dict[str, Any]
 
 
 def path_of(rule: Rule) -> str:
@@ -124,13 +121,10 @@ def _responses(operation: Operation, rule: Rule) -> dict[str, Description]:
 
 
 def _success(operation: Operation) -> Description:
-    media: Description = {"schema": operation.response}
-    if isinstance(operation.response, Schema):
-        media["example"] = example_body(operation.response)
-    phrase = HTTPStatus(operation.status).phrase
+    """Return the response. Its example is made of those of the schema's fields."""
     return {
-        "description": operation.response_description or phrase,
-        "content": {operation.response_content_type: media},
+        "description": operation.response_description or HTTPStatus(operation.status).phrase,
+        "content": {operation.response_content_type: {"schema": operation.response}},
     }
 
 
@@ -160,7 +154,9 @@ def _headers(status: int, operation: Operation, rule: Rule) -> Iterator[str]:
     """Yield the names of the headers in a response with this status."""
     yield "X-Request-ID"
     is_success = status == operation.status
-    if rate_limit.budgets_of(operation, rule.rule) and status not in UNCOUNTED:
+    # Other responses to a counted call have them too. The document would be a tenth longer.
+    is_told = is_success or status == HTTPStatus.TOO_MANY_REQUESTS
+    if is_told and rate_limit.budgets_of(operation, rule.rule):
         yield from BUDGET_HEADERS
     if operation.is_idempotent and (is_success or status == HTTPStatus.CONFLICT):
         yield "Idempotent-Replayed"

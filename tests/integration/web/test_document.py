@@ -1,3 +1,4 @@
+import collections
 import configparser
 import json
 import re
@@ -10,8 +11,10 @@ from werkzeug.exceptions import HTTPException
 from pipelabs.core.schemas.errors import ErrorResponse
 from pipelabs.core.version import version
 from pipelabs.web import headers, idempotency
+from pipelabs.web.openapi.examples import example_body
 from tests.each import each
 from tests.factories import QUICK_CLIENT
+from tests.openapi import resolve
 from tests.paths import ROOT
 
 CREATE = ("post", QUICK_CLIENT)
@@ -57,19 +60,9 @@ def described(app):
 
 @pytest.fixture(scope="session")
 def operations(described):
-    """Return the operations, with the header parameters that they refer to."""
-    components = described["components"]["parameters"]
-
-    def resolved(operation):
-        parameters = [
-            components[item["$ref"].rpartition("/")[2]] if "$ref" in item else item
-            for item in operation.get("parameters", [])
-        ]
-        return operation | {"parameters": parameters}
-
     return {
-        (method, path): resolved(operation)
-        for path, methods in described["paths"].items()
+        (method, path): {"parameters": []} | operation
+        for path, methods in resolve(described, described["paths"]).items()
         for method, operation in methods.items()
         if method != "parameters"
     }
@@ -135,19 +128,52 @@ def test_request_examples_are_valid(operations):
     assert len(examples) >= 2
 
 
-def test_response_examples_match_their_schemas(operations):
-    examples = [
-        media for _, _, media in bodies(operations, errors=False) if "$ref" in media["schema"]
-    ]
+def test_response_schemas_have_examples_that_match(described, operations):
+    names = {
+        media["schema"]["$ref"].rpartition("/")[2]
+        for _, _, media in bodies(operations, errors=False)
+        if "$ref" in media["schema"]
+    }
 
-    for media in examples:
-        schema = schema_of(media)
-        required = {
-            name for name, field in schema.fields.items() if "may_lack" not in field.metadata
-        }
-        assert schema.validate(media["example"]) == {}
-        assert set(media["example"]) == required
-    assert len(examples) >= 7
+    for name in names:
+        schema = SCHEMAS[name]()
+        example = example_body(schema)
+        assert schema.validate(example) == {}, name
+        assert set(example) == set(described["components"]["schemas"][name]["required"])
+    assert len(names) >= 7
+
+
+def test_error_codes_are_an_enum(described, operations):
+    codes = described["components"]["schemas"]["ErrorDetail"]["properties"]["code"]["enum"]
+    documented = {
+        code for _, _, media in bodies(operations, errors=True) for code in media["examples"]
+    }
+    page = (ROOT / "docs/reference/errors.md").read_text()
+
+    assert documented <= set(codes)
+    assert codes == sorted(set(codes))
+    assert set(codes) == set(
+        re.findall(r"`([a-z_]+)`", "".join(re.findall(r"^\| \d+ \| (.+?) \|", page, re.MULTILINE)))
+    )
+
+
+def test_repeated_responses_and_examples_are_components(described):
+    repeated: collections.Counter[str] = collections.Counter()
+    for methods in described["paths"].values():
+        for operation in methods.values():
+            if isinstance(operation, dict):
+                repeated.update(map(json.dumps, operation["responses"].values()))
+
+    assert [
+        text
+        for text, count in repeated.items()
+        if count > 1 and "#/components/responses" not in text
+    ] == []
+    assert described["components"]["examples"]
+
+
+def test_openapi_document_is_short(app):
+    assert len(app.test_client().get("/api/openapi.json").data) <= 200_000
 
 
 def test_error_responses_have_the_envelope_and_an_example(operations):
@@ -197,7 +223,7 @@ def test_operation_documents_all_its_statuses(operations, key, statuses):
     ("key", "status", "present", "absent"),
     [
         (CREATE, "201", {"Location", "Idempotent-Replayed", "RateLimit"}, {"Retry-After"}),
-        (CREATE, "409", {"Idempotent-Replayed", "RateLimit-Policy"}, {"Location"}),
+        (CREATE, "409", {"Idempotent-Replayed"}, {"Location"}),
         (CREATE, "401", {"WWW-Authenticate"}, {"RateLimit", "Idempotent-Replayed"}),
         (CREATE, "429", {"Retry-After", "X-RateLimit-Reset"}, {"Idempotent-Replayed"}),
         (CREATE, "503", {"Retry-After"}, {"Location"}),
@@ -338,7 +364,7 @@ def test_components_are_all_used(described):
     text = json.dumps(described)
     unused = [
         name
-        for kind in ("schemas", "headers", "parameters")
+        for kind in described["components"].keys() - {"securitySchemes"}
         for name in described["components"][kind]
         if f'"#/components/{kind}/{name}"' not in text
     ]

@@ -9,6 +9,7 @@ from pipelabs.core.errors import InProgress
 from pipelabs.models import Role
 from tests.each import each
 from tests.factories import PASSWORD, QUICK_CLIENT, make_admin, make_body
+from tests.openapi import resolve
 
 LOGIN = "/api/auth/login"
 REFRESH = "/api/auth/refresh"
@@ -19,7 +20,8 @@ UNKNOWN_ID = UUID(int=0)
 @pytest.fixture
 def example(app):
     """Return a function that reads the example of an error of an operation from the document."""
-    paths = app.test_client().get("/api/openapi.json").json["paths"]
+    document = app.test_client().get("/api/openapi.json").json
+    paths = resolve(document, document["paths"])
 
     def read(path, method, status, code):
         media = paths[path][method]["responses"][str(status)]["content"]["application/json"]

@@ -127,7 +127,7 @@ def test_chunked_body_over_the_limit_is_413(client, operator, rows):
     ("error", "expected"),
     [
         (InvalidInput("No."), (400, "invalid_input")),
-        (InvalidInput("No.", code="other"), (400, "other")),
+        (InvalidInput("No.", code="wrong_password"), (400, "wrong_password")),
         (Forbidden("No."), (403, "forbidden")),
         (NotFound("No."), (404, "not_found")),
         (Duplicate("No.", fields={}), (409, "duplicate")),
