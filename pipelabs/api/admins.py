@@ -49,6 +49,8 @@ def index(query: Mapping[str, Any]) -> Reply:
     permission=Permission.ADMINS_WRITE,
     denied_event=Event.ADMIN_CREATE_DENIED,
     body=AdminIn,
+    replayed_event=Event.ADMIN_CREATE_REPLAYED,
+    has_secret=True,
     response=OneTimePassword,
     status=201,
     has_etag=True,
@@ -57,9 +59,8 @@ def index(query: Mapping[str, Any]) -> Reply:
 def create(data: NewAdmin) -> Reply:
     """Create an admin and return a one-time password, to be changed at the first sign-in.
 
-    It works once, within 72 hours.
-    The password is only shown here. This call takes no `Idempotency-Key`, because the password
-    would have to be stored. If you didn't get the response, reset the password.
+    It works once, within 72 hours. The password is only shown here. If you didn't get the response,
+    repeat the call with its `Idempotency-Key`, or reset the password.
     """
     created = admins.create_admin(data, current_actor())
     return reply(

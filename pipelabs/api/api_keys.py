@@ -7,7 +7,6 @@ from uuid import UUID
 from flask import url_for
 
 from pipelabs.audit.events import Event
-from pipelabs.core.db import release
 from pipelabs.core.errors import (
     CanWithdraw,
     Duplicate,
@@ -35,6 +34,7 @@ from pipelabs.vault.schemas.api_keys import (
 )
 from pipelabs.web.blueprints import OperationBlueprint, Reply, reply
 from pipelabs.web.etags import etag_of, expected_version
+from pipelabs.web.idempotency import run_without_transaction
 from pipelabs.web.openapi.examples import ID
 from pipelabs.web.operation import current_actor
 
@@ -81,6 +81,8 @@ def list_expiring(query: Mapping[str, Any]) -> Reply:
     permission=Permission.API_KEYS_WRITE,
     denied_event=Event.API_KEY_CREATE_DENIED,
     body=KeyIn,
+    replayed_event=Event.API_KEY_CREATE_REPLAYED,
+    has_secret=True,
     response=KeyShown,
     status=201,
     has_etag=True,
@@ -94,13 +96,12 @@ def create(data: NewKey) -> Reply:
     r"""Add a key after asking its exchange for its permissions, which takes up to 10 s.
 
     A key that can withdraw is rejected. If that is unknown, the key is quarantined until an owner
-    accepts the risk. If the exchange does not answer, the key is stored as unverified. The call
-    takes no `Idempotency-Key`: a second call is rejected because the label is taken, and names the
-    existing key. Line breaks of a secret in PEM format may be written as `\n`.
+    accepts the risk. If the exchange does not answer, the key is stored as unverified. Line breaks
+    of a secret in PEM format may be written as `\n`.
     """
     probe = api_keys.prepare_key(data)
-    release()
-    key = api_keys.add_key(data, probe_key(probe), current_actor())
+    result = run_without_transaction(lambda: probe_key(probe))
+    key = api_keys.add_key(data, result, current_actor())
     return _reply(key, "API key added", is_new=True)
 
 
@@ -153,8 +154,7 @@ def verify(key_id: UUID) -> Reply:
     """
     version = expected_version()
     probe = api_keys.prepare_verification(key_id, version=version)
-    release()
-    result = probe_key(probe)
+    result = run_without_transaction(lambda: probe_key(probe))
     return _reply(api_keys.verify_key(key_id, probe, result, current_actor(), version=version))
 
 
@@ -181,6 +181,8 @@ def accept(data: Mapping[str, Any], key_id: UUID) -> Reply:
     permission=Permission.API_KEYS_WRITE,
     denied_event=Event.API_KEY_REPLACEMENT_DENIED,
     body=KeyReplacement,
+    replayed_event=Event.API_KEY_REPLACEMENT_REPLAYED,
+    has_secret=True,
     response=KeyShown,
     status=201,
     has_etag=True,
@@ -199,10 +201,8 @@ def replace(data: NewCredentials, key_id: UUID) -> Reply:
     """
     version = expected_version()
     probe = replacement.prepare_replacement(key_id, data, version=version)
-    release()
-    candidate = replacement.add_replacement(
-        key_id, data, probe_key(probe), current_actor(), version=version
-    )
+    result = run_without_transaction(lambda: probe_key(probe))
+    candidate = replacement.add_replacement(key_id, data, result, current_actor(), version=version)
     return _reply(candidate, "Replacement added", is_new=True)
 
 

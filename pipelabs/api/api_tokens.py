@@ -33,6 +33,8 @@ def index(query: Mapping[str, Any]) -> Reply:
     permission=Permission.SELF_WRITE,
     denied_event=Event.API_TOKEN_CREATE_DENIED,
     body=TokenIn,
+    replayed_event=Event.API_TOKEN_CREATE_REPLAYED,
+    has_secret=True,
     response=TokenCreated,
     status=201,
     has_etag=True,
@@ -41,8 +43,8 @@ def create(data: NewToken) -> Reply:
     """Create an API token.
 
     A program sends `token` as its bearer token.
-    It is only shown here. This call takes no `Idempotency-Key`, because the token would have to be
-    stored. If you didn't get the response, revoke the token and create another.
+    It is only shown here. If you didn't get the response, repeat the call with its
+    `Idempotency-Key`.
     """
     created = api_tokens.create_token(data, current_actor())
     return reply(

@@ -101,7 +101,9 @@ def _runner(view: Callable[..., Answer], operation: Operation) -> Callable[..., 
     @wraps(view)
     def run(**arguments: Any) -> Response:
         _guard(operation)
-        return limited(**arguments)
+        # A repetition creates nothing, so it spends no create.
+        is_free = operation.budget and operation.is_idempotent and idempotency.is_replay()
+        return perform(**arguments) if is_free else limited(**arguments)
 
     return run
 

@@ -26,7 +26,7 @@ def load(request: Request) -> dict[str, Any]:
     """
     _reject_other_media(request)
     try:
-        text = _read_body(request).decode("utf-8")
+        text = read_body(request).decode("utf-8")
         _reject_depth(text)
         data = json.loads(
             text,
@@ -75,7 +75,7 @@ def _reject_other_media(request: Request) -> None:
         raise UnsupportedMedia("Send the body uncompressed, without Content-Encoding.")
 
 
-def _read_body(request: Request) -> bytes:
+def read_body(request: Request) -> bytes:
     """Return the body. Raise `TooLarge` if its length is undeclared and it reaches the limit.
 
     Werkzeug silently truncates such a body, and the truncated text could be valid JSON.

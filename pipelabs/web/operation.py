@@ -34,9 +34,9 @@ class Operation:
     `permission` is None for a public route. `denied_event` is the audit event of a failed attempt.
     `allows_password_due` allows callers who must change their password first. `budget` is spent
     besides the budget of the path. A route with `takes_refresh_token` is public and checks the
-    token itself. With `replayed_event` the route accepts an `Idempotency-Key`. `errors` are
-    examples of the errors of its service; the document derives all others. `status` is the status
-    of every successful response.
+    token itself. With `replayed_event` the route accepts an `Idempotency-Key`. `has_secret` means
+    that the body or the response contains a secret. `errors` are examples of the errors of its
+    service; the document derives all others. `status` is the status of every successful response.
     """
 
     method: str
@@ -48,6 +48,7 @@ class Operation:
     query: Schema | None = None
     body: Schema | None = None
     replayed_event: Event | None = None
+    has_secret: bool = False
     response: Schema | Mapping[str, Any] | None = None
     response_content_type: str = "application/json"
     response_description: str = ""

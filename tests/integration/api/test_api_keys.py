@@ -557,6 +557,69 @@ def test_etag_includes_derived_data_but_if_match_only_the_version(call, stored):
     assert (first, again.status_code, changed.status_code) == ('"1"', 200, 200)
 
 
+def test_create_and_replace_are_replayed_without_asking_the_exchange(call, venues, body, rows):
+    parts = credentials("okx", Scenario.IP_BOUND)
+    keyed = {"Idempotency-Key": "first"}
+    venues.requests.clear()
+
+    made, made_again = [call.post(KEYS, json=body(), headers=keyed) for _ in range(2)]
+    asked = len(venues.requests)
+    path = f"{made.location}/replace"
+    new, new_again = [call.post(path, json=parts, headers=keyed) for _ in range(2)]
+    twice = len(venues.requests)
+    other = call.post(path, json=parts, headers={"Idempotency-Key": "second"})
+    other_again = call.post(path, json=parts, headers={"Idempotency-Key": "second"})
+
+    assert [made.status_code, new.status_code, other.status_code] == [201, 201, 409]
+    assert (made_again.data, new_again.data) == (made.data, new.data)
+    assert other_again.data == other.data
+    assert (made_again.headers["ETag"], made_again.location) == ('"1"', made.location)
+    assert len(venues.requests) == twice == 2 * asked
+    assert len(rows(ExchangeAPIKey)) == 2
+    replayed = rows(AuditEvent, event=Event.API_KEY_CREATE_REPLAYED)
+    assert [str(row.client_id) for row in replayed] == [made.json["api_key"]["client_id"]]
+
+
+@pytest.mark.own_database
+def test_concurrent_creations_with_one_idempotency_key_add_one_key(
+    app, operator, client_id, ring, monkeypatch, rows
+):
+    with app.app_context():
+        make_exchange()
+        db.session.commit()
+    body = {"client_id": client_id, "exchange": "okx"} | credentials("okx", Scenario.TIME_OUT)
+    headers = operator | {"Idempotency-Key": "first"}
+
+    with running() as stub, ThreadPoolExecutor(2) as pool:
+        monkeypatch.setitem(app.config, "EXCHANGE_BASE_URL", stub.base_url)
+        jobs = [
+            pool.submit(app.test_client().post, KEYS, json=body, headers=headers) for _ in range(2)
+        ]
+        wait_for(lambda: len(stub.requests) == 2)
+        stub.stopping.set()
+        responses = [job.result() for job in jobs]
+
+    assert [response.status_code for response in responses] == [201, 201]
+    assert responses[0].data == responses[1].data
+    assert {response.headers.get("Idempotent-Replayed") for response in responses} == {
+        "true",
+        None,
+    }
+    assert len(rows(ExchangeAPIKey)) == 1
+
+
+def test_exchange_that_is_not_asked_releases_the_idempotency_key(call, venues, body, monkeypatch):
+    keyed = {"Idempotency-Key": "first"}
+    with monkeypatch.context() as patch:
+        patch.setattr("pipelabs.api.api_keys.probe_key", lambda _: 1 / 0)
+        failed = call.post(KEYS, json=body(), headers=keyed)
+
+    made = call.post(KEYS, json=body(), headers=keyed)
+
+    assert (failed.status_code, made.status_code) == (500, 201)
+    assert "Idempotent-Replayed" not in made.headers
+
+
 def test_patch_rejects_the_label_of_another_live_key(app, call, stored):
     with app.app_context():
         owner = make_client()

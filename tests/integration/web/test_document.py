@@ -37,6 +37,10 @@ CREATES = {
     ("post", "/api/admin/clients/{client_id}/markets"),
     ("post", "/api/admin/markets"),
     ("post", "/api/admin/token-pairs"),
+    ("post", "/api/admin/admins"),
+    ("post", "/api/admin/tokens"),
+    ("post", "/api/admin/api-keys"),
+    ("post", "/api/admin/api-keys/{key_id}/replace"),
 }
 KEY_ACTS = ("verify", "accept", "replace", "cut-over", "roll-back", "revoke")
 ADMIN_ACTS = ("end-sessions", "reset-password")

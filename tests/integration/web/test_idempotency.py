@@ -1,3 +1,5 @@
+import hashlib
+import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -5,7 +7,7 @@ import pytest
 from sqlalchemy import NullPool, create_engine, insert, text
 
 from pipelabs.core.db import db
-from pipelabs.models import Admin, AuditEvent, Client, IdempotencyRecord, now
+from pipelabs.models import Admin, APIToken, AuditEvent, Client, IdempotencyRecord, now
 from tests.each import each
 from tests.factories import QUICK_CLIENT, make_body, make_wallet
 from tests.waiting import wait_for
@@ -111,12 +113,99 @@ def test_idempotency_key_of_invalid_format_is_rejected(client, operator, rows, k
     assert rows(Client) == []
 
 
-def test_replay_spends_the_budget(client, operator, app, monkeypatch):
+def test_replay_spends_no_create(client, operator, app, monkeypatch):
     monkeypatch.setitem(app.config, "RATELIMIT_CREATE", "2/minute")
 
-    statuses = [create(client, operator).status_code for _ in range(3)]
+    first, *replays = [create(client, operator) for _ in range(5)]
+    conflict, again = [create(client, operator, key="another") for _ in range(2)]
+    limited = create(client, operator, key="a-third")
 
-    assert statuses == [201, 201, 429]
+    assert {replay.data for replay in replays} == {first.data}
+    assert (conflict.status_code, again.data) == (409, conflict.data)
+    assert (limited.status_code, limited.json["error"]["code"]) == (429, "rate_limited")
+    assert "create" in first.headers["RateLimit"]
+    assert replays[0].headers["RateLimit"].startswith('"general";')
+
+
+def test_what_is_no_replay_spends_a_create(client, operator, sign_in, app, monkeypatch):
+    monkeypatch.setitem(app.config, "RATELIMIT_CREATE", "6/minute")
+    create(client, operator)
+    reused = create(client, operator, name="Another")
+    with app.app_context():
+        db.session.query(IdempotencyRecord).update({"created_at": now() - timedelta(hours=25)})
+        db.session.commit()
+    tries = [
+        {},
+        {"key": "unknown", "name": ""},
+        {"key": "with blank"},
+        {"key": ""},
+    ]
+
+    statuses = [create(client, operator, **changes).status_code for changes in tries]
+
+    assert reused.status_code == 422
+    # The stored response has expired, so the call is carried out again: the wallet is taken.
+    assert statuses == [409, 400, 400, 400]
+    assert create(client, operator, key="late").status_code == 429
+    other = sign_in("operator", email="other@desk.local")
+    assert create(client, other).status_code == 409
+
+
+TOKENS, ADMINS = "/api/admin/tokens", "/api/admin/admins"
+SECRETS = [
+    (TOKENS, {"name": "Nightly", "permissions": ["clients.read"]}, "token", APIToken),
+    (ADMINS, {"email": "new@desk.local", "role": "viewer"}, "password", Admin),
+]
+
+
+@each("case", SECRETS)
+def test_response_with_a_secret_is_replayed_and_stored_encrypted(client, sign_in, rows, case):
+    path, body, member, model = case
+    headers = sign_in("owner", email=f"{member}@desk.local") | {"Idempotency-Key": member}
+    count = len(rows(model))
+
+    first, second = [client.post(path, json=body, headers=headers) for _ in range(2)]
+
+    assert (first.status_code, second.data) == (201, first.data)
+    assert second.headers["Idempotent-Replayed"] == "true"
+    assert len(rows(model)) == count + 1
+    [record] = rows(IdempotencyRecord, key=member)
+    assert first.json[member].encode() not in record.body
+    assert record.fingerprint != hashlib.sha256(json.dumps(body).encode()).digest()
+    assert rows(AuditEvent)[-1].event.endswith(".create_replayed")
+
+
+@each(
+    "change",
+    [
+        lambda record: {"body": record.body[:-1] + bytes([record.body[-1] ^ 1])},
+        lambda record: {"body": bytes([record.body[0] ^ 1]) + record.body[1:]},
+        lambda record: {"body": record.body[:20]},
+        lambda _: {"body": b""},
+        lambda _: {"key": "other"},
+    ],
+)
+def test_altered_or_moved_response_with_a_secret_is_not_replayed(
+    client, sign_in, rows, change, app
+):
+    with app.app_context():
+        db.session.query(IdempotencyRecord).delete()
+        email = f"owner{db.session.query(Admin).count()}@desk.local"
+        db.session.commit()
+    owner = sign_in("owner", email=email)
+    path, body, *_ = SECRETS[0]
+    client.post(path, json=body, headers=owner | {"Idempotency-Key": "first"})
+    [record] = rows(IdempotencyRecord)
+    with app.app_context():
+        values = change(record)
+        db.session.query(IdempotencyRecord).update(values)
+        db.session.commit()
+
+    key = values.get("key", "first")
+    response = client.post(path, json=body, headers=owner | {"Idempotency-Key": key})
+
+    assert (response.status_code, response.json["error"]["code"]) == (409, "undecryptable")
+    assert "pl_" not in response.text
 
 
 def test_internal_error_releases_the_idempotency_key(client, operator, monkeypatch, rows):
