@@ -56,7 +56,7 @@ class Session(Identified, Base):
     renewed_at: Mapped[datetime] = mapped_column(default=now)
     # Written at most once a minute.
     seen_at: Mapped[datetime | None]
-    expires_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
     revoked_at: Mapped[datetime | None]
 
 

@@ -71,6 +71,19 @@ class ExchangeAPIKey(Identified, Base):
         ),
         Index("ix_exchange_api_keys_created_at_id", "created_at", "id"),
         Index(
+            "ix_exchange_api_keys_status",
+            "status",
+            "created_at",
+            "id",
+            postgresql_where=text("stage <> 'destroyed'"),
+        ),
+        Index(
+            "ix_exchange_api_keys_destroyed",
+            "created_at",
+            "id",
+            postgresql_where=text("stage = 'destroyed'"),
+        ),
+        Index(
             "ix_exchange_api_keys_expires_at",
             "expires_at",
             postgresql_where=text("stage <> 'destroyed'"),

@@ -63,6 +63,26 @@ class AuditEvent(Base):
             postgresql_include=["status", "ms"],
         ),
         Index("ix_audit_events_address_at_id", "address", "at", "id"),
+        # Two filters at once would read all that match one of them.
+        Index("ix_audit_events_event_status_at_id", "event", "status", "at", "id"),
+        Index("ix_audit_events_admin_id_event", "admin_id", "event", "at", "id"),
+        Index("ix_audit_events_address_event", "address", "event", "at", "id"),
+        Index(
+            "ix_audit_events_admin_id_status",
+            "admin_id",
+            "status",
+            "at",
+            "id",
+            postgresql_where=text("status <> 'SUCCESS'"),
+        ),
+        Index(
+            "ix_audit_events_address_status",
+            "address",
+            "status",
+            "at",
+            "id",
+            postgresql_where=text("status <> 'SUCCESS'"),
+        ),
         Index(
             "ix_audit_events_status_at_id",
             "status",
@@ -80,7 +100,7 @@ class AuditEvent(Base):
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    uid: Mapped[UUID] = mapped_column(default=uuid4, unique=True)
+    uid: Mapped[UUID] = mapped_column(default=uuid4)
     at: Mapped[datetime] = mapped_column(default=now)
     instance: Mapped[str]
     admin_id: Mapped[UUID | None]

@@ -21,8 +21,12 @@ SEARCH_TEXT = "lower((((name || '\n') || wallet_address) || '\n') || COALESCE(em
 
 Written as PostgreSQL prints it, so that a migration can be compared with the database.
 """
-LOWER_NAME = "lower(name)"
-"""Sort key of a list by name."""
+LOWER_NAME = 'lower(name) COLLATE "C"'
+"""Sort key of a list by name.
+
+In the order of code points, so that one index also finds names by their beginning, whatever the
+locale of the database.
+"""
 SYMBOLS = """ARRAY(
   SELECT DISTINCT base_asset || '/' || quote_asset || COALESCE(':' || settle_asset, '')
   FROM client_markets
@@ -91,7 +95,13 @@ class Client(Identified, Base):
         CheckConstraint(f"octet_length(settings::text) <= {SETTINGS_BYTES}", name="settings_size"),
         CheckConstraint("version >= 1", name="version_positive"),
         Index("ix_clients_created_at_id", "created_at", "id"),
-        Index("ix_clients_folded_name_id", literal_column(LOWER_NAME), "id"),
+        # Alembic compares expressions without their collation, so it stands in the next place.
+        Index(
+            "ix_clients_lower_name_id",
+            literal_column("lower(name)").label("lower_name"),
+            "id",
+            postgresql_ops={"lower_name": 'COLLATE "C"'},
+        ),
         Index(
             "ix_clients_searched",
             literal_column(SEARCH_TEXT).label("searched"),

@@ -156,13 +156,15 @@ class ClientMarket(Identified, Base):
     __tablename__ = "client_markets"
     __table_args__ = (
         Index("uq_client_markets_market", "client_id", "market_id", unique=True),
+        Index("ix_client_markets_client_id_status", "client_id", "status"),
+        Index("ix_client_markets_market_id_status", "market_id", "status"),
         CheckConstraint("spread_target_bps > 0", name="spread_target_positive"),
         CheckConstraint("daily_volume_target >= 0", name="daily_volume_positive"),
         CheckConstraint("version >= 1", name="version_positive"),
     )
 
     client_id: Mapped[UUID] = mapped_column(ForeignKey("clients.id"))
-    market_id: Mapped[UUID] = mapped_column(ForeignKey("markets.id"), index=True)
+    market_id: Mapped[UUID] = mapped_column(ForeignKey("markets.id"))
     bot: Mapped[Bot] = mapped_column(default=Bot.MARKET_MAKER)
     # From bid to ask, in hundredths of a percent of the price.
     spread_target_bps: Mapped[Decimal | None] = mapped_column(AMOUNT)

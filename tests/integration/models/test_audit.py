@@ -58,14 +58,6 @@ def test_audit_event_ids_ascend(app):
     assert ids == list(range(ids[0], ids[0] + 3))
 
 
-def test_audit_event_uid_is_unique(app):
-    with app.app_context():
-        uid = add_row().scalar_one().uid
-
-        with pytest.raises(IntegrityError, match='"uq_audit_events_uid"'):
-            add_row(uid=uid)
-
-
 def test_audit_event_stores_its_transaction_id(app):
     with app.app_context():
         row = add_row().scalar_one()

@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event, Thread
 from types import SimpleNamespace
 
 import pytest
@@ -9,6 +11,7 @@ from pipelabs import create_app
 from pipelabs.core.db import db
 from pipelabs.models import Base
 from tests.each import each
+from tests.waiting import wait_for
 
 TABLES = set(Base.metadata.tables) | {"alembic_version"}
 LEFT_OVERS = """
@@ -93,6 +96,129 @@ def test_a_table_that_is_not_what_the_models_say_is_found(migrated, owner):
 
         with pytest.raises(SystemExit):
             check()
+
+
+BOOK = """
+INSERT INTO clients (id, created_at, updated_at, name, wallet_address, chain, tier, status, notes,
+                     settings, version)
+SELECT gen_random_uuid(), now(), now(), 'Client ' || n, 'T' || gen_random_uuid(), 'tron', 'Basic',
+       'active', '', '{}', 1 FROM generate_series(1, :count) n;
+INSERT INTO audit_events (uid, at, instance, request_id, status, event, details, mac_key, mac)
+SELECT gen_random_uuid(), now(), 'x', 'x', 'SUCCESS', 'client.created', '{}', '', ''
+FROM generate_series(1, :count) n
+"""
+INVALID_INDEXES = "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid"
+LARGE = 20_000
+
+
+@pytest.fixture
+def at_0011(migrated):
+    """An application whose database is at the revision before large tables were thought of."""
+    app = migrated()
+    with app.app_context():
+        upgrade(revision="0011")
+        yield app
+
+
+class Writer(Thread):
+    """Inserts rows, as the service does, until it is stopped; counts them."""
+
+    def __init__(self, engine):
+        super().__init__()
+        self.engine, self.written, self.errors, self.is_over = engine, 0, [], Event()
+
+    def run(self):
+        while not self.is_over.is_set():
+            try:
+                with self.engine.begin() as connection:
+                    connection.execute(text(BOOK), {"count": 1})
+                self.written += 1
+            except DBAPIError as error:
+                self.errors.append(error)
+
+    def stop(self):
+        self.is_over.set()
+        self.join()
+
+
+def test_migrations_of_large_tables_reject_no_insert(at_0011, owner):
+    with owner.connect() as connection:
+        connection.execute(text(BOOK), {"count": LARGE})
+    writer = Writer(at_0011.extensions["sqlalchemy"].engines[None])
+    writer.start()
+    wait_for(lambda: writer.written)
+    try:
+        upgrade()
+        written = writer.written
+        wait_for(lambda: writer.written > written)
+    finally:
+        writer.stop()
+
+    assert writer.errors == []
+    with owner.connect() as connection:
+        assert connection.scalars(text(INVALID_INDEXES)).all() == []
+        assert connection.scalar(text("SELECT count(*) FROM clients")) == LARGE + writer.written
+
+
+@pytest.fixture
+def reader(bare):
+    """A connection in a transaction that has read the audit trail."""
+    with create_engine(bare["owner"], poolclass=NullPool).connect() as connection:
+        connection.execute(text("SELECT count(*) FROM audit_events"))
+        yield connection
+
+
+def test_migration_gives_way_to_a_reader_and_tries_again(at_0011, reader, caplog):
+    """A migration that waits for a table holds up everyone who comes after it."""
+
+    def end_reader():
+        wait_for(lambda: "a table is in use" in caplog.text)
+        reader.rollback()
+
+    with ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(end_reader)
+        upgrade()
+        ended.result()
+
+    check()
+
+
+def test_migration_replaces_an_index_that_an_interruption_left_invalid(at_0011, owner):
+    name = "ix_client_markets_client_id_status"
+    with owner.connect() as connection:
+        connection.execute(text(f"CREATE INDEX {name} ON client_markets (client_id)"))
+        connection.execute(
+            text(
+                "UPDATE pg_index SET indisvalid = false WHERE indexrelid = CAST(:name AS regclass)"
+            ),
+            {"name": name},
+        )
+
+    upgrade()
+    check()
+
+    with owner.connect() as connection:
+        assert connection.scalars(text(INVALID_INDEXES)).all() == []
+
+
+def test_two_migrations_take_turns(at_0011, owner):
+    """The lock is named, because releases of two versions have to use the same one."""
+    asks = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_try_advisory_lock%'"
+    asks += " AND datname = current_database() AND pid <> pg_backend_pid()"
+
+    def migrate():
+        with at_0011.app_context():
+            upgrade()
+
+    with ThreadPoolExecutor(1) as pool, owner.connect() as other:
+        other.execute(text("SELECT pg_advisory_lock(7310442)"))
+        second = pool.submit(migrate)
+        wait_for(lambda: other.scalar(text(asks)))
+        assert other.scalar(text("SELECT version_num FROM alembic_version")) == "0011"
+        other.execute(text("SELECT pg_advisory_unlock(7310442)"))
+        second.result()
+
+    check()
 
 
 def test_a_service_that_owns_its_tables_meets_the_trigger(migrated, owner):
