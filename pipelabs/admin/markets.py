@@ -9,6 +9,7 @@ from pipelabs.audit.events import Event
 from pipelabs.core.schemas.pagination import ListQuery
 from pipelabs.exchanges.service import list_enabled_slugs
 from pipelabs.markets import client_markets, markets
+from pipelabs.markets.delisting import find_affected_clients
 from pipelabs.markets.schemas.markets import (
     MarketChanges,
     MarketEdit,
@@ -116,8 +117,8 @@ def move(market_id: UUID) -> ResponseReturnValue:
     data = submitted_form(MarketStatusEdit, "admin/markets/status.html", **shown).load()
     changes, version = MarketChanges(status=data["status"]), data["version"]
     market, affected = markets.update_market(market_id, changes, current_actor(), version=version)
-    clients = "1 client is" if len(affected) == 1 else f"{len(affected)} clients are"
-    touched = f" {clients} no longer quoted there." if affected else ""
+    clients = "1 client is" if affected.count == 1 else f"{affected.count:,} clients are"
+    touched = f" {clients} no longer quoted there." if affected.count else ""
     flash(f"{market.symbol} on {market.exchange} is now {market.status}.{touched}", "success")
     return redirect(url_for("admin.markets.show", market_id=market_id), 303)
 
@@ -128,5 +129,8 @@ def _stored(market: Market) -> Form:
 
 def _moves(market_id: UUID) -> dict[str, object]:
     market = markets.get_market(market_id)
-    affected = markets.list_affected_clients(market_id)
-    return {"market": market, "moves": markets.TRANSITIONS[market.status], "affected": affected}
+    affected = find_affected_clients(market_id)
+    moves = markets.TRANSITIONS[market.status]
+    if market.status is MarketStatus.DELISTED and affected.count:
+        moves = {MarketStatus.DELISTED}  # the delisting was interrupted
+    return {"market": market, "moves": moves, "affected": affected}

@@ -101,10 +101,16 @@ def update(data: MarketChanges, market_id: UUID) -> Reply:
     """Change some fields of a market.
 
     Omitted fields stay as they are, and null empties a field. The status `delisted` ends the
-    quoting of every client there, and `affected_clients` names them. The status `trading` lists
-    the market again. Its clients stay delisted until each is set to `active`.
+    quoting of every client there: `affected_count` is their number, and `affected_clients` names
+    the first 50. If the call is interrupted, repeat it. The status `trading` lists the market
+    again. Its clients stay delisted until each is set to `active`.
     """
     market, affected = markets.update_market(
         market_id, data, current_actor(), version=expected_version()
     )
-    return reply(market=market, affected_clients=affected, etag=str(market.version))
+    return reply(
+        market=market,
+        affected_count=affected.count,
+        affected_clients=affected.listed,
+        etag=str(market.version),
+    )

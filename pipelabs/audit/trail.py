@@ -7,7 +7,8 @@ outbox.
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -29,6 +30,7 @@ from pipelabs.models import AuditEvent, Outcome, now
 TABLE = cast(Table, AuditEvent.__table__)
 INSERT = insert(TABLE).returning(TABLE.c.id)
 """Built once, because every write request executes it."""
+INSERT_MANY = insert(TABLE).returning(TABLE.c.id, sort_by_parameter_order=True)
 OUTBOX = "pipelabs.audit_rows"
 """Key in `Session.info`: the audit rows whose lines are written after the commit."""
 SAVEPOINTS = "pipelabs.audit_savepoints"
@@ -66,6 +68,29 @@ def record(
     elapsed = actor.elapsed_ms() if ms is None else ms
     row = _row(event, actor, Outcome.SUCCESS, actor.success_status, elapsed)
     _add(row | {"client_id": client_id, "details": _details(facts or {}, actor)})
+
+
+def record_for_clients(
+    event: Event, actor: Actor, client_ids: Sequence[UUID], *, facts: Mapping[str, str]
+) -> None:
+    """Add a row for each client to the current transaction: one action that affected all of them.
+
+    Raise `Unavailable` as `record` does.
+    """
+    row = _row(event, actor, Outcome.SUCCESS, actor.success_status, actor.elapsed_ms())
+    # Only the first names the denials without a row, which it has drained.
+    first, others = _details(facts, actor), _details(facts, actor)
+    rows = [
+        row | {"uid": uuid4(), "client_id": client_id, "details": others if number else first}
+        for number, client_id in enumerate(client_ids)
+    ]
+    for each in rows:
+        _sign(each)
+    with _unavailable_if_failing():
+        ids = db.session.connection().execute(INSERT_MANY, rows).scalars().all()
+    for each, row_id in zip(rows, ids, strict=True):
+        each["id"] = row_id
+    _outbox(db.session()).extend(rows)
 
 
 def record_replay(attempt: Attempt, actor: Actor, client_id: UUID | None) -> None:
@@ -119,17 +144,27 @@ def _add_attempt(attempt: Attempt, actor: Actor, client_id: UUID | None) -> None
 
 def _add(row: dict[str, Any]) -> None:
     """Sign and insert a row, and add it to the outbox."""
+    _sign(row)
+    with _unavailable_if_failing():
+        row["id"] = run(INSERT, row).scalar()
+    _outbox(db.session()).append(row)
+
+
+def _sign(row: dict[str, Any]) -> None:
     key: Key = resource("audit_key")
     row["mac_key"] = key.version
     row["mac"] = compute_mac(row, key.secret)
+
+
+@contextmanager
+def _unavailable_if_failing() -> Iterator[None]:
     try:
-        row["id"] = run(INSERT, row).scalar()
+        yield
     except DBAPIError as error:
         raise Unavailable(
             "The audit trail can't be written, so nothing was changed. Try again later.",
             code="audit_unavailable",
         ) from error
-    _outbox(db.session()).append(row)
 
 
 def _details(facts: Mapping[str, str], actor: Actor) -> dict[str, str]:

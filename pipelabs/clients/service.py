@@ -5,7 +5,16 @@ from dataclasses import asdict, fields
 from typing import Any, NamedTuple, cast
 from uuid import UUID, uuid4
 
-from sqlalchemy import CompoundSelect, Table, bindparam, literal, select, union_all, update
+from sqlalchemy import (
+    CompoundSelect,
+    CursorResult,
+    Table,
+    bindparam,
+    literal,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
@@ -149,11 +158,9 @@ def _pause_markets(client_id: UUID) -> int:
         "version": ClientMarket.version + 1,
     }
     statement = update(ClientMarket).where(ClientMarket.client_id == client_id, is_active)
-    paused = db.session.execute(
-        statement.values(changes).returning(ClientMarket.id),
-        execution_options={"synchronize_session": False},
-    )
-    return len(paused.all())
+    options = {"synchronize_session": False}
+    paused = db.session.execute(statement.values(changes), execution_options=options)
+    return cast(CursorResult[Any], paused).rowcount
 
 
 def _build_client(new: NewClient) -> Client:

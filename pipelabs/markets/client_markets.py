@@ -10,6 +10,7 @@ from sqlalchemy.orm import contains_eager
 from pipelabs.audit import trail
 from pipelabs.audit.changes import change_facts
 from pipelabs.audit.events import Event
+from pipelabs.clients.queries import NAME_COLUMN
 from pipelabs.clients.service import OFFBOARDED, get_client
 from pipelabs.core.actor import Actor
 from pipelabs.core.commands import differing, set_fields
@@ -70,7 +71,7 @@ def list_quoted_clients(
     query = _select_objects().join(ClientMarket.client).options(contains_eager(ClientMarket.client))
     is_in_market = ClientMarket.market_id == market_id
     query = query.where(is_in_market if market_id else Market.token_pair_id == token_pair_id)
-    order = (func.lower(Client.name), Market.exchange, ClientMarket.id)
+    order = (NAME_COLUMN, Market.exchange, ClientMarket.id)
     return page_of(query.order_by(*order), 50, cursor)
 
 

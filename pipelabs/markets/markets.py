@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, Table, Text, Uuid, bindparam, func, literal, or_, select, update
+from sqlalchemy import Row, Table, Text, Uuid, bindparam, literal, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import contains_eager
 
@@ -19,6 +19,12 @@ from pipelabs.core.errors import Duplicate, InvalidInput, InvalidTransition, Not
 from pipelabs.core.optimistic_lock import reject_stale
 from pipelabs.core.pagination import Page, page_of
 from pipelabs.exchanges.service import get_enabled
+from pipelabs.markets.delisting import (
+    NO_CLIENTS,
+    AffectedClients,
+    count_affected_clients,
+    delist_client_markets,
+)
 from pipelabs.markets.lookalikes import skeleton
 from pipelabs.markets.schemas.markets import MarketChanges, NewMarket
 from pipelabs.markets.symbols import format_exchange_symbol, normalise_symbol
@@ -29,12 +35,9 @@ from pipelabs.markets.token_pairs import (
     symbol_conditions,
 )
 from pipelabs.models import (
-    Client,
-    ClientMarket,
     Exchange,
     Market,
     MarketStatus,
-    QuotingStatus,
     TokenPair,
     now,
 )
@@ -44,6 +47,7 @@ TAKEN = "This market already exists."
 NO_SYMBOL_RULE = "The exchange symbol of this pair does not follow a rule. Enter it."
 LOOKALIKE = "{} looks like {}, which is listed on {}."
 BEYOND_ASCII = r"[^\u0001-\u007F]"
+UNFINISHED = "Some clients have not been delisted yet. Set the status to delisted again first."
 TABLE = cast(Table, Market.__table__)
 TRANSITIONS = {
     MarketStatus.TRADING: {MarketStatus.HALTED, MarketStatus.DELISTED},
@@ -84,10 +88,10 @@ INSERT_MARKETS = (
 
 
 class UpdatedMarket(NamedTuple):
-    """A market after an update, and id and name of the clients whose quoting it ended."""
+    """A market after an update, and the clients whose quoting it ended."""
 
     market: Market
-    affected: Sequence[Row[UUID, str]]
+    affected: AffectedClients
 
 
 class Listing(NamedTuple):
@@ -200,32 +204,29 @@ def update_market(
 ) -> UpdatedMarket:
     """Change a market and record the old and new values; record nothing if nothing changes.
 
-    Delisting also delists every client's market there. Raise `Stale` if `version` is not the
-    stored one, and `InvalidTransition` if the status can't follow the stored one.
+    Delisting also delists every client's market there, with a commit after each batch, and goes on
+    with a delisting that was interrupted. Raise `Stale` if `version` is not the stored one, and
+    `InvalidTransition` if the status can't follow the stored one.
     """
     stored = _lock_market(market_id, version)
     changed = differing(stored, set_fields(changes))
-    if not changed:
-        return UpdatedMarket(stored, [])
-    facts = {"symbol": stored.symbol, "exchange": stored.exchange, "market": str(market_id)}
+    if changed:
+        _change_market(stored, changed, actor)
+    if changes.status is not MarketStatus.DELISTED:
+        return UpdatedMarket(stored, NO_CLIENTS)
+    return UpdatedMarket(stored, delist_client_markets(stored, actor))
+
+
+def _change_market(stored: Market, changed: Mapping[str, Any], actor: Actor) -> None:
+    """Change the locked market and record the old and new values."""
+    facts = {"symbol": stored.symbol, "exchange": stored.exchange, "market": str(stored.id)}
     facts |= change_facts(stored, changed)
     if status := changed.get("status"):
-        _reject_transition(stored.status, status)
+        _reject_transition(stored, status)
     for name, value in changed.items():
         setattr(stored, name, value)
     stored.version, stored.updated_at = stored.version + 1, now()
     trail.record(Event.MARKET_UPDATED, actor, facts=facts)
-    is_delisted = status is MarketStatus.DELISTED
-    return UpdatedMarket(stored, _delist_client_markets(stored, actor) if is_delisted else [])
-
-
-def list_affected_clients(market_id: UUID) -> Sequence[Row[UUID, str]]:
-    """Return id and name of the clients whose quoting a delisting would end, by name."""
-    query = select(Client.id, Client.name).join(ClientMarket)
-    query = query.where(
-        ClientMarket.market_id == market_id, ClientMarket.status != QuotingStatus.DELISTED
-    )
-    return db.session.execute(query.order_by(func.lower(Client.name), Client.id)).all()
 
 
 def _lock_market(market_id: UUID, version: int | None) -> Market:
@@ -238,29 +239,15 @@ def _lock_market(market_id: UUID, version: int | None) -> Market:
     return stored
 
 
-def _reject_transition(before: MarketStatus, after: MarketStatus) -> None:
+def _reject_transition(market: Market, after: MarketStatus) -> None:
+    before, sentence = market.status, ""
     if after not in TRANSITIONS[before]:
         sentence = f"A market that is {before} cannot become {after}."
+    elif before is MarketStatus.DELISTED and count_affected_clients(market.id):
+        sentence = UNFINISHED
+    if sentence:
         facts = {"from": before.value, "to": after.value}
         raise InvalidTransition(sentence, fields={"status": [sentence]}, facts=facts)
-
-
-def _delist_client_markets(market: Market, actor: Actor) -> Sequence[Row[UUID, str]]:
-    """Delist every client's market there and record it for each client; return the clients."""
-    affected = list_affected_clients(market.id)
-    changes = {
-        "status": QuotingStatus.DELISTED,
-        "updated_at": now(),
-        "version": ClientMarket.version + 1,
-    }
-    statement = update(ClientMarket).where(
-        ClientMarket.market_id == market.id, ClientMarket.status != QuotingStatus.DELISTED
-    )
-    db.session.execute(statement.values(changes), execution_options={"synchronize_session": False})
-    facts = {"markets": f"{market.symbol} on {market.exchange}", "market": str(market.id)}
-    for client in affected:
-        trail.record(Event.CLIENT_MARKET_DELISTED, actor, client_id=client.id, facts=facts)
-    return affected
 
 
 def _get_listed_market(symbol: Symbol, exchange: str) -> Market:

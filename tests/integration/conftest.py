@@ -10,13 +10,13 @@ import redis
 from flask import Response
 from flask_jwt_extended import create_access_token
 from flask_migrate import downgrade, upgrade
-from sqlalchemy import NullPool, create_engine, inspect, make_url, select, text, update
+from sqlalchemy import NullPool, create_engine, event, inspect, make_url, select, text, update
 from sqlalchemy.orm import Session as AnySession
 
 import config
 from pipelabs import create_app
 from pipelabs.accounts.sessions import SignedIn
-from pipelabs.core.db import db
+from pipelabs.core.db import AuditedSession, db
 from pipelabs.models import Base, Role
 from pipelabs.vault.envelope import Vault
 from pipelabs.web.console_session import set_session_cookie
@@ -260,6 +260,25 @@ def stored(app, ring):
         return key_id
 
     return make
+
+
+@pytest.fixture
+def commits():
+    """Return a function that returns the number of commits since its last call."""
+    sessions = []
+
+    def count(session):
+        if not session.in_nested_transaction():
+            sessions.append(session)
+
+    def take():
+        number = len(sessions)
+        sessions.clear()
+        return number
+
+    event.listen(AuditedSession, "after_commit", count)
+    yield take
+    event.remove(AuditedSession, "after_commit", count)
 
 
 @pytest.fixture

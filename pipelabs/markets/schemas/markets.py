@@ -139,7 +139,13 @@ class MarketChanged(Success):
     """A market after an update, and the clients whose quoting it ended."""
 
     market = fields.Nested(MarketOut)
-    affected_clients = fields.List(fields.Nested(ClientNamed))
+    affected_count = fields.Integer(
+        metadata={"example": 0, "description": "The number of clients whose quoting ended."}
+    )
+    affected_clients = fields.List(
+        fields.Nested(ClientNamed),
+        metadata={"description": "The first 50 of these clients, by name."},
+    )
 
 
 class MarketsListed(Success):

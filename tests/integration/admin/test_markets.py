@@ -3,6 +3,7 @@ import re
 import pytest
 
 from pipelabs.core.db import db, finish
+from pipelabs.markets import delisting
 from pipelabs.markets.quoting import add_client_markets
 from pipelabs.models import ClientMarket, Exchange, Market, MarketStatus, QuotingStatus, Role
 from tests.each import each
@@ -108,6 +109,25 @@ def test_delisting_page_lists_affected_clients(desk, quoted, rows):
     again = desk.get(f"{quoted}/status")
     assert "List market again" in again.text
     assert "Halt market" not in again.text
+
+
+def test_delisting_page_names_the_first_clients_and_finishes_an_interrupted_delisting(
+    app, desk, quoted, rows, change, monkeypatch
+):
+    monkeypatch.setattr(delisting, "MAX_LISTED", 1)
+    page = desk.get(f"{quoted}/status").text
+    change(Market, status=MarketStatus.DELISTED)
+
+    left = desk.get(f"{quoted}/status")
+    answer = desk.send(f"{quoted}/status", status="delisted", version=version(left))
+
+    assert "2 clients are quoted there, of which this is the first:" in page
+    assert ("Acme" in page, "Beta" in page) == (True, False)
+    assert "Finish delisting" in left.text
+    assert "List market again" not in left.text
+    assert "2 clients are no longer quoted there." in desk.get(answer.location).text
+    assert {row.status for row in rows(ClientMarket)} == {QuotingStatus.DELISTED}
+    assert "Finish delisting" not in desk.get(f"{quoted}/status").text
 
 
 def test_halting_a_market_affects_no_client_and_rejects_a_stale_version(desk, quoted, rows):

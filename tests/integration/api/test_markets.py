@@ -74,7 +74,7 @@ def test_update_market_requires_the_current_version(client, operator, market):
 
     assert (first.status_code, first.headers["ETag"], second.status_code) == (200, '"2"', 412)
     assert (first.json["market"]["price_tick"], first.json["market"]["status"]) == (None, "halted")
-    assert first.json["affected_clients"] == []
+    assert (first.json["affected_count"], first.json["affected_clients"]) == (0, [])
 
 
 def test_update_market_delisting_returns_affected_clients(app, client, operator, market, rows):
@@ -87,6 +87,7 @@ def test_update_market_delisting_returns_affected_clients(app, client, operator,
     response = client.patch(market, json=DELISTED, headers=operator)
     again = client.patch(market, json={"status": "halted"}, headers=operator)
 
+    assert response.json["affected_count"] == 1
     assert response.json["affected_clients"] == [{"id": str(client_id), "name": "Acme"}]
     assert (again.status_code, again.json["error"]["code"]) == (409, "invalid_transition")
     assert [row.event for row in rows(AuditEvent)][-3:] == [

@@ -1,3 +1,4 @@
+from collections import Counter
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -5,14 +6,18 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
-from pipelabs.core.db import db
+from pipelabs.audit import trail
+from pipelabs.core.db import db, finish
 from pipelabs.core.errors import Duplicate, InvalidInput, InvalidTransition, NotFound, Stale
+from pipelabs.core.settings import resource
+from pipelabs.markets import delisting
 from pipelabs.markets.client_markets import update_client_market
+from pipelabs.markets.delisting import find_affected_clients
 from pipelabs.markets.markets import (
     create_market,
     get_market,
-    list_affected_clients,
     list_markets,
     update_market,
 )
@@ -29,6 +34,7 @@ RULES: dict[str, Any] = {
     "min_notional": Decimal(5),
 }
 DELISTED = MarketChanges(status=MarketStatus.DELISTED)
+PAUSED = ClientMarketChanges(status=QuotingStatus.PAUSED)
 
 
 @pytest.fixture(autouse=True)
@@ -122,7 +128,7 @@ def test_update_market_records_old_and_new_values_once():
     update_market(market.id, MarketChanges(price_tick=Decimal("0.5")), ACTOR)
 
     [noted] = events("market.updated")
-    assert (changed.version, changed.price_tick, affected) == (2, Decimal("0.5"), [])
+    assert (changed.version, changed.price_tick, affected.count) == (2, Decimal("0.5"), 0)
     assert noted.details["from_price_tick"] == "0.1"
     assert noted.details["to_price_tick"] == "0.5"
 
@@ -146,19 +152,98 @@ def test_update_market_delists_and_records_every_client_market():
     row.status = QuotingStatus.DELISTED
     db.session.flush()
 
-    listed = list_affected_clients(market_id)
+    before = find_affected_clients(market_id)
     market, affected = update_market(market_id, DELISTED, ACTOR, version=1)
 
-    assert [client.name for client in affected] == ["Acme", "beta"]
-    assert [client.name for client in listed] == ["Acme", "beta"]
-    assert [event.client_id for event in events("client_market.delisted")] == [acme.id, beta.id]
+    assert (before.count, [client.name for client in before.listed]) == (2, ["Acme", "beta"])
+    assert affected == before
+    assert {event.client_id for event in events("client_market.delisted")} == {acme.id, beta.id}
     assert events("client_market.delisted")[0].details["markets"] == "BTC/USDT on okx"
     db.session.flush()
     db.session.expire_all()
     stored = db.session.scalars(select(ClientMarket).filter_by(market_id=market_id)).all()
     assert {row.status for row in stored} == {QuotingStatus.DELISTED}
     assert sorted(row.version for row in stored) == [1, 2, 2]
-    assert (market.status, list_affected_clients(market_id)) == (MarketStatus.DELISTED, [])
+    assert (market.status, find_affected_clients(market_id).count) == (MarketStatus.DELISTED, 0)
+
+
+@pytest.fixture
+def five(monkeypatch):
+    """A market with five clients, which a delisting takes two at a time; the names of three fit."""
+    monkeypatch.setattr(delisting, "BATCH", 2)
+    monkeypatch.setattr(delisting, "MAX_LISTED", 3)
+    for name in "edcba":
+        [row] = add_client_markets(make_client(name=name).id, [make_item()], ACTOR)
+    return row.market_id
+
+
+def interrupt(monkeypatch, after):
+    """Let the recording of a batch fail once some batches were recorded."""
+    record, calls = trail.record_for_clients, []
+
+    def fail(*arguments, **rest):
+        calls.append(arguments)
+        if len(calls) > after:
+            raise OperationalError("", {}, Exception())
+        record(*arguments, **rest)
+
+    monkeypatch.setattr(trail, "record_for_clients", fail)
+
+
+def statuses(market_id):
+    query = select(ClientMarket.status).filter_by(market_id=market_id)
+    return Counter(db.session.scalars(query))
+
+
+def test_delisting_commits_after_each_batch_and_names_the_first_clients(five, commits):
+    commits()
+
+    market, affected = update_market(five, DELISTED, ACTOR)
+
+    assert commits() == 2
+    assert (affected.count, [client.name for client in affected.listed]) == (5, ["a", "b", "c"])
+    assert market.status is MarketStatus.DELISTED
+    assert statuses(five) == {QuotingStatus.DELISTED: 5}
+    noted = events("client_market.delisted")
+    assert len({event.client_id for event in noted}) == len({event.uid for event in noted}) == 5
+    for event in noted:
+        row = {column.key: getattr(event, column.key) for column in AuditEvent.__table__.columns}
+        assert trail.compute_mac(row, resource("audit_key").secret) == event.mac
+
+
+@pytest.mark.parametrize("done", [0, 1, 2])
+def test_interrupted_delisting_leaves_nobody_quoted_and_is_continued(five, monkeypatch, done):
+    finish(commit=True)
+    with monkeypatch.context() as patch:
+        interrupt(patch, done)
+        with pytest.raises(OperationalError):
+            update_market(five, DELISTED, ACTOR)
+        finish(commit=False)
+
+    if done:
+        assert get_market(five).status is MarketStatus.DELISTED
+        with pytest.raises(InvalidTransition, match="have not been delisted yet"):
+            update_market(five, MarketChanges(status=MarketStatus.TRADING), ACTOR)
+        left = db.session.scalars(select(ClientMarket).filter_by(status="active")).all()[0]
+        with pytest.raises(InvalidTransition, match="is delisted on okx"):
+            update_client_market(left.client_id, left.id, PAUSED, ACTOR)
+    again = update_market(five, DELISTED, ACTOR).affected
+
+    assert again.count == 5 - 2 * done
+    assert statuses(five) == {QuotingStatus.DELISTED: 5}
+    assert len({event.client_id for event in events("client_market.delisted")}) == 5
+    assert len(events("client_market.delisted")) == 5
+    assert len(events("market.updated")) == 1
+    update_market(five, MarketChanges(status=MarketStatus.TRADING), ACTOR)
+
+
+def test_delisting_again_changes_and_records_nothing(five):
+    update_market(five, DELISTED, ACTOR)
+
+    market, affected = update_market(five, DELISTED, ACTOR)
+
+    assert (affected.count, affected.listed, market.version) == (0, [], 2)
+    assert len(events("client_market.delisted")) == 5
 
 
 def test_update_market_listed_again_leaves_clients_delisted():

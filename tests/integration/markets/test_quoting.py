@@ -241,7 +241,7 @@ def test_delisting_waits_for_an_addition_and_delists_it(acme, apart):
     finish(commit=True)
 
     add(acme, make_item())
-    delisting = apart(lambda: len(update_market(row.market_id, DELISTED, ACTOR).affected))
+    delisting = apart(lambda: update_market(row.market_id, DELISTED, ACTOR).affected.count)
     with pytest.raises(TimeoutError):
         delisting.result(timeout=0.3)
     finish(commit=True)

@@ -1,9 +1,5 @@
 """Each request commits once, except for a short list of cases."""
 
-import pytest
-from sqlalchemy import event
-
-from pipelabs.core.db import AuditedSession
 from pipelabs.models import Role
 from pipelabs.web.operation import SAFE_METHODS, registry
 from tests.factories import PASSWORD, QUICK_CLIENT, make_body
@@ -13,25 +9,6 @@ VALUES = {"uuid": "31113ba9-d54f-4b34-8877-19e7dc1b7084", "int": 7, "string": "o
 KINDS = {"UUIDConverter": "uuid", "IntegerConverter": "int", "UnicodeConverter": "string"}
 THROTTLED = {"api.auth.login", "api.auth.change_password"}
 """They count the attempt in a separate transaction before they check the password."""
-
-
-@pytest.fixture
-def commits():
-    """Return a function that returns the number of commits since its last call."""
-    sessions = []
-
-    def count(session):
-        if not session.in_nested_transaction():
-            sessions.append(session)
-
-    def take():
-        number = len(sessions)
-        sessions.clear()
-        return number
-
-    event.listen(AuditedSession, "after_commit", count)
-    yield take
-    event.remove(AuditedSession, "after_commit", count)
 
 
 def routes(app, prefix):

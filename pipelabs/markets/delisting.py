@@ -1,0 +1,82 @@
+"""Delist the client markets of a delisted market, in batches that commit one by one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, func, select, update
+
+from pipelabs.audit import trail
+from pipelabs.audit.events import Event
+from pipelabs.clients.queries import NAME_COLUMN
+from pipelabs.core.actor import Actor
+from pipelabs.core.db import db, finish
+from pipelabs.models import Client, ClientMarket, Market, QuotingStatus, now
+
+BATCH = 1_000
+MAX_LISTED = 50
+"""Affected clients that an answer or a page names. There can be tens of thousands."""
+
+
+@dataclass(frozen=True, slots=True)
+class AffectedClients:
+    """How many clients a delisting affects; id and name of the first, by name."""
+
+    count: int
+    listed: Sequence[Row[UUID, str]]
+
+
+NO_CLIENTS = AffectedClients(0, [])
+
+
+def find_affected_clients(market_id: UUID) -> AffectedClients:
+    """Return the clients whose quoting a delisting would end, or has yet to end."""
+    listed = select(Client.id, Client.name).join(ClientMarket).where(*_is_quoted(market_id))
+    listed = listed.order_by(NAME_COLUMN, Client.id).limit(MAX_LISTED)
+    return AffectedClients(count_affected_clients(market_id), db.session.execute(listed).all())
+
+
+def count_affected_clients(market_id: UUID) -> int:
+    """Return the number of clients whose quoting a delisting would end, or has yet to end."""
+    query = select(func.count()).select_from(ClientMarket).where(*_is_quoted(market_id))
+    return db.session.scalar(query) or 0
+
+
+def delist_client_markets(market: Market, actor: Actor) -> AffectedClients:
+    """Delist every client's market there and record it for each client; return the clients.
+
+    The market is delisted and locked. After each full batch the caller's transaction is committed,
+    and the market locked again, so that nobody waits for all of them. If it is interrupted, the
+    market stays delisted, nobody is quoted there, and the next call goes on.
+    """
+    listed = find_affected_clients(market.id).listed
+    facts = {"markets": f"{market.symbol} on {market.exchange}", "market": str(market.id)}
+    market_id, count = market.id, 0
+    while client_ids := _delist_batch(market_id):
+        trail.record_for_clients(Event.CLIENT_MARKET_DELISTED, actor, client_ids, facts=facts)
+        count += len(client_ids)
+        if len(client_ids) < BATCH:
+            break
+        finish(commit=True)
+        db.session.execute(select(Market.id).where(Market.id == market_id).with_for_update())
+    return AffectedClients(count, listed)
+
+
+def _delist_batch(market_id: UUID) -> Sequence[UUID]:
+    """Delist some client markets; return their clients, none if all are delisted."""
+    batch = select(ClientMarket.id).where(*_is_quoted(market_id)).limit(BATCH)
+    changes = {
+        "status": QuotingStatus.DELISTED,
+        "updated_at": now(),
+        "version": ClientMarket.version + 1,
+    }
+    statement = update(ClientMarket).where(ClientMarket.id.in_(batch.with_for_update()))
+    delisted = statement.values(changes).returning(ClientMarket.client_id)
+    options = {"synchronize_session": False}
+    return db.session.scalars(delisted, execution_options=options).all()
+
+
+def _is_quoted(market_id: UUID) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions as the index on market and status answers them."""
+    statuses = [status for status in QuotingStatus if status is not QuotingStatus.DELISTED]
+    return ClientMarket.market_id == market_id, ClientMarket.status.in_(statuses)
