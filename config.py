@@ -23,7 +23,11 @@ NO_ORIGIN = "CORS_ORIGINS must list exact origins, such as CORS_ORIGINS=https://
 LOOPBACK = re.compile(r"|http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]+)?", re.ASCII)
 NOT_LOOPBACK = "EXCHANGE_BASE_URL must be on this machine: EXCHANGE_BASE_URL=http://127.0.0.1:9100"
 """The server at this address receives every API key."""
-ENVIRONMENTS = (LOCAL := "local", "staging", "production")
+STUB_IN_PRODUCTION = (
+    "EXCHANGE_BASE_URL must not be set in production, where a stub would answer for every exchange:"
+    " remove it, or set ENVIRONMENT=staging"
+)
+ENVIRONMENTS = (LOCAL := "local", "staging", PRODUCTION := "production")
 """Shown in the console's banner. Only `local` allows cookies without TLS."""
 HOSTS = re.compile(r"([^/?]*@)?([^/?@]+,[^/?@]+)(/[^?]*)?(?:\?(.*))?")
 """A URL without its scheme: user, several hosts, database and parameters."""
@@ -119,7 +123,7 @@ class Config:
     SECRET_KEY_FALLBACKS = split_list("SECRET_KEY_PREVIOUS")
     VAULT_KEYS = env("VAULT_KEYS")
     INSTANCE = env("INSTANCE", socket.gethostname())
-    ENVIRONMENT = env("ENVIRONMENT", "production").lower()
+    ENVIRONMENT = env("ENVIRONMENT", PRODUCTION).lower()
     EXCHANGE_BASE_URL = env("EXCHANGE_BASE_URL").rstrip("/")
     TRUSTED_PROXIES = number("TRUSTED_PROXIES", 0)
     TRUSTED_HOSTS = split_list("TRUSTED_HOSTS") or None
@@ -192,6 +196,7 @@ def check(settings: Mapping[str, Any]) -> None:
         else "",
         _match_all(ORIGIN, settings["CORS_ORIGINS"], NO_ORIGIN),
         _match_all(LOOPBACK, [settings["EXCHANGE_BASE_URL"]], NOT_LOOPBACK),
+        _stub(settings["EXCHANGE_BASE_URL"], settings["ENVIRONMENT"]),
         _choice("LOG_LEVEL", settings["LOG_LEVEL"], ("INFO", "DEBUG", "WARNING", "ERROR")),
         _choice("LOG_FORMAT", settings["LOG_FORMAT"], ("json", "text")),
         memory_limits(storage, settings["WORKERS"]),
@@ -225,6 +230,12 @@ def _secret_key(name: str, value: str) -> str:
 
 def _match_all(pattern: re.Pattern[str], values: list[str], error: str) -> str:
     return "" if all(pattern.fullmatch(value) for value in values) else error
+
+
+def _stub(url: str, environment: str) -> str:
+    """Return why a stub of the exchanges is not allowed; a wrong address has a sentence already."""
+    is_stub = url and LOOPBACK.fullmatch(url)
+    return STUB_IN_PRODUCTION if is_stub and environment == PRODUCTION else ""
 
 
 def _choice(name: str, value: str, choices: tuple[str, ...]) -> str:

@@ -30,6 +30,7 @@ def desk(stub, tmp_path, worker_id):
     settings = RAISED_LIMITS | {
         "VAULT_KEYS": make_vault_keys(),
         "EXCHANGE_BASE_URL": stub.base_url,
+        "ENVIRONMENT": "staging",
         "LOG_LEVEL": "DEBUG",
     }
     with fleet(f"canary_{worker_id}", tmp_path, instances=1, **settings) as running:

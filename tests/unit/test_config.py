@@ -17,7 +17,7 @@ from tests.paths import ROOT
 SECRET = "vC1eWq8zJx0TfN5uYb7RkLmPd3HsGa9oQ4iEw6Zt"
 DATABASE = "postgresql://pipelabs:word@127.0.0.1:1/pipelabs"
 STARTS = {"SECRET_KEY": SECRET, "DATABASE_URL": DATABASE, "CORS_ORIGINS": "https://a.example"}
-KEY = "MTIzNDU2Nzg5MGFiY2RlZmdoaWprbG1ub3BxcnN0dXY="
+KEY = "j0sMLp16UWNrHw6NPCp3leHQTIb6GbMCXn1qSMPwG5I="
 NEW_SECRET = f"set SECRET_KEY to the output of: {config.NEW_SECRET}"
 NEW_DATABASE = "DATABASE_URL=postgresql://USER:PASSWORD@HOST:5432/pipelabs"
 NEW_REDIS = "REDIS_URL=redis://127.0.0.1:6379/0, or WEB_CONCURRENCY=1"
@@ -102,6 +102,11 @@ def test_three_variables_are_enough_to_start(settings):
             )
             for url in ("https://127.0.0.1", "http://stub.example", "http://127.0.0.1@evil.example")
         ),
+        *(
+            ({"EXCHANGE_BASE_URL": url} | environment, [config.STUB_IN_PRODUCTION])
+            for url in ("http://127.0.0.1:9100", "http://localhost", "http://[::1]:9100/")
+            for environment in ({}, {"ENVIRONMENT": "production"}, {"ENVIRONMENT": " Production "})
+        ),
         (
             {"WEB_CONCURRENCY": "2"},
             [f"2 workers would each count their own limits: set {NEW_REDIS}"],
@@ -125,6 +130,13 @@ def test_check_rejects_invalid_settings(settings, changes, sentences):
         config.check(settings(**STARTS | changes))
 
     assert str(caught.value).splitlines() == sentences
+
+
+@each("environment", ["local", "staging"])
+def test_check_allows_a_stub_outside_of_production(settings, environment):
+    config.check(
+        settings(**STARTS, EXCHANGE_BASE_URL="http://127.0.0.1:9100", ENVIRONMENT=environment)
+    )
 
 
 @each(

@@ -29,7 +29,8 @@ def service(variant):
     """Return the application with budgets that no test uses up."""
     raised = {"RATELIMIT_CREATE": "100000/minute", "RATELIMIT_GENERAL": "100000/minute"}
     # No example of a key belongs to a client there is, so no exchange is ever asked.
-    return variant(VAULT_KEYS=make_vault_keys(), EXCHANGE_BASE_URL="http://127.0.0.1:1", **raised)
+    stub = {"EXCHANGE_BASE_URL": "http://127.0.0.1:1", "ENVIRONMENT": "staging"}
+    return variant(VAULT_KEYS=make_vault_keys(), **stub, **raised)
 
 
 @pytest.fixture

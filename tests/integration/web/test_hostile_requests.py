@@ -103,7 +103,7 @@ members = st.dictionaries(wide, wide | st.none() | st.integers() | st.booleans()
 @pytest.fixture
 def service(variant):
     settings = RAISED_LIMITS | {"VAULT_KEYS": make_vault_keys(), "TRUSTED_PROXIES": 1}
-    return variant(**settings, EXCHANGE_BASE_URL="http://127.0.0.1:1")
+    return variant(**settings, EXCHANGE_BASE_URL="http://127.0.0.1:1", ENVIRONMENT="staging")
 
 
 @pytest.fixture

@@ -6,11 +6,19 @@ import sys
 
 import pytest
 
-from pipelabs.core.keyring import NEW_RING, Key, MalformedRing, derive, derive_audit_key, parse_ring
+from pipelabs.core.keyring import (
+    NEW_RING,
+    WELL_KNOWN_KEYS,
+    Key,
+    MalformedRing,
+    derive,
+    derive_audit_key,
+    parse_ring,
+)
 from tests.each import each
 
-ONE = b"12345678901234567890123456789012"
-TWO = b"abcdefghijklmnopqrstuvwxyzABCDEF"
+ONE = bytes.fromhex("8f4b0c2e9d7a51636b1f0e8d3c2a7795e1d04c86fa19b3025e7d6a48c3f01b92")
+TWO = bytes.fromhex("0d91c7e25a38f4461bb8730edc5f2a9164ef8007d3a95c1240b6fe7d29c81385")
 SECRET = "vC1eWq8zJx0TfN5uYb7RkLmPd3HsGa9oQ4iEw6Zt"
 
 
@@ -21,7 +29,7 @@ def encoded(key):
 def test_derive_is_hkdf_sha256():
     key = derive(ONE, "pipelabs/audit-mac/v1")
 
-    assert key.hex() == "111b8a64ebde679c31df5c1bc9fdc6b134fac2cf30a55fc7322632b20caa98b3"
+    assert key.hex() == "1e06756fb1215108366f44436e6423a69831bb2b936dfe223e20b6ca0dcd21cb"
 
 
 def test_derive_returns_another_key_for_each_label_and_root():
@@ -44,7 +52,8 @@ def test_parse_ring_returns_the_encrypting_key_first(text, ring):
     assert list(parse_ring(text).items()) == list(ring.items())
 
 
-FORM = "each key must be VERSION:BASE64 with a VERSION up to 65535"
+FORM = "each key must be VERSION:BASE64 with a VERSION from 1 to 65535"
+EXAMPLE = "the key of version 1 is an example, not a random key"
 
 
 @each(
@@ -58,7 +67,16 @@ FORM = "each key must be VERSION:BASE64 with a VERSION up to 65535"
         (f"1.0:{encoded(ONE)}", FORM),
         (f"²:{encoded(ONE)}", FORM),
         (f"٣:{encoded(ONE)}", FORM),
+        (f"0:{encoded(ONE)}", FORM),
+        (f"00:{encoded(ONE)}", FORM),
+        (f"65536:{encoded(ONE)}", FORM),
         (f"123456:{encoded(ONE)}", FORM),
+        (f"1{'0' * 5_000}:{encoded(ONE)}", FORM),
+        (f"1:{encoded(ONE)},2:{encoded(ONE)}", "versions 1 and 2 have the same key"),
+        (
+            f"3:{encoded(ONE)},2:{encoded(TWO)},1:{encoded(ONE)}",
+            "versions 3 and 1 have the same key",
+        ),
         (f"1:{encoded(ONE)},1:{encoded(TWO)}", "version 1 is listed twice"),
         (f"1:{encoded(ONE)},01:{encoded(TWO)}", "version 1 is listed twice"),
         ("1:", "the key of version 1 has 0 bytes, not 32"),
@@ -72,11 +90,6 @@ FORM = "each key must be VERSION:BASE64 with a VERSION up to 65535"
         ),
         (f"3:{encoded(ONE[:31])}", "the key of version 3 has 31 bytes, not 32"),
         (f"3:{encoded(ONE + b'x')}", "the key of version 3 has 33 bytes, not 32"),
-        (f"1:{encoded(bytes(32))}", "the key of version 1 is an example, not a random key"),
-        (
-            f"1:{encoded(b'secret' * 5 + b'se')}",
-            "the key of version 1 is an example, not a random key",
-        ),
     ],
 )
 def test_parse_ring_rejects_a_malformed_ring_without_quoting_it(text, sentence):
@@ -84,6 +97,37 @@ def test_parse_ring_rejects_a_malformed_ring_without_quoting_it(text, sentence):
         parse_ring(text)
 
     assert str(raised.value) == sentence
+
+
+@each(
+    "key",
+    [
+        bytes(32),
+        b"\xff" * 32,
+        b"\xde\xad\xbe\xef" * 8,
+        b"secret" * 5 + b"se",
+        b"12345678901234567890123456789012",
+        b"0123456789abcdef0123456789abcdef",
+        b"1234567890abcdefghijklmnopqrstuv",
+        b"abcdefghijklmnopqrstuvwxyzABCDEF",
+        bytes(range(32)),
+        bytes(range(255, 223, -1)),
+        bytes(range(0, 224, 7)),
+        bytes(31) + b"\x01",
+        b"Change-me-before-the-first-start",
+        b"my very own vault password, 2026",
+        *WELL_KNOWN_KEYS,
+    ],
+)
+def test_parse_ring_rejects_example_keys(key):
+    with pytest.raises(MalformedRing, match=f"^{EXAMPLE}$"):
+        parse_ring(f"1:{encoded(key)}")
+
+
+def test_parse_ring_takes_random_keys_of_the_lowest_and_the_highest_version():
+    for _ in range(1_000):
+        low, high = os.urandom(32), os.urandom(32)
+        assert parse_ring(f"65535:{encoded(high)},1:{encoded(low)}") == {65_535: high, 1: low}
 
 
 def test_new_ring_prints_a_valid_ring():
