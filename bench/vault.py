@@ -15,10 +15,11 @@ from psycopg2.extras import execute_values
 
 from bench.load import WrongAnswer
 from bench.stage import Stage, run_python
-from pipelabs.core.keyring import derive, parse_ring
+from pipelabs.core.keyring import parse_ring
+from pipelabs.models.api_keys import SIGNED
 from pipelabs.models.envelopes import EncryptionContext
 from pipelabs.vault.envelope import Secret, Vault
-from pipelabs.vault.ring import KEK_LABEL
+from pipelabs.vault.signing import encode
 
 ENCRYPT = "encrypt one key's credentials, µs"
 DECRYPT = "decrypt one key's credentials, µs"
@@ -39,13 +40,25 @@ ONE_CLIENT = "SELECT id FROM clients ORDER BY id LIMIT 1"
 FILL = """
 INSERT INTO exchange_api_keys (id, created_at, updated_at, client_id, exchange, label, is_testnet,
                                ip_note, stage, status, last_four, fingerprint, fields, credentials,
-                               kek_version, permissions, version)
+                               kek_version, permissions, version, mac)
 VALUES %s
 """
 ROW = (
     "(%(id)s, now(), now(), %(client)s, %(exchange)s, %(id)s, false, '', 'live', 'verified', '',"
-    " '', '{}', %(envelope)s, %(version)s, '{}', 1)"
+    " '', '{}', %(envelope)s, %(version)s, '{}', 1, %(mac)s)"
 )
+SIGNED_VALUES = dict.fromkeys(SIGNED) | {
+    "exchange": EXCHANGE,
+    "is_testnet": False,
+    "ip_note": "",
+    "stage": "live",
+    "status": "verified",
+    "last_four": "",
+    "fingerprint": "",
+    "fields": [],
+    "permissions": {},
+    "version": 1,
+}
 VERSIONS = "SELECT kek_version, count(*) FROM exchange_api_keys GROUP BY 1"
 
 
@@ -62,7 +75,7 @@ def play(stage: Stage, share: float = 1) -> dict[str, float]:
 
 
 def _vault(ring: str) -> Vault:
-    return Vault({version: derive(root, KEK_LABEL) for version, root in parse_ring(ring).items()})
+    return Vault(parse_ring(ring))
 
 
 def _median_us(act: Callable[[], object]) -> float:
@@ -102,9 +115,11 @@ def _rows(vault: Vault, client: UUID, count: int) -> Iterator[Mapping[str, Any]]
         envelope = vault.encrypt(
             DOCUMENT, EncryptionContext(record, client, EXCHANGE, "credentials")
         )
+        signed = SIGNED_VALUES | {"id": record, "client_id": client, "label": str(record)}
         yield {
             "id": str(record),
             "client": str(client),
+            "mac": vault.sign(encode(signed)),
             "exchange": EXCHANGE,
             "envelope": envelope.blob,
             "version": envelope.kek_version,

@@ -1,7 +1,7 @@
 """Indexes for a million clients: pairs of filters, quoting, and the beginning of a name.
 
 Revision ID: 0014
-Revises: 0012
+Revises: 0013
 """
 
 from sqlalchemy import literal_column, text
@@ -9,7 +9,7 @@ from sqlalchemy import literal_column, text
 from migrations.indexes import create_index, drop_index
 
 revision = "0014"
-down_revision = "0012"
+down_revision = "0013"
 branch_labels = None
 depends_on = None
 

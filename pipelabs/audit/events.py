@@ -24,6 +24,7 @@ class Event(StrEnum):
     ADMIN_SIGN_IN_DENIED = "admin.sign_in_denied"
     API_KEY_ACCEPTED = "api_key.accepted"
     API_KEY_ACCEPT_DENIED = "api_key.accept_denied"
+    API_KEY_ALTERED = "api_key.altered"
     API_KEY_CREATED = "api_key.created"
     API_KEY_CREATE_DENIED = "api_key.create_denied"
     API_KEY_CREATE_REPLAYED = "api_key.create_replayed"

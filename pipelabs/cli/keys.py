@@ -52,7 +52,7 @@ def retire(version: int) -> None:
 @group.command("check")
 @click.option("--ring-only", is_flag=True, help="Only check that no version is missing.")
 def check(ring_only: bool) -> None:  # noqa: FBT001 - click passes flags by name
-    """Count rows per version of the key ring, and name every row that can't be decrypted.
+    """Count rows per version of the key ring. Name each row that is unreadable or was altered.
 
     Exits with 1 if there is one, or if rows need a version that is missing from the ring.
     """
@@ -61,8 +61,15 @@ def check(ring_only: bool) -> None:  # noqa: FBT001 - click passes flags by name
     for version, count in result.rows.items():
         state = "missing from VAULT_KEYS" if version in result.missing else "in the key ring"
         click.echo(f"version {version}: {_count_rows(count)}, {state}")
-    click.echo(f"{_count_rows(sum(result.rows.values()))} in total")
+    click.echo(f"{_count_rows(result.total)} in total")
+    for row in result.altered:
+        click.echo(row, err=True)
     _report(result.unreadable)
+    if result.altered:
+        was = "was" if len(result.altered) == 1 else "were"
+        raise click.ClickException(
+            f"{_count_rows(len(result.altered))} {was} changed outside of Pipe Labs."
+        )
     if result.missing:
         versions = ", ".join(map(str, result.missing))
         raise click.ClickException(f"Put version {versions} back into VAULT_KEYS.")

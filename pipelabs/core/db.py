@@ -6,7 +6,7 @@ statements and an exhausted connection pool.
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ from flask import Flask
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session as FlaskSession
-from sqlalchemy import CursorResult, Engine, Executable, Pool, QueuePool, event
+from sqlalchemy import CursorResult, Engine, Executable, Pool, QueuePool, Result, event
 from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.orm import ORMExecuteState
 
 from pipelabs.models import Base
 
@@ -49,9 +50,34 @@ class AuditedSession(FlaskSession):
     """The session class that the audit outbox subscribes to."""
 
 
+BulkUpdate = Callable[[ORMExecuteState], Result[Any]]
+_bulk_updates: dict[type[Base], BulkUpdate] = {}
+
+
 db = SQLAlchemy(metadata=Base.metadata, session_options={"class_": AuditedSession})
 MIGRATIONS = str(Path(__file__).parents[2] / "migrations")
 migrate = Migrate(directory=MIGRATIONS, render_as_batch=False)
+
+
+def on_bulk_update(model: type[Base]) -> Callable[[BulkUpdate], BulkUpdate]:
+    """Let the decorated function execute the ORM's bulk updates of a model.
+
+    They don't load the rows, so events of rows do not notice them.
+    """
+
+    def register(function: BulkUpdate) -> BulkUpdate:
+        _bulk_updates[model] = function
+        return function
+
+    return register
+
+
+@event.listens_for(AuditedSession, "do_orm_execute")
+def _execute_bulk_update(state: ORMExecuteState) -> Result[Any] | None:
+    if not state.is_update or not state.bind_mapper:
+        return None
+    function = _bulk_updates.get(state.bind_mapper.class_)
+    return function(state) if function else None
 
 
 def run(statement: Executable, values: Mapping[str, Any]) -> CursorResult[*tuple[Any, ...]]:

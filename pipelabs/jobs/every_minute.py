@@ -4,6 +4,7 @@ import logging
 import secrets
 import threading
 import time
+from uuid import UUID
 
 from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
@@ -12,7 +13,7 @@ from pipelabs.audit import log_file, reconciliation
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import unit_of_work
 from pipelabs.core.errors import PipeLabsError
-from pipelabs.vault import replacement, rotation
+from pipelabs.vault import alterations, replacement, rotation
 
 INTERVAL_S = 60
 ACTOR_NAME = "service"
@@ -60,8 +61,28 @@ def destroy_expired_secrets(app: Flask) -> None:
         logger.error("VAULT_KEYS lacks versions that are still in use: %s", missing)
 
 
+def quarantine_altered_keys(app: Flask, after: UUID | None) -> UUID | None:
+    """Check the signatures of the next keys after this id; return where the next check begins.
+
+    After an error the next check begins at the same key again.
+    """
+    actor = Actor(request_id=secrets.token_hex(4), name=ACTOR_NAME)
+    try:
+        with app.app_context(), unit_of_work():
+            sweep = alterations.quarantine_altered_keys(actor, after)
+    except (SQLAlchemyError, PipeLabsError) as error:
+        logger.warning("signatures of API keys were not checked: %s", type(error).__name__)
+        return after
+    if sweep.quarantined:
+        altered = [str(key_id) for key_id in sweep.quarantined]
+        logger.error("API keys were changed outside of Pipe Labs", extra={"keys": altered})
+    return sweep.next
+
+
 def _run_forever(app: Flask) -> None:
+    last_key = None
     while True:
         reconcile_audit_file(app)
         destroy_expired_secrets(app)
+        last_key = quarantine_altered_keys(app, last_key)
         time.sleep(INTERVAL_S)

@@ -9,11 +9,40 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from pipelabs.models.base import Base, Identified, now
+from pipelabs.models.base import Base, Identified, Proof, now
 from pipelabs.models.clients import Client
 from pipelabs.models.envelopes import EncryptionContext, Envelope
 
 LABEL_LENGTH = 100
+MAC_BYTES = 34
+SIGNED = (
+    "id",
+    "client_id",
+    "exchange",
+    "label",
+    "is_testnet",
+    "ip_note",
+    "expires_at",
+    "stage",
+    "status",
+    "last_four",
+    "fingerprint",
+    "fields",
+    "replaces_id",
+    "destroy_at",
+    "permissions",
+    "failure",
+    "examined_at",
+    "accepted_reason",
+    "accepted_by",
+    "accepted_at",
+    "altered_at",
+    "version",
+)
+"""Columns that the signature covers. The credentials prove themselves; the rest decides nothing.
+
+A change of this list invalidates every signature, so it needs a migration that signs again.
+"""
 IP_NOTE_LENGTH = 500
 
 
@@ -102,6 +131,12 @@ class ExchangeAPIKey(Identified, Base):
         CheckConstraint(
             "(stage = 'superseded') = (destroy_at IS NOT NULL)", name="superseded_until"
         ),
+        CheckConstraint(
+            "kek_version BETWEEN 1 AND 65535 AND"
+            " substring(credentials FROM 2 FOR 2) = substring(int4send(kek_version) FROM 3)",
+            name="kek_version_of_credentials",
+        ),
+        CheckConstraint(f"octet_length(mac) = {MAC_BYTES}", name="mac_length"),
         CheckConstraint("version >= 1", name="version_positive"),
     )
 
@@ -135,10 +170,18 @@ class ExchangeAPIKey(Identified, Base):
     accepted_reason: Mapped[str | None]
     accepted_by: Mapped[str | None]
     accepted_at: Mapped[datetime | None]
+    # When the service noticed that the row was changed by something else; an owner clears it.
+    altered_at: Mapped[datetime | None]
+    # Version of the key ring (2 bytes), and HMAC-SHA256 of the columns in `SIGNED`.
+    mac: Mapped[bytes | None]
     version: Mapped[int] = mapped_column(default=1)
     updated_at: Mapped[datetime] = mapped_column(default=now)
 
     client: Mapped[Client] = relationship(lazy="joined", innerjoin=True)
+
+    # Set by `vault.signing` when a row is loaded; `stored_status` if it is not valid.
+    proof = Proof.VALID
+    stored_status = KeyStatus.UNVERIFIED
 
     @property
     def context(self) -> EncryptionContext:

@@ -87,7 +87,7 @@ def update_key(
     Raise `Stale` if `version` is not the stored one, `Duplicate` for another key's label, and
     `InvalidTransition` for a new label while other keys have the old one.
     """
-    key = lock_key(key_id, version)
+    key = lock_key(key_id, actor, version)
     changed = differing(key, set_fields(changes))
     if key.expires_on and changed.get("expires_at") == end_of_day(key.expires_on):
         # Only a date was sent, but the exchange reported the exact time.
@@ -136,7 +136,7 @@ def verify_key(
     `InvalidTransition` if the key's credentials have changed since the request was prepared, and
     `Stale` if `version` is not the stored one.
     """
-    key = lock_key(key_id, version)
+    key = lock_key(key_id, actor, version)
     if key.ciphertext != request.ciphertext:
         raise InvalidTransition(CHANGED)
     apply_result(key, result)
@@ -151,20 +151,22 @@ def accept_key(
 ) -> ExchangeAPIKey:
     """Accept the risk of a quarantined key, which becomes verified.
 
+    The risk is that it may be able to withdraw, or that its record was changed by something else.
     Raise `InvalidTransition` for any other status, and for a key that is known to withdraw, and
     `Stale` if `version` is not the stored one.
     """
-    key = lock_key(key_id, version)
+    key = lock_key(key_id, actor, version)
     if key.status is not KeyStatus.QUARANTINED:
         raise InvalidTransition(
             f"Only a quarantined key can be accepted. This key is {key.status}."
         )
-    if verdict_of(key.permissions, KeyPermission.WITHDRAW) is Verdict.YES:
+    verdict = verdict_of(key.permissions, KeyPermission.WITHDRAW)
+    if verdict is Verdict.YES:
         raise InvalidTransition(NOT_ACCEPTABLE)
-    key.status = KeyStatus.VERIFIED
+    key.status, key.altered_at = KeyStatus.VERIFIED, None
     key.accepted_at, key.accepted_by, key.accepted_reason = now(), actor.name, reason
     touch(key)
-    record(Event.API_KEY_ACCEPTED, key, actor, {"reason": reason, "withdraw": "unknown"})
+    record(Event.API_KEY_ACCEPTED, key, actor, {"reason": reason, "withdraw": verdict})
     return key
 
 
@@ -173,12 +175,11 @@ def revoke_key(key_id: UUID, actor: Actor, *, version: int | None = None) -> Exc
 
     Raise `Stale` if `version` is not the stored one.
     """
-    key = lock_key(key_id, version)
+    key = lock_key(key_id, actor, version)
     if key.stage is KeyStage.DESTROYED:
         raise InvalidTransition(GONE)
     stage = key.stage
     destroy_credentials(key)
-    key.status = KeyStatus.REVOKED
     record(Event.API_KEY_REVOKED, key, actor, {"stage": stage.value})
     return key
 

@@ -5,6 +5,8 @@ key-encryption key (KEK) as well, so a rotation re-wraps the data-encryption key
 the ciphertext unchanged.
 """
 
+import hashlib
+import hmac
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +15,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from pipelabs.core.errors import Undecryptable
+from pipelabs.core.keyring import derive
+from pipelabs.models import Proof
 from pipelabs.models.envelopes import (
     CIPHERTEXT_AT,
     FORMAT_VERSION,
@@ -23,6 +27,8 @@ from pipelabs.models.envelopes import (
     Envelope,
 )
 
+KEK_LABEL = "pipelabs/vault-wrap/v1"
+MAC_LABEL = "pipelabs/vault-mac/v1"
 ALTERED = "The secret can't be decrypted. It was altered or belongs to another record."
 
 
@@ -37,11 +43,15 @@ class Secret:
 
 
 class Vault:
-    """Encrypts under the first key of the ring, decrypts under any."""
+    """Encrypts and signs under the first key of the ring, decrypts and checks under any."""
 
-    def __init__(self, keks: Mapping[int, bytes]) -> None:
-        """`keks` maps version to key-encryption key, the one to encrypt with first."""
-        self._keks = {version: AESGCM(key) for version, key in keks.items()}
+    def __init__(self, ring: Mapping[int, bytes]) -> None:
+        """`ring` maps version to key, the one to encrypt and to sign with first.
+
+        Each purpose has keys of its own, which are derived from those.
+        """
+        self._keks = {version: AESGCM(derive(key, KEK_LABEL)) for version, key in ring.items()}
+        self._mac_keys = {version: derive(key, MAC_LABEL) for version, key in ring.items()}
 
     @property
     def versions(self) -> tuple[int, ...]:
@@ -68,6 +78,26 @@ class Vault:
     def rewrap(self, envelope: Envelope, context: EncryptionContext) -> Envelope:
         """Return the same ciphertext, its data-encryption key wrapped by the ring's first key."""
         return Envelope(self._wrap(self._unwrap(envelope, context), context) + envelope.ciphertext)
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the version of the ring's first key, and the MAC of version and message."""
+        head = self.versions[0].to_bytes(KEK_VERSION_BYTES, "big")
+        return head + hmac.digest(self._mac_keys[self.versions[0]], head + message, hashlib.sha256)
+
+    def check_signature(self, message: bytes, signature: bytes | None) -> Proof:
+        """Return whether `sign` has returned this signature for the message.
+
+        Without a signature the message is altered. If the ring lacks the version that the signature
+        names, that is unknown.
+        """
+        if signature is None:
+            return Proof.ALTERED
+        head, mac = signature[:KEK_VERSION_BYTES], signature[KEK_VERSION_BYTES:]
+        key = self._mac_keys.get(int.from_bytes(head, "big"))
+        if key is None:
+            return Proof.UNKNOWN
+        is_valid = hmac.compare_digest(hmac.digest(key, head + message, hashlib.sha256), mac)
+        return Proof.VALID if is_valid else Proof.ALTERED
 
     def _wrap(self, dek: bytes, context: EncryptionContext) -> bytes:
         version, nonce = self.versions[0], os.urandom(NONCE_BYTES)

@@ -116,7 +116,7 @@ def apply_result(key: ExchangeAPIKey, result: ProbeResult) -> None:
 
     A failed probe changes no status, with two exceptions. A key that the exchange no longer knows
     becomes unverified. An unverified key is quarantined after a permanent failure: only an owner
-    can decide about it.
+    can decide about it, and about a key whose record was changed by something else.
     """
     key.examined_at, key.examined_ms = now(), result.ms
     key.failure = result.failure.value if result.failure else None
@@ -129,7 +129,8 @@ def apply_result(key: ExchangeAPIKey, result: ProbeResult) -> None:
     key.permissions = {name: dict(answer) for name, answer in result.permissions.items()}
     if result.expires_at or result.verdict(KeyPermission.EXPIRES) is Verdict.NO:
         key.expires_at = result.expires_at
-    key.status = _status(result, is_accepted=key.accepted_at is not None)
+    is_accepted = key.accepted_at is not None
+    key.status = _status(result, is_accepted=is_accepted, is_altered=key.altered_at is not None)
     if result.verdict(KeyPermission.WITHDRAW) is not Verdict.UNKNOWN:
         key.accepted_at = key.accepted_by = key.accepted_reason = None
 
@@ -156,9 +157,9 @@ def _other_regions(exchange: str, code: str | None) -> str:
     return WRONG_REGION.format(names=" or ".join(names))
 
 
-def _status(result: ProbeResult, *, is_accepted: bool) -> KeyStatus:
+def _status(result: ProbeResult, *, is_accepted: bool, is_altered: bool) -> KeyStatus:
     match result.verdict(KeyPermission.WITHDRAW):
-        case Verdict.NO:
+        case Verdict.NO if not is_altered:
             return KeyStatus.VERIFIED
         case Verdict.UNKNOWN if is_accepted:
             return KeyStatus.VERIFIED

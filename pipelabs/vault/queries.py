@@ -1,6 +1,7 @@
 """Lists of exchange API keys: all, expiring soon, of the same account."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -30,7 +31,8 @@ def list_keys(
 ) -> Page[ExchangeAPIKey]:
     """Return one page of the keys that match every filter in `EQUAL`, newest first.
 
-    Destroyed keys are listed only if the filter asks for that stage.
+    Destroyed keys are listed only if the filter asks for that stage. A key that was altered is not
+    listed under the status that was written into its row.
     """
     conditions = [
         getattr(ExchangeAPIKey, name) == filters[name] for name in EQUAL if filters.get(name)
@@ -38,7 +40,9 @@ def list_keys(
     if not filters.get("stage"):
         conditions.append(ExchangeAPIKey.stage != KeyStage.DESTROYED)
     newest = (ExchangeAPIKey.created_at.desc(), ExchangeAPIKey.id.desc())
-    return page_of(select(ExchangeAPIKey).where(*conditions).order_by(*newest), size, cursor)
+    page = page_of(select(ExchangeAPIKey).where(*conditions).order_by(*newest), size, cursor)
+    status = filters.get("status")
+    return replace(page, rows=[key for key in page.rows if status in {None, key.status}])
 
 
 def count_keys(client_id: UUID) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from uuid import UUID, uuid4
 
 from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm.attributes import flag_modified
 
 from pipelabs.audit import trail
 from pipelabs.audit.events import Event
@@ -13,13 +14,14 @@ from pipelabs.core.actor import Actor
 from pipelabs.core.db import db
 from pipelabs.core.errors import InvalidInput, InvalidTransition, NotFound
 from pipelabs.core.optimistic_lock import reject_stale
-from pipelabs.models import Client, ExchangeAPIKey, KeyStage, KeyStatus, Status, now
+from pipelabs.models import Client, ExchangeAPIKey, KeyStage, KeyStatus, Proof, Status, now
 from pipelabs.models.exchanges import Credential
 from pipelabs.vault.commands import NewCredentials
 from pipelabs.vault.envelope import Secret
 from pipelabs.vault.examination import ProbeResult, apply_result
 from pipelabs.vault.probe import KeyPermission
 from pipelabs.vault.ring import fingerprint, vault
+from pipelabs.vault.signing import DISTRUSTED
 
 NO_CLIENT = "There is no such client."
 OFFBOARDED = "API keys can't be added to an offboarded client."
@@ -95,11 +97,11 @@ def public_credential(credentials: Mapping[str, Secret]) -> str:
     return next((name for name in PUBLIC if name in credentials), "")
 
 
-def lock_key(key_id: UUID, version: int | None = None) -> ExchangeAPIKey:
+def lock_key(key_id: UUID, actor: Actor, version: int | None = None) -> ExchangeAPIKey:
     """Lock the key and return its current row; raise `NotFound`, or `Stale` for another version.
 
-    The lock is the weaker one (`FOR NO KEY UPDATE`), so inserting rows that refer to the key does
-    not wait for it.
+    A row that was changed by something else is quarantined. The lock is the weaker one
+    (`FOR NO KEY UPDATE`), so inserting rows that refer to the key does not wait for it.
     """
     query = select(ExchangeAPIKey).where(ExchangeAPIKey.id == key_id)
     query = query.with_for_update(key_share=True, of=ExchangeAPIKey)
@@ -107,16 +109,18 @@ def lock_key(key_id: UUID, version: int | None = None) -> ExchangeAPIKey:
     if not key:
         raise NotFound("There is no such API key.")
     reject_stale("The key", key.version, version)
+    quarantine_altered(key, actor)
     return key
 
 
 def lock_key_group(
-    key_id: UUID, version: int | None = None
+    key_id: UUID, actor: Actor, version: int | None = None
 ) -> tuple[ExchangeAPIKey, dict[UUID, ExchangeAPIKey]]:
     """Lock the client's keys at the key's exchange, except destroyed ones.
 
     Return the key, and all that are locked by id. Raise `Stale` if the key has another version. A
-    rotation locks in the order of ids too: the consistent lock order prevents deadlocks.
+    rotation locks in the order of ids too: the consistent lock order prevents deadlocks. Rows that
+    were changed outside of this service are quarantined.
     """
     key = get_key(key_id)
     query = select(ExchangeAPIKey).where(
@@ -127,9 +131,26 @@ def lock_key_group(
     query = query.order_by(ExchangeAPIKey.id).with_for_update(key_share=True, of=ExchangeAPIKey)
     rows = db.session.scalars(query, execution_options={"populate_existing": True})
     group = {row.id: row for row in rows}
-    key = group.get(key_id) or lock_key(key_id)
-    reject_stale("The key", key.version, version)
-    return key, group
+    if key_id not in group:
+        return lock_key(key_id, actor, version), group
+    reject_stale("The key", group[key_id].version, version)
+    for row in group.values():
+        quarantine_altered(row, actor)
+    return group[key_id], group
+
+
+def quarantine_altered(key: ExchangeAPIKey, actor: Actor) -> None:
+    """Store, sign and record the quarantine of a locked row, if it was changed by something else.
+
+    `vault.signing` has replaced what is not trusted when it loaded the row.
+    """
+    if key.proof is not Proof.ALTERED:
+        return
+    for name in ("status", "altered_at", *DISTRUSTED):
+        flag_modified(key, name)
+    key.proof = Proof.VALID
+    touch(key)
+    record(Event.API_KEY_ALTERED, key, actor, {"stored_status": key.stored_status.value})
 
 
 def label_filter(client_id: UUID, exchange: str, label: str) -> Iterable[ColumnElement[bool]]:
@@ -161,9 +182,9 @@ def touch(key: ExchangeAPIKey) -> None:
 
 
 def destroy_credentials(key: ExchangeAPIKey) -> None:
-    """Delete the encrypted credentials; the row stays for the audit trail and the lists."""
+    """Delete the encrypted credentials and revoke the key; its row stays."""
     key.credentials = key.kek_version = key.destroy_at = None
-    key.stage = KeyStage.DESTROYED
+    key.stage, key.status = KeyStage.DESTROYED, KeyStatus.REVOKED
     touch(key)
 
 

@@ -21,6 +21,7 @@ from pipelabs.vault.records import (
     label_filter,
     lock_key,
     lock_key_group,
+    quarantine_altered,
     record,
     reject_closed_client,
     result_facts,
@@ -79,7 +80,7 @@ def add_replacement(
     live = get_key(key_id)
     reject_unusable(live.exchange, result)
     reject_closed_client(live.client_id)
-    live = lock_key(key_id, version)
+    live = lock_key(key_id, actor, version)
     _reject_replacing(live)
     candidate = ExchangeAPIKey(
         client_id=live.client_id,
@@ -101,7 +102,7 @@ def cut_over(candidate_id: UUID, actor: Actor, *, version: int | None = None) ->
     Raise `InvalidTransition` unless the key is a candidate and verified: a working key is never
     replaced by one that may not work. Raise `Stale` if `version` is not the candidate's.
     """
-    candidate, group = lock_key_group(candidate_id, version)
+    candidate, group = lock_key_group(candidate_id, actor, version)
     if candidate.stage is not KeyStage.CANDIDATE or not candidate.replaces_id:
         raise InvalidTransition(NOT_WAITING)
     if candidate.status is not KeyStatus.VERIFIED:
@@ -123,7 +124,7 @@ def roll_back(live_id: UUID, actor: Actor, *, version: int | None = None) -> Exc
     if there is no previous key, or if it is destroyed or not verified, and `Stale` if `version` is
     not that of the newer key.
     """
-    live, group = lock_key_group(live_id, version)
+    live, group = lock_key_group(live_id, actor, version)
     previous = group.get(live.replaces_id) if live.replaces_id else None
     if not previous or not _is_retained(previous) or not _can_be_rolled_back(live):
         raise InvalidTransition(NO_PREVIOUS)
@@ -131,9 +132,11 @@ def roll_back(live_id: UUID, actor: Actor, *, version: int | None = None) -> Exc
         raise InvalidTransition(
             f"The previous key is {previous.status}. Only a verified key can be rolled back to."
         )
+    live.replaces_id = None
     if live.stage is KeyStage.LIVE:
         _supersede(live)
-    live.replaces_id = None
+    else:
+        touch(live)
     previous.stage, previous.destroy_at, previous.replaces_id = KeyStage.LIVE, None, live.id
     touch(previous)
     if candidate := candidate_of(live):
@@ -154,8 +157,8 @@ def destroy_due(actor: Actor) -> int:
     due = due.limit(BATCH).with_for_update(key_share=True, skip_locked=True, of=ExchangeAPIKey)
     keys = db.session.scalars(due).all()
     for key in keys:
+        quarantine_altered(key, actor)
         destroy_credentials(key)
-        key.status = KeyStatus.REVOKED
         record(Event.API_KEY_DESTROYED, key, actor)
     return len(keys)
 

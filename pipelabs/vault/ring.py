@@ -1,4 +1,4 @@
-"""The running application's vault: the key ring as key-encryption keys, and key fingerprints."""
+"""The running application's vault, and fingerprints of API keys."""
 
 import hashlib
 import hmac
@@ -10,7 +10,6 @@ from pipelabs.core.settings import resource, setting
 from pipelabs.vault.envelope import Secret, Vault
 
 FINGERPRINT_LABEL = "pipelabs/fingerprint/v1"
-KEK_LABEL = "pipelabs/vault-wrap/v1"
 NOT_CONFIGURED = "API keys can't be encrypted or decrypted here: VAULT_KEYS is not set."
 
 
@@ -36,10 +35,8 @@ def fingerprint(exchange: str, api_key: Secret) -> bytes:
 
 
 def init_app(app: Any) -> None:
-    """Derive the key-encryption keys of the ring that `core.keyring` has parsed."""
-    ring = app.extensions["pipelabs.key_ring"]
-    keks = {version: derive(root, KEK_LABEL) for version, root in ring.items()}
-    app.extensions["pipelabs.vault"] = Vault(keks)
+    """Make the vault of the key ring that `core.keyring` has parsed."""
+    app.extensions["pipelabs.vault"] = Vault(app.extensions["pipelabs.key_ring"])
 
 
 def _vault() -> Vault:

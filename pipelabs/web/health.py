@@ -146,7 +146,7 @@ def _vault(*, has_database: bool) -> str:
     """Return whether the key ring is set and has every version that stored rows need."""
     if not ring_versions():
         return MISSING
-    missing = rotation.missing_versions() if has_database else []
+    missing = rotation.missing_kek_versions() if has_database else []
     return f"lacks version {', '.join(map(str, missing))}" if missing else OK
 
 

@@ -202,6 +202,14 @@ class KeyOut(Schema):
     accepted_by = fields.String(allow_none=True, metadata={"example": None})
     accepted_at = Timestamp(allow_none=True)
     accepted_reason = fields.String(allow_none=True, metadata={"example": None})
+    altered_at = Timestamp(
+        allow_none=True,
+        metadata={
+            "example": None,
+            "description": "When the record was found to have been changed outside of this service."
+            " The key is quarantined until an owner accepts it.",
+        },
+    )
     kek_version = fields.Integer(
         allow_none=True, metadata={"example": 1, "description": "Key-ring version."}
     )

@@ -3,9 +3,10 @@ import threading
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
+from uuid import uuid4
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, text
 
 from pipelabs.audit import log_file, reconciliation
 from pipelabs.core.db import db, unit_of_work
@@ -150,3 +151,27 @@ def test_destroy_expired_secrets_logs_a_database_error(app, overdue, caplog, mon
     every_minute.destroy_expired_secrets(app)
 
     assert "expired secrets were not destroyed: OperationalError" in caplog.text
+
+
+def test_quarantine_altered_keys_logs_the_keys_once(app, stored, rows, caplog):
+    key_id = stored()
+    with app.app_context(), unit_of_work():
+        db.session.execute(text("UPDATE exchange_api_keys SET label = 'moved'"))
+
+    every_minute.quarantine_altered_keys(app, None)
+    every_minute.quarantine_altered_keys(app, None)
+
+    [record] = [record for record in caplog.records if record.name == "pipelabs"]
+    assert record.getMessage() == "API keys were changed outside of Pipe Labs"
+    assert record.keys == [key_id]
+    [event] = rows(AuditEvent, event="api_key.altered")
+    assert event.actor == "service"
+
+
+def test_quarantine_altered_keys_begins_again_after_a_database_error(app, caplog, monkeypatch):
+    away = create_engine("postgresql+psycopg2://nobody@127.0.0.1:1/nothing")
+    monkeypatch.setitem(db._app_engines[app], None, away)
+    key_id = uuid4()
+
+    assert every_minute.quarantine_altered_keys(app, key_id) == key_id
+    assert "signatures of API keys were not checked: OperationalError" in caplog.text

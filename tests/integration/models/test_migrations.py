@@ -1,6 +1,8 @@
+import os
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Thread
 from types import SimpleNamespace
+from uuid import uuid4
 
 import pytest
 from flask_migrate import check, downgrade, upgrade
@@ -9,7 +11,8 @@ from sqlalchemy.exc import DBAPIError
 
 from pipelabs import create_app
 from pipelabs.core.db import db
-from pipelabs.models import Base
+from pipelabs.models import Base, ExchangeAPIKey, KeyStatus, Proof
+from pipelabs.vault.envelope import Vault
 from tests.each import each
 from tests.waiting import wait_for
 
@@ -295,3 +298,73 @@ def test_every_constraint_that_the_models_name_is_there(service):
         found = set(connection.scalars(text("SELECT conname FROM pg_constraint")))
 
     assert named - {None} <= found
+
+
+KEY = """
+INSERT INTO exchange_api_keys (id, client_id, exchange, label, is_testnet, ip_note, stage, status,
+    last_four, fingerprint, fields, credentials, kek_version, permissions, version, created_at,
+    updated_at, expires_at)
+VALUES (:id, :client, 'okx', 'main', false, '', 'live', 'verified', '4711', '\\x01ff', '{api_key}',
+    '\\x010001' || decode(repeat('00', 90), 'hex'), :kek_version, '{"read": {"verdict": "yes"}}', 1,
+    now(), now(), now())
+"""
+CLIENT = """
+INSERT INTO clients (id, name, wallet_address, chain, tier, status, settings, version, created_at,
+    updated_at, notes)
+VALUES (:id, 'A client', '0x52908400098527886E0F7030069857D2E4169EE7', 'evm', 'Basic', 'active',
+    '{}', 1, now(), now(), '')
+"""
+EXCHANGE = """
+INSERT INTO exchanges (slug, name, kind, website, docs_url, symbol_style, credentials, aliases,
+    has_testnet, is_enabled, config, version, created_at, updated_at)
+VALUES ('okx', 'OKX', 'both', 'https://a.example', 'https://a.example', 'dash', '{}', '{}',
+    false, true, '{}', 1, now(), now())
+"""
+
+
+@pytest.fixture
+def key_of_before(migrated, owner):
+    """Migrate to the release before keys were signed, and add one there; return its id."""
+    application = migrated()
+    with application.app_context():
+        upgrade(revision="0013")
+        downgrade()
+    with owner.begin() as connection:
+        key_id, client_id = uuid4(), uuid4()
+        connection.execute(text(CLIENT), {"id": client_id})
+        connection.execute(text(EXCHANGE))
+        connection.execute(text(KEY), {"id": key_id, "client": client_id, "kek_version": 7})
+    return application, key_id
+
+
+def test_the_migration_signs_existing_keys(key_of_before, monkeypatch):
+    application, key_id = key_of_before
+    ring = Vault({2: os.urandom(32), 1: os.urandom(32)})
+    monkeypatch.setitem(application.extensions, "pipelabs.vault", ring)
+    with application.app_context():
+        upgrade()
+        key = db.session.get_one(ExchangeAPIKey, key_id)
+        found = (key.proof, key.status, (key.mac or b"")[:2], key.kek_version, key.altered_at)
+        db.session.rollback()
+
+    assert found == (Proof.VALID, KeyStatus.VERIFIED, b"\0\2", 1, None)
+
+
+def test_the_migration_does_not_leave_keys_unsigned(key_of_before, owner):
+    application, key_id = key_of_before
+    with application.app_context(), pytest.raises(SystemExit, match="VAULT_KEYS is not set"):
+        upgrade()
+
+    with owner.connect() as connection:
+        revision = connection.scalar(text("SELECT version_num FROM alembic_version"))
+        connection.execute(
+            text(
+                "UPDATE exchange_api_keys SET stage = 'destroyed', credentials = NULL,"
+                " kek_version = NULL"
+            )
+        )
+    assert revision < "0013"
+    with application.app_context():
+        upgrade()
+        assert db.session.get_one(ExchangeAPIKey, key_id).proof is Proof.VALID
+        db.session.rollback()

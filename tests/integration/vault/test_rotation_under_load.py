@@ -16,11 +16,9 @@ from sqlalchemy import func, select, text
 
 from pipelabs.audit.events import Event
 from pipelabs.core.db import db
-from pipelabs.core.keyring import derive
 from pipelabs.models import AuditEvent, ExchangeAPIKey
 from pipelabs.vault.envelope import Vault
 from pipelabs.vault.records import decrypt_credentials, get_key
-from pipelabs.vault.ring import KEK_LABEL
 from pipelabs.vault.rotation import BATCH
 from tests.factories import CANARY, make_client, make_exchange, make_key
 from tests.integration.row_locks import held, waiting
@@ -37,7 +35,7 @@ def hold(app, monkeypatch):
     roots = {version: os.urandom(32) for version in (1, 2)}
 
     def ring(*versions):
-        vault = Vault({version: derive(roots[version], KEK_LABEL) for version in versions})
+        vault = Vault({version: roots[version] for version in versions})
         monkeypatch.setitem(app.extensions, "pipelabs.vault", vault)
         return ",".join(
             f"{version}:{base64.b64encode(roots[version]).decode()}" for version in versions
