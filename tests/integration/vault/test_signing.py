@@ -103,11 +103,11 @@ def test_a_changed_column_quarantines_the_key_and_is_recorded_once(
     db.session.commit()
     alter(key, **{column: OTHER[column]})
 
-    listed = client.get(KEYS, headers=viewer).json["api_keys"]
+    listed = client.get(KEYS, headers=viewer).json["data"]
     checked = app.test_cli_runner().invoke(args=["keys", "check"])
     first, second = (alterations.quarantine_altered_keys(make_actor()) for _ in range(2))
     db.session.commit()
-    later = client.get(KEYS, headers=viewer).json["api_keys"]
+    later = client.get(KEYS, headers=viewer).json["data"]
     still_named = app.test_cli_runner().invoke(args=["keys", "check"])
 
     [key_id] = first.quarantined
