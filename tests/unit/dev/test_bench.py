@@ -184,7 +184,7 @@ def test_results_contain_no_machine_name_and_no_folder():
 def test_bare_view_has_production_settings_without_hooks():
     settings = bare.settings()
 
-    assert "worker_class = 'gthread'\n" in settings
+    assert "worker_class = 'pipelabs.web.worker.ReceivingWorker'\n" in settings
     assert "preload_app = True\n" in settings
     assert "bind" not in settings
     assert "function" not in settings
