@@ -19,7 +19,12 @@ DESTROYED = text("stage = 'destroyed'")
 NAME = literal_column('lower(name) COLLATE "C"')
 NEW = (
     ("ix_client_markets_client_id_status", "client_markets", ["client_id", "status"], None),
-    ("ix_client_markets_market_id_status", "client_markets", ["market_id", "status"], None),
+    (
+        "ix_client_markets_market_id_status",
+        "client_markets",
+        ["market_id", "status", "client_id"],
+        None,
+    ),
     ("ix_exchange_api_keys_status", "exchange_api_keys", ["status", "created_at", "id"], IN_VAULT),
     ("ix_exchange_api_keys_destroyed", "exchange_api_keys", ["created_at", "id"], DESTROYED),
     ("ix_audit_events_event_status_at_id", "audit_events", ["event", "status", "at", "id"], None),

@@ -102,7 +102,7 @@ def update(data: MarketChanges, market_id: UUID) -> Reply:
 
     Omitted fields stay as they are, and null empties a field. The status `delisted` ends the
     quoting of every client there: `affected_count` is their number, and `affected_clients` names
-    the first 50. If the call is interrupted, repeat it. The status `trading` lists the market
+    up to 50. If the call is interrupted, repeat it. The status `trading` lists the market
     again. Its clients stay delisted until each is set to `active`.
     """
     market, affected = markets.update_market(

@@ -14,13 +14,14 @@ from datetime import datetime
 from typing import Any, cast
 from uuid import UUID, uuid4
 
-from sqlalchemy import Table, event, insert
+from sqlalchemy import Table, bindparam, event, insert, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, SessionTransaction
 
 from pipelabs.audit import coalescing, log_file
 from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
+from pipelabs.core.bulk import column_arrays, unnest_table
 from pipelabs.core.db import AuditedSession, db, run
 from pipelabs.core.errors import Unavailable
 from pipelabs.core.keyring import Key
@@ -30,7 +31,19 @@ from pipelabs.models import AuditEvent, Outcome, now
 TABLE = cast(Table, AuditEvent.__table__)
 INSERT = insert(TABLE).returning(TABLE.c.id)
 """Built once, because every write request executes it."""
-INSERT_MANY = insert(TABLE).returning(TABLE.c.id, sort_by_parameter_order=True)
+OWN_COLUMNS = ("uid", "client_id", "details", "mac")
+"""What the rows of one action that affects several clients do not share."""
+NEW_ROWS = unnest_table("new_rows", {name: TABLE.c[name].type for name in OWN_COLUMNS})
+SHARED = [column.key for column in TABLE.c if column.key not in {"id", "xid", *OWN_COLUMNS}]
+INSERT_MANY = (
+    insert(TABLE)
+    .from_select(
+        [*OWN_COLUMNS, *SHARED],
+        select(*NEW_ROWS.c, *(bindparam(name, type_=TABLE.c[name].type) for name in SHARED)),
+        include_defaults=False,
+    )
+    .returning(TABLE.c.uid, TABLE.c.id)
+)
 OUTBOX = "pipelabs.audit_rows"
 """Key in `Session.info`: the audit rows whose lines are written after the commit."""
 SAVEPOINTS = "pipelabs.audit_savepoints"
@@ -87,9 +100,11 @@ def record_for_clients(
     for each in rows:
         _sign(each)
     with _unavailable_if_failing():
-        ids = db.session.connection().execute(INSERT_MANY, rows).scalars().all()
-    for each, row_id in zip(rows, ids, strict=True):
-        each["id"] = row_id
+        own = column_arrays(OWN_COLUMNS, ([each[name] for name in OWN_COLUMNS] for each in rows))
+        shared = {name: rows[0][name] for name in SHARED}
+        ids = {row.uid: row.id for row in run(INSERT_MANY, shared | own)}
+    for each in rows:
+        each["id"] = ids[each["uid"]]
     _outbox(db.session()).extend(rows)
 
 

@@ -157,7 +157,8 @@ class ClientMarket(Identified, Base):
     __table_args__ = (
         Index("uq_client_markets_market", "client_id", "market_id", unique=True),
         Index("ix_client_markets_client_id_status", "client_id", "status"),
-        Index("ix_client_markets_market_id_status", "market_id", "status"),
+        # With the client, so that those of a market are counted from the index.
+        Index("ix_client_markets_market_id_status", "market_id", "status", "client_id"),
         CheckConstraint("spread_target_bps > 0", name="spread_target_positive"),
         CheckConstraint("daily_volume_target >= 0", name="daily_volume_positive"),
         CheckConstraint("version >= 1", name="version_positive"),

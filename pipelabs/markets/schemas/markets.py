@@ -144,7 +144,7 @@ class MarketChanged(Success):
     )
     affected_clients = fields.List(
         fields.Nested(ClientNamed),
-        metadata={"description": "The first 50 of these clients, by name."},
+        metadata={"description": "Up to 50 of these clients, by name."},
     )
 
 

@@ -206,8 +206,8 @@ def test_migration_replaces_an_index_that_an_interruption_left_invalid(at_0011, 
 
 def test_two_migrations_take_turns(at_0011, owner):
     """The lock is named, because releases of two versions have to use the same one."""
-    asks = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_try_advisory_lock%'"
-    asks += " AND datname = current_database() AND pid <> pg_backend_pid()"
+    has_asked = "SELECT count(*) FROM pg_stat_activity WHERE query ~ 'pg_try_advisory_lock|COMMIT'"
+    has_asked += " AND datname = current_database() AND pid <> pg_backend_pid()"
 
     def migrate():
         with at_0011.app_context():
@@ -216,7 +216,7 @@ def test_two_migrations_take_turns(at_0011, owner):
     with ThreadPoolExecutor(1) as pool, owner.connect() as other:
         other.execute(text("SELECT pg_advisory_lock(7310442)"))
         second = pool.submit(migrate)
-        wait_for(lambda: other.scalar(text(asks)))
+        wait_for(lambda: other.scalar(text(has_asked)))
         assert other.scalar(text("SELECT version_num FROM alembic_version")) == "0011"
         other.execute(text("SELECT pg_advisory_unlock(7310442)"))
         second.result()
