@@ -136,6 +136,8 @@ class Config:
     SLOW_QUERY_MS = number("SLOW_QUERY_MS", 200)
     # /ready spends no budget, and checks everything that this service depends on.
     READY_TTL_S = 1
+    # Counting the overview or an exchange reads many rows. The page shows when it was counted.
+    FIGURES_TTL_S = 15
 
     MAX_CONTENT_LENGTH = 256 * 1024
     MAX_FORM_MEMORY_SIZE, MAX_FORM_PARTS = 64 * 1024, 20

@@ -57,7 +57,10 @@ TAMPERED = Undecryptable(
 
 @bp.operation("GET", "", permission=Permission.API_KEYS_READ, query=KeysQuery, response=KeysListed)
 def index(query: Mapping[str, Any]) -> Reply:
-    """List keys, newest first. Destroyed keys are listed only with `stage=destroyed`."""
+    """List keys, newest first.
+
+    Destroyed keys are listed only with `stage=destroyed` or `status=revoked`, which they all are.
+    """
     page = key_queries.list_keys(query, query["size"], query.get("cursor"))
     return reply(data=page.rows, page=page, shared=key_queries.shared_among(page))
 

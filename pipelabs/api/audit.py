@@ -17,8 +17,8 @@ bp = OperationBlueprint("audit", __name__, url_prefix="/admin/audit-events")
 def index(query: Mapping[str, Any]) -> Reply:
     """List audit events, newest first, one page at a time.
 
-    An event must match all filters. `total` is exact up to 10,000; beyond that `is_capped` is
-    true. Send `page.next` as `cursor` with the same filters to get the next page.
+    An event must match all filters. `total` of the first page is exact up to 10,000; beyond that
+    `is_capped` is true. Send `page.next` as `cursor` with the same filters to get the next page.
     """
     page = audit_queries.list_events(query, query["size"], query.get("cursor"))
     return reply(data=page.rows, page=page)

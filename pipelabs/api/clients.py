@@ -84,8 +84,8 @@ def quick_client(data: NewClient) -> Reply:
 def index(query: Mapping[str, Any]) -> Reply:
     """List clients, a page at a time.
 
-    `total` is exact up to 10,000. Above, `is_capped` is true. Follow `page.next` with the same
-    filters and the same sort.
+    `total` of the first page is exact up to 10,000. Above, `is_capped` is true. Follow `page.next`
+    with the same filters and the same sort.
     """
     page = client_queries.list_clients(
         query, query["sort"], query["size"], query.get("cursor"), has_symbols=True

@@ -18,6 +18,7 @@ def index() -> Reply:
     """
     current = overview.get_overview()
     figures = {
+        "counted_at": current.counted_at,
         "clients": current,
         "api_keys": current,
         "created_per_day": [{"on": day, "count": count} for day, count in current.per_day],

@@ -1,5 +1,6 @@
 """Lists of clients, and the events of a client."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -15,6 +16,8 @@ from pipelabs.models.clients import LOWER_NAME, SEARCH_TEXT, ClientSort
 
 SEARCH_COLUMN = literal_column(SEARCH_TEXT, Text())
 NAME_COLUMN = literal_column(LOWER_NAME, Text())
+INDEXED = re.compile(r"[^\W_]{3}")
+"""A search needs three letters or digits in a row, or its index would have to be read whole."""
 SORT_COLUMNS: Mapping[str, Any] = {
     "created_at": Client.created_at,
     "name": NAME_COLUMN,
@@ -41,7 +44,8 @@ def list_clients(
     """Return one page of the clients that match every filter.
 
     `filters` is what `ClientsQuery` loads: `q`, part of the name, wallet or e-mail address in any
-    case, and `tier`, `status` and `chain`. `has_symbols` also loads each client's `symbols`. Raise
+    case, or the beginning of the name if `q` has no three letters or digits in a row, and `tier`,
+    `status` and `chain`. `has_symbols` also loads each client's `symbols`. Raise
     `InvalidInput` for a cursor of another list.
     """
     query = select(Client).where(*filter_conditions(filters))
@@ -72,7 +76,9 @@ def filter_conditions(filters: Mapping[str, Any]) -> Iterator[ColumnElement[bool
     """Yield the conditions of the filters that `list_clients` takes."""
     if q := filters.get("q"):
         # PostgreSQL lowers both sides, because Python lowers some letters differently.
-        yield SEARCH_COLUMN.contains(func.lower(_escape_like(q)))
+        lowered = func.lower(_escape_like(q))
+        is_word = INDEXED.search(q)
+        yield SEARCH_COLUMN.contains(lowered) if is_word else NAME_COLUMN.startswith(lowered)
     for name in ("tier", "status", "chain"):
         if value := filters.get(name):
             yield getattr(Client, name) == value

@@ -129,7 +129,10 @@ class ClientsQuery(ListQuery):
 
     q = SearchText(
         load_default="",
-        metadata={"description": "Part of the name, the wallet or the e-mail address."},
+        metadata={
+            "description": "Part of the name, the wallet or the e-mail address. Without three"
+            " letters or digits in a row: the beginning of the name."
+        },
     )
     tier = EnumField(Tier)
     status = EnumField(Status)

@@ -21,20 +21,31 @@ CHECKSUM_BYTES = 4
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """One page of a list, the cursors of the pages beside it, and the length of the whole list."""
+    """One page of a list, the cursors of the pages beside it, and the length of the whole list.
+
+    Only the first page has the length, because counting takes longer than reading a page.
+    """
 
     rows: Sequence[T]
     next: str | None
     previous: str | None
-    total: int
-    is_capped: bool
+    total: int | None
+    is_capped: bool | None
+
+    @property
+    def is_past_end(self) -> bool:
+        """Return whether a cursor leads where no rows are any more."""
+        return not self.rows and self.total is None
 
 
-def page_of(query: Select[T], size: int, cursor: str | None = None) -> Page[T]:
+def page_of(
+    query: Select[T], size: int, cursor: str | None = None, *, is_counted: bool = True
+) -> Page[T]:
     """Return one page of the query, whose order must end in a unique column.
 
-    `total` is exact up to `MAX_COUNTED`. For longer lists it is `MAX_COUNTED`, and `is_capped` is
-    true. Raise `InvalidInput` for a cursor of another list or order.
+    `total` of the first page is exact up to `MAX_COUNTED`. For longer lists it is `MAX_COUNTED`,
+    and `is_capped` is true. Both are None on other pages, and on one that is not counted because
+    that would take too long. Raise `InvalidInput` for a cursor of another list or order.
     """
     try:
         bookmark = None if cursor is None else decode_cursor(cursor)
@@ -43,13 +54,15 @@ def page_of(query: Select[T], size: int, cursor: str | None = None) -> Page[T]:
         sentence = "This is not a cursor of this list."
         raise InvalidInput(sentence, fields={"cursor": [sentence]}) from None
     paging, rows = result.paging, [row[0] for row in result]
-    total = _count(query) if paging.has_next or paging.has_previous else len(rows)
+    total = None
+    if not cursor or (rows and not paging.has_previous):
+        total = len(rows) if not paging.has_next else _count(query) if is_counted else None
     return Page(
         rows=rows,
         next=encode_cursor(paging.bookmark_next) if paging.has_next else None,
         previous=encode_cursor(paging.bookmark_previous) if paging.has_previous else None,
-        total=min(total, MAX_COUNTED),
-        is_capped=total > MAX_COUNTED,
+        total=total and min(total, MAX_COUNTED),
+        is_capped=None if total is None else total > MAX_COUNTED,
     )
 
 

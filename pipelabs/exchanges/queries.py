@@ -1,13 +1,15 @@
 """Lists of exchanges, and the counts of one."""
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, distinct, func, select
 
+from pipelabs.core.cache import remember
 from pipelabs.core.db import db
 from pipelabs.core.pagination import Page, page_of
-from pipelabs.models import ClientMarket, Exchange, ExchangeAPIKey, KeyStage, Market
+from pipelabs.models import ClientMarket, Exchange, ExchangeAPIKey, KeyStage, Market, now
 
 SEARCH_TEXT = func.concat_ws(
     "\n", Exchange.name, Exchange.slug, func.array_to_string(Exchange.aliases, "\n")
@@ -16,11 +18,12 @@ SEARCH_TEXT = func.concat_ws(
 
 
 class Counts(NamedTuple):
-    """The number of markets, quoted clients and API keys of an exchange."""
+    """The number of markets, quoted clients and API keys of an exchange at a time."""
 
     markets: int
     clients: int
     api_keys: int
+    counted_at: datetime
 
 
 def list_exchanges(
@@ -36,7 +39,11 @@ def list_exchanges(
 
 
 def get_counts(slug: str) -> Counts:
-    """Return the counts of the exchange, without destroyed keys."""
+    """Return the counts of the exchange, without destroyed keys, at most `FIGURES_TTL_S` old."""
+    return remember(f"exchange:{slug}", lambda: _count(slug))
+
+
+def _count(slug: str) -> Counts:
     markets = select(func.count()).where(Market.exchange == slug)
     clients = (
         select(func.count(distinct(ClientMarket.client_id)))
@@ -46,8 +53,9 @@ def get_counts(slug: str) -> Counts:
     keys = select(func.count()).where(
         ExchangeAPIKey.exchange == slug, ExchangeAPIKey.stage != KeyStage.DESTROYED
     )
-    counts = (query.scalar_subquery() for query in (markets, clients, keys))
-    return Counts(*db.session.execute(select(*counts)).one())
+    counts = [query.scalar_subquery() for query in (markets, clients, keys)]
+    row = db.session.execute(select(*counts)).one()
+    return Counts(row[0], row[1], row[2], now())
 
 
 def _filter_conditions(filters: Mapping[str, Any]) -> Iterator[ColumnElement[bool]]:

@@ -239,6 +239,7 @@ class CountsOut(Schema):
         metadata={"example": 7, "description": "Clients quoted on this exchange."}
     )
     api_keys = fields.Integer(metadata={"example": 9})
+    counted_at = Timestamp(metadata={"description": "Up to 15 s ago."})
 
 
 class ExchangeShown(Success):

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import NamedTuple
 from uuid import UUID
@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import Float, cast, func, lateral, select, true
 
 from pipelabs.audit.events import Event
+from pipelabs.core.cache import remember
 from pipelabs.core.db import db
 from pipelabs.models import (
     Admin,
@@ -83,8 +84,9 @@ class Creates:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """All figures of the overview."""
+    """All figures of the overview. All but the latest events were counted at `counted_at`."""
 
+    counted_at: datetime
     by_status: dict[Status, int]
     by_tier: dict[Tier, int]
     keys_by_status: dict[KeyStatus, int]
@@ -107,13 +109,19 @@ class Overview:
 
 
 def get_overview() -> Overview:
-    """Return the current figures."""
+    """Return the figures, at most `FIGURES_TTL_S` old, and the latest events."""
+    newest = select(AuditEvent).order_by(AuditEvent.at.desc(), AuditEvent.id.desc())
+    events = db.session.scalars(newest.limit(MAX_EVENTS)).all()
+    return replace(remember("overview", _count_figures), events=events)
+
+
+def _count_figures() -> Overview:
     at = now()
     by_status, by_tier = _count_clients()
     keys_by_status, keys_expiring = _count_keys(at)
     last_24_h, last_7_d = _summarize_creates(at)
-    newest = select(AuditEvent).order_by(AuditEvent.at.desc(), AuditEvent.id.desc())
     return Overview(
+        counted_at=at,
         by_status=by_status,
         by_tier=by_tier,
         keys_by_status=keys_by_status,
@@ -122,7 +130,7 @@ def get_overview() -> Overview:
         last_24_h=last_24_h,
         last_7_d=last_7_d,
         admins=_list_activity(at),
-        events=db.session.scalars(newest.limit(MAX_EVENTS)).all(),
+        events=[],
     )
 
 

@@ -104,6 +104,9 @@ class ActivityOut(Schema):
 class OverviewOut(Schema):
     """All figures of the overview."""
 
+    counted_at = Timestamp(
+        metadata={"description": "When all but `events` and `parts` were counted, up to 15 s ago."}
+    )
     clients = fields.Nested(ClientsCounted)
     api_keys = fields.Nested(KeysCounted)
     created_per_day = fields.List(

@@ -10,7 +10,7 @@ from sqlalchemy import DateTime, func, literal_column, select
 
 from pipelabs.core.db import db
 from pipelabs.core.pagination import Page, page_of
-from pipelabs.models import AuditEvent, Client, ExchangeAPIKey, KeyStage, now
+from pipelabs.models import AuditEvent, Client, ExchangeAPIKey, KeyStage, KeyStatus, now
 
 EXPIRES_AT = literal_column("exchange_api_keys.expires_at", DateTime(timezone=True))
 """A literal column: the paging library rejects a nullable one, but the filter excludes nulls."""
@@ -31,14 +31,17 @@ def list_keys(
 ) -> Page[ExchangeAPIKey]:
     """Return one page of the keys that match every filter in `EQUAL`, newest first.
 
-    Destroyed keys are listed only if the filter asks for that stage. A key that was altered is not
-    listed under the status that was written into its row.
+    Destroyed keys are listed only if the filter asks for that stage, or for revoked keys, whose
+    secrets are always destroyed. A key that was altered is not listed under the status that was
+    written into its row.
     """
     conditions = [
         getattr(ExchangeAPIKey, name) == filters[name] for name in EQUAL if filters.get(name)
     ]
+    is_revoked = filters.get("status") is KeyStatus.REVOKED
     if not filters.get("stage"):
-        conditions.append(ExchangeAPIKey.stage != KeyStage.DESTROYED)
+        is_destroyed = ExchangeAPIKey.stage == KeyStage.DESTROYED
+        conditions.append(is_destroyed if is_revoked else ~is_destroyed)
     newest = (ExchangeAPIKey.created_at.desc(), ExchangeAPIKey.id.desc())
     page = page_of(select(ExchangeAPIKey).where(*conditions).order_by(*newest), size, cursor)
     status = filters.get("status")

@@ -72,7 +72,7 @@ def app(urls, tmp_path_factory):
         RATELIMIT_STORAGE_OPTIONS = config.REDIS_OPTIONS
         AUDIT_LOG_FILE = str(tmp_path_factory.mktemp("audit") / "client_creation.log")
         LOG_FORMAT = "text"
-        READY_TTL_S = 0
+        READY_TTL_S = FIGURES_TTL_S = 0
 
     app = create_app(Testing)
     with app.app_context():

@@ -98,7 +98,7 @@ class ListQuery(Query):
 
 
 class PageOut(Schema):
-    """Cursors of the next and previous page, and the length of the whole list."""
+    """Cursors of the next and previous page; the first page also has the length of the list."""
 
     next = fields.String(
         allow_none=True, metadata={"example": None, "description": "Cursor of the next page."}
@@ -106,7 +106,17 @@ class PageOut(Schema):
     previous = fields.String(
         allow_none=True, metadata={"example": None, "description": "Cursor of the previous page."}
     )
-    total = fields.Integer(metadata={"example": 1})
+    total = fields.Integer(
+        allow_none=True,
+        metadata={
+            "example": 1,
+            "description": "The length of the list. Null after the first page.",
+        },
+    )
     is_capped = fields.Boolean(
-        metadata={"example": False, "description": "Whether there are more rows than `total`."}
+        allow_none=True,
+        metadata={
+            "example": False,
+            "description": "Whether there are more rows than `total`. Null after the first page.",
+        },
     )

@@ -133,7 +133,7 @@ class DaysAhead(fields.Integer):
 
 
 class KeysQuery(ListQuery):
-    """Filters of a list of keys; destroyed keys are listed only with `stage=destroyed`."""
+    """Filters of a list of keys; destroyed keys need `stage=destroyed` or `status=revoked`."""
 
     client_id = fields.UUID(metadata=CLIENT_ID, error_messages=NO_ID)
     exchange = ExchangeSlug(metadata=EXCHANGE)

@@ -421,11 +421,16 @@ def test_revoke_destroys_the_key_and_ends_its_use(call, stored, rows):
     revoked = call.post(f"{KEYS}/{key_id}/revoke")
     again = [call.post(f"{KEYS}/{key_id}/{act}") for act in ("revoke", "verify")]
     listed = call.get(KEYS).json["data"]
-    destroyed = call.get(f"{KEYS}?stage=destroyed").json["data"]
+    queries = ("stage=destroyed", "status=revoked", "status=revoked&stage=destroyed")
+    gone = [call.get(f"{KEYS}?{query}").json for query in queries]
+    none = [
+        call.get(f"{KEYS}?{query}").json
+        for query in ("status=revoked&stage=live", "status=verified")
+    ]
 
     assert revoked.json["api_key"]["status"] == "revoked"
     assert [response.status_code for response in again] == [409, 409]
-    assert (listed, len(destroyed)) == ([], 1)
+    assert (listed, [page["page"]["total"] for page in gone + none]) == ([], [1, 1, 1, 0, 0])
     assert rows(ExchangeAPIKey)[0].credentials is None
 
 

@@ -2,9 +2,14 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import func, select, update
 
-from pipelabs.clients.queries import get_changes, list_clients, list_events
+from pipelabs.clients.queries import (
+    filter_conditions,
+    get_changes,
+    list_clients,
+    list_events,
+)
 from pipelabs.clients.schemas import ClientChanges
 from pipelabs.clients.service import change_status, create_client, update_client
 from pipelabs.clients.wallets import Wallet
@@ -14,7 +19,7 @@ from pipelabs.core.pagination import encode_cursor
 from pipelabs.models import Client, Status, Tier
 from pipelabs.models.clients import Chain, ClientSort
 from tests.each import each
-from tests.factories import make_actor, make_new_client
+from tests.factories import make_actor, make_new_client, make_wallet
 
 BECH32 = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"
 SOLANA = "4Nd1mBQtrMJVYVfKf2PJy9NZUZdTAsp7D4xWLs4gDB4T"
@@ -62,15 +67,22 @@ def places(page):
         ("CAPITAL", {0}),
         ("ångström", {0}),
         ("ÅNG", {0}),
-        ("ps@", {1, 2, 3}),
+        ("ps@", set()),
         ("OPS@b", {1}),
         ("100", {1, 3}),
-        ("%", {1}),
-        ("0%", {1}),
-        ("_", {2}),
-        ("a_L", {2}),
-        ("\\", {3}),
-        ("a\\1", {3}),
+        ("0%", set()),
+        ("%", set()),
+        ("_", set()),
+        ("\\", set()),
+        ("a_Lab", {2}),
+        ("a\\100", {3}),
+        ("0% f", set()),
+        ("0% fun", {1}),
+        ("å", {0}),
+        ("ÅN", {0}),
+        ("B", {1}),
+        ("GA", {2}),
+        ("pi", set()),
         ("'", set()),
         ("e7 ops", set()),
         ("52908400098527886e0f7030069857d2e4169ee7", {0}),
@@ -82,6 +94,65 @@ def places(page):
 )
 def test_list_clients_searches_name_wallet_and_email(four, q, found):
     assert set(places(list_clients({"q": q}))) == found
+
+
+@each(
+    ("name", "q"),
+    [
+        ("%hedge", "%"),
+        ("%fund", "%f"),
+        ("_desk", "_"),
+        ("_fund", "_F"),
+        ("\\desk", "\\"),
+        ("\u5e01\u5b89 Labs", "\u5e01\u5b89"),
+        ("\u0416 Capital", "\u0436"),
+        ("\u0152uvre", "\u0153"),
+        ("12 Monkeys", "12"),
+        ("O'Brien", "o'b"),
+        ("a b c", "A B"),
+    ],
+)
+def test_list_clients_finds_short_words_at_the_beginning_of_the_name(four, name, q):
+    new = make_new_client(name=name, wallet_address=Wallet(Chain.EVM, make_wallet()), email=None)
+    create_client(new, make_actor())
+
+    found = [client.name for client in list_clients({"q": q}).rows]
+
+    assert name in found
+    assert all(other.lower().startswith(q.lower()) for other in found)
+
+
+@each(
+    ("q", "index"),
+    [
+        ("desk", "ix_clients_searched"),
+        ("5e2", "ix_clients_searched"),
+        ("\u043c\u043e\u0441\u043a\u0432\u0430", "ix_clients_searched"),
+        ("a%bcd", "ix_clients_searched"),
+        *(
+            (q, "ix_clients_lower_name_id")
+            for q in ("d", "DE", "\u0434", "%", "_", "a%b", "\u5e01")
+        ),
+    ],
+)
+def test_list_clients_searches_by_an_index(four, q, index):
+    [condition] = filter_conditions({"q": q})
+    options = {"literal_binds": True}
+    query = select(Client.id).where(condition).compile(db.engine, compile_kwargs=options)
+    cursor = db.session.connection().connection.cursor()
+    cursor.execute("SET LOCAL enable_seqscan = off")
+    cursor.execute(f"EXPLAIN {query}".replace("%%", "%"))
+
+    assert index in str(cursor.fetchall())
+
+
+@each("word", ["\u043c\u043e\u0441\u043a\u0432\u0430", "\u00f6stlich", "\u5e01\u5b89\u4eba"])
+def test_search_index_knows_letters_of_every_script(app, word):
+    """Else a search for the word would read the whole index."""
+    with app.app_context():
+        pieces = db.session.scalar(func.show_trgm(word))
+
+    assert len(pieces) > len(word)
 
 
 @each(

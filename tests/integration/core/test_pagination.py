@@ -36,7 +36,8 @@ def test_page_of_leads_forward_and_back():
 
     assert [names(page) for page in (first, second, third, back)] == ["ab", "cd", "e", "ab"]
     assert (first.previous, third.next, back.previous) == (None, None, None)
-    assert (first.total, first.is_capped) == (5, False)
+    assert [page.total for page in (first, second, third, back)] == [5, None, None, 5]
+    assert [page.is_capped for page in (first, second, third, back)] == [False, None, None, False]
 
 
 @pytest.mark.usefixtures("five")
@@ -58,7 +59,21 @@ def test_page_of_rejects_foreign_cursors(bookmark):
 
 
 @pytest.mark.usefixtures("five")
-def test_page_of_does_not_count_a_single_page(monkeypatch):
+def test_page_of_counts_neither_a_single_page_nor_later_pages(monkeypatch):
+    cursor = pagination.page_of(BY_NAME, 2).next
     monkeypatch.setattr(pagination, "_count", pytest.fail)
 
     assert pagination.page_of(BY_NAME, 5).total == 5
+    assert pagination.page_of(BY_NAME, 2, cursor).total is None
+
+
+@pytest.mark.usefixtures("five")
+def test_page_of_tells_an_empty_list_from_a_page_past_its_end():
+    last = pagination.page_of(BY_NAME, 4).next
+    nobody = BY_NAME.where(Client.name == "nobody")
+    only_first = BY_NAME.where(Client.name == "a")
+
+    empty, past = pagination.page_of(nobody, 2), pagination.page_of(only_first, 4, last)
+
+    assert (empty.rows, empty.total, empty.is_past_end) == ([], 0, False)
+    assert (past.rows, past.total, past.is_past_end) == ([], None, True)

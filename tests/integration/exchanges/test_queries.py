@@ -118,7 +118,7 @@ def test_list_exchanges_rejects_a_cursor_of_another_list(seeded, bookmark):
 
 
 def test_get_counts_is_zero_for_an_unused_exchange(seeded):
-    assert get_counts("okx") == (0, 0, 0)
+    assert get_counts("okx")[:3] == (0, 0, 0)
 
 
 def test_get_counts_counts_only_this_exchange(seeded):
@@ -129,5 +129,5 @@ def test_get_counts_counts_only_this_exchange(seeded):
     make_key(one, "okx")
     make_key(two, "gate")
 
-    assert get_counts("okx") == (2, 2, 0)
-    assert get_counts("gate") == (1, 1, 0)
+    assert get_counts("okx")[:3] == (2, 2, 0)
+    assert get_counts("gate")[:3] == (1, 1, 0)
