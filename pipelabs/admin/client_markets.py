@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from pipelabs.audit.events import Event
 from pipelabs.clients import service as clients
+from pipelabs.core.schemas.pagination import ListQuery
 from pipelabs.exchanges.service import list_enabled_slugs
 from pipelabs.markets import client_markets, quoting
 from pipelabs.markets.matrix import build_grid
@@ -25,14 +26,16 @@ bp = OperationBlueprint("client_markets", __name__, url_prefix="/clients/<uuid:c
 
 @bp.operation("GET", "", permission=Permission.TOKEN_PAIRS_READ)
 def index(client_id: UUID) -> ResponseReturnValue:
-    """List all markets of a client, exchange by exchange."""
+    """List the markets of a client, exchange by exchange, a page at a time."""
     asked = query(ClientMarketsQuery)
     client = clients.get_client(client_id)
     return render_template(
         "admin/client_markets/index.html",
         client=client,
         is_final=client.status is Status.OFFBOARDED,
-        rows=client_markets.list_all_client_markets(client_id, asked),
+        page=client_markets.list_client_markets(
+            client_id, asked, asked["size"], asked.get("cursor")
+        ),
         exchanges=client_markets.list_client_exchanges(client_id),
         statuses=list(QuotingStatus),
         asked=asked,
@@ -41,9 +44,9 @@ def index(client_id: UUID) -> ResponseReturnValue:
 
 @bp.operation("GET", "/grid", permission=Permission.TOKEN_PAIRS_READ)
 def grid(client_id: UUID) -> ResponseReturnValue:
-    """Show a client's pairs by exchanges."""
-    client = clients.get_client(client_id)
-    grid = build_grid(client_markets.list_all_client_markets(client_id, {}))
+    """Show a client's pairs by exchanges, a page of pairs at a time."""
+    client, asked = clients.get_client(client_id), query(ListQuery)
+    grid = build_grid(client_id, asked["size"], asked.get("cursor"))
     return render_template("admin/client_markets/grid.html", client=client, grid=grid)
 
 

@@ -37,19 +37,7 @@ SELECT_ROWS = (
     .join(ClientMarket.market)
     .join(Market.token_pair)
 )
-"""Plain rows, because a client has hundreds and objects of three tables take several times longer.
-"""
-
-
-def list_all_client_markets(
-    client_id: UUID, filters: Mapping[str, Any]
-) -> Sequence[Row[*tuple[Any, ...]]]:
-    """Return all markets of a client that match the filters, by exchange and symbol.
-
-    `filters` is what `list_client_markets` takes.
-    """
-    query = _add_filters(SELECT_ROWS.where(ClientMarket.client_id == client_id), filters)
-    return db.session.execute(query.order_by(Market.exchange, SYMBOL_COLUMN)).all()
+"""Plain rows: a call adds hundreds, and objects of three tables take several times longer."""
 
 
 def list_client_markets(

@@ -1,19 +1,24 @@
 """The matrix of clients and exchanges, and the grid of one client's pairs and exchanges."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, func, select
+from sqlalchemy import ColumnElement, Row, Select, Uuid, any_, bindparam, func, select
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from pipelabs.clients.queries import NAME_COLUMN, filter_conditions
 from pipelabs.core.db import db
 from pipelabs.core.pagination import Page, page_of
-from pipelabs.models import Client, ClientMarket, Market, QuotingStatus
+from pipelabs.markets.client_markets import SELECT_ROWS
+from pipelabs.markets.token_pairs import SYMBOL_COLUMN
+from pipelabs.models import Client, ClientMarket, Market, QuotingStatus, TokenPair
 
 HEAT_LEVELS = 5
+FEW = 10_000
+"""If more markets match, one of about a hundred clients is found among a million."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +50,24 @@ class Matrix:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A client's markets: symbol → exchange → row, in order."""
+    """A page of a client's pairs and their markets: symbol → exchange → row, in order."""
 
+    page: Page[TokenPair]
     exchanges: list[str]
     lines: dict[str, dict[str, Row[*tuple[Any, ...]]]]
 
 
-def build_grid(rows: Sequence[Row[*tuple[Any, ...]]]) -> Grid:
-    """Return the grid of the rows that `list_all_client_markets` returns."""
-    lines: dict[str, dict[str, Row[*tuple[Any, ...]]]] = {row.symbol: {} for row in rows}
-    for row in rows:
+def build_grid(client_id: UUID, size: int = 50, cursor: str | None = None) -> Grid:
+    """Return the markets of one page of the pairs in which the client is or was quoted."""
+    is_of_client = ClientMarket.client_id == client_id
+    quoted = select(Market.token_pair_id).join(ClientMarket).where(is_of_client)
+    pairs = select(TokenPair).where(TokenPair.id.in_(quoted))
+    page = page_of(pairs.order_by(SYMBOL_COLUMN, TokenPair.id), size, cursor)
+    lines: dict[str, dict[str, Row[*tuple[Any, ...]]]] = {pair.symbol: {} for pair in page.rows}
+    is_on_page = Market.token_pair_id.in_([pair.id for pair in page.rows])
+    for row in db.session.execute(SELECT_ROWS.where(is_of_client, is_on_page)):
         lines[row.symbol][row.exchange] = row
-    return Grid(sorted({row.exchange for row in rows}), dict(sorted(lines.items())))
+    return Grid(page, sorted({slug for line in lines.values() for slug in line}), lines)
 
 
 def build_matrix(filters: Mapping[str, Any], size: int = 50, cursor: str | None = None) -> Matrix:
@@ -66,12 +77,13 @@ def build_matrix(filters: Mapping[str, Any], size: int = 50, cursor: str | None 
     markets are not counted.
     """
     conditions = _quoting_conditions(filters)
-    quoted = select(ClientMarket.id).where(ClientMarket.client_id == Client.id, *conditions)
+    quoted = select(ClientMarket.client_id).where(*conditions)
     if filters.get("exchange"):  # without this filter the join changes nothing and costs most
         quoted = quoted.join(ClientMarket.market)
     is_found = filter_conditions({"q": filters.get("q")})
-    query = select(Client).where(quoted.exists(), *is_found)
-    page = page_of(query.order_by(NAME_COLUMN, Client.id), size, cursor)
+    query = select(Client).where(_is_quoted(quoted), *is_found)
+    # Counting would look for the markets of every client.
+    page = page_of(query.order_by(NAME_COLUMN, Client.id), size, cursor, is_counted=False)
     counts: dict[UUID, dict[str, int]] = {client.id: {} for client in page.rows}
     for client_id, exchange, count in _count_markets(list(counts), conditions):
         counts[client_id][exchange] = count
@@ -79,6 +91,19 @@ def build_matrix(filters: Mapping[str, Any], size: int = 50, cursor: str | None 
     exchanges = sorted({slug for row in rows for slug in row.counts})
     largest = max((count for row in rows for count in row.counts.values()), default=0)
     return Matrix(page, exchanges, rows, largest)
+
+
+def _is_quoted(quoted: Select[UUID]) -> ColumnElement[bool]:
+    """Return the condition that the query has the client.
+
+    If it has few, PostgreSQL gets their ids. It takes them for more than they are, and would look
+    for the markets of every client by name until it has a page.
+    """
+    some = select(func.count()).select_from(quoted.limit(FEW + 1).subquery())
+    if db.session.scalars(some).one() > FEW:
+        return quoted.where(ClientMarket.client_id == Client.id).exists()
+    ids = db.session.scalars(quoted.distinct()).all()
+    return Client.id == any_(bindparam(None, list(ids), type_=ARRAY(Uuid())))
 
 
 def _quoting_conditions(filters: Mapping[str, Any]) -> list[ColumnElement[bool]]:

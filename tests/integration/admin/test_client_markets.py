@@ -99,6 +99,39 @@ def test_add_markets_form_shows_wrong_lines_and_keeps_values(desk, page, add, ro
     assert len(rows(ClientMarket)) == 1
 
 
+def following(page):
+    """Return the address of the next page."""
+    [link] = re.findall(r'href="([^"]*cursor=[^"]*)".*Next</a>', page.text)
+    return link.replace("&amp;", "&")
+
+
+def test_client_markets_page_and_grid_have_pages(desk, page, add):
+    add(*(make_item(f"C{number:03}/USDT") for number in range(60)))
+
+    first, grid = desk.get(f"{page}?exchange=okx&size=50"), desk.get(f"{page}/grid?size=50")
+    second, more = desk.get(following(first)), desk.get(following(grid))
+
+    assert "50 of 60" in first.text
+    assert "50 of 60" in grid.text
+    assert "10 rows" in second.text
+    assert "10 rows" in more.text
+    assert (">C049/USDT<" in first.text, ">C050/USDT<" in first.text) == (True, False)
+    assert (">C049/USDT<" in second.text, ">C059/USDT<" in second.text) == (False, True)
+    assert (">C049/USDT<" in more.text, ">C059/USDT<" in more.text) == (False, True)
+    assert "exchange=okx" in following(first)
+
+
+def test_client_markets_pages_past_the_end_lead_to_the_first(app, desk, page, add):
+    add(*(make_item(f"C{number:03}/USDT") for number in range(60)))
+    beyond = [following(desk.get(address)) for address in (page, f"{page}/grid")]
+    with app.app_context():
+        db.session.query(ClientMarket).delete()
+        finish(commit=True)
+
+    for address in beyond:
+        assert "This page no longer exists" in desk.get(address).text
+
+
 def test_client_markets_page_filters(desk, page, add):
     add(make_item(), make_item(exchange="gate"))
 

@@ -3,7 +3,7 @@ from sqlalchemy import select
 
 from pipelabs.clients.service import OFFBOARDED, change_status
 from pipelabs.core.db import db
-from pipelabs.markets.client_markets import list_all_client_markets
+from pipelabs.markets.client_markets import list_client_markets
 from pipelabs.markets.legacy_import import import_legacy_pairs, list_clients_to_import
 from pipelabs.markets.markets import update_market
 from pipelabs.markets.quoting import add_client_markets
@@ -28,7 +28,7 @@ def make(settings, **changes):
 
 
 def places(client):
-    return [f"{row.symbol} {row.exchange}" for row in list_all_client_markets(client.id, {})]
+    return [f"{row.symbol} {row.exchange}" for row in list_client_markets(client.id, {}).rows]
 
 
 def test_import_legacy_pairs_adds_what_is_readable_and_keeps_the_rest():

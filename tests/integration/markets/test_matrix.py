@@ -1,7 +1,7 @@
 import pytest
 
 from pipelabs.core.db import db
-from pipelabs.markets.client_markets import list_all_client_markets
+from pipelabs.markets import matrix
 from pipelabs.markets.matrix import build_grid, build_matrix
 from pipelabs.markets.quoting import add_client_markets
 from pipelabs.models import ClientMarket, QuotingStatus
@@ -48,6 +48,15 @@ def test_matrix_counts_pairs_by_client_and_exchange(book, filters, counts):
     assert counts_by_client(**filters) == counts
 
 
+@pytest.mark.parametrize("few", [0, 10_000])
+def test_matrix_finds_the_same_clients_whether_few_or_many(book, monkeypatch, few):
+    monkeypatch.setattr(matrix, "FEW", few)
+
+    assert [row.client.name for row in build_matrix({}).rows] == ["acme", "Beta"]
+    assert [row.client.name for row in build_matrix({"exchange": "binance"}).rows] == ["Beta"]
+    assert build_matrix({"exchange": "gate"}).rows == []
+
+
 def test_matrix_is_paged_by_client(book):
     first = build_matrix({}, size=1)
     second = build_matrix({}, size=1, cursor=first.page.next)
@@ -56,13 +65,25 @@ def test_matrix_is_paged_by_client(book):
     assert (first.exchanges, second.exchanges) == (["okx"], ["binance", "okx"])
     assert (second.rows[0].total, second.max) == (3, 2)
     assert [second.heat(count) for count in (0, 1, 2)] == [0, 3, 5]
-    assert first.page.total == 2
+    assert (first.page.total, build_matrix({}).page.total) == (None, 2)
 
 
 def test_grid_has_the_pairs_and_exchanges_of_a_client(book):
-    grid = build_grid(list_all_client_markets(book.id, {}))
+    grid = build_grid(book.id)
 
     assert grid.exchanges == ["binance", "okx"]
     assert list(grid.lines) == ["BTC/USDT", "ETH/USDT", "LTC/USDT"]
     assert set(grid.lines["BTC/USDT"]) == {"binance", "okx"}
     assert grid.lines["ETH/USDT"]["okx"].status is QuotingStatus.PAUSED
+
+
+def test_grid_is_paged_by_pair(book):
+    first = build_grid(book.id, size=2)
+    second = build_grid(book.id, size=2, cursor=first.page.next)
+
+    assert [list(grid.lines) for grid in (first, second)] == [
+        ["BTC/USDT", "ETH/USDT"],
+        ["LTC/USDT"],
+    ]
+    assert (first.page.total, second.page.next) == (3, None)
+    assert first.exchanges == ["binance", "okx"]
