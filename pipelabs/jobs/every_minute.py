@@ -9,6 +9,7 @@ from uuid import UUID
 from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
+from pipelabs.accounts import retention
 from pipelabs.audit import log_file, reconciliation
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import unit_of_work
@@ -79,10 +80,23 @@ def quarantine_altered_keys(app: Flask, after: UUID | None) -> UUID | None:
     return sweep.next
 
 
+def purge_ended_sessions(app: Flask) -> None:
+    """Delete a batch of sessions and API tokens that ended long ago."""
+    try:
+        with app.app_context(), unit_of_work():
+            purged = retention.purge_ended()
+    except SQLAlchemyError as error:
+        logger.warning("ended sessions were not deleted: %s", type(error).__name__)
+        return
+    if purged:
+        logger.info("ended sessions and tokens were deleted", extra={"purged": purged})
+
+
 def _run_forever(app: Flask) -> None:
     last_key = None
     while True:
         reconcile_audit_file(app)
         destroy_expired_secrets(app)
         last_key = quarantine_altered_keys(app, last_key)
+        purge_ended_sessions(app)
         time.sleep(INTERVAL_S)

@@ -8,11 +8,19 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import create_engine, text
 
+from pipelabs.accounts import retention
 from pipelabs.audit import log_file, reconciliation
 from pipelabs.core.db import db, unit_of_work
 from pipelabs.jobs import every_minute
-from pipelabs.models import AuditEvent, ExchangeAPIKey, KeyStage, now
-from tests.factories import QUICK_CLIENT, make_body, make_exchange, make_key
+from pipelabs.models import APIToken, AuditEvent, ExchangeAPIKey, KeyStage, Session, now
+from tests.factories import (
+    QUICK_CLIENT,
+    make_admin,
+    make_body,
+    make_exchange,
+    make_key,
+    make_session,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -175,3 +183,68 @@ def test_quarantine_altered_keys_begins_again_after_a_database_error(app, caplog
 
     assert every_minute.quarantine_altered_keys(app, key_id) == key_id
     assert "signatures of API keys were not checked: OperationalError" in caplog.text
+
+
+DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
+
+
+def make_token(admin, name, **changes):
+    token = APIToken(
+        admin_id=admin.id,
+        name=name,
+        prefix="pl_x",
+        last_four="abcd",
+        digest=name.encode(),
+        permissions=[],
+        addresses=[],
+        **{"expires_at": now() + DAY} | changes,
+    )
+    db.session.add(token)
+
+
+@pytest.fixture
+def ended(app):
+    """Sessions and tokens that ended more and less than 90 days ago, or not yet."""
+    old, recent = now() - 90 * DAY - MINUTE, now() - 90 * DAY + MINUTE
+    with app.app_context(), unit_of_work():
+        admin = make_admin()
+        make_session(admin, address="expired", expires_at=old)
+        make_session(admin, address="revoked", expires_at=old, revoked_at=old - MINUTE)
+        make_session(admin, address="recent", expires_at=recent, revoked_at=old)
+        make_session(admin, address="open")
+        make_token(admin, "expired", expires_at=old)
+        make_token(admin, "revoked", revoked_at=old)
+        make_token(admin, "both", revoked_at=recent, expires_at=old)
+        make_token(admin, "recent", revoked_at=recent)
+        make_token(admin, "expired recently", expires_at=recent)
+        make_token(admin, "live")
+
+
+def test_purge_deletes_what_ended_90_days_ago(app, ended, rows, caplog):
+    with caplog.at_level(logging.INFO):
+        every_minute.purge_ended_sessions(app)
+        every_minute.purge_ended_sessions(app)
+
+    assert {session.address for session in rows(Session)} == {"recent", "open"}
+    assert {token.name for token in rows(APIToken)} == {"recent", "expired recently", "live"}
+    assert caplog.text.count("ended sessions and tokens were deleted") == 1
+
+
+def test_purge_deletes_a_batch_at_a_time(app, ended, rows, monkeypatch):
+    monkeypatch.setattr(retention, "BATCH", 1)
+
+    left = []
+    for _ in range(3):
+        every_minute.purge_ended_sessions(app)
+        left.append((len(rows(Session)), len(rows(APIToken))))
+
+    assert left == [(3, 5), (2, 4), (2, 3)]
+
+
+def test_purge_logs_a_database_error(app, ended, caplog, monkeypatch):
+    away = create_engine("postgresql+psycopg2://nobody@127.0.0.1:1/nothing")
+    monkeypatch.setitem(db._app_engines[app], None, away)
+
+    every_minute.purge_ended_sessions(app)
+
+    assert "ended sessions were not deleted: OperationalError" in caplog.text
