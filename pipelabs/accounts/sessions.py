@@ -14,7 +14,7 @@ from pipelabs.core.actor import Actor
 from pipelabs.core.db import db, run
 from pipelabs.core.errors import NotFound, RefreshTokenReplayed, Unauthenticated
 from pipelabs.core.pagination import Page, page_of
-from pipelabs.models import Admin, CoalescedDenials, Session, now
+from pipelabs.models import Admin, CoalescedDenials, Session, new_id, now
 
 SESSION_LIFETIME = timedelta(hours=12)
 """NIST SP 800-63B-4: reauthentication at least every 12 hours at AAL2."""
@@ -121,7 +121,7 @@ def _use_one_time_password(admin_id: UUID) -> bool:
 def _create_session(admin_id: UUID, address: str, user_agent: str) -> Session:
     printable = "".join(filter(str.isprintable, user_agent))
     session = Session(
-        id=uuid4(),
+        id=new_id(),
         admin_id=admin_id,
         address=address,
         user_agent=printable[:USER_AGENT_LENGTH],

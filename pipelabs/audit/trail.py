@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy import Table, bindparam, event, insert, select
 from sqlalchemy.exc import DBAPIError
@@ -26,7 +26,7 @@ from pipelabs.core.db import AuditedSession, db, run
 from pipelabs.core.errors import Unavailable
 from pipelabs.core.keyring import Key
 from pipelabs.core.settings import resource, setting
-from pipelabs.models import AuditEvent, Outcome, now
+from pipelabs.models import AuditEvent, Outcome, new_id, now
 
 TABLE = cast(Table, AuditEvent.__table__)
 INSERT = insert(TABLE).returning(TABLE.c.id)
@@ -94,7 +94,7 @@ def record_for_clients(
     # Only the first names the denials without a row, which it has drained.
     first, others = _details(facts, actor), _details(facts, actor)
     rows = [
-        row | {"uid": uuid4(), "client_id": client_id, "details": others if number else first}
+        row | {"uid": new_id(), "client_id": client_id, "details": others if number else first}
         for number, client_id in enumerate(client_ids)
     ]
     for each in rows:
@@ -138,7 +138,7 @@ def _row(
     event: Event, actor: Actor, outcome: Outcome, http: int | None, ms: float
 ) -> dict[str, Any]:
     return {
-        "uid": uuid4(),
+        "uid": new_id(),
         "at": now(),
         "instance": setting("INSTANCE"),
         "admin_id": actor.admin_id,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any, NamedTuple, cast
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy import (
     CompoundSelect,
@@ -27,7 +27,7 @@ from pipelabs.core.commands import differing, set_fields
 from pipelabs.core.db import db, run
 from pipelabs.core.errors import Duplicate, InvalidTransition, NotFound
 from pipelabs.core.optimistic_lock import reject_stale
-from pipelabs.models import Client, ClientMarket, QuotingStatus, Status, now
+from pipelabs.models import Client, ClientMarket, QuotingStatus, Status, new_id, now
 
 TAKEN = {
     "wallet_address": "A client with this wallet address already exists.",
@@ -171,7 +171,7 @@ def _build_client(new: NewClient) -> Client:
         "chain": new.wallet_address.chain,
     }
     return Client(
-        id=uuid4(),
+        id=new_id(),
         status=Status.ACTIVE,
         settings={},
         version=1,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy import Row, Table, Text, Uuid, bindparam, literal, or_, select
 from sqlalchemy.dialects.postgresql import insert
@@ -39,6 +39,7 @@ from pipelabs.models import (
     Market,
     MarketStatus,
     TokenPair,
+    new_id,
     now,
 )
 from pipelabs.models.token_pairs import Symbol
@@ -110,7 +111,7 @@ def ensure_markets(listings: Iterable[Listing]) -> Sequence[Row[UUID, str, str]]
     listings = list(listings)
     ensure_token_pairs({listing.symbol for listing in listings})
     rows = (
-        (uuid4(), s.base_asset, s.quote_asset, s.settle_asset, exchange, exchange_symbol)
+        (new_id(), s.base_asset, s.quote_asset, s.settle_asset, exchange, exchange_symbol)
         for s, exchange, exchange_symbol in listings
     )
     values = column_arrays(("id", *LISTING_COLUMNS), rows)

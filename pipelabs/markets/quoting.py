@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy import Integer, Numeric, Row, Table, Text, Uuid, bindparam, select
 from sqlalchemy.dialects.postgresql import insert
@@ -37,6 +37,7 @@ from pipelabs.models import (
     QuotingStatus,
     Status,
     TokenPair,
+    new_id,
     now,
 )
 from pipelabs.models.token_pairs import Symbol
@@ -153,7 +154,7 @@ def insert_client_markets(
     """Insert a client market for each item; `market_ids` are in the same order."""
     created_at = now()
     rows = (
-        (uuid4(), market_id, *(getattr(item, name) for name in TERMS))
+        (new_id(), market_id, *(getattr(item, name) for name in TERMS))
         for item, market_id in zip(items, market_ids, strict=True)
     )
     shared = {"client_id": client_id, "status": QuotingStatus.ACTIVE, "version": 1}

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, cast
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy import ColumnElement, Table, Text, Uuid, bindparam, func, select
 from sqlalchemy.dialects.postgresql import insert
@@ -15,7 +15,7 @@ from pipelabs.core.db import db, run
 from pipelabs.core.errors import Duplicate, NotFound
 from pipelabs.core.pagination import Page, page_of
 from pipelabs.markets.symbols import normalise_symbol
-from pipelabs.models import Market, TokenPair, now
+from pipelabs.models import Market, TokenPair, new_id, now
 from pipelabs.models.token_pairs import Symbol, TokenPairSort
 
 TAKEN = "This token pair already exists."
@@ -52,7 +52,7 @@ def ensure_token_pairs(symbols: Collection[Symbol]) -> list[UUID]:
     They are inserted in a consistent order, so that concurrent calls cannot deadlock.
     """
     ordered = sorted(symbols, key=lambda symbol: symbol.text)
-    rows = ((uuid4(), s.base_asset, s.quote_asset, s.settle_asset) for s in ordered)
+    rows = ((new_id(), s.base_asset, s.quote_asset, s.settle_asset) for s in ordered)
     values = column_arrays(("id", *ASSETS), rows)
     return list(run(INSERT_PAIRS, values | {"created_at": now()}).scalars())
 

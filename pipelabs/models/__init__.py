@@ -3,7 +3,7 @@
 from pipelabs.models.admins import Admin, APIToken, Session, SignInThrottle
 from pipelabs.models.api_keys import ExchangeAPIKey, KeyStage, KeyStatus
 from pipelabs.models.audit import AuditEvent, AuditFileMark, CoalescedDenials, Outcome
-from pipelabs.models.base import Base, Proof, now
+from pipelabs.models.base import Base, Proof, new_id, now
 from pipelabs.models.clients import Client, Status, Tier
 from pipelabs.models.exchanges import Exchange
 from pipelabs.models.idempotency import IdempotencyRecord
@@ -44,5 +44,6 @@ __all__ = [
     "Status",
     "Tier",
     "TokenPair",
+    "new_id",
     "now",
 ]

@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy import BigInteger, Identity, Index, LargeBinary, Numeric, text
 from sqlalchemy.dialects.postgresql import JSONB
@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import UserDefinedType
 
-from pipelabs.models.base import Base, now
+from pipelabs.models.base import Base, new_id, now
 
 
 class Outcome(StrEnum):
@@ -100,7 +100,7 @@ class AuditEvent(Base):
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    uid: Mapped[UUID] = mapped_column(default=uuid4)
+    uid: Mapped[UUID] = mapped_column(default=new_id)
     at: Mapped[datetime] = mapped_column(default=now)
     instance: Mapped[str]
     admin_id: Mapped[UUID | None]

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm.attributes import flag_modified
@@ -14,7 +14,16 @@ from pipelabs.core.actor import Actor
 from pipelabs.core.db import db
 from pipelabs.core.errors import InvalidInput, InvalidTransition, NotFound
 from pipelabs.core.optimistic_lock import reject_stale
-from pipelabs.models import Client, ExchangeAPIKey, KeyStage, KeyStatus, Proof, Status, now
+from pipelabs.models import (
+    Client,
+    ExchangeAPIKey,
+    KeyStage,
+    KeyStatus,
+    Proof,
+    Status,
+    new_id,
+    now,
+)
 from pipelabs.models.exchanges import Credential
 from pipelabs.vault.commands import NewCredentials
 from pipelabs.vault.envelope import Secret
@@ -58,7 +67,7 @@ def decrypt_credentials(key: ExchangeAPIKey) -> dict[str, Secret]:
 
 def store_key(key: ExchangeAPIKey, new: NewCredentials, result: ProbeResult) -> None:
     """Insert the key with its encrypted credentials and its probe result."""
-    key.id, key.created_at, key.updated_at = uuid4(), now(), now()
+    key.id, key.created_at, key.updated_at = new_id(), now(), now()
     key.version, key.status, key.stage = 1, KeyStatus.UNVERIFIED, key.stage or KeyStage.LIVE
     key.ip_note, key.expires_at = new.ip_note, new.expires_at
     encrypt_credentials(key, new.credentials)
