@@ -164,6 +164,7 @@ class Config:
     RATELIMIT_IN_MEMORY_FALLBACK_ENABLED = True
     RATELIMIT_HEADERS_ENABLED = False
     RATELIMIT_CREATE = env("RATELIMIT_CREATE", "20/minute")
+    RATELIMIT_BATCH = env("RATELIMIT_BATCH", "10/minute")
     RATELIMIT_GENERAL = env("RATELIMIT_GENERAL", "100/minute")
     RATELIMIT_CONSOLE = env("RATELIMIT_CONSOLE", "300/minute")
 
@@ -202,7 +203,10 @@ def check(settings: Mapping[str, Any]) -> None:
         _choice("LOG_LEVEL", settings["LOG_LEVEL"], ("INFO", "DEBUG", "WARNING", "ERROR")),
         _choice("LOG_FORMAT", settings["LOG_FORMAT"], ("json", "text")),
         memory_limits(storage, settings["WORKERS"]),
-        *(_limit(f"RATELIMIT_{name}", settings) for name in ("CREATE", "GENERAL", "CONSOLE")),
+        *(
+            _limit(f"RATELIMIT_{name}", settings)
+            for name in ("CREATE", "BATCH", "GENERAL", "CONSOLE")
+        ),
         _choice("ENVIRONMENT", settings["ENVIRONMENT"], ENVIRONMENTS),
     ]
     if errors := list(filter(None, results)):

@@ -9,12 +9,15 @@ from flask import url_for
 from pipelabs.audit.events import Event
 from pipelabs.clients import queries as client_queries
 from pipelabs.clients import service as clients
+from pipelabs.clients.batch import create_clients
 from pipelabs.clients.schemas import (
     ClientChanges,
     ClientCreated,
     ClientIn,
     ClientPatch,
+    ClientsCreated,
     ClientShown,
+    ClientsIn,
     ClientsListed,
     ClientsQuery,
     NewClient,
@@ -42,22 +45,27 @@ STALE = Stale("The client has changed: it is at version 4, not 3.")
 OVER = InvalidTransition(clients.OFFBOARDED)
 NO_WAY = "A client that is offboarded cannot become paused."
 ILLEGAL = InvalidTransition(NO_WAY, fields={"status": [NO_WAY]})
-"""Examples for the document."""
-
-
-@bp.operation(
-    "POST",
-    "/quick-client",
-    permission=Permission.CLIENTS_WRITE,
-    denied_event=Event.CLIENT_CREATE_DENIED,
-    budget="create",
-    body=ClientIn,
-    replayed_event=Event.CLIENT_CREATE_REPLAYED,
-    response=ClientCreated,
-    status=201,
-    has_etag=True,
-    errors=(TAKEN,),
+TAKEN_IN_BATCH = Duplicate(
+    "Client already exists",
+    fields={"clients.3.wallet_address": [clients.TAKEN["wallet_address"]]},
+    existing={"clients.3.wallet_address": ID},
 )
+"""Examples for the document."""
+CREATION: dict[str, Any] = {
+    "permission": Permission.CLIENTS_WRITE,
+    "denied_event": Event.CLIENT_CREATE_DENIED,
+    "budget": "create",
+    "body": ClientIn,
+    "replayed_event": Event.CLIENT_CREATE_REPLAYED,
+    "response": ClientCreated,
+    "status": 201,
+    "has_etag": True,
+    "errors": (TAKEN,),
+}
+"""The one creation, under the specification's path and under the conventional one."""
+
+
+@bp.operation("POST", "/quick-client", **CREATION)
 def quick_client(data: NewClient) -> Reply:
     """Create a client.
 
@@ -70,6 +78,39 @@ def quick_client(data: NewClient) -> Reply:
         location=url_for("api.clients.show", client_id=client.id),
         etag=str(client.version),
         client=client,
+        metadata={"created_by": current_actor().name, "processing_time_ms": ms},
+    )
+
+
+@bp.operation("POST", "/clients", **CREATION)
+def create(data: NewClient) -> Reply:
+    """Create a client, like `quick-client` and from the same budget."""
+    return quick_client(data)
+
+
+@bp.operation(
+    "POST",
+    "/clients:batch",
+    permission=Permission.CLIENTS_WRITE,
+    denied_event=Event.CLIENT_CREATE_DENIED,
+    budget="batch",
+    body=ClientsIn,
+    replayed_event=Event.CLIENT_CREATE_REPLAYED,
+    response=ClientsCreated,
+    status=201,
+    errors=(TAKEN_IN_BATCH,),
+)
+def create_batch(data: Mapping[str, Any]) -> Reply:
+    """Create up to 500 clients: all of them, or none if one is wrong.
+
+    Errors name the place in the list, such as `clients.3.wallet_address`. Fields that can't be read
+    are reported first, taken and repeated values after that. The body has at most 256 KiB.
+    """
+    created, ms = create_clients(data["clients"], current_actor())
+    return reply(
+        f"{len(created)} client{'s' * (len(created) != 1)} created",
+        location=url_for("api.clients.index"),
+        clients=created,
         metadata={"created_by": current_actor().name, "processing_time_ms": ms},
     )
 

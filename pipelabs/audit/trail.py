@@ -83,28 +83,32 @@ def record(
     _add(row | {"client_id": client_id, "details": _details(facts or {}, actor)})
 
 
-def record_for_clients(
-    event: Event, actor: Actor, client_ids: Sequence[UUID], *, facts: Mapping[str, str]
+def record_each(
+    event: Event,
+    actor: Actor,
+    facts: Sequence[tuple[UUID, Mapping[str, str]]],
+    *,
+    ms: float | None = None,
 ) -> None:
-    """Add a row for each client to the current transaction: one action that affected all of them.
+    """Add the rows of a successful action on several clients, in one statement.
 
-    Raise `Unavailable` as `record` does.
+    `facts` has the id of each client and its facts. Raise as `record`.
     """
-    row = _row(event, actor, Outcome.SUCCESS, actor.success_status, actor.elapsed_ms())
-    # Only the first names the denials without a row, which it has drained.
-    first, others = _details(facts, actor), _details(facts, actor)
+    elapsed_ms = actor.elapsed_ms() if ms is None else ms
+    shared = _row(event, actor, Outcome.SUCCESS, actor.success_status, elapsed_ms)
     rows = [
-        row | {"uid": new_id(), "client_id": client_id, "details": others if number else first}
-        for number, client_id in enumerate(client_ids)
+        _sign(
+            shared
+            | {"uid": new_id(), "client_id": client_id, "details": _details(client_facts, actor)}
+        )
+        for client_id, client_facts in facts
     ]
-    for each in rows:
-        _sign(each)
-    with _unavailable_if_failing():
-        own = column_arrays(OWN_COLUMNS, ([each[name] for name in OWN_COLUMNS] for each in rows))
-        shared = {name: rows[0][name] for name in SHARED}
-        ids = {row.uid: row.id for row in run(INSERT_MANY, shared | own)}
-    for each in rows:
-        each["id"] = ids[each["uid"]]
+    with _written():
+        own = column_arrays(OWN_COLUMNS, ([row[name] for name in OWN_COLUMNS] for row in rows))
+        values = {name: rows[0][name] for name in SHARED}
+        ids = {row.uid: row.id for row in run(INSERT_MANY, values | own)}
+    for row in rows:
+        row["id"] = ids[row["uid"]]
     _outbox(db.session()).extend(rows)
 
 
@@ -160,19 +164,22 @@ def _add_attempt(attempt: Attempt, actor: Actor, client_id: UUID | None) -> None
 def _add(row: dict[str, Any]) -> None:
     """Sign and insert a row, and add it to the outbox."""
     _sign(row)
-    with _unavailable_if_failing():
+    with _written():
         row["id"] = run(INSERT, row).scalar()
     _outbox(db.session()).append(row)
 
 
-def _sign(row: dict[str, Any]) -> None:
+def _sign(row: dict[str, Any]) -> dict[str, Any]:
+    """Add the MAC and its key to the row. Return the row."""
     key: Key = resource("audit_key")
     row["mac_key"] = key.version
     row["mac"] = compute_mac(row, key.secret)
+    return row
 
 
 @contextmanager
-def _unavailable_if_failing() -> Iterator[None]:
+def _written() -> Iterator[None]:
+    """Raise `Unavailable` if the block can't write rows."""
     try:
         yield
     except DBAPIError as error:

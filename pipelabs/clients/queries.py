@@ -44,8 +44,9 @@ def list_clients(
     """Return one page of the clients that match every filter.
 
     `filters` is what `ClientsQuery` loads: `q`, part of the name, wallet or e-mail address in any
-    case, or the beginning of the name if `q` has no three letters or digits in a row, and `tier`,
-    `status` and `chain`. `has_symbols` also loads each client's `symbols`. Raise
+    case, or the beginning of the name if `q` has no three letters or digits in a row, the whole
+    `wallet_address`, `tier`, `status` and `chain`, and the times of creation and of the last
+    change. `has_symbols` also loads each client's `symbols`. Raise
     `InvalidInput` for a cursor of another list.
     """
     query = select(Client).where(*filter_conditions(filters))
@@ -79,6 +80,13 @@ def filter_conditions(filters: Mapping[str, Any]) -> Iterator[ColumnElement[bool
         lowered = func.lower(_escape_like(q))
         is_word = INDEXED.search(q)
         yield SEARCH_COLUMN.contains(lowered) if is_word else NAME_COLUMN.startswith(lowered)
+    if wallet := filters.get("wallet_address"):
+        yield Client.wallet_address == wallet.address
+    for name, column in (("created", Client.created_at), ("updated", Client.updated_at)):
+        if since := filters.get(f"{name}_since"):
+            yield column >= since
+        if until := filters.get(f"{name}_until"):
+            yield column < until
     for name in ("tier", "status", "chain"):
         if value := filters.get(name):
             yield getattr(Client, name) == value

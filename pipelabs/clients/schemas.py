@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from marshmallow import Schema, ValidationError, fields, post_load
+from marshmallow import Schema, ValidationError, fields, post_load, validate
 
 from pipelabs.clients import wallets
 from pipelabs.core.commands import UNSET, Unset
+from pipelabs.core.schemas.dates import SPAN, DateOrTime
 from pipelabs.core.schemas.edits import EditForm, PartialUpdate
 from pipelabs.core.schemas.envelope import Success
 from pipelabs.core.schemas.fields import (
@@ -25,6 +26,8 @@ from pipelabs.core.schemas.pagination import ListQuery, PageOut, SearchText
 from pipelabs.core.text import trim
 from pipelabs.models.clients import NAME_LENGTH, NOTES_LENGTH, Chain, ClientSort, Status, Tier
 
+MAX_AT_ONCE = 500
+"""Clients that one call can create."""
 NAME = {"label": "Name", "example": "Client Name"}
 WALLET = {
     "label": "Wallet address",
@@ -96,6 +99,16 @@ class ClientIn(ClientFields, Input):
         return NewClient(**data)
 
 
+class ClientsIn(Input):
+    """The body that creates many clients: all of them, or none if one is wrong."""
+
+    clients = fields.List(
+        fields.Nested(ClientIn),
+        required=True,
+        validate=validate.Length(1, MAX_AT_ONCE, error="Must have {min} to {max} entries."),
+    )
+
+
 class ClientChangeFields(ClientFields):
     """The fields of a change."""
 
@@ -134,9 +147,20 @@ class ClientsQuery(ListQuery):
             " letters or digits in a row: the beginning of the name."
         },
     )
+    wallet_address = WalletAddress(
+        metadata={"description": "The whole address, in any spelling."},
+    )
     tier = EnumField(Tier)
     status = EnumField(Status)
     chain = EnumField(Chain)
+    created_since = DateOrTime(metadata={"description": f"Created at or after this time. {SPAN}"})
+    created_until = DateOrTime(
+        is_end=True, metadata={"description": f"Created before this time. {SPAN}"}
+    )
+    updated_since = DateOrTime(metadata={"description": f"Changed at or after this time. {SPAN}"})
+    updated_until = DateOrTime(
+        is_end=True, metadata={"description": f"Changed before this time. {SPAN}"}
+    )
     sort = EnumField(
         ClientSort,
         load_default=ClientSort.CREATED_AT_DOWN,
@@ -184,6 +208,14 @@ class ClientCreated(Success):
 
     message = fields.String(metadata={"example": "Client created successfully"})
     client = fields.Nested(ClientSummary)
+    metadata = fields.Nested(CreationMetadata)
+
+
+class ClientsCreated(Success):
+    """New clients, in the order in which they were sent."""
+
+    message = fields.String(metadata={"example": "1 client created"})
+    clients = fields.List(fields.Nested(ClientSummary))
     metadata = fields.Nested(CreationMetadata)
 
 

@@ -56,7 +56,7 @@ class Created(NamedTuple):
 
 def create_client(new: NewClient, actor: Actor) -> Created:
     """Create a client and record it; raise `Duplicate` naming every field that is taken."""
-    client = _build_client(new)
+    client = build_client(new)
     if taken := _insert_unless_taken(client):
         raise Duplicate(
             "Client already exists",
@@ -64,9 +64,14 @@ def create_client(new: NewClient, actor: Actor) -> Created:
             existing=taken,
         )
     ms = actor.elapsed_ms()
-    facts = {name: str(value) for name in RECORDED_FIELDS if (value := getattr(client, name))}
+    facts = creation_facts(client)
     trail.record(Event.CLIENT_CREATED, actor, client_id=client.id, ms=ms, facts=facts)
     return Created(client, ms)
+
+
+def creation_facts(client: Client) -> dict[str, str]:
+    """Return what the event of a creation records."""
+    return {name: str(value) for name in RECORDED_FIELDS if (value := getattr(client, name))}
 
 
 def get_client(client_id: UUID) -> Client:
@@ -163,7 +168,7 @@ def _pause_markets(client_id: UUID) -> int:
     return cast(CursorResult[Any], paused).rowcount
 
 
-def _build_client(new: NewClient) -> Client:
+def build_client(new: NewClient) -> Client:
     """Return the client as the insert stores it, so that it need not be read back."""
     created_at = now()
     values = asdict(new) | {

@@ -59,7 +59,8 @@ def delist_client_markets(market: Market, actor: Actor) -> AffectedClients:
     for status in QUOTED:
         after = UUID(int=0)
         while client_ids := _delist_batch(market_id, status, after):
-            trail.record_for_clients(Event.CLIENT_MARKET_DELISTED, actor, client_ids, facts=facts)
+            each = [(client_id, facts) for client_id in client_ids]
+            trail.record_each(Event.CLIENT_MARKET_DELISTED, actor, each)
             count += len(client_ids)
             if len(client_ids) < BATCH:
                 break

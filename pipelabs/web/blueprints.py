@@ -13,7 +13,7 @@ from marshmallow import Schema, ValidationError
 from pipelabs.core.errors import Forbidden
 from pipelabs.web import auth, idempotency, json, query
 from pipelabs.web.operation import SAFE_METHODS, Operation, current_actor, register, request_state
-from pipelabs.web.rate_limit import limit_creates
+from pipelabs.web.rate_limit import LIMITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def _runner(view: Callable[..., Answer], operation: Operation) -> Callable[..., 
             operation.replayed_event, lambda: _respond(view(**arguments), operation)
         )
 
-    limited = limit_creates(perform) if operation.budget else perform
+    limited = LIMITS[operation.budget](perform) if operation.budget else perform
 
     @wraps(view)
     def run(**arguments: Any) -> Response:

@@ -44,7 +44,7 @@ class Operation:
     denied_event: Event = Event.REQUEST_DENIED
     allows_password_due: bool = False
     takes_refresh_token: bool = False
-    budget: Literal["create"] | None = None
+    budget: Literal["batch", "create"] | None = None
     query: Schema | None = None
     body: Schema | None = None
     replayed_event: Event | None = None

@@ -1,8 +1,8 @@
 """Rate limiting: the moving window, the limiter, its budgets and the `RateLimit` headers."""
 
 import time
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from flask import Flask, Response, current_app, request
 from flask_limiter import ApplicationLimit, Limiter
@@ -24,6 +24,7 @@ from pipelabs.web.operation import (
 MAX_WAIT_S = 60
 CHECK_MS = 1000
 BUDGETS = {
+    "batch": "RATELIMIT_BATCH",
     "create": "RATELIMIT_CREATE",
     "general": "RATELIMIT_GENERAL",
     "console": "RATELIMIT_CONSOLE",
@@ -121,9 +122,12 @@ def limit_key() -> str:
     return current_actor().caller
 
 
-def create_limit() -> str:
-    """Return the budget of client creation."""
+def _create_limit() -> str:
     return str(current_app.config["RATELIMIT_CREATE"])
+
+
+def _batch_limit() -> str:
+    return str(current_app.config["RATELIMIT_BATCH"])
 
 
 def _general_limit() -> str:
@@ -173,8 +177,11 @@ limiter = FallbackLimiter(
     ],
     request_identifier=lambda: request.endpoint or "unknown",
 )
-limit_creates = limiter.shared_limit(create_limit, scope="create", override_defaults=False)
-"""Decorator of every operation that creates a client. They share one budget."""
+LIMITS: Mapping[str, Callable[..., Any]] = {
+    "create": limiter.shared_limit(_create_limit, scope="create", override_defaults=False),
+    "batch": limiter.shared_limit(_batch_limit, scope="batch", override_defaults=False),
+}
+"""Budget → decorator of the operations that spend it, all from the same one."""
 
 
 class Budget(NamedTuple):

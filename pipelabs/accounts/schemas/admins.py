@@ -171,6 +171,7 @@ class BudgetLeft(Schema):
 
 
 QUOTA = {
+    "batch": {"limit": 10, "remaining": 10, "window_s": 60, "reset_s": 0},
     "create": {"limit": 20, "remaining": 19, "window_s": 60, "reset_s": 17},
     "general": {"limit": 100, "remaining": 99, "window_s": 60, "reset_s": 17},
     "console": {"limit": 300, "remaining": 300, "window_s": 60, "reset_s": 0},

@@ -249,6 +249,7 @@ def test_me_is_not_rate_limited(client, operator):
     answers = [client.get(ME, headers=operator) for _ in range(3)]
 
     assert answers[0].json["quota"] == {
+        "batch": {"limit": 10, "remaining": 10, "window_s": 60, "reset_s": 0},
         "create": {"limit": 20, "remaining": 20, "window_s": 60, "reset_s": 0},
         "general": {"limit": 100, "remaining": 100, "window_s": 60, "reset_s": 0},
         "console": {"limit": 300, "remaining": 300, "window_s": 60, "reset_s": 0},

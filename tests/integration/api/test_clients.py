@@ -1,12 +1,14 @@
 import json
 import re
+from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
+from sqlalchemy import update
 
 from pipelabs.clients.service import create_client
 from pipelabs.clients.wallets import Wallet
-from pipelabs.core.db import finish
+from pipelabs.core.db import db, finish
 from pipelabs.core.pagination import encode_cursor
 from pipelabs.models import AuditEvent, Client
 from pipelabs.models.clients import Chain
@@ -296,9 +298,70 @@ def test_list_clients_is_paged_by_cursors(client, operator, app):
     assert second["page"]["previous"]
 
 
+@pytest.fixture
+def by_year(app, client, operator):
+    """Clients that were created in the years 2020 to 2022 and changed five years later.
+
+    Return name → wallet.
+    """
+    wallets = {}
+    for year in (2020, 2021, 2022):
+        body = make_body(name=str(year), wallet_address=make_wallet(), email=None)
+        made = client.post(QUICK_CLIENT, json=body, headers=operator).json["client"]
+        wallets[made["name"]] = made["wallet_address"]
+        times = {
+            "created_at": datetime(year, 6, 15, 12, tzinfo=UTC),
+            "updated_at": datetime(year + 5, 6, 15, 12, tzinfo=UTC),
+        }
+        with app.app_context():
+            db.session.execute(update(Client).where(Client.id == UUID(made["id"])).values(times))
+            db.session.commit()
+    return wallets
+
+
+@each(
+    ("query", "names"),
+    [
+        ("", ["2020", "2021", "2022"]),
+        ("created_since=2021-06-15", ["2021", "2022"]),
+        ("created_since=2021-06-15T12:00:00.000Z", ["2021", "2022"]),
+        ("created_since=2021-06-15T12:00:01Z", ["2022"]),
+        ("created_until=2021-06-15", ["2020", "2021"]),
+        ("created_until=2021-06-15T12:00:00Z", ["2020"]),
+        ("created_since=2021-06-15&created_until=2021-06-15", ["2021"]),
+        ("created_since=2021-06-15T14:00:00%2B02:00&created_until=2021-06-16", ["2021"]),
+        ("created_since=2023-01-01", []),
+        ("updated_since=2026-06-15", ["2021", "2022"]),
+        ("updated_until=2025-06-15", ["2020"]),
+        ("updated_since=2026-01-01&created_until=2021-12-31", ["2021"]),
+    ],
+)
+def test_list_clients_filters_by_time(client, viewer, by_year, query, names):
+    response = client.get(f"{CLIENTS}?sort=name&{query}", headers=viewer)
+
+    assert [one["name"] for one in response.json["data"]] == names
+    assert response.json["page"]["total"] == len(names)
+
+
+def test_list_clients_finds_a_wallet_in_any_spelling(client, viewer, by_year):
+    wallet = by_year["2021"]
+    for spelling in (wallet, wallet.lower(), f"0x{wallet[2:].upper()}", f"%20{wallet}%0A"):
+        response = client.get(f"{CLIENTS}?wallet_address={spelling}", headers=viewer)
+
+        assert [one["name"] for one in response.json["data"]] == ["2021"], spelling
+    part = client.get(f"{CLIENTS}?wallet_address={wallet[:20]}", headers=viewer)
+    other = client.get(f"{CLIENTS}?wallet_address={make_wallet()}", headers=viewer)
+    assert (part.status_code, other.json["data"]) == (400, [])
+
+
 @each(
     ("query", "fields"),
     [
+        ("wallet_address=0x0", {"wallet_address"}),
+        (f"wallet_address={WALLET.swapcase()}", {"wallet_address"}),
+        ("wallet_address=", {"wallet_address"}),
+        ("created_since=yesterday&created_until=20261125", {"created_since", "created_until"}),
+        ("updated_since=1795387620&updated_until=", {"updated_since", "updated_until"}),
         ("colour=red", {"colour"}),
         ("q=a&q=b", {"q"}),
         ("q=%00", {"q"}),
@@ -315,6 +378,18 @@ def test_list_clients_names_every_wrong_parameter(client, viewer, query, fields)
 
     assert (response.status_code, response.json["error"]["code"]) == (400, "invalid_input")
     assert set(response.json["error"]["fields"]) == fields
+
+
+@each("notes", [None, "", "  \n "])
+def test_empty_notes_are_null_in_and_out(client, operator, shown, rows, notes):
+    client.patch(shown, json={"notes": "something"}, headers=operator)
+
+    changed = client.patch(shown, json={"notes": notes}, headers=operator)
+
+    assert changed.json["client"]["notes"] is None
+    assert client.get(shown, headers=operator).json["client"]["notes"] is None
+    again = client.patch(shown, json={"notes": None}, headers=operator)
+    assert again.headers["ETag"] == changed.headers["ETag"]
 
 
 def test_update_client_returns_the_new_version(client, operator, shown, rows):

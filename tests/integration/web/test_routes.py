@@ -39,7 +39,7 @@ def test_permissions_are_all_required_somewhere_and_owned_by_owners(app):
 
 
 def test_urls_are_kebab_case_with_typed_parameters(app):
-    part = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*(\.json)?|<[a-z]+:[a-z_]+>")
+    part = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*(\.json|:[a-z]+)?|<[a-z]+:[a-z_]+>")
 
     for rule in app.url_map.iter_rules():
         assert rule.rule == "/" or all(
