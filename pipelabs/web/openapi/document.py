@@ -12,6 +12,7 @@ from flask import Flask, current_app, render_template
 from marshmallow import fields
 
 from pipelabs.core.schemas.fields import Body, Input, OpenAPIField
+from pipelabs.core.schemas.pagination import ListQuery
 from pipelabs.core.version import version
 from pipelabs.web import rate_limit
 from pipelabs.web.headers import REQUEST_HEADERS, RESPONSE_HEADERS
@@ -79,7 +80,10 @@ def _build(tags: Mapping[str, str]) -> dict[str, Any]:
     share_components(spec, [described for _, _, described in operations])
     for rule, method, described in operations:
         parameters = path_parameters(rule)
-        spec.path(path_of(rule), operations={method: described}, parameters=parameters)
+        for name in parameters.keys() - spec.components.parameters.keys():
+            spec.components.parameter(name, "path", parameters[name])
+        names: list[Any] = list(parameters)
+        spec.path(path_of(rule), operations={method: described}, parameters=names)
     _describe_schemas(spec, converter)
     return spec.to_dict()
 
@@ -115,7 +119,9 @@ def _register_components(spec: APISpec, converter: OpenAPIConverter) -> None:
         spec.components.header(name, header)
     for name, schema in PARAMETER_SCHEMAS.items():
         parameter = {"description": REQUEST_HEADERS[name], "schema": schema}
-        spec.components.parameter(name, "header", parameter | {"name": name})
+        spec.components.parameter(name, "header", parameter)
+    for parameter in converter.schema2parameters(ListQuery(), location="query"):
+        spec.components.parameter(parameter["name"], "query", parameter)
     for name, description in TOKENS.items():
         scheme = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
         text = description.format(minutes=_minutes())

@@ -14,6 +14,7 @@ from werkzeug.routing import IntegerConverter, Rule, UUIDConverter
 from pipelabs.core.errors import PipeLabsError
 from pipelabs.core.schemas.envelope import EXAMPLE_REQUEST_ID
 from pipelabs.core.schemas.errors import ErrorResponse
+from pipelabs.core.schemas.pagination import ListQuery
 from pipelabs.models import Role
 from pipelabs.web import idempotency, rate_limit
 from pipelabs.web.errors import envelope
@@ -37,6 +38,8 @@ PARAMETER_SCHEMAS: dict[str, dict[str, Any]] = {
     "If-None-Match": {"type": "string"},
 }
 """Header parameter → its schema."""
+PAGE_PARAMETERS = tuple(ListQuery().fields)
+"""The parameters of every list, which are components too."""
 LINE_BREAK = re.compile(r"(?<!\n)\n(?!\n)")
 """A line break inside a paragraph."""
 
@@ -46,9 +49,9 @@ def path_of(rule: Rule) -> str:
     return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
 
 
-def path_parameters(rule: Rule) -> list[Description]:
-    """Return the descriptions of the path's parameters, in the order of the path."""
-    return [_path_parameter(rule, name) for name in re.findall(r"{(\w+)}", path_of(rule))]
+def path_parameters(rule: Rule) -> dict[str, Description]:
+    """Return name → description of the path's parameters, in the order of the path."""
+    return {name: _path_parameter(rule, name) for name in re.findall(r"{(\w+)}", path_of(rule))}
 
 
 def describe(operation: Operation, rule: Rule) -> Description:
@@ -84,8 +87,6 @@ def _path_parameter(rule: Rule, name: str) -> Description:
         case UUIDConverter():
             schema = {"type": "string", "format": "uuid"}
     return {
-        "in": "path",
-        "name": name,
         "required": True,
         "description": f"The id of the {name.removesuffix('_id')}.",
         "schema": schema,
@@ -95,8 +96,12 @@ def _path_parameter(rule: Rule, name: str) -> Description:
 
 def _parameters(operation: Operation) -> Iterator[Description | str]:
     """Yield the query parameters, and the header fields that the operation reads."""
-    if operation.query:
-        yield {"in": "query", "schema": operation.query}
+    query = operation.query
+    if isinstance(query, ListQuery):
+        yield from PAGE_PARAMETERS
+        query = type(query)(exclude=PAGE_PARAMETERS)
+    if query and query.fields:
+        yield {"in": "query", "schema": query}
     if operation.is_idempotent:
         yield idempotency.HEADER
     if operation.is_versioned:

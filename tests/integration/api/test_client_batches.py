@@ -195,7 +195,7 @@ def test_batch_is_denied_to_viewers(client, viewer, rows):
 
 
 def test_batch_without_an_audit_trail_creates_nothing(send, rows, monkeypatch):
-    monkeypatch.setattr("pipelabs.audit.trail.INSERT_EACH", db.text("SELECT 1 FROM no_table"))
+    monkeypatch.setattr("pipelabs.audit.trail.INSERT_MANY", db.text("SELECT 1 FROM no_table"))
 
     response = send(new(), new())
 

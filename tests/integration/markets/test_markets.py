@@ -183,7 +183,7 @@ def five(monkeypatch):
 
 def interrupt(monkeypatch, after):
     """Let the recording of a batch fail once some batches were recorded."""
-    record, calls = trail.record_for_clients, []
+    record, calls = trail.record_each, []
 
     def fail(*arguments, **rest):
         calls.append(arguments)
@@ -191,7 +191,7 @@ def interrupt(monkeypatch, after):
             raise OperationalError("", {}, Exception())
         record(*arguments, **rest)
 
-    monkeypatch.setattr(trail, "record_for_clients", fail)
+    monkeypatch.setattr(trail, "record_each", fail)
 
 
 def statuses(market_id):

@@ -278,7 +278,8 @@ def fill_path(rule):
 
 def test_cors_allows_every_header_that_the_document_tells_to_send(app, client):
     document = client.get("/api/openapi.json").json
-    told = {item["name"] for item in document["components"]["parameters"].values()}
+    parameters = document["components"]["parameters"].values()
+    told = {item["name"] for item in parameters if item["in"] == "header"}
     told |= {"Authorization", "Content-Type", "X-Request-ID"}
 
     for name in told:
