@@ -87,10 +87,13 @@ class OperationBlueprint(Blueprint):
 def _runner(view: Callable[..., Answer], operation: Operation) -> Callable[..., Response]:
     """Return the view wrapped in guard, create budget, input, idempotency and response."""
 
+    def has_key() -> bool:
+        return operation.is_idempotent and idempotency.HEADER in request.headers
+
     @wraps(view)
     def perform(**arguments: Any) -> Response:
         arguments |= _input(operation)
-        if operation.replayed_event is None or idempotency.HEADER not in request.headers:
+        if operation.replayed_event is None or not has_key():
             return _respond(view(**arguments), operation)
         return idempotency.run_once(
             operation.replayed_event, lambda: _respond(view(**arguments), operation)
@@ -102,7 +105,7 @@ def _runner(view: Callable[..., Answer], operation: Operation) -> Callable[..., 
     def run(**arguments: Any) -> Response:
         _guard(operation)
         # A repetition creates nothing, so it spends no create.
-        is_free = operation.budget and operation.is_idempotent and idempotency.is_replay()
+        is_free = operation.budget and has_key() and idempotency.is_replay()
         return perform(**arguments) if is_free else limited(**arguments)
 
     return run
