@@ -10,7 +10,7 @@ from pipelabs.core.schemas.dates import SPAN, DateOrTime
 from pipelabs.core.schemas.envelope import EXAMPLE_REQUEST_ID, Success
 from pipelabs.core.schemas.fields import EMAIL, EnumField, PlainText, Timestamp
 from pipelabs.core.schemas.pagination import ListQuery, PageOut
-from pipelabs.models import Outcome
+from pipelabs.models import Outcome, Proof
 from pipelabs.models.clients import EMAIL_LENGTH
 
 REQUEST_ID_LENGTH = 64
@@ -76,6 +76,13 @@ class AuditEventOut(Schema):
     http = fields.Integer(allow_none=True, metadata={"example": 201})
     ms = fields.Float(allow_none=True, metadata={"example": 4.2})
     details = fields.Dict(metadata={"example": {"name": "Client Name", "tier": "Premium"}})
+    proof = EnumField(
+        Proof,
+        metadata={
+            "description": "`valid`: this service wrote the row as it is. `altered`: something else"
+            " wrote or changed it. `unknown`: the key of its MAC is not set here any more."
+        },
+    )
 
 
 class AuditEventsListed(Success):

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import UUID
 
@@ -26,9 +26,11 @@ from pipelabs.core.db import AuditedSession, db, run
 from pipelabs.core.errors import Unavailable
 from pipelabs.core.keyring import Key
 from pipelabs.core.settings import resource, setting
-from pipelabs.models import AuditEvent, Outcome, new_id, now
+from pipelabs.models import AuditEvent, Outcome, Proof, new_id, now
 
 TABLE = cast(Table, AuditEvent.__table__)
+SIGNED = tuple(sorted(set(TABLE.columns.keys()) - {"id", "xid", "mac"}))
+"""Columns that the MAC covers. The database makes the others."""
 INSERT = insert(TABLE).returning(TABLE.c.id)
 """Built once, because every write request executes it."""
 OWN_COLUMNS = ("uid", "client_id", "details", "mac")
@@ -131,11 +133,28 @@ def record_denied(denial: Attempt, actor: Actor) -> None:
 def compute_mac(row: Mapping[str, Any], secret: bytes) -> bytes:
     """Return the HMAC-SHA256 over all columns of a row except id, xid and the MAC itself.
 
-    The input is JSON with sorted keys, so that the order of columns does not matter.
+    The input is JSON with sorted keys. Ids, times and enums may be given as text.
     """
-    signed = {name: value for name, value in row.items() if name not in {"id", "xid", "mac"}}
-    text = json.dumps(signed, sort_keys=True, separators=(",", ":"), default=_to_text)
+    text = ENCODER.encode({name: row[name] for name in SIGNED})
     return hmac.digest(secret, text.encode(), hashlib.sha256)
+
+
+def check_mac(row: Mapping[str, Any], mac: bytes, secrets: Mapping[str, bytes]) -> Proof:
+    """Return whether the MAC of a row is right, or that `secrets` lacks the key that it names."""
+    if (secret := secrets.get(row["mac_key"])) is None:
+        return Proof.UNKNOWN
+    is_valid = hmac.compare_digest(compute_mac(row, secret), mac)
+    return Proof.VALID if is_valid else Proof.ALTERED
+
+
+def get_keys() -> list[Key]:
+    """Return the keys that this service verifies MACs with, the one to sign with first."""
+    return cast(list[Key], resource("audit_keys"))
+
+
+def get_secrets() -> dict[str, bytes]:
+    """Return the secrets of these keys by the versions that rows name."""
+    return {key.version: key.secret for key in get_keys()}
 
 
 def _row(
@@ -171,7 +190,7 @@ def _add(row: dict[str, Any]) -> None:
 
 def _sign(row: dict[str, Any]) -> dict[str, Any]:
     """Add the MAC and its key to the row. Return the row."""
-    key: Key = resource("audit_key")
+    key = get_keys()[0]
     row["mac_key"] = key.version
     row["mac"] = compute_mac(row, key.secret)
     return row
@@ -205,7 +224,11 @@ def _replace_unstorable(text: str) -> str:
 
 
 def _to_text(value: object) -> str:
-    return value.isoformat() if isinstance(value, datetime) else str(value)
+    # PostgreSQL returns times in the time zone of the connection.
+    return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else str(value)
+
+
+ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=_to_text)
 
 
 def _outbox(session: Session) -> list[dict[str, Any]]:
@@ -238,3 +261,11 @@ def _write_lines(session: Session) -> None:
         return
     for row in session.info.pop(OUTBOX, []):
         log_file.write(row)
+
+
+@event.listens_for(AuditEvent, "load")
+@event.listens_for(AuditEvent, "refresh")
+def _check_loaded(loaded: AuditEvent, *_: object) -> None:
+    """Set the proof of a row that is read, so that every list can mark it."""
+    signed = {name: getattr(loaded, name) for name in SIGNED}
+    loaded.proof = check_mac(signed, loaded.mac, get_secrets())

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -75,17 +76,35 @@ def parse_ring(text: str) -> dict[int, bytes]:
     return ring
 
 
-def derive_audit_key(ring: dict[int, bytes], secret_key: str) -> Key:
-    """Return the key for the MAC of audit rows, from the ring's first key, else the secret key.
+def derive_audit_keys(ring: Mapping[int, bytes], secret_key: str) -> list[Key]:
+    """Return the keys for the MACs of audit rows, the one to sign with first.
 
-    Its version identifies the root: `v2` is version 2 of the ring, `s3f9c21ab` a secret key by 32
-    bits of a hash.
+    They are derived from each key of the ring, and from the secret key, which signs if there is no
+    ring. A version identifies the root: `v2` is version 2 of the ring, `s3f9c21ab` a secret key by
+    32 bits of a hash.
     """
-    for version, root in ring.items():
-        return Key(f"v{version}", derive(root, AUDIT_LABEL))
+    keys = [Key(f"v{version}", derive(root, AUDIT_LABEL)) for version, root in ring.items()]
     root = secret_key.encode()
     name = hashlib.sha256(derive(root, f"{AUDIT_LABEL}/name")).hexdigest()[:8]
-    return Key(f"s{name}", derive(root, AUDIT_LABEL))
+    return [*keys, Key(f"s{name}", derive(root, AUDIT_LABEL))]
+
+
+def parse_previous_keys(text: str) -> list[Key]:
+    """Return the audit keys of earlier settings: lines `VAULT_KEYS=…` and `SECRET_KEY=…`.
+
+    Raise `MalformedRing` for any other line, or as `parse_ring`.
+    """
+    keys: list[Key] = []
+    for line in filter(None, (line.strip() for line in text.splitlines())):
+        name, _, value = line.partition("=")
+        if name not in {"VAULT_KEYS", "SECRET_KEY"} or not value:
+            raise MalformedRing("each line must be VAULT_KEYS=… or SECRET_KEY=…")
+        if name == "VAULT_KEYS":
+            # Without the last one: there is no secret key, and anybody can derive one from "".
+            keys += derive_audit_keys(parse_ring(value), "")[:-1]
+        else:
+            keys += derive_audit_keys({}, value)
+    return keys
 
 
 def init_app(app: Flask) -> None:
@@ -97,7 +116,7 @@ def init_app(app: Flask) -> None:
             f"VAULT_KEYS: {error}. To create a key ring, set it to the output of: {NEW_RING}"
         ) from None
     app.extensions["pipelabs.key_ring"] = ring
-    app.extensions["pipelabs.audit_key"] = derive_audit_key(ring, app.config["SECRET_KEY"])
+    app.extensions["pipelabs.audit_keys"] = derive_audit_keys(ring, app.config["SECRET_KEY"])
 
 
 def _decode(encoded: str, version: int) -> bytes:

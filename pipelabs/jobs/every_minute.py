@@ -10,7 +10,7 @@ from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipelabs.accounts import retention
-from pipelabs.audit import log_file, reconciliation
+from pipelabs.audit import log_file, reconciliation, verification
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import unit_of_work
 from pipelabs.core.errors import PipeLabsError
@@ -92,6 +92,19 @@ def purge_ended_sessions(app: Flask) -> None:
         logger.info("ended sessions and tokens were deleted", extra={"purged": purged})
 
 
+def verify_audit_sample(app: Flask) -> None:
+    """Verify the newest audit rows and a random sample, and log the ids of those not valid."""
+    try:
+        with app.app_context(), unit_of_work():
+            invalid = verification.find_in_sample()
+    except SQLAlchemyError as error:
+        logger.warning("audit rows were not verified: %s", type(error).__name__)
+        return
+    if invalid:
+        facts = {"first": invalid[0], "rows": len(invalid)}
+        logger.error("audit rows are not valid: run flask audit verify", extra=facts)
+
+
 def _run_forever(app: Flask) -> None:
     last_key = None
     while True:
@@ -99,4 +112,5 @@ def _run_forever(app: Flask) -> None:
         destroy_expired_secrets(app)
         last_key = quarantine_altered_keys(app, last_key)
         purge_ended_sessions(app)
+        verify_audit_sample(app)
         time.sleep(INTERVAL_S)

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import UserDefinedType
 
-from pipelabs.models.base import Base, new_id, now
+from pipelabs.models.base import Base, Proof, new_id, now
 
 
 class Outcome(StrEnum):
@@ -116,6 +116,9 @@ class AuditEvent(Base):
     mac_key: Mapped[str]
     mac: Mapped[bytes] = mapped_column(LargeBinary)
     xid: Mapped[int] = mapped_column(XID8, server_default=text("pg_current_xact_id()"))
+
+    # Set by `audit.trail` when a row is loaded.
+    proof = Proof.VALID
 
 
 class CoalescedDenials(Base):

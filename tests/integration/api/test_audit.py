@@ -33,6 +33,7 @@ def test_show_event_has_every_column(client, viewer, created, rows):
         "http": 201,
         "ms": row.ms,
         "details": row.details,
+        "proof": "valid",
     }
 
 

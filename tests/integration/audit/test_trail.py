@@ -12,7 +12,6 @@ from pipelabs.audit.events import Event
 from pipelabs.audit.log_file import get_file_handler
 from pipelabs.core.db import db, finish
 from pipelabs.core.errors import Unavailable
-from pipelabs.core.settings import resource
 from pipelabs.models import Admin, AuditEvent, Client, CoalescedDenials, Session
 from tests.factories import PASSWORD, QUICK_CLIENT, make_actor, make_admin, make_body, make_wallet
 
@@ -377,7 +376,7 @@ def test_mac_of_a_stored_row_is_valid(app, client, rows, caller):
     [row] = rows(AuditEvent)
 
     with app.app_context():
-        key = resource("audit_key")
+        key = trail.get_keys()[0]
     assert (row.mac_key, row.mac) == (key.version, trail.compute_mac(signed(row), key.secret))
 
 
@@ -391,7 +390,7 @@ def test_mac_of_a_changed_row_is_invalid(app, client, operator, rows, name):
     [row] = rows(AuditEvent)
 
     with app.app_context():
-        key = resource("audit_key")
+        key = trail.get_keys()[0]
     assert trail.compute_mac(signed(row) | {name: "changed"}, key.secret) != row.mac
     assert trail.compute_mac(signed(row) | {name: None}, key.secret) != row.mac
 

@@ -1,9 +1,9 @@
-from pipelabs.core.keyring import derive_audit_key
+from pipelabs.core.keyring import derive_audit_keys
 from pipelabs.core.settings import resource
 
 
-def test_audit_key_is_derived_from_the_settings(app):
+def test_audit_keys_are_derived_from_the_settings(app):
     with app.app_context():
-        key = resource("audit_key")
+        keys = resource("audit_keys")
 
-    assert key == derive_audit_key({}, app.config["SECRET_KEY"])
+    assert keys == derive_audit_keys({}, app.config["SECRET_KEY"])

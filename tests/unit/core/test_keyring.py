@@ -12,7 +12,8 @@ from pipelabs.core.keyring import (
     Key,
     MalformedRing,
     derive,
-    derive_audit_key,
+    derive_audit_keys,
+    parse_previous_keys,
     parse_ring,
 )
 from tests.each import each
@@ -138,24 +139,59 @@ def test_new_ring_prints_a_valid_ring():
     assert list(parse_ring(text.stdout)) == [1]
 
 
-def test_derive_audit_key_uses_the_first_key_of_the_ring():
-    key = derive_audit_key({2: TWO, 1: ONE}, SECRET)
+def test_derive_audit_keys_signs_with_the_first_key_of_the_ring():
+    first, *others = derive_audit_keys({2: TWO, 1: ONE}, SECRET)
 
-    assert key == Key("v2", derive(TWO, "pipelabs/audit-mac/v1"))
+    assert first == Key("v2", derive(TWO, "pipelabs/audit-mac/v1"))
+    assert others == [
+        Key("v1", derive(ONE, "pipelabs/audit-mac/v1")),
+        *derive_audit_keys({}, SECRET),
+    ]
 
 
-def test_derive_audit_key_without_a_ring_uses_the_secret_key():
-    key = derive_audit_key({}, SECRET)
+def test_derive_audit_keys_without_a_ring_uses_the_secret_key():
+    [key] = derive_audit_keys({}, SECRET)
 
     assert key.secret == derive(SECRET.encode(), "pipelabs/audit-mac/v1")
-    assert key == derive_audit_key({}, SECRET)
 
 
-def test_derive_audit_key_returns_another_version_for_each_secret_key():
-    names = {derive_audit_key({}, secret).version for secret in (SECRET, SECRET[::-1], SECRET * 2)}
+def test_derive_audit_keys_returns_another_version_for_each_secret_key():
+    secrets = (SECRET, SECRET[::-1], SECRET * 2)
+    names = {key.version for secret in secrets for key in derive_audit_keys({}, secret)}
 
     assert len(names) == 3
     assert all(name.startswith("s") and len(name) == 9 for name in names)
+
+
+def test_parse_previous_keys_reads_rings_and_secret_keys():
+    keys = parse_previous_keys(
+        f"VAULT_KEYS=2:{encoded(TWO)},1:{encoded(ONE)}\n\n  SECRET_KEY={SECRET}=\n"
+    )
+
+    assert keys == derive_audit_keys({2: TWO, 1: ONE}, f"{SECRET}=")
+    assert parse_previous_keys("") == []
+
+
+def test_parse_previous_keys_derives_no_key_from_nothing():
+    anybodys = derive_audit_keys({}, "")[0]
+
+    assert anybodys not in parse_previous_keys(f"VAULT_KEYS=1:{encoded(ONE)}")
+
+
+@each(
+    ("text", "sentence"),
+    [
+        (SECRET, "each line must be VAULT_KEYS=… or SECRET_KEY=…"),
+        ("SECRET_KEY=", "each line must be VAULT_KEYS=… or SECRET_KEY=…"),
+        ("PASSWORD=x", "each line must be VAULT_KEYS=… or SECRET_KEY=…"),
+        ("VAULT_KEYS=1:x", "the key of version 1 is not base64"),
+    ],
+)
+def test_parse_previous_keys_rejects_other_lines_without_quoting_them(text, sentence):
+    with pytest.raises(MalformedRing) as raised:
+        parse_previous_keys(text)
+
+    assert str(raised.value) == sentence
 
 
 def test_key_repr_shows_the_version_but_not_the_secret():
