@@ -2,25 +2,93 @@
 
 import errno
 import fcntl
-import gzip
 import logging
 import os
-import re
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
-from datetime import datetime
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from io import FileIO
 from logging.handlers import WatchedFileHandler
 from pathlib import Path
-from typing import Any, TextIO, cast
+from queue import SimpleQueue
+from stat import S_ISREG
+from typing import Any, Generic, TextIO, TypeVar, cast
 
+from pipelabs.audit import log_reader
 from pipelabs.audit.line_format import format_line
+from pipelabs.audit.log_reader import Look, Position
 
 logger = logging.getLogger("pipelabs.audit")
+DEADLINE_S = 3.0
+"""Shorter than what reconciling allows a worker for its lines."""
+READ_DEADLINE_S = 60.0
+HANGING = "The disk of the audit file does not answer"
+NOT_REGULAR = "The audit file is not a regular file"
 FILE_EVENT_PREFIX = "client.create"
 """Events with this prefix are attempts to create a client. They also go to the file."""
-ID = re.compile(r" \| event=\S+ http=\S+ ip=\S+ ms=\S+ id=([0-9]+)")
+Result = TypeVar("Result")
+IsAbandoned = Callable[[], bool]
+
+
+class Call(Generic[Result]):
+    """A call that another thread runs. The caller may stop waiting for it."""
+
+    def __init__(self, function: Callable[[IsAbandoned], Result]) -> None:
+        self.function = function
+        self.is_abandoned = self.is_done = False
+        self.result: Result | None = None
+        self.error: BaseException | None = None
+        # A bare lock: an event costs several times as much, and every create waits for one.
+        self.done = threading.Lock()
+        self.done.acquire()
+
+    def run(self) -> None:
+        """Run it, unless nobody waits for it any more."""
+        try:
+            if not self.is_abandoned:
+                self.result = self.function(lambda: self.is_abandoned)
+        except Exception as error:  # noqa: BLE001 - raised again where it is waited for
+            self.error = error
+        self.is_done = True
+        self.done.release()
+
+
+class DeadlineThread:
+    """Runs calls that may hang in a thread of its own, as nothing can interrupt a hanging disk."""
+
+    def __init__(self) -> None:
+        self._calls: SimpleQueue[Call[Any]] = SimpleQueue()
+        self._process = 0
+        self._hanging: Call[Any] | None = None
+
+    def run(self, function: Callable[[IsAbandoned], Result], deadline_s: float) -> Result:
+        """Return the result. Raise `TimeoutError` after the deadline, or while a call hangs.
+
+        The function is called with what tells it that the deadline is over.
+        """
+        self._ensure_thread()
+        if self._hanging and not self._hanging.is_done:
+            raise TimeoutError(errno.ETIMEDOUT, HANGING)
+        call = Call(function)
+        self._calls.put(call)
+        if not call.done.acquire(timeout=deadline_s):
+            call.is_abandoned, self._hanging = True, call
+            raise TimeoutError(errno.ETIMEDOUT, HANGING)
+        if call.error:
+            raise call.error
+        return cast(Result, call.result)
+
+    def _ensure_thread(self) -> None:
+        """Start the thread at the first call of a process: a forked process has none."""
+        if self._process != os.getpid():
+            self._process, self._hanging, self._calls = os.getpid(), None, SimpleQueue()
+            threading.Thread(target=self._work, args=(self._calls,), daemon=True).start()
+
+    @staticmethod
+    def _work(calls: SimpleQueue[Call[Any]]) -> None:
+        while True:
+            calls.get().run()
 
 
 class AuditFileHandler(WatchedFileHandler):
@@ -30,6 +98,7 @@ class AuditFileHandler(WatchedFileHandler):
         """Open the file lazily, so that an unwritable file does not prevent start-up."""
         super().__init__(path, encoding="utf-8", delay=True)
         self.is_failing = self._was_failing = False
+        self._writer, self._reader = DeadlineThread(), DeadlineThread()
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Pass only attempts to create a client."""
@@ -44,17 +113,23 @@ class AuditFileHandler(WatchedFileHandler):
             self.handleError(record)
 
     def append(self, lines: Iterable[str]) -> None:
-        """Append all lines or none. Raise `OSError` if the disk is full.
+        """Append all lines or none. Raise `OSError` if the disk is full or does not answer.
 
         Without lines it only checks whether the file can be opened, and clears an earlier failure.
         """
         text = "".join(f"{line}\n" for line in lines).encode()
+        self._writer.run(lambda is_abandoned: self._append(text, is_abandoned), DEADLINE_S)
+        self.is_failing = False
+
+    def _append(self, text: bytes, is_abandoned: IsAbandoned) -> None:
         with self._lock_file() as file:
+            if is_abandoned():
+                # Reconciling appends the line instead.
+                return
             size = os.fstat(file).st_size
             if os.write(file, text) < len(text):
                 os.ftruncate(file, size)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        self.is_failing = False
 
     def replace(self, lines: Iterable[str]) -> None:
         """Replace the file by these lines atomically. Other writers continue in the new file."""
@@ -69,18 +144,11 @@ class AuditFileHandler(WatchedFileHandler):
                 raise
             new_file.replace(self.baseFilename)
 
-    def read_ids(self, since: datetime | None) -> set[int] | None:
-        """Return the ids of the lines in the file and in its rotated files.
-
-        Files last written before `since` are skipped. Return None if there is no file at all.
-        """
-        path = Path(self.baseFilename)
-        files = [
-            file for file in path.parent.glob(f"{path.name}*") if not file.name.endswith(".new")
-        ]
-        oldest = since.timestamp() if since else 0
-        recent = [file for file in files if file.stat().st_mtime >= oldest]
-        return {row_id for file in recent for row_id in _read_ids(file)} if files else None
+    def look(self, position: Position | None) -> Look:
+        """Return which lines the file and its rotated files have from the position on."""
+        return self._reader.run(
+            lambda _: log_reader.look(self.baseFilename, position), READ_DEADLINE_S
+        )
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
         """Remember the failure, and log it once in the application log."""
@@ -90,26 +158,33 @@ class AuditFileHandler(WatchedFileHandler):
 
     def is_writable(self) -> bool:
         """Return whether a line could be written now."""
+        if self.is_failing:
+            return False
+        try:
+            return self._writer.run(lambda _: self._is_writable(), DEADLINE_S)
+        except OSError:
+            return False
+
+    def _is_writable(self) -> bool:
         path = Path(self.baseFilename)
         target = path if path.exists() else path.parent
         is_right_kind = path.is_file() or not path.exists()
         has_room = path.parent.exists() and os.statvfs(path.parent).f_bavail > 0
-        return not self.is_failing and is_right_kind and has_room and os.access(target, os.W_OK)
+        return is_right_kind and has_room and os.access(target, os.W_OK)
 
     @contextmanager
     def _lock_file(self) -> Iterator[int]:
-        """Lock the current file against other threads and processes."""
-        with self.lock or nullcontext():
+        """Lock the current file against other processes. One thread of this one writes to it."""
+        file = self._open_current()
+        fcntl.flock(file, fcntl.LOCK_EX)
+        while not self._is_in_place(file):
+            # The file was replaced during the wait. Reopening closes the old one.
             file = self._open_current()
             fcntl.flock(file, fcntl.LOCK_EX)
-            while not self._is_in_place(file):
-                # The file was replaced during the wait. Reopening closes the old one.
-                file = self._open_current()
-                fcntl.flock(file, fcntl.LOCK_EX)
-            try:
-                yield file
-            finally:
-                fcntl.flock(file, fcntl.LOCK_UN)
+        try:
+            yield file
+        finally:
+            fcntl.flock(file, fcntl.LOCK_UN)
 
     def _open_current(self) -> int:
         """Return the descriptor of the file that is at the path now. Create it if missing."""
@@ -160,12 +235,12 @@ def configure(path: str) -> None:
 
 
 def _private(path: str, flags: int) -> int:
-    """Create the file with its final mode. `Path.open` has no opener."""
-    return os.open(path, flags, 0o640)
+    """Create the file with its final mode. `Path.open` has no opener.
 
-
-def _read_ids(file: Path) -> Iterator[int]:
-    with gzip.open(file, "rt") if file.suffix == ".gz" else file.open() as lines:
-        for line in lines:
-            if match := ID.search(line):
-                yield int(match[1])
+    Only a regular file is opened: a FIFO would wait for a reader, or feed one.
+    """
+    file = os.open(path, flags | os.O_NONBLOCK, 0o640)
+    if not S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise OSError(errno.EINVAL, NOT_REGULAR)
+    return file

@@ -1,18 +1,21 @@
 """Reconcile the audit file with the table: every row has its line, exactly once."""
 
+import logging
 from collections.abc import Iterator
 from datetime import timedelta
 from itertools import count
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, String, TextClause, cast, func, select, text
+from sqlalchemy import ColumnElement, Select, String, TextClause, cast, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pipelabs.audit import log_file
 from pipelabs.audit.line_format import format_line
+from pipelabs.audit.log_reader import Look, Position
 from pipelabs.core.db import db
 from pipelabs.models import AuditEvent, AuditFileMark, now
 
+logger = logging.getLogger("pipelabs")
 SETTLE = timedelta(seconds=5)
 """Rows younger than this are skipped. Their worker may still be writing the line."""
 LOCK = text("SELECT pg_try_advisory_xact_lock(hashtext(:name))")
@@ -26,8 +29,9 @@ def reconcile(instance: str) -> int:
 
     Rows are read in the order of transaction ids: no new row can appear below the oldest running
     transaction, which ids of rows do not guarantee. Only one process reconciles at a time; others
-    return 0. Rotated files (`NAME*`, also gzipped) are searched too. Lines of deleted rotated
-    files are not written again, unless no file is left at all.
+    return 0. The file is read from where the last run ended. Rotated files (`NAME*`, also gzipped)
+    are searched too. Lines of deleted rotated files are not written again, unless no file is left.
+    If the file itself was moved away, emptied or truncated, its lines are written again.
     """
     if not db.session.scalar(LOCK, {"name": f"pipelabs.reconcile.{instance}"}):
         return 0
@@ -35,21 +39,28 @@ def reconcile(instance: str) -> int:
         select(cast(func.pg_snapshot_xmin(func.pg_current_snapshot()), String))
     )
     mark = db.session.get(AuditFileMark, instance)
-    present = log_file.get_file_handler().read_ids(mark.marked_at - SETTLE if mark else None)
-    since = mark.xid if mark and present is not None else "0"
-    settled_at = now() - SETTLE
-    next_mark, missing = str(horizon), []
-    span = (_xid("since", since) <= TABLE.c.xid, TABLE.c.xid < _xid("before", str(horizon)))
-    for row in _stream(_select_rows(instance, TABLE.c.id, TABLE.c.xid, TABLE.c.at).where(*span)):
-        if row["at"] > settled_at:
-            next_mark = min(next_mark, row["xid"], key=int)
-        elif row["id"] not in (present or ()):
+    seen = log_file.get_file_handler().look(_position_of(mark))
+    since = _first_xid(mark, seen)
+    settled_at, next_mark = now() - SETTLE, str(horizon)
+    missing: list[int] = []
+    waiting: set[int] = set()
+    query = _select_rows(instance, TABLE.c.id, TABLE.c.xid, TABLE.c.at)
+    for row in _stream(query.where(_xid("since", since) <= TABLE.c.xid)):
+        is_final = row["at"] <= settled_at and int(row["xid"]) < int(str(horizon))
+        if waiting or not is_final:
+            # Rows from here on are read again next time, so their lines have to be, too.
+            next_mark = next_mark if waiting else min(next_mark, row["xid"], key=int)
+            waiting.add(row["id"])
+        if is_final and row["id"] not in (seen.ids or ()):
             missing.append(row["id"])
+    if seen.is_lost and missing:
+        # After logrotate has compressed the file, nothing is missing.
+        logger.warning("the audit file was moved, emptied or truncated")
     for start in range(0, len(missing), BATCH):
         is_missing = TABLE.c.id.in_(missing[start : start + BATCH])
         rows = _stream(_select_rows(instance).where(is_missing))
         log_file.get_file_handler().append(map(format_line, rows))
-    _store_mark(instance, next_mark)
+    _store_mark(instance, next_mark, seen.next_position(waiting), mark, since)
     return len(missing)
 
 
@@ -60,6 +71,12 @@ def rebuild(instance: str) -> int:
     rows = _stream(settled.order_by(None).order_by(TABLE.c.id))
     log_file.get_file_handler().replace(
         format_line(row) for row, _ in zip(rows, line_count, strict=False)
+    )
+    # The new file is no file that was moved away.
+    db.session.execute(
+        update(AuditFileMark)
+        .where(AuditFileMark.instance == instance)
+        .values(inode=None, byte_offset=None, tail=None, file_xid=_xid("file_xid", "0"))
     )
     return next(line_count)
 
@@ -80,8 +97,36 @@ def _xid(name: str, value: str) -> TextClause:
     return text(f"CAST(:{name} AS xid8)").bindparams(**{name: value})
 
 
-def _store_mark(instance: str, xid: str) -> None:
-    values = {"xid": _xid("xid", xid), "marked_at": now()}
+def _position_of(mark: AuditFileMark | None) -> Position | None:
+    if mark is None or mark.inode is None or mark.byte_offset is None:
+        return None
+    return Position(mark.inode, mark.byte_offset, mark.tail or b"")
+
+
+def _first_xid(mark: AuditFileMark | None, seen: Look) -> str:
+    """Return from which transaction on rows may lack their line."""
+    if mark is None or seen.ids is None:
+        return "0"
+    return (mark.file_xid or mark.xid) if seen.is_lost else mark.xid
+
+
+def _store_mark(
+    instance: str, xid: str, position: Position | None, old: AuditFileMark | None, since: str
+) -> None:
+    """Store where the next run begins.
+
+    `file_xid` is where the file begins: it moves on when the mark moves to a new file.
+    """
+    is_new_file = position and old and old.inode and position.inode != old.inode
+    file_xid = old.file_xid if old and old.file_xid and not is_new_file else since
+    values = {
+        "xid": _xid("xid", xid),
+        "marked_at": now(),
+        "inode": position and position.inode,
+        "byte_offset": position and position.offset,
+        "tail": position and position.tail,
+        "file_xid": _xid("file_xid", str(file_xid)),
+    }
     statement = insert(AuditFileMark).values(instance=instance, **values)
     db.session.execute(
         statement.on_conflict_do_update(index_elements=[AuditFileMark.instance], set_=values)

@@ -133,10 +133,18 @@ class CoalescedDenials(Base):
 
 
 class AuditFileMark(Base):
-    """The transaction id below which an instance's file has every line."""
+    """The transaction id below which an instance's file has every line.
+
+    Inode, offset and a hash of what is before it tell where the next look at the file begins.
+    """
 
     __tablename__ = "audit_file_marks"
 
     instance: Mapped[str] = mapped_column(primary_key=True)
     xid: Mapped[str] = mapped_column(XID8)
     marked_at: Mapped[datetime] = mapped_column(default=now)
+    inode: Mapped[int | None] = mapped_column(BigInteger)
+    byte_offset: Mapped[int | None] = mapped_column(BigInteger)
+    tail: Mapped[bytes | None]
+    # The transaction id below which no line is in the file of this inode.
+    file_xid: Mapped[str | None] = mapped_column(XID8)

@@ -1,19 +1,22 @@
+import fcntl
 import os
 import pwd
 from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import NullPool, create_engine, text, update
 from sqlalchemy.exc import DBAPIError
 
-from pipelabs.audit import coalescing, trail
+from pipelabs.audit import coalescing, log_file, trail
 from pipelabs.audit.events import Event
 from pipelabs.audit.log_file import get_file_handler
 from pipelabs.core.db import db, finish
 from pipelabs.core.errors import Unavailable
 from pipelabs.models import Admin, AuditEvent, Client, CoalescedDenials, Session
 from tests.factories import PASSWORD, QUICK_CLIENT, make_actor, make_admin, make_body, make_wallet
+from tests.waiting import wait_for
 
 LOGIN = "/api/auth/login"
 LOGOUT = "/api/auth/logout"
@@ -430,12 +433,24 @@ def test_a_denial_is_answered_even_if_its_row_cannot_be_written(client, caplog, 
     assert "the audit row of a denial could not be stored" in caplog.text
 
 
-def test_an_unwritable_audit_file_does_not_fail_requests(
-    client, operator, rows, tmp_path, monkeypatch, capsys
-):
-    monkeypatch.setattr(get_file_handler(), "is_failing", False)
-    monkeypatch.setattr(get_file_handler(), "baseFilename", str(tmp_path))
+def make_fifo(path):
+    os.mkfifo(path)
 
+
+def make_device(path):
+    path.symlink_to("/dev/null")
+
+
+@pytest.fixture(params=[Path.mkdir, make_fifo, make_device])
+def no_file(request, app, tmp_path, monkeypatch):
+    """Let something else be where the audit file is written to."""
+    request.param(tmp_path / "audit.log")
+    monkeypatch.setattr(get_file_handler(), "is_failing", False)
+    monkeypatch.setattr(get_file_handler(), "baseFilename", str(tmp_path / "audit.log"))
+
+
+@pytest.mark.usefixtures("no_file")
+def test_an_unwritable_audit_file_does_not_fail_requests(client, operator, rows, capsys):
     response = client.post(QUICK_CLIENT, json=make_body(), headers=operator)
 
     assert response.status_code == 201
@@ -444,6 +459,29 @@ def test_an_unwritable_audit_file_does_not_fail_requests(
     assert get_file_handler().is_writable() is False
     ready = client.get("/ready", headers=operator)
     assert (ready.status_code, ready.json["parts"]["audit_file"]) == (200, "not writable")
+
+
+def test_an_audit_file_that_another_process_keeps_locked_does_not_block_requests(
+    app, client, operator, lines, monkeypatch
+):
+    client.post(QUICK_CLIENT, json={}, headers=operator)
+    monkeypatch.setattr(log_file, "DEADLINE_S", 0.2)
+    with Path(app.config["AUDIT_LOG_FILE"]).open() as locked:
+        fcntl.flock(locked, fcntl.LOCK_EX)
+        first, second = (client.post(QUICK_CLIENT, json={}, headers=operator) for _ in range(2))
+        ready = client.get("/ready", headers=operator)
+    monkeypatch.setattr(log_file, "DEADLINE_S", 120)
+
+    def writes_again():
+        client.post(QUICK_CLIENT, json={}, headers=operator)
+        return not get_file_handler().is_failing
+
+    wait_for(writes_again)
+
+    assert (first.status_code, second.status_code) == (400, 400)
+    assert (ready.status_code, ready.json["parts"]["audit_file"]) == (200, "not writable")
+    late = {first.json["request_id"], second.json["request_id"]}
+    assert late.isdisjoint(line.split(" | ")[2] for line in lines())
 
 
 def test_record_escapes_characters_that_jsonb_cannot_store(app, rows, lines):

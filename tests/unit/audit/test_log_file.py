@@ -1,8 +1,10 @@
 import fcntl
+import gzip
 import os
 import re
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -19,6 +21,7 @@ from pipelabs.models import Outcome
 from tests.each import each
 from tests.paths import ROOT
 from tests.sizes import sized
+from tests.waiting import wait_for
 
 ESCAPE = re.compile(r"\\(?:([\\rnt])|x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8}))")
 LETTERS = {"\\": "\\", "r": "\r", "n": "\n", "t": "\t"}
@@ -93,6 +96,7 @@ def text_of(value):
 def file(tmp_path, monkeypatch):
     path = tmp_path / "client_creation.log"
     monkeypatch.setattr(log_file.logger, "handlers", [])
+    monkeypatch.setattr(log_file, "DEADLINE_S", 120)
     app = Flask(__name__)
     app.config["AUDIT_LOG_FILE"] = str(path)
     log_file.configure(app.config["AUDIT_LOG_FILE"])
@@ -344,7 +348,174 @@ def test_replace_keeps_the_old_file_on_error(file):
     assert list(file.parent.iterdir()) == [file]
 
 
-def test_read_ids_ignores_other_lines(file):
-    file.write_text("something else\n")
+@pytest.fixture
+def hangs(monkeypatch):
+    """Let every write hang until the test ends; return what tells that one does."""
+    is_hanging, may_go_on, write = threading.Event(), threading.Event(), os.write
 
-    assert log_file.get_file_handler().read_ids(None) == set()
+    def hang(to, text):
+        is_hanging.set()
+        may_go_on.wait()
+        return write(to, text)
+
+    monkeypatch.setattr(log_file, "DEADLINE_S", 0.2)
+    monkeypatch.setattr(os, "write", hang)
+    yield is_hanging
+    may_go_on.set()
+
+
+def test_write_to_a_hanging_disk_is_given_up(file, hangs, caplog):
+    log_file.write(make_row())
+    log_file.write(make_row())
+
+    assert hangs.is_set()
+    assert log_file.get_file_handler().is_writable() is False
+    said = [record.getMessage() for record in caplog.records if record.name == "pipelabs"]
+    assert said == [
+        "audit file not written: [Errno 110] The disk of the audit file does not answer"
+    ]
+
+
+def test_write_waits_for_no_lock_and_writes_no_line_late(file, monkeypatch):
+    log_file.write(make_row(request_id="before00"))
+    monkeypatch.setattr(log_file, "DEADLINE_S", 0.2)
+    handler = log_file.get_file_handler()
+    with file.open() as locked:
+        fcntl.flock(locked, fcntl.LOCK_EX)
+        log_file.write(make_row(request_id="late0000"))
+        log_file.write(make_row(request_id="late0001"))
+        assert handler.is_failing
+        fcntl.flock(locked, fcntl.LOCK_UN)
+    monkeypatch.setattr(log_file, "DEADLINE_S", 120)
+
+    def writes_again():
+        log_file.write(make_row(request_id="after000"))
+        return not handler.is_failing
+
+    wait_for(writes_again)
+
+    assert [line.split(" | ")[2] for line in file.read_text().splitlines()] == [
+        "before00",
+        "after000",
+    ]
+    assert handler.is_writable()
+
+
+def test_a_check_of_a_hanging_disk_is_given_up(file, monkeypatch):
+    may_go_on = threading.Event()
+    handler = log_file.get_file_handler()
+    monkeypatch.setattr(log_file, "DEADLINE_S", 0.2)
+    monkeypatch.setattr(os, "statvfs", lambda _: may_go_on.wait())
+
+    assert handler.is_writable() is False
+    assert handler.is_writable() is False
+    may_go_on.set()
+
+
+def make_fifo(path):
+    os.mkfifo(path)
+
+
+def make_device(path):
+    path.symlink_to("/dev/null")
+
+
+def make_link_to_a_fifo(path):
+    os.mkfifo(path.parent / "fifo")
+    path.symlink_to(path.parent / "fifo")
+
+
+@pytest.mark.parametrize("make", [make_fifo, make_device, make_link_to_a_fifo, Path.mkdir])
+def test_what_is_no_regular_file_is_not_written_to_and_does_not_block(file, caplog, make):
+    make(file)
+
+    log_file.write(make_row())
+
+    assert log_file.get_file_handler().is_writable() is False
+    assert "audit file not written" in caplog.text
+
+
+def test_a_fifo_with_a_reader_gets_no_line(file, caplog):
+    os.mkfifo(file)
+    reader = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
+
+    log_file.write(make_row())
+
+    assert os.read(reader, 10) == b""
+    os.close(reader)
+    assert "audit file not written: [Errno 22] The audit file is not a regular file" in caplog.text
+
+
+def test_write_works_in_a_forked_process(file):
+    log_file.write(make_row(request_id="parent00"))
+    if not (child := os.fork()):
+        log_file.write(make_row(request_id="child000"))
+        os._exit(0)
+
+    assert os.waitpid(child, 0)[1] == 0
+    assert [line.split(" | ")[2] for line in file.read_text().splitlines()] == [
+        "parent00",
+        "child000",
+    ]
+
+
+def ids_of(seen):
+    return sorted(seen.ids)
+
+
+def write_lines(path, *ids):
+    text = "".join(f"{line_format.format_line(make_row(id=row_id))}\n" for row_id in ids)
+    path.write_text(text)
+
+
+def test_look_ignores_other_lines_and_a_line_that_is_not_whole(file):
+    write_lines(file, 1)
+    with file.open("a") as more:
+        more.write("something else\n")
+        more.write(line_format.format_line(make_row(id=2)))
+
+    seen = log_file.get_file_handler().look(None)
+
+    unfinished = len(line_format.format_line(make_row(id=2)))
+    position = seen.next_position(set())
+    assert ids_of(seen) == [1]
+    assert position
+    assert position.offset == file.stat().st_size - unfinished
+
+
+def test_look_reads_a_file_that_is_being_compressed_as_far_as_it_goes(file):
+    write_lines(file, *range(1, 2_000))
+    packed = gzip.compress(file.read_bytes())
+    Path(f"{file}.1.gz").write_bytes(packed[: len(packed) // 2])
+    file.unlink()
+
+    seen = log_file.get_file_handler().look(None)
+
+    assert 0 < len(ids_of(seen)) < 1_999
+    assert seen.next_position(set()) is None
+    assert seen.next_position({1}) is None
+
+
+def test_look_does_not_wait_for_a_fifo_beside_the_file(file):
+    write_lines(file, 1)
+    os.mkfifo(f"{file}.1")
+
+    assert ids_of(log_file.get_file_handler().look(None)) == [1]
+
+
+def test_look_returns_no_ids_without_a_file(file):
+    seen = log_file.get_file_handler().look(None)
+
+    assert (seen.ids, seen.is_lost) == (None, False)
+    assert seen.next_position(set()) is None
+
+
+def test_look_that_hangs_is_given_up(file, monkeypatch):
+    write_lines(file, 1)
+    may_go_on = threading.Event()
+    monkeypatch.setattr(log_file, "READ_DEADLINE_S", 0.2)
+    monkeypatch.setattr(os, "fdopen", lambda *_: may_go_on.wait())
+
+    with pytest.raises(TimeoutError, match="does not answer"):
+        log_file.get_file_handler().look(None)
+    may_go_on.set()

@@ -1,4 +1,4 @@
-"""Signatures of exchange API keys, and a key-ring version that the ciphertext confirms.
+"""Signatures of exchange API keys, and places in audit files.
 
 Revision ID: 0013
 Revises: 0012
@@ -9,6 +9,7 @@ from alembic import op
 from flask import current_app
 from sqlalchemy.dialects import postgresql
 
+from pipelabs.models.audit import XID8
 from pipelabs.vault.signing import encode
 
 revision = "0013"
@@ -49,6 +50,13 @@ SIGNED = sa.table(
     sa.column("version", sa.Integer()),
 )
 SIGN = f"UPDATE {KEYS} SET mac = :mac WHERE id = :id"  # noqa: S608 - no value of anybody's
+MARKS = "audit_file_marks"
+PLACE = {
+    "inode": sa.BigInteger,
+    "byte_offset": sa.BigInteger,
+    "tail": sa.LargeBinary,
+    "file_xid": XID8,
+}
 CHECKS = {
     "kek_version_of_credentials": "kek_version BETWEEN 1 AND 65535 AND"
     " substring(credentials FROM 2 FOR 2) = substring(int4send(kek_version) FROM 3)",
@@ -57,6 +65,8 @@ CHECKS = {
 
 
 def upgrade():
+    for name, kind in PLACE.items():
+        op.add_column(MARKS, sa.Column(name, kind()))
     op.add_column(KEYS, sa.Column("altered_at", sa.DateTime(timezone=True)))
     op.add_column(KEYS, sa.Column("mac", sa.LargeBinary()))
     op.execute(
@@ -90,3 +100,5 @@ def downgrade():
         op.drop_constraint(op.f(f"ck_{KEYS}_{name}"), KEYS, type_="check")
     op.drop_column(KEYS, "mac")
     op.drop_column(KEYS, "altered_at")
+    for name in PLACE:
+        op.drop_column(MARKS, name)
