@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from contextlib import contextmanager
 from io import FileIO
 from logging.handlers import WatchedFileHandler
@@ -149,6 +149,10 @@ class AuditFileHandler(WatchedFileHandler):
         return self._reader.run(
             lambda _: log_reader.look(self.baseFilename, position), READ_DEADLINE_S
         )
+
+    def next_position(self, seen: Look, waiting: Set[int]) -> Position | None:
+        """Return where the next look has to begin so that it sees every line of `waiting`."""
+        return self._reader.run(lambda _: seen.next_position(waiting), READ_DEADLINE_S)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
         """Remember the failure, and log it once in the application log."""

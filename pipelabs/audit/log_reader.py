@@ -28,13 +28,9 @@ class Segment:
 
     path: Path
     inode: int
+    is_gzipped: bool
     start: int = 0
     end: int = 0
-
-    @property
-    def is_compressed(self) -> bool:
-        """Return whether it is a gzipped file, in which no place can be remembered."""
-        return self.path.suffix == ".gz"
 
     def ids(self) -> Iterator[tuple[int, int]]:
         """Yield the ids of the lines and where these begin. Lines of something else have no id."""
@@ -99,7 +95,8 @@ def look(path: str, position: Position | None) -> Look:
         return Look(None, current, is_lost=position is not None)
     seen = Look(set(), current)
     for file, stat in files:
-        segment = Segment(file, _inode(stat))
+        # The file itself may have any name.
+        segment = Segment(file, _inode(stat), file != current and file.suffix == ".gz")
         if position and _is_at(segment, stat, position):
             # Files that were closed before this one was are complete.
             segment.start, seen.marked, seen.segments = position.offset, segment, []
@@ -115,7 +112,7 @@ def open_file(path: Path) -> IO[bytes]:
 
 
 def _unpacked(file: IO[bytes], segment: Segment) -> IO[bytes]:
-    return cast(IO[bytes], gzip.GzipFile(fileobj=file)) if segment.is_compressed else file
+    return cast(IO[bytes], gzip.GzipFile(fileobj=file)) if segment.is_gzipped else file
 
 
 def _regular_files(current: Path) -> Iterator[tuple[Path, os.stat_result]]:
@@ -135,9 +132,7 @@ def _is_at(segment: Segment, stat: os.stat_result, position: Position) -> bool:
     return is_same and _position(segment, position.offset) == position
 
 
-def _position(segment: Segment, offset: int) -> Position | None:
-    if segment.is_compressed:
-        return None
+def _position(segment: Segment, offset: int) -> Position:
     start = max(0, offset - TAIL_BYTES)
     with open_file(segment.path) as file:
         file.seek(start)

@@ -38,8 +38,8 @@ def reconcile(instance: str) -> int:
     horizon = db.session.scalar(
         select(cast(func.pg_snapshot_xmin(func.pg_current_snapshot()), String))
     )
-    mark = db.session.get(AuditFileMark, instance)
-    seen = log_file.get_file_handler().look(_position_of(mark))
+    mark, file = db.session.get(AuditFileMark, instance), log_file.get_file_handler()
+    seen = file.look(_position_of(mark))
     since = _first_xid(mark, seen)
     settled_at, next_mark = now() - SETTLE, str(horizon)
     missing: list[int] = []
@@ -59,8 +59,8 @@ def reconcile(instance: str) -> int:
     for start in range(0, len(missing), BATCH):
         is_missing = TABLE.c.id.in_(missing[start : start + BATCH])
         rows = _stream(_select_rows(instance).where(is_missing))
-        log_file.get_file_handler().append(map(format_line, rows))
-    _store_mark(instance, next_mark, seen.next_position(waiting), mark, since)
+        file.append(map(format_line, rows))
+    _store_mark(instance, next_mark, file.next_position(seen, waiting), mark, since)
     return len(missing)
 
 

@@ -49,7 +49,7 @@ RE_SIGN = update(TABLE).where(TABLE.c.id == bindparam("row_id")).values(mac=bind
 
 def encode(values: Mapping[str, Any]) -> bytes:
     """Return what a signature covers: the values by name, as JSON with sorted keys."""
-    return json.dumps(values, sort_keys=True, separators=(",", ":"), default=_to_text).encode()
+    return ENCODER.encode(values).encode()
 
 
 def sign_row(row: Any) -> bytes | None:
@@ -85,6 +85,9 @@ def _to_text(value: object) -> str:
         # PostgreSQL returns it in the time zone of the connection.
         return value.astimezone(UTC).isoformat()
     return value.hex() if isinstance(value, bytes) else str(value)
+
+
+ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=_to_text)
 
 
 def _check(key: ExchangeAPIKey) -> None:

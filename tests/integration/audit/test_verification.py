@@ -15,7 +15,7 @@ from pipelabs.core.keyring import derive_audit_keys
 from pipelabs.jobs import every_minute
 from pipelabs.models import AuditEvent, Proof, Role
 from tests.each import each
-from tests.factories import make_actor
+from tests.factories import QUICK_CLIENT, make_actor, make_body
 
 EVENTS = "/api/admin/audit-events"
 ROWS, EDITS, INSERTS = 1_500, 250, 250
@@ -119,6 +119,14 @@ def test_verify_finds_every_edit_and_insert_and_nothing_else(
     record_property("found", f"{len(found)} of {EDITS + INSERTS}")
     assert found == sorted([*edited, *inserted])
     assert count == ROWS + INSERTS
+
+
+def test_verify_accepts_rows_of_requests(client, operator, verify):
+    for body in (make_body(), make_body(), {"name": 1}, make_body(name="a\tb")):
+        client.post(QUICK_CLIENT, json=body, headers=operator)
+    client.post("/api/auth/login", json={"email": "x@y.test", "password": "z\n\\N"})
+
+    assert verify() == ([], 5)
 
 
 def test_a_copy_of_a_whole_row_is_rejected(trail_of, plant):

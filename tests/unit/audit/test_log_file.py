@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from uuid import UUID
 
 import pytest
@@ -350,7 +351,7 @@ def test_replace_keeps_the_old_file_on_error(file):
 
 @pytest.fixture
 def hangs(monkeypatch):
-    """Let every write hang until the test ends; return what tells that one does."""
+    """Let every write hang until `end` is called; `is_set` tells whether one does."""
     is_hanging, may_go_on, write = threading.Event(), threading.Event(), os.write
 
     def hang(to, text):
@@ -360,7 +361,7 @@ def hangs(monkeypatch):
 
     monkeypatch.setattr(log_file, "DEADLINE_S", 0.2)
     monkeypatch.setattr(os, "write", hang)
-    yield is_hanging
+    yield SimpleNamespace(is_set=is_hanging.is_set, end=may_go_on.set)
     may_go_on.set()
 
 
@@ -399,6 +400,19 @@ def test_write_waits_for_no_lock_and_writes_no_line_late(file, monkeypatch):
         "after000",
     ]
     assert handler.is_writable()
+
+
+def test_a_call_that_was_given_up_before_its_turn_does_nothing(file, hangs):
+    handler = log_file.get_file_handler()
+    with ThreadPoolExecutor(2) as pool:
+        calls = [pool.submit(handler.append, [f"line {number}"]) for number in range(2)]
+        errors = [call.exception(60) for call in calls]
+
+    assert [type(error) for error in errors] == [TimeoutError, TimeoutError]
+    hangs.end()
+    wait_for(handler.is_writable)
+
+    assert len(file.read_text().splitlines()) == 1
 
 
 def test_a_check_of_a_hanging_disk_is_given_up(file, monkeypatch):
@@ -494,6 +508,16 @@ def test_look_reads_a_file_that_is_being_compressed_as_far_as_it_goes(file):
     assert 0 < len(ids_of(seen)) < 1_999
     assert seen.next_position(set()) is None
     assert seen.next_position({1}) is None
+
+
+def test_look_reads_a_file_whose_own_name_ends_like_a_gzipped_one(tmp_path):
+    path = tmp_path / "audit.gz"
+    write_lines(path, 1, 2)
+
+    seen = log_file.AuditFileHandler(str(path)).look(None)
+
+    assert ids_of(seen) == [1, 2]
+    assert seen.next_position({2}) is not None
 
 
 def test_look_does_not_wait_for_a_fifo_beside_the_file(file):
