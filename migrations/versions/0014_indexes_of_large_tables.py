@@ -33,6 +33,7 @@ NEW = (
     ("ix_audit_events_address_event", "audit_events", ["address", "event", "at", "id"], None),
     ("ix_audit_events_address_status", "audit_events", ["address", "status", "at", "id"], DENIED),
     ("ix_clients_lower_name_id", "clients", [NAME, "id"], None),
+    ("ix_clients_chain", "clients", ["chain", "created_at", "id"], text("chain <> 'evm'")),
     ("ix_sessions_expires_at", "sessions", ["expires_at"], None),
 )
 
