@@ -8,7 +8,7 @@ from datetime import timedelta
 from math import ceil
 from typing import cast
 
-from sqlalchemy import case, delete, func, update
+from sqlalchemy import case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pipelabs.core.db import db
@@ -20,6 +20,8 @@ SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hou
 ACCOUNT_LIMITS = ((MINUTE, 5), (HOUR, 20))
 ADDRESS_LIMITS = ((MINUTE, 30),)
 """Failed attempts allowed in a window. There is no lockout, because anyone could cause it."""
+PURGE_BATCH = 1_000
+"""A sign-in deletes at most this many expired counters. After an attack there are many."""
 
 
 def reserve(email: str, address: str | None) -> Throttled | None:
@@ -43,12 +45,13 @@ def reserve(email: str, address: str | None) -> Throttled | None:
 def release(email: str, address: str | None) -> None:
     """Undo what `reserve` counted for a successful attempt: only failed ones are limited.
 
-    This also deletes expired counters of any account.
+    This also deletes a batch of expired counters of any account.
     """
     key, tries = SignInThrottle.key, SignInThrottle.tries
     is_expired = SignInThrottle.window_at < func.now() - HOUR
+    expired = select(key).where(is_expired).limit(PURGE_BATCH).with_for_update(skip_locked=True)
     is_account = key.startswith(_account_key(email))
-    db.session.execute(delete(SignInThrottle).where(is_account | is_expired))
+    db.session.execute(delete(SignInThrottle).where(is_account | key.in_(expired)))
     is_address = key.startswith(f"{_address_key(address)}:", autoescape=True) & (tries > 0)
     db.session.execute(update(SignInThrottle).where(is_address).values(tries=tries - 1))
 

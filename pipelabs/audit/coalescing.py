@@ -8,6 +8,7 @@ from pipelabs.models import CoalescedDenials
 
 COALESCE_AFTER = 20
 """Denials of a caller in one minute that get a row each."""
+PURGE_BATCH = 1_000
 
 
 def count_denial(caller: str) -> bool:
@@ -31,12 +32,15 @@ def count_denial(caller: str) -> bool:
 
 
 def purge() -> None:
-    """Delete counters older than an hour that have nothing left to report.
+    """Delete a batch of the counters older than an hour that have nothing left to report.
 
-    Otherwise every address that was ever denied would keep one.
+    Otherwise every address that was ever denied would keep one. After a flood there are many, and
+    no request should pay for all.
     """
     is_over = CoalescedDenials.window_at < func.now() - func.make_interval(0, 0, 0, 0, 1)
-    db.session.execute(delete(CoalescedDenials).where(is_over, CoalescedDenials.coalesced == 0))
+    over = select(CoalescedDenials.caller).where(is_over, CoalescedDenials.coalesced == 0)
+    batch = over.limit(PURGE_BATCH).with_for_update(skip_locked=True)
+    db.session.execute(delete(CoalescedDenials).where(CoalescedDenials.caller.in_(batch)))
 
 
 def drain(caller: str) -> int:

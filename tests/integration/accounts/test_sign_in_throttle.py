@@ -4,6 +4,7 @@ import pytest
 import time_machine
 from sqlalchemy import text
 
+from pipelabs.accounts import sign_in_throttle
 from pipelabs.accounts.sign_in_throttle import release, reserve
 from pipelabs.core.db import db
 from pipelabs.models import SignInThrottle, now
@@ -102,6 +103,21 @@ def test_release_deletes_expired_windows(later):
     release(EMAIL, HERE)
 
     assert db.session.query(SignInThrottle).count() == 0
+
+
+def test_release_deletes_a_batch_of_expired_windows_at_a_time(later, monkeypatch):
+    monkeypatch.setattr(sign_in_throttle, "PURGE_BATCH", 2)
+    for number in range(5):
+        db.session.add(SignInThrottle(key=f"ip:{number}", window_at=now(), tries=1))
+    db.session.flush()
+    later(2 * 3600)
+
+    left = []
+    for _ in range(3):
+        release("a@desk.local", None)
+        left.append(db.session.query(SignInThrottle).count())
+
+    assert left == [3, 1, 0]
 
 
 def test_reserve_counts_the_addresses_of_one_64_together():

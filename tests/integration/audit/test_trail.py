@@ -550,3 +550,19 @@ def test_sign_in_purges_expired_denial_counters(client, operator, app, rows):
     client.post(LOGIN, json={"email": "operator@desk.local", "password": PASSWORD})
 
     assert [row.caller for row in rows(CoalescedDenials)] == ["ip:192.0.2.2"]
+
+
+def test_purge_deletes_a_batch_of_counters_at_a_time(app, rows, monkeypatch):
+    monkeypatch.setattr(coalescing, "PURGE_BATCH", 2)
+    with app.app_context():
+        old = db.func.now() - db.func.make_interval(0, 0, 0, 0, 2)
+        db.session.add_all(
+            CoalescedDenials(caller=f"ip:{number}", window_at=old, denials=9, coalesced=0)
+            for number in range(5)
+        )
+        left = []
+        for _ in range(3):
+            coalescing.purge()
+            left.append(db.session.query(CoalescedDenials).count())
+
+    assert left == [3, 1, 0]
