@@ -7,7 +7,7 @@ import os
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench import markets, pages, report, usage, vault
+from bench import growth, markets, pages, report, usage, vault
 from bench.rounds import play
 from bench.stage import NO_PGBENCH, set_up
 from dev.errors import CannotStart
@@ -38,7 +38,9 @@ def main() -> None:
         shown = pages.play(stage, bare, share)
         print("The vault and the markets …", flush=True)
         jobs = {**vault.play(stage, share), **markets.play(stage, share)}
-        results = report.results(rounds, report.Once(shown, jobs), stage.versions, seconds)
+        print("The pages as the book grows …", flush=True)
+        grown = growth.play(stage, share)
+        results = report.results(rounds, report.Once(shown, jobs, grown), stage.versions, seconds)
     print(f"\n{report.table(results)}")
     if not is_quick:
         RESULTS.write_text(report.text(results))

@@ -10,6 +10,7 @@ from importlib import metadata
 from statistics import median
 from typing import Any
 
+from bench.growth import FEW, MANY, REASONS, Times
 from bench.markets import ADDED, MATRIX_PAGE, OWN_PAGE
 from bench.rounds import BARE, CREATE, KEYED, PGBENCH, SINGLE, START, STEADY, Round
 from bench.vault import DECRYPT, ENCRYPT, ROTATION
@@ -25,6 +26,8 @@ HEADINGS = {
     "own_p99_ms": "own p99 ms",
 }
 PAGE_MS = 60
+GROWTH = 1.5
+"""How many times as long a page may take with many clients as with few."""
 LEGEND = "µs: processor time of a request. own: its processing_time_ms."
 
 
@@ -109,10 +112,11 @@ JOBS = {
 
 @dataclass(frozen=True)
 class Once:
-    """What is measured once: page → milliseconds, and job → figure."""
+    """What is measured once: page → milliseconds, job → figure, page → its two times."""
 
     pages: Mapping[str, float]
     jobs: Mapping[str, float]
+    growth: Times
 
 
 def results(
@@ -139,6 +143,10 @@ def results(
         "ratios": ratios,
         "medians": rows,
         "pages_ms": {name: _short(ms) for name, ms in once.pages.items()},
+        "growth_cpu_ms": {
+            name: {"few": _short(few), "many": _short(many), "verdict": _growth(name, few, many)}
+            for name, (few, many) in once.growth.items()
+        },
         "jobs": {name: JOBS[name].judged(value) for name, value in once.jobs.items()},
     }
 
@@ -161,13 +169,23 @@ def table(report: Mapping[str, Any]) -> str:
     ]
     jobs = [("vault and markets", "is", "goal", "")]
     jobs += [JOBS[name].line(name, facts) for name, facts in report["jobs"].items()]
-    tables = "\n\n".join(map(_columns, (ratios, pages, jobs)))
+    growth = [("pages as the book grows, CPU", f"{FEW:,} clients, ms", f"{MANY:,}, ms", "")] + [
+        (name, _shown(facts["few"]), _shown(facts["many"]), facts["verdict"])
+        for name, facts in report["growth_cpu_ms"].items()
+    ]
+    tables = "\n\n".join(map(_columns, (ratios, pages, jobs, growth)))
     return f"{_columns(lines)}\n{LEGEND}\n\n{tables}"
 
 
 def text(report: Mapping[str, Any]) -> str:
     """Return the results in the form of the file."""
     return json.dumps(report, indent=2, ensure_ascii=False) + "\n"
+
+
+def _growth(name: str, few: float, many: float) -> str:
+    """Return whether a page is as fast with many clients, or why it is not."""
+    is_met = many <= min(PAGE_MS, GROWTH * few)
+    return "met" if is_met else f"missed: {REASONS[name]}" if name in REASONS else "missed"
 
 
 def _machine() -> dict[str, Any]:

@@ -38,7 +38,7 @@ def _clients(wanted: str) -> list[Entry]:
     """Return the first clients that have the words in their name, e-mail or wallet address."""
     if not wanted or not can(Permission.CLIENTS_READ):
         return []
-    found = client_queries.list_clients({"q": wanted}, size=MAX_CLIENTS)
+    found = client_queries.list_clients({"q": wanted}, size=MAX_CLIENTS, is_counted=False)
     return [
         Entry(one.name, url_for("admin.clients.show", client_id=one.id), "Client", "user-round")
         for one in found.rows

@@ -40,6 +40,7 @@ def list_clients(
     cursor: str | None = None,
     *,
     has_symbols: bool = False,
+    is_counted: bool = True,
 ) -> Page[Client]:
     """Return one page of the clients that match every filter.
 
@@ -54,7 +55,7 @@ def list_clients(
         query = query.options(undefer(Client.symbols))
     columns = (SORT_COLUMNS[sort.removeprefix("-")], Client.id)
     order = [column.desc() if sort.startswith("-") else column.asc() for column in columns]
-    return page_of(query.order_by(*order), size, cursor)
+    return page_of(query.order_by(*order), size, cursor, is_counted=is_counted)
 
 
 def list_events(client_id: UUID, limit: int) -> Sequence[AuditEvent]:

@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from bench import bare, markets, report, stage, statements, usage, vault
+from bench import bare, growth, markets, report, stage, statements, usage, vault
 from bench.load import WrongAnswer, percentile, read_wrk, refuse_wrong
 from bench.rounds import BARE, CREATE, KEYED, PGBENCH, SINGLE, START, STEADY
 from dev.errors import CannotStart
@@ -26,7 +26,13 @@ def make_round(create=100.0, bare_view=1000.0, **changes):
 
 
 PAGES, JOBS = {"overview": 20.0}, dict.fromkeys(report.JOBS, 100.0)
-ONCE = report.Once(PAGES, JOBS)
+GROWTH = {
+    "overview": (10.0, 14.9),
+    "clients": (50.0, 61.0),
+    "audit": (10.0, 15.1),
+    "matrix, a common word": (20.0, 900.0),
+}
+ONCE = report.Once(PAGES, JOBS, GROWTH)
 
 
 def make_process(proc, pid, parent, times, name="gunicorn"):
@@ -165,6 +171,19 @@ def test_table_has_every_load_and_every_ratio():
         "12",
         "met",
     ]
+
+
+def test_growth_is_met_missed_or_explained():
+    results = report.results([make_round()], ONCE, {}, 8)
+
+    verdicts = [facts["verdict"] for facts in results["growth_cpu_ms"].values()]
+    assert verdicts[:3] == ["met", "missed", "missed"]
+    assert verdicts[3].startswith("missed: names are read")
+    assert "pages as the book grows" in report.table(results)
+
+
+def test_each_reason_is_of_a_page():
+    assert set(growth.REASONS) < set(growth.PATHS)
 
 
 def test_without_pgbench_the_report_omits_its_row_and_ratio():
