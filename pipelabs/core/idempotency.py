@@ -29,10 +29,9 @@ PURGE_BATCH = 100
 """Each claim deletes at most this many expired records, so that no request pays for all."""
 LOCK_NOT_AVAILABLE = "55P03"
 """SQLSTATE of a wait longer than `lock_timeout`, which the connection sets to 3 s."""
-
-
 KEY_LABEL = "pipelabs/idempotency/v1"
 NONCE_BYTES = 12
+ALTERED = "The stored response was altered. Use a new Idempotency-Key."
 
 
 class Claim(NamedTuple):
@@ -69,7 +68,7 @@ def decrypt_response(request: Claim, stored: bytes) -> bytes:
     try:
         return AESGCM(_secret()).decrypt(nonce, ciphertext, request.context)
     except (InvalidTag, ValueError):
-        raise Undecryptable("The stored response was altered. Use a new key.") from None
+        raise Undecryptable(ALTERED) from None
 
 
 def find_fingerprint(admin_id: UUID, method: str, path: str, key: str) -> bytes | None:

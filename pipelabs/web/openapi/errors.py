@@ -13,8 +13,10 @@ from pipelabs.core.errors import (
     PipeLabsError,
     Unauthenticated,
     Unavailable,
+    Undecryptable,
     UnsupportedMedia,
 )
+from pipelabs.core.idempotency import ALTERED
 from pipelabs.models import Role
 from pipelabs.web import auth
 from pipelabs.web.errors import DATABASE_UNAVAILABLE, from_http
@@ -42,22 +44,29 @@ UNKNOWN_FIELD = {"colour": "red"}
 def documented_errors(operation: Operation, rule: Rule) -> Iterator[PipeLabsError]:
     """Yield an example of every error that the operation can respond with."""
     yield from _input_errors(operation)
-    if operation.permission is not None:
-        yield UNAUTHENTICATED
-        if not operation.allows_password_due:
-            yield PASSWORD_DUE
-        if operation.is_restricted:
-            yield Forbidden(auth.missing_permission(operation.permission, Role.VIEWER))
+    yield from _access_errors(operation)
     for argument in sorted(rule.arguments):
         yield NotFound(f"There is no such {argument.removesuffix('_id')}.")
     yield from operation.errors
     if operation.is_idempotent:
         yield from IDEMPOTENCY_ERRORS
+    if operation.has_secret:
+        yield Undecryptable(ALTERED)
     if budgets_of(operation, rule.rule):
         yield from_http(429)
     yield from_http(500)
     if not operation.is_public or operation.method not in SAFE_METHODS:
         yield from DATABASE_ERRORS
+
+
+def _access_errors(operation: Operation) -> Iterator[PipeLabsError]:
+    if operation.permission is None:
+        return
+    yield UNAUTHENTICATED
+    if not operation.allows_password_due:
+        yield PASSWORD_DUE
+    if operation.is_restricted:
+        yield Forbidden(auth.missing_permission(operation.permission, Role.VIEWER))
 
 
 def _input_errors(operation: Operation) -> Iterator[PipeLabsError]:
