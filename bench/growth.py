@@ -110,11 +110,12 @@ Times = dict[str, tuple[float, float]]
 
 def play(stage: Stage, share: float = 1) -> Times:
     """Return how long each page takes with 1,000 clients and with a share of 1,000,000."""
-    few, many = _measure(stage, FEW), _measure(stage, max(int(MANY * share), FEW))
+    calls = max(int(TIMES * share), 1)
+    few, many = (_measure(stage, count, calls) for count in (FEW, max(int(MANY * share), FEW)))
     return {name: (few[name], many[name]) for name in PATHS}
 
 
-def _measure(stage: Stage, clients: int) -> dict[str, float]:
+def _measure(stage: Stage, clients: int, calls: int) -> dict[str, float]:
     with closing(psycopg2.connect(stage.environment["DATABASE_MIGRATION_URL"])) as connection:
         connection.autocommit = True
         known = _fill(connection.cursor(), clients)
@@ -122,19 +123,19 @@ def _measure(stage: Stage, clients: int) -> dict[str, float]:
         cookie = sign_in(desk, stage.password)
         processes = (app.pid, stage.stores["postgresql"])
         return {
-            name: _cpu_ms(partial(get, desk, path.format(**known), cookie), processes)
+            name: _cpu_ms(partial(get, desk, path.format(**known), cookie), processes, calls)
             for name, path in PATHS.items()
         }
 
 
-def _cpu_ms(call: Callable[[], object], processes: Sequence[int]) -> float:
+def _cpu_ms(call: Callable[[], object], processes: Sequence[int], calls: int) -> float:
     """Return the processor time of one call. Other work on the machine does not change it."""
     for _ in range(WARM_UPS):
         call()
     before = sum(map(cpu_seconds, processes))
-    for _ in range(TIMES):
+    for _ in range(calls):
         call()
-    return (sum(map(cpu_seconds, processes)) - before) * 1000 / TIMES
+    return (sum(map(cpu_seconds, processes)) - before) * 1000 / calls
 
 
 def _fill(cursor: Any, clients: int) -> dict[str, str]:
