@@ -8,7 +8,7 @@ from datetime import datetime
 from secrets import randbelow
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, func, select, text
+from sqlalchemy import ColumnElement, Text, cast, func, select, text
 
 from pipelabs.audit.trail import SIGNED, TABLE, check_mac, get_secrets
 from pipelabs.core.db import db, release
@@ -97,18 +97,21 @@ def count_rows(rows: Range) -> int:
 
 
 def verify(rows: Range) -> Iterator[Batch]:
-    """Verify rows in the order of ids, and yield a result for each batch.
+    """Verify rows in the order of ids, and yield a result for each batch; then their copies.
 
-    Each batch has a transaction of its own: a long one would hold up the audit file. It can't run
-    where `core.postgres_timeout` is installed, which supports no exports.
+    The MAC of a row that was copied whole is right, so copies are looked for by `uid`. Each batch
+    has a transaction of its own: a long one would hold up the audit file. It can't run where
+    `core.postgres_timeout` is installed, which supports no exports.
     """
-    batch = Batch(verified=BATCH)
+    batch, found = Batch(verified=BATCH), set[int]()
     while batch.verified == BATCH:
         query = select(*COLUMNS).where(TABLE.c.id > batch.last_id, *rows.conditions())
         batch = Batch()
         _export(query.order_by(TABLE.c.id).limit(BATCH), batch)
         release()
+        found.update(finding.id for finding in batch.findings)
         yield batch
+    yield Batch(findings=[copy for copy in _find_copies(rows) if copy.id not in found])
 
 
 def find_in_sample() -> list[int]:
@@ -119,6 +122,21 @@ def find_in_sample() -> list[int]:
     sample = select(AuditEvent).where(AuditEvent.id > start).order_by(AuditEvent.id).limit(SAMPLE)
     rows = {*newest, *db.session.scalars(sample)}
     return sorted(row.id for row in rows if row.proof is not Proof.VALID)
+
+
+def _find_copies(rows: Range) -> list[Finding]:
+    """Return the rows that have the `uid` of an earlier one."""
+    db.session.execute(SETTINGS)
+    place = func.row_number().over(partition_by=TABLE.c.uid, order_by=TABLE.c.id)
+    shown = [cast(TABLE.c[name], Text).label(name) for name in SHOWN]
+    ranked = select(TABLE.c.id, *shown, place.label("place")).where(*rows.conditions()).subquery()
+    copies = select(ranked).where(ranked.c.place > 1).order_by(ranked.c.id)
+    found = [
+        Finding(row.id, Proof.ALTERED, *(getattr(row, name) for name in SHOWN))
+        for row in db.session.execute(copies)
+    ]
+    release()
+    return found
 
 
 def _export(query: Any, file: Batch) -> None:

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import NullPool, create_engine, text
-from sqlalchemy.exc import DBAPIError
 
 from pipelabs.audit import trail, verification
 from pipelabs.audit.events import Event
@@ -129,12 +128,20 @@ def test_verify_accepts_rows_of_requests(client, operator, verify):
     assert verify() == ([], 5)
 
 
-def test_a_copy_of_a_whole_row_is_rejected(trail_of, plant):
-    [row_id] = trail_of(1)
+WHOLE_COPY = COPY.replace("SELECT gen_random_uuid()", "SELECT uid")
+"""Its MAC is right."""
 
-    # Its MAC would be right.
-    with pytest.raises(DBAPIError, match="uq_audit_events_uid"):
-        plant(COPY.replace("SELECT gen_random_uuid()", "SELECT uid"), id=row_id)
+
+def test_verify_finds_copies_of_whole_rows(trail_of, plant, verify, command):
+    first, second, third = trail_of(3)
+
+    copies = [plant(WHOLE_COPY, id=row_id) for row_id in (first, first, third)]
+    edit(plant, copies[2], "status")
+
+    # By their MACs first, then by their uid.
+    assert verify() == ([copies[2], *copies[:2]], 6)
+    assert verify(from_id=second, to_id=third) == ([], 2)
+    assert f"row {copies[0]} " in command().output
 
 
 @pytest.mark.parametrize("column", [*OTHER])
@@ -146,12 +153,12 @@ def test_an_altered_row_is_marked_in_the_api_and_in_the_console(
     proof = "unknown" if column == "mac_key" else "altered"
     mark = "not verifiable" if column == "mac_key" else "altered"
 
-    listed = client.get(f"{EVENTS}?size=25", headers=viewer).json["audit_events"]
+    listed = client.get(f"{EVENTS}?size=25", headers=viewer).json["data"]
     shown = client.get(f"{EVENTS}/{row_id}", headers=viewer).json["audit_event"]
     browser = console(Role.VIEWER)
     pages = [browser.get(f"/admin/audit{path}").text for path in ("", f"/{row_id}")]
 
-    proofs = {event["id"]: event["proof"] for event in listed}
+    proofs = {int(event["id"]): event["proof"] for event in listed}
     assert (proofs[row_id], proofs[other], shown["proof"]) == (proof, "valid", proof)
     assert all(mark in page for page in pages)
     assert "MAC is wrong" in pages[1] or "can't be verified" in pages[1]
@@ -240,10 +247,10 @@ def test_rows_are_verified_whatever_the_time_zone_of_the_connection(app, trail_o
         [event] = db.session.query(AuditEvent).all()
         assert event.at.utcoffset() == timedelta(hours=5, minutes=45)
         assert event.proof is Proof.VALID
-        [batch] = list(verification.verify(Range()))
+        batches = list(verification.verify(Range()))
         db.session.execute(text("SET TIME ZONE 'UTC'"))
 
-    assert batch.findings == []
+    assert [batch.findings for batch in batches] == [[], []]
 
 
 def test_the_job_verifies_the_newest_rows_and_a_sample(app, trail_of, plant, caplog, monkeypatch):
