@@ -24,7 +24,7 @@ def drop_index(name: str, table: str) -> None:
 def _without_transaction() -> Iterator[None]:
     """Commit what the migration has done so far, and wait for locks without a time-out.
 
-    A concurrent statement waits for transactions that began before it, but nobody waits for it.
+    A concurrent statement waits for transactions that began before it, but none waits for it.
     """
     with op.get_context().autocommit_block():
         before = op.get_bind().exec_driver_sql("SHOW lock_timeout").scalar_one()

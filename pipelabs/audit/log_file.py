@@ -44,7 +44,7 @@ class Call(Generic[Result]):
         self.done.acquire()
 
     def run(self) -> None:
-        """Run it, unless nobody waits for it any more."""
+        """Run it, unless its caller has stopped waiting."""
         try:
             if not self.is_abandoned:
                 self.result = self.function(lambda: self.is_abandoned)

@@ -107,7 +107,7 @@ def look(path: str, position: Position | None) -> Look:
 
 
 def open_file(path: Path) -> IO[bytes]:
-    """Open a regular file for reading. Never wait: a FIFO has nobody who writes to it."""
+    """Open a regular file for reading. Never wait: a FIFO may have no writer."""
     return os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")
 
 

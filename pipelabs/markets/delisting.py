@@ -50,8 +50,8 @@ def delist_client_markets(market: Market, actor: Actor) -> AffectedClients:
     """Delist every client's market there and record it for each client; return the clients.
 
     The market is delisted and locked. After each full batch the caller's transaction is committed,
-    and the market locked again, so that nobody waits for all of them. If it is interrupted, the
-    market stays delisted, nobody is quoted there, and the next call goes on.
+    and the market locked again, so that no other call waits for all of them. If it is interrupted,
+    the market stays delisted, no client is quoted there, and the next call goes on.
     """
     market_id, listed = market.id, find_affected_clients(market.id).listed
     facts = {"markets": f"{market.symbol} on {market.exchange}", "market": str(market_id)}

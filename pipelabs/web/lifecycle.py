@@ -102,7 +102,7 @@ def _options() -> Response:
 def _add_headers(response: Response) -> None:
     """Add the security headers. Only static files may be cached."""
     response.headers.update(SECURITY_HEADERS)
-    # OPTIONS reads no file, so nobody knows yet whether there is one.
+    # OPTIONS reads no file, so there may be none.
     is_file = request.endpoint == assets.ENDPOINT and request.method != "OPTIONS"
     if is_file and response.status_code < 400:
         response.headers["Cache-Control"] = assets.cache_control(request)
