@@ -46,7 +46,7 @@ SELECT gen_random_uuid(), now() - n * interval '30 s', now(), id, 'okx', 'main '
        CASE WHEN n %% 4 = 0 THEN 'destroyed' ELSE 'live' END,
        CASE WHEN n %% 4 = 0 THEN 'revoked' WHEN n %% 5000 = 1 THEN 'quarantined' ELSE 'verified' END,
        '1234', decode(md5(n::text), 'hex'), '{}',
-       CASE WHEN n %% 4 = 0 THEN NULL ELSE '\x00'::bytea END,
+       CASE WHEN n %% 4 = 0 THEN NULL ELSE '\x000001'::bytea END,
        CASE WHEN n %% 4 = 0 THEN NULL ELSE 1 END, '{}', 1, now() + n * interval '1 min'
 FROM chosen WHERE n < %(clients)s / 10;
 INSERT INTO audit_events (uid, at, instance, admin_id, actor, address, request_id, status, event,

@@ -13,6 +13,7 @@ import psycopg2
 from bench.load import WrongAnswer
 from bench.stage import OWNER, Serving, Stage
 from dev.processes import HOST
+from pipelabs.core.pagination import encode_cursor
 
 CLIENTS, EVENTS = 100_000, 1_000_000
 """Both spread over a year, so that a week has 20,000 events."""
@@ -24,7 +25,7 @@ PATHS = {
     "clients": "/admin/clients",
     "clients, searched": "/admin/clients?q=5e26d",
     "clients, a common word": "/admin/clients?q=desk",
-    "clients, by name, deep": "/admin/clients?sort=name&cursor=%3Es%3Adesk%2080~{cursor}",
+    "clients, by name, deep": "/admin/clients?sort=name&cursor={deep}",
     "client": "/admin/clients/{client}",
     "audit": "/admin/audit",
     "audit, one status": "/admin/audit?status=ERROR",
@@ -88,7 +89,7 @@ def _fill(stage: Stage, share: float) -> dict[str, str]:
         cursor.execute("VACUUM ANALYZE clients, audit_events")
         cursor.execute("SELECT id FROM clients ORDER BY id LIMIT 1")
         [client] = cursor.fetchone() or [""]
-        return {"client": client, "cursor": f"uuid%3A{client}"}
+        return {"client": client, "deep": encode_cursor(f">s:desk 80~uuid:{client}")}
 
 
 def sign_in(connection: HTTPConnection, password: str) -> str:
