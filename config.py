@@ -151,7 +151,6 @@ class Config:
         "pool_size": number("DB_POOL_SIZE", THREADS, min=1),
         "max_overflow": number("DB_POOL_OVERFLOW", 2),
         "pool_timeout": 3,
-        "pool_pre_ping": True,
         "pool_recycle": 900,
         # Parameters of failed statements would be logged otherwise.
         "hide_parameters": True,

@@ -86,6 +86,7 @@ def grant(connection: Connection) -> None:
     everything = f"ALL TABLES IN SCHEMA public TO {quoted}"
     connection.execute(text(f"GRANT USAGE ON SCHEMA public TO {quoted}"))
     connection.execute(text(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {everything}"))
+    connection.execute(text(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {quoted}"))
     for table, verbs in (
         ("audit_events", "UPDATE, DELETE"),
         ("alembic_version", "INSERT, UPDATE, DELETE"),

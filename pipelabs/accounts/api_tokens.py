@@ -9,17 +9,18 @@ from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Text, bindparam, cast, literal, select, update
+from sqlalchemy import Text, bindparam, cast, literal_column, select, update
 
 from pipelabs.accounts.commands import NewToken
 from pipelabs.accounts.sessions import LAST_SEEN_INTERVAL, needs_last_seen_update
 from pipelabs.audit import trail
 from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
-from pipelabs.core.db import db, run
+from pipelabs.core.db import db, run_prepared
 from pipelabs.core.errors import InvalidInput, NotFound, Unauthenticated
 from pipelabs.core.ip_address import UNKNOWN
 from pipelabs.core.pagination import Page, page_of
+from pipelabs.core.prepared import Prepared
 from pipelabs.models import Admin, APIToken, CoalescedDenials, Permission, now
 
 PREFIX = "pl_"
@@ -28,7 +29,8 @@ NEVER_GRANTED = frozenset(
     {Permission.SELF_WRITE, Permission.ADMINS_WRITE, Permission.API_KEYS_ACCEPT}
 )
 """A stolen token must not create tokens or lock out its owner. Only a person accepts a risk."""
-SELECT_OWNER = (
+FIND_OWNER = Prepared(
+    "find_token_owner",
     select(
         APIToken.prefix,
         APIToken.permissions,
@@ -42,16 +44,17 @@ SELECT_OWNER = (
     )
     .join(Admin, Admin.id == APIToken.admin_id)
     .outerjoin(
-        CoalescedDenials, CoalescedDenials.caller == literal("admin:") + cast(Admin.id, Text)
+        CoalescedDenials,
+        CoalescedDenials.caller == literal_column("'admin:'") + cast(Admin.id, Text),
     )
     .where(
         APIToken.digest == bindparam("digest"),
         APIToken.revoked_at.is_(None),
         APIToken.expires_at > bindparam("moment"),
         Admin.is_disabled.is_(False),
-    )
+    ),
+    reads=True,
 )
-"""Built once, because every request with an API token executes it."""
 
 
 class CreatedToken(NamedTuple):
@@ -141,9 +144,10 @@ def authenticate_token(text: str, anonymous: Actor) -> Actor:
     may not be used from this address.
     """
     moment = now()
-    row = run(SELECT_OWNER, {"digest": _digest(text), "moment": moment}).one_or_none()
-    if not row:
+    rows = run_prepared(FIND_OWNER, {"digest": _digest(text), "moment": moment})
+    if not rows:
         raise Unauthenticated("API token is invalid, expired or revoked.", code="token_invalid")
+    [row] = rows
     if not _is_in_networks(anonymous.address, row.addresses):
         raise Unauthenticated(
             "API token may not be used from this IP address.",

@@ -23,7 +23,8 @@ def purge_ended() -> int:
         (APIToken, func.least(APIToken.expires_at, APIToken.revoked_at)),
     ):
         ended = select(model.id).where(ended_at < now() - RETENTION).limit(BATCH)
-        batch = ended.with_for_update(skip_locked=True)
+        # Of a CTE, which is read once: a subquery could be read again, for other rows.
+        batch = select(ended.with_for_update(skip_locked=True).cte().c.id)
         gone = db.session.scalars(delete(model).where(model.id.in_(batch)).returning(model.id))
         purged += len(gone.all())
     return purged

@@ -5,15 +5,16 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Row, bindparam, func, select, update
+from sqlalchemy import ColumnElement, bindparam, func, select, update
 
 from pipelabs.accounts import passwords, sign_in_throttle
 from pipelabs.audit import coalescing, trail
 from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
-from pipelabs.core.db import db, run
+from pipelabs.core.db import db, run_prepared
 from pipelabs.core.errors import NotFound, RefreshTokenReplayed, Unauthenticated
 from pipelabs.core.pagination import Page, page_of
+from pipelabs.core.prepared import Prepared
 from pipelabs.models import Admin, CoalescedDenials, Session, new_id, now
 
 SESSION_LIFETIME = timedelta(hours=12)
@@ -23,7 +24,8 @@ IDLE_TIMEOUT = timedelta(minutes=30)
 LAST_SEEN_INTERVAL = timedelta(minutes=1)
 """How often `seen_at` is written. It would cost a write for each request otherwise."""
 USER_AGENT_LENGTH = 200
-SELECT_SESSION = (
+FIND_SESSION = Prepared(
+    "find_session",
     select(
         Admin.email,
         Admin.role,
@@ -41,9 +43,9 @@ SELECT_SESSION = (
         Admin.id == bindparam("admin_id"),
         Admin.token_version == bindparam("token_version"),
         Admin.is_disabled.is_(False),
-    )
+    ),
+    reads=True,
 )
-"""Built once, because every request executes it."""
 
 
 class SignedIn(NamedTuple):
@@ -211,14 +213,14 @@ def keep_alive(actor: Actor) -> None:
     db.session.execute(session.values(renewed_at=moment, seen_at=moment))
 
 
-def _find_session(claims: Claims) -> Row[Any]:
+def _find_session(claims: Claims) -> Any:
     values = claims._asdict() | {"caller": f"admin:{claims.admin_id}", "moment": now()}
-    if row := run(SELECT_SESSION, values).one_or_none():
-        return row
+    if rows := run_prepared(FIND_SESSION, values):
+        return rows[0]
     raise Unauthenticated("This session has ended. Sign in again.", code="token_revoked")
 
 
-def _to_actor(row: Row[Any], claims: Claims, anonymous: Actor) -> Actor:
+def _to_actor(row: Any, claims: Claims, anonymous: Actor) -> Actor:
     return replace(
         anonymous,
         name=row.email,

@@ -50,8 +50,10 @@ def release(email: str, address: str | None) -> None:
     key, tries = SignInThrottle.key, SignInThrottle.tries
     is_expired = SignInThrottle.window_at < func.now() - HOUR
     expired = select(key).where(is_expired).limit(PURGE_BATCH).with_for_update(skip_locked=True)
+    # Of a CTE, which is read once: a subquery could be read again, for other rows.
+    is_in_batch = key.in_(select(expired.cte().c.key))
     is_account = key.startswith(_account_key(email))
-    db.session.execute(delete(SignInThrottle).where(is_account | key.in_(expired)))
+    db.session.execute(delete(SignInThrottle).where(is_account | is_in_batch))
     is_address = key.startswith(f"{_address_key(address)}:", autoescape=True) & (tries > 0)
     db.session.execute(update(SignInThrottle).where(is_address).values(tries=tries - 1))
 

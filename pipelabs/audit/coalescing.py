@@ -39,8 +39,10 @@ def purge() -> None:
     """
     is_over = CoalescedDenials.window_at < func.now() - func.make_interval(0, 0, 0, 0, 1)
     over = select(CoalescedDenials.caller).where(is_over, CoalescedDenials.coalesced == 0)
-    batch = over.limit(PURGE_BATCH).with_for_update(skip_locked=True)
-    db.session.execute(delete(CoalescedDenials).where(CoalescedDenials.caller.in_(batch)))
+    # Of a CTE, which is read once: a subquery could be read again, for other rows.
+    batch = over.limit(PURGE_BATCH).with_for_update(skip_locked=True).cte()
+    in_batch = CoalescedDenials.caller.in_(select(batch.c.caller))
+    db.session.execute(delete(CoalescedDenials).where(in_batch))
 
 
 def drain(caller: str) -> int:

@@ -1,7 +1,6 @@
 """Reconcile the audit file with the table: every row has its line, exactly once."""
 
 import logging
-from collections.abc import Iterator
 from datetime import timedelta
 from itertools import count
 from typing import Any
@@ -12,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from pipelabs.audit import log_file
 from pipelabs.audit.line_format import format_line
 from pipelabs.audit.log_reader import Look, Position
-from pipelabs.core.db import db
+from pipelabs.core.db import db, read_in_batches
 from pipelabs.models import AuditEvent, AuditFileMark, now
 
 logger = logging.getLogger("pipelabs")
@@ -45,21 +44,22 @@ def reconcile(instance: str) -> int:
     missing: list[int] = []
     waiting: set[int] = set()
     query = _select_rows(instance, TABLE.c.id, TABLE.c.xid, TABLE.c.at)
-    for row in _stream(query.where(_xid("since", since) <= TABLE.c.xid)):
-        is_final = row["at"] <= settled_at and int(row["xid"]) < int(str(horizon))
+    rows = query.where(_xid("since", since) <= TABLE.c.xid)
+    for row in read_in_batches(rows, (TABLE.c.xid, TABLE.c.id), BATCH):
+        is_final = row.at <= settled_at and int(row.xid) < int(str(horizon))
         if waiting or not is_final:
             # Rows from here on are read again next time, so their lines have to be, too.
-            next_mark = next_mark if waiting else min(next_mark, row["xid"], key=int)
-            waiting.add(row["id"])
-        if is_final and row["id"] not in (seen.ids or ()):
-            missing.append(row["id"])
+            next_mark = next_mark if waiting else min(next_mark, row.xid, key=int)
+            waiting.add(row.id)
+        if is_final and row.id not in (seen.ids or ()):
+            missing.append(row.id)
     if seen.is_lost and missing:
         # After logrotate has compressed the file, nothing is missing.
         logger.warning("the audit file was moved, emptied or truncated")
     for start in range(0, len(missing), BATCH):
         is_missing = TABLE.c.id.in_(missing[start : start + BATCH])
-        rows = _stream(_select_rows(instance).where(is_missing))
-        file.append(map(format_line, rows))
+        lacking = db.session.execute(_select_rows(instance).where(is_missing))
+        file.append(format_line(dict(row)) for row in lacking.mappings())
     _store_mark(instance, next_mark, file.next_position(seen, waiting), mark, since)
     return len(missing)
 
@@ -68,9 +68,9 @@ def rebuild(instance: str) -> int:
     """Rewrite this instance's file from the table, in the order of ids. Return its line count."""
     settled = _select_rows(instance).where(now() - SETTLE >= TABLE.c.at)
     line_count = count()
-    rows = _stream(settled.order_by(None).order_by(TABLE.c.id))
+    rows = read_in_batches(settled, [TABLE.c.id], BATCH)
     log_file.get_file_handler().replace(
-        format_line(row) for row, _ in zip(rows, line_count, strict=False)
+        format_line(row._asdict()) for row, _ in zip(rows, line_count, strict=False)
     )
     # The new file is no file that was moved away.
     db.session.execute(
@@ -85,12 +85,6 @@ def _select_rows(instance: str, *columns: ColumnElement[Any]) -> Select[Any]:
     """Return the query for the rows of an instance's file, in the order of transaction ids."""
     query = select(*columns or TABLE.columns).where(TABLE.c.instance == instance, IS_FILE_EVENT)
     return query.order_by(TABLE.c.xid, TABLE.c.id)
-
-
-def _stream(query: Select[Any]) -> Iterator[dict[str, Any]]:
-    """Yield the rows with only one batch in memory at a time."""
-    result = db.session.execute(query.execution_options(yield_per=BATCH))
-    yield from (dict(row) for row in result.mappings())
 
 
 def _xid(name: str, value: str) -> TextClause:

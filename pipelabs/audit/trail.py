@@ -14,7 +14,17 @@ from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Table, bindparam, event, insert, select
+from sqlalchemy import (
+    BigInteger,
+    Table,
+    bindparam,
+    event,
+    func,
+    insert,
+    literal_column,
+    select,
+    text,
+)
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, SessionTransaction
 
@@ -22,17 +32,28 @@ from pipelabs.audit import coalescing, log_file
 from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
 from pipelabs.core.bulk import column_arrays, unnest_table
-from pipelabs.core.db import AuditedSession, db, run
+from pipelabs.core.db import AuditedSession, db, run, run_prepared, run_with_commit
 from pipelabs.core.errors import Unavailable
 from pipelabs.core.keyring import Key
+from pipelabs.core.prepared import Prepared
 from pipelabs.core.settings import resource, setting
 from pipelabs.models import AuditEvent, Outcome, Proof, new_id, now
 
 TABLE = cast(Table, AuditEvent.__table__)
 SIGNED = tuple(sorted(set(TABLE.columns.keys()) - {"id", "xid", "mac"}))
 """Columns that the MAC covers. The database makes the others."""
-INSERT = insert(TABLE).returning(TABLE.c.id)
-"""Built once, because every write request executes it."""
+BOUND: dict[str, Any] = {name: bindparam(name) for name in (*SIGNED, "mac")}
+INSERT = Prepared("insert_audit_row", insert(TABLE).values(BOUND).returning(TABLE.c.id))
+INSERT_WITH_ID = Prepared(
+    "insert_audit_row_with_id",
+    text(
+        f"INSERT INTO audit_events (id, {', '.join(BOUND)}) OVERRIDING SYSTEM VALUE"  # noqa: S608 - names of columns
+        f" VALUES (:id, {', '.join(f':{name}' for name in BOUND)})"
+    ).bindparams(*(bindparam(name, type_=TABLE.c[name].type) for name in ("id", *BOUND))),
+)
+"""Written out, because SQLAlchemy has no `OVERRIDING SYSTEM VALUE`."""
+NEXT_ID = func.nextval(literal_column("'audit_events_id_seq'"), type_=BigInteger)
+"""The id of the next row, for `record`."""
 OWN_COLUMNS = ("uid", "client_id", "details", "mac")
 """What the rows of one action that affects several clients do not share."""
 NEW_ROWS = unnest_table("new_rows", {name: TABLE.c[name].type for name in OWN_COLUMNS})
@@ -74,15 +95,18 @@ def record(
     client_id: UUID | None = None,
     ms: float | None = None,
     facts: Mapping[str, str] | None = None,
+    row_id: int | None = None,
 ) -> None:
     """Add the row of a successful action to the current transaction. Its line follows the commit.
 
-    `ms` is the processing time that the response reports, if any. Raise `Unavailable`
-    (`audit_unavailable`) if the row cannot be written, so that nothing happens without a row.
+    `ms` is the processing time that the response reports, if any. A row whose `row_id` the action
+    got from `NEXT_ID` is sent together with the COMMIT, which saves a round trip. Raise
+    `Unavailable` (`audit_unavailable`), here or at the commit, if the row cannot be written, so
+    that nothing happens without a row.
     """
     elapsed = actor.elapsed_ms() if ms is None else ms
     row = _row(event, actor, Outcome.SUCCESS, actor.success_status, elapsed)
-    _add(row | {"client_id": client_id, "details": _details(facts or {}, actor)})
+    _add(row | {"client_id": client_id, "details": _details(facts or {}, actor)}, row_id)
 
 
 def record_each(
@@ -135,8 +159,8 @@ def compute_mac(row: Mapping[str, Any], secret: bytes) -> bytes:
 
     The input is JSON with sorted keys. Ids, times and enums may be given as text.
     """
-    text = ENCODER.encode({name: row[name] for name in SIGNED})
-    return hmac.digest(secret, text.encode(), hashlib.sha256)
+    message = ENCODER.encode({name: row[name] for name in SIGNED})
+    return hmac.digest(secret, message.encode(), hashlib.sha256)
 
 
 def check_mac(row: Mapping[str, Any], mac: bytes, secrets: Mapping[str, bytes]) -> Proof:
@@ -180,11 +204,15 @@ def _add_attempt(attempt: Attempt, actor: Actor, client_id: UUID | None) -> None
     _add(row | {"client_id": client_id, "details": _details(attempt.facts, actor)})
 
 
-def _add(row: dict[str, Any]) -> None:
+def _add(row: dict[str, Any], row_id: int | None = None) -> None:
     """Sign and insert a row, and add it to the outbox."""
     _sign(row)
-    with _written():
-        row["id"] = run(INSERT, row).scalar()
+    if row_id is None:
+        with _written():
+            [(row["id"],)] = run_prepared(INSERT, row)
+    else:
+        row["id"] = row_id
+        run_with_commit(INSERT_WITH_ID, row, _unavailable())
     _outbox(db.session()).append(row)
 
 
@@ -202,10 +230,14 @@ def _written() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        raise Unavailable(
-            "The audit trail can't be written, so nothing was changed. Try again later.",
-            code="audit_unavailable",
-        ) from error
+        raise _unavailable() from error
+
+
+def _unavailable() -> Unavailable:
+    return Unavailable(
+        "The audit trail can't be written, so nothing was changed. Try again later.",
+        code="audit_unavailable",
+    )
 
 
 def _details(facts: Mapping[str, str], actor: Actor) -> dict[str, str]:

@@ -10,7 +10,8 @@ from sqlalchemy import (
     CursorResult,
     Table,
     bindparam,
-    literal,
+    literal_column,
+    null,
     select,
     union_all,
     update,
@@ -24,9 +25,10 @@ from pipelabs.audit.events import Event
 from pipelabs.clients.schemas import ClientChanges, NewClient
 from pipelabs.core.actor import Actor
 from pipelabs.core.commands import differing, set_fields
-from pipelabs.core.db import db, run
+from pipelabs.core.db import db, run_prepared
 from pipelabs.core.errors import Duplicate, InvalidTransition, NotFound
 from pipelabs.core.optimistic_lock import reject_stale
+from pipelabs.core.prepared import Prepared
 from pipelabs.models import Client, ClientMarket, QuotingStatus, Status, new_id, now
 
 TAKEN = {
@@ -47,6 +49,12 @@ TRANSITIONS = {
 """Status → the statuses that can follow it. `offboarded` is final."""
 
 
+class Inserted(NamedTuple):
+    """The id that the audit row of a new client will have."""
+
+    audit_id: int
+
+
 class Created(NamedTuple):
     """A new client, and the milliseconds from the request's first byte to the end of the insert."""
 
@@ -57,15 +65,22 @@ class Created(NamedTuple):
 def create_client(new: NewClient, actor: Actor) -> Created:
     """Create a client and record it; raise `Duplicate` naming every field that is taken."""
     client = build_client(new)
-    if taken := _insert_unless_taken(client):
+    result = _insert_unless_taken(client)
+    if not isinstance(result, Inserted):
         raise Duplicate(
             "Client already exists",
-            fields={field: [TAKEN[field]] for field in taken},
-            existing=taken,
+            fields={field: [TAKEN[field]] for field in result},
+            existing=result,
         )
     ms = actor.elapsed_ms()
-    facts = creation_facts(client)
-    trail.record(Event.CLIENT_CREATED, actor, client_id=client.id, ms=ms, facts=facts)
+    trail.record(
+        Event.CLIENT_CREATED,
+        actor,
+        client_id=client.id,
+        ms=ms,
+        facts=creation_facts(client),
+        row_id=result.audit_id,
+    )
     return Created(client, ms)
 
 
@@ -186,17 +201,19 @@ def build_client(new: NewClient) -> Client:
     )
 
 
-def _insert_unless_taken(client: Client) -> dict[str, str]:
-    """Insert the client, or return taken field → id of the client that has it.
+def _insert_unless_taken(client: Client) -> Inserted | dict[str, str]:
+    """Insert the client. Otherwise return taken field → id of the client that has it.
 
     One statement inserts and looks for duplicates. It sees only what was committed before it began.
     After losing a race it therefore inserts nothing and finds no duplicate, and is run again.
     """
     values = {name: getattr(client, name) for name in COLUMNS}
-    ids: dict[str, str] = {}
-    while not ids:
-        ids = {field: str(row_id) for field, row_id in run(INSERT, values)}
-    return {} if "id" in ids else ids
+    rows: list[Any] = []
+    while not rows:
+        rows = run_prepared(INSERT, values)
+    if rows[0].field == "id":
+        return Inserted(rows[0].audit_id)
+    return {row.field: str(row.id) for row in rows}
 
 
 def _select_duplicates() -> CompoundSelect[str, UUID]:
@@ -206,9 +223,9 @@ def _select_duplicates() -> CompoundSelect[str, UUID]:
     """
     return union_all(
         *(
-            select(literal(field).label("field"), TABLE.c.id).where(
-                TABLE.c[field] == bindparam(field)
-            )
+            select(
+                literal_column(f"'{field}'").label("field"), TABLE.c.id, null().label("audit_id")
+            ).where(TABLE.c[field] == bindparam(field))
             for field in TAKEN
         )
     )
@@ -219,8 +236,10 @@ def _build_insert() -> CompoundSelect[str, UUID]:
     values: dict[str, Any] = {name: bindparam(name) for name in COLUMNS}
     inserted = insert(TABLE).values(values).on_conflict_do_nothing().returning(TABLE.c.id)
     new = inserted.cte("inserted")
-    return union_all(select(literal("id").label("field"), new.c.id), *_select_duplicates().selects)
+    is_new = select(
+        literal_column("'id'").label("field"), new.c.id, trail.NEXT_ID.label("audit_id")
+    )
+    return union_all(is_new, *_select_duplicates().selects)
 
 
-INSERT = _build_insert()
-"""Built once, because building takes longer than sending."""
+INSERT = Prepared("insert_client", _build_insert())

@@ -1,12 +1,6 @@
-"""Database sessions and units of work; the only module that commits.
+"""Database sessions and units of work; the only module that commits."""
 
-It sets the time-outs of new connections, drops those that can no longer write, and logs slow
-statements and an exhausted connection pool.
-"""
-
-import logging
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,35 +9,24 @@ from flask import Flask
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session as FlaskSession
-from sqlalchemy import CursorResult, Engine, Executable, Pool, QueuePool, Result, event
-from sqlalchemy.engine import ExceptionContext
+from sqlalchemy import (
+    CursorResult,
+    Executable,
+    Result,
+    Row,
+    Select,
+    event,
+    tuple_,
+)
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import ORMExecuteState
+from sqlalchemy.sql.elements import KeyedColumnElement
 
+from pipelabs.core import connections
+from pipelabs.core.connections import IS_OPEN, send_waiting
+from pipelabs.core.postgres_timeout import NoAnswer
+from pipelabs.core.prepared import Prepared
 from pipelabs.models import Base
-
-logger = logging.getLogger("pipelabs.database")
-POOL_WARNING_INTERVAL_S = 10
-"""How often an exhausted pool is logged. It would be logged at every request otherwise."""
-
-
-CONFIGURE = """
-SELECT set_config(name, value, false)
-FROM (VALUES
-    ('statement_timeout', '5000'),
-    ('lock_timeout', '3000'),
-    ('idle_in_transaction_session_timeout', '15000'),
-    ('TimeZone', 'UTC')
-) AS ours (name, value) JOIN pg_settings USING (name)
-WHERE source <> 'client'
-"""
-"""Sets the time-outs of a new connection, in milliseconds, unless its URL does.
-
-This is done after connecting, because PgBouncer rejects start-up options or ignores them.
-"""
-LOST_STATES = frozenset({"25006", "25P03", "57P01", "57P02", "57P03", "57P05"})
-"""The server can't write, has ended the session, or is stopping: a switchover or a restart."""
-CONNECTION_CLASS = "08"
-"""SQLSTATEs of a lost connection, also those that PgBouncer sends."""
 
 
 class AuditedSession(FlaskSession):
@@ -89,6 +72,52 @@ def run(statement: Executable, values: Mapping[str, Any]) -> CursorResult[*tuple
     return db.session.connection().execute(statement, values)
 
 
+def read_in_batches(
+    query: Select[Any], order: Sequence[KeyedColumnElement[Any]], size: int
+) -> Iterator[Row[Any]]:
+    """Yield the rows of a query with only one batch in memory at a time.
+
+    They come in the order of these selected columns, which are never null and unique together.
+    """
+    batch = query.order_by(None).order_by(*order).limit(size)
+    rows = db.session.execute(batch).all()
+    while rows:
+        yield from rows
+        last = [getattr(rows[-1], column.key) for column in order]
+        next_batch = batch.where(tuple_(*order) > tuple_(*last))
+        rows = db.session.execute(next_batch).all() if len(rows) == size else []
+
+
+def run_prepared(statement: Prepared, values: Mapping[str, Any]) -> list[Any]:
+    """Run a prepared statement in the current unit of work, and return its rows.
+
+    If the server has closed the connection, a statement that only reads is run again on another
+    one, unless a transaction was open.
+    """
+    connection = db.session.connection()
+    may_repeat = statement.reads and not connection.info[IS_OPEN]
+    try:
+        return statement.run(connection, values)
+    except DBAPIError as error:
+        is_lost = error.connection_invalidated and not isinstance(error.orig, NoAnswer)
+        if not may_repeat or not is_lost:
+            raise
+    db.session.rollback()
+    return statement.run(db.session.connection(), values)
+
+
+def run_with_commit(statement: Prepared, values: Mapping[str, Any], failure: Exception) -> None:
+    """Send a prepared statement together with the COMMIT of the current unit of work.
+
+    This saves a round trip. The commit raises `failure` if the statement fails. Within a savepoint,
+    which may be rolled back, the statement is sent at once.
+    """
+    connection = db.session.connection()
+    statement.send_with_commit(connection, values, failure)
+    if connection.in_nested_transaction():
+        send_waiting(connection)
+
+
 def release() -> None:
     """End the current transaction, which has written nothing, before a slow call.
 
@@ -121,66 +150,9 @@ def unit_of_work() -> Iterator[None]:
 
 
 def init_app(app: Flask) -> None:
-    """Bind the database and its migrations to the application, and watch its connections."""
+    """Bind the database and its migrations to the application."""
     db.init_app(app)
     migrate.init_app(app, db)
     with app.app_context():
         engine = db.engine
-    _configure_connections(engine)
-    _drop_lost_connections(engine)
-    _watch_statements(engine, app.config["SLOW_QUERY_MS"])
-    _watch_pool(engine.pool)
-
-
-def _configure_connections(engine: Engine) -> None:
-    """Set the time-outs of each new connection."""
-
-    @event.listens_for(engine, "connect")
-    def _configure(connection: Any, _: object) -> None:
-        # In a transaction, a rollback would undo them.
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute(CONFIGURE)
-        connection.autocommit = False
-
-
-def _drop_lost_connections(engine: Engine) -> None:
-    """Replace all connections after an error that says that the server can't be written.
-
-    After a switchover, connections to the old primary are alive and read-only.
-    """
-
-    @event.listens_for(engine, "handle_error")
-    def _drop(context: ExceptionContext) -> None:
-        state = getattr(context.original_exception, "pgcode", None) or ""
-        if state in LOST_STATES or state.startswith(CONNECTION_CLASS):
-            context.is_disconnect = True
-
-
-def _watch_statements(engine: Engine, slow_ms: int) -> None:
-    """Log statements that took longer than `slow_ms`, without their parameters."""
-
-    @event.listens_for(engine, "before_cursor_execute")
-    def _start(connection: Any, *_: object) -> None:
-        connection.info["started"] = time.perf_counter()
-
-    @event.listens_for(engine, "after_cursor_execute")
-    def _end(connection: Any, _cursor: object, statement: str, *_: object) -> None:
-        ms = (time.perf_counter() - connection.info["started"]) * 1000
-        if ms >= slow_ms:
-            logger.warning("slow statement", extra={"ms": round(ms, 1), "statement": statement})
-
-
-def _watch_pool(pool: Pool) -> None:
-    """Log how many connections are in use when the pool is exhausted."""
-    last_logged = 0.0
-
-    @event.listens_for(pool, "checkout")
-    def _checkout(*_: object) -> None:
-        nonlocal last_logged
-        if not isinstance(pool, QueuePool) or pool.checkedout() < pool.size():
-            return
-        if time.monotonic() - last_logged > POOL_WARNING_INTERVAL_S:
-            last_logged = time.monotonic()
-            facts = {"in_use": pool.checkedout(), "size": pool.size()}
-            logger.warning("connection pool exhausted", extra=facts)
+    connections.watch(engine, app.config["SLOW_QUERY_MS"])

@@ -128,5 +128,7 @@ def _secret() -> bytes:
 def _purge_expired() -> None:
     """Delete a batch of expired records of any admin."""
     expired = select(*PRIMARY_KEY).where(IdempotencyRecord.created_at < now() - LIFETIME)
-    batch = expired.limit(PURGE_BATCH).with_for_update(skip_locked=True)
-    db.session.execute(delete(IdempotencyRecord).where(tuple_(*PRIMARY_KEY).in_(batch)))
+    # Of a CTE, which is read once: a subquery could be read again, for other rows.
+    batch = expired.limit(PURGE_BATCH).with_for_update(skip_locked=True).cte()
+    in_batch = tuple_(*PRIMARY_KEY).in_(select(*batch.c))
+    db.session.execute(delete(IdempotencyRecord).where(in_batch))

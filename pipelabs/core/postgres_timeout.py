@@ -10,8 +10,12 @@ TIMEOUT_S = 6.0
 """Longer than `statement_timeout` (5 s), so it only fires when the server's timeouts do not."""
 
 
+class NoAnswer(psycopg2.OperationalError):
+    """PostgreSQL did not answer in time. Asking again would take as long."""
+
+
 def install(timeout_s: float = TIMEOUT_S) -> None:
-    """Make every wait of this process for PostgreSQL raise `OperationalError` after `timeout_s`.
+    """Make every wait of this process for PostgreSQL raise `NoAnswer` after `timeout_s`.
 
     A frozen server, or a network that drops packets, may still acknowledge on the TCP level, so
     no other timeout ends the wait and each request would block its thread forever. Install it
@@ -24,7 +28,7 @@ def install(timeout_s: float = TIMEOUT_S) -> None:
             watch = select.poll()
             watch.register(waiting, select.POLLIN if state == POLL_READ else select.POLLOUT)
             if not watch.poll(max(0.0, deadline - time.monotonic()) * 1000):
-                raise psycopg2.OperationalError("PostgreSQL does not answer")
+                raise NoAnswer("PostgreSQL does not answer")
 
     set_wait_callback(wait)
 

@@ -26,7 +26,7 @@ from pipelabs.audit import trail
 from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
 from pipelabs.core.bulk import column_arrays, unnest_table
-from pipelabs.core.db import db, run
+from pipelabs.core.db import db, read_in_batches, run
 from pipelabs.core.errors import InvalidInput, InvalidTransition, Undecryptable
 from pipelabs.models import ExchangeAPIKey, Proof
 from pipelabs.models.envelopes import EncryptionContext
@@ -209,7 +209,7 @@ def _rows() -> Select[Any]:
 
 
 def _read_rows() -> Iterator[Row[Any]]:
-    yield from db.session.execute(_rows().order_by(TABLE.c.id).execution_options(yield_per=BATCH))
+    return read_in_batches(_rows(), [TABLE.c.id], BATCH)
 
 
 def _context(row: Row[Any]) -> EncryptionContext:

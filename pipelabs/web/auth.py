@@ -5,7 +5,7 @@ import re
 import time
 from contextlib import suppress
 from functools import cache, lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 import jwt
@@ -15,13 +15,15 @@ from flask_jwt_extended import JWTManager, create_access_token, create_refresh_t
 from pipelabs.accounts import api_tokens, sessions, sign_in_throttle
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import unit_of_work
-from pipelabs.core.errors import Code, Unauthenticated
+from pipelabs.core.errors import Code, Forbidden, Unauthenticated
 from pipelabs.core.ip_address import UNKNOWN, parse_ip_address
 from pipelabs.core.settings import secret_keys
 from pipelabs.models import Permission, Role
 from pipelabs.web.operation import (
     ADMIN_API_PATH,
     CONSOLE_PATH,
+    Operation,
+    current_actor,
     current_operation,
     is_below,
     success_status,
@@ -47,6 +49,8 @@ NO_ADDRESS = (
     "A caller's address is not an IP address and is recorded as unknown. Check TRUSTED_PROXIES and"
     " the X-Forwarded-For of your proxy."
 )
+MAX_TOKEN_VERSION = 2**31 - 1
+"""The largest integer of its column."""
 TOKEN_CACHE_SIZE = 1024
 """Verified tokens that a worker caches: more than are in use at the same time."""
 
@@ -87,6 +91,26 @@ def is_guarded() -> bool:
     if operation := current_operation():
         return not operation.is_public
     return is_below(request.path, ADMIN_API_PATH) or is_below(request.path, CONSOLE_PATH)
+
+
+def is_permitted(operation: Operation) -> bool:
+    """Return whether the caller may run the operation."""
+    actor = current_actor()
+    return operation.permission is None or (
+        operation.permission in actor.permissions
+        and (operation.allows_password_due or not actor.must_change_password)
+    )
+
+
+def check_permission(operation: Operation) -> None:
+    """Raise `Forbidden`, which says what is missing, unless the caller may run the operation."""
+    if is_permitted(operation):
+        return
+    actor, permission = current_actor(), cast(Permission, operation.permission)
+    if actor.must_change_password and not operation.allows_password_due:
+        raise Forbidden(PASSWORD_DUE, code=PASSWORD_DUE_CODE)
+    message = missing_permission(permission, None if actor.token else actor.role)
+    raise Forbidden(message, facts={"permission": permission, "role": str(actor.role)})
 
 
 def identify(anonymous: Actor) -> Actor:
@@ -214,8 +238,10 @@ def _check_claims(claims: dict[str, Any], kind: str) -> Token:
     issued_at, expires_at = claims["iat"], claims["exp"]
     if claims["type"] != kind or not type(issued_at) is type(expires_at) is int:
         raise ValueError("wrong type of token or of its times")
-    if not 0 < expires_at - issued_at <= lifetime_s or type(claims["tv"]) is not int:
-        raise ValueError("wrong lifetime or token version")
+    if not 0 < expires_at - issued_at <= lifetime_s:
+        raise ValueError("wrong lifetime")
+    if type(claims["tv"]) is not int or abs(claims["tv"]) > MAX_TOKEN_VERSION:
+        raise ValueError("wrong token version")
     admin = sessions.Claims(UUID(claims["sub"]), UUID(claims["sid"]), claims["tv"])
     return Token(admin, UUID(claims["jti"]), expires_at)
 

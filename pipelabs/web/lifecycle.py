@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import BadRequest
 
 from pipelabs.core.db import finish
-from pipelabs.core.errors import InvalidHost, TooLarge
+from pipelabs.core.errors import InvalidHost, PipeLabsError, TooLarge
 from pipelabs.web import assets, auth, console_session, csrf, errors, rate_limit
 from pipelabs.web.headers import HSTS, SECURITY_HEADERS
 from pipelabs.web.operation import (
@@ -72,6 +72,8 @@ def _end(response: Response) -> Response:
     except (DBAPIError, *errors.DATABASE_ERRORS) as error:
         # Flask does not call error handlers for errors raised in this hook.
         response = errors.respond(errors.from_database(error))
+    except PipeLabsError as error:
+        response = errors.respond(error)
     response.headers["X-Request-ID"] = request_state().request_id
     rate_limit.add_headers(response)
     _add_headers(response)

@@ -130,7 +130,7 @@ def test_slow_statements_are_logged_without_parameters(slower_than, caplog):
     [record] = database_records(caplog)
     assert record.levelname == "WARNING"
     assert record.getMessage() == "slow statement"
-    assert record.statement == "SELECT pg_sleep(0.05), %(value)s"
+    assert record.statement == "BEGIN; SELECT pg_sleep(0.05), %(value)s"
     assert record.ms >= 50
     assert CANARY not in str(vars(record))
 
@@ -169,7 +169,7 @@ def test_a_pool_exhausted_again_after_the_interval_is_logged_again(small, caplog
         engine = db.engine
     with engine.connect(), engine.connect():
         pass
-    monkeypatch.setattr("pipelabs.core.db.POOL_WARNING_INTERVAL_S", 0)
+    monkeypatch.setattr("pipelabs.core.connections.POOL_WARNING_INTERVAL_S", 0)
 
     with engine.connect(), engine.connect():
         pass

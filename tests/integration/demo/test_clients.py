@@ -46,7 +46,7 @@ def killed_at(app):
 
     def kill(number):
         def count(connection, cursor, statement, *rest):
-            heard.append("ON CONFLICT" in statement and "INTO clients" in statement)
+            heard.append("EXECUTE insert_client" in statement)
             if sum(heard) == number:
                 raise KeyboardInterrupt
 

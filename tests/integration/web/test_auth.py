@@ -181,7 +181,7 @@ def test_authentication_rejects_missing_claims(client, good, claim):
         ("sub", [7, None, ["x"], "operator@desk.local", "' OR 1=1--", "\0"]),
         ("jti", [7, None, [], "not-an-id"]),
         ("sid", [7, None, True, [], {}, "not-an-id"]),
-        ("tv", ["1", True, 1.0, None, [1]]),
+        ("tv", ["1", True, 1.0, None, [1], 2**31, -(2**31) - 1, 10**30]),
         ("type", ["refresh", "Access", ["access"], True, None]),
         ("aud", ["pipelabs", ["another-service"], 7, {}, None]),
         ("iss", ["pipelabs.evil.example", ["pipelabs"], 7, None]),
@@ -224,7 +224,9 @@ def test_authentication_rejects_tokens_outside_their_validity_period(client, goo
     assert error_code(response) == code
 
 
-@each("changes", [{"sub": UNKNOWN_ID}, {"sid": UNKNOWN_ID}, {"tv": 0}, {"tv": 2}, {"tv": 10**30}])
+@each(
+    "changes", [{"sub": UNKNOWN_ID}, {"sid": UNKNOWN_ID}, {"tv": 0}, {"tv": 2}, {"tv": 2**31 - 1}]
+)
 def test_authentication_rejects_signed_tokens_of_unknown_sessions(client, good, changes):
     response = client.get(ME, headers=bearer(sign(good.claims | changes, good.secret)))
 

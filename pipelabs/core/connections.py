@@ -1,0 +1,296 @@
+"""Connections to PostgreSQL: when their transactions begin and end, their time-outs, their loss.
+
+psycopg2 would send BEGIN by itself before the first statement of a request. Here a connection
+commits by itself: reading needs no transaction, and BEGIN goes out with the first statement that
+does. At READ COMMITTED, a statement sees the same in a transaction as outside of one.
+"""
+
+import logging
+import re
+import select
+import time
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import psycopg2
+from psycopg2.extensions import TRANSACTION_STATUS_INERROR, TRANSACTION_STATUS_INTRANS
+from sqlalchemy import Connection, Engine, Pool, QueuePool, event
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.sql.expression import SelectBase
+
+logger = logging.getLogger("pipelabs.database")
+POOL_WARNING_INTERVAL_S = 10
+"""How often an exhausted pool is logged. It would be logged at every request otherwise."""
+CONFIGURE = """
+SELECT pg_backend_pid(), count(set_config(name, value, false))
+FROM (VALUES
+    ('statement_timeout', '5000'),
+    ('lock_timeout', '3000'),
+    ('idle_in_transaction_session_timeout', '15000'),
+    ('TimeZone', 'UTC')
+) AS ours (name, value) JOIN pg_settings USING (name)
+WHERE source <> 'client'
+"""
+"""Sets the time-outs of a new connection, in milliseconds, unless its URL does.
+
+This is done after connecting, because PgBouncer rejects start-up options or ignores them.
+"""
+LOST_STATES = frozenset({"25006", "25P03", "26000", "57P01", "57P02", "57P03", "57P05"})
+"""The server can't write, has ended the session, is stopping, or has forgotten a prepared
+statement: a switchover, a restart, or a pooler that has reset the session."""
+CONNECTION_CLASS = "08"
+"""SQLSTATEs of a lost connection, also those that PgBouncer sends."""
+CAN_PREPARE = "pipelabs.can_prepare"
+"""Key in `Connection.info`: whether the next statement reaches the same process of the server."""
+IS_OPEN = "pipelabs.transaction_is_open"
+"""Key in `Connection.info`: whether BEGIN was sent. Absent outside of a unit of work."""
+WITH_COMMIT = "pipelabs.with_commit"
+"""Key in `Connection.info`: the statement to send together with the COMMIT."""
+ONCE = (False,)
+"""The last argument of SQLAlchemy's events: not once for each of several sets of values."""
+UNFINISHED = {TRANSACTION_STATUS_INTRANS, TRANSACTION_STATUS_INERROR}
+NEEDS_TRANSACTION = re.compile(
+    r"\b(?:INSERT|UPDATE|DELETE|MERGE|SHARE)\b|\b(?:pg_\w+|nextval|setval|set_config)\("
+)
+"""In a query: it writes, locks, or calls what lasts until the end of a transaction."""
+
+Values = Mapping[str, Any]
+
+
+class WithCommit(NamedTuple):
+    """A statement to send together with the COMMIT, and what to raise if it fails."""
+
+    text: str
+    values: Values
+    failure: Exception
+
+
+def send(
+    connection: Connection, text: str, values: Values | None = None, *, reads: bool = False
+) -> Sequence[Any]:
+    """Send a statement as the driver takes it, and return its rows.
+
+    This takes a third of the time that SQLAlchemy takes for it. `reads` says that the statement
+    needs no transaction. Raise SQLAlchemy's `DBAPIError`.
+    """
+    if not reads and not connection.info[IS_OPEN]:
+        connection.info[IS_OPEN] = True
+        text = f"BEGIN; {text}"
+    # Those who listen to SQLAlchemy's statements hear of this one, too.
+    heard = connection.dispatch
+    try:
+        cursor: Any = connection.connection.cursor()
+        for hear in heard.before_cursor_execute:
+            text, values = hear(connection, cursor, text, values, None, *ONCE)
+        cursor.execute(text, values)
+        rows = cursor.fetchall() if cursor.description else []
+        heard.after_cursor_execute(connection, cursor, text, values, None, *ONCE)
+        cursor.close()
+    except psycopg2.Error as error:
+        raise _wrap(error, connection, text) from error
+    return rows
+
+
+def send_with_commit(connection: Connection, text: str, values: Values, failure: Exception) -> None:
+    """Send a statement together with the COMMIT, which then raises `failure` if it fails.
+
+    One that waits for the COMMIT already is sent now.
+    """
+    send_waiting(connection)
+    connection.info[WITH_COMMIT] = WithCommit(text, values, failure)
+
+
+def send_waiting(connection: Connection, end: str = "") -> None:
+    """Send the statement that waits for the COMMIT, if there is one, and what follows it.
+
+    PostgreSQL runs what follows only if the statement succeeds.
+    """
+    waiting = connection.info.pop(WITH_COMMIT, None)
+    if waiting is None:
+        return
+    try:
+        send(connection, waiting.text + end, waiting.values)
+    except DBAPIError as error:
+        if not error.connection_invalidated and _is_failed(connection):
+            raise waiting.failure from error
+        # The COMMIT itself failed, or it is not known whether PostgreSQL has committed.
+        raise
+
+
+def _is_failed(connection: Connection) -> bool:
+    """Return whether a statement of the transaction failed, so that only ROLLBACK is left."""
+    status: int = connection.connection.get_transaction_status()
+    return status == TRANSACTION_STATUS_INERROR
+
+
+def _wrap(error: psycopg2.Error, connection: Connection, text: str) -> Exception:
+    """Return SQLAlchemy's exception. Replace the connections if the server was lost."""
+    dialect: Any = connection.dialect
+    is_lost = _is_lost(error) or dialect.is_disconnect(error, connection.connection, None)
+    if is_lost:
+        connection.invalidate(error)
+        connection.engine.dispose()
+    return DBAPIError.instance(
+        text, None, error, psycopg2.Error, hide_parameters=True, connection_invalidated=is_lost
+    )
+
+
+def _is_lost(error: BaseException) -> bool:
+    """Return whether an error says that the server can't be written through this connection.
+
+    After a switchover, connections to the old primary are alive and read-only.
+    """
+    state = getattr(error, "pgcode", None) or ""
+    return state in LOST_STATES or state.startswith(CONNECTION_CLASS)
+
+
+def watch(engine: Engine, slow_ms: int) -> None:
+    """Register all handlers below. `slow_ms` is when a statement is logged as slow."""
+    _configure_connections(engine)
+    _begin_when_needed(engine)
+    _commit_what_began(engine)
+    _roll_back_what_began(engine)
+    _drop_lost_connections(engine)
+    _log_slow_statements(engine, slow_ms)
+    _look_before_use(engine.pool)
+    _log_exhaustion(engine.pool)
+
+
+def _configure_connections(engine: Engine) -> None:
+    """Set the time-outs of each new connection, and note whether it can have prepared statements.
+
+    A pooler hands out another process at each transaction, which has not prepared them. Its clients
+    are told a process id of its own.
+    """
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, record: Any) -> None:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(CONFIGURE)
+            process, _ = cursor.fetchone()
+        record.info[CAN_PREPARE] = process == connection.info.backend_pid
+
+
+def _begin_when_needed(engine: Engine) -> None:
+    """Send BEGIN with the first statement of a unit of work that needs a transaction."""
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.info[IS_OPEN] = False
+
+    @event.listens_for(engine, "before_cursor_execute", retval=True)
+    def _send(
+        connection: Connection,
+        cursor: Any,
+        statement: str,
+        parameters: Any,
+        context: Any,
+        is_many: bool,  # noqa: FBT001 - the event's signature
+    ) -> tuple[str, Any]:
+        if context is None or connection.info[IS_OPEN] or _only_reads(statement, context):
+            return statement, parameters
+        connection.info[IS_OPEN] = True
+        if is_many:
+            cursor.execute("BEGIN")
+            return statement, parameters
+        return f"BEGIN; {statement}", parameters
+
+
+def _only_reads(statement: str, context: Any) -> bool:
+    """Return whether a statement is the same outside of a transaction."""
+    compiled = context.compiled
+    return (
+        compiled is not None
+        and isinstance(compiled.statement, SelectBase)
+        and not _can_write(statement)
+    )
+
+
+@lru_cache(1024)
+def _can_write(query: str) -> bool:
+    return NEEDS_TRANSACTION.search(query) is not None
+
+
+def _commit_what_began(engine: Engine) -> None:
+    """Send COMMIT if BEGIN was sent, together with the statement that waits for it."""
+
+    @event.listens_for(engine, "commit")
+    def _commit(connection: Connection) -> None:
+        if WITH_COMMIT in connection.info:
+            send_waiting(connection, "; COMMIT")
+        elif connection.info[IS_OPEN]:
+            send(connection, "COMMIT")
+        del connection.info[IS_OPEN]
+
+
+def _roll_back_what_began(engine: Engine) -> None:
+    """Send ROLLBACK if BEGIN was sent, at the latest when the pool gets the connection back."""
+
+    @event.listens_for(engine, "rollback")
+    def _roll_back(connection: Connection) -> None:
+        if connection.invalidated or connection.closed:
+            return
+        connection.info.pop(WITH_COMMIT, None)
+        if connection.info.pop(IS_OPEN, False):
+            send(connection, "ROLLBACK", reads=True)
+
+    @event.listens_for(engine.pool, "reset")
+    def _reset(connection: Any, *_: object) -> None:
+        if connection.get_transaction_status() in UNFINISHED:
+            with connection.cursor() as cursor:
+                cursor.execute("ROLLBACK")
+
+
+def _drop_lost_connections(engine: Engine) -> None:
+    """Replace all connections after an error of a lost server."""
+
+    @event.listens_for(engine, "handle_error")
+    def _drop(context: ExceptionContext) -> None:
+        if _is_lost(context.original_exception):
+            context.is_disconnect = True
+
+
+def _log_slow_statements(engine: Engine, slow_ms: int) -> None:
+    """Log statements that took longer than `slow_ms`, without their parameters."""
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def _start(connection: Connection, *_: object) -> None:
+        connection.info["started"] = time.perf_counter()
+
+    @event.listens_for(engine, "after_cursor_execute")
+    def _end(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+        ms = (time.perf_counter() - connection.info["started"]) * 1000
+        if ms >= slow_ms:
+            logger.warning("slow statement", extra={"ms": round(ms, 1), "statement": statement})
+
+
+def _look_before_use(pool: Pool) -> None:
+    """Replace a connection whose server has closed it, without asking the server.
+
+    Nothing should be readable between statements: it is the end, or a notice before it.
+    """
+
+    @event.listens_for(pool, "checkout")
+    def _look(connection: Any, *_: object) -> None:
+        watch = select.poll()
+        watch.register(connection.fileno(), select.POLLIN)
+        if watch.poll(0):
+            raise DisconnectionError("the server has closed the connection")
+
+
+def _log_exhaustion(pool: Pool) -> None:
+    """Log how many connections are in use when the pool is exhausted."""
+    last_logged = 0.0
+
+    @event.listens_for(pool, "checkout")
+    def _checkout(*_: object) -> None:
+        nonlocal last_logged
+        if not isinstance(pool, QueuePool) or pool.checkedout() < pool.size():
+            return
+        if time.monotonic() - last_logged > POOL_WARNING_INTERVAL_S:
+            last_logged = time.monotonic()
+            facts = {"in_use": pool.checkedout(), "size": pool.size()}
+            logger.warning("connection pool exhausted", extra=facts)
