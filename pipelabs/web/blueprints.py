@@ -10,10 +10,8 @@ from flask.sansio.app import App
 from flask.typing import ResponseReturnValue
 from marshmallow import Schema, ValidationError
 
-from pipelabs.core.errors import Forbidden
 from pipelabs.web import auth, idempotency, json, query
-from pipelabs.web.operation import SAFE_METHODS, Operation, current_actor, register, request_state
-from pipelabs.web.rate_limit import LIMITS
+from pipelabs.web.operation import SAFE_METHODS, Operation, register, request_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,42 +83,19 @@ class OperationBlueprint(Blueprint):
 
 
 def _runner(view: Callable[..., Answer], operation: Operation) -> Callable[..., Response]:
-    """Return the view wrapped in guard, create budget, input, idempotency and response."""
-
-    def has_key() -> bool:
-        return operation.is_idempotent and idempotency.HEADER in request.headers
+    """Return the view wrapped in guard, input, idempotency and response."""
 
     @wraps(view)
-    def perform(**arguments: Any) -> Response:
+    def run(**arguments: Any) -> Response:
+        auth.check_permission(operation)
         arguments |= _input(operation)
-        if operation.replayed_event is None or not has_key():
+        if operation.replayed_event is None or idempotency.HEADER not in request.headers:
             return _respond(view(**arguments), operation)
         return idempotency.run_once(
             operation.replayed_event, lambda: _respond(view(**arguments), operation)
         )
 
-    limited = LIMITS[operation.budget](perform) if operation.budget else perform
-
-    @wraps(view)
-    def run(**arguments: Any) -> Response:
-        _guard(operation)
-        # A repetition creates nothing, so it spends no create.
-        is_free = operation.budget and has_key() and idempotency.is_replay()
-        return perform(**arguments) if is_free else limited(**arguments)
-
     return run
-
-
-def _guard(operation: Operation) -> None:
-    """Raise `Forbidden` unless the caller has the permission."""
-    actor, permission = current_actor(), operation.permission
-    if permission is None:
-        return
-    if actor.must_change_password and not operation.allows_password_due:
-        raise Forbidden(auth.PASSWORD_DUE, code=auth.PASSWORD_DUE_CODE)
-    if permission not in actor.permissions:
-        message = auth.missing_permission(permission, None if actor.token else actor.role)
-        raise Forbidden(message, facts={"permission": permission, "role": str(actor.role)})
 
 
 def _input(operation: Operation) -> dict[str, Any]:

@@ -40,8 +40,8 @@ class _AnsweredMeanwhile(Exception):
 
 
 def is_replay() -> bool:
-    """Return whether the request, which has a key, repeats one that has a stored response."""
-    if not (match := KEY.fullmatch(request.headers[HEADER])):
+    """Return whether the request has a key and repeats one that has a stored response."""
+    if not (match := KEY.fullmatch(request.headers.get(HEADER, ""))):
         return False
     key = match[1] or match[2]
     stored = idempotency.find_fingerprint(current_admin_id(), request.method, request.path, key)

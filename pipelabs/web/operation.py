@@ -5,11 +5,12 @@ The guard, limiter, OpenAPI document and audit trail read the declaration.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, NamedTuple, Protocol, cast
 from uuid import UUID
 
 from flask import current_app, g, has_request_context, request
 from flask.sansio.app import App
+from limits import RateLimitItem
 from limits.util import WindowStats
 from marshmallow import Schema
 
@@ -100,12 +101,19 @@ class SubmittedForm:
     context: Mapping[str, Any]
 
 
+class Spent(NamedTuple):
+    """A budget that the request has spent one of: its limit, and what is left of it."""
+
+    item: RateLimitItem
+    stats: WindowStats
+
+
 @dataclass(slots=True)
 class RequestState:
     """The caller, the spent budgets, the idempotency claim and the submitted form."""
 
     actor: Actor
-    budgets: dict[tuple[str, ...], WindowStats] = field(default_factory=dict)
+    spent: dict[str, Spent] = field(default_factory=dict)
     claim: Claim | None = None
     form: SubmittedForm | None = None
 

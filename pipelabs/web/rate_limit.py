@@ -1,26 +1,38 @@
 """Rate limiting: the moving window, the limiter, its budgets and the `RateLimit` headers."""
 
+import logging
+import threading
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from functools import cache
+from hashlib import sha1
+from typing import Any, NamedTuple, Self, cast
 
 from flask import Flask, Response, current_app, request
-from flask_limiter import ApplicationLimit, Limiter
+from flask_limiter import Limiter
+from flask_limiter._limits import RuntimeLimit
+from flask_limiter._manager import LimitManager
 from limits import RateLimitItem, parse
 from limits.storage.redis import RedisStorage
 from limits.strategies import STRATEGIES, MovingWindowRateLimiter
 from limits.util import WindowStats
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
+from werkzeug.exceptions import TooManyRequests
 
+from pipelabs.web import auth, idempotency
 from pipelabs.web.operation import (
     ADMIN_API_PATH,
     CONSOLE_PATH,
     Operation,
+    Spent,
     current_actor,
+    current_operation,
     is_below,
     request_state,
 )
 
+logger = logging.getLogger("pipelabs")
 MAX_WAIT_S = 60
 CHECK_MS = 1000
 BUDGETS = {
@@ -30,30 +42,40 @@ BUDGETS = {
     "console": "RATELIMIT_CONSOLE",
 }
 """Name of a budget in headers and responses → its setting, the smallest budget first."""
+PATH_BUDGETS = {"general": ADMIN_API_PATH, "console": CONSOLE_PATH}
+"""Budget → the path below which every request spends it."""
 STRATEGY = "moving-window-with-stats"
-HIT_SCRIPT = """
-local now, limit, window = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local function is_inside(index)
-    local at = redis.call('lindex', KEYS[1], index)
-    return at and tonumber(at) >= now - window
+SCRIPT = b"""
+local now, results = tonumber(ARGV[1]), {}
+for place, key in ipairs(KEYS) do
+    local limit, window = tonumber(ARGV[2 * place]), tonumber(ARGV[2 * place + 1])
+    local function is_inside(index)
+        local at = redis.call('lindex', key, index)
+        return at and tonumber(at) >= now - window
+    end
+    local has_room = not is_inside(limit - 1)
+    if has_room then
+        redis.call('lpush', key, ARGV[1])
+        redis.call('ltrim', key, 0, limit - 1)
+        redis.call('expire', key, window)
+    end
+    local low, high = 0, redis.call('llen', key)
+    while low < high do
+        local middle = math.floor((low + high) / 2)
+        if is_inside(middle) then low = middle + 1 else high = middle end
+    end
+    local oldest = low > 0 and redis.call('lindex', key, low - 1) or ARGV[1]
+    results[place] = {has_room and 1 or 0, low, oldest}
+    if not has_room then break end
 end
-local has_room = not is_inside(limit - 1)
-if has_room then
-    redis.call('lpush', KEYS[1], ARGV[1])
-    redis.call('ltrim', KEYS[1], 0, limit - 1)
-    redis.call('expire', KEYS[1], window)
-end
-local low, high = 0, redis.call('llen', KEYS[1])
-while low < high do
-    local middle = math.floor((low + high) / 2)
-    if is_inside(middle) then low = middle + 1 else high = middle end
-end
-return {has_room and 1 or 0, low, low > 0 and redis.call('lindex', KEYS[1], low - 1) or ARGV[1]}
+return results
 """
 """Uses the library's own data: a list of hit times, newest first, under the library's key.
 
-Returns whether the hit was allowed, how many hits are inside the window, and the oldest of them.
+Spends one of each limit until one has no room. Returns for each whether it had room, how many hits
+are inside the window, and the oldest of them.
 """
+SCRIPT_SHA = sha1(SCRIPT, usedforsecurity=False).hexdigest()
 
 
 class WritableRedisStorage(RedisStorage):
@@ -66,51 +88,88 @@ class WritableRedisStorage(RedisStorage):
         try:
             return bool(self.storage.set(self.prefixed_key("check"), 1, px=CHECK_MS))
         except RedisError as error:
-            _reconnect(self, error)
+            if isinstance(error, ResponseError):
+                # It may be read-only since a failover. The next connections are made to the server
+                # that the address leads to then.
+                self.storage.connection_pool.disconnect(inuse_connections=False)
             return False
 
 
-class MovingWindowWithStats(MovingWindowRateLimiter):
-    """The library's moving window with one Redis call a hit, where the library makes two.
+class Hit(NamedTuple):
+    """A call to count: the limit, and what it is counted by, of which the budget is the last."""
 
-    The remaining quota of a hit is kept in the request's state, because every response reports it
-    in its headers.
+    item: RateLimitItem
+    identifiers: tuple[str, ...]
+
+    @property
+    def budget(self) -> str:
+        """Return the name of the budget."""
+        return self.identifiers[-1]
+
+
+class MovingWindowWithStats(MovingWindowRateLimiter):
+    """The library's moving window, with all limits of a request in one call of Redis.
+
+    What is left of a limit is kept in the state of the request, because its headers report it. Each
+    thread has a connection of its own: a call of the library's client takes four times as long.
     """
 
-    _script: Callable[[list[str], list[float]], list[bytes]] | None = None
+    def __init__(self, storage: Any) -> None:
+        super().__init__(storage)
+        self._thread = threading.local()
 
     def hit(self, item: RateLimitItem, *identifiers: str, cost: int = 1) -> bool:
         """Spend one of the limit, and return whether there was one to spend."""
-        if not isinstance(self.storage, RedisStorage):
-            return super().hit(item, *identifiers, cost=cost)
-        has_room, inside, oldest = self._count(self.storage, item, item.key_for(*identifiers))
-        stats = WindowStats(float(oldest) + item.get_expiry(), item.amount - int(inside))
-        request_state().budgets[identifiers] = stats
-        return bool(has_room)
+        if isinstance(self.storage, RedisStorage):
+            return self.hit_all([Hit(item, identifiers)])
+        has_room = super().hit(item, *identifiers, cost=cost)
+        stats = self.get_window_stats(item, *identifiers)
+        request_state().spent[identifiers[-1]] = Spent(item, stats)
+        return has_room
 
-    def get_window_stats(self, item: RateLimitItem, *identifiers: str) -> WindowStats:
-        """Return when the oldest hit leaves the window, and how many hits are left."""
-        stats = request_state().budgets.get(identifiers)
-        return stats or super().get_window_stats(item, *identifiers)
+    def hit_all(self, hits: Sequence[Hit]) -> bool:
+        """Spend one of each limit until one has none left. Return whether all had one.
 
-    def _count(self, storage: RedisStorage, item: RateLimitItem, name: str) -> list[bytes]:
-        if self._script is None:
-            self._script = storage.get_connection().register_script(HIT_SCRIPT.encode())
-        key = storage.prefixed_key(name)
+        The storage must be Redis. Raise `RedisError` if it can't be written.
+        """
+        storage = cast(RedisStorage, self.storage)
+        keys = [storage.prefixed_key(hit.item.key_for(*hit.identifiers)) for hit in hits]
+        limits = [number for hit in hits for number in (hit.item.amount, hit.item.get_expiry())]
+        results = self._run_script(storage, [len(keys), *keys, time.time(), *limits])
+        for hit, (_, inside, oldest) in zip(hits, results, strict=False):
+            reset_time = float(oldest) + hit.item.get_expiry()
+            stats = WindowStats(reset_time, hit.item.amount - int(inside))
+            request_state().spent[hit.budget] = Spent(hit.item, stats)
+        return bool(results[-1][0])
+
+    def _run_script(self, storage: RedisStorage, arguments: Sequence[Any]) -> list[Any]:
+        """Run the script on the connection of this thread.
+
+        It is tried again if Redis has closed the connection, for example because it was restarted.
+        """
+        connection = getattr(self._thread, "connection", None)
+        if connection is None:
+            connection = storage.storage.connection_pool.make_connection()
+            self._thread.connection = connection
         try:
-            return self._script([key], [time.time(), item.amount, item.get_expiry()])
-        except RedisError as error:
-            _reconnect(storage, error)
+            return _evaluate(connection, arguments)
+        except RedisConnectionError:
+            return _evaluate(connection, arguments)
+        except ResponseError:
+            # It may be read-only since a failover, and the address may lead to another server.
+            connection.disconnect()
             raise
 
 
-def _reconnect(storage: RedisStorage, error: RedisError) -> None:
-    """Close the connections if Redis answered with an error: it may be read-only since a failover.
-
-    The next ones are made to the server that the address leads to then.
-    """
-    if isinstance(error, ResponseError):
-        storage.storage.connection_pool.disconnect(inuse_connections=False)
+def _evaluate(connection: Any, arguments: Sequence[Any]) -> list[Any]:
+    """Return what the script returns. The connection connects by itself."""
+    connection.send_command("EVALSHA", SCRIPT_SHA, *arguments)
+    try:
+        result: list[Any] = connection.read_response()
+    except NoScriptError:
+        connection.send_command("EVAL", SCRIPT, *arguments)
+        result = connection.read_response()
+    return result
 
 
 def limit_key() -> str:
@@ -122,34 +181,20 @@ def limit_key() -> str:
     return current_actor().caller
 
 
-def _create_limit() -> str:
-    return str(current_app.config["RATELIMIT_CREATE"])
+class BudgetManager(LimitManager):
+    """Tells the library which limits a request spends."""
+
+    def resolve_limits(self, *_: object) -> tuple[list[RuntimeLimit], ...]:
+        """Return the limits of the request's budgets, and none that are declared elsewhere."""
+        limits = [RuntimeLimit(hit.item, limit_key, hit.budget, shared=True) for hit in _hits()]
+        return limits, []
 
 
-def _batch_limit() -> str:
-    return str(current_app.config["RATELIMIT_BATCH"])
+class BudgetLimiter(Limiter):
+    """Spends all budgets of a request in one call of Redis.
 
-
-def _general_limit() -> str:
-    return str(current_app.config["RATELIMIT_GENERAL"])
-
-
-def _console_limit() -> str:
-    return str(current_app.config["RATELIMIT_CONSOLE"])
-
-
-def _is_outside_admin_api() -> bool:
-    return request.method == "OPTIONS" or not is_below(request.path, ADMIN_API_PATH)
-
-
-def _is_outside_console() -> bool:
-    return request.method == "OPTIONS" or not is_below(request.path, CONSOLE_PATH)
-
-
-class FallbackLimiter(Limiter):
-    """Falls back to memory for every concurrent request when the store fails.
-
-    The library does so for the first request only and raises the store's error for the others.
+    The library would make a call for each. It still counts in memory while Redis can't be written,
+    and finds out when it can again.
     """
 
     def _check_request_limit(
@@ -157,31 +202,52 @@ class FallbackLimiter(Limiter):
         callable_name: str | None = None,
         in_middleware: bool = True,  # noqa: FBT001, FBT002 - the library's own signature
     ) -> None:
+        window = self.limiter
+        if isinstance(window.storage, RedisStorage):
+            try:
+                self._spend(cast(MovingWindowWithStats, window), _hits())
+            except RedisError:
+                logger.warning("rate limits are counted in memory: Redis can't be written")
+                self._storage_dead = True
+            else:
+                return
         try:
             super()._check_request_limit(callable_name, in_middleware)
         except RedisError:
-            self.context.seen_limits.clear()
+            # It failed again right after it had recovered.
+            self._storage_dead = True
             super()._check_request_limit(callable_name, in_middleware)
+
+    @staticmethod
+    def _spend(window: MovingWindowWithStats, hits: Sequence[Hit]) -> None:
+        if hits and not window.hit_all(hits):
+            raise TooManyRequests
 
 
 # Unknown paths and methods have no endpoint. Without an identifier they would not be counted.
-limiter = FallbackLimiter(
-    limit_key,
-    application_limits=[
-        ApplicationLimit(
-            limit_provider=_general_limit, scope="general", exempt_when=_is_outside_admin_api
-        ),
-        ApplicationLimit(
-            limit_provider=_console_limit, scope="console", exempt_when=_is_outside_console
-        ),
-    ],
-    request_identifier=lambda: request.endpoint or "unknown",
-)
-LIMITS: Mapping[str, Callable[..., Any]] = {
-    "create": limiter.shared_limit(_create_limit, scope="create", override_defaults=False),
-    "batch": limiter.shared_limit(_batch_limit, scope="batch", override_defaults=False),
-}
-"""Budget → decorator of the operations that spend it, all from the same one."""
+limiter = BudgetLimiter(limit_key, request_identifier=lambda: request.endpoint or "unknown")
+limiter.limit_manager = BudgetManager([], [], {}, {}, {}, {})
+
+
+def _hits() -> list[Hit]:
+    """Return what the request spends. The budget of its path comes first.
+
+    A call without permission spends no create, and nor does a repetition, which creates nothing.
+    """
+    if request.method == "OPTIONS":
+        return []
+    names = _path_budgets(request.path)
+    operation = current_operation()
+    if operation and operation.budget and _is_carried_out(operation):
+        names.append(operation.budget)
+    caller = limit_key()
+    return [Hit(_item(name), (caller, name)) for name in names]
+
+
+def _is_carried_out(operation: Operation) -> bool:
+    if not auth.is_permitted(operation):
+        return False
+    return not (operation.is_idempotent and idempotency.is_replay())
 
 
 class Budget(NamedTuple):
@@ -191,6 +257,11 @@ class Budget(NamedTuple):
     item: RateLimitItem
     remaining: int
     wait_s: int
+
+    @classmethod
+    def of(cls, name: str, item: RateLimitItem, stats: WindowStats) -> Self:
+        """Round the wait up, so that the oldest call has left the window for certain."""
+        return cls(name, item, stats.remaining, max(1, int(stats.reset_time - time.time()) + 1))
 
     def as_dict(self) -> dict[str, int]:
         """Return the budget as JSON."""
@@ -211,34 +282,30 @@ def init_app(app: Flask) -> None:
 def add_headers(response: Response) -> None:
     """Add the IETF draft's `RateLimit` headers for every budget that this request spent.
 
-    The common `X-RateLimit-*` headers describe the budget with the fewest calls left. If the store
-    has just failed, no header is added.
+    The common `X-RateLimit-*` headers describe the budget with the fewest calls left.
     """
-    try:
-        budgets = [_budget(name) for name in _spent_budgets()]
-    except RedisError:
-        return
+    budgets = _spent_budgets()
     if not budgets:
         return
-    response.headers["RateLimit-Policy"] = ", ".join(
+    tightest = min(budgets, key=lambda budget: budget.remaining)
+    policies = (
         f'"{budget.name}";q={budget.item.amount};w={budget.item.get_expiry()}' for budget in budgets
     )
-    response.headers["RateLimit"] = ", ".join(
-        f'"{budget.name}";r={budget.remaining};t={budget.wait_s}' for budget in budgets
+    left = (f'"{budget.name}";r={budget.remaining};t={budget.wait_s}' for budget in budgets)
+    response.headers.extend(
+        {
+            "RateLimit-Policy": ", ".join(policies),
+            "RateLimit": ", ".join(left),
+            "X-RateLimit-Limit": str(tightest.item.amount),
+            "X-RateLimit-Remaining": str(tightest.remaining),
+            "X-RateLimit-Reset": str(int(time.time()) + tightest.wait_s),
+        }
     )
-    tightest = min(budgets, key=lambda budget: budget.remaining)
-    response.headers["X-RateLimit-Limit"] = str(tightest.item.amount)
-    response.headers["X-RateLimit-Remaining"] = str(tightest.remaining)
-    response.headers["X-RateLimit-Reset"] = str(int(time.time()) + tightest.wait_s)
 
 
 def retry_after_s() -> int:
     """Return the seconds until every exhausted budget allows a call again, 1 to 60."""
-    try:
-        budgets = map(_budget, _spent_budgets())
-        waits = [budget.wait_s for budget in budgets if not budget.remaining]
-    except RedisError:
-        return MAX_WAIT_S
+    waits = [budget.wait_s for budget in _spent_budgets() if not budget.remaining]
     return min(max(waits, default=1), MAX_WAIT_S)
 
 
@@ -255,30 +322,37 @@ def quota() -> dict[str, dict[str, int]]:
 
 def budgets_of(operation: Operation, path: str) -> list[str]:
     """Return the names of the budgets that a call of the operation spends, smallest first."""
-    spent = _path_budgets(path) | ({operation.budget} if operation.budget else set())
+    spent = {*_path_budgets(path), operation.budget}
     return [budget for budget in BUDGETS if budget in spent]
 
 
 def describe_budget(name: str) -> str:
     """Return the limit and the window of a budget in words."""
-    item = parse(current_app.config[BUDGETS[name]])
+    item = _item(name)
     return f"{item.amount} in {item.get_expiry()} s"
 
 
-def _spent_budgets() -> list[str]:
-    """Return the budgets this request spent. The limiter itself knows only the last one."""
-    last = {limit.request_args[-1] for limit in limiter.current_limits}
-    return [name for name in BUDGETS if name in last | _path_budgets(request.path)] if last else []
+def _spent_budgets() -> list[Budget]:
+    """Return the budgets that this request has spent, smallest first."""
+    spent = request_state().spent
+    return [Budget.of(name, *spent[name]) for name in BUDGETS if name in spent]
 
 
-def _path_budgets(path: str) -> set[str]:
+def _path_budgets(path: str) -> list[str]:
     """Return the budgets that every request to the path spends."""
-    prefixes = {"general": ADMIN_API_PATH, "console": CONSOLE_PATH}
-    return {name for name, prefix in prefixes.items() if is_below(path, prefix)}
+    return [name for name, prefix in PATH_BUDGETS.items() if is_below(path, prefix)]
 
 
 def _budget(name: str) -> Budget:
-    item = parse(current_app.config[BUDGETS[name]])
-    reset_time, remaining = limiter.limiter.get_window_stats(item, current_actor().caller, name)
-    # Rounded up, so that the oldest call has left the window for certain.
-    return Budget(name, item, remaining, max(1, int(reset_time - time.time()) + 1))
+    """Return a budget of the actor, which need not be spent by this request."""
+    if spent := request_state().spent.get(name):
+        return Budget.of(name, *spent)
+    item = _item(name)
+    return Budget.of(name, item, limiter.limiter.get_window_stats(item, limit_key(), name))
+
+
+def _item(name: str) -> RateLimitItem:
+    return _parse(current_app.config[BUDGETS[name]])
+
+
+_parse = cache(parse)

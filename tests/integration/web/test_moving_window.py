@@ -21,19 +21,13 @@ def storage(app):
         yield storage_from_string(app.config["RATELIMIT_STORAGE_URI"])
 
 
-def stats_of_next_request(window, *names):
-    """Return the stats that the next request would fetch."""
-    request_state().budgets.clear()
-    return window.get_window_stats(THREE, *names)
-
-
 def test_hit_matches_the_library_s_moving_window(storage):
     ours, theirs = MovingWindowWithStats(storage), MovingWindowRateLimiter(storage)
 
     for number in range(5):
         mine, other = ours.hit(THREE, "mine"), theirs.hit(THREE, "other")
 
-        cached, fetched = ours.get_window_stats(THREE, "mine"), stats_of_next_request(ours, "mine")
+        cached, fetched = request_state().spent["mine"].stats, ours.get_window_stats(THREE, "mine")
         assert mine == other == (number < 3)
         assert cached.remaining == fetched.remaining == max(0, 2 - number)
         assert cached.reset_time == pytest.approx(fetched.reset_time, abs=0.01)
@@ -52,7 +46,7 @@ def test_hit_ignores_times_outside_the_window(storage, monkeypatch):
     monkeypatch.setattr(time, "time", lambda: start + 65)
 
     assert window.hit(THREE, "mine")
-    stats = window.get_window_stats(THREE, "mine")
+    stats = request_state().spent["mine"].stats
     assert (stats.remaining, round(stats.reset_time - start)) == (0, 70)
 
 
@@ -61,7 +55,7 @@ def test_both_windows_share_the_same_data(storage):
 
     MovingWindowRateLimiter(storage).hit(THREE, "shared")
 
-    assert stats_of_next_request(MovingWindowWithStats(storage), "shared").remaining == 1
+    assert MovingWindowWithStats(storage).get_window_stats(THREE, "shared").remaining == 1
 
 
 def test_hit_without_redis_counts_in_memory(app):
@@ -70,4 +64,4 @@ def test_hit_without_redis_counts_in_memory(app):
     with app.test_request_context():
         begin(make_actor())
         assert [window.hit(THREE, "mine") for _ in range(4)] == [True, True, True, False]
-        assert window.get_window_stats(THREE, "mine").remaining == 0
+        assert request_state().spent["mine"].stats.remaining == 0
