@@ -24,9 +24,7 @@ from pipelabs.web.operation import (
     CONSOLE_PATH,
     Operation,
     current_actor,
-    current_operation,
     is_below,
-    success_status,
 )
 
 BEARER = re.compile(r"(?i:bearer) ([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)", re.ASCII)
@@ -82,15 +80,15 @@ def missing_permission(permission: Permission, role: Role | None) -> str:
     return f"The role {role} lacks the permission {permission}. Ask an owner."
 
 
-def is_guarded() -> bool:
-    """Return whether the request needs authentication.
+def is_guarded(operation: Operation | None, path: str) -> bool:
+    """Return whether a request needs authentication.
 
     Every operation needs it unless it is public. So does every unknown path below /api/admin and
     /admin, so that anonymous callers can't find out which paths exist.
     """
-    if operation := current_operation():
+    if operation:
         return not operation.is_public
-    return is_below(request.path, ADMIN_API_PATH) or is_below(request.path, CONSOLE_PATH)
+    return is_below(path, ADMIN_API_PATH) or is_below(path, CONSOLE_PATH)
 
 
 def is_permitted(operation: Operation) -> bool:
@@ -246,7 +244,7 @@ def _check_claims(claims: dict[str, Any], kind: str) -> Token:
     return Token(admin, UUID(claims["jti"]), expires_at)
 
 
-def anonymous(incoming: Request, request_id: str) -> Actor:
+def anonymous(incoming: Request, request_id: str, operation: Operation | None) -> Actor:
     """Return the anonymous actor of a request that is not authenticated yet.
 
     A proxy may forward any text as the client address. If it is no IP address, it is `unknown`.
@@ -259,7 +257,8 @@ def anonymous(incoming: Request, request_id: str) -> Actor:
     if address is None:
         _warn_once(NO_ADDRESS)
         address = UNKNOWN
-    return Actor(request_id=request_id, address=address, success_status=success_status())
+    success_status = operation.status if operation else None
+    return Actor(request_id=request_id, address=address, success_status=success_status)
 
 
 def has_untrusted_proxy() -> bool:

@@ -8,12 +8,13 @@ CONTENT_SECURITY_POLICY = (
     " font-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none';"
     " base-uri 'none'"
 )
-SECURITY_HEADERS = {
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-}
+SECURITY_HEADERS = (
+    ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Referrer-Policy", "same-origin"),
+    ("X-Content-Type-Options", "nosniff"),
+)
+UNCACHED = (("Cache-Control", "no-store"), ("Vary", "Authorization, Cookie, Origin"))
 HSTS = "max-age=31536000"
 STANDARD_REQUEST_HEADERS = ("Authorization", "Content-Type", "X-Request-ID")
 """What every call may send."""

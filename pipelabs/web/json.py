@@ -68,10 +68,13 @@ def _field_paths(messages: Mapping[str, Any], prefix: str = "") -> Iterator[tupl
 
 
 def _reject_other_media(request: Request) -> None:
+    headers = request.headers
+    if headers.get("Content-Type") == "application/json" and "Content-Encoding" not in headers:
+        return
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     if request.mimetype != "application/json" or charset not in {"utf-8", "utf8"}:
         raise UnsupportedMedia("Send UTF-8 JSON with Content-Type: application/json.")
-    if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+    if headers.get("Content-Encoding", "identity").strip().lower() != "identity":
         raise UnsupportedMedia("Send the body uncompressed, without Content-Encoding.")
 
 

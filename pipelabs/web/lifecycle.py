@@ -6,7 +6,7 @@ import secrets
 from typing import Any
 from urllib.parse import quote
 
-from flask import Flask, Response, current_app, request
+from flask import Flask, Request, Response, current_app
 from flask.globals import request_ctx
 from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import BadRequest
@@ -14,12 +14,13 @@ from werkzeug.exceptions import BadRequest
 from pipelabs.core.db import finish
 from pipelabs.core.errors import InvalidHost, PipeLabsError, TooLarge
 from pipelabs.web import assets, auth, console_session, csrf, errors, rate_limit
-from pipelabs.web.headers import HSTS, SECURITY_HEADERS
+from pipelabs.web.headers import HSTS, SECURITY_HEADERS, UNCACHED
 from pipelabs.web.operation import (
     CONSOLE_PATH,
     SAFE_METHODS,
     begin,
     current_actor,
+    find_operation,
     has_actor,
     is_below,
     request_state,
@@ -48,25 +49,29 @@ def init_app(app: Flask) -> None:
 
 def _start() -> Response | None:
     """Identify the request and its caller before the body is read or a budget is spent."""
-    state = begin(auth.anonymous(request, _request_id()))
-    if isinstance(request.routing_exception, BadRequest):
+    incoming: Request = request_ctx.request
+    operation, path = find_operation(incoming.endpoint), incoming.path
+    anonymous = auth.anonymous(incoming, _request_id(incoming), operation)
+    state = begin(anonymous, operation)
+    if isinstance(incoming.routing_exception, BadRequest):
         raise InvalidHost("This service is not available under this host name.")
-    if request.method == "OPTIONS":
+    if incoming.method == "OPTIONS":
         return _options()
-    if (request.content_length or 0) > current_app.config["MAX_CONTENT_LENGTH"]:
+    if (incoming.content_length or 0) > current_app.config["MAX_CONTENT_LENGTH"]:
         raise TooLarge("The body is too large.")
-    is_page = is_below(request.path, CONSOLE_PATH)
-    if auth.is_guarded():
+    is_page = is_below(path, CONSOLE_PATH)
+    if auth.is_guarded(operation, path):
         identify = console_session.identify if is_page else auth.identify
-        state.actor = identify(state.actor)
-    if is_page and request.method not in SAFE_METHODS:
+        state.actor = identify(anonymous)
+    if is_page and incoming.method not in SAFE_METHODS:
         csrf.reject_forgery()
     return None
 
 
 def _end(response: Response) -> Response:
     """Commit a successful write, roll back anything else, and add the response headers."""
-    is_write = request.method not in SAFE_METHODS
+    incoming: Request = request_ctx.request
+    is_write = incoming.method not in SAFE_METHODS
     try:
         finish(commit=is_write and response.status_code < 400)
     except (DBAPIError, *errors.DATABASE_ERRORS) as error:
@@ -74,20 +79,19 @@ def _end(response: Response) -> Response:
         response = errors.respond(errors.from_database(error))
     except PipeLabsError as error:
         response = errors.respond(error)
-    response.headers["X-Request-ID"] = request_state().request_id
-    rate_limit.add_headers(response)
-    _add_headers(response)
-    if response.headers.get("ETag"):
-        response.make_conditional(request)
+    response.headers.extend([*_header_fields(incoming, response), *rate_limit.header_fields()])
+    if "ETag" in response.headers:
+        response.make_conditional(incoming)
     # Quoted, so that a line break in the path can't start a new line in a text log.
-    path = quote(request.path)
-    logger.info("%s %s %s", request.method, path, response.status_code, extra=_facts())
+    path = quote(incoming.path)
+    facts = _facts(incoming)
+    logger.info("%s %s %s", incoming.method, path, response.status_code, extra=facts)
     return response
 
 
-def _request_id() -> str:
+def _request_id(incoming: Request) -> str:
     """Return the caller's request id if it is well-formed, else a random one."""
-    claimed = request.headers.get("X-Request-ID", "")
+    claimed = incoming.headers.get("X-Request-ID", "")
     return claimed if REQUEST_ID.fullmatch(claimed) else secrets.token_hex(4)
 
 
@@ -101,25 +105,27 @@ def _options() -> Response:
     return response
 
 
-def _add_headers(response: Response) -> None:
-    """Add the security headers. Only static files may be cached."""
-    response.headers.update(SECURITY_HEADERS)
+def _header_fields(incoming: Request, response: Response) -> list[tuple[str, str]]:
+    """Return the request id and the security headers. Only static files may be cached."""
+    fields = [("X-Request-ID", request_state().request_id), *SECURITY_HEADERS]
     # OPTIONS reads no file, so there may be none.
-    is_file = request.endpoint == assets.ENDPOINT and request.method != "OPTIONS"
+    is_file = incoming.endpoint == assets.ENDPOINT and incoming.method != "OPTIONS"
     if is_file and response.status_code < 400:
-        response.headers["Cache-Control"] = assets.cache_control(request)
+        # Flask has set its own.
+        del response.headers["Cache-Control"]
+        fields.append(("Cache-Control", assets.cache_control(incoming)))
     else:
-        response.headers["Cache-Control"] = "no-store"
-        response.vary.update(("Authorization", "Cookie", "Origin"))
-    if request.is_secure:
-        response.headers["Strict-Transport-Security"] = HSTS
+        fields += UNCACHED
+    if incoming.is_secure:
+        fields.append(("Strict-Transport-Security", HSTS))
+    return fields
 
 
-def _facts() -> dict[str, Any]:
+def _facts(incoming: Request) -> dict[str, Any]:
     """Return the fields of the request's log line. `route` groups requests better than the path."""
     actor = current_actor()
     return {
-        "route": str(request.url_rule),
+        "route": str(incoming.url_rule),
         "ms": actor.elapsed_ms(),
         "admin": actor.admin_id and str(actor.admin_id),
         "ip": actor.address,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol, cast
 from uuid import UUID
 
-from flask import current_app, g, has_request_context, request
+from flask import current_app, g, has_request_context
 from flask.sansio.app import App
 from limits import RateLimitItem
 from limits.util import WindowStats
@@ -110,9 +110,13 @@ class Spent(NamedTuple):
 
 @dataclass(slots=True)
 class RequestState:
-    """The caller, the spent budgets, the idempotency claim and the submitted form."""
+    """The caller, the operation, the spent budgets, the idempotency claim and the submitted form.
+
+    `operation` is None if no route matches.
+    """
 
     actor: Actor
+    operation: Operation | None = None
     spent: dict[str, Spent] = field(default_factory=dict)
     claim: Claim | None = None
     form: SubmittedForm | None = None
@@ -135,27 +139,26 @@ def registry(app: App | None = None) -> dict[str, Operation]:
     return operations
 
 
+def begin(actor: Actor, operation: Operation | None = None) -> RequestState:
+    """Create the state of the current request."""
+    state = g.state = RequestState(actor, operation)
+    return state
+
+
+def find_operation(endpoint: str | None) -> Operation | None:
+    """Return the operation of an endpoint, or None if there is none."""
+    return registry().get(endpoint or "")
+
+
 def current_operation() -> Operation | None:
     """Return the operation of the current request, or None if no route matches."""
-    return registry().get(request.endpoint or "")
+    return request_state().operation
 
 
 def denied_event() -> Event:
     """Return the audit event for denying the current request."""
     operation = current_operation()
     return operation.denied_event if operation else Event.REQUEST_DENIED
-
-
-def success_status() -> int | None:
-    """Return the status of the current request's successful response."""
-    operation = current_operation()
-    return operation.status if operation else None
-
-
-def begin(actor: Actor) -> RequestState:
-    """Create the state of the current request."""
-    g.state = RequestState(actor)
-    return request_state()
 
 
 def request_state() -> RequestState:

@@ -8,7 +8,7 @@ from functools import cache
 from hashlib import sha1
 from typing import Any, NamedTuple, Self, cast
 
-from flask import Flask, Response, current_app, request
+from flask import Flask, current_app, request
 from flask_limiter import Limiter
 from flask_limiter._limits import RuntimeLimit
 from flask_limiter._manager import LimitManager
@@ -279,28 +279,26 @@ def init_app(app: Flask) -> None:
     limiter.init_app(app)
 
 
-def add_headers(response: Response) -> None:
-    """Add the IETF draft's `RateLimit` headers for every budget that this request spent.
+def header_fields() -> list[tuple[str, str]]:
+    """Return the IETF draft's `RateLimit` headers for every budget that this request spent.
 
     The common `X-RateLimit-*` headers describe the budget with the fewest calls left.
     """
     budgets = _spent_budgets()
     if not budgets:
-        return
+        return []
     tightest = min(budgets, key=lambda budget: budget.remaining)
-    policies = (
+    policies = [
         f'"{budget.name}";q={budget.item.amount};w={budget.item.get_expiry()}' for budget in budgets
-    )
-    left = (f'"{budget.name}";r={budget.remaining};t={budget.wait_s}' for budget in budgets)
-    response.headers.extend(
-        {
-            "RateLimit-Policy": ", ".join(policies),
-            "RateLimit": ", ".join(left),
-            "X-RateLimit-Limit": str(tightest.item.amount),
-            "X-RateLimit-Remaining": str(tightest.remaining),
-            "X-RateLimit-Reset": str(int(time.time()) + tightest.wait_s),
-        }
-    )
+    ]
+    left = [f'"{budget.name}";r={budget.remaining};t={budget.wait_s}' for budget in budgets]
+    return [
+        ("RateLimit-Policy", ", ".join(policies)),
+        ("RateLimit", ", ".join(left)),
+        ("X-RateLimit-Limit", str(tightest.item.amount)),
+        ("X-RateLimit-Remaining", str(tightest.remaining)),
+        ("X-RateLimit-Reset", str(int(time.time()) + tightest.wait_s)),
+    ]
 
 
 def retry_after_s() -> int:
