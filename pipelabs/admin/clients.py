@@ -93,7 +93,7 @@ def wallet() -> ResponseReturnValue:
 @bp.operation("GET", "/<uuid:client_id>", permission=Permission.CLIENTS_READ)
 def show(client_id: UUID) -> ResponseReturnValue:
     """Show a client and what happened to it."""
-    client = clients.get_client(client_id)
+    client = clients.get_client(client_id, has_symbols=True)
     return render_template(
         "admin/clients/show.html",
         client=client,

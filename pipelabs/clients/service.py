@@ -18,6 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import undefer
 
 from pipelabs.audit import trail
 from pipelabs.audit.changes import change_facts
@@ -40,6 +41,7 @@ RECORDED_FIELDS = [field.name for field in fields(NewClient) if field.name != "n
 """What the event of a creation records; notes are too long for it."""
 TABLE = cast(Table, Client.__table__)
 COLUMNS = [column.key for column in TABLE.columns]
+WITH_SYMBOLS = [undefer(Client.symbols)]
 TRANSITIONS = {
     Status.ACTIVE: {Status.PAUSED, Status.SUSPENDED, Status.OFFBOARDED},
     Status.PAUSED: {Status.ACTIVE, Status.SUSPENDED, Status.OFFBOARDED},
@@ -89,9 +91,10 @@ def creation_facts(client: Client) -> dict[str, str]:
     return {name: str(value) for name in RECORDED_FIELDS if (value := getattr(client, name))}
 
 
-def get_client(client_id: UUID) -> Client:
-    """Return the client, or raise `NotFound`."""
-    if client := db.session.get(Client, client_id):
+def get_client(client_id: UUID, *, has_symbols: bool = False) -> Client:
+    """Return the client, or raise `NotFound`. `has_symbols` also loads its `symbols`."""
+    options = WITH_SYMBOLS if has_symbols else ()
+    if client := db.session.get(Client, client_id, options=options):
         return client
     raise NotFound("There is no such client.")
 

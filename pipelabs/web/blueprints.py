@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any, TypeVar, cast
 
-from flask import Blueprint, Response, jsonify, make_response, request
+from flask import Blueprint, Response, make_response, request
 from flask.sansio.app import App
 from flask.typing import ResponseReturnValue
 from marshmallow import Schema, ValidationError
 
+from pipelabs.core.schemas.encoding import encoder
 from pipelabs.web import auth, idempotency, json, query
 from pipelabs.web.operation import SAFE_METHODS, Operation, register, request_state
 
@@ -121,10 +122,9 @@ def _respond(answer: Answer, operation: Operation) -> Response:
     A write must respond with the declared status, because the audit row already contains it.
     """
     if isinstance(answer, Reply):
-        schema = cast(Schema, operation.response)
-        response = jsonify(schema.dump(answer.members))
-        response.status_code = operation.status
-        response.headers.update(answer.headers)
+        encode = encoder(cast(Schema, operation.response))
+        response = json.respond(encode(answer.members), operation.status)
+        response.headers.extend(answer.headers)
     else:
         response = make_response(answer)
     is_write = operation.method not in SAFE_METHODS

