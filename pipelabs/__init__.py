@@ -1,5 +1,8 @@
 """Pipe Labs: the back office of a crypto market-making desk."""
 
+from collections.abc import Callable
+from typing import Any
+
 from flask import Flask
 
 from config import check
@@ -9,12 +12,20 @@ from pipelabs.core import cache, db, keyring, logging
 from pipelabs.vault import ring
 
 
+class Application(Flask):
+    """Flask with views and hooks that are all plain functions."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function. Flask would look at every request whether it is a coroutine."""
+        return func
+
+
 def create_app(config: str | object = "config.Development") -> Flask:
     """Return a ready application; `config` is an object or its import path.
 
     Raise `ConfigError` naming every setting that must not be started with.
     """
-    app = Flask(__name__)
+    app = Application(__name__)
     app.config.from_object(config)
     check(app.config)
     logging.init_app(app)

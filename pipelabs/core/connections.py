@@ -46,6 +46,8 @@ CAN_PREPARE = "pipelabs.can_prepare"
 """Key in `Connection.info`: whether the next statement reaches the same process of the server."""
 IS_OPEN = "pipelabs.transaction_is_open"
 """Key in `Connection.info`: whether BEGIN was sent. Absent outside of a unit of work."""
+STARTED = "pipelabs.started"
+"""Key in `Connection.info`: when the last statement was sent."""
 WITH_COMMIT = "pipelabs.with_commit"
 """Key in `Connection.info`: the statement to send together with the COMMIT."""
 ONCE = (False,)
@@ -155,7 +157,6 @@ def watch(engine: Engine, slow_ms: int) -> None:
     _drop_lost_connections(engine)
     _log_slow_statements(engine, slow_ms)
     _look_before_use(engine.pool)
-    _log_exhaustion(engine.pool)
 
 
 def _configure_connections(engine: Engine) -> None:
@@ -182,7 +183,7 @@ def _begin_when_needed(engine: Engine) -> None:
         connection.info[IS_OPEN] = False
 
     @event.listens_for(engine, "before_cursor_execute", retval=True)
-    def _send(
+    def _start(
         connection: Connection,
         cursor: Any,
         statement: str,
@@ -190,13 +191,16 @@ def _begin_when_needed(engine: Engine) -> None:
         context: Any,
         is_many: bool,  # noqa: FBT001 - the event's signature
     ) -> tuple[str, Any]:
-        if context is None or connection.info[IS_OPEN] or _only_reads(statement, context):
-            return statement, parameters
-        connection.info[IS_OPEN] = True
-        if is_many:
-            cursor.execute("BEGIN")
-            return statement, parameters
-        return f"BEGIN; {statement}", parameters
+        info = connection.info
+        # `send` has begun what it sends, without a context.
+        if context is not None and not info[IS_OPEN] and not _only_reads(statement, context):
+            info[IS_OPEN] = True
+            if is_many:
+                cursor.execute("BEGIN")
+            else:
+                statement = f"BEGIN; {statement}"
+        info[STARTED] = time.perf_counter()
+        return statement, parameters
 
 
 def _only_reads(statement: str, context: Any) -> bool:
@@ -256,38 +260,28 @@ def _drop_lost_connections(engine: Engine) -> None:
 def _log_slow_statements(engine: Engine, slow_ms: int) -> None:
     """Log statements that took longer than `slow_ms`, without their parameters."""
 
-    @event.listens_for(engine, "before_cursor_execute")
-    def _start(connection: Connection, *_: object) -> None:
-        connection.info["started"] = time.perf_counter()
-
     @event.listens_for(engine, "after_cursor_execute")
     def _end(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
-        ms = (time.perf_counter() - connection.info["started"]) * 1000
+        ms = (time.perf_counter() - connection.info[STARTED]) * 1000
         if ms >= slow_ms:
             logger.warning("slow statement", extra={"ms": round(ms, 1), "statement": statement})
 
 
 def _look_before_use(pool: Pool) -> None:
-    """Replace a connection whose server has closed it, without asking the server.
+    """Replace a connection that the server has closed, and log when the pool is exhausted.
 
-    Nothing should be readable between statements: it is the end, or a notice before it.
+    The server is not asked. Nothing should be readable between statements: it is the end, or a
+    notice of it.
     """
+    last_logged = 0.0
 
     @event.listens_for(pool, "checkout")
-    def _look(connection: Any, *_: object) -> None:
+    def _checkout(connection: Any, *_: object) -> None:
+        nonlocal last_logged
         watch = select.poll()
         watch.register(connection.fileno(), select.POLLIN)
         if watch.poll(0):
             raise DisconnectionError("the server has closed the connection")
-
-
-def _log_exhaustion(pool: Pool) -> None:
-    """Log how many connections are in use when the pool is exhausted."""
-    last_logged = 0.0
-
-    @event.listens_for(pool, "checkout")
-    def _checkout(*_: object) -> None:
-        nonlocal last_logged
         if not isinstance(pool, QueuePool) or pool.checkedout() < pool.size():
             return
         if time.monotonic() - last_logged > POOL_WARNING_INTERVAL_S:

@@ -27,6 +27,8 @@ from pipelabs.web.operation import (
 )
 
 logger = logging.getLogger("pipelabs.request")
+PLAIN_PATH = re.compile(r"[A-Za-z0-9_./~-]*", re.ASCII)
+"""What `quote` leaves as it is."""
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
 
 
@@ -83,7 +85,7 @@ def _end(response: Response) -> Response:
     if "ETag" in response.headers:
         response.make_conditional(incoming)
     # Quoted, so that a line break in the path can't start a new line in a text log.
-    path = quote(incoming.path)
+    path = incoming.path if PLAIN_PATH.fullmatch(incoming.path) else quote(incoming.path)
     facts = _facts(incoming)
     logger.info("%s %s %s", incoming.method, path, response.status_code, extra=facts)
     return response

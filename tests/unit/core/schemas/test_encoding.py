@@ -53,7 +53,7 @@ FULL = {
     "several": [INNER, {"id": ROW_ID}],
     "many": [INNER],
 }
-Row = namedtuple("Row", FULL)
+Row = namedtuple("Row", FULL)  # type: ignore[misc]  # mypy reads no keys
 
 
 @each(
