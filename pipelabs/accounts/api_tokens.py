@@ -3,7 +3,6 @@
 import hashlib
 import secrets
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_address, ip_network
 from typing import NamedTuple
@@ -154,8 +153,7 @@ def authenticate_token(text: str, anonymous: Actor) -> Actor:
             code="token_address",
             facts={"token": row.prefix, "owner": row.email},
         )
-    return replace(
-        anonymous,
+    return anonymous.identified(
         name=row.email,
         admin_id=row.id,
         role=row.role,

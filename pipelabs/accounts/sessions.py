@@ -221,8 +221,7 @@ def _find_session(claims: Claims) -> Any:
 
 
 def _to_actor(row: Any, claims: Claims, anonymous: Actor) -> Actor:
-    return replace(
-        anonymous,
+    return anonymous.identified(
         name=row.email,
         admin_id=claims.admin_id,
         session_id=claims.session_id,

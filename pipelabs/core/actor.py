@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from time import perf_counter
+from typing import Any, Self
 from uuid import UUID
 
 from pipelabs.core.ip_address import caller_network
@@ -29,6 +30,16 @@ class Actor:
     has_coalesced: bool = False
     success_status: int | None = None
     started: float = field(default_factory=perf_counter)
+
+    def identified(self, **who: Any) -> Self:
+        """Return the anonymous caller of a request as an admin. `who` are fields of the admin."""
+        return type(self)(
+            request_id=self.request_id,
+            address=self.address,
+            success_status=self.success_status,
+            started=self.started,
+            **who,
+        )
 
     @property
     def caller(self) -> str:

@@ -10,6 +10,7 @@ from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session as FlaskSession
 from sqlalchemy import (
+    Connection,
     CursorResult,
     Executable,
     Result,
@@ -19,7 +20,7 @@ from sqlalchemy import (
     tuple_,
 )
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import ORMExecuteState
+from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
 from sqlalchemy.sql.elements import KeyedColumnElement
 
 from pipelabs.core import connections
@@ -28,9 +29,32 @@ from pipelabs.core.postgres_timeout import NoAnswer
 from pipelabs.core.prepared import Prepared
 from pipelabs.models import Base
 
+CONNECTION = "pipelabs.connection"
+"""Key in `Session.info`: the connection of the current transaction."""
+
 
 class AuditedSession(FlaskSession):
     """The session class that the audit outbox subscribes to."""
+
+
+@event.listens_for(AuditedSession, "after_begin")
+def _keep_connection(session: Session, _: SessionTransaction, connection: Connection) -> None:
+    """Keep the connection of a transaction at hand. Asking the session takes much longer."""
+    session.info[CONNECTION] = connection
+
+
+@event.listens_for(AuditedSession, "after_transaction_create")
+@event.listens_for(AuditedSession, "after_transaction_end")
+def _forget_connection(session: Session, _: SessionTransaction) -> None:
+    """Forget the connection. The session sends SAVEPOINT only when it is asked for it."""
+    session.info.pop(CONNECTION, None)
+
+
+def get_connection() -> Connection:
+    """Return the connection of the current unit of work, which may begin with it."""
+    session = db.session()
+    connection: Connection | None = session.info.get(CONNECTION)
+    return connection or session.connection()
 
 
 BulkUpdate = Callable[[ORMExecuteState], Result[Any]]
@@ -69,7 +93,7 @@ def run(statement: Executable, values: Mapping[str, Any]) -> CursorResult[*tuple
     It costs half of `session.execute`, which looks for ORM objects in the result. Pending objects
     of the session are not flushed first.
     """
-    return db.session.connection().execute(statement, values)
+    return get_connection().execute(statement, values)
 
 
 def read_in_batches(
@@ -94,7 +118,7 @@ def run_prepared(statement: Prepared, values: Mapping[str, Any]) -> list[Any]:
     If the server has closed the connection, a statement that only reads is run again on another
     one, unless a transaction was open.
     """
-    connection = db.session.connection()
+    connection = get_connection()
     may_repeat = statement.reads and not connection.info[IS_OPEN]
     try:
         return statement.run(connection, values)
@@ -103,7 +127,7 @@ def run_prepared(statement: Prepared, values: Mapping[str, Any]) -> list[Any]:
         if not may_repeat or not is_lost:
             raise
     db.session.rollback()
-    return statement.run(db.session.connection(), values)
+    return statement.run(get_connection(), values)
 
 
 def run_with_commit(statement: Prepared, values: Mapping[str, Any], failure: Exception) -> None:
@@ -112,7 +136,7 @@ def run_with_commit(statement: Prepared, values: Mapping[str, Any], failure: Exc
     This saves a round trip. The commit raises `failure` if the statement fails. Within a savepoint,
     which may be rolled back, the statement is sent at once.
     """
-    connection = db.session.connection()
+    connection = get_connection()
     statement.send_with_commit(connection, values, failure)
     if connection.in_nested_transaction():
         send_waiting(connection)

@@ -23,12 +23,16 @@ def install(timeout_s: float = TIMEOUT_S) -> None:
     """
 
     def wait(waiting: connection) -> None:
+        state = waiting.poll()
+        if state == POLL_OK:
+            return
         deadline = time.monotonic() + timeout_s
-        while (state := waiting.poll()) != POLL_OK:
-            watch = select.poll()
+        watch = select.poll()
+        while state != POLL_OK:
             watch.register(waiting, select.POLLIN if state == POLL_READ else select.POLLOUT)
             if not watch.poll(max(0.0, deadline - time.monotonic()) * 1000):
                 raise NoAnswer("PostgreSQL does not answer")
+            state = waiting.poll()
 
     set_wait_callback(wait)
 

@@ -3,14 +3,18 @@
 import json
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any, Never
+from typing import TYPE_CHECKING, Any, Never
 
 from flask import Request, Response
 from gunicorn.http.errors import ParseException
 from marshmallow.exceptions import SCHEMA
+from werkzeug.datastructures import Headers
 
 from pipelabs.core.errors import InvalidInput, TooLarge, UnsupportedMedia
 from pipelabs.core.schemas.fields import MarkupSentence
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 MAX_DEPTH = 32
 MAX_KEYS = 64
@@ -20,10 +24,19 @@ MAX_KEYS = 64
 ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 
+class JSONResponse(Response):
+    """A response whose header fields are sent as they are, where werkzeug copies each of them."""
+
+    default_mimetype = "application/json"
+
+    def get_wsgi_headers(self, environ: "WSGIEnvironment") -> Headers:
+        """Return the header fields. Those of a response without a body are corrected first."""
+        return super().get_wsgi_headers(environ) if self.status_code == 304 else self.headers
+
+
 def respond(members: Mapping[str, Any], status: int) -> Response:
     """Return a JSON response. Its values are encoded already."""
-    text = f"{ENCODER.encode(members)}\n"
-    return Response(text, status, content_type="application/json")
+    return JSONResponse(f"{ENCODER.encode(members)}\n", status)
 
 
 def load(request: Request) -> dict[str, Any]:

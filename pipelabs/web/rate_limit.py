@@ -8,7 +8,8 @@ from functools import cache
 from hashlib import sha1
 from typing import Any, NamedTuple, Self, cast
 
-from flask import Flask, current_app, request
+from flask import Flask, Request, current_app, request
+from flask.globals import request_ctx
 from flask_limiter import Limiter
 from flask_limiter._limits import RuntimeLimit
 from flask_limiter._manager import LimitManager
@@ -27,7 +28,6 @@ from pipelabs.web.operation import (
     Operation,
     Spent,
     current_actor,
-    current_operation,
     is_below,
     request_state,
 )
@@ -136,10 +136,11 @@ class MovingWindowWithStats(MovingWindowRateLimiter):
         keys = [storage.prefixed_key(hit.item.key_for(*hit.identifiers)) for hit in hits]
         limits = [number for hit in hits for number in (hit.item.amount, hit.item.get_expiry())]
         results = self._run_script(storage, [len(keys), *keys, time.time(), *limits])
+        spent = request_state().spent
         for hit, (_, inside, oldest) in zip(hits, results, strict=False):
             reset_time = float(oldest) + hit.item.get_expiry()
             stats = WindowStats(reset_time, hit.item.amount - int(inside))
-            request_state().spent[hit.budget] = Spent(hit.item, stats)
+            spent[hit.budget] = Spent(hit.item, stats)
         return bool(results[-1][0])
 
     def _run_script(self, storage: RedisStorage, arguments: Sequence[Any]) -> list[Any]:
@@ -234,14 +235,15 @@ def _hits() -> list[Hit]:
 
     A call without permission spends no create, and nor does a repetition, which creates nothing.
     """
-    if request.method == "OPTIONS":
+    incoming: Request = request_ctx.request
+    if incoming.method == "OPTIONS":
         return []
-    names = _path_budgets(request.path)
-    operation = current_operation()
+    state = request_state()
+    names, operation = _path_budgets(incoming.path), state.operation
     if operation and operation.budget and _is_carried_out(operation):
         names.append(operation.budget)
-    caller = limit_key()
-    return [Hit(_item(name), (caller, name)) for name in names]
+    settings, caller = current_app.config, state.actor.caller
+    return [Hit(_parse(settings[BUDGETS[name]]), (caller, name)) for name in names]
 
 
 def _is_carried_out(operation: Operation) -> bool:
@@ -277,6 +279,9 @@ def init_app(app: Flask) -> None:
     """Register the limiter. It must run after the caller is identified."""
     STRATEGIES[STRATEGY] = MovingWindowWithStats
     limiter.init_app(app)
+    # What the library does after a request is for its own headers and conditional limits.
+    app.after_request_funcs[None].pop()
+    app.teardown_request_funcs[None].pop()
 
 
 def header_fields() -> list[tuple[str, str]]:

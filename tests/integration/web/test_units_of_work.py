@@ -64,7 +64,7 @@ def test_finish_without_commit_rolls_back(app, rows):
 def test_get_request_commits_nothing(client, operator, rows, monkeypatch):
     created = client.post(QUICK_CLIENT, json=make_body(), headers=operator)
 
-    def get_client_and_add_admin(client_id):
+    def get_client_and_add_admin(client_id, **_):
         make_admin(email="stray@desk.local")
         return db.session.get(Client, client_id)
 
