@@ -4,6 +4,7 @@ BIN := .venv/bin
 VERSION := $(shell cat requirements-run.txt requirements-dev.txt | cksum | cut -d ' ' -f 1)
 RUN := .venv/.run-$(VERSION)
 DEV := .venv/.dev-$(VERSION)
+PEERS := .local/peers/.installed-$(shell cksum < bench/peers/requirements.txt | cut -d ' ' -f 1)
 
 # Tried in this order: some dependencies have no wheel for 3.14, the bundled Redis none for 3.13.
 PYTHONS := python3.12 python3.11 python3.13 python3
@@ -22,9 +23,9 @@ COMPILE := pip compile -q --universal --python-version 3.11 --generate-hashes \
 # Used without being imported: a server, a driver, what libraries and the log's settings load.
 UNIMPORTED := alembic|gunicorn|psycopg2-binary|python-dotenv|python-json-logger|types-bleach|types-psutil
 DEPTRY := --requirements-files .venv/declared.txt --requirements-files-dev .venv/declared-dev.txt \
-	--extend-exclude '\.local' --per-rule-ignores 'DEP002=$(UNIMPORTED),DEP004=brotli|mirakuru|playwright|psutil' --no-ansi
+	--extend-exclude '\.local|bench/peers' --per-rule-ignores 'DEP002=$(UNIMPORTED),DEP004=brotli|mirakuru|playwright|psutil' --no-ansi
 
-.PHONY: help run test bench chaos fmt lint unit migration lock vendor hooks clean
+.PHONY: help run test bench peers chaos fmt lint unit migration lock vendor hooks clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -45,6 +46,8 @@ chaos: $(DEV) ## run the full-size stress and fault tests (kill -9 under load, 1
 
 bench: $(DEV) ## measure performance against the framework's and the database's limits (QUICK=1: smoke test)
 	@exec $(PY) -m bench
+
+peers: $(PEERS) ## install the other frameworks with which make bench compares a create
 
 fmt: $(DEV) ## format the code and fix what can be fixed automatically
 	$(BIN)/ruff format .
@@ -75,6 +78,7 @@ lock: $(DEV) ## resolve what setup.cfg declares into the requirements files, wit
 	$(BIN)/uv $(COMPILE) setup.cfg -o requirements.txt
 	$(BIN)/uv $(COMPILE) --extra run -c requirements.txt setup.cfg -o requirements-run.txt
 	$(BIN)/uv $(COMPILE) --extra run --extra dev -c requirements-run.txt setup.cfg -o requirements-dev.txt
+	$(BIN)/uv $(COMPILE) -c requirements-run.txt bench/peers/requirements.in -o bench/peers/requirements.txt
 
 vendor: $(DEV) ## download the browser's files again, at the versions pinned in dev/vendor.py (needs npm)
 	$(PY) -m dev.vendor
@@ -91,3 +95,10 @@ $(RUN):
 
 $(DEV):
 	@$(FIND_PYTHON); exec "$$python" -m dev.install dev $@
+
+# In an environment of their own: neither the service nor a check needs these packages.
+$(PEERS): | $(DEV)
+	$(PY) -m venv --clear .local/peers
+	.local/peers/bin/python -m pip --disable-pip-version-check install -q --require-hashes \
+	  --only-binary :all: -r bench/peers/requirements.txt
+	@touch $@
