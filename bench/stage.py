@@ -6,7 +6,7 @@ import secrets
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,14 +16,17 @@ import psycopg2
 import redis
 
 from bench import statements, usage
+from bench.callers import CREATE_LIMIT, GENERAL_LIMIT, Callers
 from bench.load import PATH, WrongAnswer
+from bench.peers import servers as peers
+from bench.peers.servers import Peer
 from dev import gunicorn, servers
 from dev.errors import CannotStart
-from dev.processes import Supervisor, free_port, run, supervisor
+from dev.processes import Server, Supervisor, free_port, run, supervisor
 
 OWNER = "owner@desk.local"
-LIMIT = "5000/second"
-"""More than gunicorn can answer. With a longer window Redis would count a longer list."""
+CONSOLE_LIMIT = "5000/second"
+"""More than gunicorn can answer, because one owner opens all pages."""
 COUNTS = """
 SELECT count(clients.id), count(*) FROM audit_events
 LEFT JOIN clients ON clients.id = audit_events.client_id
@@ -34,15 +37,23 @@ NO_PGBENCH = (
     "pgbench was not found, so the database's limit is not measured. It comes with PostgreSQL."
 )
 
+Command = Callable[[int], list[str]]
+"""Port → the command that serves on it."""
+
 
 @dataclass(frozen=True)
 class Serving:
-    """A gunicorn: its port, its master process, and the seconds until its first answers."""
+    """A server: its name and port, its master process, and the seconds until its first answers.
 
+    `token` made the first create.
+    """
+
+    name: str
     port: int
     pid: int
     health_s: float
     create_s: float
+    token: str = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -52,12 +63,18 @@ class Stage:
     supervisor: Supervisor
     folder: Path
     environment: Mapping[str, str]
-    token: str
+    callers: Callers
     password: str = field(repr=False)
     wrk: str
     pgbench: str | None
     versions: Mapping[str, str]
     stores: Mapping[str, int]
+    peers: Sequence[Peer]
+
+    @property
+    def token(self) -> str:
+        """A new token of the owner's session."""
+        return self.callers.owner()
 
     @property
     def script(self) -> Path:
@@ -75,10 +92,15 @@ class Stage:
         if not clients == rows == lines:
             raise WrongAnswer(f"{clients} clients, {rows} audit rows and {lines} audit lines.")
 
+    def reset_budgets(self) -> None:
+        """Forget what was spent of every budget."""
+        with redis.Redis.from_url(self.environment["REDIS_URL"]) as client:
+            client.flushdb()
+
     @contextmanager
-    def application(self) -> Iterator[Serving]:
-        """Serve the application, as production does, until the block ends."""
-        with self._serving("wsgi:app") as running:
+    def application(self, **variables: str) -> Iterator[Serving]:
+        """Serve the application, as production does but for `variables`, until the block ends."""
+        with self._serving("the application", self._gunicorn("wsgi:app"), variables) as running:
             yield running
 
     @contextmanager
@@ -86,30 +108,47 @@ class Stage:
         """Serve the bare view, with the same settings, until the block ends."""
         file = self.folder / "bare.conf.py"
         file.write_text(run_python(self.environment, ["-m", "bench.bare"]))
-        with self._serving("-c", str(file), "bench.bare:app") as running:
+        with self._serving(
+            "the bare view", self._gunicorn("-c", str(file), "bench.bare:app")
+        ) as running:
             yield running
 
     @contextmanager
-    def _serving(self, *words: str) -> Iterator[Serving]:
-        port = free_port()
+    def peer(self, peer: Peer) -> Iterator[Serving]:
+        """Serve a peer until the block ends."""
+        with self._serving(peer.name, peer.command) as running:
+            yield running
+
+    def _gunicorn(self, *words: str) -> Command:
+        return lambda port: gunicorn.command(port, words)
+
+    @contextmanager
+    def _serving(
+        self, name: str, command: Command, variables: Mapping[str, str] | None = None
+    ) -> Iterator[Serving]:
+        port, token = free_port(), self.token
         with (self.folder / f"{port}.log").open("w") as log:
             begun = time.monotonic()
-            server = gunicorn.server(self.environment, port, words, log.fileno())
-            try:
-                self.supervisor.start(server)
-            except mirakuru.ExecutorError:
-                end = Path(log.name).read_text(errors="replace")[-2000:]
-                raise CannotStart(f"gunicorn did not start. The end of its log:\n{end}") from None
+            environment = {**self.environment, **(variables or {})}
+            server = gunicorn.server(environment, port, command(port), log.fileno())
+            self._start(name, server, Path(log.name))
         try:
             health_s = time.monotonic() - begun
             body = {"name": "Client Name", "wallet_address": f"0x{secrets.token_hex(20)}"}
-            status, text = gunicorn.call(port, "POST", PATH, body, self.token)
+            status, text = gunicorn.call(port, "POST", PATH, body, token)
             if status != 201:
-                raise WrongAnswer(f"The first create was answered {status}: {text!r}")
+                raise WrongAnswer(f"The first create on {name} was answered {status}: {text!r}")
             pid = server.process.pid if server.process else 0
-            yield Serving(port, pid, health_s, time.monotonic() - begun)
+            yield Serving(name, port, pid, health_s, time.monotonic() - begun, token)
         finally:
             server.stop()
+
+    def _start(self, name: str, server: Server, log: Path) -> None:
+        try:
+            self.supervisor.start(server)
+        except mirakuru.ExecutorError:
+            end = log.read_text(errors="replace")[-2000:]
+            raise CannotStart(f"{name} did not start. The end of its log:\n{end}") from None
 
 
 @contextmanager
@@ -123,17 +162,23 @@ def set_up() -> Iterator[Stage]:
         environment = _environment(folder) | dict(started)
         password = secrets.token_urlsafe(18)
         token, script = _prepare(environment, password)
+        secret = environment["SECRET_KEY"]
+        callers = Callers.add(environment["DATABASE_MIGRATION_URL"], OWNER, token, secret)
         versions, stores = _stores(started)
+        measured = peers.installed()
+        if measured:
+            versions |= peers.versions(peers.REQUIREMENTS.read_text())
         stage = Stage(
             supervised,
             folder,
             environment,
-            token,
+            callers,
             password,
             wrk,
             statements.program(),
             versions,
             stores,
+            measured,
         )
         stage.script.write_text(script)
         yield stage
@@ -159,9 +204,9 @@ def _environment(folder: Path) -> dict[str, str]:
         "DRAIN_S": "0",
         "INSTANCE": "bench",
         "AUDIT_LOG_FILE": str(folder / "client_creation.log"),
-        "RATELIMIT_CREATE": LIMIT,
-        "RATELIMIT_GENERAL": LIMIT,
-        "RATELIMIT_CONSOLE": LIMIT,
+        "RATELIMIT_CREATE": CREATE_LIMIT,
+        "RATELIMIT_GENERAL": GENERAL_LIMIT,
+        "RATELIMIT_CONSOLE": CONSOLE_LIMIT,
     }
 
 

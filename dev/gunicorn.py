@@ -9,14 +9,16 @@ from contextlib import closing
 from dev.processes import HOST, Server
 
 
+def command(port: int, words: Sequence[str] = ("wsgi:app",)) -> list[str]:
+    """Return the command of a gunicorn on the port; `words` name what it serves."""
+    return [sys.executable, "-m", "gunicorn", "--bind", f"{HOST}:{port}", *words]
+
+
 def server(
-    environment: Mapping[str, str],
-    port: int,
-    words: Sequence[str] = ("wsgi:app",),
-    log: int | None = None,
+    environment: Mapping[str, str], port: int, argv: Sequence[str] = (), log: int | None = None
 ) -> Server:
-    """Return a gunicorn on the port; `words` name what it serves."""
-    argv = [sys.executable, "-m", "gunicorn", "--bind", f"{HOST}:{port}", *words]
+    """Return a server that is ready when it answers `GET /health`, by default the application."""
+    argv = argv or command(port)
     return Server(argv, port, lambda: _is_ready(port), environment, stdout=log)
 
 

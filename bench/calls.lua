@@ -1,17 +1,26 @@
--- For wrk: each request creates a new client, and each answer must be 201.
+-- For wrk: repeats one call, each time with the next token and with new digits in its body.
+-- The tokens are read from the standard input, one a line.
 
+local method, body = os.getenv("METHOD"), os.getenv("BODY")
+local status_expected = tonumber(os.getenv("STATUS"))
 local is_keyed = os.getenv("KEYED") == "1"
 local is_timed = os.getenv("TIMED") == "1"
-local body = '{"name": "Client Name", "wallet_address": "0x%s", "email": "%s@example.com", '
-    .. '"tier": "Premium", "notes": "High volume trader"}'
+local tokens, turn = {}, 0
 
 function init()
     math.randomseed(tonumber(os.getenv("SEED")))
-    wrk.headers["Content-Type"] = "application/json"
-    wrk.headers["Authorization"] = "Bearer " .. os.getenv("TOKEN")
+    for line in io.lines() do
+        tokens[#tokens + 1] = "Bearer " .. line
+    end
+    wrk.headers["Content-Type"] = body and "application/json"
 end
 
 function request()
+    turn = turn % #tokens + 1
+    wrk.headers["Authorization"] = tokens[turn]
+    if not body then
+        return wrk.format(method)
+    end
     local parts = {}
     for n = 1, 5 do
         parts[n] = string.format("%08x", math.random(0, 2 ^ 32 - 1))
@@ -20,12 +29,12 @@ function request()
     if is_keyed then
         wrk.headers["Idempotency-Key"] = digits
     end
-    return wrk.format("POST", nil, nil, string.format(body, digits, digits))
+    return wrk.format(method, nil, nil, (body:gsub("DIGITS", digits)))
 end
 
 -- Written, not counted: a thread's tables cannot be read when all is done.
 function response(status, _, text)
-    if status ~= 201 then
+    if status ~= status_expected then
         io.write("wrong ", status, " ", text:gsub("%s+", " "), "\n")
     elseif is_timed then
         io.write("own ", text:match('"processing_time_ms": *([%d.]+)'), "\n")
