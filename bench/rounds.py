@@ -67,7 +67,8 @@ def play(stage: Stage, bare: Serving, seconds: int) -> Round:
         }
     short_s = min(seconds, SHORT_S)
     with stage.application(RATELIMIT_CREATE=TINY_LIMIT) as app:
-        once[EXHAUSTED] = _wrk(stage, app, short_s, Call(status=429), [app.token])
+        for duration_s in (WARM_UP_S, short_s):
+            once[EXHAUSTED] = _wrk(stage, app, duration_s, Call(status=429), [app.token])
     start["cores_elsewhere"] = (_elsewhere() - before) / (time.monotonic() - begun)
     once[START] = start
     return {**first, **once}, {**second, **once}
