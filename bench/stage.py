@@ -167,7 +167,7 @@ def set_up() -> Iterator[Stage]:
         versions, stores = _stores(started)
         measured = peers.installed()
         if measured:
-            versions |= peers.versions(peers.REQUIREMENTS.read_text())
+            versions |= peers.versions()
         stage = Stage(
             supervised,
             folder,

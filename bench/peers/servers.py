@@ -1,8 +1,8 @@
 """The peers: how each is served, and whether they are installed."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 from dev.places import LOCAL
@@ -10,7 +10,6 @@ from dev.processes import HOST
 
 FOLDER = LOCAL / "peers"
 PYTHON = str(FOLDER / "bin" / "python")
-REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 NO_PEERS = (
     "FastAPI and Django REST framework are not measured. Install them with `make peers`, which"
     " takes a minute."
@@ -53,7 +52,10 @@ def installed(folder: Path = FOLDER) -> tuple[Peer, ...]:
     return PEERS if any(folder.glob(".installed-*")) else ()
 
 
-def versions(requirements: str) -> Mapping[str, str]:
-    """Return the versions of the packages that matter most, from the requirements file."""
-    pinned = dict(re.findall(r"^([a-z0-9-]+)==([^ ]+)", requirements, re.MULTILINE))
-    return {name: pinned[name] for name in VERSIONED}
+def versions(folder: Path = FOLDER) -> Mapping[str, str]:
+    """Return the installed versions of the packages that matter most."""
+    paths = [str(path) for path in folder.glob("lib/python*/site-packages")]
+    found = {
+        package.name.lower(): package.version for package in metadata.distributions(path=paths)
+    }
+    return {name: found[name] for name in VERSIONED if name in found}
