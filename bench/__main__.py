@@ -14,7 +14,7 @@ from bench.stage import NO_PGBENCH, set_up
 from dev.errors import CannotStart
 
 RESULTS = Path(__file__).with_name("results.json")
-ROUNDS, SECONDS = 5, 4
+ROUNDS, SECONDS = 5, 3
 """What is compared takes twice these seconds, once in each half of a round."""
 NOT_LINUX = "make bench runs on Linux only: it reads processor time and memory from /proc."
 
