@@ -72,11 +72,10 @@ class ExchangeSlug(OpenAPIField, fields.Field[str]):
 
 
 class CanBeProbed(fields.Boolean):
-    """Whether the exchange can be asked for the permissions of an API key."""
+    """Whether the exchange with the slug can be asked for the permissions of an API key."""
 
-    def serialize(self, attr: str, obj: Any, accessor: Any = None, **rest: Any) -> bool:
-        """Return the answer of the registry, because the table has no such column."""
-        return registry.can_be_probed(obj.slug)
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **rest: Any) -> bool:
+        return registry.can_be_probed(value)
 
 
 class ObjectField(fields.Nested):
@@ -217,6 +216,7 @@ class ExchangeOut(Schema):
     needs_passphrase = fields.Boolean(metadata={"example": True})
     has_testnet = fields.Boolean(metadata={"example": True})
     can_be_probed = CanBeProbed(
+        attribute="slug",
         metadata={
             "description": "Whether the permissions of a key can be checked.",
             "example": True,
