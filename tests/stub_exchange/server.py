@@ -81,7 +81,6 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer any request."""
         stub = self.server.stub
-        self.close_connection = True
         parts = urlsplit(self.path)
         stub.requests.append(f"{self.command} {parts.path}")
         _, slug, path = (parts.path + "//").split("/", 2)
@@ -139,21 +138,29 @@ class Handler(BaseHTTPRequestHandler):
     def _send(self, status: int, body: object, now: float | None = None) -> None:
         is_text = isinstance(body, str)
         data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
-        self.send_response_only(status)
+        self._start(status)
         self.send_header("Date", formatdate(now or time.time(), usegmt=True))
         self.send_header("Content-Type", "text/html" if is_text else "application/json")
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
 
+    def _start(self, status: int) -> None:
+        """Start a response after which the connection ends.
+
+        The client must know: it would send its next request on a connection that is being closed.
+        """
+        self.send_response_only(status)
+        self.send_header("Connection", "close")
+
     def _redirect(self) -> None:
-        self.send_response_only(302)
+        self._start(302)
         self.send_header("Location", self.server.stub.elsewhere_url + self.path)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
     def _drip(self) -> None:
-        self.send_response_only(200)
+        self._start(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", "100000")
         self.end_headers()
@@ -168,7 +175,6 @@ class Elsewhere(Handler):
     def do_GET(self) -> None:
         """Record the request."""
         self.server.stub.elsewhere.append(f"{self.command} {urlsplit(self.path).path}")
-        self.close_connection = True
         self._send(200, {})
 
     do_POST = do_GET  # noqa: N815  the base class asks for this name
