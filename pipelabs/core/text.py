@@ -56,6 +56,9 @@ def trim(text: str) -> str:
     These are white space, line breaks, zero-width characters and direction marks, as they come with
     pasted text.
     """
+    if text and "!" <= text[0] <= "~" and "!" <= text[-1] <= "~":
+        # Visible ASCII at both ends, like most texts.
+        return text
     start, end = 0, len(text)
     while start < end and _is_invisible(text[start]):
         start += 1

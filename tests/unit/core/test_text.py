@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mnemonic import Mnemonic
 
-from pipelabs.core.text import find_markup, has_seed_phrase
+from pipelabs.core.text import find_markup, has_seed_phrase, trim
 from tests.each import each
 
 SMILE = "\N{GRINNING FACE}"
@@ -155,3 +155,22 @@ def test_find_markup_is_thread_safe():
     sys.setswitchinterval(switching)
 
     assert found == [None, "<b>"] * 400
+
+
+@each(
+    ("text", "trimmed"),
+    [
+        ("", ""),
+        (" ", ""),
+        ("a", "a"),
+        ("!a ~", "!a ~"),
+        (" a", "a"),
+        ("a\n", "a"),
+        ("\u200ba\u3000", "a"),
+        ("\u200b\u3000", ""),
+        ("\x7fa\x7f", "\x7fa\x7f"),
+        ("\xe9", "\xe9"),
+    ],
+)
+def test_trim_drops_invisible_characters_at_both_ends(text, trimmed):
+    assert trim(text) == trimmed

@@ -4,6 +4,7 @@ from html.parser import HTMLParser
 
 import pytest
 from bleach.html5lib_shim import HTML_TAGS
+from email_validator import validate_email
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from marshmallow import ValidationError
@@ -14,6 +15,7 @@ from pipelabs.clients.wallets import Wallet
 from pipelabs.core.schemas.dates import DateOrTime
 from pipelabs.core.schemas.decimals import Amount
 from pipelabs.core.schemas.fields import (
+    PLAIN_EMAIL,
     EmailAddress,
     EnumField,
     Password,
@@ -29,6 +31,7 @@ from pipelabs.models.clients import Chain
 from pipelabs.vault.schemas.credentials import SecretText
 from tests.each import each
 from tests.factories import WALLET
+from tests.sizes import sized
 
 NAME = PlainText(required=True, min=1, max=255)
 NOTES = PlainText(max=1_000, lines=True)
@@ -39,6 +42,12 @@ WALLET_ADDRESS = WalletAddress(required=True)
 TEXTS = [NAME, NOTES, EMAIL, TIER, PASSWORD, WALLET_ADDRESS]
 NAMES_OF_TEXTS = ["name", "notes", "email", "tier", "password", "wallet"]
 LONGEST_LABEL = "x" * 63
+LOCAL_PARTS = st.from_regex(r"[A-Za-z0-9_+-]{1,40}(\.?[A-Za-z0-9_+'-]{1,40})?", fullmatch=True)
+LABELS = st.from_regex("[A-Za-z0-9][A-Za-z0-9-]{0,62}[A-Za-z0-9]?", fullmatch=True)
+LAST_LABELS = st.from_regex("[A-Za-z]{1,63}", fullmatch=True)
+DOMAINS = st.builds(
+    lambda labels, last: ".".join([*labels, last]), st.lists(LABELS, max_size=4), LAST_LABELS
+)
 EMAIL_254 = f"a@{LONGEST_LABEL}.{LONGEST_LABEL}.{LONGEST_LABEL}.{'x' * 56}.com"
 SMILE = "\N{GRINNING FACE}"
 PHRASE = "legal winner thank year wave sausage worth useful legal winner thank yellow"
@@ -418,6 +427,41 @@ def test_email_rejects_non_ascii_and_suggests_punycode(typed):
 )
 def test_email_too_long_names_the_limit(typed):
     assert refusal(EMAIL, typed) == "An e-mail address has at most 254 characters."
+
+
+@sized(500, 5_000)
+def test_plain_email_is_what_the_library_accepts_unchanged(size):
+    settings(max_examples=size, deadline=None)(
+        given(st.builds("{}@{}".format, LOCAL_PARTS, DOMAINS))(is_accepted)
+    )()
+
+
+def is_accepted(text):
+    if len(text) <= 254 and PLAIN_EMAIL.fullmatch(text):
+        parsed = validate_email(text, check_deliverability=False, allow_smtputf8=False, strict=True)
+
+        assert str(parsed.ascii_email).lower() == EMAIL.deserialize(text) == text.lower()
+
+
+@each(
+    ("typed", "is_plain"),
+    [
+        ("a@b.de", True),
+        ("Anna.Lee+Desk_2-x@Sub-1.Example.COM", True),
+        (EMAIL_254, True),
+        ("x" * 64 + "@b.de", True),
+        ("x" * 65 + "@b.de", False),
+        (f"a@x{LONGEST_LABEL}.de", False),
+        ("a@xn--bcher-kva.de", False),
+        ("a@ab--c.de", False),
+        ("a@b.c0", False),
+        ("a@b.1", False),
+        ("o'brien@b.de", False),
+        ("a@b.de\n", False),
+    ],
+)
+def test_plain_email_matches_usual_addresses_only(typed, is_plain):
+    assert bool(PLAIN_EMAIL.fullmatch(typed)) is is_plain
 
 
 # Choices
