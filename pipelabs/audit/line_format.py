@@ -19,6 +19,8 @@ ESCAPES = {
 }
 SAFE_VALUE = re.compile(rf"[!-<>-\[\]-{{}}~]{{1,{MAX_VALUE_LENGTH}}}")
 """Visible ASCII without `=`, `\\` and `|`, as most values are. Nothing is escaped or cut."""
+RESERVED = {"event": "event", "http": "http", "ip": "address", "ms": "ms", "id": "id"}
+"""Names that no fact can have → the columns of a row whose values they show."""
 ESCAPED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
@@ -34,7 +36,11 @@ def encode(value: object) -> str:
         return "\\x2d"
     if SAFE_VALUE.fullmatch(text):
         return text
-    encoded = "".join(map(_escape, text[:MAX_VALUE_LENGTH]))
+    shown = text[:MAX_VALUE_LENGTH]
+    if shown.isascii() and shown.isprintable():
+        encoded = shown.translate(ESCAPES)
+    else:
+        encoded = "".join(map(_escape, shown))
     return encoded + CUT_MARK if len(text) > MAX_VALUE_LENGTH else encoded
 
 
@@ -44,17 +50,10 @@ def format_line(row: dict[str, Any]) -> str:
     The details are sorted by key, because the database does not keep their order.
     """
     at = row["at"].strftime("%Y-%m-%dT%H:%M:%S.") + f"{row['at'].microsecond // 1000:03d}Z"
-    reserved = {
-        "event": row["event"],
-        "http": row["http"],
-        "ip": row["address"],
-        "ms": row["ms"],
-        "id": row["id"],
-    }
-    facts = {key: row["details"][key] for key in sorted(row["details"].keys() - reserved)}
-    details = " ".join(
-        f"{encode(key)}={encode(value)}" for key, value in (reserved | facts).items()
-    )
+    reserved = " ".join([f"{name}={encode(row[key])}" for name, key in RESERVED.items()])
+    facts = row["details"]
+    names = sorted(facts.keys() - RESERVED)
+    details = " ".join([reserved, *(f"{encode(name)}={encode(facts[name])}" for name in names)])
     fields = (row["status"], row["request_id"], row["actor"], row["client_id"])
     return " | ".join([at, *map(encode, fields), details])
 

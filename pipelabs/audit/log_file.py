@@ -9,9 +9,12 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Set
 from contextlib import contextmanager
 from io import FileIO
+from itertools import groupby
 from logging.handlers import WatchedFileHandler
+from operator import itemgetter
 from pathlib import Path
 from queue import SimpleQueue
+from select import PIPE_BUF
 from stat import S_ISREG
 from typing import Any, Generic, TextIO, TypeVar, cast
 
@@ -105,7 +108,7 @@ class AuditFileHandler(WatchedFileHandler):
         return str(getattr(record, "event", "")).startswith(FILE_EVENT_PREFIX)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one line. A failure degrades `/ready` and does not fail the request."""
+        """Write the lines. A failure degrades `/ready` and does not fail the request."""
         self._was_failing = self.is_failing
         try:
             self.append([self.format(record)])
@@ -212,14 +215,38 @@ class ConsoleHandler(logging.StreamHandler[TextIO]):
     """Writes every audit line to the current standard error, not to the one at start-up."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write the line verbatim."""
+        """Write the lines verbatim, as many at once as a pipe takes without interruption.
+
+        A longer write can be interrupted by another worker's, even within a line.
+        """
         self.stream = sys.stderr
-        super().emit(record)
+        try:
+            for part in _parts(self.format(record).split("\n")):
+                self.stream.write(part)
+                self.flush()
+        except Exception:  # noqa: BLE001 - as the handlers of the standard library do
+            self.handleError(record)
 
 
-def write(row: dict[str, Any]) -> None:
-    """Write a committed row's line to the console, and to the file if it is a file event."""
-    logger.info("%s", format_line(row), extra={"event": row["event"]})
+def write(*rows: dict[str, Any]) -> None:
+    """Write the lines of a commit's rows to the console, and those of file events to the file.
+
+    Successive rows of one event are one record, so that the file gets them in one write.
+    """
+    for event, group in groupby(rows, itemgetter("event")):
+        logger.info("%s", "\n".join(map(format_line, group)), extra={"event": event})
+
+
+def _parts(lines: Iterable[str]) -> Iterator[str]:
+    """Yield the lines in parts of at most `PIPE_BUF` bytes. A longer line is a part of its own."""
+    part, size = "", 0
+    for line in lines:
+        length = len(line.encode()) + 1
+        if part and size + length > PIPE_BUF:
+            yield part
+            part, size = "", 0
+        part, size = f"{part}{line}\n", size + length
+    yield part
 
 
 def get_file_handler() -> AuditFileHandler:

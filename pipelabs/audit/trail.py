@@ -291,8 +291,7 @@ def _write_lines(session: Session) -> None:
     # SQLAlchemy also sends this event for a released savepoint, which may still be rolled back.
     if session.in_nested_transaction():
         return
-    for row in session.info.pop(OUTBOX, []):
-        log_file.write(row)
+    log_file.write(*session.info.pop(OUTBOX, []))
 
 
 @event.listens_for(AuditEvent, "load")

@@ -237,6 +237,82 @@ def test_write_sends_only_client_creation_to_the_file(file, capsys, event, is_fi
     assert (file.read_text() if file.exists() else "") == (line if is_filed else "")
 
 
+def test_write_appends_the_lines_of_a_commit_at_once(file, capsys, monkeypatch):
+    sizes, write = [], os.write
+
+    def count(to, text):
+        sizes.append(len(text))
+        return write(to, text)
+
+    monkeypatch.setattr(os, "write", count)
+    rows = [make_row(id=number, actor="木村") for number in range(500)]
+
+    log_file.write(*rows)
+
+    lines = "".join(f"{line_format.format_line(row)}\n" for row in rows)
+    assert file.read_text() == capsys.readouterr().err == lines
+    assert sizes == [len(lines.encode())]
+
+
+def test_write_keeps_the_order_of_rows_with_other_events(file, capsys):
+    events = ["client.created", "client.created", "client.updated", "client.created"]
+    rows = [make_row(id=number, event=event) for number, event in enumerate(events)]
+
+    log_file.write(*rows)
+
+    lines = [f"{line_format.format_line(row)}\n" for row in rows]
+    assert capsys.readouterr().err == "".join(lines)
+    assert file.read_text() == "".join([*lines[:2], lines[3]])
+
+
+def test_write_without_rows_writes_nothing(file, capsys):
+    log_file.write()
+
+    assert capsys.readouterr().err == ""
+    assert not file.exists()
+
+
+class Parts(list[str]):
+    """A stream that remembers what each write had."""
+
+    def write(self, text):
+        self.append(text)
+
+    def flush(self):
+        pass
+
+
+def test_console_gets_parts_of_whole_lines_that_a_pipe_takes_at_once(file, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", stream := Parts())
+    monkeypatch.setattr(log_file, "PIPE_BUF", 500)
+    row = make_row(actor="木村@desk.local")
+    long = make_row(details={"name": "x" * 600})
+    length = len(f"{line_format.format_line(row)}\n".encode())
+
+    log_file.write(*[row] * 10, long, row)
+
+    assert [part.count("\n") for part in stream] == [500 // length] * (10 // (500 // length)) + [
+        1,
+        1,
+    ]
+    assert all(part.endswith("\n") for part in stream)
+    assert "x" * 600 in stream[-2]
+
+
+def test_write_to_a_closed_console_raises_nothing(file, monkeypatch):
+    def fail(_):
+        raise BrokenPipeError
+
+    stream = Parts()
+    monkeypatch.setattr(stream, "write", fail, raising=False)
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr("logging.raiseExceptions", False)
+
+    log_file.write(make_row())
+
+    assert len(file.read_text().splitlines()) == 1
+
+
 def test_audit_file_is_utf_8(file):
     log_file.write(make_row(actor="木村@desk.local"))
 
