@@ -31,7 +31,7 @@ from sqlalchemy.orm import Session, SessionTransaction
 from pipelabs.audit import coalescing, log_file
 from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
-from pipelabs.core.bulk import column_arrays, unnest_table
+from pipelabs.core.bulk import unnest_table
 from pipelabs.core.db import AuditedSession, db, run, run_prepared, run_with_commit
 from pipelabs.core.errors import Unavailable
 from pipelabs.core.keyring import Key
@@ -123,15 +123,13 @@ def record_each(
     elapsed_ms = actor.elapsed_ms() if ms is None else ms
     shared = _row(event, actor, Outcome.SUCCESS, actor.success_status, elapsed_ms)
     rows = [
-        _sign(
-            shared
-            | {"uid": new_id(), "client_id": client_id, "details": _details(client_facts, actor)}
-        )
-        for client_id, client_facts in facts
+        shared | {"uid": new_id(), "client_id": client_id, "details": details}
+        for client_id, details in _details_of_each(facts, actor)
     ]
+    _sign_each(rows)
     with _written():
-        own = column_arrays(OWN_COLUMNS, ([row[name] for name in OWN_COLUMNS] for row in rows))
         values = {name: rows[0][name] for name in SHARED}
+        own = {name: [row[name] for row in rows] for name in OWN_COLUMNS}
         ids = {row.uid: row.id for row in run(INSERT_MANY, values | own)}
     for row in rows:
         row["id"] = ids[row["uid"]]
@@ -224,6 +222,26 @@ def _sign(row: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
+def _sign_each(rows: Sequence[dict[str, Any]]) -> None:
+    """Sign rows that differ in `OWN_COLUMNS` only. What they share is encoded once."""
+    key, encode = get_keys()[0], ENCODER.encode
+    shared = rows[0] | {"mac_key": key.version}
+    values = {
+        name: f"%({name})s" if name in OWN_COLUMNS else encode(shared[name]).replace("%", "%%")
+        for name in SIGNED
+    }
+    members = ",".join(f'"{name}":{value}' for name, value in values.items())
+    template = f"{{{members}}}"
+    for row in rows:
+        message = template % {
+            "uid": encode(str(row["uid"])),
+            "client_id": encode(str(row["client_id"])),
+            "details": encode(row["details"]),
+        }
+        row["mac_key"] = key.version
+        row["mac"] = hmac.digest(key.secret, message.encode(), hashlib.sha256)
+
+
 @contextmanager
 def _written() -> Iterator[None]:
     """Raise `Unavailable` if the block can't write rows."""
@@ -242,11 +260,27 @@ def _unavailable() -> Unavailable:
 
 def _details(facts: Mapping[str, str], actor: Actor) -> dict[str, str]:
     """Return the facts as PostgreSQL can store them, and how many denials had no row."""
+    details = _storable(facts, actor)
+    if (actor.has_coalesced or not actor.admin_id) and (folded := coalescing.drain(actor.caller)):
+        details["folded"] = str(folded)
+    return details
+
+
+def _details_of_each(
+    facts: Sequence[tuple[UUID, Mapping[str, str]]], actor: Actor
+) -> Iterator[tuple[UUID, dict[str, str]]]:
+    """Yield each client's id and details. The first also has how many denials had no row."""
+    (first_id, first_facts), *others = facts
+    yield first_id, _details(first_facts, actor)
+    for client_id, client_facts in others:
+        yield client_id, _storable(client_facts, actor)
+
+
+def _storable(facts: Mapping[str, str], actor: Actor) -> dict[str, str]:
+    """Return the facts as PostgreSQL can store them, and the token in use."""
     details = {key: _replace_unstorable(value) for key, value in facts.items()}
     if actor.token:
         details["token"] = actor.token
-    if (actor.has_coalesced or not actor.admin_id) and (folded := coalescing.drain(actor.caller)):
-        details["folded"] = str(folded)
     return details
 
 

@@ -4,9 +4,10 @@ import pwd
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
+from uuid import uuid4
 
 import pytest
-from sqlalchemy import NullPool, create_engine, text, update
+from sqlalchemy import NullPool, create_engine, event, text, update
 from sqlalchemy.exc import DBAPIError
 
 from pipelabs.audit import coalescing, log_file, trail
@@ -14,7 +15,7 @@ from pipelabs.audit.events import Event
 from pipelabs.audit.log_file import get_file_handler
 from pipelabs.core.db import db, finish
 from pipelabs.core.errors import Unavailable
-from pipelabs.models import Admin, AuditEvent, Client, CoalescedDenials, Session
+from pipelabs.models import Admin, AuditEvent, Client, CoalescedDenials, Proof, Session
 from tests.factories import PASSWORD, QUICK_CLIENT, make_actor, make_admin, make_body, make_wallet
 from tests.waiting import wait_for
 
@@ -297,6 +298,32 @@ def test_rolling_back_a_success_keeps_the_coalesced_count(app, rows):
         finish(commit=True)
 
     assert coalesced_counts(rows(AuditEvent)) == ["5"]
+
+
+def test_record_each_signs_every_row_and_reports_coalesced_denials_once(app, rows, lines):
+    actor = make_actor(has_coalesced=True, token="pl_%s", name="100%@desk.local")
+    names = ["100 %s", '"Ä" \\ |', "%(uid)s\ud83d", "plain"]
+    statements = []
+    with app.app_context():
+        db.session.add(
+            CoalescedDenials(caller=actor.caller, window_at=db.func.now(), denials=25, coalesced=5)
+        )
+        finish(commit=True)
+        connection = db.session.connection()
+        event.listen(connection, "before_cursor_execute", lambda *call: statements.append(call[2]))
+        facts = [(uuid4(), {"name": name}) for name in names]
+        trail.record_each(Event.CLIENT_CREATED, actor, facts)
+        sent = [statement.split()[0] for statement in statements]
+        finish(commit=True)
+
+    recorded = rows(AuditEvent)
+    assert [row.client_id for row in recorded] == [client_id for client_id, _ in facts]
+    assert [row.details["name"] for row in recorded] == [*names[:2], "%(uid)s\\ud83d", "plain"]
+    assert {row.proof for row in recorded} == {Proof.VALID}
+    assert {row.details["token"] for row in recorded} == {"pl_%s"}
+    assert [row.details.get("folded") for row in recorded] == ["5", None, None, None]
+    assert sent == ["SELECT", "UPDATE", "INSERT"]
+    assert len(lines()) == 4
 
 
 def test_denials_are_coalesced_for_each_caller_separately(client, operator, rows, coalesces_early):
