@@ -97,8 +97,8 @@ def _eip55(digits: str) -> str:
     """
     # Not `hexdigest`: it takes twice the time. Of the hash's 64 digits the first 40 are used.
     marks = keccak.new(digest_bits=256, data=digits.encode()).digest().hex()
-    pairs = zip(digits, marks, strict=False)
-    return "0x" + "".join([digit.upper() if mark > "7" else digit for digit, mark in pairs])
+    places = zip(digits, digits.upper(), marks, strict=False)
+    return "0x" + "".join([upper if mark > "7" else lower for lower, upper, mark in places])
 
 
 def _bitcoin(text: str) -> str | None:

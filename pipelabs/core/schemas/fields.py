@@ -54,7 +54,7 @@ class Input(Body):
     @pre_load
     def drop_nulls(self, data: object, **_: object) -> object:
         """Drop optional fields that are null. Marshmallow rejects what is not an object."""
-        if not isinstance(data, Mapping):
+        if not isinstance(data, Mapping) or None not in data.values():
             return data
         optional = {name for name, field in self.fields.items() if not field.required}
         return {
