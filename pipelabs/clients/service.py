@@ -1,7 +1,8 @@
 """Create clients, change them and move them between statuses."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
+from datetime import datetime
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
@@ -37,7 +38,8 @@ TAKEN = {
     "email": "A client with this e-mail address already exists.",
 }
 OFFBOARDED = "Offboarded clients can't be changed."
-RECORDED_FIELDS = [field.name for field in fields(NewClient) if field.name != "notes"]
+FIELDS = [field.name for field in fields(NewClient)]
+RECORDED_FIELDS = [name for name in FIELDS if name != "notes"]
 """What the event of a creation records; notes are too long for it."""
 TABLE = cast(Table, Client.__table__)
 COLUMNS = [column.key for column in TABLE.columns]
@@ -66,8 +68,8 @@ class Created(NamedTuple):
 
 def create_client(new: NewClient, actor: Actor) -> Created:
     """Create a client and record it; raise `Duplicate` naming every field that is taken."""
-    client = build_client(new)
-    result = _insert_unless_taken(client)
+    row = build_row(new, now())
+    result = _insert_unless_taken(row)
     if not isinstance(result, Inserted):
         raise Duplicate(
             "Client already exists",
@@ -78,17 +80,17 @@ def create_client(new: NewClient, actor: Actor) -> Created:
     trail.record(
         Event.CLIENT_CREATED,
         actor,
-        client_id=client.id,
+        client_id=row["id"],
         ms=ms,
-        facts=creation_facts(client),
+        facts=creation_facts(row),
         row_id=result.audit_id,
     )
-    return Created(client, ms)
+    return Created(Client(**row), ms)
 
 
-def creation_facts(client: Client) -> dict[str, str]:
+def creation_facts(row: Mapping[str, Any]) -> dict[str, str]:
     """Return what the event of a creation records."""
-    return {name: str(value) for name in RECORDED_FIELDS if (value := getattr(client, name))}
+    return {name: str(value) for name in RECORDED_FIELDS if (value := row[name])}
 
 
 def get_client(client_id: UUID, *, has_symbols: bool = False) -> Client:
@@ -186,37 +188,33 @@ def _pause_markets(client_id: UUID) -> int:
     return cast(CursorResult[Any], paused).rowcount
 
 
-def build_client(new: NewClient) -> Client:
-    """Return the client as the insert stores it, so that it need not be read back."""
-    created_at = now()
-    values = asdict(new) | {
+def build_row(new: NewClient, created_at: datetime) -> dict[str, Any]:
+    """Return the row of the client as the insert stores it, so that it need not be read back."""
+    return {
+        **{name: getattr(new, name) for name in FIELDS},
         "wallet_address": new.wallet_address.address,
         "chain": new.wallet_address.chain,
+        "id": new_id(),
+        "status": Status.ACTIVE,
+        "settings": {},
+        "version": 1,
+        "created_at": created_at,
+        "updated_at": created_at,
     }
-    return Client(
-        id=new_id(),
-        status=Status.ACTIVE,
-        settings={},
-        version=1,
-        created_at=created_at,
-        updated_at=created_at,
-        **values,
-    )
 
 
-def _insert_unless_taken(client: Client) -> Inserted | dict[str, str]:
+def _insert_unless_taken(row: Mapping[str, Any]) -> Inserted | dict[str, str]:
     """Insert the client. Otherwise return taken field → id of the client that has it.
 
     One statement inserts and looks for duplicates. It sees only what was committed before it began.
     After losing a race it therefore inserts nothing and finds no duplicate, and is run again.
     """
-    values = {name: getattr(client, name) for name in COLUMNS}
     rows: list[Any] = []
     while not rows:
-        rows = run_prepared(INSERT, values)
+        rows = run_prepared(INSERT, row)
     if rows[0].field == "id":
         return Inserted(rows[0].audit_id)
-    return {row.field: str(row.id) for row in rows}
+    return {taken.field: str(taken.id) for taken in rows}
 
 
 def _select_duplicates() -> CompoundSelect[str, UUID]:

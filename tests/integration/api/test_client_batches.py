@@ -3,15 +3,19 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import event
 
 from pipelabs.core.db import db
+from pipelabs.core.schemas.fields import Timestamp
 from pipelabs.models import AuditEvent, Client, Role
 from tests.each import each
 from tests.factories import QUICK_CLIENT, WALLET, make_body, make_wallet
+from tests.waiting import wait_for
 
 CLIENTS, BATCH = "/api/admin/clients", "/api/admin/clients:batch"
 ME = "/api/auth/me"
 EMAIL = "email@example.com"
+WAITERS = db.text("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory'")
 
 
 @pytest.fixture
@@ -69,6 +73,7 @@ def test_batch_creates_all_clients_in_order_with_an_event_and_a_line_each(send, 
             body["notes"] or "",
         )
         assert (row.tier, row.chain, row.version) == (body["tier"] or "Standard", "evm", 1)
+        assert one["created_at"] == Timestamp().serialize("created_at", row)
     events = rows(AuditEvent)
     assert [str(event.client_id) for event in events] == [
         one["id"] for one in response.json["clients"]
@@ -93,6 +98,20 @@ def test_batch_takes_500_clients(send, rows):
     assert len(rows(Client)) == len(rows(AuditEvent, status="SUCCESS")) == 500
     assert [answer.status_code for answer in (one_too_many, none)] == [400, 400]
     assert list(none.json["error"]["fields"]) == ["clients"]
+
+
+def test_batch_inserts_all_clients_and_all_events_in_a_statement_each(app, send):
+    statements = []
+    with app.app_context():
+        connection = db.session.connection()
+    event.listen(connection, "before_cursor_execute", lambda *call: statements.append(call[2]))
+
+    response = send(*[new() for _ in range(50)])
+
+    assert response.status_code == 201
+    inserts = [one for one in statements if "INSERT INTO" in one]
+    assert ["clients" in one for one in inserts] == [True, False]
+    assert ["audit_events" in one for one in inserts] == [False, True]
 
 
 def test_batch_names_every_wrong_field_and_creates_nothing(send, rows):
@@ -201,6 +220,26 @@ def test_batch_without_an_audit_trail_creates_nothing(send, rows, monkeypatch):
 
     assert (response.status_code, response.json["error"]["code"]) == (503, "audit_unavailable")
     assert rows(Client) == []
+
+
+@pytest.mark.own_database
+def test_batch_waits_for_another_and_names_what_that_one_created(app, operator, send, rows):
+    other = app.test_client()
+    wallets = [make_wallet() for _ in range(3)]
+    with app.app_context(), db.engine.begin() as connection, ThreadPoolExecutor(1) as pool:
+        connection.execute(db.text("SELECT pg_advisory_xact_lock(hashtext('clients.batch'))"))
+        bodies = [new(wallet_address=wallet) for wallet in wallets]
+        sending = pool.submit(send, *bodies)
+        wait_for(lambda: connection.scalar(WAITERS))
+        taken = other.post(CLIENTS, json=new(wallet_address=wallets[1]), headers=operator)
+        connection.rollback()
+        response = sending.result()
+
+    assert (taken.status_code, response.status_code) == (201, 409)
+    assert response.json["error"]["existing"] == {
+        "clients.1.wallet_address": taken.json["client"]["id"]
+    }
+    assert len(rows(Client)) == 1
 
 
 @pytest.mark.own_database
