@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Never
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 MAX_DEPTH = 32
 MAX_KEYS = 64
 """More than any schema has. Limits the number of unknown fields that an error can name."""
+STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
+"""A JSON string, or the beginning of one that does not end."""
+BRACKET = re.compile(r"[\[\]{}]")
 
 
 ENCODER = json.JSONEncoder(separators=(",", ":"))
@@ -123,14 +127,8 @@ def _reject_depth(text: str) -> None:
     if text.count("[") + text.count("{") <= MAX_DEPTH:
         return
     depth = 0
-    in_string = is_escaped = False
-    for character in text:
-        if in_string:
-            in_string = is_escaped or character != '"'
-            is_escaped = character == "\\" and not is_escaped
-            continue
-        in_string = character == '"'
-        depth += (character in "[{") - (character in "]}")
+    for bracket in BRACKET.findall(STRING.sub("", text)):
+        depth += 1 if bracket in "[{" else -1
         if depth > MAX_DEPTH:
             raise InvalidInput(
                 f"The body is nested deeper than {MAX_DEPTH} levels.", code="invalid_json"

@@ -2,6 +2,8 @@ import json
 
 import pytest
 from flask import Flask, request
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipelabs.core.errors import InvalidInput, UnsupportedMedia
 from pipelabs.web.json import load
@@ -179,6 +181,28 @@ def test_load_ignores_brackets_in_strings(value):
     body = {value: value, "b": [[] for _ in range(40)]}
 
     assert read(json.dumps(body)) == body
+
+
+def depth_of(text):
+    """Return how deep brackets are nested, by looking at each character."""
+    deepest = depth = 0
+    in_string = is_escaped = False
+    for character in text:
+        if in_string:
+            in_string = is_escaped or character != '"'
+            is_escaped = character == "\\" and not is_escaped
+            continue
+        in_string = character == '"'
+        depth += (character in "[{") - (character in "]}")
+        deepest = max(deepest, depth)
+    return deepest
+
+
+@given(st.text('[]{}"\\\na'), st.text('"\\[a\n', max_size=8))
+def test_load_counts_brackets_outside_strings_only(text, tail):
+    body = "[" * 32 + text + tail
+
+    assert (error_message(body) == TOO_DEEP) is (depth_of(body) > 32)
 
 
 def test_load_accepts_many_shallow_brackets():
