@@ -7,7 +7,7 @@ import os
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench import growth, markets, pages, report, usage, vault
+from bench import batch, growth, markets, pages, report, usage, vault
 from bench.peers.servers import NO_PEERS
 from bench.rounds import play
 from bench.stage import NO_PGBENCH, set_up
@@ -41,8 +41,9 @@ def main() -> None:
         print("The console's pages …", flush=True)
         share = 0.01 if is_quick else 1
         shown = pages.play(stage, bare, share)
-        print("The vault and the markets …", flush=True)
+        print("The vault, the markets and many clients at once …", flush=True)
         jobs = {**vault.play(stage, share), **markets.play(stage, share)}
+        jobs |= batch.play(stage, share)
         print("The pages as the book grows …", flush=True)
         grown = growth.play(stage, share)
         results = report.results(rounds, report.Once(shown, jobs, grown), stage.versions, seconds)

@@ -10,6 +10,7 @@ from importlib import metadata
 from statistics import mean, median
 from typing import Any
 
+from bench.batch import APPLICATION, BATCH, POSTGRESQL, SHARE
 from bench.growth import FEW, MANY, REASONS, Times
 from bench.markets import ADDED, MATRIX_PAGE, OWN_PAGE
 from bench.rounds import (
@@ -165,8 +166,12 @@ JOBS = {
     OWN_PAGE: Goal(goal=100),
     MATRIX_PAGE: Goal(goal=100),
     ADDED: Goal(goal=150),
+    BATCH: Goal(goal=150),
+    APPLICATION: Goal(),
+    POSTGRESQL: Goal(),
+    SHARE: Goal(goal=0.15, is_minimum=True),
 }
-"""What is measured once after the rounds, of the vault and the markets."""
+"""What is measured once after the rounds, of the vault, the markets and batches of clients."""
 
 
 @dataclass(frozen=True)
@@ -254,7 +259,7 @@ def table(report: Mapping[str, Any]) -> str:
         (name, _shown(ms), f"≤ {PAGE_MS}", "met" if ms <= PAGE_MS else "missed")
         for name, ms in report["pages_ms"].items()
     ]
-    jobs = [("vault and markets", "is", "goal", "")]
+    jobs = [("vault, markets and batches", "is", "goal", "")]
     jobs += [JOBS[name].line(name, facts) for name, facts in report["jobs"].items()]
     growth = [("pages as the book grows, CPU", f"{FEW:,} clients, ms", f"{MANY:,}, ms", "")] + [
         (name, _shown(facts["few"]), _shown(facts["many"]), facts["verdict"])

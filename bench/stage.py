@@ -205,6 +205,7 @@ def _environment(folder: Path) -> dict[str, str]:
         "INSTANCE": "bench",
         "AUDIT_LOG_FILE": str(folder / "client_creation.log"),
         "RATELIMIT_CREATE": CREATE_LIMIT,
+        "RATELIMIT_BATCH": CREATE_LIMIT,
         "RATELIMIT_GENERAL": GENERAL_LIMIT,
         "RATELIMIT_CONSOLE": CONSOLE_LIMIT,
     }
