@@ -49,7 +49,7 @@ def format_line(row: dict[str, Any]) -> str:
 
     The details are sorted by key, because the database does not keep their order.
     """
-    at = row["at"].strftime("%Y-%m-%dT%H:%M:%S.") + f"{row['at'].microsecond // 1000:03d}Z"
+    at = row["at"].replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
     reserved = " ".join([f"{name}={encode(row[key])}" for name, key in RESERVED.items()])
     facts = row["details"]
     names = sorted(facts.keys() - RESERVED)

@@ -286,6 +286,8 @@ def _storable(facts: Mapping[str, str], actor: Actor) -> dict[str, str]:
 
 def _replace_unstorable(text: str) -> str:
     """Return the text with NUL and lone surrogates escaped, which jsonb cannot store."""
+    if text.isprintable():
+        return text
     return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 

@@ -241,8 +241,8 @@ class Timestamp(fields.AwareDateTime):
     """A time in UTC, ISO 8601 in milliseconds with `Z`."""
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **rest: Any) -> str | None:
-        value = value and value.astimezone(UTC)
-        return value and f"{value:%Y-%m-%dT%H:%M:%S}.{value.microsecond // 1000:03d}Z"
+        value = value and value.astimezone(UTC).replace(tzinfo=None)
+        return value and f"{value.isoformat(timespec='milliseconds')}Z"
 
 
 def reject_characters(text: str, allowed: str = "", *, is_secret: bool = False) -> None:
