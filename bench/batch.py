@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from http.client import HTTPConnection
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -65,7 +66,7 @@ def play(stage: Stage, share: float = 1) -> dict[str, float]:
             requests.append(request)
             calls.append(ms)
             copies.append(_copy(cursor))
-        _reject_gaps(cursor, requests)
+        _reject_gaps(cursor, requests, Path(stage.environment["AUDIT_LOG_FILE"]))
     cpu = {name: seconds * 1000 / count for name, seconds in spent.items()}
     return {BATCH: median(calls), **cpu, SHARE: median(copies) / median(calls)}
 
@@ -103,8 +104,11 @@ def _copy(cursor: Any) -> float:
     return (time.perf_counter() - begun) * 1000
 
 
-def _reject_gaps(cursor: Any, requests: list[str]) -> None:
-    """Raise `WrongAnswer` unless each client of these requests has its audit row."""
+def _reject_gaps(cursor: Any, requests: list[str], file: Path) -> None:
+    """Raise `WrongAnswer` unless each client of these requests has its audit row and line."""
     cursor.execute(COUNT, (requests,))
-    if (counts := cursor.fetchone()) != (SIZE * len(requests),) * 2:
-        raise WrongAnswer(f"{SIZE * len(requests)} clients were answered, but there are {counts}.")
+    clients, rows = cursor.fetchone()
+    with file.open() as lines:
+        count = sum(line.split(" | ")[2] in requests for line in lines)
+    if not clients == rows == count == SIZE * len(requests):
+        raise WrongAnswer(f"{clients} clients, {rows} audit rows and {count} audit lines.")
