@@ -24,8 +24,6 @@ def install(timeout_s: float = TIMEOUT_S) -> None:
 
     def wait(waiting: connection) -> None:
         state = waiting.poll()
-        if state == POLL_OK:
-            return
         deadline = time.monotonic() + timeout_s
         watch = select.poll()
         while state != POLL_OK:

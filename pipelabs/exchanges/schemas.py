@@ -72,10 +72,13 @@ class ExchangeSlug(OpenAPIField, fields.Field[str]):
 
 
 class CanBeProbed(fields.Boolean):
-    """Whether the exchange with the slug can be asked for the permissions of an API key."""
+    """Whether the exchange can be asked for the permissions of an API key."""
+
+    # The table has no such column.
+    _CHECK_ATTRIBUTE = False
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **rest: Any) -> bool:
-        return registry.can_be_probed(value)
+        return registry.can_be_probed(obj.slug)
 
 
 class ObjectField(fields.Nested):
@@ -216,7 +219,6 @@ class ExchangeOut(Schema):
     needs_passphrase = fields.Boolean(metadata={"example": True})
     has_testnet = fields.Boolean(metadata={"example": True})
     can_be_probed = CanBeProbed(
-        attribute="slug",
         metadata={
             "description": "Whether the permissions of a key can be checked.",
             "example": True,

@@ -186,9 +186,12 @@ class BudgetManager(LimitManager):
     """Tells the library which limits a request spends."""
 
     def resolve_limits(self, *_: object) -> tuple[list[RuntimeLimit], ...]:
-        """Return the limits of the request's budgets, and none that are declared elsewhere."""
+        """Return no default limits, and those of the request's budgets.
+
+        Default limits would be counted at the first try only.
+        """
         limits = [RuntimeLimit(hit.item, limit_key, hit.budget, shared=True) for hit in _hits()]
-        return limits, []
+        return [], limits
 
 
 class BudgetLimiter(Limiter):
@@ -215,7 +218,7 @@ class BudgetLimiter(Limiter):
         try:
             super()._check_request_limit(callable_name, in_middleware)
         except RedisError:
-            # It failed again right after it had recovered.
+            # It recovered and failed again. The library handles that in the first thread only.
             self._storage_dead = True
             super()._check_request_limit(callable_name, in_middleware)
 
@@ -236,8 +239,6 @@ def _hits() -> list[Hit]:
     A call without permission spends no create, and nor does a repetition, which creates nothing.
     """
     incoming: Request = request_ctx.request
-    if incoming.method == "OPTIONS":
-        return []
     state = request_state()
     names, operation = _path_budgets(incoming.path), state.operation
     if operation and operation.budget and _is_carried_out(operation):
@@ -313,7 +314,7 @@ def retry_after_s() -> int:
 
 
 def quota() -> dict[str, dict[str, int]]:
-    """Return the remaining calls of each of the actor's budgets without spending any.
+    """Return the remaining calls of each of the actor's budgets, of which the request spent none.
 
     Empty if the store has just failed and the limiter has not switched to memory yet.
     """
@@ -347,9 +348,7 @@ def _path_budgets(path: str) -> list[str]:
 
 
 def _budget(name: str) -> Budget:
-    """Return a budget of the actor, which need not be spent by this request."""
-    if spent := request_state().spent.get(name):
-        return Budget.of(name, *spent)
+    """Return a budget of the actor."""
     item = _item(name)
     return Budget.of(name, item, limiter.limiter.get_window_stats(item, limit_key(), name))
 

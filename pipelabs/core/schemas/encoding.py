@@ -23,7 +23,7 @@ def encoder(schema: Schema) -> Callable[[Any], dict[str, Any]]:
     members = [
         (
             name if field.data_key is None else field.data_key,
-            name if field.attribute is None else field.attribute,
+            _attribute(name, field),
             field.dump_default,
             _converter(name, field),
         )
@@ -34,7 +34,9 @@ def encoder(schema: Schema) -> Callable[[Any], dict[str, Any]]:
         encoded = {}
         is_mapping = isinstance(row, Mapping)
         for key, attribute, default, convert in members:
-            if is_mapping:
+            if attribute is None:
+                value = row
+            elif is_mapping:
                 value = row.get(attribute, default)
             elif "." in attribute:
                 value = reduce(getattr, attribute.split("."), row)
@@ -47,8 +49,15 @@ def encoder(schema: Schema) -> Callable[[Any], dict[str, Any]]:
     return encode
 
 
+def _attribute(name: str, field: Any) -> str | None:
+    """Return the attribute that a field shows, or none if it is computed from the whole row."""
+    if not field._CHECK_ATTRIBUTE:  # noqa: SLF001 - how marshmallow marks such fields
+        return None
+    return name if field.attribute is None else field.attribute
+
+
 def _converter(name: str, field: Any) -> Convert:
-    """Return how a field serialises a value."""
+    """Return how a field serialises a value, or the whole row if it is computed."""
     if isinstance(field, fields.Nested):
         convert = encoder(field.schema)
         return _each(convert) if field.many or field.schema.many else _unless_none(convert)
@@ -56,6 +65,8 @@ def _converter(name: str, field: Any) -> Convert:
         return _each(_converter(name, field.inner))
     # What marshmallow calls, and what fields of our own override.
     serialize = field._serialize  # noqa: SLF001
+    if not field._CHECK_ATTRIBUTE:  # noqa: SLF001
+        return lambda row: serialize(None, name, row)
     return lambda value: serialize(value, name, None)
 
 

@@ -442,6 +442,16 @@ def test_create_client_fails_without_an_audit_row(client, operator, rows, lines,
     assert rows(Client) == rows(AuditEvent) == lines() == []
 
 
+@pytest.mark.own_database
+def test_create_client_fails_if_the_commit_has_no_audit_row(
+    client, operator, rows, lines, closed_trail
+):
+    response = client.post(QUICK_CLIENT, json=make_body(), headers=operator)
+
+    assert (response.status_code, response.json["error"]["code"]) == (503, "audit_unavailable")
+    assert rows(Client) == rows(AuditEvent) == lines() == []
+
+
 def test_sign_in_fails_without_an_audit_row(app, client, rows, closed_trail):
     with app.app_context():
         make_admin()

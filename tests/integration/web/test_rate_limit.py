@@ -13,11 +13,16 @@ import config
 from pipelabs import create_app
 from pipelabs.core.db import db
 from pipelabs.models import AuditEvent, Client, Role
+from pipelabs.web import rate_limit
 from pipelabs.web.rate_limit import limiter
 from tests.each import each
 from tests.factories import PASSWORD, QUICK_CLIENT, make_admin, make_body, make_wallet
 from tests.servers import Redis
 
+INSIDE = [f"cmdstat_{command}" for command in ("lpush", "ltrim", "expire", "llen", "lindex")]
+"""What the script calls within Redis."""
+AROUND = [f"cmdstat_{command}" for command in ("hello", "client", "select", "config")]
+"""What a new connection sends, and the test itself."""
 LOGIN, LOGOUT, ME = "/api/auth/login", "/api/auth/logout", "/api/auth/me"
 NOTHING = "/api/admin/nothing"
 HEADERS = {"RateLimit", "RateLimit-Policy", "Retry-After"} | {
@@ -334,6 +339,42 @@ def test_limits_fall_back_to_memory_without_redis(served, own_redis, operator, s
     statuses = creates(served, operator, 6)
 
     assert statuses == [201] * 3 + [429] * 3
+
+
+def test_a_call_of_both_budgets_calls_redis_once(served, own_redis, operator):
+    creates(served, operator, 1)
+    own_redis.run(lambda server: server.config_resetstat())
+
+    assert creates(served, operator, 1) == [201]
+
+    counted = own_redis.run(lambda server: server.info("commandstats"))
+    called = {name: facts["calls"] for name, facts in counted.items()}
+    assert called.pop("cmdstat_evalsha") == 1
+    assert {"cmdstat_lpush"} <= called.keys() <= {*INSIDE, *AROUND}
+
+
+@pytest.mark.parametrize("change", ["script flush", "client kill type normal"])
+def test_budgets_survive_a_redis_that_forgot_the_script_or_the_connection(
+    served, own_redis, operator, change
+):
+    before = creates(served, operator, 2)
+    own_redis.run(lambda server: server.execute_command(*change.split()))
+
+    assert before + creates(served, operator, 2) == [201, 201, 201, 429]
+    assert own_redis.run(lambda server: server.llen(server.keys("*create*")[0])) == 3
+
+
+def test_limits_are_counted_in_memory_if_redis_fails_right_after_it_recovered(
+    served, own_redis, operator, monkeypatch
+):
+    def fail(*_):
+        # So does another request at the same time.
+        limiter._storage_dead = True
+        raise redis.ConnectionError
+
+    monkeypatch.setattr(rate_limit, "_evaluate", fail)
+
+    assert creates(served, operator, 4) == [201, 201, 201, 429]
 
 
 @pytest.mark.parametrize("state", ["stop", "freeze"])

@@ -35,6 +35,7 @@ class Outer(Schema):
     inner = fields.Nested(Inner)
     several = fields.List(fields.Nested(Inner))
     many = fields.Nested(Inner, many=True)
+    length = fields.Function(lambda row: len(row.name))
 
 
 INNER = SimpleNamespace(id=ROW_ID, tier=Tier.BASIC)
@@ -61,7 +62,7 @@ Row = namedtuple("Row", FULL)  # type: ignore[misc]  # mypy reads no keys
     [
         SimpleNamespace(**FULL),
         Row(**FULL),
-        SimpleNamespace(**dict.fromkeys(FULL) | {"inner": INNER}),
+        SimpleNamespace(**dict.fromkeys(FULL) | {"inner": INNER, "name": ""}),
         SimpleNamespace(inner=INNER, name="Desk"),
     ],
 )
@@ -71,6 +72,6 @@ def test_encoder_returns_what_marshmallow_does(row):
 
 @each("row", [FULL, dict.fromkeys(FULL), {}, {"name": "Desk"}])
 def test_encoder_takes_a_mapping_as_marshmallow_does(row):
-    schema = Outer(exclude=["owner"])
+    schema = Outer(exclude=["owner", "length"])
 
     assert encoder(schema)(row) == schema.dump(row)
