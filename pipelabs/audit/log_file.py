@@ -129,9 +129,9 @@ class AuditFileHandler(WatchedFileHandler):
             if is_abandoned():
                 # Reconciling appends the line instead.
                 return
-            size = os.fstat(file).st_size
-            if os.write(file, text) < len(text):
-                os.ftruncate(file, size)
+            written = os.write(file, text)
+            if written < len(text):
+                os.ftruncate(file, os.lseek(file, 0, os.SEEK_CUR) - written)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def replace(self, lines: Iterable[str]) -> None:
@@ -184,8 +184,9 @@ class AuditFileHandler(WatchedFileHandler):
         """Lock the current file against other processes. One thread of this one writes to it."""
         file = self._open_current()
         fcntl.flock(file, fcntl.LOCK_EX)
-        while not self._is_in_place(file):
-            # The file was replaced during the wait. Reopening closes the old one.
+        while not self._is_in_place():
+            # The file was replaced before or during the wait. Reopening closes the old one.
+            self.reopenIfNeeded()
             file = self._open_current()
             fcntl.flock(file, fcntl.LOCK_EX)
         try:
@@ -194,18 +195,19 @@ class AuditFileHandler(WatchedFileHandler):
             fcntl.flock(file, fcntl.LOCK_UN)
 
     def _open_current(self) -> int:
-        """Return the descriptor of the file that is at the path now. Create it if missing."""
-        self.reopenIfNeeded()
+        """Return the descriptor of the file that is open. Open or create the one at the path."""
         if self.stream is None:
             self.stream = self._open()  # type: ignore[assignment]  # unbuffered bytes
             self._statstream()
         return cast(FileIO, self.stream).fileno()
 
-    def _is_in_place(self, file: int) -> bool:
+    def _is_in_place(self) -> bool:
+        """Return whether the file that is open is still the one at the path."""
         try:
-            return os.path.samestat(os.fstat(file), Path(self.baseFilename).stat())
+            found = Path(self.baseFilename).stat()
         except FileNotFoundError:
             return False
+        return (found.st_dev, found.st_ino) == (self.dev, self.ino)
 
     def _open(self) -> FileIO:  # type: ignore[override]  # unbuffered: a line is one write
         return open(self.baseFilename, "ab", buffering=0, opener=_private)
