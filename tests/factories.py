@@ -18,7 +18,7 @@ from pipelabs.core.errors import Unauthenticated
 from pipelabs.exchanges.service import ensure_exchanges
 from pipelabs.markets.schemas.client_markets import NewClientMarket
 from pipelabs.markets.symbols import parse
-from pipelabs.models import Admin, Bot, Exchange, ExchangeAPIKey, Role, Session, now
+from pipelabs.models import Admin, Bot, Client, Exchange, ExchangeAPIKey, Role, Session, now
 from pipelabs.models.clients import Chain
 from pipelabs.models.envelopes import Envelope
 from pipelabs.vault.commands import NewCredentials
@@ -161,11 +161,14 @@ def can_sign_in(email, password):
     return True
 
 
+def add_client(actor=None, **changes):
+    """Create a client and return it."""
+    return Client(**create_client(make_new_client(**changes), actor or make_actor()).client)
+
+
 def make_client(**changes):
     """Add a client with a random wallet."""
-    wallet = Wallet(Chain.EVM, make_wallet())
-    new = make_new_client(wallet_address=wallet, email=None, **changes)
-    return create_client(new, make_actor()).client
+    return add_client(wallet_address=Wallet(Chain.EVM, make_wallet()), email=None, **changes)
 
 
 def make_item(symbol="BTC/USDT", exchange="okx", **changes):

@@ -63,8 +63,8 @@ def create() -> ResponseReturnValue:
     """Create a client."""
     form = submitted_form(ClientIn, "admin/clients/new.html", name_of=_name_of)
     client, _ = clients.create_client(form.load(), current_actor())
-    flash(f"{client.name} created.", "success")
-    return redirect(url_for("admin.clients.show", client_id=client.id), 303)
+    flash(f"{client['name']} created.", "success")
+    return redirect(url_for("admin.clients.show", client_id=client["id"]), 303)
 
 
 @bp.operation("POST", "/wallet", permission=Permission.CLIENTS_WRITE)

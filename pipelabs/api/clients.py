@@ -75,8 +75,8 @@ def quick_client(data: NewClient) -> Reply:
     client, ms = clients.create_client(data, current_actor())
     return reply(
         "Client created successfully",
-        location=url_for("api.clients.show", client_id=client.id),
-        etag=str(client.version),
+        location=url_for("api.clients.show", client_id=client["id"]),
+        etag=str(client["version"]),
         client=client,
         metadata={"created_by": current_actor().name, "processing_time_ms": ms},
     )

@@ -1,7 +1,7 @@
 """Create many clients at once: all of them, or none."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Never
+from collections.abc import Sequence
+from typing import NamedTuple, Never
 
 from sqlalchemy import Text, Uuid, any_, bindparam, func, or_, select, true
 from sqlalchemy.dialects.postgresql import ARRAY, insert
@@ -9,14 +9,13 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from pipelabs.audit import trail
 from pipelabs.audit.events import Event
 from pipelabs.clients.schemas import NewClient
-from pipelabs.clients.service import TABLE, TAKEN, build_row, creation_facts
+from pipelabs.clients.service import TABLE, TAKEN, Row, build_row, creation_facts
 from pipelabs.core.actor import Actor
 from pipelabs.core.bulk import unnest_table
 from pipelabs.core.db import run
 from pipelabs.core.errors import Duplicate, InvalidInput
 from pipelabs.models import now
 
-Row = Mapping[str, Any]
 Fields = dict[str, list[str]]
 LOCK = (
     select(func.pg_advisory_xact_lock(func.hashtext("clients.batch")))

@@ -38,6 +38,8 @@ TAKEN = {
     "email": "A client with this e-mail address already exists.",
 }
 OFFBOARDED = "Offboarded clients can't be changed."
+Row = Mapping[str, Any]
+"""Column → value."""
 FIELDS = [field.name for field in fields(NewClient)]
 RECORDED_FIELDS = [name for name in FIELDS if name != "notes"]
 """What the event of a creation records; notes are too long for it."""
@@ -60,9 +62,9 @@ class Inserted(NamedTuple):
 
 
 class Created(NamedTuple):
-    """A new client, and the milliseconds from the request's first byte to the end of the insert."""
+    """The row of a new client, and the milliseconds from the request's first byte to its insert."""
 
-    client: Client
+    client: Row
     ms: float
 
 
@@ -85,10 +87,10 @@ def create_client(new: NewClient, actor: Actor) -> Created:
         facts=creation_facts(row),
         row_id=result.audit_id,
     )
-    return Created(Client(**row), ms)
+    return Created(row, ms)
 
 
-def creation_facts(row: Mapping[str, Any]) -> dict[str, str]:
+def creation_facts(row: Row) -> dict[str, str]:
     """Return what the event of a creation records."""
     return {name: str(value) for name in RECORDED_FIELDS if (value := row[name])}
 
@@ -203,7 +205,7 @@ def build_row(new: NewClient, created_at: datetime) -> dict[str, Any]:
     }
 
 
-def _insert_unless_taken(row: Mapping[str, Any]) -> Inserted | dict[str, str]:
+def _insert_unless_taken(row: Row) -> Inserted | dict[str, str]:
     """Insert the client. Otherwise return taken field → id of the client that has it.
 
     One statement inserts and looks for duplicates. It sees only what was committed before it began.

@@ -105,8 +105,8 @@ def ensure_client(demo: DemoClient, actor: Actor) -> bool:
         client = clients.create_client(ClientIn().load(demo.body), actor).client
     except Duplicate:
         return False
-    if demo.status != client.status:
-        clients.change_status(client.id, demo.status, actor)
+    if demo.status != client["status"]:
+        clients.change_status(client["id"], demo.status, actor)
     return True
 
 

@@ -4,7 +4,7 @@ from uuid import UUID
 import pytest
 
 from pipelabs.clients.schemas import ClientChanges
-from pipelabs.clients.service import change_status, create_client, update_client
+from pipelabs.clients.service import change_status, update_client
 from pipelabs.clients.wallets import Wallet
 from pipelabs.core.db import db, finish
 from pipelabs.core.pagination import encode_cursor
@@ -12,7 +12,14 @@ from pipelabs.markets.quoting import add_client_markets
 from pipelabs.models import AuditEvent, Client, ExchangeAPIKey, Role, Status, Tier
 from pipelabs.models.clients import Chain
 from tests.each import each
-from tests.factories import WALLET, make_actor, make_body, make_item, make_new_client, make_wallet
+from tests.factories import (
+    WALLET,
+    add_client,
+    make_actor,
+    make_body,
+    make_item,
+    make_wallet,
+)
 
 CLIENTS = "/admin/clients"
 NEW = f"{CLIENTS}/new"
@@ -30,7 +37,7 @@ def make(app):
 
     def make_one(**changes):
         with app.app_context():
-            made = create_client(make_new_client(**changes), make_actor()).client
+            made = add_client(**changes)
             finish(commit=True)
             return made
 

@@ -19,7 +19,7 @@ from pipelabs.core.pagination import encode_cursor
 from pipelabs.models import Client, Status, Tier
 from pipelabs.models.clients import Chain, ClientSort
 from tests.each import each
-from tests.factories import make_actor, make_new_client, make_wallet
+from tests.factories import add_client, make_actor, make_new_client, make_wallet
 
 BECH32 = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"
 SOLANA = "4Nd1mBQtrMJVYVfKf2PJy9NZUZdTAsp7D4xWLs4gDB4T"
@@ -37,15 +37,12 @@ def four(app):
     """Four clients of four chains and tiers in an open context; the last is paused."""
     with app.app_context():
         made = [
-            create_client(
-                make_new_client(
-                    name=name,
-                    wallet_address=wallet,
-                    tier=tier,
-                    email=f"ops@{name[0].lower()}.example" if name.isascii() else None,
-                ),
-                make_actor(),
-            ).client
+            add_client(
+                name=name,
+                wallet_address=wallet,
+                tier=tier,
+                email=f"ops@{name[0].lower()}.example" if name.isascii() else None,
+            )
             for name, wallet, tier in zip(NAMES, WALLETS, Tier, strict=True)
         ]
         change_status(made[3].id, Status.PAUSED, make_actor())

@@ -15,7 +15,7 @@ from pipelabs.core.db import db, unit_of_work
 from pipelabs.core.errors import Duplicate, InvalidTransition, NotFound, Stale
 from pipelabs.models import AuditEvent, Client, Status, Tier
 from pipelabs.models.clients import Chain
-from tests.factories import WALLET, make_actor, make_new_client
+from tests.factories import WALLET, add_client, make_actor, make_new_client
 from tests.waiting import wait_for
 
 OTHER = Wallet(Chain.BITCOIN, "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa")
@@ -45,7 +45,7 @@ def context(app):
 
 
 def make(**changes):
-    return create_client(make_new_client(**changes), make_actor()).client
+    return add_client(**changes)
 
 
 def make_with_status(status):
@@ -111,7 +111,7 @@ def test_create_client_records_the_returned_duration(context, rows):
     client, ms = create_client(make_new_client(), make_actor())
 
     [row] = rows(AuditEvent)
-    assert (row.event, row.client_id, row.ms) == ("client.created", client.id, ms)
+    assert (row.event, row.client_id, row.ms) == ("client.created", client["id"], ms)
     assert row.details == {
         "name": "Client Name",
         "wallet_address": WALLET,

@@ -7,7 +7,7 @@ import time_machine
 from pipelabs.audit import trail
 from pipelabs.audit.events import Event
 from pipelabs.audit.trail import Attempt
-from pipelabs.clients.service import change_status, create_client
+from pipelabs.clients.service import change_status
 from pipelabs.clients.wallets import Wallet
 from pipelabs.core.db import db
 from pipelabs.models import Client, KeyStage, KeyStatus, Outcome, Status, Tier
@@ -15,11 +15,11 @@ from pipelabs.models.clients import Chain
 from pipelabs.overview import queries as overview
 from pipelabs.vault.records import destroy_credentials
 from tests.factories import (
+    add_client,
     make_actor,
     make_admin,
     make_exchange,
     make_key,
-    make_new_client,
     make_probe_result,
     make_wallet,
 )
@@ -37,8 +37,7 @@ def context(app):
 
 def create(actor=None, **changes):
     wallet = Wallet(Chain.EVM, make_wallet())
-    new = make_new_client(wallet_address=wallet, email=None, **changes)
-    return create_client(new, actor or make_actor()).client
+    return add_client(actor, wallet_address=wallet, email=None, **changes)
 
 
 def deny(outcome, ago=timedelta(), event=Event.CLIENT_CREATE_DENIED, **facts):
