@@ -152,6 +152,8 @@ class Config:
         "max_overflow": number("DB_POOL_OVERFLOW", 2),
         "pool_timeout": 3,
         "pool_recycle": 900,
+        # The database has no hstore. Asking for it takes a statement per connection.
+        "use_native_hstore": False,
         # Parameters of failed statements would be logged otherwise.
         "hide_parameters": True,
         "connect_args": connect_args(SQLALCHEMY_DATABASE_URI),

@@ -80,8 +80,8 @@ def send(
     if not reads and not connection.info[IS_OPEN]:
         connection.info[IS_OPEN] = True
         text = f"BEGIN; {text}"
-    # Those who listen to SQLAlchemy's statements hear of this one, too.
-    heard = connection.dispatch
+    # Those who listen to the engine's statements hear of this one, too.
+    heard = connection.engine.dispatch
     try:
         cursor: Any = connection.connection.cursor()
         for hear in heard.before_cursor_execute:

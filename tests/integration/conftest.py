@@ -180,6 +180,21 @@ def rows(app):
 
 
 @pytest.fixture
+def statements(app):
+    """Return the statements that are sent to PostgreSQL from now on."""
+    sent = []
+
+    def add(*call):
+        sent.append(call[2])
+
+    with app.app_context():
+        engine = db.engine.engine
+    event.listen(engine, "before_cursor_execute", add)
+    yield sent
+    event.remove(engine, "before_cursor_execute", add)
+
+
+@pytest.fixture
 def sign_in(app):
     """Return a maker of bearer headers for new admins of a role."""
 
