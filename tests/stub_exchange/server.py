@@ -81,6 +81,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer any request."""
         stub = self.server.stub
+        # Also where a scenario sends nothing.
+        self.close_connection = True
         parts = urlsplit(self.path)
         stub.requests.append(f"{self.command} {parts.path}")
         _, slug, path = (parts.path + "//").split("/", 2)
