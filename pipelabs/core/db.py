@@ -152,13 +152,14 @@ def release() -> None:
 
 def finish(*, commit: bool) -> None:
     """Commit or roll back the current unit of work. Roll back and re-raise a failed commit."""
-    if not commit or not db.session().in_transaction():
-        db.session.rollback()
+    session = db.session()
+    if not commit or not session.in_transaction():
+        session.rollback()
         return
     try:
-        db.session.commit()
+        session.commit()
     except BaseException:
-        db.session.rollback()
+        session.rollback()
         raise
 
 

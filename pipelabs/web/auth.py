@@ -17,7 +17,7 @@ from pipelabs.core.actor import Actor
 from pipelabs.core.db import unit_of_work
 from pipelabs.core.errors import Code, Forbidden, Unauthenticated
 from pipelabs.core.ip_address import UNKNOWN, parse_ip_address
-from pipelabs.core.settings import secret_keys
+from pipelabs.core.settings import secret_keys, setting
 from pipelabs.models import Permission, Role
 from pipelabs.web.operation import (
     ADMIN_API_PATH,
@@ -175,7 +175,7 @@ def read_token(text: str, kind: str) -> Token:
     """Return the verified token. Raise `Unauthenticated` if it is expired or invalid."""
     try:
         token = _decode_with_any_key(text, kind)
-        if token.expires_at <= time.time() - current_app.config["JWT_DECODE_LEEWAY"]:
+        if token.expires_at <= time.time() - setting("JWT_DECODE_LEEWAY"):
             raise jwt.ExpiredSignatureError
     except jwt.ExpiredSignatureError:
         raise Unauthenticated("The token has expired. Sign in again.", code=EXPIRED) from None
@@ -249,7 +249,7 @@ def anonymous(incoming: Request, request_id: str, operation: Operation | None) -
 
     A proxy may forward any text as the client address. If it is no IP address, it is `unknown`.
     """
-    if FORWARDED_FOR in incoming.headers and not current_app.config["TRUSTED_PROXIES"]:
+    if FORWARDED_FOR in incoming.headers and not setting("TRUSTED_PROXIES"):
         current_app.extensions[UNTRUSTED_PROXY] = True
         _warn_once(NO_TRUST)
     forwarded = incoming.remote_addr or ""

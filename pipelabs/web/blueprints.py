@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any, TypeVar, cast
 
-from flask import Blueprint, Response, make_response, request
+from flask import Blueprint, Request, Response, make_response, request
+from flask.globals import request_ctx
 from flask.sansio.app import App
 from flask.typing import ResponseReturnValue
 from marshmallow import Schema, ValidationError
@@ -89,8 +90,9 @@ def _runner(view: Callable[..., Answer], operation: Operation) -> Callable[..., 
     @wraps(view)
     def run(**arguments: Any) -> Response:
         auth.check_permission(operation)
-        arguments |= _input(operation)
-        if operation.replayed_event is None or idempotency.HEADER not in request.headers:
+        incoming: Request = request_ctx.request
+        arguments |= _input(operation, incoming)
+        if operation.replayed_event is None or idempotency.HEADER not in incoming.headers:
             return _respond(view(**arguments), operation)
         return idempotency.run_once(
             operation.replayed_event, lambda: _respond(view(**arguments), operation)
@@ -99,13 +101,13 @@ def _runner(view: Callable[..., Answer], operation: Operation) -> Callable[..., 
     return run
 
 
-def _input(operation: Operation) -> dict[str, Any]:
+def _input(operation: Operation, incoming: Request) -> dict[str, Any]:
     """Return the loaded query string and body. Raise `InvalidInput` naming every wrong field."""
     arguments = {}
     if operation.query:
-        arguments["query"] = _load(operation.query, query.load(request))
+        arguments["query"] = _load(operation.query, query.load(incoming))
     if operation.body:
-        arguments["data"] = _load(operation.body, json.load(request))
+        arguments["data"] = _load(operation.body, json.load(incoming))
     return arguments
 
 

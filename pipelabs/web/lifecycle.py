@@ -13,6 +13,7 @@ from werkzeug.exceptions import BadRequest
 
 from pipelabs.core.db import finish
 from pipelabs.core.errors import InvalidHost, PipeLabsError, TooLarge
+from pipelabs.core.settings import setting
 from pipelabs.web import assets, auth, console_session, csrf, errors, rate_limit
 from pipelabs.web.headers import HSTS, SECURITY_HEADERS, UNCACHED
 from pipelabs.web.operation import (
@@ -59,7 +60,7 @@ def _start() -> Response | None:
         raise InvalidHost("This service is not available under this host name.")
     if incoming.method == "OPTIONS":
         return _options()
-    if (incoming.content_length or 0) > current_app.config["MAX_CONTENT_LENGTH"]:
+    if (incoming.content_length or 0) > setting("MAX_CONTENT_LENGTH"):
         raise TooLarge("The body is too large.")
     is_page = is_below(path, CONSOLE_PATH)
     if auth.is_guarded(operation, path):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol, cast
 from uuid import UUID
 
-from flask import current_app, g, has_request_context
+from flask import g, has_request_context
 from flask.sansio.app import App
 from limits import RateLimitItem
 from limits.util import WindowStats
@@ -18,6 +18,7 @@ from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
 from pipelabs.core.errors import PipeLabsError, Stale
 from pipelabs.core.idempotency import Claim
+from pipelabs.core.settings import current_context
 from pipelabs.models import Permission, Role
 
 REGISTRY = "pipelabs.operations"
@@ -135,13 +136,13 @@ def register(app: App, endpoint: str, operation: Operation) -> None:
 def registry(app: App | None = None) -> dict[str, Operation]:
     """Return endpoint → operation, in the order of registration."""
     operations: dict[str, Operation]
-    operations = (app or current_app).extensions.setdefault(REGISTRY, {})
+    operations = (app or current_context().app).extensions.setdefault(REGISTRY, {})
     return operations
 
 
 def begin(actor: Actor, operation: Operation | None = None) -> RequestState:
     """Create the state of the current request."""
-    state = g.state = RequestState(actor, operation)
+    state = current_context().g.state = RequestState(actor, operation)
     return state
 
 
@@ -163,7 +164,7 @@ def denied_event() -> Event:
 
 def request_state() -> RequestState:
     """Return the state of the current request."""
-    state: RequestState = g.state
+    state: RequestState = current_context().g.state
     return state
 
 

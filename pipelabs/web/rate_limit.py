@@ -4,11 +4,11 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import sha1
 from typing import Any, NamedTuple, Self, cast
 
-from flask import Flask, Request, current_app, request
+from flask import Flask, Request, request
 from flask.globals import request_ctx
 from flask_limiter import Limiter
 from flask_limiter._limits import RuntimeLimit
@@ -21,6 +21,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 from werkzeug.exceptions import TooManyRequests
 
+from pipelabs.core.settings import setting
 from pipelabs.web import auth, idempotency
 from pipelabs.web.operation import (
     ADMIN_API_PATH,
@@ -65,17 +66,18 @@ for place, key in ipairs(KEYS) do
         if is_inside(middle) then low = middle + 1 else high = middle end
     end
     local oldest = low > 0 and redis.call('lindex', key, low - 1) or ARGV[1]
-    results[place] = {has_room and 1 or 0, low, oldest}
+    results[place] = (has_room and 1 or 0) .. ',' .. low .. ',' .. oldest
     if not has_room then break end
 end
-return results
+return table.concat(results, ' ')
 """
 """Uses the library's own data: a list of hit times, newest first, under the library's key.
 
 Spends one of each limit until one has no room. Returns for each whether it had room, how many hits
-are inside the window, and the oldest of them.
+are inside the window, and the oldest of them: `1,3,1764150000.1 0,20,1764149990.5`. A list of
+lists would take the client as long to read as all else.
 """
-SCRIPT_SHA = sha1(SCRIPT, usedforsecurity=False).hexdigest()
+SCRIPT_SHA = sha1(SCRIPT, usedforsecurity=False).hexdigest().encode()
 
 
 class WritableRedisStorage(RedisStorage):
@@ -133,17 +135,20 @@ class MovingWindowWithStats(MovingWindowRateLimiter):
         The storage must be Redis. Raise `RedisError` if it can't be written.
         """
         storage = cast(RedisStorage, self.storage)
-        keys = [storage.prefixed_key(hit.item.key_for(*hit.identifiers)) for hit in hits]
-        limits = [number for hit in hits for number in (hit.item.amount, hit.item.get_expiry())]
-        results = self._run_script(storage, [len(keys), *keys, time.time(), *limits])
+        keys = [_key(storage, *hit) for hit in hits]
+        limits = [number for hit in hits for number in _encode(hit.item)]
+        now = b"%.6f" % time.time()
+        results = self._run_script(storage, [b"%d" % len(keys), *keys, now, *limits])
         spent = request_state().spent
-        for hit, (_, inside, oldest) in zip(hits, results, strict=False):
+        has_room = ""
+        for hit, result in zip(hits, results.split(" "), strict=False):
+            has_room, inside, oldest = result.split(",")
             reset_time = float(oldest) + hit.item.get_expiry()
             stats = WindowStats(reset_time, hit.item.amount - int(inside))
             spent[hit.budget] = Spent(hit.item, stats)
-        return bool(results[-1][0])
+        return has_room == "1"
 
-    def _run_script(self, storage: RedisStorage, arguments: Sequence[Any]) -> list[Any]:
+    def _run_script(self, storage: RedisStorage, arguments: Sequence[bytes]) -> str:
         """Run the script on the connection of this thread.
 
         It is tried again if Redis has closed the connection, for example because it was restarted.
@@ -162,15 +167,27 @@ class MovingWindowWithStats(MovingWindowRateLimiter):
             raise
 
 
-def _evaluate(connection: Any, arguments: Sequence[Any]) -> list[Any]:
+def _evaluate(connection: Any, arguments: Sequence[bytes]) -> str:
     """Return what the script returns. The connection connects by itself."""
     connection.send_command("EVALSHA", SCRIPT_SHA, *arguments)
     try:
-        result: list[Any] = connection.read_response()
+        result: bytes = connection.read_response()
     except NoScriptError:
         connection.send_command("EVAL", SCRIPT, *arguments)
         result = connection.read_response()
-    return result
+    return result.decode()
+
+
+@lru_cache(4096)
+def _key(storage: RedisStorage, item: RateLimitItem, identifiers: tuple[str, ...]) -> bytes:
+    """Return the library's key for a limit of one caller."""
+    return storage.prefixed_key(item.key_for(*identifiers)).encode()
+
+
+@cache
+def _encode(item: RateLimitItem) -> tuple[bytes, bytes]:
+    """Return a limit's amount and its window in seconds as the script takes them."""
+    return b"%d" % item.amount, b"%d" % item.get_expiry()
 
 
 def limit_key() -> str:
@@ -243,8 +260,8 @@ def _hits() -> list[Hit]:
     names, operation = _path_budgets(incoming.path), state.operation
     if operation and operation.budget and _is_carried_out(operation):
         names.append(operation.budget)
-    settings, caller = current_app.config, state.actor.caller
-    return [Hit(_parse(settings[BUDGETS[name]]), (caller, name)) for name in names]
+    caller = state.actor.caller
+    return [Hit(_parse(setting(BUDGETS[name])), (caller, name)) for name in names]
 
 
 def _is_carried_out(operation: Operation) -> bool:
@@ -354,7 +371,7 @@ def _budget(name: str) -> Budget:
 
 
 def _item(name: str) -> RateLimitItem:
-    return _parse(current_app.config[BUDGETS[name]])
+    return _parse(setting(BUDGETS[name]))
 
 
 _parse = cache(parse)
