@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from pipelabs.audit.events import Event
 from pipelabs.clients import queries as client_queries
 from pipelabs.clients import service as clients
-from pipelabs.clients.schemas import ClientEdit, ClientIn, ClientsQuery, StatusEdit
+from pipelabs.clients.schemas import ClientEdit, ClientIn, ClientsQuery, StatusEdit, show_settings
 from pipelabs.clients.wallets import Wallet, WalletError, recognise
 from pipelabs.core.schemas.pagination import SIZES
 from pipelabs.core.text import trim
@@ -97,6 +97,7 @@ def show(client_id: UUID) -> ResponseReturnValue:
     return render_template(
         "admin/clients/show.html",
         client=client,
+        settings=show_settings(client.settings, client.symbols),
         quoted=client_markets.count_quoted(client_id),
         keys=key_queries.count_keys(client_id),
         events=client_queries.list_events(client_id, MAX_EVENTS),

@@ -143,7 +143,7 @@ def index(query: Mapping[str, Any]) -> Reply:
 )
 def show(client_id: UUID) -> Reply:
     """Show one client. The ETag is its version."""
-    client = clients.get_client(client_id, has_symbols=True)
+    client = client_queries.read_client(client_id)
     return reply(client=client, etag=etag_of(client.version, client.symbols))
 
 

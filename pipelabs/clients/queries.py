@@ -5,12 +5,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Text, func, literal_column, select
+from sqlalchemy import ColumnElement, Text, bindparam, func, literal_column, select
 from sqlalchemy.orm import undefer
 
 from pipelabs.audit.events import Event
-from pipelabs.core.db import db
+from pipelabs.clients.service import NOT_FOUND, TABLE
+from pipelabs.core.db import db, run_prepared
+from pipelabs.core.errors import NotFound
 from pipelabs.core.pagination import Page, page_of
+from pipelabs.core.prepared import Prepared
 from pipelabs.models import AuditEvent, Client
 from pipelabs.models.clients import LOWER_NAME, SEARCH_TEXT, ClientSort
 
@@ -25,12 +28,26 @@ SORT_COLUMNS: Mapping[str, Any] = {
 }
 
 
+FIND_CLIENT = Prepared(
+    "find_client",
+    select(*TABLE.c, Client.symbols).where(TABLE.c.id == bindparam("client_id")),
+    reads=True,
+)
+
+
 class Change(NamedTuple):
     """A field's values before and after an event, as text."""
 
     field: str
     before: str
     after: str
+
+
+def read_client(client_id: UUID) -> Any:
+    """Return the row of the client with its `symbols`, or raise `NotFound`."""
+    if rows := run_prepared(FIND_CLIENT, {"client_id": client_id}):
+        return rows[0]
+    raise NotFound(NOT_FOUND)
 
 
 def list_clients(

@@ -1,6 +1,6 @@
 """Request and response schemas of clients, and the commands that they load into."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -168,6 +168,20 @@ class ClientsQuery(ListQuery):
     )
 
 
+class ShownSettings(fields.Dict):
+    """The settings with `token_pairs`, which are derived from the client's markets."""
+
+    _CHECK_ATTRIBUTE = False
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **rest: Any) -> dict[str, Any]:
+        return show_settings(obj.settings, obj.symbols)
+
+
+def show_settings(settings: Mapping[str, Any], symbols: Sequence[str] | None) -> dict[str, Any]:
+    """Return the settings with the symbols of the pairs in which the client is quoted."""
+    return {**settings, "token_pairs": sorted(symbols or [])}
+
+
 class ClientSummary(Schema):
     """The fields of a client in the response to its creation."""
 
@@ -185,8 +199,7 @@ class ClientOut(ClientSummary):
 
     chain = EnumField(Chain)
     notes = OptionalText(metadata=NOTES)
-    settings = fields.Dict(
-        attribute="shown_settings",
+    settings = ShownSettings(
         metadata={
             "description": "`token_pairs` lists the pairs in which the client is quoted.",
             "example": {"token_pairs": ["BTC/USDT"]},

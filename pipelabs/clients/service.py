@@ -37,6 +37,7 @@ TAKEN = {
     "wallet_address": "A client with this wallet address already exists.",
     "email": "A client with this e-mail address already exists.",
 }
+NOT_FOUND = "There is no such client."
 OFFBOARDED = "Offboarded clients can't be changed."
 Row = Mapping[str, Any]
 """Column → value."""
@@ -100,7 +101,7 @@ def get_client(client_id: UUID, *, has_symbols: bool = False) -> Client:
     options = WITH_SYMBOLS if has_symbols else ()
     if client := db.session.get(Client, client_id, options=options):
         return client
-    raise NotFound("There is no such client.")
+    raise NotFound(NOT_FOUND)
 
 
 def find_client_by_wallet(wallet_address: str) -> Client | None:
@@ -152,7 +153,7 @@ def _lock_client(client_id: UUID, version: int | None) -> Client:
     """Return the client, locked and read again, so that concurrent changes see each other."""
     stored = db.session.get(Client, client_id, with_for_update=True, populate_existing=True)
     if not stored:
-        raise NotFound("There is no such client.")
+        raise NotFound(NOT_FOUND)
     reject_stale("The client", stored.version, version)
     return stored
 

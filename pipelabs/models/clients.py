@@ -134,8 +134,3 @@ class Client(Identified, Base):
     symbols: Mapped[Sequence[str]] = column_property(
         type_coerce(literal_column(SYMBOLS), ARRAY(Text)), deferred=True
     )
-
-    @property
-    def shown_settings(self) -> dict[str, Any]:
-        """Return the settings with `token_pairs`, which are derived from the rows."""
-        return self.settings | {"token_pairs": sorted(self.symbols or [])}

@@ -175,6 +175,7 @@ def test_a_create_sends_three_statements(alone, operator, sent):
 def test_reading_begins_no_transaction(alone, operator, sent):
     client, _ = alone
     created = client.post(QUICK_CLIENT, json=make_body(), headers=operator)
+    client.get(created.headers["Location"], headers=operator)
     sent.clear()
 
     response = client.get(created.headers["Location"], headers=operator)
