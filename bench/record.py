@@ -1,4 +1,4 @@
-"""Print the statements that two creates send to PostgreSQL, and a token.
+"""Print what two creates send to PostgreSQL, the statements prepared for it, and a token.
 
 Run in the application's environment, the first owner's password on the standard input.
 """
@@ -20,10 +20,8 @@ class Recorder(cursor):
     """A cursor that records what it sends, values included."""
 
     def execute(self, query: Any, vars: Any = None) -> None:  # noqa: A002 - the library's name
-        """Send and record a statement; psycopg2 sends BEGIN before the first of a transaction."""
+        """Send and record a statement."""
         super().execute(query, vars)
-        if not self.connection.autocommit and "BEGIN" not in SENT:
-            SENT.append("BEGIN")
         SENT.append((self.query or b"").decode())
 
 
@@ -42,17 +40,19 @@ class Recorded(config.Production):
 
 
 def main(email: str, password: str) -> None:
-    """Print the token of a new session and the statements of two creates, as one JSON line."""
+    """Print the token of a new session and what two creates sent, as one JSON line."""
     client = create_app(Recorded).test_client()
     body = {"email": email, "password": password}
     token = json.loads(client.post("/api/auth/login", json=body).text)["access_token"]
-    _create(client, token)  # the first one also asks what SQLAlchemy asks of a new connection
+    _create(client, token)
+    prepared = [text for text in SENT if text.startswith("PREPARE")]
     both = [_create(client, token) for _ in range(2)]
-    print(json.dumps({"token": token, "statements": both}))
+    print(json.dumps({"token": token, "prepared": prepared, "statements": both}))
 
 
 def _create(client: FlaskClient, token: str) -> list[str]:
-    SENT.clear()
+    """Create a client. Return what was sent for it."""
+    before = len(SENT)
     digits = secrets.token_hex(20)
     body = {
         "name": "Client Name",
@@ -64,7 +64,7 @@ def _create(client: FlaskClient, token: str) -> list[str]:
     response = client.post(PATH, json=body, headers={"Authorization": f"Bearer {token}"})
     if response.status_code != 201:
         sys.exit(f"A create was answered {response.status_code}: {response.text}")
-    return [*SENT, "COMMIT"]
+    return SENT[before:]
 
 
 if __name__ == "__main__":

@@ -22,6 +22,11 @@ KINDS = {
 """What must be unique, and its form; pgbench replaces each `:name` with a number."""
 DIGITS = {"a": 8, "b": 4, "c": 3, "d": 8, "e": 8, "f": 8, "g": 8}
 VALUE = re.compile("|".join(f"(?:{kind})" for kind in KINDS))
+NUMBER = re.compile(r"(?<=[(,\s])\d+(?=[,)])")
+RETURNED = "audit_id"
+"""What the insert of a client returns, and the insert of the audit row sends."""
+PREPARED = "is_prepared"
+"""A variable that pgbench keeps for each connection."""
 
 
 def program() -> str | None:
@@ -30,15 +35,16 @@ def program() -> str | None:
     return str(beside) if beside.exists() else shutil.which("pgbench")
 
 
-def script(first: Sequence[str], second: Sequence[str]) -> str:
-    """Return pgbench's script of a request, from the statements that two requests sent.
+def script(prepared: Sequence[str], first: Sequence[str], second: Sequence[str]) -> str:
+    """Return pgbench's script of a request, from what two requests sent on a prepared connection.
 
-    Ids, wallets and e-mail addresses that the two do not share become random ones. The rest need
-    not be unique and stays as the first request sent it. Raise `WrongAnswer` if the two
-    differ in more than their values.
+    Ids, wallets and e-mail addresses that the two do not share become random ones, and the number
+    in which they differ becomes the id that PostgreSQL has returned. The rest need not be
+    unique and stays as the first request sent it. Raise `WrongAnswer` if the two differ in more.
     """
     if len(first) != len(second):
         raise WrongAnswer("Two creates sent different numbers of statements.")
+    first = [*first[:-1], _with_returned(first[-1], second[-1])]
     seen = {value: None for text in first for value in _values(text)}
     kept = {value for text in second for value in _values(text)}
     forms = {value: _form(value, f"v{n}") for n, value in enumerate(seen) if value not in kept}
@@ -47,9 +53,11 @@ def script(first: Sequence[str], second: Sequence[str]) -> str:
         f"\\set {name}{letter} random({10 ** (DIGITS[letter] - 1)}, {10 ** DIGITS[letter] - 1})"
         for name, letter in drawn
     ]
-    # pgbench would read a line that begins with a backslash as its own command
-    texts = [VALUE.sub(lambda m: forms.get(m[0], m[0]), " ".join(t.split("\n"))) for t in first]
-    return "\n".join([*draws, *(f"{text};" for text in texts)]) + "\n"
+    once = [f"\\if :{PREPARED}", "\\else", *map(_command, prepared)]
+    once += [f"\\set {PREPARED} 1", "\\endif"]
+    texts = [_command(VALUE.sub(lambda m: forms.get(m[0], m[0]), text)) for text in first]
+    texts[-2] = texts[-2].removesuffix(";") + " \\gset"
+    return "\n".join([*once, *draws, *texts]) + "\n"
 
 
 def run(pgbench: str, url: str, file: Path, numbers: Mapping[str, int]) -> Loaded:
@@ -66,7 +74,14 @@ def run(pgbench: str, url: str, file: Path, numbers: Mapping[str, int]) -> Loade
     for log in file.parent.glob("pgbench_log.*"):
         log.unlink()
     argv = [pgbench, "-n", "-f", str(file), "-c", str(numbers["connections"])]
-    argv += ["-T", str(numbers["seconds"]), "--log", f"--log-prefix={prefix}"]
+    argv += [
+        "-D",
+        f"{PREPARED}=0",
+        "-T",
+        str(numbers["seconds"]),
+        "--log",
+        f"--log-prefix={prefix}",
+    ]
     try:
         text = run_program(argv, environment)
     except CannotStart as error:
@@ -86,7 +101,27 @@ def run(pgbench: str, url: str, file: Path, numbers: Mapping[str, int]) -> Loade
 def read(recorded: str) -> tuple[str, str]:
     """Return the token and the script from what `bench.record` printed last."""
     facts = json.loads(recorded.splitlines()[-1])
-    return facts["token"], script(*facts["statements"])
+    return facts["token"], script(facts["prepared"], *facts["statements"])
+
+
+def _with_returned(text: str, other: str) -> str:
+    """Return the statement with what PostgreSQL returned before in place of that number."""
+    pairs = zip(NUMBER.findall(text), NUMBER.findall(other), strict=True)
+    differing = {number for number, its in pairs if number != its}
+    if len(differing) != 1:
+        raise WrongAnswer("The last statements of two creates differ in more than one number.")
+    (returned,) = differing
+    return NUMBER.sub(lambda m: f":{RETURNED}" if m[0] == returned else m[0], text)
+
+
+def _command(text: str) -> str:
+    """Return what the application sent at once as a command that pgbench sends at once.
+
+    It is one line: pgbench would read one that begins with a backslash as its own command.
+    """
+    line = " ".join(text.split("\n"))
+    line = re.sub("^BEGIN; ", r"BEGIN\\; ", line)
+    return re.sub("; COMMIT$", r"\\; COMMIT", line) + ";"
 
 
 def _values(text: str) -> list[str]:

@@ -207,21 +207,35 @@ def test_memory_is_proportional(tmp_path):
 
 def test_values_that_two_creates_do_not_share_become_random():
     other = f"0x{'c' * 40}"
-    first = ["BEGIN", f"SELECT '{ID}'::uuid,\n '{WALLET}', '12:30'", f"INSERT '{WALLET}'"]
-    second = ["BEGIN", f"SELECT '{ID}'::uuid,\n '{other}', '12:31'", f"INSERT '{other}'"]
+    insert = "BEGIN; EXECUTE insert('{}'::uuid,\n '{}', '12:30')"
+    commit = "EXECUTE record({}, '{}', 201, 4.2); COMMIT"
+    first = ["EXECUTE find", insert.format(ID, WALLET), commit.format(17, WALLET)]
+    second = ["EXECUTE find", insert.format(ID, other), commit.format(18, other)]
 
-    *draws, begin, select, insert = statements.script(first, second).splitlines()
+    lines = statements.script(["PREPARE find AS\n SELECT 1"], first, second).splitlines()
 
-    assert len(draws) == 5
+    once, draws, sent = lines[:5], lines[5:10], lines[10:]
+    assert once == [
+        "\\if :is_prepared",
+        "\\else",
+        "PREPARE find AS  SELECT 1;",
+        "\\set is_prepared 1",
+        "\\endif",
+    ]
     assert draws[0] == "\\set v1a random(10000000, 99999999)"
-    assert begin == "BEGIN;"
-    assert select == f"SELECT '{ID}'::uuid,  '0x:v1a:v1d:v1e:v1f:v1g', '12:30';"
-    assert insert == "INSERT '0x:v1a:v1d:v1e:v1f:v1g';"
+    wallet = "0x:v1a:v1d:v1e:v1f:v1g"
+    assert sent == [
+        "EXECUTE find;",
+        rf"BEGIN\; EXECUTE insert('{ID}'::uuid,  '{wallet}', '12:30') \gset",
+        rf"EXECUTE record(:audit_id, '{wallet}', 201, 4.2)\; COMMIT;",
+    ]
 
 
 def test_creates_that_differ_in_more_than_values_are_rejected():
     with pytest.raises(WrongAnswer, match="different numbers"):
-        statements.script(["BEGIN"], ["BEGIN", "SELECT 1"])
+        statements.script([], ["BEGIN"], ["BEGIN", "SELECT 1"])
+    with pytest.raises(WrongAnswer, match="more than one number"):
+        statements.script([], ["EXECUTE record(1, 2)"], ["EXECUTE record(3, 4)"])
 
 
 def test_a_ratio_is_the_median_of_the_rounds_ratios():
