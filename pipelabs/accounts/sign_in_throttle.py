@@ -53,9 +53,10 @@ def release(email: str, address: str | None) -> None:
     # Of a CTE, which is read once: a subquery could be read again, for other rows.
     is_in_batch = key.in_(select(expired.cte().c.key))
     is_account = key.startswith(_account_key(email))
-    db.session.execute(delete(SignInThrottle).where(is_account | is_in_batch))
+    # The address first, as `reserve` does: the other order would end in deadlocks.
     is_address = key.startswith(f"{_address_key(address)}:", autoescape=True) & (tries > 0)
     db.session.execute(update(SignInThrottle).where(is_address).values(tries=tries - 1))
+    db.session.execute(delete(SignInThrottle).where(is_account | is_in_batch))
 
 
 def _count(key: str, window: timedelta, limit: int) -> int:
