@@ -1,9 +1,23 @@
 """Coalesce repeated denials: the first 20 a minute get a row, the rest are counted."""
 
-from sqlalchemy import case, delete, func, select, update
+from typing import cast
+
+from sqlalchemy import (
+    Executable,
+    Integer,
+    Table,
+    bindparam,
+    case,
+    delete,
+    func,
+    literal_column,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 
-from pipelabs.core.db import db
+from pipelabs.core.db import db, run_prepared
+from pipelabs.core.prepared import Prepared
 from pipelabs.models import CoalescedDenials
 
 COALESCE_AFTER = 20
@@ -13,22 +27,31 @@ PURGE_BATCH = 1_000
 
 def count_denial(caller: str) -> bool:
     """Count a denial of this caller. Return whether it is coalesced and gets no row."""
-    window_is_over = CoalescedDenials.window_at < func.now() - func.make_interval(0, 0, 0, 0, 0, 1)
-    is_over_limit = CoalescedDenials.denials >= COALESCE_AFTER
-    first = insert(CoalescedDenials).values(
-        caller=caller, window_at=func.now(), denials=1, coalesced=0
+    [counted] = run_prepared(COUNT_DENIAL, {"caller": caller, "limit": COALESCE_AFTER})
+    return bool(counted.denials > COALESCE_AFTER)
+
+
+def _build_count() -> Executable:
+    """Return the statement that counts a denial, from 1 after a minute."""
+    table = TABLE.c
+    zero, one = literal_column("0", Integer), literal_column("1", Integer)
+    window_is_over = table.window_at < func.now() - literal_column("interval '1 minute'")
+    is_over_limit = table.denials >= bindparam("limit")
+    first = insert(TABLE).values(
+        caller=bindparam("caller"), window_at=func.now(), denials=one, coalesced=zero
     )
-    statement = first.on_conflict_do_update(
-        index_elements=[CoalescedDenials.caller],
+    return first.on_conflict_do_update(
+        index_elements=[table.caller],
         set_={
-            "window_at": case((window_is_over, func.now()), else_=CoalescedDenials.window_at),
-            "denials": case((window_is_over, 1), else_=CoalescedDenials.denials + 1),
-            "coalesced": CoalescedDenials.coalesced
-            + case((~window_is_over & is_over_limit, 1), else_=0),
+            "window_at": case((window_is_over, func.now()), else_=table.window_at),
+            "denials": case((window_is_over, one), else_=table.denials + one),
+            "coalesced": table.coalesced + case((~window_is_over & is_over_limit, one), else_=zero),
         },
-    )
-    denials = db.session.execute(statement.returning(CoalescedDenials.denials)).scalar_one()
-    return denials > COALESCE_AFTER
+    ).returning(table.denials)
+
+
+TABLE = cast(Table, CoalescedDenials.__table__)
+COUNT_DENIAL = Prepared("count_denial", _build_count())
 
 
 def purge() -> None:

@@ -8,22 +8,25 @@ import hmac
 import os
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import delete, select, tuple_
+from sqlalchemy import Executable, Integer, Table, bindparam, delete, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import OperationalError
 
-from pipelabs.core.db import db
+from pipelabs.core.db import db, run_prepared
 from pipelabs.core.errors import IdempotencyKeyReused, InProgress, Undecryptable
 from pipelabs.core.keyring import derive
+from pipelabs.core.prepared import Prepared
 from pipelabs.core.settings import setting
 from pipelabs.models import IdempotencyRecord, now
 
-PRIMARY_KEY = list(IdempotencyRecord.__table__.primary_key)
+TABLE = cast(Table, IdempotencyRecord.__table__)
+PRIMARY_KEY = list(TABLE.primary_key)
+RESPONSE = ("status", "headers", "body")
 LIFETIME = timedelta(hours=24)
 PURGE_BATCH = 100
 """Each claim deletes at most this many expired records, so that no request pays for all."""
@@ -73,13 +76,9 @@ def decrypt_response(request: Claim, stored: bytes) -> bytes:
 
 def find_fingerprint(admin_id: UUID, method: str, path: str, key: str) -> bytes | None:
     """Return the fingerprint of the request whose response is stored for the key."""
-    return db.session.scalar(
-        select(IdempotencyRecord.fingerprint).where(
-            tuple_(*PRIMARY_KEY) == tuple_(admin_id, method, path, key),
-            IdempotencyRecord.status.is_not(None),
-            IdempotencyRecord.created_at > now() - LIFETIME,
-        )
-    )
+    request = {"admin_id": admin_id, "method": method, "path": path, "key": key}
+    rows = run_prepared(FIND_FINGERPRINT, request | {"since": now() - LIFETIME})
+    return rows[0].fingerprint if rows else None
 
 
 def claim(request: Claim) -> IdempotencyRecord | None:
@@ -89,18 +88,17 @@ def claim(request: Claim) -> IdempotencyRecord | None:
     was used with another body, and `InProgress` if the wait is too long. Rolling back the
     transaction releases the claim.
     """
-    _purge_expired()
+    run_prepared(PURGE_EXPIRED, {"since": now() - LIFETIME, "limit": PURGE_BATCH})
     values = request._asdict() | {"headers": {}, "body": b"", "created_at": now()}
-    statement = insert(IdempotencyRecord).values(values).on_conflict_do_nothing()
     try:
-        inserted = db.session.scalar(statement.returning(IdempotencyRecord.key))
+        is_claimed = bool(run_prepared(CLAIM, values))
     except OperationalError as error:
         if getattr(error.orig, "pgcode", None) != LOCK_NOT_AVAILABLE:
             raise
         raise InProgress(
             "The first request with this Idempotency-Key is still running. Try again later."
         ) from None
-    if inserted is not None:
+    if is_claimed:
         return None
     record = db.session.get_one(IdempotencyRecord, request[:4])
     if record.fingerprint != request.fingerprint:
@@ -111,24 +109,47 @@ def claim(request: Claim) -> IdempotencyRecord | None:
 def store_response(request: Claim, status: int, headers: Mapping[str, str], body: bytes) -> None:
     """Store the response to a claimed key, in the same transaction or after its rollback."""
     response = {"status": status, "headers": dict(headers), "body": body}
-    values = request._asdict() | response | {"created_at": now()}
-    statement = insert(IdempotencyRecord).values(values)
-    is_unanswered = IdempotencyRecord.status.is_(None)
-    db.session.execute(
-        statement.on_conflict_do_update(
-            index_elements=PRIMARY_KEY, set_=response, where=is_unanswered
-        )
-    )
+    run_prepared(STORE_RESPONSE, request._asdict() | response | {"created_at": now()})
 
 
 def _secret() -> bytes:
     return derive(setting("SECRET_KEY").encode(), KEY_LABEL)
 
 
-def _purge_expired() -> None:
-    """Delete a batch of expired records of any admin."""
-    expired = select(*PRIMARY_KEY).where(IdempotencyRecord.created_at < now() - LIFETIME)
+def _insert(*columns: str) -> Any:
+    return insert(TABLE).values({name: bindparam(name) for name in (*Claim._fields, *columns)})
+
+
+def _build_store() -> Executable:
+    """Return the statement that stores a response, unless one is stored already."""
+    statement = _insert(*RESPONSE, "created_at")
+    new = {name: statement.excluded[name] for name in RESPONSE}
+    stored: Executable = statement.on_conflict_do_update(
+        index_elements=PRIMARY_KEY, set_=new, where=TABLE.c.status.is_(None)
+    )
+    return stored
+
+
+def _build_purge() -> Executable:
+    """Return the statement that deletes a batch of expired records of any admin."""
+    expired = select(*PRIMARY_KEY).where(TABLE.c.created_at < bindparam("since"))
     # Of a CTE, which is read once: a subquery could be read again, for other rows.
-    batch = expired.limit(PURGE_BATCH).with_for_update(skip_locked=True).cte()
-    in_batch = tuple_(*PRIMARY_KEY).in_(select(*batch.c))
-    db.session.execute(delete(IdempotencyRecord).where(in_batch))
+    batch = expired.limit(bindparam("limit", type_=Integer)).with_for_update(skip_locked=True).cte()
+    return delete(TABLE).where(tuple_(*PRIMARY_KEY).in_(select(*batch.c)))
+
+
+FIND_FINGERPRINT = Prepared(
+    "find_fingerprint",
+    select(TABLE.c.fingerprint).where(
+        *(column == bindparam(column.key) for column in PRIMARY_KEY),
+        TABLE.c.status.is_not(None),
+        TABLE.c.created_at > bindparam("since"),
+    ),
+    reads=True,
+)
+CLAIM = Prepared(
+    "claim_idempotency_key",
+    _insert("headers", "body", "created_at").on_conflict_do_nothing().returning(TABLE.c.key),
+)
+STORE_RESPONSE = Prepared("store_response", _build_store())
+PURGE_EXPIRED = Prepared("purge_responses", _build_purge())
