@@ -162,8 +162,8 @@ def watch(engine: Engine, slow_ms: int) -> None:
 def _configure_connections(engine: Engine) -> None:
     """Set the time-outs of each new connection, and note whether it can have prepared statements.
 
-    A pooler hands out another process at each transaction, which has not prepared them. Its clients
-    are told a process id of its own.
+    A pooler hands out another process at each transaction, which has not prepared them. It tells
+    its clients another process id than the server's.
     """
 
     @event.listens_for(engine, "connect")

@@ -31,7 +31,7 @@ def init_app(app: Flask) -> None:
     """Configure the log. `web` sets the id of the request of each record."""
     # What no format shows is not looked up for each record, as logging's HOWTO proposes. Only
     # gunicorn's shows the process.
-    logging._srcfile = None  # noqa: SLF001
+    logging._srcfile = None  # noqa: SLF001 - the HOWTO names it
     logging.logThreads = logging.logMultiprocessing = False
     logging.config.dictConfig(_settings(app.config["LOG_FORMAT"], app.config["LOG_LEVEL"]))
 

@@ -64,8 +64,8 @@ def _converter(name: str, field: Any) -> Convert:
     if isinstance(field, fields.List):
         return _each(_converter(name, field.inner))
     # What marshmallow calls, and what fields of our own override.
-    serialize = field._serialize  # noqa: SLF001
-    if not field._CHECK_ATTRIBUTE:  # noqa: SLF001
+    serialize = field._serialize  # noqa: SLF001 - see above
+    if not field._CHECK_ATTRIBUTE:  # noqa: SLF001 - as in `_attribute`
         return lambda row: serialize(None, name, row)
     return lambda value: serialize(value, name, None)
 
