@@ -6,7 +6,7 @@ import signal
 from typing import Any
 
 from config import Config, ConfigError, memory_limits
-from pipelabs.core import postgres_timeout, shutdown
+from pipelabs.core import connections, shutdown
 from pipelabs.jobs import every_minute
 from pipelabs.web.worker import MAX_BODY
 
@@ -61,5 +61,5 @@ def pre_request(_worker: Any, request: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     """Install the PostgreSQL timeout, and start the background jobs."""
-    postgres_timeout.install()
+    connections.install_timeout()
     every_minute.start(worker.wsgi)

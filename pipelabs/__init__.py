@@ -1,8 +1,5 @@
 """Pipe Labs: the back office of a crypto market-making desk."""
 
-from collections.abc import Callable
-from typing import Any
-
 from flask import Flask
 
 from config import check
@@ -10,14 +7,7 @@ from pipelabs import admin, api, cli, web
 from pipelabs.audit import log_file
 from pipelabs.core import cache, db, keyring, logging
 from pipelabs.vault import ring
-
-
-class Application(Flask):
-    """Flask with views and hooks that are all plain functions."""
-
-    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the function. Flask would look at every request whether it is a coroutine."""
-        return func
+from pipelabs.web.lifecycle import Application
 
 
 def create_app(config: str | object = "config.Development") -> Flask:

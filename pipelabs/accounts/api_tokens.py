@@ -15,11 +15,10 @@ from pipelabs.accounts.sessions import LAST_SEEN_INTERVAL, needs_last_seen_updat
 from pipelabs.audit import trail
 from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
-from pipelabs.core.db import db, run_prepared
+from pipelabs.core.db import Prepared, db, run_prepared
 from pipelabs.core.errors import InvalidInput, NotFound, Unauthenticated
 from pipelabs.core.ip_address import UNKNOWN
 from pipelabs.core.pagination import Page, page_of
-from pipelabs.core.prepared import Prepared
 from pipelabs.models import Admin, APIToken, CoalescedDenials, Permission, now
 
 PREFIX = "pl_"

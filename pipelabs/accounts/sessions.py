@@ -11,10 +11,9 @@ from pipelabs.accounts import passwords, sign_in_throttle
 from pipelabs.audit import coalescing, trail
 from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
-from pipelabs.core.db import db, run_prepared
+from pipelabs.core.db import Prepared, db, run_prepared
 from pipelabs.core.errors import NotFound, RefreshTokenReplayed, Unauthenticated
 from pipelabs.core.pagination import Page, page_of
-from pipelabs.core.prepared import Prepared
 from pipelabs.models import Admin, CoalescedDenials, Session, new_id, now
 
 SESSION_LIFETIME = timedelta(hours=12)

@@ -16,8 +16,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import insert
 
-from pipelabs.core.db import db, run_prepared
-from pipelabs.core.prepared import Prepared
+from pipelabs.core.db import Prepared, db, run_prepared
 from pipelabs.models import CoalescedDenials
 
 COALESCE_AFTER = 20

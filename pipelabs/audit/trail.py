@@ -32,10 +32,9 @@ from pipelabs.audit import coalescing, log_file
 from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
 from pipelabs.core.bulk import unnest_table
-from pipelabs.core.db import AuditedSession, db, run, run_prepared, run_with_commit
+from pipelabs.core.db import AuditedSession, Prepared, db, run, run_prepared, run_with_commit
 from pipelabs.core.errors import Unavailable
 from pipelabs.core.keyring import Key
-from pipelabs.core.prepared import Prepared
 from pipelabs.core.settings import resource, setting
 from pipelabs.models import AuditEvent, Outcome, Proof, new_id, now
 
@@ -210,7 +209,7 @@ def _add(row: dict[str, Any], row_id: int | None = None) -> None:
             [(row["id"],)] = run_prepared(INSERT, row)
     else:
         row["id"] = row_id
-        run_with_commit(INSERT_WITH_ID, row, _unavailable())
+        run_with_commit(INSERT_WITH_ID, row, _unavailable)
     _outbox(db.session()).append(row)
 
 

@@ -101,7 +101,7 @@ def verify(rows: Range) -> Iterator[Batch]:
 
     The MAC of a row that was copied whole is right, so copies are looked for by `uid`. Each batch
     has a transaction of its own: a long one would hold up the audit file. It can't run where
-    `core.postgres_timeout` is installed, which supports no exports.
+    the time-out of `core.connections` is installed, which supports no exports.
     """
     batch, found = Batch(verified=BATCH), set[int]()
     while batch.verified == BATCH:

@@ -10,10 +10,9 @@ from sqlalchemy.orm import undefer
 
 from pipelabs.audit.events import Event
 from pipelabs.clients.service import NOT_FOUND, TABLE
-from pipelabs.core.db import db, run_prepared
+from pipelabs.core.db import Prepared, db, run_prepared
 from pipelabs.core.errors import NotFound
 from pipelabs.core.pagination import Page, page_of
-from pipelabs.core.prepared import Prepared
 from pipelabs.models import AuditEvent, Client
 from pipelabs.models.clients import LOWER_NAME, SEARCH_TEXT, ClientSort
 

@@ -27,10 +27,9 @@ from pipelabs.audit.events import Event
 from pipelabs.clients.schemas import ClientChanges, NewClient
 from pipelabs.core.actor import Actor
 from pipelabs.core.commands import differing, set_fields
-from pipelabs.core.db import db, run_prepared
+from pipelabs.core.db import Prepared, db, run_prepared
 from pipelabs.core.errors import Duplicate, InvalidTransition, NotFound
 from pipelabs.core.optimistic_lock import reject_stale
-from pipelabs.core.prepared import Prepared
 from pipelabs.models import Client, ClientMarket, QuotingStatus, Status, new_id, now
 
 TAKEN = {

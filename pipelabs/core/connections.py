@@ -9,12 +9,19 @@ import logging
 import re
 import select
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import psycopg2
-from psycopg2.extensions import TRANSACTION_STATUS_INERROR, TRANSACTION_STATUS_INTRANS
+from psycopg2.extensions import (
+    POLL_OK,
+    POLL_READ,
+    TRANSACTION_STATUS_INERROR,
+    TRANSACTION_STATUS_INTRANS,
+    set_wait_callback,
+)
+from psycopg2.extensions import connection as DriverConnection  # noqa: N812 - a class
 from sqlalchemy import Connection, Engine, Pool, QueuePool, event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError, DisconnectionError
@@ -37,6 +44,8 @@ WHERE source <> 'client'
 
 This is done after connecting, because PgBouncer rejects start-up options or ignores them.
 """
+TIMEOUT_S = 6.0
+"""Longer than `statement_timeout` (5 s), so it only fires when the server's timeouts do not."""
 LOST_STATES = frozenset({"25006", "25P03", "26000", "57P01", "57P02", "57P03", "57P05"})
 """The server can't write, has ended the session, is stopping, or has forgotten a prepared
 statement: a switchover, a restart, or a pooler that has reset the session."""
@@ -61,12 +70,16 @@ NEEDS_TRANSACTION = re.compile(
 Values = Mapping[str, Any]
 
 
+class NoAnswer(psycopg2.OperationalError):
+    """PostgreSQL did not answer in time. Asking again would take as long."""
+
+
 class WithCommit(NamedTuple):
-    """A statement to send together with the COMMIT, and what to raise if it fails."""
+    """A statement to send together with the COMMIT, and what returns the error if it fails."""
 
     text: str
     values: Values
-    failure: Exception
+    failure: Callable[[], Exception]
 
 
 def send(
@@ -95,8 +108,10 @@ def send(
     return rows
 
 
-def send_with_commit(connection: Connection, text: str, values: Values, failure: Exception) -> None:
-    """Send a statement together with the COMMIT, which then raises `failure` if it fails.
+def send_with_commit(
+    connection: Connection, text: str, values: Values, failure: Callable[[], Exception]
+) -> None:
+    """Send a statement together with the COMMIT, which raises what `failure` returns if it fails.
 
     One that waits for the COMMIT already is sent now.
     """
@@ -116,7 +131,7 @@ def send_waiting(connection: Connection, end: str = "") -> None:
         send(connection, waiting.text + end, waiting.values)
     except DBAPIError as error:
         if not error.connection_invalidated and _is_failed(connection):
-            raise waiting.failure from error
+            raise waiting.failure() from error
         # The COMMIT itself failed, or it is not known whether PostgreSQL has committed.
         raise
 
@@ -288,3 +303,29 @@ def _look_before_use(pool: Pool) -> None:
             last_logged = time.monotonic()
             facts = {"in_use": pool.checkedout(), "size": pool.size()}
             logger.warning("connection pool exhausted", extra=facts)
+
+
+def install_timeout(timeout_s: float = TIMEOUT_S) -> None:
+    """Make every wait of this process for PostgreSQL raise `NoAnswer` after `timeout_s`.
+
+    A frozen server, or a network that drops packets, may still acknowledge on the TCP level, so
+    no other timeout ends the wait and each request would block its thread forever. Install it
+    in serving processes only: a migration may take as long as it needs.
+    """
+
+    def wait(waiting: DriverConnection) -> None:
+        state = waiting.poll()
+        deadline = time.monotonic() + timeout_s
+        watch = select.poll()
+        while state != POLL_OK:
+            watch.register(waiting, select.POLLIN if state == POLL_READ else select.POLLOUT)
+            if not watch.poll(max(0.0, deadline - time.monotonic()) * 1000):
+                raise NoAnswer("PostgreSQL does not answer")
+            state = waiting.poll()
+
+    set_wait_callback(wait)
+
+
+def uninstall_timeout() -> None:
+    """Wait without a client-side timeout again."""
+    set_wait_callback(None)

@@ -17,10 +17,9 @@ from sqlalchemy import Executable, Integer, Table, bindparam, delete, select, tu
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import OperationalError
 
-from pipelabs.core.db import db, run_prepared
+from pipelabs.core.db import Prepared, db, run_prepared
 from pipelabs.core.errors import IdempotencyKeyReused, InProgress, Undecryptable
 from pipelabs.core.keyring import derive
-from pipelabs.core.prepared import Prepared
 from pipelabs.core.settings import setting
 from pipelabs.models import IdempotencyRecord, now
 

@@ -11,7 +11,6 @@ from flask.sansio.app import App
 from flask.typing import ResponseReturnValue
 from marshmallow import Schema, ValidationError
 
-from pipelabs.core.schemas.encoding import encoder
 from pipelabs.web import auth, idempotency, json, query
 from pipelabs.web.operation import SAFE_METHODS, Operation, register, request_state
 
@@ -124,7 +123,7 @@ def _respond(answer: Answer, operation: Operation) -> Response:
     A write must respond with the declared status, because the audit row already contains it.
     """
     if isinstance(answer, Reply):
-        encode = encoder(cast(Schema, operation.response))
+        encode = json.encoder(cast(Schema, operation.response))
         response = json.respond(encode(answer.members), operation.status)
         response.headers.extend(answer.headers)
     else:

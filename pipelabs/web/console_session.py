@@ -1,7 +1,6 @@
 """The console's session cookie, and the page to return to after signing in."""
 
-from flask import Flask, Request, Response, current_app, request, url_for
-from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
+from flask import Flask, Response, current_app, request, url_for
 from flask_jwt_extended import create_access_token
 
 from pipelabs.accounts import sessions
@@ -19,27 +18,8 @@ SAME_SITE = "Lax"
 """Sends the cookies when a link in a chat or an e-mail leads to the console, as GET only."""
 
 
-class VisitSessions(SecureCookieSessionInterface):
-    """Flask's sessions, for visits of the sign-in page. API calls have none.
-
-    Flask would prepare to verify a cookie at every request, and to send one.
-    """
-
-    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
-        """Return the session of the cookie, or an empty one."""
-        if "Cookie" not in request.headers or self.get_cookie_name(app) not in request.cookies:
-            return self.session_class()
-        return super().open_session(app, request)
-
-    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
-        """Send the cookie if the session was used."""
-        if session.accessed:
-            super().save_session(app, session, response)
-
-
 def init_app(app: Flask) -> None:
     """Name the cookies. Browsers accept `__Host-` cookies only over TLS, which `make run` lacks."""
-    app.session_interface = VisitSessions()
     is_local = app.config["ENVIRONMENT"] == "local"
     prefix = "" if is_local else "__Host-"
     app.config.update(

@@ -1,13 +1,16 @@
-"""Hooks that run at the start and the end of every request."""
+"""The application class, and what runs at the start and the end of every request."""
 
 import logging
 import re
 import secrets
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 from urllib.parse import quote
 
 from flask import Flask, Request, Response, current_app
 from flask.globals import request_ctx
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
+from flask_cors import CORS
 from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import BadRequest
 
@@ -15,7 +18,14 @@ from pipelabs.core.db import finish
 from pipelabs.core.errors import InvalidHost, PipeLabsError, TooLarge
 from pipelabs.core.settings import setting
 from pipelabs.web import assets, auth, console_session, csrf, errors, rate_limit
-from pipelabs.web.headers import HSTS, SECURITY_HEADERS, UNCACHED
+from pipelabs.web.headers import (
+    EXPOSED_HEADERS,
+    HSTS,
+    REQUEST_HEADERS,
+    SECURITY_HEADERS,
+    STANDARD_REQUEST_HEADERS,
+    UNCACHED,
+)
 from pipelabs.web.operation import (
     CONSOLE_PATH,
     SAFE_METHODS,
@@ -33,6 +43,37 @@ PLAIN_PATH = re.compile(r"[A-Za-z0-9_./~-]*", re.ASCII)
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
 
 
+class VisitSessions(SecureCookieSessionInterface):
+    """Flask's sessions, for visits of the sign-in page. API calls have none.
+
+    Flask would prepare to verify a cookie at every request, and to send one.
+    """
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """Return the session of the cookie, or an empty one."""
+        if "Cookie" not in request.headers or self.get_cookie_name(app) not in request.cookies:
+            return self.session_class()
+        return super().open_session(app, request)
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        """Send the cookie if the session was used."""
+        if session.accessed:
+            super().save_session(app, session, response)
+
+
+class Application(Flask):
+    """Flask, without what it looks for at every request and no call here has.
+
+    Views and hooks are all plain functions, and API calls have no cookie.
+    """
+
+    session_interface = VisitSessions()
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function. Flask would look at every request whether it is a coroutine."""
+        return func
+
+
 class RequestFilter(logging.Filter):
     """Adds the id of the current request, which callers quote when they report a problem."""
 
@@ -45,6 +86,8 @@ class RequestFilter(logging.Filter):
 def init_app(app: Flask) -> None:
     """Register the hooks. They run before and after those of every other module."""
     app.before_request(_start)
+    # Flask calls these in reverse order, so CORS sees a response that `_end` replaces.
+    app.after_request(_share_with_browsers(app))
     app.after_request(_end)
     for handler in logging.root.handlers:
         handler.addFilter(RequestFilter())
@@ -133,3 +176,26 @@ def _facts(incoming: Request) -> dict[str, Any]:
         "admin": actor.admin_id and str(actor.admin_id),
         "ip": actor.address,
     }
+
+
+def _share_with_browsers(app: Flask) -> Callable[[Response], Response]:
+    """Return a hook that adds CORS headers for requests with an Origin.
+
+    The library also looks at those without one, which takes as long as a small response.
+    """
+    CORS(
+        app,
+        resources={r"/api/.*": {"origins": app.config["CORS_ORIGINS"]}},
+        methods=["GET", "POST", "PATCH", "DELETE"],
+        allow_headers=[*STANDARD_REQUEST_HEADERS, *REQUEST_HEADERS],
+        expose_headers=list(EXPOSED_HEADERS),
+        supports_credentials=False,
+        always_send=False,
+        max_age=600,
+        # Errors are responses of our own, which the hook sees.
+        intercept_exceptions=False,
+    )
+    add_headers = cast(Callable[[Response], Response], app.after_request_funcs[None].pop())
+    return lambda response: (
+        add_headers(response) if "Origin" in request_ctx.request.headers else response
+    )

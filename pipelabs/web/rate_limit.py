@@ -267,7 +267,8 @@ def _hits() -> list[Hit]:
 def _is_carried_out(operation: Operation) -> bool:
     if not auth.is_permitted(operation):
         return False
-    return not (operation.is_idempotent and idempotency.is_replay())
+    has_key = operation.is_idempotent and idempotency.HEADER in request_ctx.request.headers
+    return not (has_key and idempotency.is_replay())
 
 
 class Budget(NamedTuple):

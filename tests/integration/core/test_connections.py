@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from config import Config
 from pipelabs.accounts.sessions import FIND_SESSION
-from pipelabs.core import postgres_timeout
+from pipelabs.core import connections
 from pipelabs.core.connections import CAN_PREPARE
 from pipelabs.core.db import db, get_connection, run_prepared
 from pipelabs.models import AuditEvent, Client
@@ -242,12 +242,12 @@ def test_a_read_without_an_answer_is_not_repeated(alone, urls, sent):
         run_prepared(FIND_SESSION, READ)
         sent.clear()
         owner.execute(text("LOCK TABLE sessions"))
-        postgres_timeout.install(0.5)
+        connections.install_timeout(0.5)
         try:
             with pytest.raises(DBAPIError, match="does not answer"):
                 run_prepared(FIND_SESSION, READ)
         finally:
-            postgres_timeout.uninstall()
+            connections.uninstall_timeout()
 
     assert len(sent) == 1
 

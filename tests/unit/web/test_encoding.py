@@ -6,9 +6,9 @@ from uuid import UUID
 
 from marshmallow import Schema, fields
 
-from pipelabs.core.schemas.encoding import encoder
 from pipelabs.core.schemas.fields import EnumField, OptionalText, Timestamp
 from pipelabs.models import Tier
+from pipelabs.web.json import encoder
 from tests.each import each
 
 ROW_ID = UUID("31113ba9-d54f-4b34-8877-19e7dc1b7084")

@@ -1,7 +1,7 @@
 import pytest
 from sqlalchemy import NullPool, create_engine, text
 
-from pipelabs.core import postgres_timeout
+from pipelabs.core import connections
 from pipelabs.core.db import db
 from tests.factories import QUICK_CLIENT, make_body
 from tests.waiting import TIMEOUT_S
@@ -9,9 +9,9 @@ from tests.waiting import TIMEOUT_S
 
 @pytest.fixture
 def short_timeout():
-    postgres_timeout.install(0.5)
+    connections.install_timeout(0.5)
     yield
-    postgres_timeout.uninstall()
+    connections.uninstall_timeout()
 
 
 @pytest.fixture
@@ -36,14 +36,14 @@ def test_request_after_a_timeout_succeeds(app, operator, short_timeout):
     with app.app_context(), pytest.raises(Exception, match="PostgreSQL does not answer"):
         db.session.execute(text("SELECT pg_sleep(60)"))
 
-    postgres_timeout.install(TIMEOUT_S)
+    connections.install_timeout(TIMEOUT_S)
     response = app.test_client().post(QUICK_CLIENT, json=make_body(), headers=operator)
 
     assert response.status_code == 201
 
 
 def test_timeout_does_not_affect_fast_calls(client, operator, short_timeout):
-    postgres_timeout.install(TIMEOUT_S)
+    connections.install_timeout(TIMEOUT_S)
 
     response = client.post(QUICK_CLIENT, json=make_body(), headers=operator)
 
