@@ -18,7 +18,7 @@ from pipelabs import create_app
 from pipelabs.accounts.sessions import SignedIn
 from pipelabs.audit import log_file
 from pipelabs.core.db import AuditedSession, db
-from pipelabs.models import Base, Role
+from pipelabs.models import Admin, Base, Role
 from pipelabs.vault.envelope import Vault
 from pipelabs.web.console_session import set_session_cookie
 from tests import servers
@@ -194,13 +194,17 @@ def statements(app):
     event.remove(engine, "before_cursor_execute", add)
 
 
+def find_admin(email):
+    return db.session.scalar(select(Admin).where(Admin.email == email))
+
+
 @pytest.fixture
 def sign_in(app):
-    """Return a maker of bearer headers for new admins of a role."""
+    """Return a maker of bearer headers for admins of a role, new ones unless the e-mail is known."""
 
     def header(role: Role, **changes):
         with app.app_context():
-            admin = make_admin(role=role, **changes)
+            admin = find_admin(changes.get("email")) or make_admin(role=role, **changes)
             session = make_session(admin)
             claims = {"sid": str(session.id), "tv": admin.token_version}
             token = create_access_token(str(admin.id), additional_claims=claims)
@@ -212,11 +216,11 @@ def sign_in(app):
 
 @pytest.fixture
 def console(app):
-    """Return a maker of browsers that are signed in as a new admin of a role."""
+    """Return a maker of browsers that are signed in as `sign_in` does."""
 
     def browser(role: Role, **changes):
         with app.app_context():
-            admin = make_admin(role=role, **changes)
+            admin = find_admin(changes.get("email")) or make_admin(role=role, **changes)
             session = make_session(admin)
             response = set_session_cookie(Response(), SignedIn(admin, session))
             db.session.commit()
