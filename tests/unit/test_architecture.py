@@ -5,13 +5,16 @@ import re
 from pathlib import Path
 
 import pytest
+from sqlalchemy import PrimaryKeyConstraint, UniqueConstraint
 
 import config
 from pipelabs.models import Base
 from tests.each import each
 from tests.paths import ROOT
 
-CODE = sorted((ROOT / "pipelabs").rglob("*.py"))
+AGENT = ROOT / "pipelabs/agent"
+"""A program of its own, which runs on an engine's host."""
+CODE = [path for path in sorted((ROOT / "pipelabs").rglob("*.py")) if AGENT not in path.parents]
 
 
 @each(
@@ -76,6 +79,8 @@ def test_deployments_migrate_and_seed_before_they_serve(path):
 
 def test_a_foreign_key_leads_an_index_of_its_table():
     for table in Base.metadata.tables.values():
-        leading = {next(iter(index.columns.keys()), None) for index in table.indexes}
+        kinds = (PrimaryKeyConstraint, UniqueConstraint)
+        indexed = [*table.indexes, *(rule for rule in table.constraints if isinstance(rule, kinds))]
+        leading = {next(iter(index.columns.keys()), None) for index in indexed}
         for column in table.columns:
             assert not column.foreign_keys or column.name in leading, f"{table}.{column.name}"
