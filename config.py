@@ -128,6 +128,8 @@ class Config:
     TRUSTED_PROXIES = number("TRUSTED_PROXIES", 0)
     TRUSTED_HOSTS = split_list("TRUSTED_HOSTS") or None
     CORS_ORIGINS = split_list("CORS_ORIGINS")
+    # A desk with one owner can't ask a second one.
+    SINGLE_OWNER_APPROVALS = bool(number("SINGLE_OWNER_APPROVALS", 0, max=1))
     WORKERS = workers()
     DRAIN_S = number("DRAIN_S", 3, max=20)
 
@@ -168,6 +170,8 @@ class Config:
     RATELIMIT_BATCH = env("RATELIMIT_BATCH", "10/minute")
     RATELIMIT_GENERAL = env("RATELIMIT_GENERAL", "100/minute")
     RATELIMIT_CONSOLE = env("RATELIMIT_CONSOLE", "300/minute")
+    # A machine asks for its state twice a second.
+    RATELIMIT_MACHINE = env("RATELIMIT_MACHINE", "600/minute")
 
     JWT_ALGORITHM, JWT_DECODE_ALGORITHMS = "HS256", ["HS256"]
     JWT_ENCODE_ISSUER = JWT_DECODE_ISSUER = "pipelabs"
@@ -206,7 +210,7 @@ def check(settings: Mapping[str, Any]) -> None:
         memory_limits(storage, settings["WORKERS"]),
         *(
             _limit(f"RATELIMIT_{name}", settings)
-            for name in ("CREATE", "BATCH", "GENERAL", "CONSOLE")
+            for name in ("CREATE", "BATCH", "GENERAL", "CONSOLE", "MACHINE")
         ),
         _choice("ENVIRONMENT", settings["ENVIRONMENT"], ENVIRONMENTS),
     ]

@@ -24,9 +24,17 @@ from pipelabs.models import Admin, APIToken, CoalescedDenials, Permission, now
 PREFIX = "pl_"
 PREFIX_LENGTH = len(PREFIX) + 6
 NEVER_GRANTED = frozenset(
-    {Permission.SELF_WRITE, Permission.ADMINS_WRITE, Permission.API_KEYS_ACCEPT}
+    {
+        Permission.SELF_WRITE,
+        Permission.ADMINS_WRITE,
+        Permission.API_KEYS_ACCEPT,
+        Permission.APPROVALS_DECIDE,
+        Permission.MACHINES_WRITE,
+        Permission.STOPS_LIFT,
+    }
 )
-"""A stolen token must not create tokens or lock out its owner. Only a person accepts a risk."""
+"""A stolen token must not create tokens or lock out its owner. Only a person accepts a risk, or
+lets a machine have keys."""
 FIND_OWNER = Prepared(
     "find_token_owner",
     select(

@@ -7,7 +7,7 @@ outbox.
 import hashlib
 import hmac
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -87,6 +87,25 @@ class Attempt:
         return self.outcome in {Outcome.RATE_LIMITED, Outcome.UNAUTHORIZED}
 
 
+Follow = Callable[[Event, Actor, UUID | None, Mapping[str, str]], None]
+_followers: dict[Event, list[Follow]] = {}
+
+
+def follow(*events: Event) -> Callable[[Follow], Follow]:
+    """Call the decorated function after each of these events, in the transaction of the action.
+
+    It gets the event, the actor, the client's id and the facts. So a domain can act on what another
+    one below it does, and nothing is done without it.
+    """
+
+    def register(function: Follow) -> Follow:
+        for followed in events:
+            _followers.setdefault(followed, []).append(function)
+        return function
+
+    return register
+
+
 def record(
     event: Event,
     actor: Actor,
@@ -106,6 +125,8 @@ def record(
     elapsed = actor.elapsed_ms() if ms is None else ms
     row = _row(event, actor, Outcome.SUCCESS, actor.success_status, elapsed)
     _add(row | {"client_id": client_id, "details": _details(facts or {}, actor)}, row_id)
+    for function in _followers.get(event, ()):
+        function(event, actor, client_id, facts or {})
 
 
 def record_each(

@@ -52,4 +52,9 @@ def report_errors() -> Iterator[None]:
 def _message_of(error: PipeLabsError | ValidationError) -> str:
     if isinstance(error, PipeLabsError):
         return error.message
-    return " ".join(map(str, error.messages))
+    fields = error.messages if isinstance(error.messages, dict) else {"": error.messages}
+    return " ".join(
+        f"{name}: {sentence}" if name else str(sentence)
+        for name, sentences in fields.items()
+        for sentence in sentences
+    )

@@ -13,7 +13,8 @@ from pipelabs.models import Permission, Role
 class Actor:
     """Who acts and from where.
 
-    `name` is an e-mail address, `cli:<unix user>`, `service`, or None for an anonymous caller.
+    `name` is an e-mail address, `machine:<name>`, `cli:<unix user>`, `service`, or None for an
+    anonymous caller.
     `token` is the prefix of the API token in use, whose permissions may be fewer than the role's.
     """
 
@@ -21,6 +22,7 @@ class Actor:
     address: str | None = None
     name: str | None = None
     admin_id: UUID | None = None
+    machine_id: UUID | None = None
     session_id: UUID | None = None
     role: Role | None = None
     permissions: frozenset[Permission] = frozenset()
@@ -46,6 +48,8 @@ class Actor:
         """Return the key for rate limits and coalesced denials; never empty."""
         if self.admin_id:
             return f"admin:{self.admin_id}"
+        if self.machine_id:
+            return f"machine:{self.machine_id}"
         return f"ip:{caller_network(self.address)}" if self.address else self.name or "unknown"
 
     def elapsed_ms(self) -> float:

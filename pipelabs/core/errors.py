@@ -1,12 +1,14 @@
 """Every error that a caller can cause, with its HTTP status and its stable code."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Literal
 from uuid import UUID
 
 Code = Literal[
     "audit_unavailable",
     "bad_request",
+    "code_invalid",
     "credentials_rejected",
     "csrf_failed",
     "database_busy",
@@ -21,11 +23,24 @@ Code = Literal[
     "invalid_json",
     "invalid_transition",
     "last_owner",
+    "machine_address",
+    "machine_body",
+    "machine_clock",
+    "machine_late",
+    "machine_path",
+    "machine_replayed",
+    "machine_retired",
+    "machine_signature",
+    "machine_suspended",
+    "machine_token_invalid",
+    "machine_unapproved",
+    "machine_unknown",
     "markup_not_allowed",
     "method_not_allowed",
     "not_found",
     "one_time_password_over",
     "own_account",
+    "own_request",
     "password_change_required",
     "rate_limited",
     "session_idle",
@@ -114,6 +129,22 @@ class Unauthenticated(PipeLabsError):
 
     status = 401
     code: Code = "unauthenticated"
+
+
+class MachineClock(Unauthenticated):
+    """The times of a machine's token do not fit the clock of this service."""
+
+    code: Code = "machine_clock"
+
+    def __init__(self, message: str, *, skew_s: int, code: Code | None = None) -> None:
+        """`skew_s` is by how many seconds the token is ahead; it is negative for a late one."""
+        super().__init__(message, code=code, facts={"skew_s": str(skew_s)})
+        self.skew_s = skew_s
+
+    def body(self) -> dict[str, object]:
+        """Return the `error` member, with the time here and the difference."""
+        server_time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return super().body() | {"server_time": server_time, "skew_s": self.skew_s}
 
 
 class Forbidden(PipeLabsError):

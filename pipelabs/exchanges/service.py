@@ -87,6 +87,12 @@ def get_enabled(name: str) -> Exchange:
     raise InvalidInput("Invalid input: exchange", fields={"exchange": [sentence]})
 
 
+def find_slug(name: str) -> str | None:
+    """Return the slug of the exchange with this slug or alias, enabled or not."""
+    exchange = _find_exchange(name)
+    return exchange.slug if exchange else None
+
+
 def list_enabled_slugs() -> list[str]:
     """Return the slugs of the enabled exchanges, by name."""
     query = select(Exchange.slug).where(Exchange.is_enabled)

@@ -14,6 +14,7 @@ from pipelabs.audit import log_file, reconciliation, verification
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import unit_of_work
 from pipelabs.core.errors import PipeLabsError
+from pipelabs.machines import leases
 from pipelabs.vault import alterations, replacement, rotation
 
 INTERVAL_S = 60
@@ -80,6 +81,19 @@ def quarantine_altered_keys(app: Flask, after: UUID | None) -> UUID | None:
     return sweep.next
 
 
+def expire_leases(app: Flask) -> None:
+    """Record the leases that have expired."""
+    actor = Actor(request_id=secrets.token_hex(4), name=ACTOR_NAME)
+    try:
+        with app.app_context(), unit_of_work():
+            expired = leases.expire_leases(actor)
+    except (SQLAlchemyError, PipeLabsError) as error:
+        logger.warning("expired leases were not recorded: %s", type(error).__name__)
+        return
+    if expired:
+        logger.info("leases have expired", extra={"expired": expired})
+
+
 def purge_ended_sessions(app: Flask) -> None:
     """Delete a batch of sessions and API tokens that ended long ago."""
     try:
@@ -111,6 +125,7 @@ def _run_forever(app: Flask) -> None:
         reconcile_audit_file(app)
         destroy_expired_secrets(app)
         last_key = quarantine_altered_keys(app, last_key)
+        expire_leases(app)
         purge_ended_sessions(app)
         verify_audit_sample(app)
         time.sleep(INTERVAL_S)

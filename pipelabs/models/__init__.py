@@ -2,11 +2,23 @@
 
 from pipelabs.models.admins import Admin, APIToken, Session, SignInThrottle
 from pipelabs.models.api_keys import ExchangeAPIKey, KeyStage, KeyStatus
+from pipelabs.models.approvals import Approval, ApprovalKind, ApprovalStatus
 from pipelabs.models.audit import AuditEvent, AuditFileMark, CoalescedDenials, Outcome
 from pipelabs.models.base import Base, Proof, new_id, now
 from pipelabs.models.clients import Client, Status, Tier
 from pipelabs.models.exchanges import Exchange
 from pipelabs.models.idempotency import IdempotencyRecord
+from pipelabs.models.leases import (
+    Delivery,
+    Grant,
+    GrantStatus,
+    Lease,
+    LeaseEnd,
+    Stop,
+    StopScope,
+    WhenAway,
+)
+from pipelabs.models.machines import Machine, MachineSighting, MachineStatus
 from pipelabs.models.permissions import Permission, Role
 from pipelabs.models.token_pairs import (
     Bot,
@@ -20,6 +32,9 @@ from pipelabs.models.token_pairs import (
 __all__ = [
     "APIToken",
     "Admin",
+    "Approval",
+    "ApprovalKind",
+    "ApprovalStatus",
     "AuditEvent",
     "AuditFileMark",
     "Base",
@@ -27,11 +42,19 @@ __all__ = [
     "Client",
     "ClientMarket",
     "CoalescedDenials",
+    "Delivery",
     "Exchange",
     "ExchangeAPIKey",
+    "Grant",
+    "GrantStatus",
     "IdempotencyRecord",
     "KeyStage",
     "KeyStatus",
+    "Lease",
+    "LeaseEnd",
+    "Machine",
+    "MachineSighting",
+    "MachineStatus",
     "Market",
     "MarketStatus",
     "Outcome",
@@ -42,8 +65,11 @@ __all__ = [
     "Session",
     "SignInThrottle",
     "Status",
+    "Stop",
+    "StopScope",
     "Tier",
     "TokenPair",
+    "WhenAway",
     "new_id",
     "now",
 ]

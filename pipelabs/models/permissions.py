@@ -12,13 +12,19 @@ class Permission(StrEnum):
     API_KEYS_ACCEPT = "api_keys.accept"
     API_KEYS_READ = "api_keys.read"
     API_KEYS_WRITE = "api_keys.write"
+    APPROVALS_DECIDE = "approvals.decide"
+    APPROVALS_READ = "approvals.read"
     AUDIT_READ = "audit.read"
     CLIENTS_READ = "clients.read"
     CLIENTS_WRITE = "clients.write"
     EXCHANGES_READ = "exchanges.read"
     EXCHANGES_WRITE = "exchanges.write"
+    MACHINES_READ = "machines.read"
+    MACHINES_WRITE = "machines.write"
     SELF_READ = "self.read"
     SELF_WRITE = "self.write"
+    STOPS_LIFT = "stops.lift"
+    STOPS_RAISE = "stops.raise"
     TOKEN_PAIRS_READ = "token_pairs.read"
     TOKEN_PAIRS_WRITE = "token_pairs.write"
 
@@ -26,9 +32,11 @@ class Permission(StrEnum):
 _VIEWER = frozenset(
     {
         Permission.API_KEYS_READ,
+        Permission.APPROVALS_READ,
         Permission.AUDIT_READ,
         Permission.CLIENTS_READ,
         Permission.EXCHANGES_READ,
+        Permission.MACHINES_READ,
         Permission.SELF_READ,
         Permission.SELF_WRITE,
         Permission.TOKEN_PAIRS_READ,
@@ -37,6 +45,7 @@ _VIEWER = frozenset(
 _OPERATOR = _VIEWER | {
     Permission.API_KEYS_WRITE,
     Permission.CLIENTS_WRITE,
+    Permission.STOPS_RAISE,
     Permission.TOKEN_PAIRS_WRITE,
 }
 

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 
 from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
@@ -11,7 +11,7 @@ from pipelabs.core.db import db
 from pipelabs.core.errors import Duplicate, InvalidInput, InvalidTransition
 from pipelabs.core.optimistic_lock import reject_stale
 from pipelabs.exchanges import registry
-from pipelabs.models import ExchangeAPIKey, KeyStage, KeyStatus, now
+from pipelabs.models import ExchangeAPIKey, KeyStage, KeyStatus, Lease, now
 from pipelabs.models.exchanges import Credential
 from pipelabs.vault.commands import NewCredentials
 from pipelabs.vault.examination import ProbeRequest, ProbeResult, reject_malformed, reject_unusable
@@ -149,10 +149,14 @@ def roll_back(live_id: UUID, actor: Actor, *, version: int | None = None) -> Exc
 def destroy_due(actor: Actor) -> int:
     """Destroy the secrets of superseded keys whose 24 hours are over, and return their number.
 
-    Rows that another process has locked are skipped.
+    A key that a machine still holds is retained until the machine has moved to the new one. Rows
+    that another process has locked are skipped.
     """
+    is_held = exists().where(
+        Lease.key_id == ExchangeAPIKey.id, Lease.ended_at.is_(None), Lease.expires_at > now()
+    )
     due = select(ExchangeAPIKey).where(
-        ExchangeAPIKey.stage == KeyStage.SUPERSEDED, ExchangeAPIKey.destroy_at <= now()
+        ExchangeAPIKey.stage == KeyStage.SUPERSEDED, ExchangeAPIKey.destroy_at <= now(), ~is_held
     )
     due = due.limit(BATCH).with_for_update(key_share=True, skip_locked=True, of=ExchangeAPIKey)
     keys = db.session.scalars(due).all()

@@ -22,6 +22,7 @@ from pipelabs.models import Permission, Role
 from pipelabs.web.operation import (
     ADMIN_API_PATH,
     CONSOLE_PATH,
+    MACHINE_PATH,
     Operation,
     current_actor,
     is_below,
@@ -83,12 +84,12 @@ def missing_permission(permission: Permission, role: Role | None) -> str:
 def is_guarded(operation: Operation | None, path: str) -> bool:
     """Return whether a request needs authentication.
 
-    Every operation needs it unless it is public. So does every unknown path below /api/admin and
-    /admin, so that anonymous callers can't find out which paths exist.
+    Every operation needs it unless it is public. So does every unknown path below /api/admin,
+    /api/machine and /admin, so that anonymous callers can't find out which paths exist.
     """
     if operation:
         return not operation.is_public
-    return is_below(path, ADMIN_API_PATH) or is_below(path, CONSOLE_PATH)
+    return any(is_below(path, prefix) for prefix in (ADMIN_API_PATH, CONSOLE_PATH, MACHINE_PATH))
 
 
 def is_permitted(operation: Operation) -> bool:

@@ -11,7 +11,7 @@ from flask.sansio.app import App
 from flask.typing import ResponseReturnValue
 from marshmallow import Schema, ValidationError
 
-from pipelabs.web import auth, idempotency, json, query
+from pipelabs.web import auth, idempotency, json, machine_auth, query
 from pipelabs.web.operation import SAFE_METHODS, Operation, register, request_state
 
 
@@ -89,6 +89,7 @@ def _runner(view: Callable[..., Answer], operation: Operation) -> Callable[..., 
     @wraps(view)
     def run(**arguments: Any) -> Response:
         auth.check_permission(operation)
+        machine_auth.check_status(operation)
         incoming: Request = request_ctx.request
         arguments |= _input(operation, incoming)
         if operation.replayed_event is None or idempotency.HEADER not in incoming.headers:

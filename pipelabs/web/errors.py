@@ -28,7 +28,13 @@ from pipelabs.core.errors import (
 )
 from pipelabs.models import Base, Outcome
 from pipelabs.web import idempotency, json, pages, rate_limit
-from pipelabs.web.operation import SAFE_METHODS, current_actor, denied_event
+from pipelabs.web.operation import (
+    MACHINE_PATH,
+    SAFE_METHODS,
+    current_actor,
+    denied_event,
+    is_below,
+)
 
 logger = logging.getLogger("pipelabs")
 RETRY_AFTER_S = 5
@@ -95,7 +101,8 @@ def render(error: PipeLabsError) -> Response:
     else:
         response = json.respond(envelope(error, current_actor().request_id), error.status)
     if response.status_code == HTTPStatus.UNAUTHORIZED:
-        response.headers["WWW-Authenticate"] = 'Bearer realm="pipelabs"'
+        scheme = "Machine" if is_below(request.path, MACHINE_PATH) else "Bearer"
+        response.headers["WWW-Authenticate"] = f'{scheme} realm="pipelabs"'
     if error.status == HTTPStatus.TOO_MANY_REQUESTS:
         wait_s = error.wait_s if isinstance(error, Throttled) else rate_limit.retry_after_s()
         response.headers["Retry-After"] = str(wait_s)

@@ -14,10 +14,11 @@ from flask_cors import CORS
 from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import BadRequest
 
+from pipelabs.core.actor import Actor
 from pipelabs.core.db import finish
 from pipelabs.core.errors import InvalidHost, PipeLabsError, TooLarge
 from pipelabs.core.settings import setting
-from pipelabs.web import assets, auth, console_session, csrf, errors, rate_limit
+from pipelabs.web import assets, auth, console_session, csrf, errors, machine_auth, rate_limit
 from pipelabs.web.headers import (
     EXPOSED_HEADERS,
     HSTS,
@@ -28,6 +29,7 @@ from pipelabs.web.headers import (
 )
 from pipelabs.web.operation import (
     CONSOLE_PATH,
+    MACHINE_PATH,
     SAFE_METHODS,
     begin,
     current_actor,
@@ -107,8 +109,7 @@ def _start() -> Response | None:
         raise TooLarge("The body is too large.")
     is_page = is_below(path, CONSOLE_PATH)
     if auth.is_guarded(operation, path):
-        identify = console_session.identify if is_page else auth.identify
-        state.actor = identify(anonymous)
+        state.actor = _identify(path)(anonymous)
     if is_page and incoming.method not in SAFE_METHODS:
         csrf.reject_forgery()
     return None
@@ -133,6 +134,13 @@ def _end(response: Response) -> Response:
     facts = _facts(incoming)
     logger.info("%s %s %s", incoming.method, path, response.status_code, extra=facts)
     return response
+
+
+def _identify(path: str) -> Callable[[Actor], Actor]:
+    """Return what identifies the callers of a path."""
+    if is_below(path, CONSOLE_PATH):
+        return console_session.identify
+    return machine_auth.identify if is_below(path, MACHINE_PATH) else auth.identify
 
 
 def _request_id(incoming: Request) -> str:

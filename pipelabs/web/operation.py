@@ -19,6 +19,7 @@ from pipelabs.core.actor import Actor
 from pipelabs.core.errors import PipeLabsError, Stale
 from pipelabs.core.idempotency import Claim
 from pipelabs.core.settings import current_context
+from pipelabs.machines.authentication import Caller
 from pipelabs.models import Permission, Role
 
 REGISTRY = "pipelabs.operations"
@@ -27,14 +28,17 @@ ADMIN_API_PATH = "/api/admin"
 """Every call below it counts against the general budget."""
 CONSOLE_PATH = "/admin"
 """Every request below it counts against the console budget."""
+MACHINE_PATH = "/api/machine"
+"""Every call below it counts against the machine budget."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
     """The requirements and responses of one route.
 
-    `permission` is None for a public route. `denied_event` is the audit event of a failed attempt.
-    `allows_password_due` allows callers who must change their password first. `budget` is spent
+    `permission` is None for a public route, and for one that only machines call. `denied_event` is
+    the audit event of a failed attempt. `allows_password_due` allows callers who must change their
+    password first, `allows_suspended_machine` machines that may hold no keys. `budget` is spent
     besides the budget of the path. A route with `takes_refresh_token` is public and checks the
     token itself. With `replayed_event` the route accepts an `Idempotency-Key`. `has_secret` means
     that the body or the response contains a secret. `errors` are examples of the errors of its
@@ -43,6 +47,8 @@ class Operation:
 
     method: str
     permission: Permission | None
+    is_for_machines: bool = False
+    allows_suspended_machine: bool = False
     denied_event: Event = Event.REQUEST_DENIED
     allows_password_due: bool = False
     takes_refresh_token: bool = False
@@ -61,7 +67,7 @@ class Operation:
     @property
     def is_public(self) -> bool:
         """Return whether anonymous callers may call it."""
-        return self.permission is None
+        return self.permission is None and not self.is_for_machines
 
     @property
     def is_restricted(self) -> bool:
@@ -111,7 +117,7 @@ class Spent(NamedTuple):
 
 @dataclass(slots=True)
 class RequestState:
-    """The caller, the operation, the spent budgets, the idempotency claim and the submitted form.
+    """The caller, the operation, the spent budgets, and what only some requests have.
 
     `operation` is None if no route matches.
     """
@@ -120,6 +126,7 @@ class RequestState:
     operation: Operation | None = None
     spent: dict[str, Spent] = field(default_factory=dict)
     claim: Claim | None = None
+    machine: Caller | None = None
     form: SubmittedForm | None = None
 
     @property

@@ -26,6 +26,7 @@ from pipelabs.web import auth, idempotency
 from pipelabs.web.operation import (
     ADMIN_API_PATH,
     CONSOLE_PATH,
+    MACHINE_PATH,
     Operation,
     Spent,
     current_actor,
@@ -41,9 +42,12 @@ BUDGETS = {
     "create": "RATELIMIT_CREATE",
     "general": "RATELIMIT_GENERAL",
     "console": "RATELIMIT_CONSOLE",
+    "machine": "RATELIMIT_MACHINE",
 }
 """Name of a budget in headers and responses → its setting, the smallest budget first."""
-PATH_BUDGETS = {"general": ADMIN_API_PATH, "console": CONSOLE_PATH}
+OF_MACHINES = frozenset({"machine"})
+"""Budgets that no admin has."""
+PATH_BUDGETS = {"general": ADMIN_API_PATH, "console": CONSOLE_PATH, "machine": MACHINE_PATH}
 """Budget → the path below which every request spends it."""
 STRATEGY = "moving-window-with-stats"
 SCRIPT = b"""
@@ -337,7 +341,7 @@ def quota() -> dict[str, dict[str, int]]:
     Empty if the store has just failed and the limiter has not switched to memory yet.
     """
     try:
-        return {name: _budget(name).as_dict() for name in BUDGETS}
+        return {name: _budget(name).as_dict() for name in BUDGETS if name not in OF_MACHINES}
     except RedisError:
         return {}
 

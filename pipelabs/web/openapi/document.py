@@ -30,6 +30,11 @@ TOKENS = {
     " An API token (`pl_…`) is accepted wherever it is.",
     "refresh_token": "The `refresh_token` of the sign-in: single-use, only for renewal.",
 }
+MACHINE_SIGNATURE = {
+    "type": "http",
+    "scheme": "Machine",
+    "description": "A JWT over this one request, which `pipelabs-agent` signs.",
+}
 EXTENSION = "pipelabs.document"
 
 
@@ -126,6 +131,7 @@ def _register_components(spec: APISpec, converter: OpenAPIConverter) -> None:
         scheme = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
         text = description.format(minutes=_minutes())
         spec.components.security_scheme(name, scheme | {"description": text})
+    spec.components.security_scheme("machine_signature", MACHINE_SIGNATURE)
 
 
 def _described_kinds(base: type[OpenAPIField]) -> Iterator[type[OpenAPIField]]:

@@ -17,8 +17,9 @@ from pipelabs.core.errors import (
     UnsupportedMedia,
 )
 from pipelabs.core.idempotency import ALTERED
+from pipelabs.machines import authentication
 from pipelabs.models import Role
-from pipelabs.web import auth
+from pipelabs.web import auth, machine_auth
 from pipelabs.web.errors import DATABASE_UNAVAILABLE, from_http
 from pipelabs.web.etags import NOT_AN_ETAG
 from pipelabs.web.json import invalid_fields
@@ -37,6 +38,11 @@ IDEMPOTENCY_ERRORS = (
     IdempotencyKeyReused("This Idempotency-Key was used with another body."),
 )
 INVALID_VERSION = InvalidInput(f"If-Match: {NOT_AN_ETAG}", fields={"If-Match": [NOT_AN_ETAG]})
+MACHINE_ERRORS = (
+    Unauthenticated(authentication.NO_TOKEN, code="machine_token_invalid"),
+    Forbidden(authentication.UNAPPROVED, code="machine_unapproved"),
+)
+SUSPENDED = tuple(Forbidden(sentence, code=code) for code, sentence in machine_auth.DENIED.values())
 UNKNOWN_FIELD = {"colour": "red"}
 """A field that no schema has."""
 
@@ -60,6 +66,10 @@ def documented_errors(operation: Operation, rule: Rule) -> Iterator[PipeLabsErro
 
 
 def _access_errors(operation: Operation) -> Iterator[PipeLabsError]:
+    if operation.is_for_machines:
+        yield from MACHINE_ERRORS
+        if not operation.allows_suspended_machine:
+            yield from SUSPENDED
     if operation.permission is None:
         return
     yield UNAUTHENTICATED

@@ -72,6 +72,8 @@ def describe(operation: Operation, rule: Rule) -> Description:
     if operation.body:
         media = {"schema": operation.body, "example": example_body(operation.body)}
         described["requestBody"] = {"required": True, "content": {"application/json": media}}
+    if operation.is_for_machines:
+        described["security"] = [{"machine_signature": []}]
     if operation.is_public:
         takes_token = operation.takes_refresh_token
         described["security"] = [{"refresh_token": []}] if takes_token else []
@@ -136,7 +138,7 @@ def _success(operation: Operation) -> Description:
 def _access(operation: Operation, rule: Rule) -> str:
     """Return who may call the operation, and which budgets a call spends."""
     permission = operation.permission
-    access = "Needs no access token."
+    access = "For machines." if operation.is_for_machines else "Needs no access token."
     if permission is not None:
         roles = ", ".join(role for role in Role if permission in role.permissions)
         access = f"For {roles}." if operation.is_restricted else "For every signed-in admin."

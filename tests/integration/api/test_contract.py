@@ -13,9 +13,19 @@ from sqlalchemy import select
 
 from pipelabs.accounts.api_tokens import create_token
 from pipelabs.accounts.commands import NewToken
+from pipelabs.approvals.service import request_approval
 from pipelabs.core.db import db
+from pipelabs.machines.service import describe
 from pipelabs.markets.quoting import add_client_markets
-from pipelabs.models import AuditEvent, Market, Permission, Role
+from pipelabs.models import (
+    ApprovalKind,
+    AuditEvent,
+    Market,
+    Permission,
+    Role,
+    Stop,
+    StopScope,
+)
 from tests.factories import (
     ACTOR,
     PASSWORD,
@@ -31,6 +41,7 @@ from tests.factories import (
     make_vault_keys,
     make_wallet,
 )
+from tests.integration.machines.rows import make_grant, make_machine
 from tests.sizes import sized
 
 # No schema can tell a wallet's checksum, nor that an e-mail address is taken.
@@ -77,9 +88,26 @@ def records(service):
             "session_id": make_session(admin).id,
             "event_id": db.session.scalars(select(AuditEvent.id)).first(),
             "exchange": "okx",
+            **machine_records(admin),
         }
         db.session.commit()
     return {name: str(value) for name, value in ids.items()}
+
+
+def machine_records(admin):
+    machine = make_machine(admin)
+    stop = Stop(scope=StopScope.EVERYTHING, reason="a test", raised_by=admin.email)
+    db.session.add(stop)
+    approval = request_approval(
+        ApprovalKind.MACHINE, machine.id, describe(machine), admin, make_actor()
+    )
+    grant = make_grant(machine)
+    return {
+        "machine_id": machine.id,
+        "grant_id": grant.id,
+        "stop_id": stop.id,
+        "approval_id": approval.id,
+    }
 
 
 @pytest.fixture

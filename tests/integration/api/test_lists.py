@@ -9,17 +9,21 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from pipelabs.approvals.service import request_approval
 from pipelabs.core.db import db
 from pipelabs.core.schemas.pagination import ListQuery
+from pipelabs.machines.service import describe
 from pipelabs.markets.quoting import add_client_markets
-from pipelabs.models import Role, now
+from pipelabs.models import ApprovalKind, ExchangeAPIKey, Machine, Role, now
 from pipelabs.models.clients import ClientSort
 from pipelabs.models.token_pairs import TokenPairSort
 from pipelabs.web.operation import registry
 from tests.each import each
 from tests.factories import ACTOR, make_admin, make_client, make_exchange, make_item, make_session
+from tests.integration.machines.rows import make_grant, make_lease, make_machine
 
 NAMES = ["<3 & >2", "a+b c/d=e", "~s:i:1~", "ünï çødé \U0001f600", 'quo"te\\', "Émile"]
+STOP = {"scope": "exchange", "exchange": "okx"}
 TOKEN = {"name": "Nightly", "permissions": ["clients.read"]}
 
 
@@ -49,18 +53,33 @@ def lists(app, client, owner, stored):
         for row in clients[:3]:
             add_client_markets(row.id, [make_item(symbol) for symbol in symbols], ACTOR)
         ids = {"client_id": clients[0].id, "admin_id": me.id}
+        for number in range(3):
+            add_machine(me, number)
         db.session.commit()
     for name in NAMES[:3]:
         stored(label=name, expires_at=now() + timedelta(days=3))
         client.post("/api/admin/tokens", json=TOKEN, headers=owner)
+        client.post("/api/admin/stops", json=STOP | {"reason": name}, headers=owner)
+    with app.app_context():
+        for machine, key in zip(
+            db.session.query(Machine), db.session.query(ExchangeAPIKey), strict=True
+        ):
+            make_lease(machine, make_grant(machine), key.id)
+        db.session.commit()
     paths = {
         rule.rule
         for rule in app.url_map.iter_rules()
         if rule.rule.startswith("/api")
         and isinstance(registry(app)[rule.endpoint].query, ListQuery)
     }
-    assert len(paths) == 13
+    assert len(paths) == 18
     return [re.sub("<uuid:([a-z_]+)>", lambda match: str(ids[match[1]]), path) for path in paths]
+
+
+def add_machine(owner, number):
+    """Add a machine with a grant that waits for approval."""
+    machine = make_machine(owner, name=f"quoter-{number}")
+    request_approval(ApprovalKind.MACHINE, machine.id, describe(machine), owner, ACTOR)
 
 
 def read_pages(fetch, path, **query):

@@ -11,6 +11,9 @@ from tests.factories import make_vault_keys
 AWAY = "postgresql+psycopg2://u:p@127.0.0.1:1/x"
 ARGUMENTS = {
     "keys retire": ["1"],
+    "machines retire": ["quoter-1", "--reason", "a test"],
+    "machines suspend": ["quoter-1", "--reason", "a test"],
+    "stops raise": ["everything", "--reason", "a test"],
     "seed admin": ["owner@desk.local", "--password-stdin"],
 }
 WITHOUT_DATABASE = {"exchanges sync"}

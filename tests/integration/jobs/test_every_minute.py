@@ -21,6 +21,7 @@ from tests.factories import (
     make_key,
     make_session,
 )
+from tests.integration.machines.rows import make_grant, make_lease, make_machine
 
 
 @pytest.fixture(autouse=True)
@@ -248,3 +249,32 @@ def test_purge_logs_a_database_error(app, ended, caplog, monkeypatch):
     every_minute.purge_ended_sessions(app)
 
     assert "ended sessions were not deleted: OperationalError" in caplog.text
+
+
+@pytest.fixture
+def expired_lease(app, stored):
+    key_id = stored()
+    with app.app_context():
+        machine = make_machine(make_admin())
+        over = now() - timedelta(seconds=1)
+        make_lease(machine, make_grant(machine), key_id, expires_at=over)
+        db.session.commit()
+
+
+def test_expire_leases_records_and_logs_them_once(app, expired_lease, rows, caplog):
+    with caplog.at_level(logging.INFO):
+        every_minute.expire_leases(app)
+        every_minute.expire_leases(app)
+
+    [row] = rows(AuditEvent, event="lease.ended")
+    assert (row.actor, row.details["reason"]) == ("service", "expired")
+    assert caplog.text.count("leases have expired") == 1
+
+
+def test_expire_leases_logs_a_database_error(app, expired_lease, caplog, monkeypatch):
+    away = create_engine("postgresql+psycopg2://nobody@127.0.0.1:1/nothing")
+    monkeypatch.setitem(db._app_engines[app], None, away)
+
+    every_minute.expire_leases(app)
+
+    assert "expired leases were not recorded: OperationalError" in caplog.text

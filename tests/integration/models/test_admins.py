@@ -12,7 +12,10 @@ OWNERS = {
     Permission.ADMINS_READ,
     Permission.ADMINS_WRITE,
     Permission.API_KEYS_ACCEPT,
+    Permission.APPROVALS_DECIDE,
     Permission.EXCHANGES_WRITE,
+    Permission.MACHINES_WRITE,
+    Permission.STOPS_LIFT,
 }
 
 
@@ -80,7 +83,12 @@ def test_admin_with_a_session_cannot_be_deleted(app):
         (
             Role.VIEWER,
             OWNERS
-            | {Permission.API_KEYS_WRITE, Permission.CLIENTS_WRITE, Permission.TOKEN_PAIRS_WRITE},
+            | {
+                Permission.API_KEYS_WRITE,
+                Permission.CLIENTS_WRITE,
+                Permission.STOPS_RAISE,
+                Permission.TOKEN_PAIRS_WRITE,
+            },
         ),
         (Role.OPERATOR, OWNERS),
         (Role.OWNER, set()),

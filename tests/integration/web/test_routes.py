@@ -26,6 +26,7 @@ def test_public_routes_are_exactly_these(app):
         "/admin/login",
         "/api/auth/login",
         "/api/auth/refresh",
+        "/api/machine/enrolments",
         "/api/openapi.json",
         "/api/docs",
         "/static/<path:filename>",

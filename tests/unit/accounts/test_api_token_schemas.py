@@ -50,4 +50,4 @@ def test_token_field_errors_are_one_sentence(field, value, sentence):
 
     [message] = errors[field]
     assert sentence in message
-    assert len(message) < 300
+    assert len(message) < 400

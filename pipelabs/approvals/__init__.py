@@ -1,0 +1,1 @@
+"""Approvals: changes that need a second owner's yes."""

@@ -1,0 +1,1 @@
+"""Machines: engines' hosts, what proves their identity, and the keys that they may hold."""

@@ -1,0 +1,1 @@
+"""Schemas of machines, grants, leases and stops."""

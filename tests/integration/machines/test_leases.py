@@ -1,0 +1,425 @@
+from datetime import timedelta
+
+import pytest
+import time_machine
+from sqlalchemy import select, text
+
+from pipelabs.agent import protocol
+from pipelabs.clients.service import change_status
+from pipelabs.core.db import db
+from pipelabs.machines import leases
+from pipelabs.machines.leases import expire_leases
+from pipelabs.models import (
+    AuditEvent,
+    Client,
+    ExchangeAPIKey,
+    Grant,
+    Lease,
+    Machine,
+    MachineStatus,
+    Status,
+    now,
+)
+from pipelabs.vault.api_keys import revoke_key, verify_key
+from pipelabs.vault.examination import ProbeRequest
+from pipelabs.vault.probe import Failure
+from tests.each import each
+from tests.factories import CANARY, make_actor, make_probe_result
+from tests.machine_host import STATE, MachineHost
+
+LEASES = "/api/machine/leases"
+ACKS = "/api/machine/acks"
+FLIP_A_BIT = (
+    "UPDATE exchange_api_keys"
+    " SET credentials = set_byte(credentials, 90, get_byte(credentials, 90) # 1)"
+)
+
+
+def open_sealed(host, machine, answer):
+    lease = answer["lease"]
+    context = protocol.lease_context(
+        lease["id"], machine["id"], answer["key_id"], lease["generation"]
+    )
+    return protocol.open_sealed(lease["sealed"], host.sealing_key, context)
+
+
+def test_granted_key_is_leased_with_its_credentials_sealed(
+    client, host, machine, key_id, grant, rows
+):
+    grant()
+
+    response = host.post(LEASES)
+
+    [answer] = response.json["data"]
+    assert (answer["key_id"], answer["is_leased"], answer["code"]) == (key_id, True, None)
+    assert (answer["exchange"], answer["label"]) == ("okx", "main")
+    assert open_sealed(host, machine, answer)["api_secret"] == CANARY
+    assert CANARY not in response.text
+    [lease] = rows(Lease)
+    assert abs(lease.expires_at - now() - timedelta(hours=1)) < timedelta(minutes=1)
+    [row] = rows(AuditEvent, event="lease.granted")
+    assert (row.actor, row.details["key"]) == ("machine:quoter-1", key_id)
+    assert row.client_id == rows(ExchangeAPIKey)[0].client_id
+
+
+def test_credentials_open_for_no_other_machine_and_no_other_lease(host, machine, held, client):
+    stranger = MachineHost(client)
+    context = protocol.lease_context(held["id"], machine["id"], held["id"], held["generation"])
+
+    for key in (stranger.sealing_key, host.sealing_key):
+        with pytest.raises(protocol.Unreadable):
+            protocol.open_sealed(held["sealed"], key, context)
+
+
+def test_leasing_again_extends_the_same_lease_and_is_recorded_once_an_hour(
+    host, held, lease, rows, change
+):
+    [again] = lease()
+    assert again["lease"]["id"] == held["id"]
+    assert rows(AuditEvent, event="lease.renewed") == []
+
+    change(Lease, recorded_at=now() - timedelta(hours=1))
+    lease()
+
+    assert len(rows(AuditEvent, event="lease.renewed")) == 1
+    assert len(rows(AuditEvent, event="lease.granted")) == 1
+    assert rows(Lease)[0].renewals == 2
+
+
+def test_key_without_a_grant_is_denied_and_nothing_is_told_about_it(host, machine, key_id, lease):
+    [answer] = lease(key_id)
+
+    assert answer["code"] == "not_granted"
+    assert answer["client"] is answer["exchange"] is answer["label"] is None
+    assert lease() == []
+
+
+def test_key_that_does_not_exist_is_like_one_that_is_not_granted(ring, grant, lease):
+    grant()
+
+    [answer] = lease("31113ba9-d54f-4b34-8877-19e7dc1b7084")
+
+    assert answer["code"] == "not_granted"
+
+
+@pytest.fixture
+def end(client, owner):
+    """Return what ends a grant."""
+
+    def send(grant):
+        path = f"/api/admin/grants/{grant['id']}/end"
+        client.post(path, json={"reason": "a test"}, headers=owner)
+
+    return send
+
+
+@each(
+    ("selector", "is_selected"),
+    [
+        ({"exchange": "okx"}, True),
+        ({"exchange": "binance"}, False),
+        ({"label": "main"}, True),
+        ({"label": "other"}, False),
+    ],
+)
+def test_grant_selects_by_exchange_and_label(key_id, grant, lease, end, selector, is_selected):
+    granted = grant(**selector)
+
+    assert [answer["is_leased"] for answer in lease()] == [True] * is_selected
+    end(granted)
+
+
+def test_grant_selects_by_client(key_id, grant, lease, rows):
+    grant(client_id=str(rows(ExchangeAPIKey)[0].client_id))
+
+    assert [answer["is_leased"] for answer in lease()] == [True]
+
+
+def test_grant_that_is_not_approved_selects_nothing(key_id, grant, lease):
+    grant(is_approved=False)
+
+    assert lease() == []
+
+
+def test_grant_that_was_changed_after_its_approval_selects_nothing(key_id, grant, lease, change):
+    grant(ttl_s=300)
+    change(Grant, ttl_s=86_400)
+
+    assert lease() == []
+
+
+def test_lease_ends_when_its_key_expires(app, stored, grant, lease):
+    soon = now() + timedelta(minutes=10)
+    stored(result=make_probe_result(read="yes", withdraw="no", expires_at=soon))
+    grant()
+
+    [answer] = lease()
+
+    assert answer["lease"]["expires_at"] == soon.isoformat(timespec="milliseconds").replace(
+        "+00:00", "Z"
+    )
+
+
+def execute(app, statement):
+    """Run a statement as something else than the service would."""
+    with app.app_context():
+        db.session.execute(text(statement))
+        db.session.commit()
+
+
+def unverified():
+    return {"result": make_probe_result(failure=Failure.UNREACHABLE)}
+
+
+@each(
+    ("changes", "code"),
+    [
+        (unverified(), "key_not_verified"),
+        ({"result": make_probe_result(withdraw="unknown", read="yes")}, "key_not_verified"),
+        (
+            {
+                "result": make_probe_result(
+                    read="yes", withdraw="no", expires_at=now() - timedelta(days=1)
+                )
+            },
+            "key_expired",
+        ),
+    ],
+)
+def test_key_that_may_not_be_used_is_denied(stored, grant, lease, changes, code):
+    key_id = stored(**changes)
+    grant()
+
+    answers = {answer["key_id"]: answer for answer in lease()}
+
+    assert answers[key_id]["code"] == code
+    assert answers[key_id]["lease"] is None
+
+
+def test_key_whose_row_was_altered_is_denied(app, key_id, grant, lease):
+    execute(app, "UPDATE exchange_api_keys SET ip_note = 'altered'")
+    grant()
+
+    assert [answer["code"] for answer in lease()] == ["key_not_verified"]
+
+
+def test_key_that_was_examined_too_long_ago_is_denied(key_id, grant, lease):
+    grant(max_examination_age_s=3600)
+
+    with time_machine.travel(now() + timedelta(minutes=61), tick=True):
+        [answer] = lease()
+
+    assert answer["code"] == "examination_too_old"
+
+
+def test_key_that_another_machine_holds_is_denied(held, another, grant):
+    host, machine_id = another
+    grant(machine_id=machine_id)
+
+    [answer] = host.post(LEASES).json["data"]
+
+    assert answer["code"] == "held_elsewhere"
+
+
+def test_key_that_was_given_back_can_go_to_another_machine(held, another, grant, host):
+    other, machine_id = another
+    grant(machine_id=machine_id)
+    host.post(ACKS, {"epoch": 1, "lease_ids": [held["id"]]})
+
+    [answer] = other.post(LEASES).json["data"]
+
+    assert answer["is_leased"]
+
+
+def test_two_machines_may_hold_a_key_if_the_grant_says_so(held, another, grant):
+    host, machine_id = another
+    grant(machine_id=machine_id, max_holders=2)
+
+    [answer] = host.post(LEASES).json["data"]
+
+    assert answer["is_leased"]
+
+
+def revoke(app, key_id):
+    with app.app_context():
+        revoke_key(key_id, make_actor())
+        db.session.commit()
+
+
+def test_revoking_a_key_ends_its_lease_in_the_same_transaction(app, held, key_id, rows, host):
+    epoch = host.get().json["epoch"]
+
+    revoke(app, key_id)
+
+    [lease] = rows(Lease)
+    assert lease.end_reason == "key_revoked"
+    assert len(rows(AuditEvent, event="lease.ended")) == 1
+    state = host.get(f"{STATE}?epoch={epoch}").json
+    assert (state["epoch"], state["leases"]) == (epoch + 1, [])
+
+
+def test_key_that_gains_the_right_to_withdraw_is_taken_back(app, held, key_id, rows):
+    with app.app_context():
+        key = db.session.get_one(ExchangeAPIKey, key_id)
+        request = ProbeRequest(
+            exchange="okx", credentials={}, is_testnet=False, ciphertext=key.ciphertext
+        )
+        verify_key(key.id, request, make_probe_result(withdraw="yes"), make_actor())
+        db.session.commit()
+
+    assert rows(Lease)[0].end_reason == "key_not_verified"
+
+
+def test_key_that_is_verified_again_stays_leased(app, held, key_id, rows):
+    with app.app_context():
+        key = db.session.get_one(ExchangeAPIKey, key_id)
+        request = ProbeRequest(
+            exchange="okx", credentials={}, is_testnet=False, ciphertext=key.ciphertext
+        )
+        verify_key(key.id, request, make_probe_result(read="yes", withdraw="no"), make_actor())
+        db.session.commit()
+
+    assert rows(Lease)[0].ended_at is None
+
+
+@each(
+    ("status", "reason"),
+    [("paused", None), ("suspended", "client_closed"), ("offboarded", "client_closed")],
+)
+def test_closing_a_client_ends_its_leases(app, held, rows, change, status, reason):
+    change(Client, status=Status.ACTIVE)
+    change(Lease, ended_at=None, end_reason=None)
+
+    with app.app_context():
+        change_status(rows(Client)[0].id, Status(status), make_actor())
+        db.session.commit()
+
+    assert rows(Lease)[0].end_reason == reason
+
+
+def test_disabling_an_exchange_ends_its_leases_and_denies_new_ones(
+    client, owner, held, rows, lease
+):
+    body = {"is_enabled": False}
+    assert client.patch("/api/admin/exchanges/okx", json=body, headers=owner).status_code == 200
+
+    assert rows(Lease)[0].end_reason == "exchange_closed"
+    assert [answer["code"] for answer in lease()] == ["exchange_disabled"]
+
+
+def test_closed_client_gets_no_lease(client, operator, key_id, grant, lease, rows):
+    grant()
+    path = f"/api/admin/clients/{rows(Client)[0].id}/status"
+    client.post(path, json={"status": "offboarded"}, headers=operator)
+
+    assert [answer["code"] for answer in lease()] == ["client_closed"]
+
+
+def test_suspended_machine_gets_no_keys_and_acknowledges(client, owner, held, machine, host, rows):
+    path = f"/api/admin/machines/{machine['id']}/suspend"
+    client.post(path, json={"reason": "a test"}, headers=owner)
+
+    denied = host.post(LEASES)
+    state = host.get(f"{STATE}?epoch=0").json
+    acknowledged = host.post(ACKS, {"epoch": state["epoch"], "lease_ids": [held["id"]]})
+
+    assert (denied.status_code, denied.json["error"]["code"]) == (403, "machine_suspended")
+    assert state["leases"] == []
+    assert acknowledged.json["acknowledged"] == 1
+    assert rows(Lease)[0].end_reason == "machine_closed"
+    [row] = rows(AuditEvent, event="lease.denied")
+    assert row.details["code"] == "machine_suspended"
+
+
+def test_machine_that_is_suspended_meanwhile_gets_no_lease(app, host, key_id, grant, monkeypatch):
+    grant()
+    lock = leases._lock_leases
+
+    def suspend_first(*call):
+        with app.app_context():
+            machine = db.session.scalars(select(Machine)).one()
+            machine.status = MachineStatus.SUSPENDED
+            db.session.commit()
+        return lock(*call)
+
+    monkeypatch.setattr(leases, "_lock_leases", suspend_first)
+
+    assert host.post(LEASES).json["error"]["code"] == "machine_suspended"
+
+
+def test_acknowledging_a_stop_records_how_long_it_took(app, held, key_id, host, rows):
+    revoke(app, key_id)
+
+    host.post(ACKS, {"epoch": 1, "lease_ids": [held["id"]]})
+    again = host.post(ACKS, {"epoch": 1, "lease_ids": [held["id"]]})
+
+    [row] = rows(AuditEvent, event="lease.acknowledged")
+    assert int(row.details["after_ms"]) >= 0
+    assert row.details["reason"] == "key_revoked"
+    assert again.json["acknowledged"] == 0
+
+
+def test_machine_can_not_acknowledge_another_machine_s_lease(held, another):
+    host, _ = another
+
+    assert host.post(ACKS, {"epoch": 1, "lease_ids": [held["id"]]}).json["acknowledged"] == 0
+
+
+def test_expired_lease_is_recorded_and_the_key_is_leased_anew(app, held, lease, rows, change):
+    change(Lease, expires_at=now() - timedelta(seconds=1))
+    with app.app_context():
+        assert expire_leases(make_actor(name="service", admin_id=None)) == 1
+        assert expire_leases(make_actor(name="service", admin_id=None)) == 0
+        db.session.commit()
+
+    [answer] = lease()
+
+    assert answer["lease"]["id"] == held["id"]
+    [row] = rows(AuditEvent, event="lease.ended")
+    assert row.details["reason"] == "expired"
+    assert len(rows(AuditEvent, event="lease.granted")) == 2
+
+
+def test_credentials_that_can_not_be_decrypted_are_denied(app, key_id, grant, lease):
+    grant()
+    execute(app, FLIP_A_BIT)
+
+    assert [answer["code"] for answer in lease()] == ["undecryptable"]
+
+
+def test_leasing_without_a_vault_is_503(host, grant):
+    grant()
+
+    response = host.post(LEASES)
+
+    assert (response.status_code, response.json["error"]["code"]) == (503, "vault_not_configured")
+
+
+def test_more_keys_than_a_call_may_lease_have_to_be_named(key_id, grant, host, monkeypatch):
+    grant()
+    monkeypatch.setattr(leases, "MAX_KEYS", 0)
+
+    response = host.post(LEASES)
+
+    assert (response.status_code, list(response.json["error"]["fields"])) == (400, ["key_ids"])
+
+
+def test_leases_are_listed_by_machine_key_and_whether_they_live(
+    client, viewer, held, machine, key_id, host
+):
+    listed = client.get(f"/api/admin/leases?machine_id={machine['id']}", headers=viewer)
+    of_key = client.get(f"/api/admin/leases?api_key_id={key_id}&is_live=yes", headers=viewer)
+    over = client.get("/api/admin/leases?is_live=no", headers=viewer)
+
+    assert [row["id"] for row in listed.json["data"]] == [held["id"]]
+    assert [row["id"] for row in of_key.json["data"]] == [held["id"]]
+    assert over.json["data"] == []
+    assert "sealed" not in listed.text
+
+
+def test_state_lists_the_leases_of_a_machine_if_the_epoch_is_another(host, held):
+    state = host.get(f"{STATE}?epoch=0").json
+
+    assert [row["id"] for row in state["leases"]] == [held["id"]]
+    assert state["leases"][0]["is_superseded"] is False
+    assert host.get(f"{STATE}?epoch={state['epoch']}").json["leases"] is None
