@@ -200,7 +200,7 @@ def find_admin(email):
 
 @pytest.fixture
 def sign_in(app):
-    """Return a maker of bearer headers for admins of a role, new ones unless the e-mail is known."""
+    """Return a maker of bearer headers for an admin, a new one unless the e-mail is known."""
 
     def header(role: Role, **changes):
         with app.app_context():
