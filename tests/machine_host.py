@@ -2,7 +2,10 @@
 
 import json
 import time
+from contextlib import closing
+from http.client import HTTPConnection
 from secrets import token_urlsafe
+from types import SimpleNamespace
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -64,3 +67,26 @@ class MachineHost:
 
     def _origin(self):
         return {"environ_base": {"REMOTE_ADDR": self.address}}
+
+
+class OverHTTP:
+    """What `MachineHost` needs of a client, over HTTP to an instance."""
+
+    def __init__(self, port):
+        self._port = port
+
+    def open(self, target, *, method, data, headers, **_):
+        with closing(HTTPConnection("127.0.0.1", self._port, timeout=120)) as connection:
+            connection.request(method, target, data, headers)
+            response = connection.getresponse()
+            return SimpleNamespace(
+                status_code=response.status, json=json.loads(response.read() or b"null")
+            )
+
+    def post(self, target, *, json: object, **_):
+        body, kind = encode_json(json), {"Content-Type": "application/json"}
+        return self.open(target, method="POST", data=body, headers=kind)
+
+
+def encode_json(members):
+    return json.dumps(members).encode()

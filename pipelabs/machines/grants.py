@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy import ColumnElement, and_, bindparam, select
 
 from pipelabs.approvals import service as approvals
 from pipelabs.audit import trail
@@ -51,6 +51,12 @@ TERMS = (
     "hold_s",
 )
 """What is approved."""
+LOCK_ACTIVE = (
+    select(Grant)
+    .where(Grant.machine_id == bindparam("machine_id"), Grant.status == GrantStatus.ACTIVE)
+    .order_by(Grant.created_at, Grant.id)
+    .with_for_update(read=True)
+)
 
 
 def request_grant(new: NewGrant, actor: Actor) -> Grant:
@@ -117,9 +123,8 @@ def lock_active(machine_id: UUID) -> list[Grant]:
 
     Others wait to end them until this transaction is over.
     """
-    query = select(Grant).where(Grant.machine_id == machine_id, Grant.status == GrantStatus.ACTIVE)
-    query = query.order_by(Grant.created_at, Grant.id).with_for_update(read=True)
-    grants = db.session.scalars(query.execution_options(populate_existing=True))
+    values = {"machine_id": machine_id}
+    grants = db.session.scalars(LOCK_ACTIVE, values, execution_options={"populate_existing": True})
     return [grant for grant in grants if approvals.digest_of(describe(grant)) == grant.digest]
 
 

@@ -1,11 +1,11 @@
 """Lease keys to a machine, take them back, and list who held what."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, func, or_, select
 from sqlalchemy.orm import aliased
 
 from pipelabs.agent import protocol
@@ -60,6 +60,68 @@ DENIALS = {
 """Code of a denial → its sentence."""
 
 
+IDS: BindParameter[Any] = bindparam("ids", expanding=True)
+CURRENT = {"populate_existing": True}
+"""Execution options: what another transaction has committed replaces what the session has."""
+SELECTED = select(ExchangeAPIKey.id, ExchangeAPIKey.client_id, ExchangeAPIKey.exchange)
+LOCK_EXCHANGES = (
+    select(Exchange.slug, Exchange.is_enabled)
+    .where(Exchange.slug.in_(bindparam("slugs", expanding=True)))
+    .order_by(Exchange.slug)
+    .with_for_update(read=True)
+)
+LOCK_CLIENTS = (
+    select(Client.id, Client.status)
+    .where(Client.id.in_(IDS))
+    .order_by(Client.id)
+    .with_for_update(read=True)
+)
+LOCK_KEYS = (
+    select(ExchangeAPIKey)
+    .where(ExchangeAPIKey.id.in_(IDS))
+    .order_by(ExchangeAPIKey.id)
+    .with_for_update(key_share=True, of=ExchangeAPIKey)
+)
+LOCK_LEASES = (
+    select(Lease)
+    .where(Lease.machine_id == bindparam("machine_id"), Lease.key_id.in_(IDS))
+    .order_by(Lease.id)
+    .with_for_update()
+)
+COUNT_HOLDERS = (
+    select(Lease.key_id, func.count())
+    .where(
+        Lease.key_id.in_(IDS),
+        Lease.machine_id != bindparam("machine_id"),
+        Lease.acknowledged_at.is_(None),
+        Lease.expires_at > bindparam("moment"),
+    )
+    .group_by(Lease.key_id)
+)
+"""A lease that has ended counts until its machine has acknowledged that it dropped the key."""
+EARLIER = aliased(ExchangeAPIKey)
+COUNT_GENERATIONS = (
+    select(ExchangeAPIKey.id, func.count())
+    .join(
+        EARLIER,
+        (EARLIER.client_id == ExchangeAPIKey.client_id)
+        & (EARLIER.exchange == ExchangeAPIKey.exchange)
+        & (EARLIER.label == ExchangeAPIKey.label)
+        & (EARLIER.created_at <= ExchangeAPIKey.created_at),
+    )
+    .where(ExchangeAPIKey.id.in_(IDS))
+    .group_by(ExchangeAPIKey.id)
+)
+
+
+class Locked(NamedTuple):
+    """Locked keys by id, the exchanges of theirs that are enabled, and their clients' status."""
+
+    keys: dict[UUID, ExchangeAPIKey]
+    enabled: set[str]
+    statuses: dict[UUID, Status]
+
+
 class Leased(NamedTuple):
     """A lease, what its grant says about it, and the credentials sealed to the machine."""
 
@@ -107,10 +169,9 @@ def lease_keys(caller: Caller, key_ids: Sequence[UUID] | None) -> tuple[int, lis
     machine_id = cast(UUID, caller.actor.machine_id)
     stops.share_lock()
     active = grants.lock_active(machine_id)
-    keys = _lock_keys(active, key_ids)
-    situations = _situations(machine_id, active, keys)
-    leases = _lock_leases(machine_id, keys)
-    generations = _count_generations(keys)
+    locked = _lock_keys(active, key_ids)
+    keys, situations = locked.keys, _situations(machine_id, active, locked)
+    leases, generations = _lock_leases(machine_id, keys), _count_generations(keys)
     answers = []
     for key_id in keys if key_ids is None else key_ids:
         if not (key := keys.get(key_id)):
@@ -225,109 +286,53 @@ def expire_leases(actor: Actor, limit: int = 500) -> int:
     return len(facts)
 
 
-def _lock_keys(
-    active: Sequence[Grant], key_ids: Sequence[UUID] | None
-) -> dict[UUID, ExchangeAPIKey]:
-    """Return the keys in question, locked, after their exchanges and clients."""
-    if key_ids is None:
-        selected = or_(*map(grants.selected_by, active)) if active else ExchangeAPIKey.id.is_(None)
-        condition = selected
-    else:
+def _lock_keys(active: Sequence[Grant], key_ids: Sequence[UUID] | None) -> Locked:
+    """Lock the keys in question, after their exchanges and clients."""
+    if key_ids is None and not active:
+        return Locked({}, set(), {})
+    condition: ColumnElement[bool] = or_(*map(grants.selected_by, active))
+    if key_ids is not None:
         condition = ExchangeAPIKey.id.in_(key_ids)
-    found = db.session.execute(
-        select(ExchangeAPIKey.id, ExchangeAPIKey.client_id, ExchangeAPIKey.exchange)
-        .where(condition)
-        .limit(MAX_KEYS + 1)
-    ).all()
+    found = db.session.execute(SELECTED.where(condition).limit(MAX_KEYS + 1)).all()
     if len(found) > MAX_KEYS:
         raise InvalidInput(TOO_MANY, fields={"key_ids": [TOO_MANY]})
-    if not found:
-        return {}
-    db.session.execute(
-        select(Exchange.slug)
-        .where(Exchange.slug.in_({row.exchange for row in found}))
-        .order_by(Exchange.slug)
-        .with_for_update(read=True)
+    slugs = {"slugs": {row.exchange for row in found}}
+    enabled = {row.slug for row in db.session.execute(LOCK_EXCHANGES, slugs) if row.is_enabled}
+    clients = db.session.execute(LOCK_CLIENTS, {"ids": {row.client_id for row in found}})
+    statuses = {row.id: row.status for row in clients}
+    keys = db.session.scalars(
+        LOCK_KEYS, {"ids": [row.id for row in found]}, execution_options=CURRENT
     )
-    db.session.execute(
-        select(Client.id)
-        .where(Client.id.in_({row.client_id for row in found}))
-        .order_by(Client.id)
-        .with_for_update(read=True)
-    )
-    query = (
-        select(ExchangeAPIKey)
-        .where(ExchangeAPIKey.id.in_([row.id for row in found]))
-        .order_by(ExchangeAPIKey.id)
-        .with_for_update(key_share=True, of=ExchangeAPIKey)
-    )
-    keys = db.session.scalars(query.execution_options(populate_existing=True))
-    return {key.id: key for key in keys}
+    return Locked({key.id: key for key in keys}, enabled, statuses)
 
 
-def _situations(
-    machine_id: UUID, active: Sequence[Grant], keys: Mapping[UUID, ExchangeAPIKey]
-) -> dict[UUID, Situation]:
-    ids = list(keys)
+def _situations(machine_id: UUID, active: Sequence[Grant], locked: Locked) -> dict[UUID, Situation]:
+    ids = list(locked.keys)
     stopped = stops.find_stopped(machine_id, ids)
-    enabled = set(
-        db.session.scalars(
-            select(Exchange.slug).where(
-                Exchange.slug.in_({key.exchange for key in keys.values()}), Exchange.is_enabled
-            )
-        )
-    )
-    # A lease that has ended counts until its machine has acknowledged that it dropped the key.
-    holders = (
-        select(Lease.key_id, func.count())
-        .where(
-            Lease.key_id.in_(ids),
-            Lease.machine_id != machine_id,
-            Lease.acknowledged_at.is_(None),
-            Lease.expires_at > now(),
-        )
-        .group_by(Lease.key_id)
-    )
-    held = {row[0]: row[1] for row in db.session.execute(holders)}
+    values = {"ids": ids, "machine_id": machine_id, "moment": now()}
+    holders = {row[0]: row[1] for row in db.session.execute(COUNT_HOLDERS, values)}
     return {
         key.id: Situation(
             grant=next((grant for grant in active if grants.selects(grant, key)), None),
             is_stopped=key.id in stopped,
-            is_enabled=key.exchange in enabled,
-            client_status=key.client.status,
-            other_holders=held.get(key.id, 0),
+            is_enabled=key.exchange in locked.enabled,
+            client_status=locked.statuses[key.client_id],
+            other_holders=holders.get(key.id, 0),
         )
-        for key in keys.values()
+        for key in locked.keys.values()
     }
 
 
-def _lock_leases(machine_id: UUID, keys: Mapping[UUID, ExchangeAPIKey]) -> dict[UUID, Lease]:
-    query = (
-        select(Lease)
-        .where(Lease.machine_id == machine_id, Lease.key_id.in_(list(keys)))
-        .order_by(Lease.id)
-        .with_for_update()
-    )
-    rows = db.session.scalars(query.execution_options(populate_existing=True))
+def _lock_leases(machine_id: UUID, key_ids: Iterable[UUID]) -> dict[UUID, Lease]:
+    values = {"machine_id": machine_id, "ids": list(key_ids)}
+    rows = db.session.scalars(LOCK_LEASES, values, execution_options=CURRENT)
     return {lease.key_id: lease for lease in rows}
 
 
-def _count_generations(keys: Mapping[UUID, ExchangeAPIKey]) -> dict[UUID, int]:
+def _count_generations(key_ids: Iterable[UUID]) -> dict[UUID, int]:
     """Return how many keys the label of each key has had until then."""
-    earlier = aliased(ExchangeAPIKey)
-    query = (
-        select(ExchangeAPIKey.id, func.count())
-        .join(
-            earlier,
-            (earlier.client_id == ExchangeAPIKey.client_id)
-            & (earlier.exchange == ExchangeAPIKey.exchange)
-            & (earlier.label == ExchangeAPIKey.label)
-            & (earlier.created_at <= ExchangeAPIKey.created_at),
-        )
-        .where(ExchangeAPIKey.id.in_(list(keys)))
-        .group_by(ExchangeAPIKey.id)
-    )
-    return {row[0]: row[1] for row in db.session.execute(query)}
+    rows = db.session.execute(COUNT_GENERATIONS, {"ids": list(key_ids)})
+    return {row[0]: row[1] for row in rows}
 
 
 def _lease(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, bindparam, func, or_, select
 
 from pipelabs.approvals import service as approvals
 from pipelabs.audit import trail
@@ -49,6 +49,23 @@ COLUMNS: dict[str, Any] = {
     "key_id": Lease.key_id,
     "machine_id": Lease.machine_id,
 }
+
+
+FIND_STOPPED = (
+    select(ExchangeAPIKey.id)
+    .join(
+        Stop,
+        Stop.lifted_at.is_(None)
+        & or_(
+            Stop.scope == StopScope.EVERYTHING,
+            Stop.exchange == ExchangeAPIKey.exchange,
+            Stop.client_id == ExchangeAPIKey.client_id,
+            Stop.key_id == ExchangeAPIKey.id,
+            Stop.machine_id == bindparam("machine_id"),
+        ),
+    )
+    .where(ExchangeAPIKey.id.in_(bindparam("ids", expanding=True)))
+)
 
 
 class Reach(NamedTuple):
@@ -141,16 +158,8 @@ def share_lock() -> None:
 
 def find_stopped(machine_id: UUID, key_ids: list[UUID]) -> set[UUID]:
     """Return which of these keys a stop keeps from the machine."""
-    stops = Stop.__table__.c
-    is_stopped = or_(
-        stops.scope == StopScope.EVERYTHING,
-        stops.exchange == ExchangeAPIKey.exchange,
-        stops.client_id == ExchangeAPIKey.client_id,
-        stops.key_id == ExchangeAPIKey.id,
-        stops.machine_id == machine_id,
-    )
-    query = select(ExchangeAPIKey.id).join(Stop, and_(is_stopped, stops.lifted_at.is_(None)))
-    return set(db.session.scalars(query.where(ExchangeAPIKey.id.in_(key_ids))))
+    values = {"machine_id": machine_id, "ids": key_ids}
+    return set(db.session.scalars(FIND_STOPPED, values))
 
 
 def describe(stop: Stop) -> dict[str, Any]:
