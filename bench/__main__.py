@@ -7,10 +7,10 @@ import os
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench import batch, growth, markets, pages, report, usage, vault
+from bench import batch, growth, machines, markets, pages, report, usage, vault
 from bench.peers.servers import NO_PEERS
 from bench.rounds import play
-from bench.stage import NO_PGBENCH, set_up
+from bench.stage import NO_PGBENCH, Stage, set_up
 from dev.errors import CannotStart
 
 RESULTS = Path(__file__).with_name("results.json")
@@ -41,15 +41,21 @@ def main() -> None:
         print("The console's pages …", flush=True)
         share = 0.01 if is_quick else 1
         shown = pages.play(stage, bare, share)
-        print("The vault, the markets and many clients at once …", flush=True)
-        jobs = {**vault.play(stage, share), **markets.play(stage, share)}
-        jobs |= batch.play(stage, share)
+        jobs = _jobs(stage, share)
         print("The pages as the book grows …", flush=True)
         grown = growth.play(stage, share)
         results = report.results(rounds, report.Once(shown, jobs, grown), stage.versions, seconds)
     print(f"\n{report.table(results)}")
     if not is_quick:
         RESULTS.write_text(report.text(results))
+
+
+def _jobs(stage: Stage, share: float) -> dict[str, float]:
+    """Return what is measured once, of everything but pages."""
+    print("The vault, the markets and many clients at once …", flush=True)
+    jobs = {**vault.play(stage, share), **markets.play(stage, share), **batch.play(stage, share)}
+    print("Machines, leases and a stop …", flush=True)
+    return jobs | machines.play(stage, share)
 
 
 if __name__ == "__main__":

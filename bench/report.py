@@ -12,6 +12,17 @@ from typing import Any
 
 from bench.batch import APPLICATION, BATCH, POSTGRESQL, SHARE
 from bench.growth import FEW, MANY, REASONS, Times
+from bench.machines import (
+    AGENT_MIB,
+    AGENT_START,
+    LEASE_MANY,
+    LEASE_ONE,
+    OPEN,
+    POLL,
+    RESTART,
+    SEAL,
+    STOP,
+)
 from bench.markets import ADDED, MATRIX_PAGE, OWN_PAGE
 from bench.rounds import (
     BARE,
@@ -170,8 +181,17 @@ JOBS = {
     APPLICATION: Goal(),
     POSTGRESQL: Goal(),
     SHARE: Goal(goal=0.15, is_minimum=True),
+    SEAL: Goal(),
+    OPEN: Goal(),
+    POLL: Goal(goal=1000),
+    LEASE_ONE: Goal(goal=25),
+    LEASE_MANY: Goal(goal=25),
+    RESTART: Goal(goal=15),
+    STOP: Goal(goal=1),
+    AGENT_START: Goal(goal=300),
+    AGENT_MIB: Goal(goal=40),
 }
-"""What is measured once after the rounds, of the vault, the markets and batches of clients."""
+"""What is measured once after the rounds: vault, markets, batches of clients, machines."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
+from datetime import datetime
 from statistics import median
 from typing import Any
 from uuid import UUID, uuid4
@@ -40,12 +41,12 @@ ONE_CLIENT = "SELECT id FROM clients ORDER BY id LIMIT 1"
 FILL = """
 INSERT INTO exchange_api_keys (id, created_at, updated_at, client_id, exchange, label, is_testnet,
                                ip_note, stage, status, last_four, fingerprint, fields, credentials,
-                               kek_version, permissions, version, mac)
+                               kek_version, permissions, version, examined_at, mac)
 VALUES %s
 """
 ROW = (
     "(%(id)s, now(), now(), %(client)s, %(exchange)s, %(id)s, false, '', 'live', 'verified', '',"
-    " '', '{}', %(envelope)s, %(version)s, '{}', 1, %(mac)s)"
+    " '', '{}', %(envelope)s, %(version)s, '{}', 1, %(examined_at)s, %(mac)s)"
 )
 SIGNED_VALUES = dict.fromkeys(SIGNED) | {
     "exchange": EXCHANGE,
@@ -64,21 +65,23 @@ VERSIONS = "SELECT kek_version, count(*) FROM exchange_api_keys GROUP BY 1"
 
 def play(stage: Stage, share: float = 1) -> dict[str, float]:
     """Return how long encryption and decryption take, and how many rows a rotation re-wraps."""
-    vault = _vault(stage.environment["VAULT_KEYS"])
+    vault = make_vault(stage)
     context = EncryptionContext(uuid4(), uuid4(), EXCHANGE, "credentials")
     envelope = vault.encrypt(DOCUMENT, context)
     return {
-        ENCRYPT: _median_us(lambda: vault.encrypt(DOCUMENT, context)),
-        DECRYPT: _median_us(lambda: vault.decrypt(envelope, context)),
+        ENCRYPT: median_us(lambda: vault.encrypt(DOCUMENT, context)),
+        DECRYPT: median_us(lambda: vault.decrypt(envelope, context)),
         ROTATION: _rotation(stage, vault, max(int(ROWS * share), FEWEST)),
     }
 
 
-def _vault(ring: str) -> Vault:
-    return Vault(parse_ring(ring))
+def make_vault(stage: Stage) -> Vault:
+    """Return the vault of the stage's key ring."""
+    return Vault(parse_ring(stage.environment["VAULT_KEYS"]))
 
 
-def _median_us(act: Callable[[], object]) -> float:
+def median_us(act: Callable[[], object]) -> float:
+    """Return the median of what many calls take, in microseconds."""
     times = []
     for _ in range(TIMES):
         begun = time.perf_counter()
@@ -92,10 +95,7 @@ def _rotation(stage: Stage, vault: Vault, count: int) -> float:
     with closing(psycopg2.connect(stage.environment["DATABASE_MIGRATION_URL"])) as connection:
         connection.autocommit = True
         cursor = connection.cursor()
-        cursor.execute(ONE_CLIENT)
-        [client] = cursor.fetchone() or [""]
-        rows = list(_rows(vault, UUID(client), count))
-        execute_values(cursor, FILL, rows, ROW, page_size=1000)
+        fill_keys(cursor, vault, count)
         cursor.execute("VACUUM ANALYZE exchange_api_keys")
         rates, ring = [], stage.environment["VAULT_KEYS"]
         for version in range(2, ROTATIONS + 2):
@@ -109,13 +109,31 @@ def _rotation(stage: Stage, vault: Vault, count: int) -> float:
     return median(rates)
 
 
-def _rows(vault: Vault, client: UUID, count: int) -> Iterator[Mapping[str, Any]]:
+def fill_keys(
+    cursor: Any, vault: Vault, count: int, examined_at: datetime | None = None
+) -> list[str]:
+    """Add verified keys of one client, and return their ids."""
+    cursor.execute(ONE_CLIENT)
+    [client] = cursor.fetchone() or [""]
+    rows = list(_rows(vault, UUID(client), count, examined_at))
+    execute_values(cursor, FILL, rows, ROW, page_size=1000)
+    return [row["id"] for row in rows]
+
+
+def _rows(
+    vault: Vault, client: UUID, count: int, examined_at: datetime | None
+) -> Iterator[Mapping[str, Any]]:
     for _ in range(count):
         record = uuid4()
         envelope = vault.encrypt(
             DOCUMENT, EncryptionContext(record, client, EXCHANGE, "credentials")
         )
-        signed = SIGNED_VALUES | {"id": record, "client_id": client, "label": str(record)}
+        signed = SIGNED_VALUES | {
+            "id": record,
+            "client_id": client,
+            "label": str(record),
+            "examined_at": examined_at,
+        }
         yield {
             "id": str(record),
             "client": str(client),
@@ -123,4 +141,5 @@ def _rows(vault: Vault, client: UUID, count: int) -> Iterator[Mapping[str, Any]]
             "exchange": EXCHANGE,
             "envelope": envelope.blob,
             "version": envelope.kek_version,
+            "examined_at": examined_at,
         }

@@ -5,7 +5,7 @@ import time
 import jwt
 import pytest
 
-from bench import bare, batch, growth, markets, report, stage, statements, usage, vault
+from bench import bare, batch, growth, machines, markets, report, stage, statements, usage, vault
 from bench.callers import Callers
 from bench.load import BODY, Call, WrongAnswer, percentile, read_wrk, reject_wrong
 from bench.peers import servers as peers
@@ -309,6 +309,13 @@ def test_jobs_have_verdicts():
         markets.ADDED: "met",
         batch.BATCH: "met",
         batch.SHARE: "met",
+        machines.POLL: "met",
+        machines.LEASE_ONE: "missed",
+        machines.LEASE_MANY: "missed",
+        machines.RESTART: "missed",
+        machines.STOP: "missed",
+        machines.AGENT_START: "met",
+        machines.AGENT_MIB: "missed",
     }
 
 
