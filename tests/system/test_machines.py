@@ -3,11 +3,15 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import redis
 
 from tests.factories import QUICK_CLIENT, make_body, make_vault_keys
 from tests.instances import RAISED_LIMITS, fleet
@@ -113,10 +117,45 @@ class Host:
         return json.loads(self.keys.read_text())
 
 
+class Wire:
+    """A proxy on the way from agents to an instance, which keeps all that passes."""
+
+    def __init__(self, port):
+        self.passed, self._target = [], port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self):
+        self._listener.close()
+
+    def _accept(self):
+        with suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                far = socket.create_connection(("127.0.0.1", self._target))
+                for source, sink in ((near, far), (far, near)):
+                    threading.Thread(target=self._pass, args=(source, sink), daemon=True).start()
+
+    def _pass(self, source, sink):
+        with suppress(OSError), source, sink:
+            while data := source.recv(65536):
+                self.passed.append(data)
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+
+
 @pytest.fixture
-def host(desk, tmp_path):
+def wire(desk):
+    wire = Wire(desk.running.ports[0])
+    yield wire
+    wire.close()
+
+
+@pytest.fixture
+def host(desk, wire, tmp_path):
     """An approved machine with a grant for everything."""
-    host = Host(tmp_path / "host", desk.running.ports[0])
+    host = Host(tmp_path / "host", wire.port)
     invited = desk.post("/machines", {"name": "quoter-1", "addresses": ["127.0.0.1"]})
     printed = host.agent("enroll", host.url, invited["code"])
     machine = desk.get(f"/machines/{invited['machine']['id']}")["machine"]
@@ -141,7 +180,7 @@ def leases(desk):
     return desk.get("/leases")["data"]
 
 
-def test_engine_gets_its_key_and_a_stop_on_another_instance_ends_it(desk, host, engine):
+def test_engine_gets_its_key_and_a_stop_on_another_instance_ends_it(desk, host, wire, engine):
     keys = host.engine_keys()
     parts = credentials("okx", Scenario.TRADE_ONLY)
     assert set(parts.values()) <= set(keys.values())
@@ -159,18 +198,26 @@ def test_engine_gets_its_key_and_a_stop_on_another_instance_ends_it(desk, host, 
     with pytest.raises(ProcessLookupError):
         os.kill(keys["pid"], 0)
     assert desk.running.query(GAPS) == [(0,)]
-    reject_leaks(desk, host)
+    reject_leaks(desk, host, wire)
 
 
-def reject_leaks(desk, host):
-    """Search what is stored, logged and on the host's disk for the secret of the key."""
+def reject_leaks(desk, host, wire):
+    """Search what is stored, logged, on the wire and on the host's disk for the key's secret."""
     secret = credentials("okx", Scenario.TRADE_ONLY)["api_secret"]
     folder = Path(desk.running.environment["AUDIT_LOG_FILE"]).parent
     texts = [dump_database(desk.running), (folder / "output.log").read_text(errors="replace")]
     texts += ["\n".join(desk.running.lines())]
     texts += [Path(host.environment["PIPELABS_AGENT_IDENTITY"]).read_text()]
+    texts += [b"".join(wire.passed).decode("latin-1"), dump_redis(desk.running)]
+    assert '"sealed"' in texts[-2]
     for form in encoded_forms(secret):
         assert not any(form in text for text in texts)
+
+
+def dump_redis(running):
+    """Return all that Redis has."""
+    with redis.Redis.from_url(running.environment["REDIS_URL"]) as store:
+        return b"".join(store.dump(name) or b"" for name in store.scan_iter()).decode("latin-1")
 
 
 def test_engine_that_ends_gives_its_key_back(desk, host, engine):
