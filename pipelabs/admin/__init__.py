@@ -8,18 +8,23 @@ from pipelabs.admin import (
     admins,
     api_key_actions,
     api_keys,
+    approvals,
     audit,
     auth,
     client_markets,
     clients,
     exchanges,
+    grants,
+    machines,
     markets,
     matrix,
     overview,
     palette,
+    stops,
     token_pairs,
 )
 from pipelabs.admin.navigation import SECTIONS
+from pipelabs.approvals.service import count_pending
 from pipelabs.web.blueprints import OperationBlueprint
 
 admin = Blueprint("admin", __name__, url_prefix="/admin")
@@ -28,15 +33,19 @@ NOUNS = (
     admins,
     api_key_actions,
     api_keys,
+    approvals,
     audit,
     auth,
     client_markets,
     clients,
     overview,
     exchanges,
+    grants,
+    machines,
     markets,
     matrix,
     palette,
+    stops,
     token_pairs,
 )
 root = OperationBlueprint("root", __name__)
@@ -55,3 +64,5 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(admin)
     app.register_blueprint(root)
     app.jinja_env.globals["sections"] = SECTIONS
+    # A function, so that only pages with the menu send the query.
+    app.jinja_env.globals["count_pending"] = count_pending

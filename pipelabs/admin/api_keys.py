@@ -12,6 +12,7 @@ from pipelabs.clients import service as clients
 from pipelabs.core.db import release
 from pipelabs.exchanges import registry
 from pipelabs.exchanges import service as exchanges
+from pipelabs.machines import queries as machine_queries
 from pipelabs.models import ExchangeAPIKey, KeyStage, KeyStatus, Permission, now
 from pipelabs.vault import api_keys, records, replacement
 from pipelabs.vault import queries as key_queries
@@ -149,6 +150,8 @@ def _about(key: ExchangeAPIKey) -> dict[str, Any]:
         "predecessor": replacement.predecessor_of(key),
         "shared_with": key_queries.shared_with(key),
         "events": key_queries.events_of(key, MAX_EVENTS),
+        "holders": machine_queries.list_holders(key.id),
+        "behind": machine_queries.list_behind(key),
     }
 
 

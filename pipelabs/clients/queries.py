@@ -75,8 +75,10 @@ def list_clients(
 
 
 def list_events(client_id: UUID, limit: int) -> Sequence[AuditEvent]:
-    """Return the events of the client, newest first."""
-    query = select(AuditEvent).where(AuditEvent.client_id == client_id)
+    """Return the events of the client, newest first, without the renewals of leases."""
+    query = select(AuditEvent).where(
+        AuditEvent.client_id == client_id, AuditEvent.event != Event.LEASE_RENEWED
+    )
     return db.session.scalars(query.order_by(AuditEvent.id.desc()).limit(limit)).all()
 
 

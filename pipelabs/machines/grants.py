@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, bindparam, select
+from sqlalchemy import ColumnElement, and_, bindparam, select, true
 
 from pipelabs.approvals import service as approvals
 from pipelabs.audit import trail
@@ -26,7 +26,6 @@ from pipelabs.models import (
     ExchangeAPIKey,
     Grant,
     GrantStatus,
-    KeyStage,
     Lease,
     LeaseEnd,
     Machine,
@@ -129,13 +128,13 @@ def lock_active(machine_id: UUID) -> list[Grant]:
 
 
 def selected_by(grant: Grant) -> ColumnElement[bool]:
-    """Return the condition for the live keys that a grant selects."""
+    """Return the condition for the keys that a grant selects, in any stage."""
     selectors = [
         getattr(ExchangeAPIKey, name) == value
         for name in SELECTORS
         if (value := getattr(grant, name)) is not None
     ]
-    return and_(ExchangeAPIKey.stage == KeyStage.LIVE, *selectors)
+    return and_(true(), *selectors)
 
 
 def selects(grant: Grant, key: ExchangeAPIKey) -> bool:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
-from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, func, or_, select
+from sqlalchemy import BindParameter, and_, bindparam, func, or_, select
 from sqlalchemy.orm import aliased
 
 from pipelabs.agent import protocol
@@ -288,11 +288,13 @@ def expire_leases(actor: Actor, limit: int = 500) -> int:
 
 def _lock_keys(active: Sequence[Grant], key_ids: Sequence[UUID] | None) -> Locked:
     """Lock the keys in question, after their exchanges and clients."""
-    if key_ids is None and not active:
+    if not active:
         return Locked({}, set(), {})
-    condition: ColumnElement[bool] = or_(*map(grants.selected_by, active))
+    selected = or_(*map(grants.selected_by, active))
+    is_asked = ExchangeAPIKey.stage == KeyStage.LIVE
     if key_ids is not None:
-        condition = ExchangeAPIKey.id.in_(key_ids)
+        is_asked = ExchangeAPIKey.id.in_(key_ids)
+    condition = and_(selected, is_asked)
     found = db.session.execute(SELECTED.where(condition).limit(MAX_KEYS + 1)).all()
     if len(found) > MAX_KEYS:
         raise InvalidInput(TOO_MANY, fields={"key_ids": [TOO_MANY]})

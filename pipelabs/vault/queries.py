@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import DateTime, func, literal_column, select
 
+from pipelabs.audit.events import Event
 from pipelabs.core.db import db
 from pipelabs.core.pagination import Page, page_of
 from pipelabs.models import AuditEvent, Client, ExchangeAPIKey, KeyStage, KeyStatus, now
@@ -92,8 +93,10 @@ def shared_among(keys: Page[ExchangeAPIKey]) -> set[UUID]:
 
 
 def events_of(key: ExchangeAPIKey, limit: int) -> Sequence[AuditEvent]:
-    """Return the audit events of the key, newest first."""
+    """Return the audit events of the key, newest first, without the renewals of its leases."""
     query = select(AuditEvent).where(
-        AuditEvent.client_id == key.client_id, AuditEvent.details["key"].astext == str(key.id)
+        AuditEvent.client_id == key.client_id,
+        AuditEvent.details["key"].astext == str(key.id),
+        AuditEvent.event != Event.LEASE_RENEWED,
     )
     return db.session.scalars(query.order_by(AuditEvent.id.desc()).limit(limit)).all()

@@ -15,8 +15,9 @@ from typing import Literal
 from playwright.sync_api import Page, sync_playwright
 
 from tests.browser import chromium
+from tests.browser.machines import add_machines
 from tests.factories import make_vault_keys
-from tests.instances import RAISED_LIMITS, fleet
+from tests.instances import RAISED_LIMITS, Fleet, fleet
 from tests.stub_exchange import Scenario, credentials, running
 
 EMAIL = "owner@desk.local"
@@ -52,6 +53,18 @@ PAGES = {
     "api-key-candidate": "/admin/api-keys?stage=candidate*",
     "api-keys-expiring": "/admin/api-keys/expiring?days=365",
     "api-key-choose": "/admin/api-keys/new",
+    "machines": "/admin/machines",
+    "machine-new": "/admin/machines/new",
+    "machine": "/admin/machines?status=active*",
+    "machine-enrolled": "/admin/machines?status=enrolled*",
+    "machine-suspend": "/admin/machines?status=active*/suspend",
+    "grant-new": "/admin/machines?status=active*/grants/new",
+    "approvals": "/admin/approvals",
+    "approval": "/admin/approvals*",
+    "stops": "/admin/stops",
+    "stop": "/admin/stops*",
+    "stop-scope": "/admin/stops/new",
+    "stop-new": "/admin/stops/new?scope=exchange",
     "audit": "/admin/audit",
     "account": "/admin/account",
     "admins": "/admin/admins",
@@ -65,11 +78,11 @@ def main(folder: Path) -> None:
     """Write a PNG of each page in each width and theme."""
     folder.mkdir(parents=True, exist_ok=True)
     program = chromium.find()
-    with _demo() as (url, password), sync_playwright() as playwright:
+    with _demo() as (served, password), sync_playwright() as playwright:
         browser = playwright.chromium.launch(**program.options())
         for width, height in SIZES.items():
             page = browser.new_page(
-                base_url=url,
+                base_url=f"http://127.0.0.1:{served.ports[0]}",
                 viewport={"width": width, "height": height},
                 locale="en-US",
                 reduced_motion="reduce",
@@ -81,6 +94,7 @@ def main(folder: Path) -> None:
             page.get_by_role("button", name="Sign in").click()
             if width == max(SIZES):
                 _add_keys(page)
+                add_machines(served, password)
             _reject_key(page)
             _take_screenshots(page, folder / f"api-key-rejected-{width}")
             for name, path in PAGES.items():
@@ -90,8 +104,8 @@ def main(folder: Path) -> None:
 
 
 @contextmanager
-def _demo() -> Iterator[tuple[str, str]]:
-    """Serve the demo data; yield the URL and the owner's password."""
+def _demo() -> Iterator[tuple[Fleet, str]]:
+    """Serve the demo data; yield the instance and the owner's password."""
     with TemporaryDirectory() as folder, running() as stub:
         settings = RAISED_LIMITS | {
             "ENVIRONMENT": "local",
@@ -101,7 +115,7 @@ def _demo() -> Iterator[tuple[str, str]]:
         with fleet("screenshots", Path(folder), instances=1, **settings) as served:
             demo = json.loads(served.flask("seed", "demo", "--json"))
             [password] = [admin["password"] for admin in demo["admins"] if admin["email"] == EMAIL]
-            yield f"http://127.0.0.1:{served.ports[0]}", password
+            yield served, password
 
 
 def _add_keys(page: Page) -> None:

@@ -5,9 +5,10 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from pipelabs.models import Role
+from tests.browser.machines import add_machines
 from tests.browser.pages import NARROW, WIDE, axe_violations
 
-MAX_PAGES = 90
+MAX_PAGES = 140
 IDS = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|(?<=/)[0-9]+|(?<=/exchanges/)[a-z0-9]+")
 LINKS = "[...document.links].map((link) => link.href)"
 LAYOUT = """() => {
@@ -29,6 +30,13 @@ WIDTHS_AND_THEMES = [
     pytest.param(WIDE, "light", id="wide-light"),
     pytest.param(NARROW, "dark", id="narrow-dark"),
 ]
+
+
+@pytest.fixture(scope="module")
+def machines(service):
+    """Let there be machines, grants, leases, stops and requests."""
+    running, passwords = service
+    add_machines(running, passwords[Role.OWNER])
 
 
 def shape(url):
@@ -77,6 +85,7 @@ def find_problems_at(page, width):
     return ["it is wider than a screen of another size"] if is_wider else []
 
 
+@pytest.mark.usefixtures("machines")
 @pytest.mark.parametrize("role", [Role.OPERATOR, Role.VIEWER])
 def test_pages_of_a_role_have_no_layout_faults(pages, role, record_property):
     page = pages.open(role)
@@ -90,6 +99,7 @@ def test_pages_of_a_role_have_no_layout_faults(pages, role, record_property):
     assert {url: messages for url, messages in problems.items() if messages} == {}
 
 
+@pytest.mark.usefixtures("machines")
 @pytest.mark.parametrize(("width", "theme"), WIDTHS_AND_THEMES)
 def test_pages_of_an_owner_are_accessible(pages, width, theme, record_property):
     page, problems, checked = pages.open(Role.OWNER, width, theme), {}, set()

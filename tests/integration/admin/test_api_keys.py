@@ -5,7 +5,7 @@ import pytest
 
 from pipelabs.audit.events import Event
 from pipelabs.core.db import db
-from pipelabs.models import AuditEvent, ExchangeAPIKey, KeyStage, KeyStatus, Role, now
+from pipelabs.models import AuditEvent, Client, ExchangeAPIKey, KeyStage, KeyStatus, Role, now
 from pipelabs.vault.probe import Failure
 from tests.factories import CANARY, make_client, make_credentials, make_key, make_probe_result
 from tests.stub_exchange import Scenario, credentials
@@ -311,3 +311,36 @@ def test_expiring_lists_expired_and_expiring_keys(desk, stored):
 
 def test_expiring_without_keys_says_so(desk, app):
     assert "No keys are expiring" in desk.get(f"{KEYS}/expiring").text
+
+
+def test_key_shows_the_machines_that_hold_it(desk, watcher, machine_id, hold, rows):
+    hold()
+    path = f"{KEYS}/{rows(ExchangeAPIKey)[0].id}"
+
+    page = desk.get(path)
+
+    stop = f'href="/admin/stops/new?scope=key&amp;key_id={path.removeprefix(f"{KEYS}/")}"'
+    assert f'href="/admin/machines/{machine_id}"' in page.text
+    assert "quoter-1 held" in words(page)
+    assert stop in page.text
+    assert stop not in watcher.get(path).text
+
+
+def test_key_that_no_machine_holds_says_so(desk, stored):
+    assert "No machine holds this key." in words(desk.get(f"{KEYS}/{stored()}"))
+
+
+def test_key_shows_the_machines_that_have_not_moved_after_a_cut_over(app, desk, hold, change, rows):
+    hold(superseded_at=now())
+    [old] = rows(ExchangeAPIKey)
+    change(ExchangeAPIKey, stage=KeyStage.SUPERSEDED, destroy_at=now() + timedelta(hours=24))
+    with app.app_context():
+        live_id = make_key(db.session.get(Client, old.client_id), replaces_id=old.id).id
+        db.session.commit()
+
+    before, after = desk.get(f"{KEYS}/{old.id}"), desk.get(f"{KEYS}/{live_id}")
+
+    assert "quoter-1 superseded" in words(before)
+    assert "Not moved" not in words(before)
+    sentence = "Not moved to this key yet: quoter-1 (still uses ••••4711 , generation 1)."
+    assert sentence in words(after)

@@ -1,0 +1,233 @@
+import re
+from datetime import timedelta
+
+import pytest
+
+from pipelabs.models import Approval, ApprovalStatus, AuditEvent, Grant, Machine, Stop, now
+from tests.integration.admin.text import CODE, find, find_cursor, words
+from tests.machine_host import MachineHost
+
+APPROVALS = "/admin/approvals"
+UNKNOWN_ID = "31113ba9-d54f-4b34-8877-19e7dc1b7084"
+REASON = "The fingerprint <differs> from the host's."
+TERMS = {
+    "exchange": "okx",
+    "label": "main",
+    "delivery": "push",
+    "ttl_min": "60",
+    "max_holders": "3",
+    "examination_days": "7",
+    "when_away": "hold",
+    "hold_min": "90",
+}
+
+
+@pytest.fixture
+def host(client):
+    return MachineHost(client)
+
+
+@pytest.fixture
+def requested(owner, host, rows):
+    """The page of a request to approve the machine of `host`."""
+    owner.get("/admin/machines/new")
+    page = owner.post("/admin/machines/new", name="quoter-1", addresses="192.0.2.0/24")
+    host.enrol(find(CODE, page))
+    [approval] = rows(Approval)
+    return f"{APPROVALS}/{approval.id}"
+
+
+@pytest.fixture
+def decide(second):
+    """Return what confirms a decision; it answers the response."""
+
+    def send(path, decision="approve", browser=second, **fields):
+        browser.get(path)
+        return browser.post(f"{path}/{decision}", **({"version": "1"} | fields))
+
+    return send
+
+
+def test_list_is_empty_at_first(watcher):
+    page = words(watcher.get(APPROVALS))
+
+    assert "Nothing is pending" in page
+    assert "No requests were decided yet." in page
+
+
+def test_list_says_who_can_decide(owner, second, watcher, requested):
+    pages = [words(browser.get(APPROVALS)) for browser in (owner, second, watcher)]
+
+    assert all("Machine quoter-1 pending owner@desk.local" in page for page in pages)
+    assert ["Ask another owner" in page for page in pages] == [True, False, False]
+    assert ["Review Machine quoter-1" in page for page in pages] == [False, True, False]
+
+
+def test_own_request_can_be_rejected_and_not_approved(owner, requested, decide, rows):
+    page = owner.get(requested)
+
+    form = owner.get(f"{requested}/approve")
+    response = decide(requested, browser=owner)
+
+    assert "You requested this. Ask another owner to approve it." in words(page)
+    assert f'href="{requested}/approve"' not in page.text
+    assert f'href="{requested}/reject"' in page.text
+    assert form.location == requested
+    assert response.status_code == 403
+    assert "Ask another owner." in words(response)
+    assert rows(Machine)[0].status == "enrolled"
+    assert len(rows(AuditEvent, event="approval.decision_denied")) == 1
+
+
+def test_only_owner_may_approve_the_own_request_if_a_setting_allows_it(variant, owner, requested):
+    owner.client.application = variant(SINGLE_OWNER_APPROVALS=True)
+    asked = owner.get(f"{requested}/approve")
+
+    response = owner.post(f"{requested}/approve", version="1")
+
+    assert (asked.status_code, response.status_code) == (200, 303)
+    assert "second owner waived" in words(owner.get(requested))
+
+
+def test_machine_is_approved_by_its_fingerprint(second, requested, decide, host, rows):
+    asked = second.get(f"{requested}/approve")
+
+    response = decide(requested)
+
+    [machine] = rows(Machine)
+    assert host.fingerprint in asked.text.replace("<wbr>", "")
+    assert "The host shows the same fingerprint" in words(asked)
+    assert "Networks 192.0.2.0/24" in words(asked)
+    assert response.location == f"/admin/machines/{machine.id}"
+    assert "Request approved." in words(second.get(response.location))
+    assert machine.status == "active"
+    [row] = rows(AuditEvent, event="approval.approved")
+    assert row.actor == "second@desk.local"
+    page = words(second.get(requested))
+    assert "by second@desk.local" in page
+    assert re.search(
+        r"quoter-1 approved owner@desk.local \S+ \S+ second", words(second.get(APPROVALS))
+    )
+
+
+def test_request_is_rejected_with_a_reason(second, requested, decide, rows):
+    asked = second.get(f"{requested}/reject")
+    without = decide(requested, "reject")
+    response = decide(requested, "reject", reason=REASON.replace("<differs>", "differs"))
+
+    page = words(second.get(requested))
+    assert "The machine is retired then." in words(asked)
+    assert without.status_code == 400
+    assert 'id="reason-errors"' in without.text
+    assert response.location == requested
+    assert "Request rejected." in page
+    assert "Reason The fingerprint differs from the host&#39;s." in page
+    assert rows(Machine)[0].status == "retired"
+
+
+def test_decided_request_can_not_be_decided_again(second, requested, decide, rows):
+    decide(requested)
+
+    approved, rejected = decide(requested), decide(requested, "reject", reason="a test")
+
+    assert (approved.status_code, rejected.status_code) == (412, 412)
+    assert decide(requested, version="2").status_code == 409
+    for name in ("approve", "reject"):
+        assert second.get(f"{requested}/{name}").location == requested
+    assert len(rows(AuditEvent, event="machine.approved")) == 1
+
+
+def test_expired_request_has_no_buttons(second, requested, change):
+    change(Approval, expires_at=now() - timedelta(seconds=1))
+
+    page = second.get(requested)
+
+    assert "Request the change again." in words(page)
+    assert "Machine quoter-1 expired" in words(second.get(APPROVALS))
+    assert f"{requested}/reject" not in page.text
+    assert "Nothing is pending" not in second.get(APPROVALS).text
+
+
+def test_request_of_a_grant_shows_every_term(owner, second, machine_id, add_key, decide, rows):
+    add_key()
+    owner.get(f"/admin/machines/{machine_id}/grants/new")
+    owner.post(f"/admin/machines/{machine_id}/grants/new", **TERMS)
+    path = f"{APPROVALS}/{rows(Approval)[0].id}"
+
+    page = words(second.get(path))
+    response = decide(path)
+
+    assert "Grant for quoter-1: okx, main" in page
+    for text in (
+        "Client Every client",
+        "Exchange okx",
+        "Label main",
+        "push into the engine&#39;s own store, from where it can&#39;t be recalled",
+        "Lease 1 hour, renewed while the machine calls",
+        "Machines per key Up to 3",
+        "Verified within 7 days",
+        "Hold the keys for 90 minutes, or until the lease expires if that is later",
+    ):
+        assert text in page
+    assert response.location == f"/admin/machines/{machine_id}"
+    assert rows(Grant)[0].status == "active"
+
+
+def test_request_of_a_grant_for_a_client_names_it(owner, second, machine_id, add_key, rows):
+    add_key()
+    client_id = find(r"/admin/clients/([0-9a-f-]{36})", owner.get("/admin/clients"))
+    owner.get(f"/admin/machines/{machine_id}/grants/new")
+    fields = TERMS | {"client_id": client_id, "exchange": "", "label": "", "max_holders": "1"}
+    owner.post(f"/admin/machines/{machine_id}/grants/new", **fields)
+
+    page = second.get(f"{APPROVALS}/{rows(Approval)[0].id}")
+
+    assert f'<a href="/admin/clients/{client_id}">Client Name</a>' in page.text
+    assert "Exchange Every exchange Label Every label" in words(page)
+    assert "Machines per key Only this machine" in words(page)
+
+
+def test_request_to_lift_a_stop_shows_its_scope_and_reason(owner, second, desk, decide, rows):
+    desk.get("/admin/stops/new?scope=everything")
+    desk.post("/admin/stops", scope="everything", reason="A & B were robbed.")
+    [stop] = rows(Stop)
+    owner.get(f"/admin/stops/{stop.id}/lift")
+    owner.post(f"/admin/stops/{stop.id}/lift", version="1")
+    path = f"{APPROVALS}/{rows(Approval)[0].id}"
+
+    page = words(second.get(path))
+    response = decide(path)
+
+    assert "Lift the stop of everything" in page
+    assert "Reason of the stop A &amp; B were robbed." in page
+    assert response.location == f"/admin/stops/{stop.id}"
+    assert rows(Stop)[0].lifted_by == "second@desk.local"
+
+
+def test_decisions_are_denied_to_operators(desk, requested, rows):
+    for name in ("approve", "reject"):
+        assert desk.get(f"{requested}/{name}").status_code == 403
+    assert desk.get(requested).status_code == 200
+    assert rows(Machine)[0].status == "enrolled"
+
+
+def test_decided_requests_are_listed_in_pages(owner, decide, change, machine_id, add_key):
+    add_key()
+    for label in ("one", "two"):
+        owner.get(f"/admin/machines/{machine_id}/grants/new")
+        owner.post(f"/admin/machines/{machine_id}/grants/new", **(TERMS | {"label": label}))
+    for path in set(re.findall(rf"{APPROVALS}/[0-9a-f-]{{36}}", owner.get(APPROVALS).text)):
+        decide(path, "reject", owner, reason="a test")
+    cursor = find_cursor(owner.get(f"{APPROVALS}?size=1"))
+    last = words(owner.get(f"{APPROVALS}?size=1&cursor={cursor}"))
+    change(Approval, status=ApprovalStatus.PENDING, decided_at=None)
+
+    none = words(owner.get(f"{APPROVALS}?size=1&cursor={cursor}"))
+
+    assert "rejected owner@desk.local" in last
+    assert "This page no longer exists" in none
+
+
+def test_unknown_request_is_not_found(owner):
+    for suffix in ("", "/approve", "/reject"):
+        assert owner.get(f"{APPROVALS}/{UNKNOWN_ID}{suffix}").status_code == 404
