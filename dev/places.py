@@ -14,6 +14,8 @@ from dev.errors import CannotStart
 ROOT = Path(__file__).resolve().parents[1]
 LOCAL = ROOT / ".local"
 ROOTS_DATA = Path("/var/tmp") / f"pipelabs-{hashlib.sha256(os.fsencode(LOCAL)).hexdigest()[:16]}"  # noqa: S108 - data_folder checks its owner
+STUB_ADDRESS = LOCAL / "stub_exchange.url"
+"""Written by make run while its stub of the exchanges runs."""
 ENV_BEGIN = "# Written by make run"
 ENV_END = "# End of what make run writes"
 RUNNING = "make run is already running in this checkout. Stop it first with Ctrl-C."

@@ -16,6 +16,7 @@ from dev import gunicorn, places, postgres, processes, redis, settings
 from dev.errors import CannotStart, Stopped
 from dev.processes import HOST, Server, Supervisor
 from dev.settings import Settings
+from tests.stub_exchange import Scenario, credentials
 
 WELCOME = """
 Pipe Labs is running at {address}. Press Ctrl-C to stop it.
@@ -33,6 +34,7 @@ DEMO = "  Demo data  {count} clients (DEMO=0: do not load demo data)\n"
 STUB = (
     "  Exchanges  simulated by a local stub (STUB=0: use the real ones)\n"
     "  Test keys  .venv/bin/python -m tests.stub_exchange --keys okx\n"
+    "  Engine     .venv/bin/python -m dev.quoter (README.md: how to enrol it)\n"
 )
 SIGN_IN = """
 Pipe Labs is running at {address}. Press Ctrl-C to stop it.
@@ -81,7 +83,10 @@ def _serve(supervisor: Supervisor, folder: Path) -> None:
     except mirakuru.ExecutorError:
         raise CannotStart("gunicorn did not start. Its output is above.") from None
     hints = (DEMO.format(count=count) if count else "") + (STUB if loaded.has_stub else "")
-    _welcome(loaded.port, email, password, hints)
+    token = _sign_in(loaded.port, email, password)
+    if token and count and loaded.has_stub:
+        _add_demo_key(loaded.port, token)
+    _welcome(loaded.port, email, password, token, hints)
     status = supervisor.wait(server)
     raise CannotStart(f"gunicorn ended with status {status}.")
 
@@ -104,12 +109,15 @@ def _start_servers(supervisor: Supervisor, folder: Path, loaded: Settings) -> di
         started |= {"DATABASE_URL": service, "DATABASE_MIGRATION_URL": owner}
     if "REDIS_URL" not in loaded.given and (url := redis.start(supervisor, folder, durable=True)):
         started["REDIS_URL"] = url
-    variables = {"LOG_FORMAT": "text", **loaded.finish(started)}
+    # the first owner is alone, and can approve machines and grants
+    variables = {"LOG_FORMAT": "text", "SINGLE_OWNER_APPROVALS": "1", **loaded.finish(started)}
     # no load balancer has to notice that this instance stops
     variables |= {"HOST": HOST, "PORT": str(loaded.port), "DRAIN_S": "0", "ENVIRONMENT": "local"}
     if not variables.get("REDIS_URL"):
         print(NO_REDIS)
         variables["WEB_CONCURRENCY"] = "1"
+    # a killed make run has left it, and the quoter must not send a real key there
+    places.STUB_ADDRESS.unlink(missing_ok=True)
     if loaded.has_stub:
         variables["EXCHANGE_BASE_URL"] = _start_stub(supervisor, folder)
     return variables
@@ -122,7 +130,10 @@ def _start_stub(supervisor: Supervisor, folder: Path) -> str:
         argv = [sys.executable, "-m", "tests.stub_exchange", "--port", str(port)]
         return Server(argv, port, lambda: not processes.is_free(port), os.environ, stdout=log)
 
-    return f"http://{HOST}:{supervisor.start_on_free_port('stub_exchange', folder, create)}"
+    address = f"http://{HOST}:{supervisor.start_on_free_port('stub_exchange', folder, create)}"
+    supervisor.stack.callback(places.STUB_ADDRESS.unlink, missing_ok=True)
+    places.STUB_ADDRESS.write_text(address)
+    return address
 
 
 def _prepare(environment: Mapping[str, str], words: Sequence[str], password: str) -> int:
@@ -133,15 +144,30 @@ def _prepare(environment: Mapping[str, str], words: Sequence[str], password: str
     return int(created[1]) if created else 0
 
 
-def _welcome(port: int, email: str, password: str, hints: str) -> None:
-    """Sign the first owner in, and print how to create a client."""
-    shown = {"address": f"http://{HOST}:{port}", "email": email, "password": password}
+def _sign_in(port: int, email: str, password: str) -> str:
+    """Return a token of the first owner, or nothing if the password was changed."""
     body = {"email": email, "password": password}
     status, answer = gunicorn.call(port, "POST", "/api/auth/login", body)
-    if status != 200:
+    return str(json.loads(answer)["access_token"]) if status == 200 else ""
+
+
+def _add_demo_key(port: int, token: str) -> None:
+    """Give a demo client a key that the stub verifies, for `dev.quoter`."""
+    path = "/api/admin/clients?status=active&size=1"
+    status, answer = gunicorn.call(port, "GET", path, token=token)
+    for client in json.loads(answer)["data"] if status == 200 else []:
+        body = {"client_id": client["id"], "exchange": "okx", "label": "quoter"}
+        body |= credentials("okx", Scenario.QUOTER)
+        gunicorn.call(port, "POST", "/api/admin/api-keys", body, token)
+
+
+def _welcome(port: int, email: str, password: str, token: str, hints: str) -> None:
+    """Print how to sign in and how to create a client."""
+    shown = {"address": f"http://{HOST}:{port}", "email": email, "password": password}
+    if not token:
         print(SIGN_IN.format(**shown), flush=True)
         return
-    shown |= {"token": json.loads(answer)["access_token"], "client": json.dumps(new_client())}
+    shown |= {"token": token, "client": json.dumps(new_client())}
     print(WELCOME.format(hints=hints, **shown), flush=True)
 
 

@@ -1,7 +1,7 @@
-"""A local stub of nine exchanges, to probe API keys against: `python -m tests.stub_exchange`.
+"""A local stub of nine exchanges, to try API keys with: `python -m tests.stub_exchange`.
 
 They are at `/<slug>/…` on the loopback address. Signatures are checked as the real exchanges
-document them.
+document them. OKX also takes orders.
 """
 
 from tests.stub_exchange.accounts import SLUGS, Scenario, credentials, keys

@@ -35,6 +35,8 @@ class Scenario(StrEnum):
 
     READ_ONLY = "read-only"
     TRADE_ONLY = "trade-only"
+    QUOTER = "quoter"
+    """Trades. `make run` gives it to a demo client, for `dev.quoter`."""
     WITHDRAW = "withdraw"
     IP_BOUND = "ip-bound"
     """Trades, from listed addresses only; ours is listed."""

@@ -16,6 +16,8 @@ class Fault(Enum):
     CLOCK = auto()
     ADDRESS = auto()
     PERMISSION = auto()
+    TRADING = auto()
+    """The key may read, and not trade."""
     BUSY = auto()
     UNIFIED = auto()
     """The account is unified, and another endpoint has to be asked."""
@@ -88,6 +90,9 @@ REFUSALS: dict[str, dict[Fault, Refusal]] = {
         Fault.CLOCK: _okx(401, "50102", "Timestamp request expired"),
         Fault.ADDRESS: _okx(401, "50110", "Your IP is not included in your API key's whitelist."),
         Fault.PERMISSION: _okx(401, "50114", "Invalid Authority"),
+        Fault.TRADING: _okx(
+            401, "50120", "This API key doesn't have permission to use this function"
+        ),
         Fault.BUSY: _okx(429, "50011", "Rate limit reached."),
     },
     "kucoin": {

@@ -10,9 +10,12 @@ from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
+from tests.stub_exchange import okx
 from tests.stub_exchange.accounts import Scenario, credentials, find_scenario
 from tests.stub_exchange.answers import ANSWERS, UNIFIED, Grant, grant
+from tests.stub_exchange.endpoint import Access, Call, Endpoint
 from tests.stub_exchange.faults import REFUSALS, Fault, Refusal
+from tests.stub_exchange.orders import Orders
 from tests.stub_exchange.request import Request
 from tests.stub_exchange.signatures import CHECKS, api_key
 
@@ -21,6 +24,8 @@ HOUR_S = 3600
 PATIENCE_S = 60.0
 """How long the slow scenarios last."""
 DRIP_S = 0.05
+MAX_REQUESTS = 10_000
+"""How many requests are remembered. A quoter makes six a second."""
 HUGE = 2 * 1024 * 1024
 PAGE = "<!DOCTYPE html><title>502 Bad Gateway</title><h1>502 Bad Gateway</h1>"
 REFUSED = {
@@ -28,20 +33,40 @@ REFUSED = {
     Scenario.NO_PERMISSION: Fault.PERMISSION,
     Scenario.BUSY: Fault.BUSY,
 }
+TRADING = {"okx": okx.ENDPOINTS}
+"""Exchanges that take orders."""
 
 
-def _find_answer(slug: str, asked: str) -> tuple[bool, Callable[[Grant], object] | None]:
-    """Return whether the endpoint is that of unified accounts, and the function that answers."""
+def _find_endpoint(slug: str, asked: str) -> Endpoint | None:
     for is_unified, answers in ((False, ANSWERS), (True, UNIFIED)):
         question, say = answers.get(slug, ("", None))
-        if asked == question:
-            return is_unified, say
-    return False, None
+        if say and asked == question:
+            return Endpoint(_about_key(say), is_unified=is_unified)
+    return TRADING.get(slug, {}).get(asked)
+
+
+def _about_key(say: Callable[[Grant], object]) -> Callable[[Call], object]:
+    return lambda call: say(call.key)
+
+
+def _find_fault(slug: str, scenario: Scenario, endpoint: Endpoint, key: Grant) -> Fault | None:
+    """Return why a request with the right signature is rejected."""
+    if scenario is Scenario.SHARED and slug == "kraken":
+        return Fault.CLOCK
+    if fault := REFUSED.get(scenario):
+        return fault
+    if scenario is Scenario.UNIFIED and slug in UNIFIED and not endpoint.is_unified:
+        return Fault.UNIFIED
+    if endpoint.access is Access.TRADE and not key.trades:
+        return Fault.TRADING
+    return None
 
 
 @dataclass
 class Stub:
-    """A running stub: its address, and the requests to it and to the host of its redirects.
+    """A running stub: its address, its orders, and the last requests.
+
+    `elsewhere` are the requests to the host of its redirects.
 
     A request is noted as its method and its path, without the query, which holds signatures.
     """
@@ -50,6 +75,7 @@ class Stub:
     elsewhere_url: str = ""
     requests: list[str] = field(default_factory=list)
     elsewhere: list[str] = field(default_factory=list)
+    orders: Orders = field(default_factory=Orders)
     stopping: threading.Event = field(default_factory=threading.Event)
 
 
@@ -85,6 +111,7 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         parts = urlsplit(self.path)
         stub.requests.append(f"{self.command} {parts.path}")
+        del stub.requests[:-MAX_REQUESTS]
         _, slug, path = (parts.path + "//").split("/", 2)
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         path = "/" + path.rstrip("/")
@@ -95,27 +122,34 @@ class Handler(BaseHTTPRequestHandler):
     do_POST = do_GET  # noqa: N815  the base class asks for this name
 
     def _answer(self, slug: str, request: Request) -> None:
-        asked = f"{request.method} {request.path}"
-        is_unified, say = _find_answer(slug, asked)
-        if say is None:
+        endpoint = _find_endpoint(slug, f"{request.method} {request.path}")
+        if endpoint is None:
             self._send(404, {"error": "The stub plays no such endpoint."})
-            return
+        elif endpoint.access is Access.PUBLIC:
+            self._call(endpoint, request, Grant(""), time.time())
+        else:
+            self._answer_key(slug, request, endpoint)
+
+    def _answer_key(self, slug: str, request: Request, endpoint: Endpoint) -> None:
+        """Answer a request that has to be signed with a key."""
         name = api_key(slug, request.headers)
         scenario = find_scenario(slug, name)
         if scenario is None:
             self._reject(REFUSALS[slug][Fault.KEY], time.time())
             return
         now = time.time() + (HOUR_S if scenario is Scenario.WRONG_CLOCK else 0)
-        known = credentials(slug, scenario)
-        fault = CHECKS[slug](request, known, now) or REFUSED.get(scenario)
-        if scenario is Scenario.SHARED and slug == "kraken":
-            fault = Fault.CLOCK
-        if scenario is Scenario.UNIFIED and slug in UNIFIED and not is_unified:
-            fault = fault or Fault.UNIFIED
+        key = grant(name, scenario)
+        fault = CHECKS[slug](request, credentials(slug, scenario), now)
+        fault = fault or _find_fault(slug, scenario, endpoint, key)
         if fault:
+            if endpoint.access is Access.TRADE:
+                self.server.stub.orders.reject(name)
             self._reject(REFUSALS[slug][fault], now)
         elif not self._plays(scenario):
-            self._send(200, say(grant(name, scenario)))
+            self._call(endpoint, request, key, now)
+
+    def _call(self, endpoint: Endpoint, request: Request, key: Grant, now: float) -> None:
+        self._send(200, endpoint.answer(Call(request, key, self.server.stub.orders, now)))
 
     def _reject(self, refusal: Refusal, now: float) -> None:
         self._send(refusal.status, refusal.body, now)
