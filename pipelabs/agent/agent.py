@@ -56,13 +56,17 @@ class Agent:
         client: Client,
         *,
         only: Sequence[str] = (),
+        is_push: bool = False,
         clock: Callable[[], float] = uptime_s,
     ) -> None:
-        """`only` limits it to keys, each an id or `client/exchange/label`."""
+        """`only` limits it to keys, each an id or `client/exchange/label`.
+
+        A key is held only if its grant says that it is pushed and `is_push`, or neither.
+        """
         self._client = client
         self._clock = clock
         self._lock = Lock(client.identity)
-        self._holdings = Holdings(client, only, clock)
+        self._holdings = Holdings(client, only, clock, is_push=is_push)
         self._stop_callbacks: list[StopCallback] = []
         self._rotate_callbacks: list[RotateCallback] = []
         self._status = ""
@@ -72,6 +76,7 @@ class Agent:
         self._failures = 0
         self._awake = threading.Event()
         self._is_closing = False
+        self._is_abandoned = False
         self._threads: list[threading.Thread] = []
 
     def open(self) -> None:
@@ -109,11 +114,15 @@ class Agent:
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join(JOIN_S)
-        self._holdings.give_back()
+        self._holdings.give_back(is_acknowledged=not self._is_abandoned)
         with contextlib.suppress(AgentError):
             self._send_acks()
         self._client.close()
         self._lock.release()
+
+    def abandon(self) -> None:
+        """Acknowledge nothing when closed, because a copy of a key remains."""
+        self._is_abandoned = True
 
     def __enter__(self) -> Agent:
         return self

@@ -56,8 +56,12 @@ class Answer:
 class Connection:
     """An HTTP connection to one origin. TLS is verified; plain HTTP is for this host only."""
 
-    def __init__(self, url: str, timeout_s: float = TIMEOUT_S) -> None:
-        """Raise `SetupError` unless the URL is an origin that may be called."""
+    def __init__(self, url: str, timeout_s: float = TIMEOUT_S, peer: str = "The service") -> None:
+        """Raise `SetupError` unless the URL is an origin that may be called.
+
+        `peer` is what errors call the other side.
+        """
+        self._peer = peer
         parts = urlsplit(url)
         is_origin = parts.path in {"", "/"} and not (parts.query or parts.fragment)
         try:
@@ -88,10 +92,10 @@ class Connection:
             content = response.read(MAX_BYTES + 1)
         except (OSError, http.client.HTTPException) as error:
             self.close()
-            raise Unreachable(f"The service can't be reached: {type(error).__name__}.") from None
+            raise Unreachable(f"{self._peer} can't be reached: {type(error).__name__}.") from None
         if len(content) > MAX_BYTES:
             self.close()
-            raise Unreachable("The service's answer is too long.", response.status)
+            raise Unreachable(f"{self._peer}'s answer is too long.", response.status)
         return Answer(response.status, _read_object(content))
 
     @property

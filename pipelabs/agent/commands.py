@@ -1,4 +1,4 @@
-"""The command line: enroll, status, exec."""
+"""The command line: enroll, status, exec, hummingbot, push."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 import logging
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,11 @@ from .client import Client, Connection, enrol
 from .engine import Engine, Plan, tell
 from .environment import STYLES
 from .errors import AgentError, InUse, NotLeased, SetupError
+from .hummingbot import GRACE_S, Setup, run_hummingbot
 from .identity import Identity, find_path, load_identity, reserve
+from .keys import Key
 from .lock import Lock, read_report
+from .push import CANNOT_BE_RECALLED, HummingbotAPI, Push, confirm, read_login
 
 ENROLLED = """This host is {name}.
 
@@ -75,6 +78,17 @@ def build_parser() -> argparse.ArgumentParser:
         "exec", parents=[identity], help="run an engine with its keys in its environment"
     )
     _add_exec_arguments(execution)
+    hummingbot = commands.add_parser(
+        "hummingbot", parents=[identity], help="run hummingbot without a key on its disk"
+    )
+    _add_hummingbot_arguments(hummingbot)
+    push = commands.add_parser(
+        "push",
+        parents=[identity],
+        help="copy a key into hummingbot-api, until it is stopped",
+        description=CANNOT_BE_RECALLED,
+    )
+    _add_push_arguments(push)
     return parser
 
 
@@ -134,23 +148,110 @@ def show_status(options: argparse.Namespace, path: Path) -> int:
 
 def execute(options: argparse.Namespace, path: Path) -> int:
     """Run an engine with its keys."""
-    command = options.command[1:] if options.command[:1] == ["--"] else options.command
+    command = _read_command(options)
     if not command:
         raise SetupError("Name the engine's command after --.")
     on_stop, on_rotate = _split(options.on_stop), _split(options.on_rotate)
     plan = Plan(command, options.map, on_stop, on_rotate, options.grace)
-    with Agent(Client(load_identity(path)), only=options.key) as agent:
+    with _leasing(path, options.key) as (agent, keys):
+        return Engine(agent, keys, plan).run()
+
+
+def execute_hummingbot(options: argparse.Namespace, path: Path) -> int:
+    """Run hummingbot, whose files have references to its keys."""
+    setup = Setup(
+        Path(options.hummingbot_dir),
+        _read_command(options),
+        options.python,
+        _split(options.on_stop),
+        options.grace,
+    )
+    with _leasing(path, options.key) as (agent, keys):
+        return run_hummingbot(agent, keys, options.connector, setup)
+
+
+def push_key(options: argparse.Namespace, path: Path) -> int:
+    """Copy a key into hummingbot-api, and delete it there when it is stopped."""
+    api = HummingbotAPI(options.url, options.account, read_login(options.login))
+    with contextlib.closing(api):
+        confirm(is_confirmed=options.yes_it_cannot_be_recalled)
+        with _leasing(path, [options.key], is_push=True) as (agent, keys):
+            return Push(agent, keys[0], api, options.connector).run()
+
+
+@contextlib.contextmanager
+def _leasing(
+    path: Path, selectors: Sequence[str], *, is_push: bool = False
+) -> Iterator[tuple[Agent, list[Key]]]:
+    """Lease keys, and give them back in the end. The agent's threads are not started."""
+    client = Client(load_identity(path))
+    with Agent(client, only=selectors, is_push=is_push) as agent:
         agent.open()
         keys = agent.limit_to_granted()
         if not keys:
             raise NotLeased("not_granted", "No grant of this machine selects a key.")
-        return Engine(agent, keys, plan).run()
+        yield agent, keys
 
 
 def _add_exec_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--map", required=True, choices=sorted(STYLES), help="how the engine reads its keys"
     )
+    _add_engine_arguments(parser, grace_s=10.0)
+    parser.add_argument(
+        "--on-rotate",
+        metavar="CMD",
+        default="",
+        help="run when a key was replaced, with the new credentials in its environment; without"
+        " it, or if it fails, the engine is restarted",
+    )
+    parser.set_defaults(run=execute)
+
+
+def _add_hummingbot_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--connector",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="hummingbot's connector, such as okx_perpetual; may be repeated; else the one for"
+        " spot of each key's exchange",
+    )
+    _add_engine_arguments(parser, grace_s=GRACE_S)
+    parser.add_argument(
+        "--hummingbot-dir",
+        metavar="DIR",
+        default=".",
+        help="hummingbot's checkout, with bin and conf; else the current directory",
+    )
+    parser.add_argument(
+        "--python",
+        metavar="FILE",
+        default=sys.executable,
+        help="the Python that has hummingbot's requirements; else the agent's own",
+    )
+    parser.set_defaults(run=execute_hummingbot)
+
+
+def _add_push_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("target", choices=["hummingbot-api"], help="what the key is copied into")
+    parser.add_argument("url", help="its address: https://…, or http:// on this host")
+    parser.add_argument("--key", required=True, metavar="CLIENT/EXCHANGE/LABEL", help="the key")
+    parser.add_argument("--account", required=True, metavar="NAME", help="its account there")
+    parser.add_argument("--connector", metavar="NAME", help="else the one for the exchange's spot")
+    parser.add_argument(
+        "--login",
+        metavar="FILE",
+        help="a file with USER:PASSWORD that nobody else can read;"
+        " else $HUMMINGBOT_API_USER and $HUMMINGBOT_API_PASSWORD",
+    )
+    parser.add_argument(
+        "--yes-it-cannot-be-recalled", action="store_true", help="do not ask whether you know"
+    )
+    parser.set_defaults(run=push_key)
+
+
+def _add_engine_arguments(parser: argparse.ArgumentParser, grace_s: float) -> None:
     parser.add_argument(
         "--key",
         action="append",
@@ -162,21 +263,19 @@ def _add_exec_arguments(parser: argparse.ArgumentParser) -> None:
         "--on-stop", metavar="CMD", default="", help="run before the engine is stopped"
     )
     parser.add_argument(
-        "--on-rotate",
-        metavar="CMD",
-        default="",
-        help="run when a key was replaced, with the new credentials in its environment; without"
-        " it, or if it fails, the engine is restarted",
-    )
-    parser.add_argument(
         "--grace",
         type=float,
-        default=10.0,
+        default=grace_s,
         metavar="SECONDS",
-        help="how long a hook may take, and the engine after SIGTERM before SIGKILL (10)",
+        help="how long a hook may take, and the engine after SIGTERM before SIGKILL"
+        f" ({grace_s:.0f})",
     )
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="-- CMD…")
-    parser.set_defaults(run=execute)
+
+
+def _read_command(options: argparse.Namespace) -> list[str]:
+    command: list[str] = options.command
+    return command[1:] if command[:1] == ["--"] else command
 
 
 def _split(command: str) -> list[str]:

@@ -107,11 +107,8 @@ class Engine:
             self._start()
 
     def _start(self) -> None:
-        environment = {**os.environ, **self._build_variables()}
         try:
-            process = subprocess.Popen(  # noqa: S603 - the command line is the user's own
-                self._plan.command, env=environment, start_new_session=True
-            )
+            process = self._spawn()
         except OSError as error:
             message = f"{self._plan.command[0]} can't be started: {error.strerror}."
             raise SetupError(message) from None
@@ -119,6 +116,13 @@ class Engine:
         self._running = [process]
         if self._signal is not None:
             process.send_signal(self._signal)
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        """Start the process; raise `OSError`, or `NotLeased` if a key is not held."""
+        environment = {**os.environ, **self._build_variables()}
+        return subprocess.Popen(  # noqa: S603 - the command line is the user's own
+            self._plan.command, env=environment, start_new_session=True
+        )
 
     def _build_variables(self) -> dict[str, str]:
         held = [(key, self._agent.read_credentials(key)) for key in self._keys]

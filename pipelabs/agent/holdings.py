@@ -14,10 +14,17 @@ from . import protocol
 from .client import Client
 from .errors import NotLeased, Stopped
 from .exchange import LeasedExchange
-from .keys import Key, Lease, Offer, Offers, Slot, State
+from .keys import Key, Lease, Offer, Offers, Slot, State, Terms
 
 SOFT_DENIALS = frozenset({"undecryptable", "key_not_live"})
 """They end no lease by themselves: the service's own failure, and a key that was just replaced."""
+DELIVERY = "delivery"
+"""The code of a key whose grant says that it is delivered in another way."""
+PUSH_ONLY = "The grant says that this key is pushed. Use pipelabs-agent push, or change the grant."
+NEVER_PUSH = (
+    "The grant does not say that this key may be pushed. Use exec, hummingbot or the SDK, "
+    "or change the grant."
+)
 log = logging.getLogger("pipelabs_agent")
 
 
@@ -54,9 +61,17 @@ class Holdings:
     Its methods may be called by any thread.
     """
 
-    def __init__(self, client: Client, only: Sequence[str], clock: Callable[[], float]) -> None:
-        """`only` are the keys that are wanted, all if empty."""
+    def __init__(
+        self,
+        client: Client,
+        only: Sequence[str],
+        clock: Callable[[], float],
+        *,
+        is_push: bool = False,
+    ) -> None:
+        """`only` are the keys that are wanted, all if empty. `is_push` is how they are used."""
         self.only = list(only)
+        self._is_push = is_push
         self.changes: queue.SimpleQueue[Change | None] = queue.SimpleQueue()
         self._client = client
         self._clock = clock
@@ -67,6 +82,8 @@ class Holdings:
         self._denials: dict[Slot, Denial] = {}
         self._exchanges: dict[Slot, list[weakref.ref[LeasedExchange]]] = {}
         self._acks: set[str] = set()
+        self._held_ids: set[str] = set()
+        """Leases that were held, so that only the program can say that it has dropped them."""
         self._reached = 0.0
         self._server_ahead_s = 0.0
         """The service's Unix time less this host's `clock`."""
@@ -146,12 +163,12 @@ class Holdings:
             for lease in list(self._leases.values()):
                 self._end(lease, code, message)
 
-    def give_back(self) -> None:
-        """Drop every key without calling the program, and acknowledge."""
+    def give_back(self, *, is_acknowledged: bool = True) -> None:
+        """Drop every key without calling the program, and acknowledge unless a copy remains."""
         with self.table:
             for lease in list(self._leases.values()):
                 self._remove(lease, "closed", "The agent was closed.")
-                self._acks.add(lease.terms.id)
+                self._acks.update([lease.terms.id] if is_acknowledged else [])
 
     def list_wanted(self) -> list[str] | None:
         """Return the ids of the keys to lease, or None for all and while they are not known."""
@@ -201,14 +218,19 @@ class Holdings:
             self._acks.update([offer.terms.id] if offer.terms else [])
         elif offer.terms is None:
             self._deny(key, offer.code, offer.message)
+        elif offer.terms.is_push is not self._is_push:
+            self._acks.update({offer.terms.id} - self._held_ids)
+            self._deny(key, DELIVERY, PUSH_ONLY if offer.terms.is_push else NEVER_PUSH)
         else:
-            try:
-                credentials = self._client.open_lease(key, offer.terms)
-            except protocol.Unreadable as error:
-                self._deny(key, "unreadable", str(error))
-                return
-            expires = offer.terms.expires_at - self._server_ahead_s
-            self._hold(Lease(key, offer.terms, credentials, expires))
+            self._open(key, offer.terms)
+
+    def _open(self, key: Key, terms: Terms) -> None:
+        try:
+            credentials = self._client.open_lease(key, terms)
+        except protocol.Unreadable as error:
+            self._deny(key, "unreadable", str(error))
+            return
+        self._hold(Lease(key, terms, credentials, terms.expires_at - self._server_ahead_s))
 
     def _hold(self, lease: Lease) -> None:
         slot, terms = lease.key.slot, lease.terms
@@ -216,6 +238,7 @@ class Holdings:
         self._keys[slot], self._leases[slot] = lease.key, lease
         self._denials.pop(slot, None)
         self._acks.discard(terms.id)
+        self._held_ids.add(terms.id)
         if old and old.terms.id == terms.id and old.terms.generation == terms.generation:
             lease.is_exposed = old.is_exposed
             return

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NoReturn
 
+PUSH = "push"
+"""The delivery of a key that is copied into an engine's own store, where it can't be recalled."""
 Slot = tuple[str, str, str]
 """Client, exchange and label: what stays the same when a key is replaced by one with another id."""
 AWAY_S = 30.0
@@ -86,6 +88,12 @@ class Terms:
     is_held_when_away: bool
     hold_s: float
     sealed: str = field(repr=False)
+    delivery: str = ""
+
+    @property
+    def is_push(self) -> bool:
+        """Return whether the grant lets the key be pushed, and nothing else."""
+        return self.delivery == PUSH
 
 
 @dataclass(frozen=True)
@@ -214,6 +222,7 @@ def _read_terms(lease: Mapping[str, Any]) -> Terms:
         is_held_when_away=lease["when_away"] == "hold",
         hold_s=float(lease["hold_s"]),
         sealed=_text(lease, "sealed"),
+        delivery=_text(lease, "delivery"),
     )
 
 

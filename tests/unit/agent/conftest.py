@@ -1,12 +1,16 @@
 """A service on this host, and an identity that is enrolled there."""
 
+import os
+import signal
+import threading
+
 import pytest
 
 from pipelabs.agent import agent as agents
 from pipelabs.agent.client import Client
 from pipelabs.agent.commands import main
 from pipelabs.agent.identity import load_identity
-from tests.unit.agent.stub_service import StubService
+from tests.unit.agent.stub_service import DEADLINE_S, StubService
 
 
 class Clock:
@@ -56,6 +60,49 @@ def client(identity):
 @pytest.fixture
 def clock():
     return Clock()
+
+
+@pytest.fixture
+def log(tmp_path):
+    return tmp_path / "log"
+
+
+@pytest.fixture
+def when():
+    """Do something in another thread once a condition is true."""
+    threads, failures = [], []
+
+    def watch(condition, action):
+        try:
+            for _ in range(DEADLINE_S * 100):
+                if condition():
+                    return action()
+                threading.Event().wait(0.01)
+            raise AssertionError("the condition has not become true")
+        except BaseException as error:
+            failures.append(error)
+            os.kill(os.getpid(), signal.SIGTERM)
+            raise
+
+    def when(condition, action):
+        thread = threading.Thread(target=watch, args=(condition, action))
+        threads.append(thread)
+        thread.start()
+
+    yield when
+    for thread in threads:
+        thread.join()
+    assert not failures
+
+
+@pytest.fixture
+def later(when, service, log):
+    """Do something in another thread once the log has that many lines."""
+
+    def later(count, action):
+        when(lambda: log.exists() and log.read_text().count("\n") >= count, action)
+
+    return later
 
 
 @pytest.fixture

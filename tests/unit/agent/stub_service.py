@@ -26,6 +26,7 @@ class StubKey:
     is_hidden: bool = False
     """No grant selects it, so nothing is said about it."""
     is_garbled: bool = False
+    delivery: str = "exec"
     credentials: dict[str, str] = field(
         default_factory=lambda: {"api_key": "k-1", "api_secret": "s-1", "passphrase": "p-1"}
     )
@@ -239,7 +240,7 @@ class StubService:
                 "generation": key.generation,
                 "expires_at": write(key.expires_at),
                 "ttl_s": self.ttl_s,
-                "delivery": "exec",
+                "delivery": key.delivery,
                 "when_away": self.when_away,
                 "hold_s": self.hold_s,
                 "sealed": protocol.seal(key.credentials, self.sealing_key, context),

@@ -477,3 +477,35 @@ def test_close_may_be_called_by_a_callback(make_agent, service):
 
 def test_uptime_never_decreases():
     assert uptime_s() <= uptime_s()
+
+
+def test_open_gives_back_keys_whose_grant_says_push(make_agent, service):
+    okx = service.add_key(delivery="push")
+    service.add_key(exchange="bybit")
+
+    agent = make_agent()
+
+    assert list_names(agent) == ["acme/bybit/main"]
+    assert service.acked == [okx.lease_id]
+    with pytest.raises(NotLeased, match=r"is pushed. Use pipelabs-agent push"):
+        agent.credentials("okx")
+
+
+def test_turn_ends_a_key_whose_grant_says_push_now_before_it_acknowledges(make_agent, service):
+    key = service.add_key()
+    agent = make_agent()
+    agent.credentials("okx")
+    acked = []
+    agent.on_stop(lambda *_: acked.append(list(service.acked)))
+
+    key.delivery = "push"
+    service.add_key(exchange="bybit")
+    agent.turn()
+    service.add_key(exchange="kraken")
+    agent.turn()
+    drain(agent)
+
+    assert acked == [[]]
+    assert service.acked == [key.lease_id]
+    with pytest.raises(Stopped, match="is pushed"):
+        agent.credentials("okx")

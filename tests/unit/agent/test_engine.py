@@ -26,11 +26,6 @@ IGNORE = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + WAIT
 
 
 @pytest.fixture
-def log(tmp_path):
-    return tmp_path / "log"
-
-
-@pytest.fixture
 def execute(path, log):
     """Run the command line in this process; return its exit status."""
 
@@ -39,34 +34,6 @@ def execute(path, log):
         return main(["exec", "--identity", str(path), "--map", "ccxt", *options, "--", *command])
 
     return execute
-
-
-@pytest.fixture
-def later(service, log):
-    """Do something in another thread once the log has that many lines."""
-    threads, failures = [], []
-
-    def watch(count, action):
-        try:
-            for _ in range(DEADLINE_S * 100):
-                if log.exists() and log.read_text().count("\n") >= count:
-                    return action()
-                threading.Event().wait(0.01)
-            raise AssertionError("the engine has not started")
-        except BaseException as error:
-            failures.append(error)
-            os.kill(os.getpid(), signal.SIGTERM)
-            raise
-
-    def later(count, action):
-        thread = threading.Thread(target=watch, args=(count, action))
-        threads.append(thread)
-        thread.start()
-
-    yield later
-    for thread in threads:
-        thread.join()
-    assert not failures
 
 
 def write_hook(tmp_path, code=RECORD):
@@ -260,3 +227,15 @@ def test_engine_gets_a_signal_that_came_while_it_started(engine):
     engine._start()
 
     assert engine._started[0].wait(DEADLINE_S) == -signal.SIGTERM
+
+
+def test_exec_rejects_a_key_whose_grant_says_push(execute, service, log, capsys):
+    key = service.add_key(delivery="push")
+
+    assert execute(RECORD) == 75
+
+    assert "The grant says that this key is pushed. Use pipelabs-agent push" in (
+        capsys.readouterr().err
+    )
+    assert not log.exists()
+    assert service.acked == [key.lease_id]
