@@ -132,6 +132,8 @@ def caller(service, sign_in, console):
     return send
 
 
+# In one transaction, PostgreSQL would look up a subtransaction for each row that it reads.
+@pytest.mark.own_database
 @sized(200, 20_000)
 def test_no_text_in_a_request_causes_a_server_error(service, caller, size, record_property):
     rules = [rule for rule in service.url_map.iter_rules() if rule.endpoint in registry(service)]
