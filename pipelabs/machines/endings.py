@@ -53,6 +53,12 @@ def supersede_leases(key_id: UUID) -> None:
     raise_epoch(lease.machine_id for lease, _ in leases)
 
 
+def lock_leases_of(machine_id: UUID) -> None:
+    """Lock the leases of a machine before the machine, as everything that ends leases does."""
+    query = select(Lease.id).where(Lease.machine_id == machine_id).order_by(Lease.id)
+    db.session.execute(query.with_for_update())
+
+
 def raise_epoch(machine_ids: Iterable[UUID]) -> None:
     """Tell machines that something about their keys has changed. Lock them in the order of ids."""
     ids = sorted(set(machine_ids))
@@ -74,6 +80,7 @@ def lease_facts(lease: Lease, key: ExchangeAPIKey) -> dict[str, str]:
         "label": key.label,
         "generation": str(lease.generation),
         "until": lease.expires_at.isoformat(),
+        "held_until": lease.held_until.isoformat(),
     }
 
 

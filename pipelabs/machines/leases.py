@@ -30,6 +30,7 @@ from pipelabs.models import (
     Machine,
     MachineStatus,
     Status,
+    WhenAway,
     new_id,
     now,
 )
@@ -94,11 +95,12 @@ COUNT_HOLDERS = (
         Lease.key_id.in_(IDS),
         Lease.machine_id != bindparam("machine_id"),
         Lease.acknowledged_at.is_(None),
-        Lease.expires_at > bindparam("moment"),
+        Lease.held_until > bindparam("moment"),
     )
     .group_by(Lease.key_id)
 )
-"""A lease that has ended counts until its machine has acknowledged that it dropped the key."""
+"""A lease that has ended counts until its machine has acknowledged that it dropped the key, or can't
+use it any longer without the service."""
 EARLIER = aliased(ExchangeAPIKey)
 COUNT_GENERATIONS = (
     select(ExchangeAPIKey.id, func.count())
@@ -246,9 +248,9 @@ def list_held(machine_id: UUID) -> Sequence[Lease]:
 
 
 def list_silent() -> Sequence[Lease]:
-    """Return the leases that have ended and may still be held: not acknowledged, not expired."""
+    """Return the leases that have ended and whose machines may still have the keys."""
     query = select(Lease).where(
-        Lease.ended_at.is_not(None), Lease.acknowledged_at.is_(None), Lease.expires_at > now()
+        Lease.ended_at.is_not(None), Lease.acknowledged_at.is_(None), Lease.held_until > now()
     )
     return db.session.scalars(query.order_by(Lease.ended_at, Lease.id)).all()
 
@@ -278,7 +280,6 @@ def expire_leases(actor: Actor, limit: int = 500) -> int:
     facts = []
     for lease, key in db.session.execute(query):
         lease.ended_at, lease.end_reason = lease.expires_at, LeaseEnd.EXPIRED
-        lease.acknowledged_at = lease.expires_at
         facts.append((key.client_id, lease_facts(lease, key) | {"reason": LeaseEnd.EXPIRED.value}))
     if facts:
         db.session.flush()
@@ -367,8 +368,12 @@ def _extend(
     expires_at = moment + timedelta(seconds=grant.ttl_s)
     if key.expires_at:
         expires_at = min(expires_at, key.expires_at)
+    held_until = expires_at
+    if grant.when_away is WhenAway.HOLD:
+        held_until += timedelta(seconds=grant.hold_s)
     if lease and lease.ended_at is None and lease.expires_at > moment:
-        lease.jti, lease.expires_at, lease.grant_id = jti, expires_at, grant.id
+        lease.jti, lease.grant_id = jti, grant.id
+        lease.expires_at, lease.held_until = expires_at, held_until
         lease.renewals += 1
         # The key may be live again after a roll-back.
         lease.superseded_at = None
@@ -378,7 +383,7 @@ def _extend(
         db.session.add(lease)
     lease.grant_id, lease.generation, lease.jti = grant.id, generation, jti
     lease.granted_at = lease.recorded_at = moment
-    lease.expires_at, lease.renewals = expires_at, 0
+    lease.expires_at, lease.held_until, lease.renewals = expires_at, held_until, 0
     lease.superseded_at = lease.ended_at = lease.end_reason = lease.acknowledged_at = None
     return lease, True
 

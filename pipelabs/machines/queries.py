@@ -55,15 +55,20 @@ class HeldKey(NamedTuple):
     @property
     def state(self) -> LeaseState:
         """Return the state of the lease."""
-        lease, is_over = self.lease, self.lease.expires_at <= now()
-        if lease.ended_at is None:
-            if is_over:
-                return LeaseState.EXPIRED
+        lease, moment = self.lease, now()
+        if lease.acknowledged_at:
+            return LeaseState.ACKNOWLEDGED
+        if lease.ended_at is None and lease.expires_at > moment:
             return LeaseState.SUPERSEDED if lease.superseded_at else LeaseState.HELD
-        if lease.acknowledged_at is None:
-            return LeaseState.UNCONFIRMED if is_over else LeaseState.SILENT
-        is_expired = lease.end_reason is LeaseEnd.EXPIRED
-        return LeaseState.EXPIRED if is_expired else LeaseState.ACKNOWLEDGED
+        if lease.held_until > moment:
+            return LeaseState.SILENT
+        has_expired = lease.end_reason in {None, LeaseEnd.EXPIRED}
+        return LeaseState.EXPIRED if has_expired else LeaseState.UNCONFIRMED
+
+    @property
+    def ended_at(self) -> datetime:
+        """Return when the lease ended, or when its time is over."""
+        return self.lease.ended_at or self.lease.expires_at
 
     @property
     def after_ms(self) -> int | None:
@@ -82,7 +87,7 @@ class Dropped(NamedTuple):
     acknowledged_at: datetime | None
     """When it said so last."""
     until: datetime
-    """When the last lease that it has not acknowledged expires, or would have."""
+    """Until when it may have a key that it has not acknowledged."""
 
     @property
     def state(self) -> LeaseState:
@@ -99,14 +104,14 @@ class Dropped(NamedTuple):
 
 def list_held_keys(machine_id: UUID) -> list[HeldKey]:
     """Return the leases of a machine: those whose key it may have first, then the latest."""
-    may_hold = Lease.acknowledged_at.is_(None) & (Lease.expires_at > now())
+    may_hold = Lease.acknowledged_at.is_(None) & (Lease.held_until > now())
     order = (may_hold.desc(), Lease.granted_at.desc(), Lease.id)
     return _list_leases([Lease.machine_id == machine_id], order)
 
 
 def list_holders(key_id: UUID) -> list[HeldKey]:
     """Return the leases of a key whose machine may have it, the oldest first."""
-    may_hold = (Lease.acknowledged_at.is_(None), Lease.expires_at > now())
+    may_hold = (Lease.acknowledged_at.is_(None), Lease.held_until > now())
     return _list_leases([Lease.key_id == key_id, *may_hold], (Lease.granted_at, Lease.id))
 
 
@@ -196,7 +201,7 @@ def list_dropped(stop: Stop) -> list[Dropped]:
     dropped = []
     for machine, own in by_machine.items():
         times = [acknowledged[lease] for lease in own if lease in acknowledged]
-        until = [leases[lease].details["until"] for lease in own if lease not in acknowledged]
+        until = [leases[lease].details["held_until"] for lease in own if lease not in acknowledged]
         dropped.append(
             Dropped(
                 machine_id=UUID(machine),

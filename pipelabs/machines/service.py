@@ -21,6 +21,7 @@ from pipelabs.core.ip_address import UNKNOWN
 from pipelabs.core.optimistic_lock import reject_stale
 from pipelabs.core.pagination import Page, page_of
 from pipelabs.machines.commands import Enrolment, NewMachine
+from pipelabs.machines.endings import lock_leases_of
 from pipelabs.models import (
     Admin,
     Approval,
@@ -118,6 +119,7 @@ def change_status(
     Raise `Stale` if `version` is not the stored one, and `InvalidTransition` if the status can't
     follow the stored one.
     """
+    lock_leases_of(machine_id)
     machine = lock_machine(machine_id, version)
     facts = {"from": machine.status.value, "to": status.value}
     if status not in TRANSITIONS[machine.status]:
@@ -134,6 +136,7 @@ def change_status(
 
 def suspend_copied(machine_id: UUID, reason: str, actor: Actor) -> None:
     """Suspend an active machine whose keys somebody else has as well."""
+    lock_leases_of(machine_id)
     machine = lock_machine(machine_id)
     if machine.status is MachineStatus.ACTIVE:
         machine.reason = reason

@@ -117,6 +117,8 @@ class Lease(Identified, Base):
     jti: Mapped[str]
     granted_at: Mapped[datetime]
     expires_at: Mapped[datetime]
+    # Until when the machine may use the key while it can't reach the service.
+    held_until: Mapped[datetime]
     renewals: Mapped[int] = mapped_column(default=0)
     # When the last audit event was recorded. Renewals get one an hour.
     recorded_at: Mapped[datetime]

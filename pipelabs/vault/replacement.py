@@ -153,7 +153,9 @@ def destroy_due(actor: Actor) -> int:
     that another process has locked are skipped.
     """
     is_held = exists().where(
-        Lease.key_id == ExchangeAPIKey.id, Lease.ended_at.is_(None), Lease.expires_at > now()
+        Lease.key_id == ExchangeAPIKey.id,
+        Lease.acknowledged_at.is_(None),
+        Lease.held_until > now(),
     )
     due = select(ExchangeAPIKey).where(
         ExchangeAPIKey.stage == KeyStage.SUPERSEDED, ExchangeAPIKey.destroy_at <= now(), ~is_held

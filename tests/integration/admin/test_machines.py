@@ -279,10 +279,13 @@ HOUR = timedelta(hours=1)
             {
                 "ended_at": now() - HOUR,
                 "end_reason": LeaseEnd.EXPIRED,
-                "acknowledged_at": now() - HOUR,
                 "expires_at": now() - HOUR,
             },
             "main expired",
+        ),
+        (
+            {"expires_at": now() - HOUR, "held_until": now() + HOUR},
+            "main not acknowledged silent since",
         ),
         (
             {

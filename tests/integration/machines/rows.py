@@ -72,6 +72,7 @@ def make_lease(machine, grant, key_id, **changes):
         }
         | changes
     )
+    lease.held_until = changes.get("held_until", lease.expires_at)
     db.session.add(lease)
     db.session.flush()
     return lease

@@ -58,6 +58,7 @@ def test_granted_key_is_leased_with_its_credentials_sealed(
     assert CANARY not in response.text
     [lease] = rows(Lease)
     assert abs(lease.expires_at - now() - timedelta(hours=1)) < timedelta(minutes=1)
+    assert lease.held_until - lease.expires_at == timedelta(hours=1)
     [row] = rows(AuditEvent, event="lease.granted")
     assert (row.actor, row.details["key"]) == ("machine:quoter-1", key_id)
     assert row.client_id == rows(ExchangeAPIKey)[0].client_id
@@ -146,6 +147,15 @@ def test_grant_selects_by_client(key_id, grant, lease, rows):
     grant(client_id=str(rows(ExchangeAPIKey)[0].client_id))
 
     assert [answer["is_leased"] for answer in lease()] == [True]
+
+
+def test_key_is_not_held_without_the_service_if_the_grant_says_drop(key_id, grant, lease, rows):
+    grant(when_away="drop")
+
+    lease()
+
+    [row] = rows(Lease)
+    assert row.held_until == row.expires_at
 
 
 def test_grant_that_is_not_approved_selects_nothing(key_id, grant, lease):
@@ -242,6 +252,26 @@ def test_key_that_was_given_back_can_go_to_another_machine(held, another, grant,
     [answer] = other.post(LEASES).json["data"]
 
     assert answer["is_leased"]
+
+
+@each(
+    ("held_until", "code"),
+    [(timedelta(minutes=1), "held_elsewhere"), (timedelta(0), None)],
+)
+def test_expired_lease_counts_while_its_machine_may_hold_the_key(
+    held, another, grant, change, held_until, code
+):
+    host, machine_id = another
+    over = now() - timedelta(seconds=1)
+    change(
+        Lease, expires_at=over, ended_at=over, end_reason="expired", held_until=now() + held_until
+    )
+    change(Lease, acknowledged_at=None)
+    grant(machine_id=machine_id)
+
+    [answer] = host.post(LEASES).json["data"]
+
+    assert answer["code"] == code
 
 
 def test_two_machines_may_hold_a_key_if_the_grant_says_so(held, another, grant):
