@@ -99,8 +99,8 @@ COUNT_HOLDERS = (
     )
     .group_by(Lease.key_id)
 )
-"""A lease that has ended counts until its machine has acknowledged that it dropped the key, or can't
-use it any longer without the service."""
+"""A lease that has ended counts until its machine has acknowledged that it dropped the key, or
+can't use it any longer without the service."""
 EARLIER = aliased(ExchangeAPIKey)
 COUNT_GENERATIONS = (
     select(ExchangeAPIKey.id, func.count())
