@@ -8,7 +8,7 @@ from pipelabs.agent import protocol
 from pipelabs.clients.service import change_status
 from pipelabs.core.db import db
 from pipelabs.machines import leases
-from pipelabs.machines.leases import expire_leases
+from pipelabs.machines.leases import Situation, expire_leases, judge
 from pipelabs.models import (
     AuditEvent,
     Client,
@@ -114,6 +114,12 @@ def test_key_that_does_not_exist_is_like_one_that_is_not_granted(ring, grant, le
     [answer] = lease("31113ba9-d54f-4b34-8877-19e7dc1b7084")
 
     assert answer["code"] == "not_granted"
+
+
+def test_key_whose_label_was_changed_meanwhile_is_not_granted():
+    situation = Situation(None, False, True, Status.ACTIVE, 0)
+
+    assert judge(ExchangeAPIKey(), situation) == "not_granted"
 
 
 @pytest.fixture
