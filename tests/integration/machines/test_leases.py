@@ -117,7 +117,9 @@ def test_key_that_does_not_exist_is_like_one_that_is_not_granted(ring, grant, le
 
 
 def test_key_whose_label_was_changed_meanwhile_is_not_granted():
-    situation = Situation(None, False, True, Status.ACTIVE, 0)
+    situation = Situation(
+        grant=None, is_stopped=False, is_enabled=True, client_status=Status.ACTIVE, other_holders=0
+    )
 
     assert judge(ExchangeAPIKey(), situation) == "not_granted"
 
