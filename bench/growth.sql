@@ -1,7 +1,7 @@
 -- A book of %(clients)s clients: four markets, five audit events and a tenth of a key for each.
 -- One market in the middle of the book has a twentieth of the clients, one client 3,000 markets.
 SET session_replication_role = replica;
-TRUNCATE clients, audit_events, token_pairs, markets, client_markets, exchange_api_keys;
+TRUNCATE clients, audit_events, token_pairs, markets, client_markets, exchange_api_keys CASCADE;
 INSERT INTO admins (id, created_at, email, role, password_hash, is_disabled, token_version,
                     must_change_password)
 SELECT gen_random_uuid(), now(), 'admin' || n || '@desk.local', 'operator', 'x', false, 1, false
