@@ -327,6 +327,7 @@ def upgrade():
                 "exchange_closed",
                 "expired",
                 "grant_ended",
+                "key_expired",
                 "key_not_verified",
                 "key_revoked",
                 "machine_closed",

@@ -1,4 +1,4 @@
-"""Approvals: changes that need a second owner's yes."""
+"""Approvals: changes that need approval by another owner."""
 
 from collections.abc import Mapping
 from typing import Any

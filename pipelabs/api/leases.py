@@ -15,7 +15,7 @@ bp = OperationBlueprint("leases", __name__, url_prefix="/admin/leases")
 def index(query: Mapping[str, Any]) -> Reply:
     """List the last lease of each machine and key, the latest first.
 
-    `GET /api/admin/leases/held` tells of earlier times.
+    `GET /api/admin/leases/held` shows earlier times.
     """
     page = leases.list_leases(query, query["size"], query.get("cursor"))
     return reply(data=page.rows, page=page)

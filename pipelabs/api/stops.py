@@ -1,4 +1,4 @@
-"""Stops: nobody may hold the keys in their scope."""
+"""Stops: no machine may hold the keys in their scope."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,1 +1,1 @@
-"""Approvals: changes that need a second owner's yes."""
+"""Approvals: changes that need approval by another owner."""

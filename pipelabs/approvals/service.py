@@ -75,14 +75,19 @@ def request_approval(
 
 def withdraw(kind: ApprovalKind, subject_id: UUID, actor: Actor) -> None:
     """Withdraw the pending request for a subject, if there is one."""
+    if pending := lock_pending(kind, subject_id):
+        _decide(pending, ApprovalStatus.WITHDRAWN, actor)
+        _record(Event.APPROVAL_WITHDRAWN, pending, actor)
+
+
+def lock_pending(kind: ApprovalKind, subject_id: UUID) -> Approval | None:
+    """Lock and return the pending request for a subject, before the subject, as a decision does."""
     query = select(Approval).where(
         Approval.kind == kind,
         Approval.subject_id == subject_id,
         Approval.status == ApprovalStatus.PENDING,
     )
-    if pending := db.session.scalar(query.with_for_update()):
-        _decide(pending, ApprovalStatus.WITHDRAWN, actor)
-        _record(Event.APPROVAL_WITHDRAWN, pending, actor)
+    return db.session.scalar(query.with_for_update())
 
 
 def approve(approval_id: UUID, actor: Actor, *, version: int | None = None) -> Approval:

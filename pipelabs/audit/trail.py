@@ -94,7 +94,8 @@ _followers: dict[Event, list[Follow]] = {}
 def follow(*events: Event) -> Callable[[Follow], Follow]:
     """Call the decorated function after each of these events, in the transaction of the action.
 
-    It gets the event, the actor, the client's id and the facts. So a domain can act on what another
+    It gets the event, the actor, the client's id and the facts. Events of several clients, which
+    `record_each` records, are not followed. So a domain can act on what another
     one below it does, and nothing is done without it.
     """
 

@@ -8,7 +8,7 @@ from pipelabs.machines import leases, stops
 from pipelabs.machines.schemas.stops import StopIn
 from pipelabs.models import StopScope
 
-group = OperatorGroup("stops", help="Stop engines, and see which machines have obeyed.")
+group = OperatorGroup("stops", help="Stop engines, and see which machines have acknowledged.")
 SUBJECTS = {scope.value: field for scope, field in stops.SUBJECTS.items()}
 
 

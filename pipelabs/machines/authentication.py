@@ -22,6 +22,8 @@ AUTHORIZATION = re.compile(
 )
 JTI = re.compile(r"([A-Za-z0-9_-]{16,32})\.([1-9][0-9]{0,14})", re.ASCII)
 MAX_LIFETIME_S = 60
+MAX_TIME = 2**37
+"""In Unix seconds; before the year 9999, where Python's calendar ends."""
 MAX_AHEAD_S = 5
 """By how many seconds a machine's clock may be ahead."""
 ALTERNATING = timedelta(minutes=10)
@@ -149,7 +151,7 @@ def _find(token: str) -> Any:
     try:
         header = json.loads(protocol.decode(token.partition(".")[0]))
         thumbprint = protocol.decode(header.pop("kid"))
-    except (ValueError, TypeError, AttributeError, KeyError):
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
         raise Unauthenticated(NO_TOKEN, code="machine_token_invalid") from None
     if header != protocol.HEADER or len(thumbprint) != protocol.KEY_BYTES:
         raise Unauthenticated(NO_TOKEN, code="machine_token_invalid")
@@ -165,7 +167,7 @@ def _verify(token: str, row: Any) -> dict[str, Any]:
         raise Unauthenticated(
             "The token was altered, or another key signed it.", code="machine_signature"
         ) from None
-    except (jwt.PyJWTError, ValueError, TypeError):
+    except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
         raise Unauthenticated(NO_TOKEN, code="machine_token_invalid") from None
 
 
@@ -174,7 +176,8 @@ def _check_claims(claims: dict[str, Any], request: Request) -> tuple[str, int, d
     issued_at, expires_at = claims["iat"], claims["exp"]
     jti = JTI.fullmatch(claims["jti"]) if isinstance(claims["jti"], str) else None
     is_whole = type(issued_at) is type(expires_at) is int
-    if not jti or not is_whole or not 0 < expires_at - issued_at <= MAX_LIFETIME_S:
+    is_in_range = is_whole and 0 <= issued_at < MAX_TIME
+    if not jti or not is_in_range or not 0 < expires_at - issued_at <= MAX_LIFETIME_S:
         raise Unauthenticated(NO_TOKEN, code="machine_token_invalid")
     moment = time.time()
     skew_s = round(issued_at - moment)
@@ -210,8 +213,7 @@ def _see(row: Any, sighting: Sighting, actor: Actor) -> Any:
         if judgement.is_replay:
             break
         # Another request was first.
-        thumbprint = protocol.decode(protocol.thumbprint(bytes(row.signing_key)))
-        [row] = run_prepared(FIND_MACHINE, {"thumbprint": thumbprint})
+        row = _find_again(row)
     raise Unauthenticated(
         "This request was received before.",
         code="machine_replayed",
@@ -219,12 +221,17 @@ def _see(row: Any, sighting: Sighting, actor: Actor) -> Any:
     )
 
 
+def _find_again(row: Any) -> Any:
+    thumbprint = protocol.decode(protocol.thumbprint(bytes(row.signing_key)))
+    [current] = run_prepared(FIND_MACHINE, {"thumbprint": thumbprint})
+    return current
+
+
 def _suspend(row: Any, copied: str, actor: Actor) -> Any:
     finish(commit=False)
     with unit_of_work():
         suspend_copied(row.id, f"Its requests alternate between two {copied}.", actor)
-    suspended = row.status if row.status is not MachineStatus.ACTIVE else MachineStatus.SUSPENDED
-    return row._replace(status=suspended, epoch=row.epoch + (suspended is not row.status))
+    return _find_again(row)
 
 
 def _seen(row: Any, sighting: Sighting) -> dict[str, Any]:

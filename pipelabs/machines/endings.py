@@ -24,12 +24,13 @@ CLOSED = {Status.SUSPENDED.value, Status.OFFBOARDED.value}
 
 
 def end_leases(conditions: Conditions, reason: LeaseEnd, actor: Actor) -> int:
-    """End the live leases that match all conditions, and return their number.
+    """End the leases that match all conditions, and return their number.
 
-    Their machines have to drop the keys. A key can go to another machine once this one has
-    acknowledged that, or its lease would have expired.
+    Those that have expired count while their machine may hold the key without the service. The
+    machines have to drop the keys. A key can go to another machine once this one has acknowledged
+    that, or can't use it any longer.
     """
-    leases = _lock_live(conditions)
+    leases = _lock([*is_endable(), *conditions])
     moment = now()
     for lease, _ in leases:
         lease.ended_at, lease.end_reason = moment, reason
@@ -46,7 +47,7 @@ def end_leases(conditions: Conditions, reason: LeaseEnd, actor: Actor) -> int:
 
 def supersede_leases(key_id: UUID) -> None:
     """Mark the live leases of a key that was replaced. Its engines can use it until they move."""
-    leases = _lock_live([Lease.key_id == key_id])
+    leases = _lock([*is_live(), Lease.key_id == key_id])
     for lease, _ in leases:
         lease.superseded_at = now()
     db.session.flush()
@@ -89,11 +90,17 @@ def is_live() -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     return Lease.ended_at.is_(None), Lease.expires_at > now()
 
 
-def _lock_live(conditions: Conditions) -> list[tuple[Lease, ExchangeAPIKey]]:
+def is_endable() -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions for leases that nothing but their time has ended, and may be held."""
+    has_only_expired = Lease.ended_at.is_(None) | (Lease.end_reason == LeaseEnd.EXPIRED)
+    return has_only_expired, Lease.acknowledged_at.is_(None), Lease.held_until > now()
+
+
+def _lock(conditions: Conditions) -> list[tuple[Lease, ExchangeAPIKey]]:
     query = (
         select(Lease, ExchangeAPIKey)
         .join(ExchangeAPIKey, ExchangeAPIKey.id == Lease.key_id)
-        .where(*is_live(), *conditions)
+        .where(*conditions)
         .order_by(Lease.id)
         .with_for_update(of=Lease)
     )
@@ -111,6 +118,21 @@ def _end_of_key(event: Event, actor: Actor, _: UUID | None, facts: Mapping[str, 
 def _end_unverified(_: Event, actor: Actor, _client: UUID | None, facts: Mapping[str, str]) -> None:
     if facts["status"] != KeyStatus.VERIFIED:
         end_leases([Lease.key_id == UUID(facts["key"])], LeaseEnd.KEY_NOT_VERIFIED, actor)
+
+
+@trail.follow(Event.API_KEY_UPDATED)
+def _shorten(_: Event, actor: Actor, _client: UUID | None, facts: Mapping[str, str]) -> None:
+    """Let no lease outlive a key whose expiry was changed."""
+    key = db.session.get_one(ExchangeAPIKey, UUID(facts["key"]))
+    if key.has_expired:
+        end_leases([Lease.key_id == key.id], LeaseEnd.KEY_EXPIRED, actor)
+    elif key.expires_at:
+        leases = _lock([*is_live(), Lease.key_id == key.id, Lease.held_until > key.expires_at])
+        for lease, _key in leases:
+            lease.expires_at = min(lease.expires_at, key.expires_at)
+            lease.held_until = key.expires_at
+        db.session.flush()
+        raise_epoch(lease.machine_id for lease, _key in leases)
 
 
 @trail.follow(Event.API_KEY_CUT_OVER, Event.API_KEY_ROLLED_BACK)

@@ -76,6 +76,7 @@ def request_grant(new: NewGrant, actor: Actor) -> Grant:
 
 def end_grant(grant_id: UUID, reason: str, actor: Actor, *, version: int | None = None) -> Grant:
     """End a grant, and the leases that it has allowed; raise `Stale` and `InvalidTransition`."""
+    approvals.lock_pending(ApprovalKind.GRANT, grant_id)
     grant = _lock(grant_id)
     reject_stale("The grant", grant.version, version)
     if grant.status not in {GrantStatus.REQUESTED, GrantStatus.ACTIVE}:
@@ -191,6 +192,8 @@ def _describe_subject(grant_id: UUID) -> Mapping[str, Any]:
 
 def _activate(approval: Approval, actor: Actor) -> None:
     grant = _lock(approval.subject_id)
+    if db.session.get_one(Machine, grant.machine_id).status is MachineStatus.RETIRED:
+        raise InvalidTransition(RETIRED)
     grant.digest = approval.digest
     _set_status(grant, GrantStatus.ACTIVE)
     raise_epoch([grant.machine_id])

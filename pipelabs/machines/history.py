@@ -1,7 +1,7 @@
 """Who held which key at some time, from the audit trail."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -10,13 +10,15 @@ from sqlalchemy.dialects.postgresql import distinct_on
 
 from pipelabs.audit.events import Event
 from pipelabs.core.db import db
-from pipelabs.models import AuditEvent, Lease, Outcome
+from pipelabs.models import AuditEvent, Lease, Outcome, now
 from pipelabs.models.leases import DAY_S
 
 BEGINS = (Event.LEASE_GRANTED.value, Event.LEASE_RENEWED.value)
 ENDS = (Event.LEASE_ENDED.value, Event.LEASE_ACKNOWLEDGED.value)
 REACH = timedelta(seconds=DAY_S) + timedelta(hours=1, minutes=5)
 """The longest lease, and how often renewals are recorded: an earlier event says nothing."""
+BEGINNING = datetime(2020, 1, 1, tzinfo=UTC)
+"""Before that nothing was leased."""
 MAX_ROWS = 10_000
 LEASE: ColumnElement[str] = literal_column("audit_events.details ->> 'lease'", Text)
 """A bound name would be two parameters, so DISTINCT ON and ORDER BY would differ."""
@@ -41,6 +43,8 @@ def list_held_at(moment: datetime, filters: Mapping[str, Any]) -> list[Held]:
     `filters` are `machine_id` and `api_key_id`. A lease that has expired counts until its time was
     over, even if that was recorded later.
     """
+    if not BEGINNING <= moment <= now() + REACH:
+        return []
     names = {"machine_id": "machine", "api_key_id": "key"}
     conditions = [
         AuditEvent.details[fact].astext == str(filters[name])

@@ -1,5 +1,6 @@
 """Lease keys to a machine, take them back, and list who held what."""
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple, cast
@@ -17,7 +18,7 @@ from pipelabs.core.errors import Forbidden, InvalidInput, Undecryptable
 from pipelabs.core.pagination import Page, page_of
 from pipelabs.machines import grants, stops
 from pipelabs.machines.authentication import Caller
-from pipelabs.machines.endings import is_live, lease_facts
+from pipelabs.machines.endings import is_live, lease_facts, raise_epoch
 from pipelabs.models import (
     Client,
     Exchange,
@@ -37,6 +38,7 @@ from pipelabs.models import (
 from pipelabs.vault.records import decrypt_credentials
 from pipelabs.vault.ring import vault
 
+logger = logging.getLogger("pipelabs")
 MAX_KEYS = 200
 """Keys in one call."""
 RECORD_INTERVAL = timedelta(hours=1)
@@ -90,7 +92,8 @@ LOCK_LEASES = (
     .with_for_update()
 )
 COUNT_HOLDERS = (
-    select(Lease.key_id, func.count())
+    select(Lease.key_id, func.count(), func.min(Grant.max_holders))
+    .join(Grant, Grant.id == Lease.grant_id)
     .where(
         Lease.key_id.in_(IDS),
         Lease.machine_id != bindparam("machine_id"),
@@ -153,11 +156,13 @@ class Answer(NamedTuple):
 class Situation(NamedTuple):
     """What decides about a key, besides its row."""
 
-    grant: Grant | None
+    grants: Sequence[Grant]
     is_stopped: bool
     is_enabled: bool
     client_status: Status
     other_holders: int
+    allowed_by_others: int
+    """How many machines the grants of the other holders allow."""
 
 
 def lease_keys(caller: Caller, key_ids: Sequence[UUID] | None) -> tuple[int, list[Answer]]:
@@ -169,13 +174,15 @@ def lease_keys(caller: Caller, key_ids: Sequence[UUID] | None) -> tuple[int, lis
     """
     vault()
     machine_id = cast(UUID, caller.actor.machine_id)
+    asked = None if key_ids is None else list(dict.fromkeys(key_ids))
     stops.share_lock()
     active = grants.lock_active(machine_id)
-    locked = _lock_keys(active, key_ids)
+    locked = _lock_keys(active, asked)
     keys, situations = locked.keys, _situations(machine_id, active, locked)
     leases, generations = _lock_leases(machine_id, keys), _count_generations(keys)
+    _end_expired([(lease, keys[lease.key_id]) for lease in leases.values()], caller.actor)
     answers = []
-    for key_id in keys if key_ids is None else key_ids:
+    for key_id in keys if asked is None else asked:
         if not (key := keys.get(key_id)):
             answers.append(Answer(key_id, None, code=NOT_GRANTED))
             continue
@@ -190,11 +197,8 @@ def lease_keys(caller: Caller, key_ids: Sequence[UUID] | None) -> tuple[int, lis
     return _share_machine(machine_id), answers
 
 
-def judge(key: ExchangeAPIKey, situation: Situation) -> str | None:
-    """Return the code of why a key may not be leased, or None if it may."""
-    grant = situation.grant
-    if grant is None:
-        return NOT_GRANTED
+def judge(key: ExchangeAPIKey, situation: Situation, grant: Grant) -> str | None:
+    """Return the code of why a key may not be leased by a grant, or None if it may."""
     moment = now()
     oldest = moment - timedelta(seconds=grant.max_examination_age_s)
     reasons = {
@@ -205,7 +209,8 @@ def judge(key: ExchangeAPIKey, situation: Situation) -> str | None:
         "key_not_verified": key.status is not KeyStatus.VERIFIED,
         "key_expired": key.has_expired,
         "examination_too_old": key.examined_at is None or key.examined_at < oldest,
-        "held_elsewhere": situation.other_holders >= grant.max_holders,
+        "held_elsewhere": situation.other_holders
+        >= min(grant.max_holders, situation.allowed_by_others),
     }
     return next((code for code, applies in reasons.items() if applies), None)
 
@@ -277,10 +282,20 @@ def expire_leases(actor: Actor, limit: int = 500) -> int:
         .limit(limit)
         .with_for_update(of=Lease, skip_locked=True)
     )
-    facts = []
-    for lease, key in db.session.execute(query):
-        lease.ended_at, lease.end_reason = lease.expires_at, LeaseEnd.EXPIRED
-        facts.append((key.client_id, lease_facts(lease, key) | {"reason": LeaseEnd.EXPIRED.value}))
+    leases = [(lease, key) for lease, key in db.session.execute(query)]
+    ended = _end_expired(leases, actor)
+    raise_epoch(lease.machine_id for lease, _ in leases)
+    return ended
+
+
+def _end_expired(leases: Iterable[tuple[Lease, ExchangeAPIKey]], actor: Actor) -> int:
+    """End those of the leases whose time is over, record them, and return their number."""
+    facts, moment = [], now()
+    for lease, key in leases:
+        if lease.ended_at is None and lease.expires_at <= moment:
+            lease.ended_at, lease.end_reason = lease.expires_at, LeaseEnd.EXPIRED
+            reason = {"reason": LeaseEnd.EXPIRED.value}
+            facts.append((key.client_id, lease_facts(lease, key) | reason))
     if facts:
         db.session.flush()
         trail.record_each(Event.LEASE_ENDED, actor, facts)
@@ -313,14 +328,15 @@ def _situations(machine_id: UUID, active: Sequence[Grant], locked: Locked) -> di
     ids = list(locked.keys)
     stopped = stops.find_stopped(machine_id, ids)
     values = {"ids": ids, "machine_id": machine_id, "moment": now()}
-    holders = {row[0]: row[1] for row in db.session.execute(COUNT_HOLDERS, values)}
+    holders = {row[0]: row[1:] for row in db.session.execute(COUNT_HOLDERS, values)}
     return {
         key.id: Situation(
-            grant=next((grant for grant in active if grants.selects(grant, key)), None),
+            grants=[grant for grant in active if grants.selects(grant, key)],
             is_stopped=key.id in stopped,
             is_enabled=key.exchange in locked.enabled,
             client_status=locked.statuses[key.client_id],
-            other_holders=holders.get(key.id, 0),
+            other_holders=holders.get(key.id, (0, MAX_KEYS))[0],
+            allowed_by_others=holders.get(key.id, (0, MAX_KEYS))[1],
         )
         for key in locked.keys.values()
     }
@@ -346,18 +362,25 @@ def _lease(
     caller: Caller,
 ) -> Leased:
     """Return the lease of a key and its credentials, sealed; raise `KeyDenied`."""
-    if code := judge(key, situation):
-        raise KeyDenied(code)
+    grant = _choose_grant(key, situation)
     try:
         credentials = decrypt_credentials(key)
     except Undecryptable:
+        logger.error("a key can't be decrypted, so it is not leased", extra={"key": str(key.id)})
         raise KeyDenied("undecryptable") from None
-    grant = cast(Grant, situation.grant)
     lease, is_new = _extend(lease, grant, key, generations[key.id], caller.jti)
     machine_id = str(grant.machine_id)
     context = protocol.lease_context(str(lease.id), machine_id, str(key.id), lease.generation)
     texts = {name: secret.text for name, secret in credentials.items()}
     return Leased(lease, grant, protocol.seal(texts, caller.sealing_key, context), is_new)
+
+
+def _choose_grant(key: ExchangeAPIKey, situation: Situation) -> Grant:
+    """Return the oldest grant by which the key may be leased; raise `KeyDenied`."""
+    codes = [judge(key, situation, grant) for grant in situation.grants]
+    if None in codes:
+        return situation.grants[codes.index(None)]
+    raise KeyDenied(codes[0] if codes and codes[0] else NOT_GRANTED)
 
 
 def _extend(
@@ -411,6 +434,8 @@ def _share_machine(machine_id: UUID) -> int:
     """Return the epoch of an active machine, whose status can't change in this transaction."""
     query = select(Machine.status, Machine.epoch).where(Machine.id == machine_id)
     status, epoch = db.session.execute(query.with_for_update(read=True)).one()
+    if status is MachineStatus.RETIRED:
+        raise Forbidden("This machine is retired.", code="machine_retired")
     if status is not MachineStatus.ACTIVE:
         raise Forbidden(SUSPENDED, code="machine_suspended")
     return epoch

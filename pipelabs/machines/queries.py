@@ -234,7 +234,7 @@ def _find_acknowledgements(lease_ids: Collection[str], since: datetime) -> dict[
     query = select(lease, func.min(AuditEvent.at)).where(
         AuditEvent.event == Event.LEASE_ACKNOWLEDGED,
         AuditEvent.at >= since,
-        AuditEvent.at < since + timedelta(seconds=DAY_S),
+        AuditEvent.at < since + timedelta(seconds=3 * DAY_S),
         lease.in_(lease_ids),
     )
     return {row[0]: row[1] for row in db.session.execute(query.group_by(lease))}

@@ -8,7 +8,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from pipelabs.agent import protocol
 from pipelabs.approvals import service as approvals
@@ -119,6 +119,7 @@ def change_status(
     Raise `Stale` if `version` is not the stored one, and `InvalidTransition` if the status can't
     follow the stored one.
     """
+    approvals.lock_pending(ApprovalKind.MACHINE, machine_id)
     lock_leases_of(machine_id)
     machine = lock_machine(machine_id, version)
     facts = {"from": machine.status.value, "to": status.value}
@@ -130,6 +131,8 @@ def change_status(
     machine.code_digest = machine.code_expires_at = None
     machine.reason = reason
     _set_status(machine, status)
+    if status is MachineStatus.ACTIVE:
+        _forget_previous(machine_id)
     trail.record(EVENTS[status], actor, facts=machine_facts(machine) | {"reason": reason} | facts)
     return machine
 
@@ -180,7 +183,13 @@ def find_sighting(machine_id: UUID) -> MachineSighting | None:
 
 def lock_machine(machine_id: UUID, version: int | None = None) -> Machine:
     """Return the machine, locked and read again. Raise `NotFound`, or `Stale`."""
-    machine = db.session.get(Machine, machine_id, with_for_update=True, populate_existing=True)
+    machine = db.session.get(
+        # The weaker lock: rows that refer to the machine can be added meanwhile.
+        Machine,
+        machine_id,
+        with_for_update={"key_share": True},
+        populate_existing=True,
+    )
     if not machine:
         raise NotFound(NOT_FOUND)
     reject_stale("The machine", machine.version, version)
@@ -245,6 +254,12 @@ def _digest(code: str) -> bytes:
 def _set_status(machine: Machine, status: MachineStatus) -> None:
     machine.status, machine.epoch = status, machine.epoch + 1
     _touch(machine)
+
+
+def _forget_previous(machine_id: UUID) -> None:
+    """Let whichever process calls next be the machine: the desk has ended the other one."""
+    sighting = update(MachineSighting).where(MachineSighting.machine_id == machine_id)
+    db.session.execute(sighting.values(previous_stream=None, previous_address=None))
 
 
 def _touch(machine: Machine) -> None:

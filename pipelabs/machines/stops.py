@@ -1,4 +1,4 @@
-"""Stops: nobody may hold the keys in their scope. Operators raise them, two owners lift them."""
+"""Stops: no machine may hold the keys in their scope. Operators raise, two owners lift them."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from pipelabs.core.optimistic_lock import reject_stale
 from pipelabs.core.pagination import Page, page_of
 from pipelabs.exchanges.service import find_slug
 from pipelabs.machines.commands import NewStop
-from pipelabs.machines.endings import end_leases, is_live
+from pipelabs.machines.endings import end_leases, is_endable
 from pipelabs.models import (
     Admin,
     Approval,
@@ -69,7 +69,7 @@ FIND_STOPPED = (
 
 
 class Reach(NamedTuple):
-    """How many live leases a stop ends, and on how many machines."""
+    """How many leases a stop ends, and on how many machines."""
 
     leases: int
     machines: int
@@ -83,7 +83,7 @@ class Raised(NamedTuple):
 
 
 def raise_stop(new: NewStop, actor: Actor) -> Raised:
-    """End every lease in the scope, and let nobody lease its keys until the stop is lifted.
+    """End every lease in the scope, and let no machine lease its keys until the stop is lifted.
 
     Raise `InvalidInput` for a subject that does not exist.
     """
@@ -107,14 +107,15 @@ def preview(new: NewStop) -> Reach:
 
 
 def count_reach(stop: Stop) -> Reach:
-    """Return how many live leases are in the scope, and of how many machines."""
+    """Return how many leases in the scope may be held, and by how many machines."""
     query = select(func.count(), func.count(Lease.machine_id.distinct())).select_from(Lease)
     query = query.join(ExchangeAPIKey, ExchangeAPIKey.id == Lease.key_id)
-    return Reach(*db.session.execute(query.where(*is_live(), *_in_scope(stop))).one())
+    return Reach(*db.session.execute(query.where(*is_endable(), *_in_scope(stop))).one())
 
 
 def request_lift(stop_id: UUID, actor: Actor, *, version: int | None = None) -> Approval:
     """Request that a stop is lifted, which another owner has to approve; raise `Stale`."""
+    approvals.lock_pending(ApprovalKind.STOP_LIFT, stop_id)
     stop = _lock(stop_id)
     reject_stale("The stop", stop.version, version)
     requester = db.session.get_one(Admin, actor.admin_id)

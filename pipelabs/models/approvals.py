@@ -1,4 +1,4 @@
-"""Approvals: a second owner's yes to one exact change."""
+"""Approvals: a second owner approves one exact change."""
 
 from datetime import datetime
 from enum import StrEnum

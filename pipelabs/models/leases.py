@@ -84,6 +84,7 @@ class LeaseEnd(StrEnum):
     EXCHANGE_CLOSED = "exchange_closed"
     EXPIRED = "expired"
     GRANT_ENDED = "grant_ended"
+    KEY_EXPIRED = "key_expired"
     KEY_NOT_VERIFIED = "key_not_verified"
     KEY_REVOKED = "key_revoked"
     MACHINE_CLOSED = "machine_closed"

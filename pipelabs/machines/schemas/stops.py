@@ -37,7 +37,7 @@ class StopIn(Input):
 
 
 class StopOut(Schema):
-    """A stop: nobody may hold the keys in its scope until it is lifted."""
+    """A stop: no machine may hold the keys in its scope until it is lifted."""
 
     id = fields.UUID()
     scope = EnumField(StopScope, metadata={"example": "exchange"})

@@ -2,10 +2,11 @@ import re
 from datetime import timedelta
 
 import pytest
+import time_machine
 
 from pipelabs.core.db import db
 from pipelabs.machines.leases import acknowledge
-from pipelabs.models import Approval, AuditEvent, ExchangeAPIKey, Lease, Stop, now
+from pipelabs.models import Approval, AuditEvent, ExchangeAPIKey, Lease, Role, Stop, now
 from tests.each import each
 from tests.factories import make_actor
 from tests.integration.admin.text import find_cursor, words
@@ -141,10 +142,11 @@ def test_acknowledgements_stay_after_the_stop(desk, send, lease_id, say_dropped,
     assert "quoter-1 acknowledged" in words(desk.get(path))
 
 
-def test_machine_whose_leases_are_over_is_not_silent(desk, send, lease_id, change):
-    change(Lease, held_until=now() - timedelta(hours=1))
+def test_machine_whose_leases_are_over_is_not_silent(send, lease_id, console):
+    path = send().location
 
-    page = words(desk.get(send().location))
+    with time_machine.travel(now() + timedelta(hours=3), tick=True):
+        page = words(console(Role.VIEWER, email="later@desk.local").get(path))
 
     assert "silent since" not in page
     assert "not acknowledged 0 of 1, expired" in page

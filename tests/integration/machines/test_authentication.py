@@ -41,6 +41,7 @@ def test_signed_request_is_answered_with_the_machine_s_state(host, machine):
         "Machine a.b.c",
         "Bearer a.b.c",
         "Machine eyJhbGciOiJub25lIn0.e30.AAAA",
+        f"Machine {protocol.encode(b'[' * 3000)}.e30.AAAA",
     ],
 )
 def test_request_without_a_signed_token_is_401(client, authorization):
@@ -123,6 +124,8 @@ def test_token_with_another_header_is_invalid(host, headers):
         {"iat": int(time.time()) - 31, "exp": int(time.time()) + 60},
         {"exp": int(time.time()) - 60},
         {"exp": "soon"},
+        {"iat": 10**400, "exp": 10**400 + 1},
+        {"iat": -1, "exp": 1},
     ],
 )
 def test_token_with_invalid_claims_is_invalid(host, claims):
@@ -229,6 +232,22 @@ def test_machine_whose_streams_alternate_is_suspended(client, host, change, rows
     [row] = rows(AuditEvent, event="machine.clone_suspected")
     assert row.details["reason"] == "Its requests alternate between two streams."
     assert len(rows(AuditEvent, event="machine.clone_suspected")) == 1
+
+
+@pytest.mark.own_database
+def test_resumed_machine_may_call_from_either_process(client, host, owner, machine, change):
+    copy = MachineHost(client)
+    copy.signing_key = host.signing_key
+    host.get()
+    copy.get()
+    change(MachineSighting, stream_changed_at=now() - timedelta(seconds=6))
+    host.get()
+
+    path = f"{MACHINES}/{machine['id']}/resume"
+    client.post(path, json={"reason": "The copy is gone."}, headers=owner)
+
+    assert host.get().json["machine"]["status"] == "active"
+    assert host.get().json["machine"]["status"] == "active"
 
 
 @pytest.mark.own_database

@@ -75,6 +75,13 @@ def test_retired_machine_gets_no_grant(client, owner, machine, change):
     assert response.json["error"]["fields"] == {"machine_id": ["A retired machine gets no grants."]}
 
 
+def test_grant_of_a_machine_that_was_retired_can_not_be_approved(grant, approve, change):
+    grant(is_approved=False)
+    change(Machine, status=MachineStatus.RETIRED)
+
+    assert approve().status_code == 409
+
+
 def test_grant_names_an_exchange_by_its_alias(key_id, grant):
     assert grant(exchange="OKX")["exchange"] == "okx"
 

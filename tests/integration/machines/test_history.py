@@ -64,5 +64,12 @@ def test_held_filters_by_machine_and_key(held, held_at, machine, key_id):
     assert held_at(moment, machine_id=key_id) == []
 
 
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
+def test_nothing_is_held_at_the_ends_of_the_calendar(client, viewer, day):
+    response = client.get(f"{HELD}?at={day}", headers=viewer)
+
+    assert (response.status_code, response.json["data"]) == (200, [])
+
+
 def test_held_needs_a_time(client, viewer):
     assert client.get(HELD, headers=viewer).status_code == 400

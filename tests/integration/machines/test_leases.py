@@ -2,13 +2,19 @@ from datetime import timedelta
 
 import pytest
 import time_machine
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 
 from pipelabs.agent import protocol
 from pipelabs.clients.service import change_status
 from pipelabs.core.db import db
 from pipelabs.machines import leases
-from pipelabs.machines.leases import Situation, expire_leases, judge
+from pipelabs.machines.leases import (
+    NOT_GRANTED,
+    KeyDenied,
+    Situation,
+    _choose_grant,
+    expire_leases,
+)
 from pipelabs.models import (
     AuditEvent,
     Client,
@@ -20,6 +26,7 @@ from pipelabs.models import (
     Status,
     now,
 )
+from pipelabs.models.api_keys import end_of_day
 from pipelabs.vault.api_keys import revoke_key, verify_key
 from pipelabs.vault.examination import ProbeRequest
 from pipelabs.vault.probe import Failure
@@ -116,12 +123,28 @@ def test_key_that_does_not_exist_is_like_one_that_is_not_granted(ring, grant, le
     assert answer["code"] == "not_granted"
 
 
-def test_key_whose_label_was_changed_meanwhile_is_not_granted():
-    situation = Situation(
-        grant=None, is_stopped=False, is_enabled=True, client_status=Status.ACTIVE, other_holders=0
-    )
+def test_key_that_no_grant_selects_any_more_is_denied():
+    situation = Situation([], False, True, Status.ACTIVE, 0, 1)  # noqa: FBT003 - in their order
 
-    assert judge(ExchangeAPIKey(), situation) == "not_granted"
+    with pytest.raises(KeyDenied, match=NOT_GRANTED):
+        _choose_grant(ExchangeAPIKey(), situation)
+
+
+def test_any_grant_that_allows_a_key_is_enough(key_id, grant, lease, change):
+    grant(max_examination_age_s=3600)
+    generous = grant()
+    execute_later = now() + timedelta(minutes=61)
+
+    with time_machine.travel(execute_later, tick=True):
+        [answer] = lease()
+
+    assert (answer["is_leased"], answer["lease"]["ttl_s"]) == (True, generous["ttl_s"])
+
+
+def test_repeated_key_ids_get_one_answer(key_id, grant, lease):
+    grant()
+
+    assert [answer["is_leased"] for answer in lease(key_id, key_id)] == [True]
 
 
 @pytest.fixture
@@ -282,13 +305,66 @@ def test_expired_lease_counts_while_its_machine_may_hold_the_key(
     assert answer["code"] == code
 
 
-def test_two_machines_may_hold_a_key_if_the_grant_says_so(held, another, grant):
+def test_grant_of_the_holder_limits_the_machines_too(held, another, grant):
     host, machine_id = another
     grant(machine_id=machine_id, max_holders=2)
 
     [answer] = host.post(LEASES).json["data"]
 
+    assert answer["code"] == "held_elsewhere"
+
+
+def test_two_machines_may_hold_a_key_if_both_grants_say_so(key_id, another, grant, lease):
+    host, machine_id = another
+    grant(max_holders=2)
+    lease()
+    grant(machine_id=machine_id, max_holders=2)
+
+    [answer] = host.post(LEASES).json["data"]
+
     assert answer["is_leased"]
+
+
+def test_lease_that_has_expired_ends_with_its_key_while_it_may_be_held(
+    app, held, key_id, rows, host
+):
+    over = now() - timedelta(seconds=1)
+    with app.app_context():
+        db.session.execute(update(Lease).values(expires_at=over))
+        expire_leases(make_actor(name="service", admin_id=None))
+        db.session.commit()
+    epoch = host.get().json["epoch"]
+
+    revoke(app, key_id)
+
+    assert rows(Lease)[0].end_reason == "key_revoked"
+    assert host.get().json["epoch"] == epoch + 1
+
+
+def test_lease_that_expired_unnoticed_is_recorded_before_the_next_one(held, lease, rows, change):
+    change(Lease, expires_at=now() - timedelta(seconds=1))
+
+    lease()
+
+    [row] = rows(AuditEvent, event="lease.ended")
+    assert row.details["reason"] == "expired"
+    assert len(rows(AuditEvent, event="lease.granted")) == 2
+
+
+@pytest.mark.usefixtures("held")
+@pytest.mark.parametrize(("days", "reason"), [(-1, "key_expired"), (0, None), (30, None)])
+def test_lease_does_not_outlive_a_key_whose_expiry_is_changed(
+    client, operator, key_id, rows, days, reason
+):
+    day = (now() + timedelta(days=days)).date()
+    body = {"expires_at": day.isoformat()}
+
+    response = client.patch(f"/api/admin/api-keys/{key_id}", json=body, headers=operator)
+
+    assert response.status_code == 200, response.text
+    [lease] = rows(Lease)
+    assert lease.end_reason == reason
+    assert reason or lease.held_until <= end_of_day(day)
 
 
 def revoke(app, key_id):
