@@ -351,7 +351,13 @@ def test_lease_that_expired_unnoticed_is_recorded_before_the_next_one(held, leas
     assert len(rows(AuditEvent, event="lease.granted")) == 2
 
 
-@pytest.mark.usefixtures("held")
+@pytest.fixture
+def held_for_a_day(key_id, grant, lease):
+    grant(ttl_s=86_400)
+    lease()
+
+
+@pytest.mark.usefixtures("held_for_a_day")
 @pytest.mark.parametrize(("days", "reason"), [(-1, "key_expired"), (0, None), (30, None)])
 def test_lease_does_not_outlive_a_key_whose_expiry_is_changed(
     client, operator, key_id, rows, days, reason
