@@ -38,9 +38,9 @@ def connect(*, identity: str | None = None, keys: Sequence[str] = ()) -> Agent:
     `Unreachable`, or `NotLeased` for one of `keys` that no grant selects.
     """
     # The service imports `protocol` only, and need not load the rest.
-    from .agent import Agent  # noqa: PLC0415
-    from .client import Client  # noqa: PLC0415
-    from .identity import find_path, load_identity  # noqa: PLC0415
+    from .agent import Agent  # noqa: PLC0415 - see above
+    from .client import Client  # noqa: PLC0415 - see above
+    from .identity import find_path, load_identity  # noqa: PLC0415 - see above
 
     agent = Agent(Client(load_identity(find_path(identity))), only=keys)
     agent.open()

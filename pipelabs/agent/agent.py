@@ -262,7 +262,7 @@ class Agent:
                     self._awake.clear()
                 self.turn()
         finally:
-            # Without this thread nobody would hear of a stop.
+            # Without this thread no stop would be noticed.
             if not self._is_closing:
                 self._holdings.end_all("agent_failed", "The agent's thread has failed.")
 

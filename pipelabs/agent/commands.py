@@ -242,7 +242,7 @@ def _add_push_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--login",
         metavar="FILE",
-        help="a file with USER:PASSWORD that nobody else can read;"
+        help="a file with USER:PASSWORD that only you can read;"
         " else $HUMMINGBOT_API_USER and $HUMMINGBOT_API_PASSWORD",
     )
     parser.add_argument(

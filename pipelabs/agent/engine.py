@@ -141,7 +141,7 @@ class Engine:
         return any(process.poll() is None for process in self._running)
 
     def _end(self) -> None:
-        """End the process and what it has started: nobody keeps the credentials."""
+        """End the process and what it has started, so that none keeps the credentials."""
         for process in self._running:
             end_process(process, self._plan.grace_s)
         self._running = []
@@ -168,7 +168,7 @@ class Engine:
         return status == 0
 
     def _describe(self, key: Key, reason: str) -> dict[str, str]:
-        """Return what a hook is told."""
+        """Return the variables of a hook."""
         return {
             "PIPELABS_AGENT_KEY": key.name,
             "PIPELABS_AGENT_REASON": reason,

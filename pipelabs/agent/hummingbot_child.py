@@ -111,7 +111,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def launch(directory: Path, arguments: Sequence[str], source: Source) -> int:
-    """Import hummingbot and run it until it ends or is told to; raise `LaunchError`."""
+    """Import hummingbot and run it until it ends or is stopped; raise `LaunchError`."""
     quickstart, base = import_hummingbot(directory)
     sys.argv = ["hummingbot_quickstart.py", *arguments]
     options = quickstart.CmdlineParser().parse_args()

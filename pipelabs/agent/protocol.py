@@ -94,7 +94,7 @@ class RequestSigner:
 def verify(token: str, signing_key: bytes) -> dict[str, Any]:
     """Return the claims of a token; raise `jwt.InvalidTokenError` unless this key signed it.
 
-    Times are not compared with the clock: whoever verifies says by how much it is off.
+    Times are not compared with the clock: the caller says by how much it is off.
     """
     return jwt.decode(
         token,

@@ -78,7 +78,7 @@ def read_login(path: str | None) -> Login:
 def confirm(*, is_confirmed: bool) -> None:
     """Say what a push means and ask whether to go on, unless it is confirmed already.
 
-    Raise `SetupError` if the answer is not yes, or nobody can be asked.
+    Raise `SetupError` if the answer is not yes, or there is no terminal to ask on.
     """
     tell(CANNOT_BE_RECALLED)
     if is_confirmed:

@@ -132,7 +132,7 @@ class Lease(Identified, Base):
 
 
 class StopScope(StrEnum):
-    """Which keys nobody may hold."""
+    """Which keys no machine may hold."""
 
     EVERYTHING = "everything"
     EXCHANGE = "exchange"
@@ -142,7 +142,7 @@ class StopScope(StrEnum):
 
 
 class Stop(Identified, Base):
-    """Nobody may hold the keys in its scope until it is lifted."""
+    """No machine may hold the keys in its scope until it is lifted."""
 
     __tablename__ = "stops"
     __table_args__ = (

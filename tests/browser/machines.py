@@ -85,7 +85,7 @@ def add_machines(fleet, password):
     grant = desk.send("/grants", {"machine_id": machine_id, "exchange": "okx"})["grant"]
     desk.approve(grant["id"])
     leased = host.post("/api/machine/leases", {"key_ids": [held, stopped, dropped]}).json["data"]
-    reason = "OKX reports withdrawals that nobody ordered."
+    reason = "OKX reports withdrawals that the desk did not order."
     desk.send("/stops", {"scope": "key", "key_id": dropped, "reason": reason})
     host.post("/api/machine/acks", {"epoch": 1, "lease_ids": [leased[2]["lease"]["id"]]})
     stop = desk.send("/stops", {"scope": "key", "key_id": stopped, "reason": reason})["stop"]

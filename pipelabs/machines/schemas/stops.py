@@ -11,7 +11,7 @@ from pipelabs.machines.commands import NewStop
 from pipelabs.machines.schemas.fields import RowID, YesNo
 from pipelabs.models import StopScope
 
-STOP_REASON = {"label": "Reason", "example": "OKX reports withdrawals that nobody ordered."}
+STOP_REASON = {"label": "Reason", "example": "OKX reports withdrawals that the desk did not order."}
 
 
 class StopsQuery(ListQuery):

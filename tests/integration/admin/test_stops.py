@@ -13,7 +13,7 @@ from tests.integration.admin.text import find_cursor, words
 
 STOPS = "/admin/stops"
 UNKNOWN_ID = "31113ba9-d54f-4b34-8877-19e7dc1b7084"
-REASON = "OKX reports <withdrawals that nobody ordered."
+REASON = "OKX reports <withdrawals that the desk did not order."
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_stop_says_what_it_ends_before_it_is_raised(desk, watcher, send, subject
     assert (response.status_code, response.location) == (303, f"{STOPS}/{stop.id}")
     assert f"Stop of {NAMES[scope]}" in page
     assert "Stop raised." in page
-    assert "OKX reports &lt;withdrawals that nobody ordered." in page
+    assert "OKX reports &lt;withdrawals that the desk did not order." in page
     assert f"{NAMES[scope]} raised" in words(watcher.get(STOPS))
     assert rows(Lease)[0].end_reason == "stopped"
     [row] = rows(AuditEvent, event="stop.raised")

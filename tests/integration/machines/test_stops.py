@@ -18,7 +18,7 @@ from tests.factories import make_actor, make_credentials, make_key
 from tests.machine_host import STATE
 
 STOPS = "/api/admin/stops"
-REASON = {"reason": "OKX reports withdrawals that nobody ordered."}
+REASON = {"reason": "OKX reports withdrawals that the desk did not order."}
 NOWHERE = "31113ba9-d54f-4b34-8877-19e7dc1b7084"
 
 

@@ -14,7 +14,7 @@ import asyncio
 import os
 import signal
 
-import path_util  # noqa: F401
+import path_util  # noqa: F401 - hummingbot's own start imports it
 
 from hummingbot.client.config.security import login
 from hummingbot.client.hummingbot_application import HummingbotApplication
