@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
@@ -114,9 +114,10 @@ class Engine:
         return is_news
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection. The next call opens another one."""
         if self.connection:
             self.connection.close()
+        self.connection = None
 
 
 def play(stage: Stage, share: float = 1) -> dict[str, float]:
@@ -130,11 +131,18 @@ def play(stage: Stage, share: float = 1) -> dict[str, float]:
         for place, engine in enumerate(engines):
             engine.port = servers[place % 2].port
             stack.callback(engine.close)
-        figures[RESTART] = _restart(engines)
-        figures[POLL] = _polls(engines, servers[0], seconds)
-        figures[LEASE_ONE] = _paced(engines, 1, seconds)
-        figures[LEASE_MANY] = _paced(engines, KEYS, seconds)
-        figures[STOP] = _stop(stage, engines, servers[1])
+        jobs: dict[str, Callable[[], float]] = {
+            RESTART: lambda: _restart(engines),
+            POLL: lambda: _polls(engines, servers[0], seconds),
+            LEASE_ONE: lambda: _paced(engines, 1, seconds),
+            LEASE_MANY: lambda: _paced(engines, KEYS, seconds),
+            STOP: lambda: _stop(stage, engines, servers[1]),
+        }
+        for name, measure in jobs.items():
+            figures[name] = measure()
+            # The instance closes connections that are not used for a while.
+            for engine in engines:
+                engine.close()
         figures |= _agent(stage)
     return figures
 

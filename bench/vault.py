@@ -37,7 +37,7 @@ DOCUMENT = Secret(
         }
     )
 )
-ONE_CLIENT = "SELECT id FROM clients ORDER BY id LIMIT 1"
+ONE_CLIENT = "SELECT id FROM clients WHERE status = 'active' ORDER BY id LIMIT 1"
 FILL = """
 INSERT INTO exchange_api_keys (id, created_at, updated_at, client_id, exchange, label, is_testnet,
                                ip_note, stage, status, last_four, fingerprint, fields, credentials,
