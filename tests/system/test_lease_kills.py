@@ -18,7 +18,7 @@ MACHINES = 4
 BETWEEN_KILLS = 40
 EXPECTED: dict[str, set[str | int]] = {"worker": {"no response"}, "postgres": {503}}
 """Results of calls that did not succeed, by the process that is killed. A call whose response is
-lost is signed anew, so it is no replay."""
+lost is signed again, so it is no replay."""
 DISAGREEING = """
 WITH told AS (
     SELECT DISTINCT ON (details ->> 'lease') details ->> 'lease' AS lease, event

@@ -4,7 +4,6 @@ import pytest
 
 from pipelabs.core.db import db
 from pipelabs.models import Admin, Machine, Role
-from tests.factories import make_exchange, make_key
 from tests.integration.machines.rows import make_grant, make_lease, make_machine
 
 
@@ -36,25 +35,11 @@ def machine_id(app, owner):
 
 
 @pytest.fixture
-def add_key(app, ring):
-    """Return a maker of keys in the vault, which answers their id."""
-
-    def make(**changes):
-        with app.app_context():
-            make_exchange()
-            key_id = str(make_key(**changes).id)
-            db.session.commit()
-        return key_id
-
-    return make
-
-
-@pytest.fixture
-def hold(app, machine_id, add_key):
+def hold(app, machine_id, stored):
     """Let the machine hold a new key, without a host; `changes` are the lease's."""
 
     def lease(label="main", **changes):
-        key_id = add_key(label=label)
+        key_id = stored(label=label)
         with app.app_context():
             machine = db.session.get_one(Machine, machine_id)
             lease_id = str(make_lease(machine, make_grant(machine), key_id, **changes).id)

@@ -148,8 +148,8 @@ def test_expired_request_has_no_buttons(second, requested, change):
     assert "Nothing is pending" not in second.get(APPROVALS).text
 
 
-def test_request_of_a_grant_shows_every_term(owner, second, machine_id, add_key, decide, rows):
-    add_key()
+def test_request_of_a_grant_shows_every_term(owner, second, machine_id, stored, decide, rows):
+    stored()
     owner.get(f"/admin/machines/{machine_id}/grants/new")
     owner.post(f"/admin/machines/{machine_id}/grants/new", **TERMS)
     path = f"{APPROVALS}/{rows(Approval)[0].id}"
@@ -173,8 +173,8 @@ def test_request_of_a_grant_shows_every_term(owner, second, machine_id, add_key,
     assert rows(Grant)[0].status == "active"
 
 
-def test_request_of_a_grant_for_a_client_names_it(owner, second, machine_id, add_key, rows):
-    add_key()
+def test_request_of_a_grant_for_a_client_names_it(owner, second, machine_id, stored, rows):
+    stored()
     client_id = find(r"/admin/clients/([0-9a-f-]{36})", owner.get("/admin/clients"))
     owner.get(f"/admin/machines/{machine_id}/grants/new")
     fields = TERMS | {"client_id": client_id, "exchange": "", "label": "", "max_holders": "1"}
@@ -211,8 +211,8 @@ def test_decisions_are_denied_to_operators(desk, requested, rows):
     assert rows(Machine)[0].status == "enrolled"
 
 
-def test_decided_requests_are_listed_in_pages(owner, decide, change, machine_id, add_key):
-    add_key()
+def test_decided_requests_are_listed_in_pages(owner, decide, change, machine_id, stored):
+    stored()
     for label in ("one", "two"):
         owner.get(f"/admin/machines/{machine_id}/grants/new")
         owner.post(f"/admin/machines/{machine_id}/grants/new", **(TERMS | {"label": label}))

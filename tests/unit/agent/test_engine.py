@@ -20,7 +20,7 @@ line = " ".join(f"{name}={os.environ[name]}" for name in names)
 with path.open("a") as file:
     file.write(line + "\\n")
 """
-"""Adds its credentials and what a hook is told to a file, as a line."""
+"""Adds its credentials and what a hook gets to a file, as a line."""
 WAIT = RECORD + "import time; time.sleep(600)"
 IGNORE = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + WAIT
 
