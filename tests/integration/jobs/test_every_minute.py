@@ -154,8 +154,8 @@ def test_destroy_expired_secrets_logs_missing_key_versions(app, ring, caplog):
 
 
 def test_destroy_expired_secrets_logs_a_database_error(app, overdue, caplog, monkeypatch):
-    away = create_engine("postgresql+psycopg2://nobody@127.0.0.1:1/nothing")
-    monkeypatch.setitem(db._app_engines[app], None, away)
+    unreachable = create_engine("postgresql+psycopg2://nobody@127.0.0.1:1/nothing")
+    monkeypatch.setitem(db._app_engines[app], None, unreachable)
 
     every_minute.destroy_expired_secrets(app)
 
@@ -178,8 +178,8 @@ def test_quarantine_altered_keys_logs_the_keys_once(app, stored, rows, caplog):
 
 
 def test_quarantine_altered_keys_begins_again_after_a_database_error(app, caplog, monkeypatch):
-    away = create_engine("postgresql+psycopg2://nobody@127.0.0.1:1/nothing")
-    monkeypatch.setitem(db._app_engines[app], None, away)
+    unreachable = create_engine("postgresql+psycopg2://nobody@127.0.0.1:1/nothing")
+    monkeypatch.setitem(db._app_engines[app], None, unreachable)
     key_id = uuid4()
 
     assert every_minute.quarantine_altered_keys(app, key_id) == key_id
@@ -243,8 +243,8 @@ def test_purge_deletes_a_batch_at_a_time(app, ended, rows, monkeypatch):
 
 
 def test_purge_logs_a_database_error(app, ended, caplog, monkeypatch):
-    away = create_engine("postgresql+psycopg2://nobody@127.0.0.1:1/nothing")
-    monkeypatch.setitem(db._app_engines[app], None, away)
+    unreachable = create_engine("postgresql+psycopg2://nobody@127.0.0.1:1/nothing")
+    monkeypatch.setitem(db._app_engines[app], None, unreachable)
 
     every_minute.purge_ended_sessions(app)
 
@@ -272,8 +272,8 @@ def test_expire_leases_records_and_logs_them_once(app, expired_lease, rows, capl
 
 
 def test_expire_leases_logs_a_database_error(app, expired_lease, caplog, monkeypatch):
-    away = create_engine("postgresql+psycopg2://nobody@127.0.0.1:1/nothing")
-    monkeypatch.setitem(db._app_engines[app], None, away)
+    unreachable = create_engine("postgresql+psycopg2://nobody@127.0.0.1:1/nothing")
+    monkeypatch.setitem(db._app_engines[app], None, unreachable)
 
     every_minute.expire_leases(app)
 
