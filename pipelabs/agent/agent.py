@@ -312,16 +312,24 @@ class Agent:
         return True
 
     def _lease_keys(self) -> None:
-        """Lease what is wanted, and once more without ids if a replacement's id is not known."""
-        wanted = self._holdings.list_wanted()
-        self._lease(wanted)
-        if wanted is not None and self._holdings.has_superseded():
+        """Lease all keys, or those that are wanted: names and replacements have other ids."""
+        if not self._holdings.only:
             self._lease(None)
+            return
+        known = self._holdings.list_known()
+        self._lease(known if known is not None else self._find_wanted())
+        if known is not None and self._holdings.has_superseded():
+            self._lease(self._find_wanted())
+
+    def _find_wanted(self) -> list[str]:
+        return self._holdings.choose(self._client.list_keys())
 
     def _lease(self, key_ids: list[str] | None) -> None:
-        offers = self._client.lease_keys(key_ids)
-        self._holdings.apply_offers(offers)
-        self._leased_epoch = offers.epoch
+        self._leased_epoch = self._epoch
+        if key_ids is None or key_ids:
+            offers = self._client.lease_keys(key_ids)
+            self._holdings.apply_offers(offers)
+            self._leased_epoch = offers.epoch
         self._write_report()
 
     def _send_acks(self) -> None:

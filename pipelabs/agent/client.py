@@ -17,7 +17,17 @@ from urllib.parse import urlsplit
 from . import protocol
 from .errors import Denied, SetupError, Unreachable
 from .identity import Identity
-from .keys import Credentials, Key, Offers, State, Terms, read_machine, read_offers, read_state
+from .keys import (
+    Credentials,
+    Key,
+    Offers,
+    State,
+    Terms,
+    read_keys,
+    read_machine,
+    read_offers,
+    read_state,
+)
 
 T = TypeVar("T")
 TIMEOUT_S = 5.0
@@ -132,6 +142,18 @@ class Client:
         """Return the machine's state, with its leases unless the epoch is still this one."""
         answer = self._call("GET", f"/api/machine/state?epoch={epoch}")
         return _understand(read_state, answer)
+
+    def list_keys(self) -> list[Key]:
+        """Return the keys that the machine's grants select, without leasing any."""
+        keys: list[Key] = []
+        cursor = ""
+        while True:
+            document = self._call("GET", f"/api/machine/keys?size=100{cursor}")
+            page, following = _understand(read_keys, document)
+            keys += page
+            if following is None:
+                return keys
+            cursor = f"&cursor={following}"
 
     def lease_keys(self, key_ids: Sequence[str] | None) -> Offers:
         """Lease these keys, or all that the machine's grants select."""

@@ -170,13 +170,20 @@ class Holdings:
                 self._remove(lease, "closed", "The agent was closed.")
                 self._acks.update([lease.terms.id] if is_acknowledged else [])
 
-    def list_wanted(self) -> list[str] | None:
-        """Return the ids of the keys to lease, or None for all and while they are not known."""
-        if not self.only:
-            return None
+    def list_known(self) -> list[str] | None:
+        """Return the ids of the keys to lease, or None while some are only known by name."""
         if keys := self.keys():
             return [key.id for key in keys]
         return self.only if all(map(_is_id, self.only)) else None
+
+    def choose(self, granted: Sequence[Key]) -> list[str]:
+        """Return the ids of the keys that are wanted, and of the replacements of known ones."""
+        with self.table:
+            return [
+                key.id
+                for key in granted
+                if key.slot in self._keys or any(map(key.is_named, self.only))
+            ]
 
     def has_due(self) -> bool:
         """Return whether it is time to lease again because of what is held."""
@@ -211,12 +218,9 @@ class Holdings:
 
     def _take(self, offer: Offer) -> None:
         key = offer.key or next((key for key in self.keys() if key.id == offer.key_id), None)
-        is_known = key is not None and key.slot in self._keys
-        is_wanted = key is not None and any(map(key.is_named, self.only))
-        if key is None or not (is_known or is_wanted or not self.only):
-            # Without a call that lists keys, those that are not wanted are given back at once.
-            self._acks.update([offer.terms.id] if offer.terms else [])
-        elif offer.terms is None:
+        if key is None:
+            return
+        if offer.terms is None:
             self._deny(key, offer.code, offer.message)
         elif offer.terms.is_push is not self._is_push:
             self._acks.update({offer.terms.id} - self._held_ids)

@@ -183,6 +183,12 @@ def read_state(document: Mapping[str, Any]) -> State:
     )
 
 
+def read_keys(document: Mapping[str, Any]) -> tuple[list[Key], str | None]:
+    """Return a page of keys and the cursor of the next; raise `KeyError` or `TypeError`."""
+    following = document["page"]["next"]
+    return [_read_key(item) for item in document["data"]], following
+
+
 def read_offers(document: Mapping[str, Any]) -> Offers:
     """Return the answer of `leases`; raise `KeyError`, `TypeError` or `ValueError`."""
     return Offers(int(document["epoch"]), [_read_offer(item) for item in document["data"]])

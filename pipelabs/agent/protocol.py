@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +20,7 @@ from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 SCHEME = "Machine"
 """The scheme of the Authorization header. What follows is a JWT."""
 HEADER = {"alg": "EdDSA", "typ": "pipelabs-machine+jwt"}
-"""The only header that is accepted, besides `kid`, the thumbprint of the signing key."""
+"""The only header that is accepted, besides `kid`, the public signing key."""
 LIFETIME_S = 30
 """How long a signature is valid. The service accepts up to 60 s."""
 CLAIMS = ("iat", "exp", "jti", "htm", "htu", "bsh")
@@ -50,7 +49,7 @@ def decode(text: str) -> bytes:
 
 
 def thumbprint(signing_key: bytes) -> str:
-    """Return what `kid` names a public signing key by."""
+    """Return a short name of a public signing key."""
     return encode(hashlib.sha256(signing_key).digest())
 
 
@@ -86,7 +85,7 @@ class RequestSigner:
             "bsh": body_digest(body),
         }
         public_key = self.key.public_key().public_bytes_raw()
-        headers = {**HEADER, "kid": thumbprint(public_key)}
+        headers = {**HEADER, "kid": encode(public_key)}
         token = jwt.encode(claims, self.key, algorithm="EdDSA", headers=headers)
         return f"{SCHEME} {token}"
 
@@ -124,10 +123,13 @@ def can_seal(sealing_key: bytes) -> bool:
     return True
 
 
-def seal(credentials: Mapping[str, str], sealing_key: bytes, context: bytes) -> str:
-    """Return credentials that only the owner of the sealing key can open."""
+def seal(credentials: bytes | bytearray, sealing_key: bytes, context: bytes) -> str:
+    """Return credentials that only the owner of the sealing key can open.
+
+    They are a JSON object of texts. It is given encoded, so that the caller can overwrite it.
+    """
     public_key = X25519PublicKey.from_public_bytes(sealing_key)
-    return encode(SUITE.encrypt(json.dumps(dict(credentials)).encode(), public_key, info=context))
+    return encode(SUITE.encrypt(credentials, public_key, info=context))
 
 
 def open_sealed(sealed: str, key: X25519PrivateKey, context: bytes) -> dict[str, str]:

@@ -8,19 +8,21 @@ from flask import url_for
 
 from pipelabs.audit.events import Event
 from pipelabs.core.errors import Duplicate, Unauthenticated
-from pipelabs.machines import leases
+from pipelabs.core.schemas.pagination import ListQuery
+from pipelabs.machines import eligibility, leases
 from pipelabs.machines import service as machines
 from pipelabs.machines.commands import Enrolment
 from pipelabs.machines.schemas.leases import (
     Acknowledged,
     AcksIn,
+    GrantedKeys,
     LeasesAnswered,
     LeasesIn,
     MachineState,
     StateQuery,
 )
 from pipelabs.machines.schemas.machines import Enrolled, EnrolmentIn
-from pipelabs.models import Lease, now
+from pipelabs.models import ExchangeAPIKey, Lease, now
 from pipelabs.web.blueprints import OperationBlueprint, Reply, reply
 from pipelabs.web.machine_auth import current_machine
 from pipelabs.web.operation import current_actor
@@ -92,6 +94,21 @@ def state(query: Mapping[str, Any]) -> Reply:
 
 
 @bp.operation(
+    "GET",
+    "/keys",
+    permission=None,
+    is_for_machines=True,
+    query=ListQuery,
+    response=GrantedKeys,
+)
+def keys(query: Mapping[str, Any]) -> Reply:
+    """List the keys that the machine may lease, newest first. Leasing one may still be denied."""
+    machine_id = cast(UUID, current_actor().machine_id)
+    page = eligibility.list_granted(machine_id, query["size"], query.get("cursor"))
+    return reply(data=[_granted(key) for key in page.rows], page=page)
+
+
+@bp.operation(
     "POST",
     "/leases",
     permission=None,
@@ -138,29 +155,41 @@ def _held(held: Lease) -> dict[str, Any]:
     }
 
 
+def _granted(key: ExchangeAPIKey) -> dict[str, Any]:
+    return {
+        "key_id": key.id,
+        "client_id": key.client_id,
+        "client": key.client.name,
+        "exchange": key.exchange,
+        "label": key.label,
+        "is_testnet": key.is_testnet,
+    }
+
+
 def _answer(answer: leases.Answer) -> dict[str, Any]:
     """Return an answer. A machine learns nothing about a key that no grant selects."""
-    key = answer.key if answer.code != leases.NOT_GRANTED else None
+    situation, leased = answer.situation, answer.leased
+    key = situation and situation.key
     return {
         "key_id": answer.key_id,
         "client_id": key and key.client_id,
-        "client": key and key.client.name,
+        "client": situation and situation.client_name,
         "exchange": key and key.exchange,
         "label": key and key.label,
         "is_testnet": key and key.is_testnet,
-        "is_leased": answer.leased is not None,
+        "is_leased": leased is not None,
         "code": answer.code,
-        "message": answer.code and leases.DENIALS[answer.code],
-        "lease": answer.leased and _terms(answer.leased),
+        "message": answer.code and eligibility.DENIALS[answer.code],
+        "lease": leased and _terms(leased),
     }
 
 
 def _terms(leased: leases.Leased) -> dict[str, Any]:
-    held, grant = leased.lease, leased.grant
+    period, grant = leased.period, leased.grant
     return {
-        "id": held.id,
-        "generation": held.generation,
-        "expires_at": held.expires_at,
+        "id": period.id,
+        "generation": period.generation,
+        "expires_at": period.expires_at,
         "ttl_s": grant.ttl_s,
         "delivery": grant.delivery,
         "when_away": grant.when_away,

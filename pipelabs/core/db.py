@@ -16,6 +16,8 @@ from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session as FlaskSession
 from sqlalchemy import (
+    ARRAY,
+    BindParameter,
     Connection,
     CursorResult,
     Executable,
@@ -125,7 +127,7 @@ def read_in_batches(
 
 
 class Prepared:
-    """A Core statement whose values are all bound by name. It is compiled when it is first used."""
+    """A Core statement whose values are bound by name. It is compiled when it is first used."""
 
     def __init__(self, name: str, statement: Executable, *, reads: bool = False) -> None:
         """`name` is unique. `reads` says that the statement needs no transaction."""
@@ -150,6 +152,7 @@ class Prepared:
             name: values[name] if convert is None else convert(values[name])
             for name, convert in self._parameters
         }
+        bound |= self._constants
         info = connection.info
         if not info[CAN_PREPARE]:
             return str(self._compiled), bound
@@ -175,15 +178,20 @@ class Prepared:
 
     @cached_property
     def _parameters(self) -> list[tuple[str, Callable[[Any], Any] | None]]:
-        """Parameters in the order of PREPARE, and what converts their values for the driver."""
-        numbered = self._statement.compile(dialect=NUMBERED)
-        return [
-            (name, _converter(self._compiled.binds[name].type)) for name in numbered.positiontup
-        ]
+        """Parameters without a value of their own, and what converts values for the driver."""
+        binds = self._compiled.bind_names.items()
+        return [(name, _converter(bind.type)) for bind, name in binds if bind.required]
+
+    @cached_property
+    def _constants(self) -> Values:
+        """Values that are part of the statement, converted for the driver."""
+        binds = self._compiled.bind_names.items()
+        return {name: _convert(bind) for bind, name in binds if not bind.required}
 
     @cached_property
     def _execute(self) -> str:
-        parameters = ", ".join(f"%({name})s" for name, _ in self._parameters)
+        names = self._statement.compile(dialect=NUMBERED).positiontup
+        parameters = ", ".join(f"%({name})s" for name in names)
         return f"EXECUTE {self._name}({parameters})"
 
     @cached_property
@@ -203,12 +211,25 @@ def _converter(kind: Any) -> Callable[[Any], Any] | None:
     if isinstance(kind, Uuid):
         # The driver would take three times as long.
         return _to_text
+    if isinstance(kind, ARRAY) and isinstance(kind.item_type, Uuid):
+        # The driver would send an array of texts, which EXECUTE does not take for one of UUIDs.
+        return _to_array_text
     converter: Callable[[Any], Any] | None = kind.dialect_impl(DRIVER).bind_processor(DRIVER)
     return converter
 
 
+def _convert(bind: BindParameter[Any]) -> Any:
+    """Return a bound value as the driver takes it."""
+    convert = _converter(bind.type)
+    return bind.value if convert is None else convert(bind.value)
+
+
 def _to_text(value: Any) -> str | None:
     return None if value is None else str(value)
+
+
+def _to_array_text(values: Iterable[Any]) -> str:
+    return f"{{{','.join(map(str, values))}}}"
 
 
 def run_prepared(statement: Prepared, values: Mapping[str, Any]) -> list[Any]:

@@ -14,7 +14,7 @@ from pipelabs.audit import log_file, reconciliation, verification
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import unit_of_work
 from pipelabs.core.errors import PipeLabsError
-from pipelabs.machines import leases
+from pipelabs.machines import endings
 from pipelabs.vault import alterations, replacement, rotation
 
 INTERVAL_S = 60
@@ -86,7 +86,7 @@ def expire_leases(app: Flask) -> None:
     actor = Actor(request_id=secrets.token_hex(4), name=ACTOR_NAME)
     try:
         with app.app_context(), unit_of_work():
-            expired = leases.expire_leases(actor)
+            expired = endings.expire_leases(actor)
     except (SQLAlchemyError, PipeLabsError) as error:
         logger.warning("expired leases were not recorded: %s", type(error).__name__)
         return

@@ -1,5 +1,6 @@
 """Confirm who signed a request of a machine, that it is new, and that its keys have no copy."""
 
+import hashlib
 import json
 import re
 import time
@@ -7,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import jwt
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, exists, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from pipelabs.agent import protocol
@@ -32,22 +33,50 @@ TRIES = 3
 UNAPPROVED = "No owner has approved this machine yet."
 NO_TOKEN = f"Send Authorization: {protocol.SCHEME} <signed token>."
 TABLE: Any = MachineSighting.__table__
+COLUMNS = (
+    Machine.id,
+    Machine.name,
+    Machine.status,
+    Machine.addresses,
+    Machine.sealing_key,
+    Machine.epoch,
+    *(column for column in TABLE.columns if column.key != "machine_id"),
+)
+IS_NAMED = Machine.thumbprint == bindparam("thumbprint")
 FIND_MACHINE = Prepared(
     "find_machine",
-    select(
-        Machine.id,
-        Machine.name,
-        Machine.status,
-        Machine.addresses,
-        Machine.signing_key,
-        Machine.sealing_key,
-        Machine.epoch,
-        *(column for column in TABLE.columns if column.key != "machine_id"),
-    )
+    select(*COLUMNS)
     .outerjoin(MachineSighting, MachineSighting.machine_id == Machine.id)
-    .where(Machine.thumbprint == bindparam("thumbprint")),
+    .where(IS_NAMED),
     reads=True,
 )
+
+
+def _build_see_next() -> Any:
+    """Return the statement that finds a machine, and stores a request that follows its last one.
+
+    That is one of the same process from the same address, as almost all are. `is_seen` says so.
+    """
+    names = ("number", "seen_at")
+    seen = (
+        update(TABLE)
+        .where(
+            TABLE.c.machine_id == Machine.id,
+            IS_NAMED,
+            Machine.status == MachineStatus.ACTIVE,
+            TABLE.c.stream == bindparam("stream"),
+            TABLE.c.address == bindparam("address"),
+            TABLE.c.number < bindparam("number"),
+        )
+        .values({name: bindparam(name) for name in names})
+        .returning(TABLE.c.machine_id)
+        .cte("seen")
+    )
+    return (
+        select(*COLUMNS, exists(select(seen.c.machine_id)).label("is_seen"))
+        .outerjoin(MachineSighting, MachineSighting.machine_id == Machine.id)
+        .where(IS_NAMED)
+    )
 
 
 def _build_see() -> Any:
@@ -62,6 +91,7 @@ def _build_see() -> Any:
     ).returning(TABLE.c.machine_id)
 
 
+SEE_NEXT = Prepared("see_next_of_machine", _build_see_next(), reads=True)
 SEE = Prepared("see_machine", _build_see(), reads=True)
 """It is one statement of its own, so it needs no transaction. What is denied later stays seen."""
 
@@ -118,27 +148,33 @@ def authenticate(request: Request, anonymous: Actor) -> Caller:
     match = AUTHORIZATION.fullmatch(request.authorization)
     if not match:
         raise Unauthenticated(NO_TOKEN, code="machine_token_invalid")
-    row = _find(match[1])
-    signed = _check_claims(_verify(match[1], row), request)
+    signing_key = _read_signing_key(match[1])
+    signed = _check_claims(_verify(match[1], signing_key), request)
     sighting = Sighting(*signed, anonymous.address or "")
+    thumbprint = hashlib.sha256(signing_key).digest()
+    row = _find(thumbprint, sighting)
     actor = anonymous.identified(name=actor_name(row.name), machine_id=row.id)
     _check_machine(row, actor)
-    row = _see(row, sighting, actor)
-    keys = bytes(row.signing_key), bytes(row.sealing_key)
+    if not row.is_seen:
+        row = _see(row, thumbprint, sighting, actor)
     jti = f"{sighting.stream}.{sighting.number}"
-    return Caller(actor, row.name, row.status, row.epoch, *keys, jti)
+    return Caller(actor, row.name, row.status, row.epoch, signing_key, bytes(row.sealing_key), jti)
 
 
 def judge(row: Any, sighting: Sighting) -> Judgement:
     """Compare a request with the last one of the machine.
 
     Another stream is a new process. When the stream or the address before comes back, two processes
-    use the keys. What the old process has signed before may still arrive.
+    use the keys. What an old process has signed before the new one began may still arrive.
     """
-    if row.stream is not None and sighting.stream == row.previous_stream:
+    if row.stream is None:
+        return Judgement()
+    if sighting.stream == row.previous_stream:
         is_late = sighting.issued_at <= row.stream_changed_at + timedelta(seconds=MAX_AHEAD_S)
         return Judgement(is_replay=True) if is_late else Judgement(copied="streams")
-    if sighting.stream == row.stream and sighting.number <= row.number:
+    is_repeated = sighting.number <= row.number
+    is_older = sighting.issued_at < row.stream_changed_at
+    if is_repeated if sighting.stream == row.stream else is_older:
         return Judgement(is_replay=True)
     is_back = sighting.address == row.previous_address
     if is_back and now() - row.address_changed_at < ALTERNATING:
@@ -146,23 +182,22 @@ def judge(row: Any, sighting: Sighting) -> Judgement:
     return Judgement()
 
 
-def _find(token: str) -> Any:
+def _read_signing_key(token: str) -> bytes:
+    """Return the public key that the header names. It proves nothing yet."""
     # PyJWT would decode all three parts, and does so again to verify the signature.
     try:
         header = json.loads(protocol.decode(token.partition(".")[0]))
-        thumbprint = protocol.decode(header.pop("kid"))
+        signing_key = protocol.decode(header.pop("kid"))
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
         raise Unauthenticated(NO_TOKEN, code="machine_token_invalid") from None
-    if header != protocol.HEADER or len(thumbprint) != protocol.KEY_BYTES:
+    if header != protocol.HEADER or len(signing_key) != protocol.KEY_BYTES:
         raise Unauthenticated(NO_TOKEN, code="machine_token_invalid")
-    if rows := run_prepared(FIND_MACHINE, {"thumbprint": thumbprint}):
-        return rows[0]
-    raise Unauthenticated("No machine has this signing key.", code="machine_unknown")
+    return signing_key
 
 
-def _verify(token: str, row: Any) -> dict[str, Any]:
+def _verify(token: str, signing_key: bytes) -> dict[str, Any]:
     try:
-        return protocol.verify(token, bytes(row.signing_key))
+        return protocol.verify(token, signing_key)
     except jwt.InvalidSignatureError:
         raise Unauthenticated(
             "The token was altered, or another key signed it.", code="machine_signature"
@@ -192,6 +227,19 @@ def _check_claims(claims: dict[str, Any], request: Request) -> tuple[str, int, d
     return jti[1], int(jti[2]), datetime.fromtimestamp(issued_at, UTC)
 
 
+def _find(thumbprint: bytes, sighting: Sighting) -> Any:
+    values = {
+        "thumbprint": thumbprint,
+        "stream": sighting.stream,
+        "number": sighting.number,
+        "address": sighting.address,
+        "seen_at": now(),
+    }
+    if rows := run_prepared(SEE_NEXT, values):
+        return rows[0]
+    raise Unauthenticated("No machine has this signing key.", code="machine_unknown")
+
+
 def _check_machine(row: Any, actor: Actor) -> None:
     facts = {"machine": str(row.id)}
     if row.status is MachineStatus.ENROLLED:
@@ -202,18 +250,18 @@ def _check_machine(row: Any, actor: Actor) -> None:
         )
 
 
-def _see(row: Any, sighting: Sighting, actor: Actor) -> Any:
+def _see(row: Any, thumbprint: bytes, sighting: Sighting, actor: Actor) -> Any:
     """Store the request as the last one, and return the machine. Raise if it is no new one."""
     for _ in range(TRIES):
         judgement = judge(row, sighting)
         if judgement.copied:
-            return _suspend(row, judgement.copied, actor)
+            return _suspend(row, thumbprint, judgement.copied, actor)
         if not judgement.is_replay and run_prepared(SEE, _seen(row, sighting)):
             return row
         if judgement.is_replay:
             break
         # Another request was first.
-        row = _find_again(row)
+        [row] = run_prepared(FIND_MACHINE, {"thumbprint": thumbprint})
     raise Unauthenticated(
         "This request was received before.",
         code="machine_replayed",
@@ -221,23 +269,18 @@ def _see(row: Any, sighting: Sighting, actor: Actor) -> Any:
     )
 
 
-def _find_again(row: Any) -> Any:
-    thumbprint = protocol.decode(protocol.thumbprint(bytes(row.signing_key)))
-    [current] = run_prepared(FIND_MACHINE, {"thumbprint": thumbprint})
-    return current
-
-
-def _suspend(row: Any, copied: str, actor: Actor) -> Any:
+def _suspend(row: Any, thumbprint: bytes, copied: str, actor: Actor) -> Any:
     finish(commit=False)
     with unit_of_work():
         suspend_copied(row.id, f"Its requests alternate between two {copied}.", actor)
-    return _find_again(row)
+    [current] = run_prepared(FIND_MACHINE, {"thumbprint": thumbprint})
+    return current
 
 
 def _seen(row: Any, sighting: Sighting) -> dict[str, Any]:
     """Return the values of `SEE`."""
     moment = now()
-    is_new_stream = row.stream not in {None, sighting.stream}
+    is_new_stream = row.stream != sighting.stream
     is_new_address = row.stream is not None and row.address != sighting.address
     return {
         "machine_id": row.id,
@@ -246,7 +289,7 @@ def _seen(row: Any, sighting: Sighting) -> dict[str, Any]:
         "address": sighting.address,
         "seen_at": moment,
         "previous_stream": row.stream if is_new_stream else row.previous_stream,
-        "stream_changed_at": moment if is_new_stream else row.stream_changed_at,
+        "stream_changed_at": sighting.issued_at if is_new_stream else row.stream_changed_at,
         "previous_address": row.address if is_new_address else row.previous_address,
         "address_changed_at": moment if is_new_address else row.address_changed_at,
         "old_stream": row.stream or "",

@@ -6,6 +6,9 @@ from uuid import UUID
 
 from pipelabs.models import Delivery, StopScope, WhenAway
 
+MAX_KEYS = 200
+"""Keys or leases in one call of a machine."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewMachine:

@@ -10,7 +10,7 @@ from pipelabs.approvals import service as approvals
 from pipelabs.audit import trail
 from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
-from pipelabs.core.db import db
+from pipelabs.core.db import Prepared, db, run_prepared
 from pipelabs.core.errors import InvalidInput, InvalidTransition, NotFound
 from pipelabs.core.optimistic_lock import reject_stale
 from pipelabs.core.pagination import Page, page_of
@@ -50,11 +50,12 @@ TERMS = (
     "hold_s",
 )
 """What is approved."""
-LOCK_ACTIVE = (
-    select(Grant)
+LOCK_ACTIVE = Prepared(
+    "lock_active_grants",
+    select(Grant.id, Grant.digest, *(getattr(Grant, name) for name in TERMS))
     .where(Grant.machine_id == bindparam("machine_id"), Grant.status == GrantStatus.ACTIVE)
     .order_by(Grant.created_at, Grant.id)
-    .with_for_update(read=True)
+    .with_for_update(read=True),
 )
 
 
@@ -118,17 +119,16 @@ def find_same(new: NewGrant) -> Grant | None:
     return db.session.scalars(select(Grant).where(is_open, *same)).first()
 
 
-def lock_active(machine_id: UUID) -> list[Grant]:
+def lock_active(machine_id: UUID) -> list[Any]:
     """Return the machine's grants that are as they were approved, the oldest first.
 
-    Others wait to end them until this transaction is over.
+    The rows have `id` and the terms. Others wait to end them until this transaction is over.
     """
-    values = {"machine_id": machine_id}
-    grants = db.session.scalars(LOCK_ACTIVE, values, execution_options={"populate_existing": True})
-    return [grant for grant in grants if approvals.digest_of(describe(grant)) == grant.digest]
+    rows = run_prepared(LOCK_ACTIVE, {"machine_id": machine_id})
+    return [grant for grant in rows if approvals.digest_of(describe(grant)) == grant.digest]
 
 
-def selected_by(grant: Grant) -> ColumnElement[bool]:
+def selected_by(grant: Any) -> ColumnElement[bool]:
     """Return the condition for the keys that a grant selects, in any stage."""
     selectors = [
         getattr(ExchangeAPIKey, name) == value
@@ -138,12 +138,12 @@ def selected_by(grant: Grant) -> ColumnElement[bool]:
     return and_(true(), *selectors)
 
 
-def selects(grant: Grant, key: ExchangeAPIKey) -> bool:
+def selects(grant: Any, key: Any) -> bool:
     """Return whether a grant selects a key, whatever its stage."""
     return all(getattr(grant, name) in {None, getattr(key, name)} for name in SELECTORS)
 
 
-def describe(grant: Grant) -> dict[str, Any]:
+def describe(grant: Any) -> dict[str, Any]:
     """Return the terms of a grant as JSON."""
     terms = {name: getattr(grant, name) for name in TERMS}
     return {

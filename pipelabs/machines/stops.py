@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, bindparam, func, or_, select
+from sqlalchemy import ColumnElement, exists, func, or_, select
 
 from pipelabs.approvals import service as approvals
 from pipelabs.audit import trail
 from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
-from pipelabs.core.db import db
+from pipelabs.core.db import Prepared, db, run_prepared
 from pipelabs.core.errors import InvalidInput, InvalidTransition, NotFound
 from pipelabs.core.optimistic_lock import reject_stale
 from pipelabs.core.pagination import Page, page_of
@@ -43,29 +43,13 @@ SUBJECTS = {
 }
 """Scope → the field that names its subject."""
 MODELS: dict[str, Any] = {"client_id": Client, "key_id": ExchangeAPIKey, "machine_id": Machine}
+SHARE_LOCK = Prepared("share_lock_of_stops", select(func.pg_advisory_xact_lock_shared(LOCK)))
 COLUMNS: dict[str, Any] = {
     "exchange": ExchangeAPIKey.exchange,
     "client_id": ExchangeAPIKey.client_id,
     "key_id": Lease.key_id,
     "machine_id": Lease.machine_id,
 }
-
-
-FIND_STOPPED = (
-    select(ExchangeAPIKey.id)
-    .join(
-        Stop,
-        Stop.lifted_at.is_(None)
-        & or_(
-            Stop.scope == StopScope.EVERYTHING,
-            Stop.exchange == ExchangeAPIKey.exchange,
-            Stop.client_id == ExchangeAPIKey.client_id,
-            Stop.key_id == ExchangeAPIKey.id,
-            Stop.machine_id == bindparam("machine_id"),
-        ),
-    )
-    .where(ExchangeAPIKey.id.in_(bindparam("ids", expanding=True)))
-)
 
 
 class Reach(NamedTuple):
@@ -154,13 +138,19 @@ def find_raised(new: NewStop) -> Stop | None:
 
 def share_lock() -> None:
     """Let no stop be raised until this transaction ends, so that none is overlooked."""
-    db.session.execute(select(func.pg_advisory_xact_lock_shared(LOCK)))
+    run_prepared(SHARE_LOCK, {})
 
 
-def find_stopped(machine_id: UUID, key_ids: list[UUID]) -> set[UUID]:
-    """Return which of these keys a stop keeps from the machine."""
-    values = {"machine_id": machine_id, "ids": key_ids}
-    return set(db.session.scalars(FIND_STOPPED, values))
+def is_stopped(machine_id: ColumnElement[UUID]) -> ColumnElement[bool]:
+    """Return the condition for exchange API keys that a stop keeps from the machine."""
+    covers = or_(
+        Stop.scope == StopScope.EVERYTHING,
+        Stop.exchange == ExchangeAPIKey.exchange,
+        Stop.client_id == ExchangeAPIKey.client_id,
+        Stop.key_id == ExchangeAPIKey.id,
+        Stop.machine_id == machine_id,
+    )
+    return exists().where(Stop.lifted_at.is_(None), covers).correlate(ExchangeAPIKey)
 
 
 def describe(stop: Stop) -> dict[str, Any]:

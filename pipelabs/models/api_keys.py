@@ -186,7 +186,7 @@ class ExchangeAPIKey(Identified, Base):
     @property
     def context(self) -> EncryptionContext:
         """Return the context that the credentials are encrypted with."""
-        return EncryptionContext(self.id, self.client_id, self.exchange, "credentials")
+        return EncryptionContext.of_key(self)
 
     @property
     def ciphertext(self) -> bytes | None:

@@ -1,6 +1,7 @@
 """Encrypted texts as a column stores them; only `vault` encrypts and decrypts."""
 
 from dataclasses import dataclass, field
+from typing import Any, Self
 from uuid import UUID
 
 CONTEXT_LABEL = b"pipelabs/exkey/v1"
@@ -22,6 +23,11 @@ class EncryptionContext:
     client: UUID
     exchange: str
     field: str
+
+    @classmethod
+    def of_key(cls, key: Any) -> Self:
+        """Return the context of the credentials of an exchange API key."""
+        return cls(key.id, key.client_id, key.exchange, "credentials")
 
     def associated_data(self, *more: bytes) -> bytes:
         """Return the AEAD's associated data: each part prefixed with its length."""

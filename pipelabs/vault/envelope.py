@@ -8,7 +8,8 @@ the ciphertext unchanged.
 import hashlib
 import hmac
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from cryptography.exceptions import InvalidTag
@@ -23,6 +24,7 @@ from pipelabs.models.envelopes import (
     KEK_VERSION_BYTES,
     KEY_BYTES,
     NONCE_BYTES,
+    TAG_BYTES,
     EncryptionContext,
     Envelope,
 )
@@ -66,14 +68,27 @@ class Vault:
 
     def decrypt(self, envelope: Envelope, context: EncryptionContext) -> Secret:
         """Return the secret; raise `Undecryptable` if the envelope or its context was changed."""
+        with self.expose(envelope, context) as plain:
+            return Secret(plain.decode())
+
+    @contextmanager
+    def expose(self, envelope: Envelope, context: EncryptionContext) -> Iterator[bytearray]:
+        """Yield the secret, and overwrite it in memory when the block ends. Raise as `decrypt`.
+
+        What the block copies stays in memory. Python can't overwrite its texts.
+        """
         dek, text = self._unwrap(envelope, context), envelope.ciphertext
+        plain = bytearray(max(len(text) - NONCE_BYTES - TAG_BYTES, 0))
         try:
-            plain = AESGCM(dek).decrypt(
-                text[:NONCE_BYTES], text[NONCE_BYTES:], context.associated_data()
+            AESGCM(dek).decrypt_into(
+                text[:NONCE_BYTES], text[NONCE_BYTES:], context.associated_data(), plain
             )
         except (InvalidTag, ValueError):
             raise Undecryptable(ALTERED) from None
-        return Secret(plain.decode())
+        try:
+            yield plain
+        finally:
+            plain[:] = bytes(len(plain))
 
     def rewrap(self, envelope: Envelope, context: EncryptionContext) -> Envelope:
         """Return the same ciphertext, its data-encryption key wrapped by the ring's first key."""

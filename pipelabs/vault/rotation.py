@@ -178,7 +178,7 @@ def check(*, is_ring_only: bool = False) -> RingCheck:
             if row.altered_at or _is_altered(row):
                 result.altered.append(REPORT.format(row=row, reason=ALTERED))
             if row.credentials:
-                vault().decrypt(row.credentials, _context(row))
+                vault().decrypt(row.credentials, EncryptionContext.of_key(row))
         except Undecryptable as error:
             result.unreadable.append(REPORT.format(row=row, reason=error.message))
     return result
@@ -193,7 +193,11 @@ def _is_old(newest: int) -> ColumnElement[bool]:
 
 
 def _rewrap(row: Row[Any]) -> bytes | None:
-    return vault().rewrap(row.credentials, _context(row)).blob if row.credentials else None
+    return (
+        vault().rewrap(row.credentials, EncryptionContext.of_key(row)).blob
+        if row.credentials
+        else None
+    )
 
 
 def _is_altered(row: Row[Any]) -> bool:
@@ -210,7 +214,3 @@ def _rows() -> Select[Any]:
 
 def _read_rows() -> Iterator[Row[Any]]:
     return read_in_batches(_rows(), [TABLE.c.id], BATCH)
-
-
-def _context(row: Row[Any]) -> EncryptionContext:
-    return EncryptionContext(row.id, row.client_id, row.exchange, "credentials")

@@ -8,13 +8,13 @@ from pipelabs.core.schemas.fields import EnumField, Input, Query, Timestamp
 from pipelabs.core.schemas.lists import BoundedList
 from pipelabs.core.schemas.numbers import WholeNumber
 from pipelabs.core.schemas.pagination import ListQuery, PageOut
+from pipelabs.machines.commands import MAX_KEYS
 from pipelabs.machines.schemas.fields import MAX_EPOCH, RowID, YesNo
 from pipelabs.machines.schemas.grants import AWAY, DELIVERY, HOLD, TTL
 from pipelabs.machines.schemas.machines import OwnMachine
 from pipelabs.models import Delivery, LeaseEnd, WhenAway
 
 KEY_IDS = {"description": "The keys to lease. Leave it out for all that the grants select."}
-MAX_KEYS = 200
 
 
 class StateQuery(Query):
@@ -59,6 +59,24 @@ class LeaseTerms(Schema):
             "example": "m0v1s7FqkX…",
         }
     )
+
+
+class GrantedKey(Schema):
+    """A key that a machine may lease."""
+
+    key_id = fields.UUID()
+    client_id = fields.UUID()
+    client = fields.String(metadata={"example": "Client Name"})
+    exchange = fields.String(metadata={"example": "okx"})
+    label = fields.String(metadata={"example": "main"})
+    is_testnet = fields.Boolean(metadata={"example": False})
+
+
+class GrantedKeys(Success):
+    """A page of the live keys that the machine's grants select, newest first."""
+
+    data = fields.List(fields.Nested(GrantedKey))
+    page = fields.Nested(PageOut)
 
 
 class LeaseAnswer(Schema):

@@ -56,8 +56,8 @@ def test_token_of_an_admin_is_401(client, owner):
 
 
 def test_unknown_path_needs_a_signature(client, host):
-    assert client.get("/api/machine/keys").status_code == 401
-    assert host.get("/api/machine/keys").status_code == 404
+    assert client.get("/api/machine/nothing").status_code == 401
+    assert host.get("/api/machine/nothing").status_code == 404
 
 
 def test_machine_can_not_call_an_admin_s_routes(client, host):
@@ -83,7 +83,7 @@ def sign(host, claims=None, headers=None, key=None):
         "bsh": protocol.body_digest(b""),
     } | (claims or {})
     public_key = host.signing_key.public_key().public_bytes_raw()
-    header = protocol.HEADER | {"kid": protocol.thumbprint(public_key)} | (headers or {})
+    header = protocol.HEADER | {"kid": protocol.encode(public_key)} | (headers or {})
     header = {name: value for name, value in header.items() if value is not None}
     members = {name: value for name, value in members.items() if value is not None}
     return f"Machine {jwt.encode(members, key or host.signing_key, 'EdDSA', headers=header)}"
@@ -163,6 +163,15 @@ def test_token_for_another_request_is_rejected(host):
 
 
 @pytest.mark.own_database
+def test_following_requests_of_a_process_are_seen(host, rows):
+    for number in range(1, 4):
+        assert host.get().status_code == 200
+
+        [sighting] = rows(MachineSighting)
+        assert (sighting.stream, sighting.number) == (host.stream, number)
+
+
+@pytest.mark.own_database
 def test_repeated_request_is_rejected(host):
     token = host.sign("GET", STATE)
 
@@ -213,6 +222,20 @@ def test_restarted_agent_may_call_and_its_old_requests_are_late(host, rows):
     assert code_of(late) == (401, "machine_replayed")
     [sighting] = rows(MachineSighting)
     assert (sighting.stream, sighting.previous_stream) == (host.stream, old)
+
+
+@pytest.mark.own_database
+def test_request_from_before_two_restarts_is_rejected(host):
+    host.get()
+    before = host.sign("GET", STATE, moment=int(time.time()) - 10)
+    for _ in range(2):
+        host.restart()
+        host.get()
+
+    response = host.send("GET", STATE, b"", before)
+
+    assert code_of(response) == (401, "machine_replayed")
+    assert host.get().json["machine"]["status"] == "active"
 
 
 @pytest.mark.own_database

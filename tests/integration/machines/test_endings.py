@@ -6,9 +6,7 @@ from sqlalchemy import select, update
 from pipelabs.clients.service import change_status
 from pipelabs.core.db import db
 from pipelabs.machines import leases
-from pipelabs.machines.leases import (
-    expire_leases,
-)
+from pipelabs.machines.endings import expire_leases
 from pipelabs.models import (
     AuditEvent,
     Client,

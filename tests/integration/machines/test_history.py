@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 
 from pipelabs.core.db import db
-from pipelabs.machines.leases import expire_leases
+from pipelabs.machines.endings import expire_leases
 from pipelabs.models import AuditEvent, Lease, now
 from tests.factories import make_actor
 

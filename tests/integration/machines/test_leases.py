@@ -6,19 +6,14 @@ from sqlalchemy import text
 
 from pipelabs.agent import protocol
 from pipelabs.core.db import db
-from pipelabs.machines import leases
-from pipelabs.machines.leases import (
-    NOT_GRANTED,
-    KeyDenied,
-    Situation,
-    _choose_grant,
-)
+from pipelabs.machines import eligibility
 from pipelabs.models import (
     AuditEvent,
     ExchangeAPIKey,
     Grant,
     Lease,
-    Status,
+    Machine,
+    MachineStatus,
     now,
 )
 from pipelabs.vault.probe import Failure
@@ -115,11 +110,26 @@ def test_key_that_does_not_exist_is_like_one_that_is_not_granted(ring, grant, le
     assert answer["code"] == "not_granted"
 
 
-def test_key_that_no_grant_selects_any_more_is_denied():
-    situation = Situation([], False, True, Status.ACTIVE, 0, 1)  # noqa: FBT003 - in their order
+def test_keys_that_grants_select_are_listed_without_being_leased(host, key_id, stored, grant, rows):
+    other = stored(label="other")
+    assert host.get("/api/machine/keys").json["data"] == []
+    grant(label="main")
+    [row] = host.get("/api/machine/keys").json["data"]
+    assert (row["key_id"], row["exchange"], row["label"]) == (key_id, "okx", "main")
+    grant()
 
-    with pytest.raises(KeyDenied, match=NOT_GRANTED):
-        _choose_grant(ExchangeAPIKey(), situation)
+    first = host.get("/api/machine/keys?size=1").json
+    second = host.get(f"/api/machine/keys?size=1&cursor={first['page']['next']}").json
+
+    assert [page["data"][0]["key_id"] for page in (first, second)] == [other, key_id]
+    assert rows(Lease) == []
+
+
+def test_keys_are_not_listed_for_a_suspended_machine(host, grant, key_id, change):
+    grant()
+    change(Machine, status=MachineStatus.SUSPENDED)
+
+    assert host.get("/api/machine/keys").json["error"]["code"] == "machine_suspended"
 
 
 def test_any_grant_that_allows_a_key_is_enough(key_id, grant, lease, change):
@@ -334,7 +344,7 @@ def test_leasing_without_a_vault_is_503(host, grant):
 
 def test_more_keys_than_a_call_may_lease_have_to_be_named(key_id, grant, host, monkeypatch):
     grant()
-    monkeypatch.setattr(leases, "MAX_KEYS", 0)
+    monkeypatch.setattr(eligibility, "MAX_KEYS", 0)
 
     response = host.post(LEASES)
 

@@ -185,9 +185,11 @@ class StubService:
                     key.is_leased = False
             self.acks.append((document["epoch"], document["lease_ids"]))
             return 200, {"acknowledged": len(document["lease_ids"])}
-        assert target == "/api/machine/leases"
         if self.status != "active":
             return error(403, f"machine_{self.status}")
+        if target.startswith("/api/machine/keys?size=100"):
+            return 200, self._list_keys(int(target.partition("&cursor=")[2] or 0))
+        assert target == "/api/machine/leases"
         return 200, {"epoch": self.epoch, "data": self._lease(document["key_ids"])}
 
     @property
@@ -213,6 +215,14 @@ class StubService:
             if key.is_leased and self.status == "active"
         ]
 
+    def _list_keys(self, place):
+        """Return a page of one key, so that there are several."""
+        keys = [key for key in self.keys if key.is_live and not key.is_hidden]
+        following = str(place + 1) if place + 1 < len(keys) else None
+        page = {"next": following}
+        data = [{"key_id": key.id, **_describe(key)} for key in keys[place : place + 1]]
+        return {"data": data, "page": page}
+
     def _lease(self, key_ids):
         if key_ids is None:
             chosen = [key for key in self.keys if key.is_live and not key.is_hidden]
@@ -227,8 +237,7 @@ class StubService:
             denial = "not_granted"
         item = {"key_id": key.id, "is_leased": denial is None, "code": denial, "lease": None}
         item["message"] = denial and DENIALS.get(denial, "The key is denied.")
-        for name in ("client_id", "client", "exchange", "label", "is_testnet"):
-            item[name] = None if key.is_hidden else getattr(key, name)
+        item |= {name: None if key.is_hidden else value for name, value in _describe(key).items()}
         if denial is None:
             key.is_leased = True
             key.expires_at = self.now() + timedelta(seconds=self.ttl_s)
@@ -243,12 +252,19 @@ class StubService:
                 "delivery": key.delivery,
                 "when_away": self.when_away,
                 "hold_s": self.hold_s,
-                "sealed": protocol.seal(key.credentials, self.sealing_key, context),
+                "sealed": protocol.seal(
+                    json.dumps(key.credentials).encode(), self.sealing_key, context
+                ),
             }
         return item
 
     def now(self):
         return datetime.now(UTC) + timedelta(seconds=self.skew_s)
+
+
+def _describe(key):
+    names = ("client_id", "client", "exchange", "label", "is_testnet")
+    return {name: getattr(key, name) for name in names}
 
 
 def error(status, code, message="No.", **details):

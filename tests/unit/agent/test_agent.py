@@ -67,17 +67,28 @@ def test_open_raises_when_the_machine_is_denied(make_agent, service):
         make_agent()
 
 
-def test_open_leases_only_the_selected_keys_and_gives_the_others_back(make_agent, service):
-    okx, bybit = service.add_key(), service.add_key(exchange="bybit")
+def test_open_leases_only_the_selected_keys(make_agent, service):
+    bybit, okx = service.add_key(exchange="bybit"), service.add_key()
 
     agent = make_agent("ACME/okx/main")
 
     assert list_names(agent) == [okx.name]
-    assert service.acked == [bybit.lease_id]
-    bybit.denial = "stopped"
+    assert not bybit.is_leased
+    leases = [document for _, target, document in service.requests if "/leases" in target]
+    assert leases == [{"key_ids": [okx.id]}]
+    assert service.count("/keys") == 2
+
+
+def test_turn_leases_only_the_replacement_of_a_selected_key(make_agent, service):
+    bybit, okx = service.add_key(exchange="bybit"), service.add_key()
+    agent = make_agent("acme/okx/main")
+
+    new = service.replace(okx)
     agent.turn()
-    agent._holdings.only = ["acme/okx/main"]
-    assert list_names(agent) == [okx.name]
+
+    [key] = agent.keys()
+    assert key.id == new.id
+    assert not bybit.is_leased
 
 
 def test_open_ignores_denials_of_keys_that_are_not_selected(make_agent, service):
@@ -105,6 +116,14 @@ def test_open_raises_for_a_selected_key_that_no_grant_selects(make_agent, servic
         with pytest.raises(NotLeased, match=f"selects {selector}"):
             make_agent(okx.name, selector)
     assert okx.lease_id in service.acked
+
+
+def test_open_leases_nothing_if_no_grant_selects_the_selected_key(make_agent, service):
+    service.add_key()
+
+    with pytest.raises(NotLeased, match="selects acme/bybit/main"):
+        make_agent("acme/bybit/main")
+    assert service.count("/leases") == 0
 
 
 def test_credentials_are_found_by_client_name_or_id(make_agent, service):

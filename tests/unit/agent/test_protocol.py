@@ -18,7 +18,7 @@ def test_decode_accepts_base64url_without_padding_only():
 def test_open_sealed_opens_for_this_key_and_this_lease_only():
     key, other = X25519PrivateKey.generate(), X25519PrivateKey.generate()
     context = protocol.lease_context("lease", "machine", "key", 1)
-    sealed = protocol.seal({"api_key": "k"}, key.public_key().public_bytes_raw(), context)
+    sealed = protocol.seal(b'{"api_key": "k"}', key.public_key().public_bytes_raw(), context)
 
     assert protocol.open_sealed(sealed, key, context) == {"api_key": "k"}
     for attempt in (
