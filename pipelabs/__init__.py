@@ -5,7 +5,7 @@ from flask import Flask
 from config import check
 from pipelabs import admin, api, cli, web
 from pipelabs.audit import log_file
-from pipelabs.core import cache, db, keyring, logging
+from pipelabs.core import cache, core_files, db, keyring, logging
 from pipelabs.vault import ring
 from pipelabs.web.lifecycle import Application
 
@@ -18,6 +18,7 @@ def create_app(config: str | object = "config.Development") -> Flask:
     app = Application(__name__)
     app.config.from_object(config)
     check(app.config)
+    core_files.forbid()
     logging.init_app(app)
     keyring.init_app(app)
     ring.init_app(app)

@@ -31,6 +31,7 @@ from pipelabs.models import (
     LeaseEnd,
     Machine,
     MachineStatus,
+    Outcome,
     WhenAway,
     new_id,
     now,
@@ -228,9 +229,19 @@ def _lease(situation: Situation, last: Any, caller: Caller) -> Leased:
         with vault().expose(key.credentials, EncryptionContext.of_key(key)) as document:
             sealed = protocol.seal(document, caller.sealing_key, context)
     except Undecryptable:
-        logger.error("a key can't be decrypted, so it is not leased", extra={"key": str(key.id)})
+        _record_undecryptable(period, key, caller.actor)
         raise KeyDenied("undecryptable") from None
     return Leased(period, grant, sealed)
+
+
+def _record_undecryptable(period: Period, key: Any, actor: Actor) -> None:
+    """Record that somebody has altered a key, or that the key ring lacks its version."""
+    logger.error("a key can't be decrypted, so it is not leased", extra={"key": str(key.id)})
+    facts = {
+        name: lease_facts(period, key)[name] for name in ("machine", "key", "exchange", "label")
+    }
+    facts["code"] = "undecryptable"
+    trail.record_denied(trail.Attempt(Event.LEASE_DENIED, Outcome.ERROR, 200, facts), actor)
 
 
 def _extend(last: Any, grant: Any, situation: Situation, caller: Caller) -> Period:

@@ -327,11 +327,16 @@ def test_two_machines_may_hold_a_key_if_both_grants_say_so(key_id, another, gran
     assert answer["is_leased"]
 
 
-def test_credentials_that_can_not_be_decrypted_are_denied(app, key_id, grant, lease):
+def test_credentials_that_can_not_be_decrypted_are_denied_and_recorded(
+    app, key_id, grant, lease, rows
+):
     grant()
     execute(app, FLIP_A_BIT)
 
     assert [answer["code"] for answer in lease()] == ["undecryptable"]
+    [row] = rows(AuditEvent, event="lease.denied")
+    assert (row.status, row.details["key"]) == ("ERROR", key_id)
+    assert row.details["code"] == "undecryptable"
 
 
 def test_leasing_without_a_vault_is_503(host, grant):
