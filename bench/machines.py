@@ -279,7 +279,7 @@ def _polling(engines: Sequence[Engine], over: threading.Event) -> Iterator[None]
         over.wait(POLL_S * place / len(engines))
         while not over.is_set() and not engine.poll():
             over.wait(POLL_S)
-        engine.call("POST", ACKS, {"epoch": engine.epoch, "lease_ids": lease_ids})
+        engine.call("POST", ACKS, {"lease_ids": lease_ids})
 
     with ThreadPoolExecutor(len(engines)) as pool:
         jobs = [pool.submit(poll, place) for place in range(len(engines))]

@@ -338,7 +338,7 @@ class Agent:
         if not lease_ids:
             return
         try:
-            self._client.acknowledge(self._epoch, lease_ids)
+            self._client.acknowledge(lease_ids)
         except Unreachable as error:
             if error.status not in FORGETTABLE:
                 raise

@@ -160,10 +160,9 @@ class Client:
         ids = None if key_ids is None else list(key_ids)
         return _understand(read_offers, self._call("POST", "/api/machine/leases", {"key_ids": ids}))
 
-    def acknowledge(self, epoch: int, lease_ids: Sequence[str]) -> None:
+    def acknowledge(self, lease_ids: Sequence[str]) -> None:
         """Say that these leases' credentials were dropped."""
-        document = {"epoch": epoch, "lease_ids": list(lease_ids)}
-        self._call("POST", "/api/machine/acks", document)
+        self._call("POST", "/api/machine/acks", {"lease_ids": list(lease_ids)})
 
     def open_lease(self, key: Key, terms: Terms) -> Credentials:
         """Return the credentials of a lease; raise `protocol.Unreadable`."""

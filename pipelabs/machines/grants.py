@@ -17,7 +17,6 @@ from pipelabs.core.pagination import Page, page_of
 from pipelabs.exchanges.service import find_slug
 from pipelabs.machines.commands import NewGrant
 from pipelabs.machines.endings import end_leases, raise_epoch
-from pipelabs.machines.service import NOT_FOUND as NO_MACHINE
 from pipelabs.models import (
     Admin,
     Approval,
@@ -34,6 +33,7 @@ from pipelabs.models import (
 )
 
 NOT_FOUND = "There is no such grant."
+NO_MACHINE = "There is no such machine."
 NO_CLIENT = "There is no such client."
 NO_EXCHANGE = "There is no such exchange."
 RETIRED = "A retired machine gets no grants."
@@ -50,6 +50,8 @@ TERMS = (
     "hold_s",
 )
 """What is approved."""
+CURRENT = {"populate_existing": True}
+"""Execution options: what another transaction has committed replaces what the session has."""
 LOCK_ACTIVE = Prepared(
     "lock_active_grants",
     select(Grant.id, Grant.digest, *(getattr(Grant, name) for name in TERMS))
@@ -82,12 +84,22 @@ def end_grant(grant_id: UUID, reason: str, actor: Actor, *, version: int | None 
     reject_stale("The grant", grant.version, version)
     if grant.status not in {GrantStatus.REQUESTED, GrantStatus.ACTIVE}:
         raise InvalidTransition(OVER.format(status=grant.status))
-    if grant.status is GrantStatus.REQUESTED:
-        approvals.withdraw(ApprovalKind.GRANT, grant.id, actor)
-    _set_status(grant, GrantStatus.ENDED, reason)
-    trail.record(Event.GRANT_ENDED, actor, facts=_facts(grant) | {"reason": reason})
+    _end(grant, reason, actor)
     end_leases([Lease.grant_id == grant.id], LeaseEnd.GRANT_ENDED, actor)
     return grant
+
+
+def end_grants_of(machine_id: UUID, reason: str, actor: Actor) -> None:
+    """End all grants of a machine that is retired, which ends its leases."""
+    is_open = (
+        Grant.machine_id == machine_id,
+        Grant.status.in_([GrantStatus.REQUESTED, GrantStatus.ACTIVE]),
+    )
+    query = select(Grant).where(*is_open).order_by(Grant.id)
+    for grant in db.session.scalars(query).all():
+        approvals.lock_pending(ApprovalKind.GRANT, grant.id)
+    for grant in db.session.scalars(query.with_for_update(), execution_options=CURRENT).all():
+        _end(grant, reason, actor)
 
 
 def get_grant(grant_id: UUID) -> Grant:
@@ -166,6 +178,13 @@ def _check_new(new: NewGrant) -> str | None:
     if errors:
         raise InvalidInput(f"Invalid input: {', '.join(errors)}", fields=errors)
     return slug
+
+
+def _end(grant: Grant, reason: str, actor: Actor) -> None:
+    if grant.status is GrantStatus.REQUESTED:
+        approvals.withdraw(ApprovalKind.GRANT, grant.id, actor)
+    _set_status(grant, GrantStatus.ENDED, reason)
+    trail.record(Event.GRANT_ENDED, actor, facts=_facts(grant) | {"reason": reason})
 
 
 def _lock(grant_id: UUID) -> Grant:

@@ -20,6 +20,7 @@ from pipelabs.core.errors import Duplicate, InvalidTransition, NotFound, Unauthe
 from pipelabs.core.ip_address import UNKNOWN
 from pipelabs.core.optimistic_lock import reject_stale
 from pipelabs.core.pagination import Page, page_of
+from pipelabs.machines import grants
 from pipelabs.machines.commands import Enrolment, NewMachine
 from pipelabs.machines.endings import lock_leases_of
 from pipelabs.models import (
@@ -114,12 +115,14 @@ def change_status(
     *,
     version: int | None = None,
 ) -> Machine:
-    """Suspend, resume or retire a machine.
+    """Suspend, resume or retire a machine. Its grants end when it is retired.
 
     Raise `Stale` if `version` is not the stored one, and `InvalidTransition` if the status can't
     follow the stored one.
     """
     approvals.lock_pending(ApprovalKind.MACHINE, machine_id)
+    if status is MachineStatus.RETIRED:
+        grants.end_grants_of(machine_id, reason, actor)
     lock_leases_of(machine_id)
     machine = lock_machine(machine_id, version)
     facts = {"from": machine.status.value, "to": status.value}
@@ -278,6 +281,7 @@ def _activate(approval: Approval, actor: Actor) -> None:
 
 
 def _retire(approval: Approval, actor: Actor) -> None:
+    grants.end_grants_of(approval.subject_id, approval.reason or "", actor)
     machine = lock_machine(approval.subject_id)
     machine.reason = approval.reason
     _set_status(machine, MachineStatus.RETIRED)

@@ -87,7 +87,7 @@ def add_machines(fleet, password):
     leased = host.post("/api/machine/leases", {"key_ids": [held, stopped, dropped]}).json["data"]
     reason = "OKX reports withdrawals that the desk did not order."
     desk.send("/stops", {"scope": "key", "key_id": dropped, "reason": reason})
-    host.post("/api/machine/acks", {"epoch": 1, "lease_ids": [leased[2]["lease"]["id"]]})
+    host.post("/api/machine/acks", {"lease_ids": [leased[2]["lease"]["id"]]})
     stop = desk.send("/stops", {"scope": "key", "key_id": stopped, "reason": reason})["stop"]
     desk.send(f"/stops/{stop['id']}/lift")
     body = {"machine_id": machine_id, "label": "engine-1", "delivery": "push", "ttl_s": 5400}

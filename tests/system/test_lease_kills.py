@@ -106,8 +106,7 @@ class Load:
                     [answer] = response.json["data"]
                     lease_id = answer["lease"]["id"]
                     self.leased.append(lease_id)
-                    acks = {"epoch": response.json["epoch"], "lease_ids": [lease_id]}
-                    response = host.post("/api/machine/acks", acks)
+                    response = host.post("/api/machine/acks", {"lease_ids": [lease_id]})
                 if response.status_code != 200:
                     self.other.add(response.status_code)
             except (OSError, HTTPException):

@@ -32,14 +32,8 @@ class LeasesIn(Input):
 
 
 class AcksIn(Input):
-    """What a machine has dropped, in answer to an epoch."""
+    """What a machine has dropped."""
 
-    epoch = WholeNumber(
-        min=0,
-        max=MAX_EPOCH,
-        required=True,
-        metadata={"description": "The last one seen.", "example": 7},
-    )
     lease_ids = BoundedList(RowID(), max=MAX_KEYS, required=True)
 
 

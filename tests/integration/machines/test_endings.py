@@ -161,7 +161,7 @@ def test_suspended_machine_gets_no_keys_and_acknowledges(client, owner, held, ma
 
     denied = host.post(LEASES)
     state = host.get(f"{STATE}?epoch=0").json
-    acknowledged = host.post(ACKS, {"epoch": state["epoch"], "lease_ids": [held["id"]]})
+    acknowledged = host.post(ACKS, {"lease_ids": [held["id"]]})
 
     assert (denied.status_code, denied.json["error"]["code"]) == (403, "machine_suspended")
     assert state["leases"] == []
@@ -190,8 +190,8 @@ def test_machine_that_is_suspended_meanwhile_gets_no_lease(app, host, key_id, gr
 def test_acknowledging_a_stop_records_how_long_it_took(app, held, key_id, host, rows):
     revoke(app, key_id)
 
-    host.post(ACKS, {"epoch": 1, "lease_ids": [held["id"]]})
-    again = host.post(ACKS, {"epoch": 1, "lease_ids": [held["id"]]})
+    host.post(ACKS, {"lease_ids": [held["id"]]})
+    again = host.post(ACKS, {"lease_ids": [held["id"]]})
 
     [row] = rows(AuditEvent, event="lease.acknowledged")
     assert int(row.details["after_ms"]) >= 0
@@ -202,7 +202,7 @@ def test_acknowledging_a_stop_records_how_long_it_took(app, held, key_id, host, 
 def test_machine_can_not_acknowledge_another_machine_s_lease(held, another):
     host, _ = another
 
-    assert host.post(ACKS, {"epoch": 1, "lease_ids": [held["id"]]}).json["acknowledged"] == 0
+    assert host.post(ACKS, {"lease_ids": [held["id"]]}).json["acknowledged"] == 0
 
 
 def test_expired_lease_is_recorded_and_the_key_is_leased_anew(app, held, lease, rows, change):

@@ -107,6 +107,21 @@ def test_ending_a_requested_grant_withdraws_the_request(client, owner, grant, vi
     assert newest["status"] == "withdrawn"
 
 
+def test_retiring_a_machine_ends_its_grants_and_withdraws_requests(
+    client, owner, machine, held, grant, rows
+):
+    grant(is_approved=False, label="other")
+    path = f"/api/admin/machines/{machine['id']}/retire"
+
+    client.post(path, json={"reason": "The host is gone."}, headers=owner)
+
+    assert {(row.status, row.reason) for row in rows(Grant)} == {("ended", "The host is gone.")}
+    assert len(rows(AuditEvent, event="grant.ended")) == 2
+    assert rows(Lease)[0].end_reason == "machine_closed"
+    pending = client.get("/api/admin/approvals?status=pending", headers=owner)
+    assert pending.json["data"] == []
+
+
 def test_grants_are_listed_by_machine_and_status(client, viewer, grant, machine):
     granted = grant()
     grant(is_approved=False)

@@ -29,7 +29,7 @@ def granted_at(rows):
 
 def test_lease_is_held_from_its_grant_until_it_is_given_back(held, host, machine, held_at, rows):
     begin = granted_at(rows)
-    host.post("/api/machine/acks", {"epoch": 1, "lease_ids": [held["id"]]})
+    host.post("/api/machine/acks", {"lease_ids": [held["id"]]})
     [end] = rows(AuditEvent, event="lease.acknowledged")
 
     assert held_at(begin - timedelta(seconds=1)) == []

@@ -280,7 +280,7 @@ def test_key_that_another_machine_holds_is_denied(held, another, grant):
 def test_key_that_was_given_back_can_go_to_another_machine(held, another, grant, host):
     other, machine_id = another
     grant(machine_id=machine_id)
-    host.post(ACKS, {"epoch": 1, "lease_ids": [held["id"]]})
+    host.post(ACKS, {"lease_ids": [held["id"]]})
 
     [answer] = other.post(LEASES).json["data"]
 

@@ -191,7 +191,7 @@ def test_superseded_key_is_destroyed_after_the_acknowledgement(
         db.session.commit()
 
     assert act(app, destroy_due, make_actor()) == 0
-    host.post("/api/machine/acks", {"epoch": 1, "lease_ids": [held["id"]]})
+    host.post("/api/machine/acks", {"lease_ids": [held["id"]]})
 
     assert act(app, destroy_due, make_actor()) == 1
     assert rows(Lease)[0].end_reason == "superseded"

@@ -130,7 +130,7 @@ class StubService:
 
     @property
     def acked(self):
-        return [lease_id for _, lease_ids in self.acks for lease_id in lease_ids]
+        return [lease_id for lease_ids in self.acks for lease_id in lease_ids]
 
     # the protocol
 
@@ -183,7 +183,7 @@ class StubService:
             for key in self.keys:
                 if key.lease_id in document["lease_ids"]:
                     key.is_leased = False
-            self.acks.append((document["epoch"], document["lease_ids"]))
+            self.acks.append(document["lease_ids"])
             return 200, {"acknowledged": len(document["lease_ids"])}
         if self.status != "active":
             return error(403, f"machine_{self.status}")

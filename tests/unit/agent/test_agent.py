@@ -173,7 +173,7 @@ def test_turn_ends_a_stopped_lease_and_acknowledges_after_the_callback(make_agen
     [((stopped, reason), acks_then)] = calls
     assert (stopped.name, reason) == ("acme/okx/main", "The service has ended the lease.")
     assert before == acks_then == []
-    assert service.acks == [(service.epoch, [key.lease_id])]
+    assert service.acks == [[key.lease_id]]
     with pytest.raises(Stopped, match="A stop keeps this key"):
         agent.credentials("okx")
 
