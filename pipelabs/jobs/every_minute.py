@@ -16,6 +16,7 @@ from pipelabs.core.db import unit_of_work
 from pipelabs.core.errors import PipeLabsError
 from pipelabs.machines import endings
 from pipelabs.vault import alterations, replacement, rotation
+from pipelabs.vault.records import lock_key
 
 INTERVAL_S = 60
 ACTOR_NAME = "service"
@@ -70,13 +71,17 @@ def quarantine_altered_keys(app: Flask, after: UUID | None) -> UUID | None:
     """
     actor = Actor(request_id=secrets.token_hex(4), name=ACTOR_NAME)
     try:
-        with app.app_context(), unit_of_work():
-            sweep = alterations.quarantine_altered_keys(actor, after)
+        with app.app_context():
+            with unit_of_work():
+                sweep = alterations.find_altered(after)
+            for key_id in sweep.altered:
+                with unit_of_work():
+                    lock_key(key_id, actor)
     except (SQLAlchemyError, PipeLabsError) as error:
         logger.warning("signatures of API keys were not checked: %s", type(error).__name__)
         return after
-    if sweep.quarantined:
-        altered = [str(key_id) for key_id in sweep.quarantined]
+    if sweep.altered:
+        altered = [str(key_id) for key_id in sweep.altered]
         logger.error("API keys were changed outside of Pipe Labs", extra={"keys": altered})
     return sweep.next
 

@@ -341,6 +341,7 @@ def test_key_shows_the_machines_that_have_not_moved_after_a_cut_over(app, desk, 
     before, after = desk.get(f"{KEYS}/{old.id}"), desk.get(f"{KEYS}/{live_id}")
 
     assert "quoter-1 superseded" in words(before)
+    assert "retained until every machine below has moved to the new key" in words(before)
     assert "Not moved" not in words(before)
     sentence = "Not moved to this key yet: quoter-1 (still uses ••••4711 , generation 1)."
     assert sentence in words(after)

@@ -12,7 +12,7 @@ from pipelabs.models import AuditEvent, ExchangeAPIKey, KeyStage, KeyStatus, Pro
 from pipelabs.models.api_keys import SIGNED
 from pipelabs.vault import alterations, api_keys, queries, replacement, rotation
 from pipelabs.vault.commands import KeyChanges
-from pipelabs.vault.records import get_key
+from pipelabs.vault.records import get_key, lock_key
 from tests.factories import make_actor, make_client, make_exchange, make_key, make_probe_result
 
 KEYS = "/api/admin/api-keys"
@@ -92,6 +92,14 @@ def test_every_column_is_signed_or_decides_nothing():
     assert set(SIGNED) | NOT_SIGNED == columns
 
 
+def sweep(after=None):
+    """Quarantine what the next sweep finds, as the minute's job does."""
+    swept = alterations.find_altered(after)
+    for key_id in swept.altered:
+        lock_key(key_id, make_actor())
+    return swept
+
+
 @pytest.mark.parametrize("column", SIGNED)
 def test_a_changed_column_quarantines_the_key_and_is_recorded_once(
     context, client, viewer, rows, column, app
@@ -105,13 +113,13 @@ def test_a_changed_column_quarantines_the_key_and_is_recorded_once(
 
     listed = client.get(KEYS, headers=viewer).json["data"]
     checked = app.test_cli_runner().invoke(args=["keys", "check"])
-    first, second = (alterations.quarantine_altered_keys(make_actor()) for _ in range(2))
+    first, second = (sweep() for _ in range(2))
     db.session.commit()
     later = client.get(KEYS, headers=viewer).json["data"]
     still_named = app.test_cli_runner().invoke(args=["keys", "check"])
 
-    [key_id] = first.quarantined
-    assert second.quarantined == []
+    [key_id] = first.altered
+    assert second.altered == []
     for answer in (listed, later):
         [found] = [item for item in answer if item["altered_at"]]
         assert found["id"] == str(key_id)
@@ -409,7 +417,7 @@ def test_a_key_whose_signature_cannot_be_checked_is_quarantined_and_not_changed(
     assert proofs() == {key.id: Proof.UNKNOWN}
     assert get_key(key.id).status is KeyStatus.QUARANTINED
     assert get_key(key.id).permissions["withdraw"]["verdict"] == "no"
-    assert alterations.quarantine_altered_keys(make_actor()).quarantined == []
+    assert sweep().altered == []
     with pytest.raises(error):
         api_keys.update_key(key.id, KeyChanges(label="renamed"), make_actor())
     db.session.rollback()
@@ -444,7 +452,7 @@ def test_a_key_cannot_be_added_without_a_key_ring(context, ring):
         db.session.flush()
 
 
-def test_quarantine_altered_keys_checks_batch_after_batch(context, monkeypatch):
+def test_find_altered_checks_batch_after_batch(context, monkeypatch):
     monkeypatch.setattr(alterations, "BATCH", 2)
     keys = sorted((make_key(label=f"account {n}") for n in range(5)), key=lambda key: key.id)
     db.session.commit()
@@ -454,8 +462,8 @@ def test_quarantine_altered_keys_checks_batch_after_batch(context, monkeypatch):
     after = None
 
     for _ in range(4):
-        sweep = alterations.quarantine_altered_keys(make_actor(), after)
-        found, after = [*found, *sweep.quarantined], sweep.next
+        swept = sweep(after)
+        found, after = [*found, *swept.altered], swept.next
 
     assert found == [keys[0].id, keys[4].id]
     assert after == keys[1].id
@@ -466,7 +474,7 @@ def test_a_list_shows_no_altered_key_under_the_status_in_its_row(altered):
         status: [key.id for key in queries.list_keys({"status": status}).rows]
         for status in (KeyStatus.VERIFIED, KeyStatus.QUARANTINED)
     }
-    alterations.quarantine_altered_keys(make_actor())
+    sweep()
 
     assert by_status == {KeyStatus.VERIFIED: [], KeyStatus.QUARANTINED: []}
     [key] = queries.list_keys({"status": KeyStatus.QUARANTINED}).rows
