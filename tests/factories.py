@@ -85,6 +85,16 @@ def make_admin(password=PASSWORD, **changes):
     return admin
 
 
+def act_as(admin):
+    """Return the admin as an actor."""
+    return make_actor(admin_id=admin.id, name=admin.email, role=admin.role)
+
+
+def make_owner(name="owner"):
+    """Add an owner and return it as an actor."""
+    return act_as(make_admin(email=f"{name}@desk.local"))
+
+
 def make_session(admin, **changes):
     session = Session(
         **{

@@ -95,22 +95,23 @@ def confirm_reject(approval_id: UUID) -> ResponseReturnValue:
 def _about(approval_id: UUID) -> dict[str, Any]:
     """Return what the pages of one request show."""
     approval = approvals.get_approval(approval_id)
+    objection = approvals.find_objection(approval, current_actor())
     return {
         "approval": approval,
         "names": queries.find_names([approval.payload]),
         "answer": _answer(approval),
+        "objection": objection and objection.message,
         "subject_url": _subject_url(approval),
         "now": now(),
     }
 
 
 def _answer(approval: Approval) -> str | None:
-    """Return what this admin can do: `decide`, only `reject`, because it is the own, or nothing."""
+    """Return what this admin can do: `decide`, only `reject`, for example the own, or nothing."""
     is_open = approval.status is ApprovalStatus.PENDING and approval.expires_at > now()
     if not is_open or not can(Permission.APPROVALS_DECIDE):
         return None
-    is_own = approval.requested_by_id == current_actor().admin_id
-    return "reject" if is_own and not approvals.may_waive() else "decide"
+    return "reject" if approvals.find_objection(approval, current_actor()) else "decide"
 
 
 def _subject_url(approval: Approval) -> str:

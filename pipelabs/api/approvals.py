@@ -15,6 +15,9 @@ from pipelabs.web.operation import current_actor
 
 bp = OperationBlueprint("approvals", __name__, url_prefix="/admin/approvals")
 OWN_REQUEST = Forbidden(approvals.OWN_REQUEST, code="own_request")
+NOT_OWNER = InvalidTransition(
+    approvals.NOT_OWNER.format(email="owner@desk.local"), code="requester_not_owner"
+)
 STALE = Stale("The request has changed: it is at version 2, not 1.")
 DECIDED = InvalidTransition(approvals.DECIDED.format(status="approved"))
 
@@ -47,13 +50,13 @@ def show(approval_id: UUID) -> Reply:
     denied_event=Event.APPROVAL_DECISION_DENIED,
     response=ApprovalShown,
     has_etag=True,
-    errors=(OWN_REQUEST, DECIDED, STALE),
+    errors=(OWN_REQUEST, NOT_OWNER, DECIDED, STALE),
 )
 def approve(approval_id: UUID) -> Reply:
     """Approve a change, which is carried out at once.
 
     You can't approve your own request. A desk with one owner can allow that by
-    `SINGLE_OWNER_APPROVALS`.
+    `SINGLE_OWNER_APPROVALS`. A request counts while its requester is an owner who can sign in.
     """
     version = expected_version()
     return _reply(approvals.approve(approval_id, current_actor(), version=version))

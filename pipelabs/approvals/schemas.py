@@ -31,7 +31,7 @@ class ApprovalOut(Schema):
     subject_id = fields.UUID(metadata={"description": "The id of what the change is about."})
     payload = fields.Dict(
         metadata={
-            "description": "The exact change.",
+            "description": "The exact change. Its members depend on the kind.",
             "example": {"name": "quoter-1", "addresses": ["192.0.2.0/24"]},
         }
     )

@@ -16,7 +16,7 @@ from pipelabs.audit import trail
 from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import db
-from pipelabs.core.errors import Forbidden, InvalidTransition, NotFound
+from pipelabs.core.errors import Forbidden, InvalidTransition, NotFound, PipeLabsError
 from pipelabs.core.optimistic_lock import reject_stale
 from pipelabs.core.pagination import Page, page_of
 from pipelabs.core.settings import setting
@@ -28,18 +28,22 @@ NOT_FOUND = "There is no such request."
 DECIDED = "This request was {status} already."
 EXPIRED = "This request has expired. Request the change again."
 OWN_REQUEST = "You can't approve your own request. Ask another owner."
+NOT_OWNER = (
+    "{email}, who requested this, is not an owner any more or is disabled. Reject it and request"
+    " the change yourself."
+)
 CHANGED = "What was requested has changed since. Request the change again."
 
 Payload = Mapping[str, Any]
 Act = Callable[[Approval, Actor], None]
-Describe = Callable[[UUID], Payload]
+Describe = Callable[[Approval, Actor], Payload]
 _subjects: dict[ApprovalKind, Describe] = {}
 _approved: dict[ApprovalKind, Act] = {}
 _rejected: dict[ApprovalKind, Act] = {}
 
 
 def register(kind: ApprovalKind, describe: Describe, approved: Act, rejected: Act) -> None:
-    """Register a kind: what describes a subject as it is now, and what a decision does.
+    """Register a kind: what describes a request's subject as it is now, and what a decision does.
 
     `describe` locks the subject. All are called in the transaction of the decision.
     """
@@ -93,17 +97,20 @@ def lock_pending(kind: ApprovalKind, subject_id: UUID) -> Approval | None:
 def approve(approval_id: UUID, actor: Actor, *, version: int | None = None) -> Approval:
     """Approve a request and carry it out.
 
-    Raise `Forbidden` for the own request, unless the desk has one owner and may waive the second,
-    and `InvalidTransition` for a request that was decided, has expired, or is for something else
-    than the subject is now. Raise `Stale` if `version` is not the stored one.
+    Raise what `find_objection` returns, and `InvalidTransition` for a request that was decided, has
+    expired, or is for something else than the subject is now. Raise `Stale` if `version` is not the
+    stored one.
     """
     approval = _lock_pending(approval_id, version)
-    is_own = approval.requested_by_id == actor.admin_id
-    if is_own and not may_waive():
-        raise Forbidden(OWN_REQUEST, code="own_request", facts=_facts(approval))
-    if digest_of(_subjects[approval.kind](approval.subject_id)) != approval.digest:
+    # Nobody demotes or disables the requester before the decision is stored.
+    share = {"read": True}
+    db.session.get(Admin, approval.requested_by_id, with_for_update=share, populate_existing=True)
+    if objection := find_objection(approval, actor):
+        raise objection
+    current = digest_of(_subjects[approval.kind](approval, actor))
+    if not digest_of(approval.payload) == approval.digest == current:
         raise InvalidTransition(CHANGED, facts=_facts(approval))
-    approval.is_waived = is_own
+    approval.is_waived = approval.requested_by_id == actor.admin_id
     _decide(approval, ApprovalStatus.APPROVED, actor)
     _record(Event.APPROVAL_APPROVED, approval, actor)
     _approved[approval.kind](approval, actor)
@@ -118,6 +125,23 @@ def reject(approval_id: UUID, reason: str, actor: Actor, *, version: int | None 
     _record(Event.APPROVAL_REJECTED, approval, actor, {"reason": reason})
     _rejected[approval.kind](approval, actor)
     return approval
+
+
+def find_objection(approval: Approval, actor: Actor) -> PipeLabsError | None:
+    """Return why this owner can't approve a pending request, or None.
+
+    It is the own one, and the desk has another owner or may not waive it. Or its requester is not
+    an owner who can sign in any more: then it would be one owner's word.
+    """
+    if approval.requested_by_id == actor.admin_id:
+        if may_waive():
+            return None
+        return Forbidden(OWN_REQUEST, code="own_request", facts=_facts(approval))
+    requester = db.session.get_one(Admin, approval.requested_by_id)
+    if requester.role is Role.OWNER and not requester.is_disabled:
+        return None
+    sentence = NOT_OWNER.format(email=approval.requested_by)
+    return InvalidTransition(sentence, code="requester_not_owner", facts=_facts(approval))
 
 
 def may_waive() -> bool:

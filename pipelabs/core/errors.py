@@ -43,6 +43,7 @@ Code = Literal[
     "own_request",
     "password_change_required",
     "rate_limited",
+    "requester_not_owner",
     "session_idle",
     "stale_version",
     "throttled",

@@ -205,8 +205,8 @@ def _facts(grant: Grant) -> dict[str, str]:
     return {"grant": str(grant.id), "machine": terms.pop("machine_id")} | terms
 
 
-def _describe_subject(grant_id: UUID) -> Mapping[str, Any]:
-    return describe(_lock(grant_id))
+def _describe_subject(approval: Approval, _: Actor) -> Mapping[str, Any]:
+    return describe(_lock(approval.subject_id))
 
 
 def _activate(approval: Approval, actor: Actor) -> None:

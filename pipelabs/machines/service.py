@@ -270,8 +270,8 @@ def _touch(machine: Machine) -> None:
     db.session.flush()
 
 
-def _describe_subject(machine_id: UUID) -> Mapping[str, Any]:
-    return describe(lock_machine(machine_id))
+def _describe_subject(approval: Approval, _: Actor) -> Mapping[str, Any]:
+    return describe(lock_machine(approval.subject_id))
 
 
 def _activate(approval: Approval, actor: Actor) -> None:

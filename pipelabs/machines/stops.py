@@ -198,8 +198,8 @@ def _facts(stop: Stop) -> dict[str, str]:
     return {name: str(value) for name, value in describe(stop).items()}
 
 
-def _describe_subject(stop_id: UUID) -> Mapping[str, Any]:
-    return describe(_lock(stop_id))
+def _describe_subject(approval: Approval, _: Actor) -> Mapping[str, Any]:
+    return describe(_lock(approval.subject_id))
 
 
 def _lift(approval: Approval, actor: Actor) -> None:

@@ -3,7 +3,7 @@ from datetime import timedelta
 
 import pytest
 
-from pipelabs.models import Approval, ApprovalStatus, AuditEvent, Grant, Machine, Stop, now
+from pipelabs.models import Admin, Approval, ApprovalStatus, AuditEvent, Grant, Machine, Stop, now
 from tests.integration.admin.text import CODE, find, find_cursor, words
 from tests.machine_host import MachineHost
 
@@ -69,7 +69,7 @@ def test_own_request_can_be_rejected_and_not_approved(owner, requested, decide, 
     form = owner.get(f"{requested}/approve")
     response = decide(requested, browser=owner)
 
-    assert "You requested this. Ask another owner to approve it." in words(page)
+    assert "You can&#39;t approve your own request. Ask another owner." in words(page)
     assert f'href="{requested}/approve"' not in page.text
     assert f'href="{requested}/reject"' in page.text
     assert form.location == requested
@@ -202,6 +202,22 @@ def test_request_to_lift_a_stop_shows_its_scope_and_reason(owner, second, desk, 
     assert "Reason of the stop A &amp; B were robbed." in page
     assert response.location == f"/admin/stops/{stop.id}"
     assert rows(Stop)[0].lifted_by == "second@desk.local"
+
+
+def test_request_of_a_former_owner_can_only_be_rejected(second, requested, decide, rows):
+    [admin] = rows(Admin, email="owner@desk.local")
+    second.get(f"/admin/admins/{admin.id}/disable")
+    second.post(f"/admin/admins/{admin.id}/disable")
+
+    listed, page = words(second.get(APPROVALS)), second.get(requested)
+    form = second.get(f"{requested}/approve")
+    response = decide(requested)
+
+    assert "Reject it" in listed
+    assert "owner@desk.local, who requested this, is not an owner any more" in words(page)
+    assert f'href="{requested}/reject"' in page.text
+    assert form.location == requested
+    assert response.status_code == 409
 
 
 def test_decisions_are_denied_to_operators(desk, requested, rows):
