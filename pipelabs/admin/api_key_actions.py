@@ -1,4 +1,4 @@
-"""Pages that replace, cut over to, roll back, accept and revoke exchange API keys."""
+"""Pages that replace, cut over to, roll back and revoke exchange API keys, or accept a risk."""
 
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -6,12 +6,13 @@ from uuid import UUID
 from flask import flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
+from pipelabs.approvals import service as approvals
 from pipelabs.audit.events import Event
 from pipelabs.core.db import release
 from pipelabs.core.schemas.envelope import Confirmation
 from pipelabs.exchanges import registry
-from pipelabs.models import ExchangeAPIKey, Permission
-from pipelabs.vault import api_keys, records, replacement
+from pipelabs.models import ApprovalKind, ExchangeAPIKey, Permission
+from pipelabs.vault import acceptance, api_keys, records, replacement
 from pipelabs.vault.examination import probe_key
 from pipelabs.vault.schemas.api_keys import Acceptance, KeyReplacement
 from pipelabs.web.blueprints import OperationBlueprint
@@ -94,11 +95,14 @@ def accept(key_id: UUID) -> ResponseReturnValue:
     denied_event=Event.API_KEY_ACCEPT_DENIED,
     status=303,
 )
-def take_risk(key_id: UUID) -> ResponseReturnValue:
-    """Accept the risk that the key may be able to withdraw."""
-    form = submitted_form(Acceptance, ACCEPT, key=records.get_key(key_id))
-    key = api_keys.accept_key(key_id, form.load()["reason"], current_actor())
-    return _to(key, "Risk accepted. The desk may trade with this key.")
+def request_acceptance(key_id: UUID) -> ResponseReturnValue:
+    """Request that the risk of the key is accepted, unless that is requested already."""
+    key = records.get_key(key_id)
+    data = submitted_form(Acceptance, ACCEPT, key=key).load()
+    if approvals.find_pending(ApprovalKind.KEY_ACCEPTANCE, [key_id]):
+        return _to(key, "Accepting this key is requested already.", "info")
+    acceptance.request_acceptance(key_id, data["reason"], current_actor())
+    return _to(key, "Acceptance requested. Another owner has to approve it.")
 
 
 @bp.operation("GET", "/cut-over", permission=Permission.API_KEYS_WRITE)
@@ -178,6 +182,6 @@ def _page(key_id: UUID, act: Act) -> dict[str, Any]:
     }
 
 
-def _to(key: ExchangeAPIKey, message: str) -> ResponseReturnValue:
-    flash(message, "success")
+def _to(key: ExchangeAPIKey, message: str, kind: str = "success") -> ResponseReturnValue:
+    flash(message, kind)
     return redirect(url_for("admin.api_keys.show", key_id=key.id), 303)

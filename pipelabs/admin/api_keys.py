@@ -6,6 +6,7 @@ from uuid import UUID
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from pipelabs.approvals import service as approvals
 from pipelabs.audit.events import Event
 from pipelabs.clients import queries as client_queries
 from pipelabs.clients import service as clients
@@ -13,7 +14,7 @@ from pipelabs.core.db import release
 from pipelabs.exchanges import registry
 from pipelabs.exchanges import service as exchanges
 from pipelabs.machines import queries as machine_queries
-from pipelabs.models import ExchangeAPIKey, KeyStage, KeyStatus, Permission, now
+from pipelabs.models import ApprovalKind, ExchangeAPIKey, KeyStage, KeyStatus, Permission, now
 from pipelabs.vault import api_keys, records, replacement
 from pipelabs.vault import queries as key_queries
 from pipelabs.vault.examination import probe_key
@@ -152,6 +153,9 @@ def _about(key: ExchangeAPIKey) -> dict[str, Any]:
         "events": key_queries.events_of(key, MAX_EVENTS),
         "holders": machine_queries.list_holders(key.id),
         "behind": machine_queries.list_behind(key),
+        "request_for": approvals.find_pending(ApprovalKind.KEY_ACCEPTANCE, [key.id]).get(key.id),
+        "accepted": key.accepted_at
+        and approvals.find_approved(ApprovalKind.KEY_ACCEPTANCE, key.id),
     }
 
 

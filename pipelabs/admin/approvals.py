@@ -116,7 +116,10 @@ def _answer(approval: Approval) -> str | None:
 
 def _subject_url(approval: Approval) -> str:
     """Return the page of what the request is about."""
-    if approval.kind is ApprovalKind.STOP_LIFT:
-        return url_for("admin.stops.show", stop_id=approval.subject_id)
+    match approval.kind:
+        case ApprovalKind.STOP_LIFT:
+            return url_for("admin.stops.show", stop_id=approval.subject_id)
+        case ApprovalKind.KEY_ACCEPTANCE:
+            return url_for("admin.api_keys.show", key_id=approval.subject_id)
     machine_id = approval.payload.get("machine_id") or approval.subject_id
     return url_for("admin.machines.show", machine_id=machine_id)

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from flask import url_for
 
+from pipelabs.approvals.schemas import ApprovalShown
 from pipelabs.audit.events import Event
 from pipelabs.core.errors import (
     CanWithdraw,
@@ -16,7 +17,7 @@ from pipelabs.core.errors import (
     Undecryptable,
 )
 from pipelabs.models import ExchangeAPIKey, Permission
-from pipelabs.vault import api_keys, records, replacement
+from pipelabs.vault import acceptance, api_keys, records, replacement
 from pipelabs.vault import queries as key_queries
 from pipelabs.vault.commands import KeyChanges, NewCredentials, NewKey
 from pipelabs.vault.examination import CAN_WITHDRAW, probe_key
@@ -32,6 +33,7 @@ from pipelabs.vault.schemas.api_keys import (
     KeysListed,
     KeysQuery,
 )
+from pipelabs.vault.signing import NO_VERSION
 from pipelabs.web.blueprints import OperationBlueprint, Reply, reply
 from pipelabs.web.etags import etag_of, expected_version
 from pipelabs.web.idempotency import run_without_transaction
@@ -52,6 +54,7 @@ GONE = InvalidTransition(records.GONE)
 TAMPERED = Undecryptable(
     "The secret can't be decrypted. It was altered or belongs to another record."
 )
+UNPROVEN = Undecryptable(NO_VERSION)
 """Examples in the OpenAPI document."""
 
 
@@ -98,8 +101,8 @@ def list_expiring(query: Mapping[str, Any]) -> Reply:
 def create(data: NewKey) -> Reply:
     r"""Add a key after asking its exchange for its permissions, which takes up to 10 s.
 
-    A key that can withdraw is rejected. If that is unknown, the key is quarantined until an owner
-    accepts the risk. If the exchange does not answer, the key is stored as unverified. Line breaks
+    A key that can withdraw is rejected. If that is unknown, the key is quarantined until two owners
+    accept the risk. If the exchange does not answer, the key is stored as unverified. Line breaks
     of a secret in PEM format may be written as `\n`.
     """
     probe = api_keys.prepare_key(data)
@@ -167,15 +170,20 @@ def verify(key_id: UUID) -> Reply:
     permission=Permission.API_KEYS_ACCEPT,
     denied_event=Event.API_KEY_ACCEPT_DENIED,
     body=Acceptance,
-    response=KeyShown,
-    has_etag=True,
-    errors=(InvalidTransition(api_keys.NOT_ACCEPTABLE), STALE),
+    response=ApprovalShown,
+    errors=(InvalidTransition(acceptance.CAN_WITHDRAW), UNPROVEN, STALE),
 )
 def accept(data: Mapping[str, Any], key_id: UUID) -> Reply:
-    """Accept the risk of a quarantined key: it is unknown whether it can withdraw."""
+    """Request that the risk of a quarantined key is accepted. Another owner has to approve it.
+
+    It is unknown whether the key can withdraw. It is verified once the request is approved, unless
+    anything about it has changed by then. `If-Match` is the version of the key.
+    """
     version = expected_version()
-    key = api_keys.accept_key(key_id, data["reason"], current_actor(), version=version)
-    return _reply(key, "Risk accepted")
+    approval = acceptance.request_acceptance(
+        key_id, data["reason"], current_actor(), version=version
+    )
+    return reply("Acceptance requested", approval=approval)
 
 
 @bp.operation(

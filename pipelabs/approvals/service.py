@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 
 from pipelabs.audit import trail
 from pipelabs.audit.events import Event
@@ -84,14 +84,20 @@ def withdraw(kind: ApprovalKind, subject_id: UUID, actor: Actor) -> None:
         _record(Event.APPROVAL_WITHDRAWN, pending, actor)
 
 
+def withdraw_outdated(kind: ApprovalKind, subject_id: UUID, actor: Actor) -> None:
+    """Withdraw the pending request for a subject that was locked before it, and has changed.
+
+    A request that is being decided is skipped, because its decision waits for the subject. It will
+    find that the subject has changed.
+    """
+    if pending := db.session.scalar(_select_pending(kind, subject_id, skip_locked=True)):
+        _decide(pending, ApprovalStatus.WITHDRAWN, actor)
+        _record(Event.APPROVAL_WITHDRAWN, pending, actor)
+
+
 def lock_pending(kind: ApprovalKind, subject_id: UUID) -> Approval | None:
     """Lock and return the pending request for a subject, before the subject, as a decision does."""
-    query = select(Approval).where(
-        Approval.kind == kind,
-        Approval.subject_id == subject_id,
-        Approval.status == ApprovalStatus.PENDING,
-    )
-    return db.session.scalar(query.with_for_update())
+    return db.session.scalar(_select_pending(kind, subject_id))
 
 
 def approve(approval_id: UUID, actor: Actor, *, version: int | None = None) -> Approval:
@@ -184,10 +190,31 @@ def find_pending(kind: ApprovalKind, subject_ids: Collection[UUID]) -> dict[UUID
     return {approval.subject_id: approval for approval in db.session.scalars(query)}
 
 
+def find_approved(kind: ApprovalKind, subject_id: UUID) -> Approval | None:
+    """Return the latest request for a subject that was approved."""
+    query = select(Approval).where(
+        Approval.kind == kind,
+        Approval.subject_id == subject_id,
+        Approval.status == ApprovalStatus.APPROVED,
+    )
+    return db.session.scalars(query.order_by(Approval.decided_at.desc()).limit(1)).first()
+
+
 def count_pending() -> int:
     """Return how many requests can be approved."""
     is_open = (Approval.status == ApprovalStatus.PENDING, Approval.expires_at > now())
     return db.session.scalar(select(func.count()).where(*is_open)) or 0
+
+
+def _select_pending(
+    kind: ApprovalKind, subject_id: UUID, *, skip_locked: bool = False
+) -> Select[Approval]:
+    query = select(Approval).where(
+        Approval.kind == kind,
+        Approval.subject_id == subject_id,
+        Approval.status == ApprovalStatus.PENDING,
+    )
+    return query.with_for_update(skip_locked=skip_locked)
 
 
 def _lock_pending(approval_id: UUID, version: int | None) -> Approval:

@@ -22,6 +22,8 @@ class Event(StrEnum):
     ADMIN_SIGNED_IN = "admin.signed_in"
     ADMIN_SIGNED_OUT = "admin.signed_out"
     ADMIN_SIGN_IN_DENIED = "admin.sign_in_denied"
+    API_KEY_ACCEPTANCE_REJECTED = "api_key.acceptance_rejected"
+    API_KEY_ACCEPTANCE_REQUESTED = "api_key.acceptance_requested"
     API_KEY_ACCEPTED = "api_key.accepted"
     API_KEY_ACCEPT_DENIED = "api_key.accept_denied"
     API_KEY_ALTERED = "api_key.altered"

@@ -166,11 +166,11 @@ class ExchangeAPIKey(Identified, Base):
     failure: Mapped[str | None]
     examined_at: Mapped[datetime | None]
     examined_ms: Mapped[float | None]
-    # Why an owner accepted the risk that the key may be able to withdraw.
+    # Why two owners accepted the risk that the key may be able to withdraw.
     accepted_reason: Mapped[str | None]
     accepted_by: Mapped[str | None]
     accepted_at: Mapped[datetime | None]
-    # When the service noticed that the row was changed by something else; an owner clears it.
+    # When the service noticed that the row was changed by something else; acceptance clears it.
     altered_at: Mapped[datetime | None]
     # Version of the key ring (2 bytes), and HMAC-SHA256 of the columns in `SIGNED`.
     mac: Mapped[bytes | None]

@@ -18,6 +18,7 @@ class ApprovalKind(StrEnum):
     """What is approved."""
 
     GRANT = "grant"
+    KEY_ACCEPTANCE = "key_acceptance"
     MACHINE = "machine"
     STOP_LIFT = "stop_lift"
 

@@ -1,4 +1,4 @@
-"""Add, change, verify, accept and revoke exchange API keys.
+"""Add, change, verify and revoke exchange API keys.
 
 A key is probed between two units of work: `prepare_…` checks what can be checked and returns a
 `ProbeRequest`, and the function that stores the result checks again.
@@ -17,7 +17,7 @@ from pipelabs.core.errors import Duplicate, InvalidInput, InvalidTransition
 from pipelabs.core.optimistic_lock import reject_stale
 from pipelabs.exchanges import registry
 from pipelabs.exchanges import service as exchanges
-from pipelabs.models import ExchangeAPIKey, KeyStage, KeyStatus, now
+from pipelabs.models import ExchangeAPIKey, KeyStage
 from pipelabs.models.api_keys import end_of_day
 from pipelabs.vault.commands import KeyChanges, NewKey
 from pipelabs.vault.examination import (
@@ -26,9 +26,7 @@ from pipelabs.vault.examination import (
     apply_result,
     reject_malformed,
     reject_unusable,
-    verdict_of,
 )
-from pipelabs.vault.probe import KeyPermission, Verdict
 from pipelabs.vault.records import (
     GONE,
     decrypt_credentials,
@@ -47,7 +45,6 @@ from pipelabs.vault.ring import vault
 TAKEN = "This client already has a key with this label at this exchange. Replace that key instead."
 SHARED = "The label can't be changed while a replacement or a previous key exists."
 CHANGED = "The key was replaced or destroyed while it was being checked with its exchange."
-NOT_ACCEPTABLE = "Keys with withdrawal permission can't be accepted."
 
 
 def prepare_key(new: NewKey) -> ProbeRequest:
@@ -143,30 +140,6 @@ def verify_key(
     touch(key)
     event = Event.API_KEY_VERIFICATION_FAILED if result.failure else Event.API_KEY_VERIFIED
     record(event, key, actor, result_facts(key))
-    return key
-
-
-def accept_key(
-    key_id: UUID, reason: str, actor: Actor, *, version: int | None = None
-) -> ExchangeAPIKey:
-    """Accept the risk of a quarantined key, which becomes verified.
-
-    The risk is that it may be able to withdraw, or that its record was changed by something else.
-    Raise `InvalidTransition` for any other status, and for a key that is known to withdraw, and
-    `Stale` if `version` is not the stored one.
-    """
-    key = lock_key(key_id, actor, version)
-    if key.status is not KeyStatus.QUARANTINED:
-        raise InvalidTransition(
-            f"Only a quarantined key can be accepted. This key is {key.status}."
-        )
-    verdict = verdict_of(key.permissions, KeyPermission.WITHDRAW)
-    if verdict is Verdict.YES:
-        raise InvalidTransition(NOT_ACCEPTABLE)
-    key.status, key.altered_at = KeyStatus.VERIFIED, None
-    key.accepted_at, key.accepted_by, key.accepted_reason = now(), actor.name, reason
-    touch(key)
-    record(Event.API_KEY_ACCEPTED, key, actor, {"reason": reason, "withdraw": verdict})
     return key
 
 

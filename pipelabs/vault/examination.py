@@ -115,7 +115,7 @@ def apply_result(key: ExchangeAPIKey, result: ProbeResult) -> None:
     """Write the result of a probe into the row, and set the status that follows from it.
 
     A failed probe changes no status, with two exceptions. A key that the exchange no longer knows
-    becomes unverified. An unverified key is quarantined after a permanent failure: only an owner
+    becomes unverified. An unverified key is quarantined after a permanent failure: only owners
     can decide about it, and about a key whose record was changed by something else.
     """
     key.examined_at, key.examined_ms = now(), result.ms

@@ -55,7 +55,7 @@ REWRAP = (
 """It does not change `version`, so a rotation makes no concurrent edit stale."""
 REPORT = "{row.id} (client {row.client_id}, {row.exchange}, {row.label}): {reason}"
 NOT_SIGNED_BY_RING = "The key ring lacks the version that signed it."
-ALTERED = "It was changed outside of Pipe Labs. It is quarantined until an owner accepts it."
+ALTERED = "It was changed outside of Pipe Labs. It is quarantined until two owners accept it."
 
 
 class Batch(NamedTuple):

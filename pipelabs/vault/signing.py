@@ -32,6 +32,7 @@ from pipelabs.models import ExchangeAPIKey, KeyStage, KeyStatus, Proof, now
 from pipelabs.models.api_keys import SIGNED
 from pipelabs.vault.ring import ring_versions, vault
 
+NO_VERSION = "The key ring lacks the version that signed this key."
 TABLE = cast(Table, ExchangeAPIKey.__table__)
 COLUMNS = tuple(TABLE.c[name] for name in (*SIGNED, "mac"))
 """What a Core query has to select for `check_row`."""
@@ -69,6 +70,13 @@ def check_row(row: Any) -> Proof:
     if not ring_versions():
         return Proof.UNKNOWN
     return vault().check_signature(_message_of(row), row.mac)
+
+
+def reject_unproven(key: ExchangeAPIKey) -> None:
+    """Raise `Undecryptable` if the key ring lacks the version that signed the key."""
+    if key.proof is Proof.UNKNOWN:
+        vault()
+        raise Undecryptable(NO_VERSION)
 
 
 def mac_version(mac: ColumnElement[bytes]) -> ColumnElement[int]:
@@ -137,9 +145,8 @@ def _sign_changed(_mapper: object, _connection: object, key: ExchangeAPIKey) -> 
         key.mac = sign_row(key)
     elif key.stage is KeyStage.DESTROYED:
         key.mac = None
-    elif key.proof is Proof.UNKNOWN:
-        vault()
-        raise Undecryptable("The key ring lacks the version that signed this key.")
+    else:
+        reject_unproven(key)
 
 
 @on_bulk_update(ExchangeAPIKey)

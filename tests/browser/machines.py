@@ -94,3 +94,11 @@ def add_machines(fleet, password):
     desk.send("/grants", body)
     rejected = desk.send("/grants", body | {"when_away": "drop"})["grant"]
     desk.send(f"/grants/{rejected['id']}/end", {"reason": "Not needed after all."})
+
+
+def add_requests(fleet, password):
+    """Let the second owner request what the first one approves: to accept a key."""
+    desk = Desk(fleet, password)
+    keys = fleet.call("GET", f"{ADMIN}/api-keys?exchange=kraken", None, desk.owner)[2]["data"]
+    reason = "Withdrawals are off at Kraken, seen on a call with the client's treasurer."
+    desk.send(f"/api-keys/{keys[0]['id']}/accept", {"reason": reason}, desk.second)

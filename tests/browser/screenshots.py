@@ -15,7 +15,7 @@ from typing import Literal
 from playwright.sync_api import Page, sync_playwright
 
 from tests.browser import chromium
-from tests.browser.machines import add_machines
+from tests.browser.machines import add_machines, add_requests
 from tests.factories import make_vault_keys
 from tests.instances import RAISED_LIMITS, Fleet, fleet
 from tests.stub_exchange import Scenario, credentials, running
@@ -71,6 +71,13 @@ PAGES = {
     "missing": "/admin/nothing",
 }
 """Name of a screenshot → its page; `*` opens the first row of the list before it."""
+REQUESTED = {
+    "approvals-of-another-owner": "/admin/approvals",
+    "approval-key": "/admin/approvals*",
+    "approval-key-approve": "/admin/approvals*/approve",
+    "api-key-acceptance-requested": "/admin/api-keys?exchange=kraken*",
+}
+"""The same with what another owner has requested."""
 FIRST_ROW = "main tbody a[href^='/admin/']"
 
 
@@ -98,6 +105,11 @@ def main(folder: Path) -> None:
             _reject_key(page)
             _take_screenshots(page, folder / f"api-key-rejected-{width}")
             for name, path in PAGES.items():
+                _open(page, path)
+                _take_screenshots(page, folder / f"{name}-{width}")
+            if width == max(SIZES):
+                add_requests(served, password)
+            for name, path in REQUESTED.items():
                 _open(page, path)
                 _take_screenshots(page, folder / f"{name}-{width}")
         browser.close()
@@ -138,6 +150,7 @@ def _add_keys(page: Page) -> None:
 def _reject_key(page: Page) -> None:
     _fill_key(page, "binance", Scenario.WITHDRAW)
     page.get_by_role("button", name="Add key").click()
+    page.get_by_text("this key can withdraw").first.wait_for()
 
 
 def _fill_key(page: Page, slug: str, scenario: Scenario) -> None:

@@ -4,6 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from pipelabs.models import Role
+from tests.browser.approvals import review
 from tests.browser.pages import NARROW, WITH_AND_WITHOUT_SCRIPTS, axe_violations, wait_for_text
 from tests.factories import make_wallet
 from tests.stub_exchange import Scenario, credentials
@@ -78,7 +79,7 @@ def test_reject_add_replace_cut_over_and_roll_back_api_key(open_page, scripts):
 
 
 @WITH_AND_WITHOUT_SCRIPTS
-def test_owner_accepts_the_risk_of_unknown_permissions(open_page, scripts):
+def test_two_owners_accept_the_risk_of_unknown_permissions(service, pages, open_page, scripts):
     page = open_page(Role.OWNER, java_script_enabled=scripts, width=NARROW)
     name = f"Riskholder {scripts}"
     create_client(page, name)
@@ -89,7 +90,17 @@ def test_owner_accepts_the_risk_of_unknown_permissions(open_page, scripts):
 
     page.get_by_role("link", name="Accept risk").click()
     page.get_by_label("Reason").fill("Withdrawals are off; seen on a call.")
-    page.get_by_role("button", name="Accept risk").click()
+    page.get_by_role("button", name="Request acceptance").click()
+    wait_for_text(page, "Acceptance requested.")
+    if scripts:
+        assert axe_violations(page) == []
+    request = f"Accept the risk of kraken ••••only, {name}"
+    other = review(pages, service[0], request, java_script_enabled=scripts)
+    if scripts:
+        assert axe_violations(other) == []
+    other.get_by_role("button", name="Approve request").click()
+    wait_for_text(other, "Request approved.")
+    page.reload()
 
     wait_for_text(page, "risk accepted")
     assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"] or not scripts

@@ -3,16 +3,15 @@
 from playwright.sync_api import expect
 
 from pipelabs.models import Role
-from tests.browser.machines import SECOND, FleetClient
+from tests.browser.approvals import review
+from tests.browser.machines import FleetClient
 from tests.browser.pages import WITH_AND_WITHOUT_SCRIPTS, axe_violations
-from tests.factories import PASSWORD
 from tests.machine_host import MachineHost
 
 
 @WITH_AND_WITHOUT_SCRIPTS
 def test_machine_is_invited_approved_and_stopped(service, pages, scripts):
     running, _ = service
-    running.sign_in(SECOND)
     name = "browser-1" if scripts else "browser-2"
     host = MachineHost(FleetClient(running))
     page = pages.open(Role.OWNER, java_script_enabled=scripts)
@@ -24,7 +23,7 @@ def test_machine_is_invited_approved_and_stopped(service, pages, scripts):
     if scripts:
         assert axe_violations(page) == []
     host.enrol(command.split()[-1])
-    approve(pages, host, name, scripts)
+    approve(pages, running, host, name, scripts)
     page.goto("/admin/machines?status=active")
     page.get_by_role("link", name=name).click()
     page.get_by_role("link", name="Request grant").first.click()
@@ -40,16 +39,9 @@ def test_machine_is_invited_approved_and_stopped(service, pages, scripts):
     expect(page.get_by_role("heading", level=1)).to_have_text(f"Stop of machine {name}")
 
 
-def approve(pages, host, name, scripts):
+def approve(pages, running, host, name, scripts):
     """Approve a machine as the second owner, who compares the fingerprint."""
-    page = pages.open(java_script_enabled=scripts)
-    page.goto("/admin/login")
-    page.get_by_label("Email").fill(SECOND)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
-    page.get_by_role("link", name="Approvals").click()
-    page.get_by_role("link", name=f"Review Machine {name}").click()
-    page.get_by_role("link", name="Approve").click()
+    page = review(pages, running, f"Machine {name}", java_script_enabled=scripts)
     assert page.locator(".fingerprint").inner_text().replace("\n", "") == host.fingerprint
     page.get_by_label("The host shows the same fingerprint").check()
     page.get_by_role("button", name="Approve request").click()

@@ -31,8 +31,8 @@ def waiting(app):
         return db.session.scalar(WAITING)
 
 
-def meet(app, held_id, *acts):
-    """Do acts at once, each a unit of work: all of them begin while a key is held, in order.
+def meet(app, held_id, *acts, model=ExchangeAPIKey):
+    """Do acts at once, each a unit of work: all of them begin while a row is held, in order.
 
     Return what each was answered, or the kind of error that it raised.
     """
@@ -45,7 +45,7 @@ def meet(app, held_id, *acts):
             return type(error)
 
     with ThreadPoolExecutor(len(acts)) as pool:
-        with held(app, held_id):
+        with held(app, held_id, model=model):
             jobs = []
             for act in acts:
                 jobs.append(pool.submit(do, act))

@@ -105,7 +105,7 @@ class KeyPatch(KeyFields, PartialUpdate):
 
 
 class Acceptance(Input):
-    """Why an owner accepts the risk that a key may be able to withdraw."""
+    """Why the desk should accept the risk that a key may be able to withdraw."""
 
     reason = PlainText(
         required=True,
@@ -207,7 +207,7 @@ class KeyOut(Schema):
         metadata={
             "example": None,
             "description": "When the record was found to have been changed outside of this service."
-            " The key is quarantined until an owner accepts it.",
+            " The key is quarantined until two owners accept it.",
         },
     )
     kek_version = fields.Integer(

@@ -5,9 +5,19 @@ import pytest
 
 from pipelabs.audit.events import Event
 from pipelabs.core.db import db
-from pipelabs.models import AuditEvent, Client, ExchangeAPIKey, KeyStage, KeyStatus, Role, now
+from pipelabs.models import (
+    Approval,
+    AuditEvent,
+    Client,
+    ExchangeAPIKey,
+    KeyStage,
+    KeyStatus,
+    Role,
+    now,
+)
 from pipelabs.vault.probe import Failure
 from tests.factories import CANARY, make_client, make_credentials, make_key, make_probe_result
+from tests.integration.admin.text import words
 from tests.stub_exchange import Scenario, credentials
 
 KEYS = "/admin/api-keys"
@@ -38,10 +48,6 @@ def add(desk, client_id):
         return desk.post(f"{KEYS}/new", **(fields | parts | changes))
 
     return send
-
-
-def words(page):
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page.text))
 
 
 def test_new_shows_the_credentials_of_the_exchange(desk, venues, client_id):
@@ -226,17 +232,65 @@ def test_show_links_to_the_candidate(app, desk, stored):
     assert f"{live}/replace" not in page
 
 
-def test_accept_is_offered_to_an_owner_only(desk, owner, stored, rows):
+def test_accept_is_offered_to_an_owner_only(desk, owner, stored):
     key_id = stored(result=make_probe_result())
+
     assert "Accept risk" not in desk.get(f"{KEYS}/{key_id}").text
-    owner.get(f"{KEYS}/{key_id}/accept")
+    assert "Accept risk" in owner.get(f"{KEYS}/{key_id}").text
+
+
+def test_acceptance_is_requested_and_approved(owner, second, stored, rows):
+    key_id = stored(result=make_probe_result())
+    asked = words(owner.get(f"{KEYS}/{key_id}/accept"))
 
     short = owner.post(f"{KEYS}/{key_id}/accept", reason="ok")
-    accepted = owner.post(f"{KEYS}/{key_id}/accept", reason="Seen: withdrawals are off.")
+    requested = owner.post(f"{KEYS}/{key_id}/accept", reason="Seen: withdrawals are off.")
+    page = words(owner.get(requested.location))
+    again = owner.post(f"{KEYS}/{key_id}/accept", reason="Seen: withdrawals are off.")
+    between = rows(ExchangeAPIKey)[0].status
+    review = f"/admin/approvals/{rows(Approval)[0].id}"
+    second.get(f"{review}/approve")
+    approved = second.post(f"{review}/approve", version="1")
 
+    assert "Another owner has to approve it." in asked
     assert short.status_code == 400
-    assert "risk accepted" in owner.get(accepted.location).text
-    assert rows(ExchangeAPIKey)[0].status is KeyStatus.VERIFIED
+    assert "Acceptance requested. Another owner has to approve it." in page
+    assert "owner@desk.local requested that it is accepted." in page
+    assert "Accept risk" not in page
+    assert "requested already" in words(owner.get(again.location))
+    assert len(rows(Approval)) == 1
+    assert between is KeyStatus.QUARANTINED
+    assert approved.location == f"{KEYS}/{key_id}"
+    accepted = words(second.get(approved.location))
+    assert "risk accepted" in accepted
+    assert "Risk accepted owner@desk.local, approved by second@desk.local," in accepted
+
+
+def test_only_owner_accepts_a_key_without_a_second_one(app, monkeypatch, owner, stored, rows):
+    monkeypatch.setitem(app.config, "SINGLE_OWNER_APPROVALS", "1")
+    key_id = stored(result=make_probe_result())
+    owner.get(f"{KEYS}/{key_id}/accept")
+    owner.post(f"{KEYS}/{key_id}/accept", reason="Seen: withdrawals are off.")
+    review = f"/admin/approvals/{rows(Approval)[0].id}"
+    owner.get(f"{review}/approve")
+
+    owner.post(f"{review}/approve", version="1")
+
+    page = words(owner.get(f"{KEYS}/{key_id}"))
+    assert "Risk accepted owner@desk.local, without a second owner," in page
+
+
+def test_key_that_was_accepted_before_approvals_names_who_accepted_it(desk, stored):
+    key_id = stored(
+        result=make_probe_result(),
+        accepted_at=now(),
+        accepted_by="owner@desk.local",
+        accepted_reason="Seen.",
+    )
+
+    assert re.search(
+        r"Risk accepted owner@desk.local, [-0-9: ]+ UTC: Seen.", words(desk.get(f"{KEYS}/{key_id}"))
+    )
 
 
 def test_accept_rejects_a_key_that_can_withdraw(owner, stored):

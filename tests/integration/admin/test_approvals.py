@@ -2,8 +2,21 @@ import re
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
-from pipelabs.models import Admin, Approval, ApprovalStatus, AuditEvent, Grant, Machine, Stop, now
+from pipelabs.core.db import db
+from pipelabs.models import (
+    Admin,
+    Approval,
+    ApprovalStatus,
+    AuditEvent,
+    Grant,
+    Machine,
+    Stop,
+    now,
+)
+from pipelabs.vault.probe import Failure
+from tests.factories import make_probe_result
 from tests.integration.admin.text import CODE, find, find_cursor, words
 from tests.machine_host import MachineHost
 
@@ -158,7 +171,7 @@ def test_request_of_a_grant_shows_every_term(owner, second, machine_id, stored, 
     response = decide(path)
 
     assert "Grant for quoter-1: okx, main" in page
-    for text in (
+    for part in (
         "Client Every client",
         "Exchange okx",
         "Label main",
@@ -168,7 +181,7 @@ def test_request_of_a_grant_shows_every_term(owner, second, machine_id, stored, 
         "Verified within 7 days",
         "Hold the keys for 90 minutes, or until the lease expires if that is later",
     ):
-        assert text in page
+        assert part in page
     assert response.location == f"/admin/machines/{machine_id}"
     assert rows(Grant)[0].status == "active"
 
@@ -202,6 +215,49 @@ def test_request_to_lift_a_stop_shows_its_scope_and_reason(owner, second, desk, 
     assert "Reason of the stop A &amp; B were robbed." in page
     assert response.location == f"/admin/stops/{stop.id}"
     assert rows(Stop)[0].lifted_by == "second@desk.local"
+
+
+def test_request_to_accept_a_key_says_what_is_known_of_it(owner, second, stored, decide, rows):
+    key_id = stored(result=make_probe_result(read="yes", failure=Failure.ADDRESS))
+    owner.get(f"/admin/api-keys/{key_id}/accept")
+    reason = "Withdrawals are off & seen."
+    owner.post(f"/admin/api-keys/{key_id}/accept", reason=reason)
+    path = f"{APPROVALS}/{rows(Approval)[0].id}"
+
+    listed, page = words(second.get(APPROVALS)), words(second.get(path))
+    asked = words(second.get(f"{path}/approve"))
+    response = decide(path)
+
+    assert "Accept the risk of okx ••••4711, Client Name pending owner@desk.local" in listed
+    for part in (
+        "It is unknown whether this key can withdraw.",
+        "Client Client Name",
+        "Exchange okx",
+        "Label main",
+        "Reason Withdrawals are off &amp; seen.",
+        "Checked with the exchange 20",
+        "Last check failed okx does not accept this key from our IP address.",
+        "About API key",
+    ):
+        assert part in page
+    assert "the account can be emptied" in asked
+    assert f'href="/admin/api-keys/{key_id}"' in second.get(path).text
+    assert response.location == f"/admin/api-keys/{key_id}"
+
+
+def test_request_to_accept_an_altered_key_says_so(app, owner, second, stored, rows):
+    key_id = stored(result=make_probe_result(), is_testnet=True)
+    with app.app_context():
+        db.session.execute(text("UPDATE exchange_api_keys SET examined_at = NULL"))
+        db.session.commit()
+    owner.get(f"/admin/api-keys/{key_id}/accept")
+    owner.post(f"/admin/api-keys/{key_id}/accept", reason="Compared with the exchange.")
+
+    page = words(second.get(f"{APPROVALS}/{rows(Approval)[0].id}"))
+
+    assert "The record of this key was changed outside of Pipe Labs, noticed at 20" in page
+    assert "Exchange okx testnet" in page
+    assert "Checked with the exchange never" in page
 
 
 def test_request_of_a_former_owner_can_only_be_rejected(second, requested, decide, rows):

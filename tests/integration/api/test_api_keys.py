@@ -26,6 +26,7 @@ from tests.stub_exchange import Scenario, credentials, running
 from tests.waiting import wait_for
 
 KEYS = "/api/admin/api-keys"
+APPROVALS = "/api/admin/approvals"
 UNKNOWN_ID = "31113ba9-d54f-4b34-8877-19e7dc1b7084"
 IDLE_TRANSACTIONS = text(
     "SELECT count(*) FROM pg_stat_activity"
@@ -36,6 +37,12 @@ IDLE_TRANSACTIONS = text(
 @pytest.fixture
 def owner(sign_in):
     return sign_in(Role.OWNER, email="owner@desk.local")
+
+
+@pytest.fixture
+def second(sign_in):
+    """Another owner, who approves what the first one requests."""
+    return sign_in(Role.OWNER, email="second@desk.local")
 
 
 @pytest.fixture
@@ -200,22 +207,45 @@ def test_create_stores_an_unverified_key_if_the_exchange_sends_html(call, venues
     assert key["permissions"] == {}
 
 
-def test_accept_verifies_a_quarantined_key_for_an_owner_only(call, owner, venues, body, rows):
+def test_two_owners_accept_a_quarantined_key(call, owner, second, venues, body, rows):
     made = call.post(KEYS, json=body(exchange="kraken"))
     key = made.json["api_key"]
     accept = f"{KEYS}/{key['id']}/accept"
     reason = {"reason": "Seen on a call: withdrawals are off."}
 
     denied = call.post(accept, json=reason)
-    accepted = call.post(accept, json=reason, headers=owner)
+    requested = call.post(accept, json=reason, headers=owner)
+    approve = f"{APPROVALS}/{requested.json['approval']['id']}/approve"
+    own = call.post(approve, headers=owner)
+    between = call.get(made.location).json["api_key"]["status"]
+    approved = call.post(approve, headers=second)
 
-    assert key["status"] == "quarantined"
     assert key["permissions"]["read"]["verdict"] == "yes"
-    assert denied.status_code == 403
-    shown = accepted.json["api_key"]
+    assert [answer.status_code for answer in (denied, requested, own, approved)] == [
+        403,
+        200,
+        403,
+        200,
+    ]
+    assert requested.json["message"] == "Acceptance requested"
+    assert requested.json["approval"]["payload"]["reason"] == reason["reason"]
+    assert key["status"] == between == "quarantined"
+    shown = call.get(made.location).json["api_key"]
     assert (shown["status"], shown["accepted_by"]) == ("verified", "owner@desk.local")
     [event] = rows(AuditEvent, event=Event.API_KEY_ACCEPTED)
-    assert event.details["reason"] == reason["reason"]
+    assert (event.actor, event.details["reason"]) == ("second@desk.local", reason["reason"])
+
+
+def test_acceptance_of_a_key_that_was_revoked_is_withdrawn(call, owner, second, venues, body):
+    made = call.post(KEYS, json=body(exchange="kraken"))
+    reason = {"reason": "Seen on a call: withdrawals are off."}
+    approval = call.post(f"{made.location}/accept", json=reason, headers=owner).json["approval"]
+    call.post(f"{made.location}/revoke")
+
+    response = call.post(f"{APPROVALS}/{approval['id']}/approve", headers=second)
+
+    assert (response.status_code, response.json["error"]["code"]) == (409, "invalid_transition")
+    assert call.get(made.location).json["api_key"]["status"] == "revoked"
 
 
 @each(

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import update
 
 from pipelabs.approvals import service as approvals
-from pipelabs.approvals.service import approve, find_objection, reject
+from pipelabs.approvals.service import approve, find_approved, find_objection, reject
 from pipelabs.core.db import db
 from pipelabs.core.errors import InvalidTransition
 from pipelabs.machines.commands import NewGrant, NewStop
@@ -24,8 +24,9 @@ from pipelabs.models import (
     StopScope,
     WhenAway,
 )
+from pipelabs.vault.acceptance import request_acceptance
 from tests.each import each
-from tests.factories import make_exchange, make_owner
+from tests.factories import make_exchange, make_key, make_owner, make_probe_result
 from tests.integration.machines.rows import make_machine
 
 
@@ -59,8 +60,14 @@ def request_a_lift(owner):
     return request_lift(stop.id, owner)
 
 
+def request_a_key(owner):
+    key = make_key(result=make_probe_result(read="yes"))
+    return request_acceptance(key.id, "Seen on a call.", owner)
+
+
 REQUESTS: dict[ApprovalKind, Any] = {
     ApprovalKind.GRANT: request_a_grant,
+    ApprovalKind.KEY_ACCEPTANCE: request_a_key,
     ApprovalKind.MACHINE: request_machine,
     ApprovalKind.STOP_LIFT: request_a_lift,
 }
@@ -114,6 +121,7 @@ def test_request_can_be_approved_by_another_owner_only(owner, second, kind):
 
         assert codes == ["own_request", None]
         assert approval.status is ApprovalStatus.APPROVED
+        assert find_approved(kind, approval.subject_id) is approval
         savepoint.rollback()
 
 
@@ -140,3 +148,14 @@ def test_request_whose_payload_was_altered_can_not_be_approved(owner, second, ki
             approve(approval.id, second)
 
         savepoint.rollback()
+
+
+def test_find_approved_returns_the_approved_request(owner, second):
+    request = request_a_key(owner)
+
+    before = find_approved(ApprovalKind.KEY_ACCEPTANCE, request.subject_id)
+    approve(request.id, second)
+    after = find_approved(ApprovalKind.KEY_ACCEPTANCE, request.subject_id)
+
+    assert (before, after) == (None, request)
+    assert find_approved(ApprovalKind.MACHINE, request.subject_id) is None

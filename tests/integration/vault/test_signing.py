@@ -5,15 +5,23 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text, update
 
+from pipelabs.approvals.service import approve
 from pipelabs.audit.events import Event
 from pipelabs.core.db import db
 from pipelabs.core.errors import InvalidTransition, Unavailable, Undecryptable
 from pipelabs.models import AuditEvent, ExchangeAPIKey, KeyStage, KeyStatus, Proof, Role, now
 from pipelabs.models.api_keys import SIGNED
-from pipelabs.vault import alterations, api_keys, queries, replacement, rotation
+from pipelabs.vault import acceptance, alterations, api_keys, queries, replacement, rotation
 from pipelabs.vault.commands import KeyChanges
 from pipelabs.vault.records import get_key, lock_key
-from tests.factories import make_actor, make_client, make_exchange, make_key, make_probe_result
+from tests.factories import (
+    make_actor,
+    make_client,
+    make_exchange,
+    make_key,
+    make_owner,
+    make_probe_result,
+)
 
 KEYS = "/api/admin/api-keys"
 NOT_SIGNED = {"created_at", "updated_at", "examined_ms", "credentials", "kek_version", "mac"}
@@ -330,15 +338,18 @@ def test_a_write_without_a_lock_does_not_sign_an_altered_key(altered):
     assert proofs() == {altered.id: Proof.ALTERED}
 
 
-def test_a_verification_does_not_release_an_altered_key_but_an_owner_does(altered):
+def test_a_verification_does_not_release_an_altered_key_but_two_owners_do(altered):
     request = api_keys.prepare_verification(altered.id)
     result = make_probe_result(read="yes", trade="yes", withdraw="no")
+    reason = "Compared with the exchange."
 
     verified = api_keys.verify_key(altered.id, request, result, make_actor()).status
-    accepted = api_keys.accept_key(altered.id, "Compared with the exchange.", make_actor())
+    approval = acceptance.request_acceptance(altered.id, reason, make_owner())
+    approve(approval.id, make_owner("second"))
     db.session.commit()
 
     assert verified is KeyStatus.QUARANTINED
+    accepted = get_key(altered.id)
     assert (accepted.status, accepted.altered_at) == (KeyStatus.VERIFIED, None)
     assert rotation.check().is_healthy
 
