@@ -1,4 +1,4 @@
-"""Admins: create them, change their passwords, roles and status."""
+"""Admins: create them, change their passwords, end their sessions."""
 
 from datetime import timedelta
 from typing import NamedTuple, Never
@@ -7,22 +7,25 @@ from uuid import UUID
 from sqlalchemy import literal, select
 
 from pipelabs.accounts import api_tokens, passwords, sign_in_throttle
-from pipelabs.accounts.commands import AdminChanges, NewAdmin, NewPassword
+from pipelabs.accounts.commands import NewAdmin, NewPassword
 from pipelabs.accounts.sessions import SignedIn, end_sessions, rotate_refresh_token
+from pipelabs.approvals import service as approvals
 from pipelabs.audit import trail
 from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
-from pipelabs.core.commands import UNSET
 from pipelabs.core.db import db
 from pipelabs.core.errors import Code, Duplicate, InvalidInput, InvalidTransition, NotFound
 from pipelabs.core.optimistic_lock import reject_stale
 from pipelabs.core.pagination import Page, page_of
-from pipelabs.models import Admin, Role, Session, now
+from pipelabs.models import Admin, ApprovalKind, Role, Session, now
 
 TAKEN = "An admin with this e-mail address already exists."
 LAST_OWNER = "This is the last owner who can sign in. Make another admin an owner first."
-OWN_ROLE = "You can't change your own role. Ask another owner."
-OWN_ACCOUNT = "You can't disable your own account. Ask another owner."
+NEW_OWNER = "Create the admin as viewer or operator, then change the role to owner."
+OWNER_RESET = (
+    "An owner's password can only be reset on the command line:"
+    " flask seed admin EMAIL --reset-password."
+)
 OWN_RESET = "You can't reset your own password. Change it in your account."
 ONE_TIME_LIFETIME = timedelta(hours=72)
 """How long a one-time password can be used to sign in, once. It includes a weekend."""
@@ -60,7 +63,13 @@ def ensure_admin(email: str, role: Role, password: str, actor: Actor) -> bool:
 
 
 def create_admin(command: NewAdmin, actor: Actor) -> AdminWithPassword:
-    """Create an admin with a one-time password. Raise `Duplicate` if the e-mail is taken."""
+    """Create an admin with a one-time password.
+
+    Raise `InvalidInput` for an owner, whom another owner has to approve, and `Duplicate` if the
+    e-mail is taken.
+    """
+    if command.role is Role.OWNER:
+        _reject("role", NEW_OWNER)
     if existing := db.session.scalar(select(Admin.id).where(Admin.email == command.email)):
         raise Duplicate(TAKEN, fields={"email": [TAKEN]}, existing={"email": str(existing)})
     password = passwords.generate_one_time_password()
@@ -77,11 +86,12 @@ def reset_password(
 
     With `revokes_tokens` its API tokens are revoked too.
     """
-    admin = db.session.scalar(select(Admin).where(Admin.email == email).with_for_update())
+    query = select(Admin).where(Admin.email == email).with_for_update(key_share=True)
+    admin = db.session.scalar(query)
     if not admin:
         return None
     reject_weak_password(password, email)
-    _replace_password(admin, password)
+    _replace_password(admin, password, actor)
     admin.must_change_password, admin.one_time_password_until = False, None
     _record_reset(admin, actor, revokes_tokens=revokes_tokens)
     return admin
@@ -93,12 +103,15 @@ def issue_one_time_password(
     """Replace the password by a one-time password and end every session.
 
     With `revokes_tokens` its API tokens are revoked too. Otherwise they work again once the
-    password has been changed. Raise `Stale` if `version` is not the stored one.
+    password has been changed. Raise `InvalidTransition` for an owner, as whom the actor could
+    approve the own requests, and `Stale` if `version` is not the stored one.
     """
-    admin = _lock_admin(admin_id, version)
-    _reject_own(admin, actor, OWN_RESET)
+    admin = lock_admin(admin_id, version)
+    reject_own(admin, actor, OWN_RESET)
+    if admin.role is Role.OWNER:
+        raise InvalidTransition(OWNER_RESET, code="owner_account")
     password = passwords.generate_one_time_password()
-    _replace_password(admin, password)
+    _replace_password(admin, password, actor)
     _require_new_password(admin)
     _record_reset(admin, actor, revokes_tokens=revokes_tokens)
     return AdminWithPassword(admin, password)
@@ -111,7 +124,7 @@ def change_password(command: NewPassword, actor: Actor) -> SignedIn:
     wrong or the new one is weak. The caller must have reserved an attempt with
     `sign_in_throttle.reserve`.
     """
-    admin = _lock_admin(actor.admin_id)
+    admin = lock_admin(actor.admin_id)
     if not passwords.verify_password(command.current_password, admin.password_hash):
         _reject("current_password", "This is not your password.", code="wrong_password")
     sign_in_throttle.release(admin.email, actor.address)
@@ -119,61 +132,10 @@ def change_password(command: NewPassword, actor: Actor) -> SignedIn:
         _reject("new_password", "The new password must differ from the current one.")
     if reason := passwords.find_weakness(command.new_password, admin.email):
         _reject("new_password", reason)
-    _replace_password(admin, command.new_password, except_session_id=actor.session_id)
+    _replace_password(admin, command.new_password, actor, except_session_id=actor.session_id)
     admin.must_change_password, admin.one_time_password_until = False, None
     trail.record(Event.ADMIN_PASSWORD_CHANGED, actor, facts={"email": admin.email})
     return SignedIn(admin, rotate_refresh_token(actor))
-
-
-def update_admin(
-    admin_id: UUID, command: AdminChanges, actor: Actor, *, version: int | None = None
-) -> Admin:
-    """Change the role and the status of an admin as far as they are set.
-
-    Raise `Stale` if `version` is not the stored one.
-    """
-    if command.role is not UNSET:
-        change_role(admin_id, command.role, actor, version=version)
-        # The row is locked, and its version was checked.
-        version = None
-    if command.is_disabled is not UNSET:
-        set_disabled(admin_id, actor, is_disabled=command.is_disabled, version=version)
-    return get_admin(admin_id)
-
-
-def change_role(admin_id: UUID, role: Role, actor: Actor, *, version: int | None = None) -> Admin:
-    """Change the role of the admin, with effect from its next request.
-
-    Raise `Stale` if `version` is not the stored one, and `InvalidTransition` for the actor itself
-    and for the last owner.
-    """
-    admin = _lock_admin(admin_id, version, is_weakened=role is not Role.OWNER)
-    _reject_own(admin, actor, OWN_ROLE)
-    if admin.role is not role:
-        facts = {"email": admin.email, "from": admin.role.value, "to": role.value}
-        admin.role = role
-        admin.version += 1
-        trail.record(Event.ADMIN_ROLE_CHANGED, actor, facts=facts)
-    return admin
-
-
-def set_disabled(
-    admin_id: UUID, actor: Actor, *, is_disabled: bool, version: int | None = None
-) -> Admin:
-    """Disable the admin, which ends its sessions and stops its API tokens, or enable it.
-
-    Raise `Stale` if `version` is not the stored one, and `InvalidTransition` for the actor itself
-    and for the last owner.
-    """
-    admin = _lock_admin(admin_id, version, is_weakened=is_disabled)
-    _reject_own(admin, actor, OWN_ACCOUNT)
-    if admin.is_disabled is not is_disabled:
-        admin.is_disabled = is_disabled
-        admin.version += 1
-        _end_all_sessions(admin)
-        event = Event.ADMIN_DISABLED if is_disabled else Event.ADMIN_ENABLED
-        trail.record(event, actor, facts={"email": admin.email})
-    return admin
 
 
 def end_admin_sessions(admin_id: UUID, actor: Actor, *, version: int | None = None) -> Admin:
@@ -181,8 +143,8 @@ def end_admin_sessions(admin_id: UUID, actor: Actor, *, version: int | None = No
 
     Raise `Stale` if `version` is not the stored one. It stays, because nothing shown changes.
     """
-    admin = _lock_admin(admin_id, version)
-    _end_all_sessions(admin)
+    admin = lock_admin(admin_id, version)
+    end_all_sessions(admin)
     trail.record(Event.ADMIN_SESSIONS_ENDED, actor, facts={"email": admin.email})
     return admin
 
@@ -193,24 +155,13 @@ def reject_weak_password(password: str, email: str) -> None:
         _reject("password", reason)
 
 
-def _reject(field: str, sentence: str, code: Code | None = None) -> Never:
-    raise InvalidInput(sentence, code=code, fields={field: [sentence]})
-
-
-def _reject_own(admin: Admin, actor: Actor, sentence: str) -> None:
+def reject_own(admin: Admin, actor: Actor, sentence: str) -> None:
+    """Raise `InvalidTransition` with the sentence if the admin is the actor."""
     if admin.id == actor.admin_id:
         raise InvalidTransition(sentence, code="own_account")
 
 
-def _add(admin: Admin, password: str, actor: Actor) -> None:
-    admin.password_hash = passwords.hash_password(password)
-    db.session.add(admin)
-    db.session.flush()
-    facts = {"email": admin.email, "role": admin.role.value}
-    trail.record(Event.ADMIN_CREATED, actor, facts=facts)
-
-
-def _lock_admin(
+def lock_admin(
     admin_id: UUID | None, version: int | None = None, *, is_weakened: bool = False
 ) -> Admin:
     """Lock the admin and return its current state. Raise `NotFound`, or `Stale` for its version.
@@ -221,7 +172,9 @@ def _lock_admin(
     """
     is_owner = (Admin.role == Role.OWNER) & Admin.is_disabled.is_(False)
     condition = (Admin.id == admin_id) | (is_owner & literal(is_weakened))
-    query = select(Admin).where(condition).order_by(Admin.id).with_for_update()
+    query = select(Admin).where(condition).order_by(Admin.id)
+    # The weaker lock: rows that refer to an admin, such as a request's, don't wait for it.
+    query = query.with_for_update(key_share=True)
     rows = db.session.scalars(query.execution_options(populate_existing=True)).all()
     admin = next((row for row in rows if row.id == admin_id), None)
     if not admin:
@@ -231,6 +184,34 @@ def _lock_admin(
     if is_weakened and is_owner_now and len(rows) == 1:
         raise InvalidTransition(LAST_OWNER, code="last_owner")
     return admin
+
+
+def touch(admin: Admin, actor: Actor) -> None:
+    """Increment the version, and withdraw the request to make the admin an owner: it is void."""
+    admin.version += 1
+    db.session.flush()
+    approvals.withdraw_outdated(ApprovalKind.OWNER_ROLE, admin.id, actor)
+
+
+def end_all_sessions(admin: Admin, except_session_id: UUID | None = None) -> None:
+    """End the admin's sessions except one, and invalidate every access token."""
+    admin.token_version += 1
+    condition = Session.admin_id == admin.id
+    if except_session_id is not None:
+        condition &= Session.id != except_session_id
+    end_sessions(condition)
+
+
+def _reject(field: str, sentence: str, code: Code | None = None) -> Never:
+    raise InvalidInput(sentence, code=code, fields={field: [sentence]})
+
+
+def _add(admin: Admin, password: str, actor: Actor) -> None:
+    admin.password_hash = passwords.hash_password(password)
+    db.session.add(admin)
+    db.session.flush()
+    facts = {"email": admin.email, "role": admin.role.value}
+    trail.record(Event.ADMIN_CREATED, actor, facts=facts)
 
 
 def _record_reset(admin: Admin, actor: Actor, *, revokes_tokens: bool) -> None:
@@ -244,16 +225,9 @@ def _require_new_password(admin: Admin) -> None:
     admin.one_time_password_until = now() + ONE_TIME_LIFETIME
 
 
-def _replace_password(admin: Admin, password: str, except_session_id: UUID | None = None) -> None:
+def _replace_password(
+    admin: Admin, password: str, actor: Actor, *, except_session_id: UUID | None = None
+) -> None:
     admin.password_hash = passwords.hash_password(password)
-    admin.version += 1
-    _end_all_sessions(admin, except_session_id)
-
-
-def _end_all_sessions(admin: Admin, except_session_id: UUID | None = None) -> None:
-    """End the admin's sessions except one, and invalidate every access token."""
-    admin.token_version += 1
-    condition = Session.admin_id == admin.id
-    if except_session_id is not None:
-        condition &= Session.id != except_session_id
-    end_sessions(condition)
+    touch(admin, actor)
+    end_all_sessions(admin, except_session_id)

@@ -6,18 +6,20 @@ from uuid import UUID
 from flask import flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from pipelabs.accounts import admins, api_tokens
+from pipelabs.accounts import admins, api_tokens, roles
 from pipelabs.accounts.schemas.admins import AdminIn, PasswordReset, RoleChange
+from pipelabs.approvals import service as approvals
 from pipelabs.audit.events import Event
 from pipelabs.core.schemas.envelope import Confirmation
 from pipelabs.core.schemas.pagination import ListQuery
-from pipelabs.models import Permission, now
+from pipelabs.models import ApprovalKind, Permission, Role, now
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, query, submitted_form
 from pipelabs.web.operation import current_actor
 
 bp = OperationBlueprint("admins", __name__, url_prefix="/admins")
-CONFIRM = "admin/confirm.html"
+CONFIRM, NEW, ROLE = "admin/confirm.html", "admin/admins/new.html", "admin/admins/role.html"
+NEW_ROLES = [role for role in Role if role is not Role.OWNER]
 
 
 class Act(NamedTuple):
@@ -38,6 +40,13 @@ ENABLE = Act(
     "Enable",
     "They can sign in again, and their API tokens work again.",
     "Enable admin",
+    is_danger=False,
+)
+ENABLE_OWNER = Act(
+    "Request enabling",
+    "Once another owner has approved it, they can sign in again as an owner, and their API tokens"
+    " work again.",
+    "Request enabling",
     is_danger=False,
 )
 END = Act(
@@ -64,7 +73,7 @@ def index() -> ResponseReturnValue:
 @bp.operation("GET", "/new", permission=Permission.ADMINS_WRITE)
 def new() -> ResponseReturnValue:
     """Show the form to create an admin."""
-    return render_template("admin/admins/new.html", form=Form(AdminIn))
+    return render_template(NEW, form=Form(AdminIn).offer("role", NEW_ROLES))
 
 
 @bp.operation(
@@ -75,7 +84,7 @@ def new() -> ResponseReturnValue:
 )
 def create() -> ResponseReturnValue:
     """Create an admin and show its one-time password once."""
-    command = submitted_form(AdminIn, "admin/admins/new.html").load()
+    command = submitted_form(AdminIn, NEW).offer("role", NEW_ROLES).load()
     return _show_password(admins.create_admin(command, current_actor()))
 
 
@@ -85,7 +94,10 @@ def show(admin_id: UUID) -> ResponseReturnValue:
     asked = query(ListQuery)
     page = api_tokens.list_tokens(admin_id, asked["size"], asked.get("cursor"))
     admin = admins.get_admin(admin_id)
-    return render_template("admin/admins/show.html", admin=admin, page=page, now=now())
+    request_for = approvals.find_pending(ApprovalKind.OWNER_ROLE, [admin_id]).get(admin_id)
+    return render_template(
+        "admin/admins/show.html", admin=admin, page=page, request_for=request_for, now=now()
+    )
 
 
 @bp.operation("GET", "/<uuid:admin_id>/role", permission=Permission.ADMINS_WRITE)
@@ -93,7 +105,7 @@ def role(admin_id: UUID) -> ResponseReturnValue:
     """Show the form to change the role."""
     admin = admins.get_admin(admin_id)
     form = Form(RoleChange, {"role": admin.role})
-    return render_template("admin/admins/role.html", admin=admin, form=form)
+    return render_template(ROLE, admin=admin, form=form)
 
 
 @bp.operation(
@@ -104,11 +116,14 @@ def role(admin_id: UUID) -> ResponseReturnValue:
     status=303,
 )
 def change_role(admin_id: UUID) -> ResponseReturnValue:
-    """Change the role of an admin."""
-    form = submitted_form(RoleChange, "admin/admins/role.html", admin=admins.get_admin(admin_id))
-    admin = admins.update_admin(admin_id, form.load(), current_actor())
-    article = "an" if admin.role[0] in "aeiou" else "a"
-    flash(f"{admin.email} is now {article} {admin.role}.", "success")
+    """Change the role of an admin. That it becomes an owner is only requested."""
+    form = submitted_form(RoleChange, ROLE, admin=admins.get_admin(admin_id))
+    admin, approval = roles.update_admin(admin_id, form.load(), current_actor())
+    if approval:
+        flash("Owner role requested. Another owner has to approve it.", "success")
+    else:
+        article = "an" if admin.role[0] in "aeiou" else "a"
+        flash(f"{admin.email} is now {article} {admin.role}.", "success")
     return redirect(url_for("admin.admins.show", admin_id=admin_id), 303)
 
 
@@ -128,7 +143,7 @@ def disable(admin_id: UUID) -> ResponseReturnValue:
 def confirm_disable(admin_id: UUID) -> ResponseReturnValue:
     """Disable an admin."""
     _confirmed(admin_id, DISABLE)
-    admin = admins.set_disabled(admin_id, current_actor(), is_disabled=True)
+    admin, _ = roles.set_disabled(admin_id, current_actor(), is_disabled=True)
     flash(f"{admin.email} is now disabled.", "success")
     return redirect(url_for("admin.admins.show", admin_id=admin_id), 303)
 
@@ -136,7 +151,7 @@ def confirm_disable(admin_id: UUID) -> ResponseReturnValue:
 @bp.operation("GET", "/<uuid:admin_id>/enable", permission=Permission.ADMINS_WRITE)
 def enable(admin_id: UUID) -> ResponseReturnValue:
     """Show the confirm page to enable an admin."""
-    return _ask(admin_id, ENABLE)
+    return _ask(admin_id, _enable(admin_id))
 
 
 @bp.operation(
@@ -147,10 +162,13 @@ def enable(admin_id: UUID) -> ResponseReturnValue:
     status=303,
 )
 def confirm_enable(admin_id: UUID) -> ResponseReturnValue:
-    """Enable an admin."""
-    _confirmed(admin_id, ENABLE)
-    admin = admins.set_disabled(admin_id, current_actor(), is_disabled=False)
-    flash(f"{admin.email} is now enabled.", "success")
+    """Enable an admin. For an owner that is only requested."""
+    _confirmed(admin_id, _enable(admin_id))
+    admin, approval = roles.set_disabled(admin_id, current_actor(), is_disabled=False)
+    if approval:
+        flash("Enabling requested. Another owner has to approve it.", "success")
+    else:
+        flash(f"{admin.email} is now enabled.", "success")
     return redirect(url_for("admin.admins.show", admin_id=admin_id), 303)
 
 
@@ -220,6 +238,10 @@ def confirm_revoke(admin_id: UUID, token_id: UUID) -> ResponseReturnValue:
     token = api_tokens.revoke_token(token_id, admin_id, current_actor())
     flash(f"Token {token.name} revoked.", "success")
     return redirect(url_for("admin.admins.show", admin_id=admin_id), 303)
+
+
+def _enable(admin_id: UUID) -> Act:
+    return ENABLE_OWNER if admins.get_admin(admin_id).role is Role.OWNER else ENABLE
 
 
 def _show_password(made: admins.AdminWithPassword, tokens: int = 0) -> str:

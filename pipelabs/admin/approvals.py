@@ -121,5 +121,7 @@ def _subject_url(approval: Approval) -> str:
             return url_for("admin.stops.show", stop_id=approval.subject_id)
         case ApprovalKind.KEY_ACCEPTANCE:
             return url_for("admin.api_keys.show", key_id=approval.subject_id)
+        case ApprovalKind.OWNER_ROLE:
+            return url_for("admin.admins.show", admin_id=approval.subject_id)
     machine_id = approval.payload.get("machine_id") or approval.subject_id
     return url_for("admin.machines.show", machine_id=machine_id)

@@ -6,9 +6,10 @@ from uuid import UUID
 
 from flask import url_for
 
-from pipelabs.accounts import admins, api_tokens
+from pipelabs.accounts import admins, api_tokens, roles
 from pipelabs.accounts.commands import AdminChanges, NewAdmin
 from pipelabs.accounts.schemas.admins import (
+    AdminChanged,
     AdminIn,
     AdminList,
     AdminPatch,
@@ -19,7 +20,7 @@ from pipelabs.accounts.schemas.admins import (
 )
 from pipelabs.accounts.schemas.api_tokens import TokenList
 from pipelabs.audit.events import Event
-from pipelabs.core.errors import Duplicate, InvalidTransition, Stale
+from pipelabs.core.errors import Duplicate, InvalidInput, InvalidTransition, Stale
 from pipelabs.core.schemas.envelope import Done
 from pipelabs.core.schemas.pagination import ListQuery
 from pipelabs.models import Admin, Permission
@@ -31,7 +32,10 @@ from pipelabs.web.operation import current_actor
 bp = OperationBlueprint("admins", __name__, url_prefix="/admin/admins")
 TAKEN = Duplicate(admins.TAKEN, fields={"email": [admins.TAKEN]}, existing={"email": ID})
 LAST_OWNER = InvalidTransition(admins.LAST_OWNER, code="last_owner")
-OWN_ACCOUNT = InvalidTransition(admins.OWN_ROLE, code="own_account")
+OWN_ACCOUNT = InvalidTransition(roles.OWN_ROLE, code="own_account")
+OWNER_ACCOUNT = InvalidTransition(admins.OWNER_RESET, code="owner_account")
+NEW_OWNER = InvalidInput(admins.NEW_OWNER, fields={"role": [admins.NEW_OWNER]})
+NOT_READY = InvalidTransition(roles.NOT_READY)
 STALE = Stale("The admin has changed: it is at version 4, not 3.")
 """Examples for the OpenAPI document."""
 
@@ -54,10 +58,10 @@ def index(query: Mapping[str, Any]) -> Reply:
     response=OneTimePassword,
     status=201,
     has_etag=True,
-    errors=(TAKEN,),
+    errors=(NEW_OWNER, TAKEN),
 )
 def create(data: NewAdmin) -> Reply:
-    """Create an admin and return a one-time password, to be changed at the first sign-in.
+    """Create a viewer or operator and return a one-time password, to be changed at first sign-in.
 
     It works once, within 72 hours. The password is only shown here. If you didn't get the response,
     repeat the call with its `Idempotency-Key`, or reset the password.
@@ -91,21 +95,25 @@ def show(admin_id: UUID) -> Reply:
     permission=Permission.ADMINS_WRITE,
     denied_event=Event.ADMIN_CHANGE_DENIED,
     body=AdminPatch,
-    response=AdminShown,
+    response=AdminChanged,
     has_etag=True,
     errors=(
         LAST_OWNER,
         OWN_ACCOUNT,
+        NOT_READY,
         STALE,
     ),
 )
 def update(data: AdminChanges, admin_id: UUID) -> Reply:
     """Change the role of an admin, or disable or enable it, with effect from its next call.
 
-    Disabling ends its sessions and stops its API tokens.
+    Disabling ends its sessions and stops its API tokens. To make an admin an owner, or to enable an
+    owner, is only requested: another owner has to approve `approval`, which is null otherwise.
     """
     version = expected_version()
-    return _reply(admins.update_admin(admin_id, data, current_actor(), version=version))
+    admin, approval = roles.update_admin(admin_id, data, current_actor(), version=version)
+    message = "Approval requested" if approval else None
+    return reply(message, etag=str(admin.version), admin=admin, approval=approval)
 
 
 @bp.operation(
@@ -138,6 +146,7 @@ def end_sessions(admin_id: UUID) -> Reply:
     has_etag=True,
     errors=(
         OWN_ACCOUNT,
+        OWNER_ACCOUNT,
         STALE,
     ),
 )
@@ -147,6 +156,7 @@ def reset_password(query: Mapping[str, Any], admin_id: UUID) -> Reply:
     It works once, within 72 hours. The sessions of the admin end. Its API tokens work again once
     the password is changed, unless `revoke_tokens` is true.
     The password is only shown here, so this call takes no `Idempotency-Key`.
+    An owner's password can only be reset on the command line.
     """
     reset = admins.issue_one_time_password(
         admin_id,

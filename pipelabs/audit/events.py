@@ -12,6 +12,8 @@ class Event(StrEnum):
     ADMIN_CREATE_REPLAYED = "admin.create_replayed"
     ADMIN_DISABLED = "admin.disabled"
     ADMIN_ENABLED = "admin.enabled"
+    ADMIN_OWNER_ROLE_REJECTED = "admin.owner_role_rejected"
+    ADMIN_OWNER_ROLE_REQUESTED = "admin.owner_role_requested"
     ADMIN_PASSWORD_CHANGED = "admin.password_changed"
     ADMIN_PASSWORD_CHANGE_DENIED = "admin.password_change_denied"
     ADMIN_PASSWORD_RESET = "admin.password_reset"

@@ -41,6 +41,7 @@ Code = Literal[
     "one_time_password_over",
     "own_account",
     "own_request",
+    "owner_account",
     "password_change_required",
     "rate_limited",
     "requester_not_owner",

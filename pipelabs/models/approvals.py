@@ -20,6 +20,7 @@ class ApprovalKind(StrEnum):
     GRANT = "grant"
     KEY_ACCEPTANCE = "key_acceptance"
     MACHINE = "machine"
+    OWNER_ROLE = "owner_role"
     STOP_LIFT = "stop_lift"
 
 

@@ -97,8 +97,11 @@ def add_machines(fleet, password):
 
 
 def add_requests(fleet, password):
-    """Let the second owner request what the first one approves: to accept a key."""
+    """Let the second owner request what the first one approves: a new owner, then a key."""
     desk = Desk(fleet, password)
+    admins = fleet.call("GET", f"{ADMIN}/admins", None, desk.owner)[2]["data"]
+    [operator] = [admin["id"] for admin in admins if admin["email"] == "operator@desk.local"]
+    fleet.call("PATCH", f"{ADMIN}/admins/{operator}", {"role": "owner"}, desk.second)
     keys = fleet.call("GET", f"{ADMIN}/api-keys?exchange=kraken", None, desk.owner)[2]["data"]
     reason = "Withdrawals are off at Kraken, seen on a call with the client's treasurer."
     desk.send(f"/api-keys/{keys[0]['id']}/accept", {"reason": reason}, desk.second)

@@ -76,6 +76,9 @@ REQUESTED = {
     "approval-key": "/admin/approvals*",
     "approval-key-approve": "/admin/approvals*/approve",
     "api-key-acceptance-requested": "/admin/api-keys?exchange=kraken*",
+    "admin-owner-requested": "/admin/admins*",
+    "admin-role": "/admin/admins*/role",
+    "admin-new": "/admin/admins/new",
 }
 """The same with what another owner has requested."""
 FIRST_ROW = "main tbody a[href^='/admin/']"

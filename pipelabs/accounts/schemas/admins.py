@@ -6,6 +6,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, post_load, validates_schema
 
 from pipelabs.accounts.commands import AdminChanges, Credentials, NewAdmin, NewPassword
+from pipelabs.approvals.schemas import ApprovalOut
 from pipelabs.core.schemas.envelope import Success
 from pipelabs.core.schemas.fields import (
     Checkbox,
@@ -222,6 +223,12 @@ class AdminShown(Success):
     """One admin."""
 
     admin = fields.Nested(AdminFull)
+
+
+class AdminChanged(AdminShown):
+    """One admin, and the request for what another owner has to approve first."""
+
+    approval = fields.Nested(ApprovalOut, allow_none=True)
 
 
 class AdminList(Success):

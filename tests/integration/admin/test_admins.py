@@ -2,10 +2,12 @@ import re
 
 import pytest
 
-from pipelabs.models import Admin, APIToken, AuditEvent, Role, Session
+from pipelabs.models import Admin, APIToken, Approval, AuditEvent, Role, Session
 from tests.form_client import Browser
+from tests.integration.admin.text import words
 
 ADMINS = "/admin/admins"
+APPROVALS = "/admin/approvals"
 OTHER = "other@desk.local"
 ONE_TIME = re.compile(r'<code class="mono" aria-labelledby="once">([^<]+)</code>')
 
@@ -74,6 +76,59 @@ def test_change_role_page_takes_effect_with_the_next_request(owner, other, path,
     assert "viewer" in owner.get(path).text
     assert other.get("/admin/clients/new").status_code == 403
     assert rows(AuditEvent, event="admin.role_changed")
+
+
+def test_create_admin_page_offers_no_owner(owner, rows):
+    page = owner.get(f"{ADMINS}/new").text
+    refused = owner.post(f"{ADMINS}/new", email="new@desk.local", role="owner")
+
+    assert all('value="owner"' not in text for text in (page, refused.text))
+    assert refused.status_code == 400
+    assert "then change the role to owner" in refused.text
+    assert len(rows(Admin)) == 1
+
+
+def test_owner_role_page_requests_an_approval(owner, second, path, rows):
+    asked = words(owner.get(f"{path}/role"))
+    requested = act(owner, f"{path}/role", role="owner")
+    page, review = words(owner.get(requested.location)), f"{APPROVALS}/{rows(Approval)[0].id}"
+    act(second, f"{review}/approve", version="1")
+
+    assert "Another owner has to approve that somebody becomes an owner." in asked
+    assert requested.location == path
+    assert "Owner role requested. Another owner has to approve it." in page
+    assert "owner@desk.local requested the owner role." in page
+    assert "Review the request" in page
+    assert rows(Admin, email=OTHER)[0].role is Role.OWNER
+    assert "Review the request" not in words(owner.get(path))
+
+
+def test_enable_page_of_an_owner_requests_an_approval(owner, second, rows):
+    [admin] = rows(Admin, email="second@desk.local")
+    path = f"{ADMINS}/{admin.id}"
+    act(owner, f"{path}/disable")
+    page = words(owner.get(path))
+    asked = words(owner.get(f"{path}/enable"))
+    act(owner, f"{path}/enable")
+    after = words(owner.get(path))
+
+    assert "Request enabling" in page
+    assert "Once another owner has approved it" in asked
+    assert "Enabling requested. Another owner has to approve it." in after
+    assert "owner@desk.local requested enabling this owner." in after
+    assert rows(Admin, email="second@desk.local")[0].is_disabled
+
+
+def test_reset_password_is_not_offered_for_an_owner(owner, second, rows):
+    [admin] = rows(Admin, email="second@desk.local")
+    path = f"{ADMINS}/{admin.id}"
+
+    page = owner.get(path).text
+    refused = act(owner, f"{path}/reset-password")
+
+    assert f"{path}/reset-password" not in page
+    assert refused.status_code == 409
+    assert "only be reset on the command line" in words(refused)
 
 
 def test_disable_and_enable_pages(owner, other, path):

@@ -12,6 +12,7 @@ from pipelabs.models import (
     AuditEvent,
     Grant,
     Machine,
+    Role,
     Stop,
     now,
 )
@@ -258,6 +259,35 @@ def test_request_to_accept_an_altered_key_says_so(app, owner, second, stored, ro
     assert "The record of this key was changed outside of Pipe Labs, noticed at 20" in page
     assert "Exchange okx testnet" in page
     assert "Checked with the exchange never" in page
+
+
+def test_request_to_make_an_owner_names_the_admin(owner, second, watcher, rows):
+    [admin] = rows(Admin, email="viewer@desk.local")
+    owner.get(f"/admin/admins/{admin.id}/role")
+    owner.post(f"/admin/admins/{admin.id}/role", role="owner")
+    path = f"{APPROVALS}/{rows(Approval)[0].id}"
+
+    page, shown = second.get(path), watcher.get(path)
+
+    assert "Make viewer@desk.local an owner" in words(page)
+    assert "Now viewer Then owner can manage admins" in words(page)
+    assert f'href="/admin/admins/{admin.id}"' in page.text
+    assert f'href="/admin/admins/{admin.id}"' not in shown.text
+    assert "About Admin" in words(shown)
+
+
+def test_request_to_enable_an_owner_says_so(owner, second, console, rows):
+    console(Role.OWNER, email="third@desk.local")
+    [admin] = rows(Admin, email="third@desk.local")
+    for name in ("disable", "enable"):
+        owner.get(f"/admin/admins/{admin.id}/{name}")
+        owner.post(f"/admin/admins/{admin.id}/{name}")
+    path = f"{APPROVALS}/{rows(Approval)[0].id}"
+
+    page = words(second.get(path))
+
+    assert "Enable the owner third@desk.local" in page
+    assert "Now owner disabled Then owner" in page
 
 
 def test_request_of_a_former_owner_can_only_be_rejected(second, requested, decide, rows):

@@ -2,7 +2,8 @@ import threading
 
 import pytest
 
-from pipelabs.accounts import admins
+from pipelabs.accounts import roles
+from pipelabs.accounts.admins import NEW_OWNER
 from pipelabs.core.db import db, unit_of_work
 from pipelabs.core.errors import InvalidTransition
 from pipelabs.models import Admin, AuditEvent, Role
@@ -10,6 +11,7 @@ from tests.each import each
 from tests.factories import PASSWORD, QUICK_CLIENT, make_actor, make_admin, make_body
 
 ADMINS = "/api/admin/admins"
+APPROVALS = "/api/admin/approvals"
 LOGIN, ME, CHANGE = "/api/auth/login", "/api/auth/me", "/api/auth/password"
 NEW = {"email": "new@desk.local", "role": "operator"}
 NEW_PASSWORD = "nine-Slow-herons-17"
@@ -18,6 +20,12 @@ NEW_PASSWORD = "nine-Slow-herons-17"
 @pytest.fixture
 def owner(sign_in):
     return sign_in(Role.OWNER, email="owner@desk.local")
+
+
+@pytest.fixture
+def second(sign_in):
+    """Another owner, who approves what the first one requests."""
+    return sign_in(Role.OWNER, email="second@desk.local")
 
 
 @pytest.fixture
@@ -138,7 +146,7 @@ def test_act_on_the_current_version_of_an_admin_returns_the_next(client, owner):
     acts = [
         ("PATCH", "", {"role": "viewer"}, '"2"'),
         ("PATCH", "", {"role": "viewer"}, '"2"'),
-        ("PATCH", "", {"role": "owner", "is_disabled": True}, '"4"'),
+        ("PATCH", "", {"role": "operator", "is_disabled": True}, '"4"'),
         ("POST", "/end-sessions", None, '"4"'),
         ("POST", "/reset-password", None, '"5"'),
     ]
@@ -164,6 +172,56 @@ def test_update_admin_takes_effect_with_the_next_call(client, owner, other):
     assert demoted.json["admin"]["role"] == "viewer"
     assert refused.status_code == 403
     assert client.get(ME, headers=header).status_code == 401
+
+
+def test_create_admin_creates_no_owner(client, owner, rows):
+    response = client.post(ADMINS, json=NEW | {"role": "owner"}, headers=owner)
+
+    assert response.status_code == 400
+    assert response.json["error"]["fields"] == {"role": [NEW_OWNER]}
+    assert len(rows(Admin)) == 1
+
+
+def test_two_owners_make_an_owner(client, owner, second, other):
+    before = client.get(other, headers=owner).headers["ETag"]
+    headers = owner | {"If-Match": before}
+
+    requested = client.patch(other, json={"role": "owner"}, headers=headers)
+    approve = f"{APPROVALS}/{requested.json['approval']['id']}/approve"
+    own = client.post(approve, headers=owner)
+    approved = client.post(approve, headers=second)
+
+    assert (requested.status_code, requested.json["message"]) == (200, "Approval requested")
+    assert requested.json["admin"]["role"] == "operator"
+    assert requested.headers["ETag"] == before
+    assert requested.json["approval"]["payload"]["email"] == "other@desk.local"
+    assert (own.status_code, approved.status_code) == (403, 200)
+    assert client.get(other, headers=owner).json["admin"]["role"] == "owner"
+
+
+def test_enabling_an_owner_is_only_requested(client, owner, second):
+    own = client.get(ME, headers=second).json["admin"]["id"]
+    path = f"{ADMINS}/{own}"
+    client.patch(path, json={"is_disabled": True}, headers=owner)
+
+    response = client.patch(path, json={"is_disabled": False}, headers=owner)
+
+    assert response.json["admin"]["is_disabled"] is True
+    assert response.json["approval"]["payload"]["is_disabled"] is True
+
+
+def test_change_that_needs_no_approval_answers_none(client, owner, other):
+    assert client.patch(other, json={"role": "viewer"}, headers=owner).json["approval"] is None
+
+
+def test_reset_password_of_an_owner_is_rejected(client, owner, second):
+    own = client.get(ME, headers=second).json["admin"]["id"]
+
+    response = client.post(f"{ADMINS}/{own}/reset-password", headers=owner)
+
+    assert (response.status_code, response.json["error"]["code"]) == (409, "owner_account")
+    assert "flask seed admin" in response.json["message"]
+    assert client.get(ME, headers=second).status_code == 200
 
 
 @each(
@@ -255,7 +313,7 @@ def test_two_owners_demoting_each_other_leave_one_owner(app):
             start.wait()
             try:
                 with unit_of_work():
-                    admins.change_role(other, Role.VIEWER, make_actor(admin_id=mine))
+                    roles.change_role(other, Role.VIEWER, make_actor(admin_id=mine))
                 ends.append("demoted")
             except InvalidTransition as error:
                 ends.append(error.code)

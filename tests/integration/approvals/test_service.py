@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from pipelabs.accounts.roles import change_role
 from pipelabs.approvals import service as approvals
 from pipelabs.approvals.service import approve, find_approved, find_objection, reject
 from pipelabs.core.db import db
@@ -26,7 +27,7 @@ from pipelabs.models import (
 )
 from pipelabs.vault.acceptance import request_acceptance
 from tests.each import each
-from tests.factories import make_exchange, make_key, make_owner, make_probe_result
+from tests.factories import make_admin, make_exchange, make_key, make_owner, make_probe_result
 from tests.integration.machines.rows import make_machine
 
 
@@ -65,10 +66,16 @@ def request_a_key(owner):
     return request_acceptance(key.id, "Seen on a call.", owner)
 
 
+def request_an_owner(owner):
+    admin = make_admin(email="operator@desk.local", role=Role.OPERATOR)
+    return change_role(admin.id, Role.OWNER, owner).approval
+
+
 REQUESTS: dict[ApprovalKind, Any] = {
     ApprovalKind.GRANT: request_a_grant,
     ApprovalKind.KEY_ACCEPTANCE: request_a_key,
     ApprovalKind.MACHINE: request_machine,
+    ApprovalKind.OWNER_ROLE: request_an_owner,
     ApprovalKind.STOP_LIFT: request_a_lift,
 }
 
@@ -158,4 +165,4 @@ def test_find_approved_returns_the_approved_request(owner, second):
     after = find_approved(ApprovalKind.KEY_ACCEPTANCE, request.subject_id)
 
     assert (before, after) == (None, request)
-    assert find_approved(ApprovalKind.MACHINE, request.subject_id) is None
+    assert find_approved(ApprovalKind.OWNER_ROLE, request.subject_id) is None
