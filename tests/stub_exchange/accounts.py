@@ -1,12 +1,14 @@
 """The keys of the stub: one per exchange and scenario, derived from their names.
 
-An api key is `<slug>-<scenario>`. Its secret is the SHA-256 of "stub <api key>" in hex; in base64
+An api key is `<slug>-<scenario>`, or `<slug>-<scenario>.<account>.<number>` where a test needs many
+accounts or several keys of one. Its secret is the SHA-256 of "stub <api key>" in hex; in base64
 for Kraken, and as a P-256 private key for Coinbase, which take no other. Its passphrase is the
 first 16 hex digits of the SHA-256 of "stub passphrase <api key>".
 """
 
 import base64
 import hashlib
+import re
 from enum import StrEnum
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -28,6 +30,7 @@ SLUGS = (
     "kraken",
 )
 WITH_PASSPHRASE = {"okx", "kucoin", "bitget"}
+NUMBERS = re.compile(r"\.[0-9]+\.[0-9]+$")
 
 
 class Scenario(StrEnum):
@@ -60,9 +63,19 @@ class Scenario(StrEnum):
     """A byte at a time, so that no single read times out."""
 
 
-def credentials(slug: str, scenario: Scenario) -> dict[str, str]:
-    """Return a key's credentials, under the application's names."""
-    api_key = f"{slug}-{scenario}"
+def credentials(
+    slug: str, scenario: Scenario, account: int | None = None, number: int = 1
+) -> dict[str, str]:
+    """Return a key's credentials, under the application's names.
+
+    `number` tells the keys of one account apart.
+    """
+    numbers = "" if account is None else f".{account}.{number}"
+    return derive_credentials(slug, f"{slug}-{scenario}{numbers}")
+
+
+def derive_credentials(slug: str, api_key: str) -> dict[str, str]:
+    """Return the credentials of an api key, under the application's names."""
     credentials = {"api_key": api_key, "api_secret": _secret(slug, api_key)}
     if slug in WITH_PASSPHRASE:
         digest = hashlib.sha256(f"stub passphrase {api_key}".encode()).hexdigest()
@@ -77,9 +90,14 @@ def keys(slug: str) -> dict[Scenario, dict[str, str]]:
 
 def find_scenario(slug: str, api_key: str) -> Scenario | None:
     """Return the scenario of an api key, if it is one of this exchange's."""
-    name = api_key.removeprefix(f"{slug}-")
-    is_known = name != api_key and name in set(Scenario)
+    name = NUMBERS.sub("", api_key.removeprefix(f"{slug}-"))
+    is_known = api_key.startswith(f"{slug}-") and name in set(Scenario)
     return Scenario(name) if is_known else None
+
+
+def find_account(api_key: str) -> str:
+    """Return the account of an api key. All keys of an account see the same orders."""
+    return api_key.rpartition(".")[0] or api_key
 
 
 def _secret(slug: str, api_key: str) -> str:

@@ -1,12 +1,15 @@
-"""The orders of all keys, in memory. Nothing trades: an order is open until it is cancelled."""
+"""The orders of all accounts, in memory. Nothing trades: an order is open until it is cancelled."""
 
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import count
+
+from tests.stub_exchange.accounts import find_account
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class Order:
 
 
 class Orders:
-    """Open orders by api key. Its methods may be called by any thread."""
+    """Open orders by account. Its methods may be called by any thread."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """`clock` returns seconds."""
@@ -38,17 +41,15 @@ class Orders:
         self._deadlines: dict[str, float] = {}
 
     def list_open(self, api_key: str) -> dict[str, Order]:
-        """Return a key's open orders by their ids, oldest first."""
-        with self._lock:
-            self._apply_deadline(api_key)
-            return dict(self._open[api_key])
+        """Return the open orders of a key's account by their ids, oldest first."""
+        with self._turn(api_key) as account:
+            return dict(self._open[account])
 
     def place(self, api_key: str, order: Order) -> str:
         """Accept an order and return its id."""
-        with self._lock:
-            self._apply_deadline(api_key)
+        with self._turn(api_key) as account:
             order_id = str(next(self._ids))
-            self._open[api_key][order_id] = order
+            self._open[account][order_id] = order
             self.accepted[api_key] += 1
             return order_id
 
@@ -59,19 +60,22 @@ class Orders:
 
     def cancel(self, api_key: str, order_id: str) -> bool:
         """Cancel an order, and return whether it was open."""
-        with self._lock:
-            self._apply_deadline(api_key)
-            return self._open[api_key].pop(order_id, None) is not None
+        with self._turn(api_key) as account:
+            return self._open[account].pop(order_id, None) is not None
 
     def cancel_after(self, api_key: str, seconds: float) -> None:
-        """Cancel all orders of a key after some time, unless called again; 0 means never."""
-        with self._lock:
-            self._apply_deadline(api_key)
-            self._deadlines.pop(api_key, None)
+        """Cancel all orders of an account after some time, unless called again; 0 means never."""
+        with self._turn(api_key) as account:
+            self._deadlines.pop(account, None)
             if seconds:
-                self._deadlines[api_key] = self._clock() + seconds
+                self._deadlines[account] = self._clock() + seconds
 
-    def _apply_deadline(self, api_key: str) -> None:
-        if self._clock() >= self._deadlines.get(api_key, float("inf")):
-            self._open[api_key].clear()
-            del self._deadlines[api_key]
+    @contextmanager
+    def _turn(self, api_key: str) -> Iterator[str]:
+        """Lock the orders, cancel those of the key's account that are due, and yield its name."""
+        account = find_account(api_key)
+        with self._lock:
+            if self._clock() >= self._deadlines.get(account, float("inf")):
+                self._open[account].clear()
+                del self._deadlines[account]
+            yield account

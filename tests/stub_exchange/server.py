@@ -11,10 +11,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 from tests.stub_exchange import okx
-from tests.stub_exchange.accounts import Scenario, credentials, find_scenario
+from tests.stub_exchange.accounts import Scenario, derive_credentials, find_scenario
 from tests.stub_exchange.answers import ANSWERS, UNIFIED, Grant, grant
 from tests.stub_exchange.endpoint import Access, Call, Endpoint
-from tests.stub_exchange.faults import REFUSALS, Fault, Refusal
+from tests.stub_exchange.faults import REFUSALS, Fault
 from tests.stub_exchange.orders import Orders
 from tests.stub_exchange.request import Request
 from tests.stub_exchange.signatures import CHECKS, api_key
@@ -76,6 +76,8 @@ class Stub:
     requests: list[str] = field(default_factory=list)
     elsewhere: list[str] = field(default_factory=list)
     orders: Orders = field(default_factory=Orders)
+    deleted: set[str] = field(default_factory=set)
+    """Api keys that their owner has deleted at the exchange."""
     stopping: threading.Event = field(default_factory=threading.Event)
 
 
@@ -134,24 +136,25 @@ class Handler(BaseHTTPRequestHandler):
         """Answer a request that has to be signed with a key."""
         name = api_key(slug, request.headers)
         scenario = find_scenario(slug, name)
-        if scenario is None:
-            self._reject(REFUSALS[slug][Fault.KEY], time.time())
+        if scenario is None or name in self.server.stub.deleted:
+            self._deny(slug, name, endpoint, Fault.KEY, time.time())
             return
         now = time.time() + (HOUR_S if scenario is Scenario.WRONG_CLOCK else 0)
         key = grant(name, scenario)
-        fault = CHECKS[slug](request, credentials(slug, scenario), now)
+        fault = CHECKS[slug](request, derive_credentials(slug, name), now)
         fault = fault or _find_fault(slug, scenario, endpoint, key)
         if fault:
-            if endpoint.access is Access.TRADE:
-                self.server.stub.orders.reject(name)
-            self._reject(REFUSALS[slug][fault], now)
+            self._deny(slug, name, endpoint, fault, now)
         elif not self._plays(scenario):
             self._call(endpoint, request, key, now)
 
     def _call(self, endpoint: Endpoint, request: Request, key: Grant, now: float) -> None:
         self._send(200, endpoint.answer(Call(request, key, self.server.stub.orders, now)))
 
-    def _reject(self, refusal: Refusal, now: float) -> None:
+    def _deny(self, slug: str, name: str, endpoint: Endpoint, fault: Fault, now: float) -> None:
+        if endpoint.access is Access.TRADE:
+            self.server.stub.orders.reject(name)
+        refusal = REFUSALS[slug][fault]
         self._send(refusal.status, refusal.body, now)
 
     def _plays(self, scenario: Scenario) -> bool:

@@ -27,8 +27,8 @@ def okx(stub):
     """Return a maker of ccxt's OKX with a key of the stub, or without one."""
     opened = []
 
-    def create(scenario=None, **changes):
-        known = credentials("okx", scenario) | changes if scenario else {}
+    def create(scenario=None, *numbers, **changes):
+        known = credentials("okx", scenario, *numbers) | changes if scenario else {}
         names = {"api_key": "apiKey", "api_secret": "secret", "passphrase": "password"}
         settings = {names[name]: value for name, value in known.items()}
         urls = {"api": {"rest": f"{stub.base_url}/okx"}}
@@ -76,6 +76,31 @@ def test_key_that_trades_places_lists_and_cancels_orders(okx, stub):
     assert others == []
     assert stub.orders.list_open(TRADER) == {}
     assert (stub.orders.accepted[TRADER], stub.orders.rejected[TRADER]) == (2, 0)
+
+
+def test_keys_of_one_account_share_its_orders(okx, stub):
+    older, newer, other = (okx(Scenario.QUOTER, *numbers) for numbers in ((7, 1), (7, 2), (8, 1)))
+
+    order = older.create_order(SYMBOL, "limit", "buy", 0.01, 64_000)
+
+    assert [open_["id"] for open_ in newer.fetch_open_orders(SYMBOL)] == [order["id"]]
+    assert other.fetch_open_orders(SYMBOL) == []
+    newer.cancel_order(order["id"], SYMBOL)
+    assert older.fetch_open_orders(SYMBOL) == []
+    assert dict(stub.orders.accepted) == {"okx-quoter.7.1": 1}
+
+
+def test_deleted_key_is_rejected(okx, stub):
+    older, newer = (okx(Scenario.QUOTER, 7, number) for number in (1, 2))
+    older.load_markets()
+    stub.deleted.add("okx-quoter.7.1")
+
+    with pytest.raises(ccxt.ExchangeError, match="50119"):
+        older.create_order(SYMBOL, "limit", "buy", 0.01, 64_000)
+
+    newer.create_order(SYMBOL, "limit", "buy", 0.01, 64_000)
+    assert dict(stub.orders.rejected) == {"okx-quoter.7.1": 1}
+    assert dict(stub.orders.accepted) == {"okx-quoter.7.2": 1}
 
 
 def test_key_that_only_reads_places_no_order(okx, stub):
