@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 
 from .agent import Agent
@@ -25,6 +26,8 @@ FORWARDED = (
     signal.SIGUSR1,
     signal.SIGUSR2,
 )
+IS_LINUX = sys.platform == "linux"
+LAUNCHER = Path(__file__).with_name("launcher.py")
 STOPPED = AgentError.exit_code
 """The exit status when keys were stopped."""
 
@@ -44,7 +47,8 @@ class Engine:
     """Runs an engine for as long as its keys are held.
 
     The child is the leader of a session of its own, so that a terminal sends it no signal besides
-    the forwarded one, and what it started can be ended with it.
+    the forwarded one, and what it started can be ended with it. On Linux it ends with the agent,
+    also if the agent is killed.
     """
 
     def __init__(self, agent: Agent, keys: Sequence[Key], plan: Plan) -> None:
@@ -121,7 +125,7 @@ class Engine:
         """Start the process; raise `OSError`, or `NotLeased` if a key is not held."""
         environment = {**os.environ, **self._build_variables()}
         return subprocess.Popen(  # noqa: S603 - the command line is the user's own
-            self._plan.command, env=environment, start_new_session=True
+            tie_to_agent(self._plan.command), env=environment, start_new_session=True
         )
 
     def _build_variables(self) -> dict[str, str]:
@@ -190,6 +194,13 @@ class Engine:
             self._signal = number
         for process in self._running:
             process.send_signal(number)
+
+
+def tie_to_agent(command: Sequence[str]) -> list[str]:
+    """Return a command whose process ends with the agent, also if the agent is killed."""
+    # Without -I and -S Python would read the engine's own PYTHON… variables, and start slower.
+    tie = [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid())] if IS_LINUX else []
+    return [*tie, *command]
 
 
 def end_process(process: subprocess.Popen[bytes], grace_s: float) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from . import hummingbot_child
 from .agent import Agent
 from .connectors import Connector, choose_connectors
-from .engine import Engine, Plan, tell
+from .engine import Engine, Plan, tell, tie_to_agent
 from .errors import AgentError, SetupError
 from .hummingbot_child import PREFIX, VARIABLE, VERIFICATION
 from .keys import Key
@@ -57,7 +57,7 @@ class Hummingbot(Engine):
         with far:
             self._build_variables()
             return subprocess.Popen(  # noqa: S603 - the command line is the user's own
-                self._plan.command,
+                tie_to_agent(self._plan.command),
                 env={**os.environ, VARIABLE: str(far.fileno())},
                 pass_fds=[far.fileno()],
                 start_new_session=True,

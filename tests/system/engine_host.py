@@ -8,6 +8,8 @@ import sys
 import threading
 from contextlib import suppress
 
+import psutil
+
 from tests.paths import ROOT
 from tests.waiting import wait_for
 
@@ -58,6 +60,13 @@ class Host:
         wait_for(self.keys.exists)
         return json.loads(self.keys.read_text())
 
+    def has_engine(self):
+        """Return whether an engine runs, or is about to."""
+        file = str(self.keys)
+        return any(
+            file in (each.info["cmdline"] or ()) for each in psutil.process_iter(["cmdline"])
+        )
+
     def _start(self, *words, **options):
         command = [sys.executable, "-m", "pipelabs_agent", *words]
         return subprocess.Popen(command, env=self.environment, text=True, **options)
@@ -66,8 +75,8 @@ class Host:
 class Wire:
     """A proxy on the way from agents to an instance, which keeps all that passes."""
 
-    def __init__(self, port, watch=lambda data: None):
-        """Call `watch` with the data of each direction before they go on."""
+    def __init__(self, port, watch=None):
+        """Call `watch` with the data of each direction before they go on, if it is given."""
         self.passed, self._target, self._watch = [], port, watch
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -88,6 +97,7 @@ class Wire:
         with suppress(OSError), source, sink:
             while data := source.recv(65536):
                 self.passed.append(data)
-                self._watch(data)
+                if self._watch:
+                    self._watch(data)
                 sink.sendall(data)
             sink.shutdown(socket.SHUT_WR)

@@ -113,10 +113,10 @@ def test_engine_moves_to_the_new_key_after_a_cut_over(desk, host, engine):
 
 
 def test_killed_agent_holds_its_key_until_the_lease_is_over(desk, host, engine):
-    keys = host.engine_keys()
+    host.engine_keys()
     engine.kill()
     engine.wait(60)
-    os.kill(keys["pid"], signal.SIGKILL)
+    wait_for(lambda: not host.has_engine())
 
     desk.post("/stops", {"scope": "everything", "reason": "a test"}, by=desk.operator)
 

@@ -1,8 +1,10 @@
 """A service on this host, and an identity that is enrolled there."""
 
+import io
 import os
 import signal
 import threading
+from contextlib import redirect_stdout
 
 import pytest
 
@@ -38,10 +40,10 @@ def service():
 
 
 @pytest.fixture
-def path(service, tmp_path, capsys):
+def path(service, tmp_path):
     path = tmp_path / "identity.json"
-    assert main(["enroll", "--identity", str(path), service.url, "ple_code"]) == 0
-    capsys.readouterr()
+    with redirect_stdout(io.StringIO()):
+        assert main(["enroll", "--identity", str(path), service.url, "ple_code"]) == 0
     return path
 
 

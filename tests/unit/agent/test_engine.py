@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelabs.agent import engine as engines
 from pipelabs.agent.agent import Agent
 from pipelabs.agent.client import Client
 from pipelabs.agent.commands import main
@@ -63,12 +64,14 @@ def test_exec_does_not_start_without_a_key(execute, service, log, capsys):
     assert not log.exists()
 
 
-def test_exec_reports_a_command_that_cannot_be_started(path, service, capsys):
+@pytest.mark.parametrize("is_linux", [True, False])
+def test_exec_reports_a_command_that_cannot_be_started(is_linux, path, service, capfd, monkeypatch):
+    monkeypatch.setattr(engines, "IS_LINUX", is_linux)
     key = service.add_key()
 
     assert main(["exec", "--identity", str(path), "--map", "json", "--", "/no/such"]) == 78
 
-    assert "/no/such can't be started: No such file" in capsys.readouterr().err
+    assert "/no/such can't be started: No such file" in capfd.readouterr().err
     assert service.acked == [key.lease_id]
 
 

@@ -123,14 +123,14 @@ def test_hummingbot_does_not_start_without_its_key(run, service, log, capsys):
     assert not log.exists()
 
 
-def test_hummingbot_says_in_a_sentence_what_is_missing(run, path, service, tree, capsys):
+def test_hummingbot_says_in_a_sentence_what_is_missing(run, path, service, tree, capfd):
     service.add_key()
     arguments = ["hummingbot", "--identity", str(path)]
 
     assert main([*arguments, "--hummingbot-dir", str(tree / "conf")]) == 78
-    assert "hummingbot can't be imported" in capsys.readouterr().err
+    assert "hummingbot can't be imported" in capfd.readouterr().err
     assert run(options=["--python", "/no/such"]) == 78
-    assert "/no/such can't be started" in capsys.readouterr().err
+    assert "/no/such can't be started" in capfd.readouterr().err
 
 
 def make_key(client="acme"):
