@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, and_, func, select
 
 from pipelabs.audit.events import Event
 from pipelabs.core.db import db
@@ -104,24 +104,26 @@ class Dropped(NamedTuple):
 
 def list_held_keys(machine_id: UUID) -> list[HeldKey]:
     """Return the leases of a machine: those whose key it may have first, then the latest."""
-    may_hold = Lease.acknowledged_at.is_(None) & (Lease.held_until > now())
-    order = (may_hold.desc(), Lease.granted_at.desc(), Lease.id)
+    order = (and_(*_may_hold()).desc(), Lease.granted_at.desc(), Lease.id)
     return _list_leases([Lease.machine_id == machine_id], order)
 
 
 def list_holders(key_id: UUID) -> list[HeldKey]:
     """Return the leases of a key whose machine may have it, the oldest first."""
-    may_hold = (Lease.acknowledged_at.is_(None), Lease.held_until > now())
-    return _list_leases([Lease.key_id == key_id, *may_hold], (Lease.granted_at, Lease.id))
+    return _list_leases([Lease.key_id == key_id, *_may_hold()], (Lease.granted_at, Lease.id))
 
 
 def list_behind(key: ExchangeAPIKey) -> list[HeldKey]:
-    """Return the leases of earlier keys under this label, whose machines have not moved yet."""
+    """Return the leases of earlier keys under this label, whose machines may still have them.
+
+    After 24 hours a machine that has not moved is one that could not be reached. Its lease has
+    expired then, and the earlier key is retained until it can't use the key without the service.
+    """
     same_label = [
         getattr(ExchangeAPIKey, name) == getattr(key, name)
         for name in ("client_id", "exchange", "label")
     ]
-    is_behind = (Lease.superseded_at.is_not(None), Lease.key_id != key.id, *is_live())
+    is_behind = (Lease.superseded_at.is_not(None), Lease.key_id != key.id, *_may_hold())
     return _list_leases([*same_label, *is_behind], (Lease.granted_at, Lease.id))
 
 
@@ -214,6 +216,11 @@ def list_dropped(stop: Stop) -> list[Dropped]:
             )
         )
     return sorted(dropped, key=lambda one: (one.acknowledged == one.leases, one.name))
+
+
+def _may_hold() -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Return the conditions for leases whose machine may have the key."""
+    return Lease.acknowledged_at.is_(None), Lease.held_until > now()
 
 
 def _list_leases(conditions: Iterable[ColumnElement[bool]], order: Iterable[Any]) -> list[HeldKey]:

@@ -12,6 +12,8 @@ from pipelabs.models import (
     ExchangeAPIKey,
     KeyStage,
     KeyStatus,
+    Lease,
+    LeaseEnd,
     Role,
     now,
 )
@@ -21,6 +23,7 @@ from tests.integration.admin.text import words
 from tests.stub_exchange import Scenario, credentials
 
 KEYS = "/admin/api-keys"
+NOT_MOVED = "Not moved to this key yet: quoter-1 (still uses ••••4711 , generation 1)."
 UNKNOWN_ID = "31113ba9-d54f-4b34-8877-19e7dc1b7084"
 
 
@@ -397,5 +400,10 @@ def test_key_shows_the_machines_that_have_not_moved_after_a_cut_over(app, desk, 
     assert "quoter-1 superseded" in words(before)
     assert "retained until every machine below has moved to the new key" in words(before)
     assert "Not moved" not in words(before)
-    sentence = "Not moved to this key yet: quoter-1 (still uses ••••4711 , generation 1)."
-    assert sentence in words(after)
+    assert NOT_MOVED in words(after)
+    # The machine was cut off before the cut-over, and may use the key without the service.
+    hour = timedelta(hours=1)
+    change(Lease, granted_at=now() - 2 * hour, expires_at=now() - hour, held_until=now() + hour)
+    assert NOT_MOVED in words(desk.get(f"{KEYS}/{live_id}"))
+    change(Lease, acknowledged_at=now(), ended_at=now(), end_reason=LeaseEnd.SUPERSEDED)
+    assert "Not moved" not in words(desk.get(f"{KEYS}/{live_id}"))
