@@ -86,6 +86,7 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
     block_on_close = False
+    request_queue_size = 128
 
     def __init__(self, port: int, handler: type["Handler"], stub: Stub) -> None:
         self.stub = stub
