@@ -29,7 +29,8 @@ BATCHES = 3
 FILL = Path(__file__).with_name("growth.sql")
 MARKETS_A_PAIR, CLIENTS_A_PAIR, FEWEST_PAIRS = 50, 2_500, 70
 PATHS = {
-    "overview": "/admin/",
+    "desk": "/admin/",
+    "status": "/admin/status",
     "clients": "/admin/clients",
     "clients, by name": "/admin/clients?sort=name",
     "clients, two filters": "/admin/clients?status=paused&tier=Basic",
@@ -91,7 +92,7 @@ REASONS = {
     **dict.fromkeys(("audit, admin and status", "audit, admin and event"), MORE_ROWS),
     **dict.fromkeys(("clients, a common word", "clients, two letters", "markets"), MORE_COUNTED),
     **dict.fromkeys(("market of many clients", "token pair of many clients"), SORTED),
-    "overview": "there are more events in the days that it counts",
+    "status": "there are more events in the days that it counts",
     "markets, searched": "each symbol is compared, and there are more markets",
     "matrix, one exchange": "names are read in order until a page of them is quoted there",
     "matrix, a common word": "names are read in order until a page of them has the word",

@@ -22,7 +22,8 @@ TIMES = 21
 """Calls of a page. The median counts; the first calls warm the caches."""
 BARE = "bare template page"
 PATHS = {
-    "overview": "/admin/",
+    "desk": "/admin/",
+    "status": "/admin/status",
     "clients": "/admin/clients",
     "clients, searched": "/admin/clients?q=5e26d",
     "clients, a common word": "/admin/clients?q=desk",

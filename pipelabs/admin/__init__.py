@@ -13,18 +13,20 @@ from pipelabs.admin import (
     auth,
     client_markets,
     clients,
+    desk,
     exchanges,
     grants,
     machines,
     markets,
     matrix,
-    overview,
     palette,
+    status,
     stops,
     token_pairs,
 )
 from pipelabs.admin.navigation import SECTIONS
 from pipelabs.approvals.service import count_pending
+from pipelabs.desk.alerts import count_alerts
 from pipelabs.web.blueprints import OperationBlueprint
 
 admin = Blueprint("admin", __name__, url_prefix="/admin")
@@ -38,13 +40,14 @@ NOUNS = (
     auth,
     client_markets,
     clients,
-    overview,
+    desk,
     exchanges,
     grants,
     machines,
     markets,
     matrix,
     palette,
+    status,
     stops,
     token_pairs,
 )
@@ -56,7 +59,7 @@ for noun in NOUNS:
 @root.operation("GET", "/", permission=None, status=303)
 def home() -> ResponseReturnValue:
     """Redirect the bare host to the console."""
-    return redirect(url_for("admin.overview.index"), 303)
+    return redirect(url_for("admin.desk.index"), 303)
 
 
 def init_app(app: Flask) -> None:
@@ -64,5 +67,5 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(admin)
     app.register_blueprint(root)
     app.jinja_env.globals["sections"] = SECTIONS
-    # A function, so that only pages with the menu send the query.
-    app.jinja_env.globals["count_pending"] = count_pending
+    # Functions, so that only pages with the menu send the queries.
+    app.jinja_env.globals["menu_counts"] = {"approvals": count_pending, "desk": count_alerts}

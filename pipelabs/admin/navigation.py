@@ -26,7 +26,7 @@ class Action(NamedTuple):
 
 
 SECTIONS = (
-    Section("overview", "Overview", "layout-dashboard", Permission.AUDIT_READ),
+    Section("desk", "Desk", "layout-dashboard", Permission.AUDIT_READ),
     Section("clients", "Clients", "users", Permission.CLIENTS_READ, ("client_markets",)),
     Section(
         "markets",
@@ -42,6 +42,7 @@ SECTIONS = (
     Section("exchanges", "Exchanges", "building-2", Permission.EXCHANGES_READ),
     Section("audit", "Audit", "scroll-text", Permission.AUDIT_READ),
     Section("admins", "Admins", "user-cog", Permission.ADMINS_READ),
+    Section("status", "Status", "info", Permission.STATUS_READ),
 )
 """The menu, in its order; each noun's first page is its `index`."""
 ACTIONS = (

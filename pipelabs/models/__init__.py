@@ -20,6 +20,7 @@ from pipelabs.models.leases import (
 )
 from pipelabs.models.machines import Machine, MachineSighting, MachineStatus
 from pipelabs.models.permissions import Permission, Role
+from pipelabs.models.snoozes import Snooze
 from pipelabs.models.token_pairs import (
     Bot,
     ClientMarket,
@@ -64,6 +65,7 @@ __all__ = [
     "Role",
     "Session",
     "SignInThrottle",
+    "Snooze",
     "Status",
     "Stop",
     "StopScope",

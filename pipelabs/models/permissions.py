@@ -17,12 +17,14 @@ class Permission(StrEnum):
     AUDIT_READ = "audit.read"
     CLIENTS_READ = "clients.read"
     CLIENTS_WRITE = "clients.write"
+    DESK_WRITE = "desk.write"
     EXCHANGES_READ = "exchanges.read"
     EXCHANGES_WRITE = "exchanges.write"
     MACHINES_READ = "machines.read"
     MACHINES_WRITE = "machines.write"
     SELF_READ = "self.read"
     SELF_WRITE = "self.write"
+    STATUS_READ = "status.read"
     STOPS_LIFT = "stops.lift"
     STOPS_RAISE = "stops.raise"
     TOKEN_PAIRS_READ = "token_pairs.read"
@@ -45,6 +47,7 @@ _VIEWER = frozenset(
 _OPERATOR = _VIEWER | {
     Permission.API_KEYS_WRITE,
     Permission.CLIENTS_WRITE,
+    Permission.DESK_WRITE,
     Permission.STOPS_RAISE,
     Permission.TOKEN_PAIRS_WRITE,
 }

@@ -85,10 +85,10 @@ def safe_redirect_target(target: str) -> str:
     """
     parts = split_url(target)
     if not parts:
-        return url_for("admin.overview.index")
+        return url_for("admin.desk.index")
     is_console = not (parts.scheme or parts.netloc) and is_below(parts.path, CONSOLE_PATH)
     is_plain = target.isprintable() and "\\" not in target and "//" not in parts.path
-    return target if is_console and is_plain else url_for("admin.overview.index")
+    return target if is_console and is_plain else url_for("admin.desk.index")
 
 
 def _claims(admin: Admin, session: Session) -> dict[str, object]:

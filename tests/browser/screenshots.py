@@ -1,6 +1,6 @@
 """Take screenshots of the console as an owner, wide and narrow, in both themes.
 
-Run `python -m dev.servers -- python -m tests.browser.screenshots FOLDER`.
+Run `python -m dev.servers -- python -m tests.browser.screenshots FOLDER [NAME …]`.
 """
 
 import json
@@ -25,7 +25,9 @@ SIZES = {1440: 900, 390: 844}
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 MAX_HEIGHT = 1_600
 PAGES = {
-    "overview": "/admin/",
+    "desk": "/admin/",
+    "desk-snooze": "/admin/#snooze",
+    "status": "/admin/status",
     "clients": "/admin/clients",
     "client-new": "/admin/clients/new",
     "client": "/admin/clients?q=alder+peak*",
@@ -84,8 +86,8 @@ REQUESTED = {
 FIRST_ROW = "main tbody a[href^='/admin/']"
 
 
-def main(folder: Path) -> None:
-    """Write a PNG of each page in each width and theme."""
+def main(folder: Path, *names: str) -> None:
+    """Write a PNG of each page, or of those with these names, in each width and theme."""
     folder.mkdir(parents=True, exist_ok=True)
     program = chromium.find()
     with _demo() as (served, password), sync_playwright() as playwright:
@@ -107,8 +109,8 @@ def main(folder: Path) -> None:
                 add_machines(served, password)
             _reject_key(page)
             _take_screenshots(page, folder / f"api-key-rejected-{width}")
-            for name, path in PAGES.items():
-                _open(page, path)
+            for name in names or PAGES:
+                _open(page, PAGES[name])
                 _take_screenshots(page, folder / f"{name}-{width}")
             if width == max(SIZES):
                 add_requests(served, password)
@@ -170,6 +172,8 @@ def _fill_credentials(page: Page, slug: str, scenario: Scenario) -> None:
 def _open(page: Page, path: str) -> None:
     list_path, _, suffix = path.partition("*")
     page.goto(list_path)
+    if path.endswith("#snooze"):
+        page.get_by_role("link", name="Snooze").first.click()
     if list_path != path:
         page.goto((page.locator(FIRST_ROW).first.get_attribute("href") or "") + suffix)
 
@@ -188,4 +192,4 @@ def _take_screenshots(page: Page, file: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])

@@ -343,11 +343,11 @@ def test_show_warns_about_expired_and_unverified_keys(desk, stored):
     assert "no answer" in listed
 
 
-def test_overview_counts_keys(desk, stored):
-    assert "API keys</dt>" not in desk.get("/admin/").text
+def test_status_counts_keys(owner, stored):
+    assert "API keys</dt>" not in owner.get("/admin/status").text
     stored(result=make_probe_result())
 
-    page = desk.get("/admin/").text
+    page = owner.get("/admin/status").text
 
     assert "API keys</dt>" in page
     assert 'href="/admin/api-keys?status=quarantined">1</a>' in page

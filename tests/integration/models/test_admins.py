@@ -15,6 +15,7 @@ OWNERS = {
     Permission.APPROVALS_DECIDE,
     Permission.EXCHANGES_WRITE,
     Permission.MACHINES_WRITE,
+    Permission.STATUS_READ,
     Permission.STOPS_LIFT,
 }
 
@@ -86,6 +87,7 @@ def test_admin_with_a_session_cannot_be_deleted(app):
             | {
                 Permission.API_KEYS_WRITE,
                 Permission.CLIENTS_WRITE,
+                Permission.DESK_WRITE,
                 Permission.STOPS_RAISE,
                 Permission.TOKEN_PAIRS_WRITE,
             },

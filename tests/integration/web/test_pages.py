@@ -31,7 +31,7 @@ def test_csrf_failure_is_a_forbidden_page(app, desk):
 
 
 def test_internal_error_page_does_not_leak_its_cause(app, desk, monkeypatch):
-    monkeypatch.setattr("pipelabs.admin.overview.render_template", lambda *_: 1 / 0)
+    monkeypatch.setattr("pipelabs.admin.desk.render_template", lambda *_: 1 / 0)
     response = desk.get("/admin/")
 
     assert (response.status_code, response.mimetype) == (500, "text/html")

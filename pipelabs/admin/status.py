@@ -1,4 +1,4 @@
-"""The overview page."""
+"""The Status page: the health of the service and the figures of creations."""
 
 from flask import render_template
 from flask.typing import ResponseReturnValue
@@ -8,7 +8,7 @@ from pipelabs.overview import queries as overview
 from pipelabs.web import charts, health
 from pipelabs.web.blueprints import OperationBlueprint
 
-bp = OperationBlueprint("overview", __name__)
+bp = OperationBlueprint("status", __name__, url_prefix="/status")
 PARTS = {
     "postgresql": "PostgreSQL",
     "migrations": "Migrations",
@@ -21,12 +21,12 @@ PARTS = {
 """Component of the service → its name on the page."""
 
 
-@bp.operation("GET", "/", permission=Permission.AUDIT_READ)
+@bp.operation("GET", "", permission=Permission.STATUS_READ)
 def index() -> ResponseReturnValue:
-    """Show the overview."""
+    """Show the health of the service, clients and keys by status, and the outcome of creations."""
     figures = overview.get_overview()
     return render_template(
-        "admin/overview/index.html",
+        "admin/status/index.html",
         overview=figures,
         chart=charts.daily_bar_chart(figures.per_day),
         parts=[(name, PARTS[name], state) for name, state in health.check().parts.items()],
