@@ -7,8 +7,10 @@ from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from pipelabs.audit.events import Event
+from pipelabs.clients import bulk
 from pipelabs.clients import queries as client_queries
 from pipelabs.clients import service as clients
+from pipelabs.clients.forms import ApplyForm, BulkForm
 from pipelabs.clients.schemas import ClientEdit, ClientIn, ClientsQuery, StatusEdit, show_settings
 from pipelabs.clients.wallets import Wallet, WalletError, recognise
 from pipelabs.core.schemas.pagination import SIZES
@@ -18,6 +20,7 @@ from pipelabs.models import Client, Permission, Status, Tier
 from pipelabs.models.clients import Chain
 from pipelabs.vault import queries as key_queries
 from pipelabs.web.blueprints import OperationBlueprint
+from pipelabs.web.console_session import safe_redirect_target
 from pipelabs.web.forms import Form, query, submitted_form
 from pipelabs.web.operation import current_actor
 
@@ -40,6 +43,7 @@ def index() -> ResponseReturnValue:
         asked=asked,
         kept=kept,
         choices=CHOICES,
+        changes=bulk.CHANGES,
         sizes=sorted({*SIZES, asked["size"]}),
         is_narrowed=any(asked.get(name) for name in ("q", *CHOICES)),
     )
@@ -88,6 +92,48 @@ def wallet() -> ResponseReturnValue:
         kind="good" if sentence == GUARDED else "warn",
         holder=clients.find_client_by_wallet(found.address),
     )
+
+
+@bp.operation(
+    "POST",
+    "/bulk",
+    permission=Permission.CLIENTS_WRITE,
+    denied_event=Event.CLIENT_BULK_CHANGE_DENIED,
+)
+def preview_bulk() -> ResponseReturnValue:
+    """Show what a change means for each of the selected clients."""
+    data = submitted_form(BulkForm, "admin/clients/bulk_denied.html").load()
+    change = bulk.CHANGES[data["change"]]
+    planned = bulk.plan(change, data["clients"])
+    return render_template(
+        "admin/clients/bulk.html",
+        change=change,
+        to_change=[plan for plan in planned if not plan.problem],
+        to_skip=[plan for plan in planned if plan.problem],
+        back=safe_redirect_target(data["back"]),
+    )
+
+
+@bp.operation(
+    "POST",
+    "/bulk/apply",
+    permission=Permission.CLIENTS_WRITE,
+    denied_event=Event.CLIENT_BULK_CHANGE_DENIED,
+    status=303,
+)
+def apply_bulk() -> ResponseReturnValue:
+    """Change the clients that the page before has shown, and go back to the list."""
+    data = submitted_form(ApplyForm, "admin/clients/bulk_denied.html").load()
+    applied = bulk.apply_change(bulk.CHANGES[data["change"]], data["versions"], current_actor())
+    changed = (
+        "1 client was changed."
+        if applied.changed == 1
+        else f"{applied.changed} clients were changed."
+    )
+    flash(changed, "success")
+    for name, sentence in applied.skipped.items():
+        flash(f"{name} was not changed. {sentence}", "error")
+    return redirect(safe_redirect_target(data["back"]), 303)
 
 
 @bp.operation("GET", "/<uuid:client_id>", permission=Permission.CLIENTS_READ)

@@ -59,6 +59,8 @@ class Event(StrEnum):
     API_TOKEN_CREATE_DENIED = "api_token.create_denied"
     API_TOKEN_CREATE_REPLAYED = "api_token.create_replayed"
     API_TOKEN_REVOKED = "api_token.revoked"
+    CLIENT_BULK_CHANGED = "client.bulk_changed"
+    CLIENT_BULK_CHANGE_DENIED = "client.bulk_change_denied"
     CLIENT_CREATED = "client.created"
     CLIENT_CREATE_DENIED = "client.create_denied"
     CLIENT_CREATE_REPLAYED = "client.create_replayed"

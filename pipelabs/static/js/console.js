@@ -1,6 +1,7 @@
 // Enhancements of the console. Every page works without JavaScript.
 import "./busy.js";
 import "./palette.js";
+import "./selection.js";
 
 const COPIED_MS = 1500;
 
