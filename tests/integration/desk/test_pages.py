@@ -40,7 +40,7 @@ SENTENCES = {
     AlertKind.KEY_EXPIRED: "has expired",
     AlertKind.KEY_UNVERIFIED: "is not verified",
     AlertKind.SIGN_INS_DENIED: "3 sign-ins of vera@desk.local denied within a day",
-    AlertKind.APPROVAL_PENDING: "owner@desk.local requests your approval",
+    AlertKind.APPROVAL_PENDING: "owner@desk.local requests approval of a grant for a machine",
     AlertKind.STOP_RAISED: "OKX is stopped by",
     AlertKind.KEY_EXPIRING: "expires in 4 days",
     AlertKind.MARKET_HALTED: "BTC/USDT on OKX is halted, and 1 client is quoted there",
