@@ -18,6 +18,7 @@ from pipelabs.core.text import trim
 from pipelabs.markets import client_markets
 from pipelabs.models import Client, Permission, Status, Tier
 from pipelabs.models.clients import Chain
+from pipelabs.vault import api_keys
 from pipelabs.vault import queries as key_queries
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.console_session import safe_redirect_target
@@ -207,6 +208,9 @@ def move(client_id: UUID) -> ResponseReturnValue:
         client_id, data["status"], current_actor(), version=data["version"]
     )
     flash(f"{moved.name} is now {moved.status}.", "success")
+    if data["revoke_keys"] and moved.status is Status.OFFBOARDED:
+        revoked = api_keys.revoke_keys_of(client_id, current_actor())
+        flash("1 API key revoked." if revoked == 1 else f"{revoked} API keys revoked.", "success")
     return redirect(url_for("admin.clients.show", client_id=client_id), 303)
 
 

@@ -13,6 +13,7 @@ from pipelabs.core.schemas.edits import EditForm, PartialUpdate
 from pipelabs.core.schemas.envelope import Success
 from pipelabs.core.schemas.fields import (
     EMAIL,
+    Checkbox,
     EmailAddress,
     EnumField,
     Input,
@@ -125,10 +126,14 @@ class ClientEdit(ClientChangeFields, EditForm):
 
 
 class StatusEdit(Input):
-    """The form that changes a client's status, with the version that the page showed."""
+    """The form that changes a client's status, with the version that the page showed.
+
+    `revoke_keys` is for offboarding.
+    """
 
     status = EnumField(Status, required=True)
     version = fields.Integer(required=True, metadata={"widget": "hidden"})
+    revoke_keys = Checkbox(load_default=False)
 
 
 class StatusIn(Input):

@@ -220,8 +220,12 @@ def _expiring() -> Query:
 
 
 def _replacements() -> Query:
-    is_ready = ExchangeAPIKey.status == KeyStatus.VERIFIED
-    return _keys(is_ready, ExchangeAPIKey.stage == KeyStage.CANDIDATE), _latest_first
+    is_ready = (
+        ExchangeAPIKey.status == KeyStatus.VERIFIED,
+        ExchangeAPIKey.stage == KeyStage.CANDIDATE,
+        Client.status != Status.OFFBOARDED,
+    )
+    return _keys(*is_ready), _latest_first
 
 
 def _offboarded() -> Query:

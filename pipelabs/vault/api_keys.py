@@ -157,6 +157,17 @@ def revoke_key(key_id: UUID, actor: Actor, *, version: int | None = None) -> Exc
     return key
 
 
+def revoke_keys_of(client_id: UUID, actor: Actor) -> int:
+    """Revoke every key of a client, and return their number."""
+    query = select(ExchangeAPIKey.id).where(
+        ExchangeAPIKey.client_id == client_id, ExchangeAPIKey.stage != KeyStage.DESTROYED
+    )
+    key_ids = db.session.scalars(query.order_by(ExchangeAPIKey.id)).all()
+    for key_id in key_ids:
+        revoke_key(key_id, actor)
+    return len(key_ids)
+
+
 def _check_new(new: NewKey) -> str:
     """Return the exchange of a new key; raise if the key may not be added."""
     exchange = exchanges.get_enabled(new.exchange).slug

@@ -171,8 +171,8 @@ def label_filter(client_id: UUID, exchange: str, label: str) -> Iterable[ColumnE
     )
 
 
-def reject_closed_client(client_id: UUID) -> None:
-    """Raise if the client does not exist or is offboarded.
+def reject_closed_client(client_id: UUID, sentence: str = OFFBOARDED) -> None:
+    """Raise if the client does not exist or is offboarded, which `sentence` then says.
 
     The row is locked, so that it can't be offboarded before this transaction ends.
     """
@@ -181,7 +181,7 @@ def reject_closed_client(client_id: UUID) -> None:
     if status is None:
         raise InvalidInput(NO_CLIENT, fields={"client_id": [NO_CLIENT]})
     if status is Status.OFFBOARDED:
-        raise InvalidTransition(OFFBOARDED)
+        raise InvalidTransition(sentence)
 
 
 def touch(key: ExchangeAPIKey) -> None:

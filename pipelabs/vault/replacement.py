@@ -30,6 +30,7 @@ from pipelabs.vault.records import (
 )
 from pipelabs.vault.ring import vault
 
+CLOSED = "The keys of an offboarded client can only be revoked."
 RETENTION = timedelta(hours=24)
 """How long a superseded key can be rolled back to."""
 WAITING = "This key already has a replacement. Cut over to it or revoke it first."
@@ -99,9 +100,11 @@ def add_replacement(
 def cut_over(candidate_id: UUID, actor: Actor, *, version: int | None = None) -> ExchangeAPIKey:
     """Make a verified candidate the live key; the key it replaces is retained for 24 hours.
 
-    Raise `InvalidTransition` unless the key is a candidate and verified: a working key is never
-    replaced by one that may not work. Raise `Stale` if `version` is not the candidate's.
+    Raise `InvalidTransition` unless the key is a candidate and verified, because a working key is
+    never replaced by one that may not work, and for an offboarded client. Raise `Stale` if
+    `version` is not the candidate's.
     """
+    reject_closed_client(get_key(candidate_id).client_id, CLOSED)
     candidate, group = lock_key_group(candidate_id, actor, version)
     if candidate.stage is not KeyStage.CANDIDATE or not candidate.replaces_id:
         raise InvalidTransition(NOT_WAITING)
@@ -121,9 +124,10 @@ def roll_back(live_id: UUID, actor: Actor, *, version: int | None = None) -> Exc
 
     A revoked key can be rolled back too, as long as no other key is live under its label. A
     candidate for the newer key becomes a candidate for the previous one. Raise `InvalidTransition`
-    if there is no previous key, or if it is destroyed or not verified, and `Stale` if `version` is
-    not that of the newer key.
+    if there is no previous key, if it is destroyed or not verified, and for an offboarded client.
+    Raise `Stale` if `version` is not that of the newer key.
     """
+    reject_closed_client(get_key(live_id).client_id, CLOSED)
     live, group = lock_key_group(live_id, actor, version)
     previous = group.get(live.replaces_id) if live.replaces_id else None
     if not previous or not _is_retained(previous) or not _can_be_rolled_back(live):

@@ -422,7 +422,19 @@ def test_change_status_page_explains_offboarding(app, desk, stored):
     page = desk.get(f"/admin/clients/{client_id}/status")
 
     assert "Quoting on 1 exchange will be paused." in page.text
-    assert re.search(r"1 API key</a>\s+stays in the vault until revoked\.", page.text)
+    assert re.search(r"Revoke its\s+<a [^>]+>1 API key</a>", page.text)
+
+
+@pytest.mark.parametrize(("sent", "stage"), [({"revoke_keys": "on"}, "destroyed"), ({}, "live")])
+def test_offboarding_revokes_the_keys_if_that_is_chosen(app, desk, stored, rows, sent, stage):
+    stored()
+    [key] = rows(ExchangeAPIKey)
+    path = f"/admin/clients/{key.client_id}"
+
+    desk.send(f"{path}/status", status="offboarded", version="1", **sent)
+
+    assert rows(ExchangeAPIKey)[0].stage == stage
+    assert ("1 API key revoked." in desk.get(path).text) is bool(sent)
 
 
 @each(

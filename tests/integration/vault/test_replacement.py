@@ -6,7 +6,7 @@ import time_machine
 from pipelabs.audit.events import Event
 from pipelabs.core.db import db
 from pipelabs.core.errors import Duplicate, InvalidInput, InvalidTransition, NotFound
-from pipelabs.models import AuditEvent, ExchangeAPIKey, KeyStage, KeyStatus, Status, now
+from pipelabs.models import AuditEvent, Client, ExchangeAPIKey, KeyStage, KeyStatus, Status, now
 from pipelabs.vault.commands import NewCredentials
 from pipelabs.vault.examination import probe_key
 from pipelabs.vault.records import decrypt_credentials, destroy_credentials
@@ -71,6 +71,24 @@ def test_cut_over_rejects_a_candidate_that_is_not_verified(pair, status):
         cut_over(candidate.id, ACTOR)
 
     assert stages(live, candidate) == [KeyStage.LIVE, KeyStage.CANDIDATE]
+
+
+def test_keys_of_an_offboarded_client_are_not_cut_over_to_or_rolled_back(pair):
+    live, candidate = pair
+    client = db.session.get_one(Client, live.client_id)
+    client.status = Status.OFFBOARDED
+    db.session.flush()
+
+    with pytest.raises(InvalidTransition, match="can only be revoked"):
+        cut_over(candidate.id, ACTOR)
+    client.status = Status.ACTIVE
+    cut_over(candidate.id, ACTOR)
+    client.status = Status.OFFBOARDED
+    db.session.flush()
+    with pytest.raises(InvalidTransition, match="can only be revoked"):
+        roll_back(candidate.id, ACTOR)
+
+    assert stages(live, candidate) == [KeyStage.SUPERSEDED, KeyStage.LIVE]
 
 
 def test_cut_over_rejects_a_key_that_is_not_a_candidate(pair):
