@@ -1,4 +1,5 @@
--- A book of %(clients)s clients: four markets, five audit events and a tenth of a key for each.
+-- A book of %(clients)s clients: four markets, five audit events and a tenth of a key for each,
+-- at an exchange where the client is quoted or was.
 -- One market in the middle of the book has a twentieth of the clients, one client 3,000 markets.
 SET session_replication_role = replica;
 TRUNCATE clients, audit_events, token_pairs, markets, client_markets, exchange_api_keys CASCADE;
@@ -42,13 +43,18 @@ FROM chosen, places WHERE chosen.n = 3 AND NOT EXISTS (
 INSERT INTO exchange_api_keys (id, created_at, updated_at, client_id, exchange, label, is_testnet,
                                ip_note, stage, status, last_four, fingerprint, fields, credentials,
                                kek_version, permissions, version, expires_at)
-SELECT gen_random_uuid(), now() - n * interval '30 s', now(), id, 'okx', 'main ' || n, false, '',
-       CASE WHEN n %% 4 = 0 THEN 'destroyed' ELSE 'live' END,
-       CASE WHEN n %% 4 = 0 THEN 'revoked' WHEN n %% 5000 = 1 THEN 'quarantined' ELSE 'verified' END,
-       '1234', decode(md5(n::text), 'hex'), '{}',
-       CASE WHEN n %% 4 = 0 THEN NULL ELSE '\x000001'::bytea END,
-       CASE WHEN n %% 4 = 0 THEN NULL ELSE 1 END, '{}', 1, now() + n * interval '1 min'
-FROM chosen WHERE n < %(clients)s / 10;
+SELECT gen_random_uuid(), now() - chosen.n * interval '30 s', now(), chosen.id, exchange,
+       'main ' || chosen.n, false, '',
+       CASE WHEN chosen.n %% 4 = 0 THEN 'destroyed' ELSE 'live' END,
+       CASE WHEN chosen.n %% 4 = 0 THEN 'revoked' WHEN chosen.n %% 5000 = 1 THEN 'quarantined'
+            ELSE 'verified' END,
+       '1234', decode(md5(chosen.n::text), 'hex'), '{}',
+       CASE WHEN chosen.n %% 4 = 0 THEN NULL ELSE '\x000001'::bytea END,
+       CASE WHEN chosen.n %% 4 = 0 THEN NULL ELSE 1 END, '{}', 1,
+       now() + chosen.n * interval '1 min'
+FROM chosen JOIN places ON places.n = chosen.n * 7919 %% %(markets)s
+JOIN markets ON markets.id = places.id
+WHERE chosen.n < %(clients)s / 10;
 INSERT INTO audit_events (uid, at, instance, admin_id, actor, address, request_id, status, event,
                           http, client_id, ms, details, mac_key, mac)
 SELECT gen_random_uuid(), now() - n * interval '6 s', 'filled', people.id, people.email,

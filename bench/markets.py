@@ -1,4 +1,4 @@
-"""Markets: a client's page, the matrix, and many markets added in one call."""
+"""Markets: a client's page, the coverage, and many markets added in one call."""
 
 import json
 import time
@@ -16,7 +16,7 @@ from bench.stage import Stage
 from dev.processes import HOST
 
 OWN_PAGE = "a client's 300 markets, page, ms"
-MATRIX_PAGE = "matrix of a large book, page, ms"
+COVERAGE_PAGE = "coverage of a large book, page, ms"
 ADDED = "300 new pairs and markets in one call, ms"
 PAIRS, EXCHANGES = 12, 25
 AT_ONCE = PAIRS * EXCHANGES
@@ -64,7 +64,7 @@ def play(stage: Stage, share: float = 1) -> dict[str, float]:
         _add(desk, stage.token, clients[0], list(book))
         return {
             OWN_PAGE: median_ms(desk, f"/admin/clients/{clients[0]}/markets", cookie),
-            MATRIX_PAGE: median_ms(desk, "/admin/matrix", cookie),
+            COVERAGE_PAGE: median_ms(desk, "/admin/coverage", cookie),
             ADDED: median(
                 _add(desk, stage.token, client, list(_fresh(number, exchanges)))
                 for number, client in enumerate(clients[1:])

@@ -23,7 +23,7 @@ from bench.machines import (
     SEAL,
     STOP,
 )
-from bench.markets import ADDED, MATRIX_PAGE, OWN_PAGE
+from bench.markets import ADDED, COVERAGE_PAGE, OWN_PAGE
 from bench.rounds import (
     BARE,
     BARE_STEADY,
@@ -175,7 +175,7 @@ JOBS = {
     DECRYPT: Goal(goal=50),
     ROTATION: Goal(goal=2000, is_minimum=True),
     OWN_PAGE: Goal(goal=100),
-    MATRIX_PAGE: Goal(goal=100),
+    COVERAGE_PAGE: Goal(goal=100),
     ADDED: Goal(goal=150),
     BATCH: Goal(goal=150),
     APPLICATION: Goal(),

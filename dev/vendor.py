@@ -39,9 +39,10 @@ SPRITE = "sprite.svg"
 ICONS = {
     "lucide-static": """
         arrow-down arrow-up building-2 calendar-clock chart-candlestick check chevron-left
-        chevron-right circle-check clock-alert coins copy download info key-round key-square
-        layout-dashboard log-out menu monitor moon pencil plus refresh-cw scroll-text search shield
-        shield-alert shield-check sun triangle-alert user-cog user-round users waypoints
+        chevron-right circle-check clock-alert coins copy download grid-3x3 info key-round
+        key-square layout-dashboard log-out menu monitor moon pencil plus refresh-cw scroll-text
+        search shield shield-alert shield-check sun triangle-alert user-cog user-round users
+        waypoints
     """,
 }
 """Package → which of its icons go into one file of symbols."""

@@ -10,7 +10,7 @@ from pipelabs.clients import service as clients
 from pipelabs.core.schemas.pagination import ListQuery
 from pipelabs.exchanges.service import list_enabled_slugs
 from pipelabs.markets import client_markets, quoting
-from pipelabs.markets.matrix import build_grid
+from pipelabs.markets.grid import build_grid
 from pipelabs.markets.schemas.client_markets import (
     ClientMarketEdit,
     ClientMarketsForm,

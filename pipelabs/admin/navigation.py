@@ -28,12 +28,13 @@ class Action(NamedTuple):
 SECTIONS = (
     Section("desk", "Desk", "layout-dashboard", Permission.AUDIT_READ),
     Section("clients", "Clients", "users", Permission.CLIENTS_READ, ("client_markets",)),
+    Section("coverage", "Coverage", "grid-3x3", Permission.COVERAGE_READ),
     Section(
         "markets",
         "Markets",
         "chart-candlestick",
         Permission.TOKEN_PAIRS_READ,
-        ("matrix", "token_pairs"),
+        ("token_pairs",),
     ),
     Section("api_keys", "API keys", "key-square", Permission.API_KEYS_READ),
     Section("machines", "Machines", "monitor", Permission.MACHINES_READ, ("grants",)),
@@ -49,12 +50,6 @@ ACTIONS = (
     Action("clients.new", "New client", "plus", Permission.CLIENTS_WRITE),
     Action("markets.new", "New market", "plus", Permission.TOKEN_PAIRS_WRITE),
     Action("token_pairs.index", "Token pairs", "coins", Permission.TOKEN_PAIRS_READ),
-    Action(
-        "matrix.index",
-        "Matrix of clients and exchanges",
-        "chart-candlestick",
-        Permission.TOKEN_PAIRS_READ,
-    ),
     Action("api_keys.new", "New API key", "key-square", Permission.API_KEYS_WRITE),
     Action("api_keys.expiring", "Expiring API keys", "clock-alert", Permission.API_KEYS_READ),
     Action("machines.new", "Invite a machine", "plus", Permission.MACHINES_WRITE),

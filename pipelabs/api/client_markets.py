@@ -1,4 +1,4 @@
-"""Clients' markets and the matrix of clients and exchanges over HTTP."""
+"""Clients' markets over HTTP."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,6 @@ from pipelabs.audit.events import Event
 from pipelabs.clients.service import OFFBOARDED
 from pipelabs.core.errors import Duplicate, InvalidTransition, Stale
 from pipelabs.markets import client_markets, quoting
-from pipelabs.markets.matrix import build_matrix
 from pipelabs.markets.schemas.client_markets import (
     ClientMarketChanges,
     ClientMarketPatch,
@@ -19,8 +18,6 @@ from pipelabs.markets.schemas.client_markets import (
     ClientMarketsIn,
     ClientMarketsListed,
     ClientMarketsQuery,
-    MatrixQuery,
-    MatrixShown,
 )
 from pipelabs.models import Permission
 from pipelabs.web.blueprints import OperationBlueprint, Reply, reply
@@ -105,20 +102,3 @@ def update(data: ClientMarketChanges, client_id: UUID, client_market_id: UUID) -
         client_id, client_market_id, data, current_actor(), version=expected_version()
     )
     return reply(client_market=stored, etag=str(stored.version))
-
-
-@bp.operation(
-    "GET",
-    "/matrix",
-    permission=Permission.TOKEN_PAIRS_READ,
-    query=MatrixQuery,
-    response=MatrixShown,
-)
-def matrix(query: Mapping[str, Any]) -> Reply:
-    """Show in how many pairs each client is quoted on each exchange, a page of clients at a time.
-
-    A page of clients at a time, without clients that are not quoted. Without a `status`, delisted
-    markets are not counted.
-    """
-    matrix = build_matrix(query, query["size"], query.get("cursor"))
-    return reply(data=matrix.rows, page=matrix.page, exchanges=matrix.exchanges)

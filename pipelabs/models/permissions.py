@@ -17,6 +17,7 @@ class Permission(StrEnum):
     AUDIT_READ = "audit.read"
     CLIENTS_READ = "clients.read"
     CLIENTS_WRITE = "clients.write"
+    COVERAGE_READ = "coverage.read"
     DESK_WRITE = "desk.write"
     EXCHANGES_READ = "exchanges.read"
     EXCHANGES_WRITE = "exchanges.write"
@@ -37,6 +38,7 @@ _VIEWER = frozenset(
         Permission.APPROVALS_READ,
         Permission.AUDIT_READ,
         Permission.CLIENTS_READ,
+        Permission.COVERAGE_READ,
         Permission.EXCHANGES_READ,
         Permission.MACHINES_READ,
         Permission.SELF_READ,

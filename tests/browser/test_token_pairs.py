@@ -2,7 +2,7 @@ import pytest
 from playwright.sync_api import expect
 
 from pipelabs.models import Role
-from tests.browser.pages import NARROW, WITH_AND_WITHOUT_SCRIPTS, axe_violations, wait_for_text
+from tests.browser.pages import WITH_AND_WITHOUT_SCRIPTS, axe_violations, wait_for_text
 from tests.browser.test_clients import create
 from tests.factories import make_wallet
 
@@ -65,30 +65,3 @@ def test_delist_market_shows_its_clients_and_list_it_again(open_page, scripts):
 
     wait_for_text(page, "is now trading.")
     expect(page.locator("tbody .badge").first).to_have_text("delisted")
-
-
-def test_matrix_keeps_its_header_and_first_column_visible(open_page):
-    page = open_page(width=NARROW)
-    page.goto("/admin/matrix")
-    box = page.locator(".matrix")
-    first = box.locator("tbody th").first
-
-    box.evaluate("(element) => element.scrollTo(600, 400)")
-
-    edge = box.bounding_box()
-    assert box.evaluate("(element) => element.scrollLeft") == 600
-    assert abs(first.bounding_box()["x"] - edge["x"]) <= 1
-    assert abs(box.locator("thead th").first.bounding_box()["y"] - edge["y"]) <= 1
-    assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
-
-
-def test_matrix_count_links_to_its_markets(open_page):
-    page = open_page()
-    page.goto("/admin/matrix")
-    page.get_by_label("Search").fill("alder peak")
-    page.locator("#matrix tbody tr").nth(1).wait_for(state="detached")
-
-    page.get_by_title("Alder Peak Trading on binance: 12 pairs").click()
-
-    page.wait_for_url("**/markets?exchange=binance")
-    expect(page.locator("#quoted tbody tr")).to_have_count(13)

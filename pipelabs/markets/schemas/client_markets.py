@@ -12,9 +12,8 @@ from pipelabs.core.schemas.decimals import Amount
 from pipelabs.core.schemas.edits import EditForm, PartialUpdate
 from pipelabs.core.schemas.envelope import Success
 from pipelabs.core.schemas.fields import EnumField, Input, PlainText, Timestamp
-from pipelabs.core.schemas.pagination import ListQuery, PageOut, SearchText
+from pipelabs.core.schemas.pagination import ListQuery, PageOut
 from pipelabs.exchanges.schemas import EXCHANGE, ExchangeSlug
-from pipelabs.markets.schemas.markets import ClientNamed
 from pipelabs.markets.schemas.token_pairs import EXCHANGE_SYMBOL, SYMBOL, SymbolField
 from pipelabs.models.token_pairs import (
     EXCHANGE_SYMBOL_LENGTH,
@@ -182,17 +181,6 @@ class ClientMarketsQuery(ListQuery):
     status = EnumField(QuotingStatus)
 
 
-class MatrixQuery(ListQuery):
-    """Filters of the matrix. Without a status, delisted markets are not counted."""
-
-    q = SearchText(
-        load_default="",
-        metadata={"description": "Part of the client's name, wallet or e-mail address."},
-    )
-    exchange = ExchangeSlug(metadata={"description": "Slug or alias."})
-    status = EnumField(QuotingStatus)
-
-
 class ClientMarketOut(Schema):
     """A client's market."""
 
@@ -228,22 +216,4 @@ class ClientMarketsListed(Success):
     """A page of a client's markets."""
 
     data = fields.List(fields.Nested(ClientMarketOut))
-    page = fields.Nested(PageOut)
-
-
-class MatrixRow(Schema):
-    """The number of pairs in which a client is quoted, by exchange."""
-
-    client = fields.Nested(ClientNamed)
-    counts = fields.Dict(
-        keys=fields.String(), values=fields.Integer(), metadata={"example": {"okx": 12}}
-    )
-    total = fields.Integer(metadata={"example": 12})
-
-
-class MatrixShown(Success):
-    """The matrix of clients and exchanges, a page of clients at a time."""
-
-    exchanges = fields.List(fields.String(metadata=EXCHANGE))
-    data = fields.List(fields.Nested(MatrixRow))
     page = fields.Nested(PageOut)

@@ -176,19 +176,3 @@ def test_client_settings_list_the_quoted_pairs(client, operator, acme, add):
     moved = client.post(f"{acme}/status", json={"status": "paused"}, headers=operator).json
 
     assert [one["settings"] for one in (shown, listed, patched, moved["client"])] == [pairs] * 4
-
-
-def test_matrix_counts_pairs_by_client_and_exchange(client, operator, add):
-    add(BTC, ETH)
-
-    found = client.get("/api/admin/matrix?q=acme", headers=operator).json
-    okx = client.get("/api/admin/matrix?exchange=okx", headers=operator).json
-
-    assert found["exchanges"] == ["binance", "okx"]
-    [row] = found["data"]
-    assert (row["client"]["name"], row["counts"], row["total"]) == (
-        "Acme",
-        {"binance": 1, "okx": 1},
-        2,
-    )
-    assert okx["data"][0]["counts"] == {"okx": 1}

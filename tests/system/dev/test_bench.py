@@ -26,7 +26,7 @@ def test_quick_bench_measures_every_part():
         "create, 429",
         "list of 50",
         "audit, one status",
-        "matrix",
+        "coverage",
         "rotation of the ring",
         "500 clients",
     ):

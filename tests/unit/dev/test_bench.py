@@ -59,7 +59,7 @@ GROWTH = {
     "overview": (10.0, 14.9),
     "clients": (50.0, 61.0),
     "audit": (10.0, 15.1),
-    "matrix, a common word": (20.0, 900.0),
+    "coverage, a common word": (20.0, 900.0),
 }
 ONCE = report.Once(PAGES, JOBS, GROWTH)
 
@@ -305,7 +305,7 @@ def test_jobs_have_verdicts():
         vault.DECRYPT: "missed",
         vault.ROTATION: "missed",
         markets.OWN_PAGE: "met",
-        markets.MATRIX_PAGE: "met",
+        markets.COVERAGE_PAGE: "met",
         markets.ADDED: "met",
         batch.BATCH: "met",
         batch.SHARE: "met",

@@ -1,0 +1,1 @@
+"""Where clients are quoted, and whether the desk may trade there."""
