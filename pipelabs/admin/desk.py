@@ -10,6 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from pipelabs.audit.events import Event
 from pipelabs.core.errors import NotFound
+from pipelabs.coverage import queries
 from pipelabs.desk import alerts, news, snoozes
 from pipelabs.desk.commands import NewSnooze
 from pipelabs.desk.schemas import AlertQuery, DeskQuery, SnoozeForm
@@ -42,6 +43,7 @@ def index() -> ResponseReturnValue:
         max_shown=alerts.MAX_OF_KIND if kind else SHOWN_OF_KIND,
         count=len(listed.rows),
         snoozed=alerts.list_alerts(is_snoozed=True).rows,
+        coverage=queries.count_coverage(),
         since=since,
         news=news.list_news(_admin_id(), since),
         **_words(),

@@ -13,6 +13,7 @@ from sqlalchemy import (
     distinct,
     func,
     literal,
+    null,
     select,
 )
 from sqlalchemy.dialects.postgresql import aggregate_order_by
@@ -20,6 +21,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from pipelabs.audit.events import Event
 from pipelabs.core.cache import remember
 from pipelabs.core.db import db
+from pipelabs.coverage.rules import CoverageFilter, select_cells
 from pipelabs.models import (
     Admin,
     APIToken,
@@ -49,6 +51,8 @@ EXPIRING = timedelta(days=14)
 SIGN_INS = timedelta(days=1)
 MIN_DENIED_SIGN_INS = 3
 """Within `SIGN_INS`. Fewer are typing errors."""
+MAX_CELLS = 20_000
+"""Client markets that are looked at for clients without a key."""
 IN_USE = (KeyStage.LIVE, KeyStage.CANDIDATE)
 
 
@@ -57,6 +61,8 @@ class AlertKind(StrEnum):
 
     MACHINE_SILENT = "machine_silent"
     """A machine may still have keys whose leases have ended."""
+    QUOTED_WITHOUT_KEY = "quoted_without_key"
+    """A client is quoted where the desk has no key of it."""
     KEY_QUARANTINED = "key_quarantined"
     OFFBOARDED_WITH_KEYS = "offboarded_with_keys"
     KEY_EXPIRED = "key_expired"
@@ -84,6 +90,7 @@ class Level(StrEnum):
 
 LEVELS = {
     AlertKind.MACHINE_SILENT: Level.BAD,
+    AlertKind.QUOTED_WITHOUT_KEY: Level.BAD,
     AlertKind.KEY_QUARANTINED: Level.BAD,
     AlertKind.OFFBOARDED_WITH_KEYS: Level.BAD,
     AlertKind.KEY_EXPIRED: Level.BAD,
@@ -167,6 +174,10 @@ def _latest_first(columns: Any) -> Iterable[ColumnElement[Any]]:
     return [columns.since.desc().nulls_last()]
 
 
+def _most_first(columns: Any) -> Iterable[ColumnElement[Any]]:
+    return [columns["count"].desc()]
+
+
 def _soonest_first(columns: Any) -> Iterable[ColumnElement[Any]]:
     return [columns.until]
 
@@ -196,6 +207,25 @@ def _keys(*conditions: ColumnElement[bool]) -> Select[Any]:
         .join(Client, Client.id == ExchangeAPIKey.client_id)
         .where(*conditions)
     )
+
+
+def _quoted_without_key() -> Query:
+    # Some cells of a large book are enough, since only a few clients are listed.
+    [cells] = select_cells(CoverageFilter.NO_KEY)
+    some = cells.limit(MAX_CELLS).subquery()
+    client_id, exchange = some.c
+    query = (
+        select(
+            _text(Client.id),
+            null().label("since"),
+            Client.name.label("client"),
+            func.array_agg(distinct(exchange)).label("exchanges"),
+            func.count(distinct(exchange)).label("count"),
+        )
+        .join(some, client_id == Client.id)
+        .group_by(Client.id)
+    )
+    return query, _most_first
 
 
 def _quarantined() -> Query:
@@ -385,6 +415,7 @@ def _never_signed_in() -> Query:
 
 QUERIES = {
     AlertKind.MACHINE_SILENT: _silent_machines,
+    AlertKind.QUOTED_WITHOUT_KEY: _quoted_without_key,
     AlertKind.KEY_QUARANTINED: _quarantined,
     AlertKind.OFFBOARDED_WITH_KEYS: _offboarded,
     AlertKind.KEY_EXPIRED: _expired,

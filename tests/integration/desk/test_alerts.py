@@ -77,8 +77,14 @@ def deny_sign_ins(_owner, count=3):
         record_denied(attempt, make_actor(admin_id=None, name=None))
 
 
+def quote_without_a_key(_owner):
+    add_client_markets(make_client(name="Alder Peak").id, [make_item()], make_actor())
+
+
 def halt_a_quoted_market(_owner):
-    add_client_markets(make_client().id, [make_item()], make_actor())
+    client = make_client()
+    make_key(client)
+    add_client_markets(client.id, [make_item()], make_actor())
     db.session.query(Market).one().status = MarketStatus.HALTED
 
 
@@ -125,6 +131,7 @@ def raise_a_stop(_owner):
 
 MAKE = {
     AlertKind.MACHINE_SILENT: hold_silently,
+    AlertKind.QUOTED_WITHOUT_KEY: quote_without_a_key,
     AlertKind.KEY_QUARANTINED: lambda _: make_key_with(KeyStatus.QUARANTINED),
     AlertKind.OFFBOARDED_WITH_KEYS: offboard_with_a_key,
     AlertKind.KEY_EXPIRED: lambda _: make_key(expires_at=now() - DAY),
@@ -145,8 +152,9 @@ MAKE = {
 
 
 def test_nothing_needs_attention_in_an_orderly_desk(owner):
-    make_key(make_client(), expires_at=now() + 60 * DAY)
-    add_client_markets(make_client().id, [make_item()], make_actor())
+    client = make_client()
+    make_key(client, expires_at=now() + 60 * DAY)
+    add_client_markets(client.id, [make_item()], make_actor())
     deny_sign_ins(owner, 2)
 
     assert list_kinds() == []

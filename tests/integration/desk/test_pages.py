@@ -35,6 +35,7 @@ def make(app, owner):
 
 SENTENCES = {
     AlertKind.MACHINE_SILENT: "quoter-1 has not acknowledged that it dropped 1 key",
+    AlertKind.QUOTED_WITHOUT_KEY: "Alder Peak is quoted on OKX without a key",
     AlertKind.KEY_QUARANTINED: "is quarantined",
     AlertKind.OFFBOARDED_WITH_KEYS: "Alder Peak is offboarded and has 1 live key",
     AlertKind.KEY_EXPIRED: "has expired",
@@ -80,6 +81,18 @@ def test_desk_lists_what_others_have_done_since_the_last_visit(owner, client, op
     client.post(QUICK_CLIENT, json=make_body(), headers=operator)
 
     assert "client.created" in owner.get("/admin/").text
+
+
+def test_desk_says_in_how_many_places_it_may_not_trade(owner, make):
+    assert "May we trade" not in words(owner.get("/admin/"))
+    make(AlertKind.QUOTED_WITHOUT_KEY)
+    assert "may not trade in 1 of them : 1 without a key, 0 with" in words(owner.get("/admin/"))
+
+
+def test_desk_may_trade_where_every_client_has_a_key(owner, make):
+    make(AlertKind.MARKET_HALTED)
+
+    assert "The desk may trade in all of them." in words(owner.get("/admin/"))
 
 
 def test_desk_without_anything_to_do_says_so(owner):
