@@ -23,7 +23,7 @@ COMPILE := pip compile -q --universal --python-version 3.11 --generate-hashes \
 # Used without being imported: a server, a driver, what libraries and the log's settings load.
 UNIMPORTED := alembic|gunicorn|psycopg2-binary|python-dotenv|python-json-logger|types-bleach|types-psutil
 DEPTRY := --requirements-files .venv/declared.txt --requirements-files-dev .venv/declared-dev.txt \
-	--extend-exclude '\.local|bench/peers' --per-rule-ignores 'DEP002=$(UNIMPORTED),DEP004=brotli|mirakuru|playwright|psutil' --no-ansi
+	--extend-exclude '\.local|bench/peers' --per-rule-ignores 'DEP002=$(UNIMPORTED),DEP004=mirakuru|playwright|psutil' --no-ansi
 
 .PHONY: help run test bench peers chaos fmt lint unit migration lock vendor hooks clean
 

@@ -29,6 +29,7 @@ THROTTLED = Throttled("Too many attempts to sign in. Try again in 60 seconds.", 
     "/login",
     permission=None,
     denied_event=Event.ADMIN_SIGN_IN_DENIED,
+    has_secret=True,
     body=SignIn,
     response=SignedIn,
     errors=(
@@ -55,6 +56,7 @@ def login(data: Credentials) -> Reply:
     permission=None,
     denied_event=Event.ADMIN_SESSION_RENEWAL_DENIED,
     takes_refresh_token=True,
+    has_secret=True,
     response=SignedIn,
     errors=(
         Unauthenticated("The Authorization header must be one bearer token.", code="token_invalid"),
@@ -99,6 +101,7 @@ def logout_all() -> Reply:
     permission=Permission.SELF_WRITE,
     denied_event=Event.ADMIN_PASSWORD_CHANGE_DENIED,
     allows_password_due=True,
+    has_secret=True,
     body=PasswordChange,
     response=SignedIn,
     errors=(

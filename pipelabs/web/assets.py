@@ -24,8 +24,13 @@ def cache_control(request: Request) -> str:
     A wrong `v` belongs to another release. Caching this release's file under it for a year would
     serve that release the wrong file.
     """
-    path = _path((request.view_args or {})["filename"])
+    path = file_of(request)
     return IMMUTABLE if request.args.get("v") == _fingerprint(path) else REVALIDATE
+
+
+def file_of(request: Request) -> Path:
+    """Return the requested file. The static view has checked that it is under `static/`."""
+    return _path((request.view_args or {})["filename"])
 
 
 def init_app(app: Flask) -> None:

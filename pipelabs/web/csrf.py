@@ -2,7 +2,7 @@
 
 import hmac
 import secrets
-from base64 import urlsafe_b64encode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 
 from flask import request, session
 
@@ -14,6 +14,8 @@ from pipelabs.web.urls import split_url
 
 CSRF_FIELD, CSRF_HEADER = "csrf_token", "X-CSRF-Token"
 CSRF_LABEL = "pipelabs/csrf/v1"
+MASK_BYTES = 32
+"""As long as a signature."""
 VISITOR = "visitor"
 FORM_EXPIRED = "This form has expired. Reload the page and try again."
 
@@ -26,9 +28,8 @@ def reject_forgery() -> None:
     origin = request.headers.get("Origin")
     if origin is not None and not _is_own_origin(origin):
         raise Forbidden("This request came from another site.", code="csrf_failed")
-    token = request.headers.get(CSRF_HEADER) or request.form.get(CSRF_FIELD, "")
-    typed = token.encode("utf-8", "replace")
-    valid = [hmac.compare_digest(typed, _sign(secret).encode()) for secret in secret_keys()]
+    signature = _unmask(request.headers.get(CSRF_HEADER) or request.form.get(CSRF_FIELD, ""))
+    valid = [hmac.compare_digest(signature, _sign(secret)) for secret in secret_keys()]
     if not any(valid):
         raise Forbidden(FORM_EXPIRED, code="csrf_failed")
 
@@ -39,14 +40,34 @@ def _is_own_origin(origin: str) -> bool:
 
 
 def csrf_token() -> str:
-    """Return the CSRF token of the session, or of the anonymous visit before signing in."""
-    return _sign(secret_keys()[0])
+    """Return a CSRF token of the session, or of the anonymous visit before signing in.
+
+    It differs each time, so the length of a compressed page that also shows what the caller sent
+    tells nothing about it (the BREACH attack): a random mask, and the signature under that mask.
+    """
+    mask = secrets.token_bytes(MASK_BYTES)
+    return urlsafe_b64encode(mask + _xor(mask, _sign(secret_keys()[0]))).decode()
 
 
-def _sign(secret: str) -> str:
+def _unmask(token: str) -> bytes:
+    """Return the signature in a token, or nothing if the token is malformed."""
+    try:
+        masked = urlsafe_b64decode(token)
+    except ValueError:
+        return b""
+    return _xor(masked[:MASK_BYTES], masked[MASK_BYTES:]) if len(masked) == 2 * MASK_BYTES else b""
+
+
+def _xor(mask: bytes, text: bytes) -> bytes:
+    """Return the text under the mask. Both have the length of a signature."""
+    masked = int.from_bytes(mask) ^ int.from_bytes(text)
+    return masked.to_bytes(MASK_BYTES)
+
+
+def _sign(secret: str) -> bytes:
     if session_id := current_actor().session_id:
         seed = f"session:{session_id}"
     else:
         seed = f"visitor:{session.setdefault(VISITOR, secrets.token_urlsafe(18))}"
     key = derive(secret.encode(), CSRF_LABEL)
-    return urlsafe_b64encode(hmac.digest(key, seed.encode(), "sha256")).decode()
+    return hmac.digest(key, seed.encode(), "sha256")

@@ -14,7 +14,9 @@ SECURITY_HEADERS = (
     ("Referrer-Policy", "same-origin"),
     ("X-Content-Type-Options", "nosniff"),
 )
-UNCACHED = (("Cache-Control", "no-store"), ("Vary", "Authorization, Cookie, Origin"))
+VARIES = "Accept-Encoding"
+"""What a response depends on that is the same for everybody."""
+UNCACHED = (("Cache-Control", "no-store"), ("Vary", f"{VARIES}, Authorization, Cookie, Origin"))
 HSTS = "max-age=31536000"
 STANDARD_REQUEST_HEADERS = ("Authorization", "Content-Type", "X-Request-ID")
 """What every call may send."""

@@ -4,6 +4,7 @@ import logging
 import re
 import secrets
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any, cast
 from urllib.parse import quote
 
@@ -18,7 +19,16 @@ from pipelabs.core.actor import Actor
 from pipelabs.core.db import finish
 from pipelabs.core.errors import InvalidHost, PipeLabsError, TooLarge
 from pipelabs.core.settings import setting
-from pipelabs.web import assets, auth, console_session, csrf, errors, machine_auth, rate_limit
+from pipelabs.web import (
+    assets,
+    auth,
+    compression,
+    console_session,
+    csrf,
+    errors,
+    machine_auth,
+    rate_limit,
+)
 from pipelabs.web.headers import (
     EXPOSED_HEADERS,
     HSTS,
@@ -26,6 +36,7 @@ from pipelabs.web.headers import (
     SECURITY_HEADERS,
     STANDARD_REQUEST_HEADERS,
     UNCACHED,
+    VARIES,
 )
 from pipelabs.web.operation import (
     CONSOLE_PATH,
@@ -127,8 +138,13 @@ def _end(response: Response) -> Response:
     except PipeLabsError as error:
         response = errors.respond(error)
     response.headers.extend([*_header_fields(incoming, response), *rate_limit.header_fields()])
+    encoding = compression.choose_encoding(incoming, response)
+    if encoding:
+        compression.weaken_etag(response)
     if "ETag" in response.headers:
         response.make_conditional(incoming)
+    if encoding and response.status_code != HTTPStatus.NOT_MODIFIED:
+        compression.compress(incoming, response, encoding)
     # Quoted, so that a line break in the path can't start a new line in a text log.
     path = incoming.path if PLAIN_PATH.fullmatch(incoming.path) else quote(incoming.path)
     facts = _facts(incoming)
@@ -167,7 +183,7 @@ def _header_fields(incoming: Request, response: Response) -> list[tuple[str, str
     if is_file and response.status_code < 400:
         # Flask has set its own.
         del response.headers["Cache-Control"]
-        fields.append(("Cache-Control", assets.cache_control(incoming)))
+        fields += [("Cache-Control", assets.cache_control(incoming)), ("Vary", VARIES)]
     else:
         fields += UNCACHED
     if incoming.is_secure:

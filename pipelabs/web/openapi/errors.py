@@ -56,8 +56,8 @@ def documented_errors(operation: Operation, rule: Rule) -> Iterator[PipeLabsErro
     yield from operation.errors
     if operation.is_idempotent:
         yield from IDEMPOTENCY_ERRORS
-    if operation.has_secret:
-        yield Undecryptable(ALTERED)
+        if operation.has_secret:
+            yield Undecryptable(ALTERED)
     if budgets_of(operation, rule.rule):
         yield from_http(429)
     yield from_http(500)

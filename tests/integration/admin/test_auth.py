@@ -1,3 +1,5 @@
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+
 import pytest
 from sqlalchemy import true
 
@@ -268,3 +270,27 @@ def test_form_is_accepted_from_pages_of_this_host_only(desk, origin, status):
     )
 
     assert response.status_code == status
+
+
+def test_csrf_token_differs_on_each_page_and_all_are_valid(desk):
+    tokens = set()
+    for _ in range(3):
+        desk.get("/admin/account")
+        tokens.add(desk.token)
+
+    assert len(tokens) == 3
+    for token in tokens:
+        assert desk.post("/admin/theme", theme="dark", csrf_token=token).status_code == 303
+
+
+def test_csrf_token_under_another_mask_is_rejected(desk):
+    desk.get("/admin/account")
+    token = urlsafe_b64decode(desk.token)
+    altered = [bytes(64), token[::-1], token[32:] + bytes(32), bytes([token[0] ^ 1]) + token[1:]]
+
+    for text in altered:
+        form = {"csrf_token": urlsafe_b64encode(text).decode()}
+        assert desk.post("/admin/theme", theme="dark", **form).status_code == 403
+    # The two halves are each other's mask.
+    halves = urlsafe_b64encode(token[32:] + token[:32]).decode()
+    assert desk.post("/admin/theme", theme="dark", csrf_token=halves).status_code == 303
