@@ -1,5 +1,6 @@
 """The grid of one client's pairs and exchanges."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -8,22 +9,33 @@ from sqlalchemy import Row, select
 
 from pipelabs.core.db import db
 from pipelabs.core.pagination import Page, page_of
-from pipelabs.markets.client_markets import SELECT_ROWS
+from pipelabs.markets.client_markets import SELECT_ROWS, list_client_exchanges
 from pipelabs.markets.token_pairs import SYMBOL_COLUMN
 from pipelabs.models import ClientMarket, Market, TokenPair
+
+MAX_CELLS = 1_300
+"""Cells of a page of a grid. A browser lays out a page of many thousands slowly."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A page of a client's pairs and their markets: symbol → exchange → row, in order."""
+    """A page of a client's pairs and their markets: symbol → exchange → row, in order.
+
+    `exchanges` are those of all pages, so that the columns stay where they are.
+    """
 
     page: Page[TokenPair]
-    exchanges: list[str]
+    exchanges: Sequence[str]
     lines: dict[str, dict[str, Row[*tuple[Any, ...]]]]
 
 
 def build_grid(client_id: UUID, size: int = 50, cursor: str | None = None) -> Grid:
-    """Return the markets of one page of the pairs in which the client is or was quoted."""
+    """Return the markets of one page of the pairs in which the client is or was quoted.
+
+    A page has fewer pairs than `size` if it would have more than `MAX_CELLS` cells.
+    """
+    exchanges = list_client_exchanges(client_id)
+    size = min(size, MAX_CELLS // max(len(exchanges), 1))
     is_of_client = ClientMarket.client_id == client_id
     quoted = select(Market.token_pair_id).join(ClientMarket).where(is_of_client)
     pairs = select(TokenPair).where(TokenPair.id.in_(quoted))
@@ -32,4 +44,4 @@ def build_grid(client_id: UUID, size: int = 50, cursor: str | None = None) -> Gr
     is_on_page = Market.token_pair_id.in_([pair.id for pair in page.rows])
     for row in db.session.execute(SELECT_ROWS.where(is_of_client, is_on_page)):
         lines[row.symbol][row.exchange] = row
-    return Grid(page, sorted({slug for line in lines.values() for slug in line}), lines)
+    return Grid(page, exchanges, lines)

@@ -1,4 +1,5 @@
 import re
+import zlib
 
 import pytest
 
@@ -149,7 +150,7 @@ def test_client_grid_names_each_status(app, desk, page, add):
 
     text = desk.get(f"{page}/grid").text
 
-    assert re.findall(r'title="([^"]*)"><span class="quiet-label">', text) == [
+    assert re.findall(r'title="([^"]*)"\s+role="img" aria-label="[a-z]+">', text) == [
         "BTC/USDT on gate: delisted",
         "BTC/USDT on okx: active",
         "ETH/USDT on okx: active",
@@ -220,3 +221,18 @@ def test_show_client_settings_include_the_pairs(app, desk, acme):
         finish(commit=True)
 
     assert '"mm": {' in desk.get(f"/admin/clients/{acme}").text
+
+
+def test_pages_of_a_client_with_300_markets_are_light(desk, page, add):
+    exchanges = ("okx", "binance", "bybit", "kucoin", "gate", "mexc", "bitget", "htx")
+    items = [make_item(f"A{n}/USDT", exchanges[n % len(exchanges)]) for n in range(300)]
+    add(*items)
+
+    for path in (page, f"{page}?size=100", f"{page}/grid", f"{page}/grid?size=100"):
+        answer = desk.get(path)
+
+        assert answer.status_code == 200
+        assert len(re.findall("<[a-z]", answer.text)) <= 2_000, path
+        assert len(zlib.compress(answer.data, 4)) <= 25_000, path
+        assert "of 300" in answer.text
+        assert "Next" in answer.text

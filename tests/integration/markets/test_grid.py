@@ -1,6 +1,7 @@
 import pytest
 
 from pipelabs.core.db import db
+from pipelabs.markets import grid as grid_module
 from pipelabs.markets.grid import build_grid
 from pipelabs.markets.quoting import add_client_markets
 from pipelabs.models import ClientMarket, QuotingStatus
@@ -44,4 +45,13 @@ def test_grid_is_paged_by_pair(book):
         ["LTC/USDT"],
     ]
     assert (first.page.total, second.page.next) == (3, None)
-    assert first.exchanges == ["binance", "okx"]
+    assert first.exchanges == second.exchanges == ["binance", "okx"]
+
+
+def test_grid_with_many_exchanges_has_fewer_pairs_on_a_page(book, monkeypatch):
+    monkeypatch.setattr(grid_module, "MAX_CELLS", 5)
+
+    grid = build_grid(book.id)
+
+    assert list(grid.lines) == ["BTC/USDT", "ETH/USDT"]
+    assert grid.page.next
