@@ -28,6 +28,11 @@ class Browser:
         self.get("/admin/account")
         return self.post(path, **fields)
 
+    def follow(self, response):
+        """Return the page that a redirect leads to."""
+        assert response.status_code == 303, response.text
+        return self.get(response.location)
+
     def _remember_token(self, response):
         """Store the CSRF token of a page. Forget it after a redirect, which may start a session."""
         if match := TOKEN.search(response.text):

@@ -21,6 +21,7 @@ from pipelabs.admin import (
     markets,
     palette,
     status,
+    secrets,
     stops,
     token_pairs,
 )
@@ -48,6 +49,7 @@ NOUNS = (
     markets,
     palette,
     status,
+    secrets,
     stops,
     token_pairs,
 )

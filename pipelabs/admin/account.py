@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 from pipelabs.accounts import admins, api_tokens, sessions
 from pipelabs.accounts.schemas.admins import PasswordChange
 from pipelabs.accounts.schemas.api_tokens import TokenForm
+from pipelabs.admin import secrets
 from pipelabs.audit.events import Event
 from pipelabs.core.schemas.envelope import Confirmation
 from pipelabs.core.schemas.pagination import ListQuery
@@ -17,6 +18,7 @@ from pipelabs.web import auth, console_session
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, query, submitted_form
 from pipelabs.web.operation import current_actor, current_admin_id
+from pipelabs.web.shown_once import ShownSecret, create_once
 
 bp = OperationBlueprint("account", __name__, url_prefix="/account")
 
@@ -90,13 +92,19 @@ def new_token() -> ResponseReturnValue:
     "/tokens/new",
     permission=Permission.SELF_WRITE,
     denied_event=Event.API_TOKEN_CREATE_DENIED,
+    status=303,
 )
 def create_token() -> ResponseReturnValue:
-    """Create an API token and show it once."""
+    """Create an API token, and redirect to the page that shows it."""
     may = api_tokens.list_grantable_permissions(current_actor())
     form = submitted_form(TokenForm, "admin/account/new_token.html", may=may)
-    made = api_tokens.create_token(form.load(), current_actor())
-    return render_template("admin/account/token.html", token=made.token, text=made.text)
+    command = form.load()
+
+    def create() -> ShownSecret:
+        made = api_tokens.create_token(command, current_actor())
+        return ShownSecret(secrets.API_TOKEN, made.token.id, made.text)
+
+    return create_once(Event.API_TOKEN_CREATE_REPLAYED, create)
 
 
 @bp.operation("GET", "/tokens/<uuid:token_id>/revoke", permission=Permission.SELF_WRITE)

@@ -8,6 +8,7 @@ from flask.typing import ResponseReturnValue
 
 from pipelabs.accounts import admins, api_tokens, roles
 from pipelabs.accounts.schemas.admins import AdminIn, PasswordReset, RoleChange
+from pipelabs.admin import secrets
 from pipelabs.approvals import service as approvals
 from pipelabs.audit.events import Event
 from pipelabs.core.schemas.envelope import Confirmation
@@ -16,6 +17,7 @@ from pipelabs.models import ApprovalKind, Permission, Role, now
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, query, submitted_form
 from pipelabs.web.operation import current_actor
+from pipelabs.web.shown_once import ShownSecret, create_once
 
 bp = OperationBlueprint("admins", __name__, url_prefix="/admins")
 CONFIRM, NEW, ROLE = "admin/confirm.html", "admin/admins/new.html", "admin/admins/role.html"
@@ -81,11 +83,15 @@ def new() -> ResponseReturnValue:
     "/new",
     permission=Permission.ADMINS_WRITE,
     denied_event=Event.ADMIN_CREATE_DENIED,
+    status=303,
 )
 def create() -> ResponseReturnValue:
-    """Create an admin and show its one-time password once."""
+    """Create an admin, and redirect to the page that shows its one-time password."""
     command = submitted_form(AdminIn, NEW).offer("role", NEW_ROLES).load()
-    return _show_password(admins.create_admin(command, current_actor()))
+    return create_once(
+        Event.ADMIN_CREATE_REPLAYED,
+        lambda: _password(admins.create_admin(command, current_actor())),
+    )
 
 
 @bp.operation("GET", "/<uuid:admin_id>", permission=Permission.ADMINS_READ)
@@ -207,15 +213,18 @@ def reset_password(admin_id: UUID) -> ResponseReturnValue:
     "/<uuid:admin_id>/reset-password",
     permission=Permission.ADMINS_WRITE,
     denied_event=Event.ADMIN_CHANGE_DENIED,
+    status=303,
 )
 def confirm_reset_password(admin_id: UUID) -> ResponseReturnValue:
-    """Give an admin a one-time password and show it once."""
+    """Give an admin a one-time password, and redirect to the page that shows it."""
     form = submitted_form(PasswordReset, CONFIRM, **_reset_page(admin_id))
-    made = admins.issue_one_time_password(
-        admin_id, current_actor(), revokes_tokens=form.load()["revoke_tokens"]
+    revokes_tokens = form.load()["revoke_tokens"]
+    return create_once(
+        Event.ADMIN_PASSWORD_RESET_REPLAYED,
+        lambda: _password(
+            admins.issue_one_time_password(admin_id, current_actor(), revokes_tokens=revokes_tokens)
+        ),
     )
-    tokens = len(api_tokens.list_live_tokens(admin_id))
-    return _show_password(made, tokens)
 
 
 @bp.operation(
@@ -244,12 +253,8 @@ def _enable(admin_id: UUID) -> Act:
     return ENABLE_OWNER if admins.get_admin(admin_id).role is Role.OWNER else ENABLE
 
 
-def _show_password(made: admins.AdminWithPassword, tokens: int = 0) -> str:
-    """Return the page with a one-time password. `tokens` is how many API tokens still exist."""
-    admin, password = made
-    return render_template(
-        "admin/admins/password.html", admin=admin, password=password, tokens=tokens
-    )
+def _password(made: admins.AdminWithPassword) -> ShownSecret:
+    return ShownSecret(secrets.PASSWORD, made.admin.id, made.password)
 
 
 def _ask(admin_id: UUID, act: Act) -> ResponseReturnValue:

@@ -3,9 +3,10 @@
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from flask import flash, redirect, render_template, request, url_for
+from flask import flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
+from pipelabs.admin import secrets
 from pipelabs.approvals import service as approvals
 from pipelabs.audit.events import Event
 from pipelabs.core.schemas.pagination import ListQuery
@@ -17,6 +18,7 @@ from pipelabs.models import ApprovalKind, MachineStatus, Permission, now
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, query, submitted_form
 from pipelabs.web.operation import current_actor
+from pipelabs.web.shown_once import ShownSecret, create_once
 
 bp = OperationBlueprint("machines", __name__, url_prefix="/machines")
 CONFIRM, NEW = "admin/confirm.html", "admin/machines/new.html"
@@ -85,12 +87,15 @@ def new() -> ResponseReturnValue:
     "/new",
     permission=Permission.MACHINES_WRITE,
     denied_event=Event.MACHINE_CHANGE_DENIED,
-    has_secret=True,
+    status=303,
 )
 def invite() -> ResponseReturnValue:
-    """Invite a machine and show its enrolment code once."""
+    """Invite a machine, and redirect to the page that shows its enrolment code."""
     command = submitted_form(InviteForm, NEW).load()
-    return _show_code(machines.invite_machine(command, current_actor()))
+    return create_once(
+        Event.MACHINE_INVITE_REPLAYED,
+        lambda: _code(machines.invite_machine(command, current_actor())),
+    )
 
 
 @bp.operation("GET", "/<uuid:machine_id>", permission=Permission.MACHINES_READ)
@@ -126,12 +131,15 @@ def new_code(machine_id: UUID) -> ResponseReturnValue:
     "/<uuid:machine_id>/code",
     permission=Permission.MACHINES_WRITE,
     denied_event=Event.MACHINE_CHANGE_DENIED,
-    has_secret=True,
+    status=303,
 )
 def renew_code(machine_id: UUID) -> ResponseReturnValue:
-    """Issue another enrolment code and show it once."""
-    data = submitted_form(VersionForm, CONFIRM, **_code_page(machine_id)).load()
-    return _show_code(machines.renew_code(machine_id, current_actor(), version=data["version"]))
+    """Issue another enrolment code, and redirect to the page that shows it."""
+    version = submitted_form(VersionForm, CONFIRM, **_code_page(machine_id)).load()["version"]
+    return create_once(
+        Event.MACHINE_INVITE_REPLAYED,
+        lambda: _code(machines.renew_code(machine_id, current_actor(), version=version)),
+    )
 
 
 @bp.operation("GET", "/<uuid:machine_id>/suspend", permission=Permission.MACHINES_WRITE)
@@ -188,14 +196,8 @@ def confirm_retire(machine_id: UUID) -> ResponseReturnValue:
     return _change(machine_id, RETIRE)
 
 
-def _show_code(invited: machines.Invited) -> str:
-    """Return the page with an enrolment code, which is nowhere else."""
-    return render_template(
-        "admin/machines/code.html",
-        machine=invited.machine,
-        code=invited.code,
-        service_url=request.host_url.rstrip("/"),
-    )
+def _code(invited: machines.Invited) -> ShownSecret:
+    return ShownSecret(secrets.ENROLMENT_CODE, invited.machine.id, invited.code)
 
 
 def _ask(machine_id: UUID, act: Act) -> ResponseReturnValue:

@@ -17,6 +17,7 @@ class Event(StrEnum):
     ADMIN_PASSWORD_CHANGED = "admin.password_changed"
     ADMIN_PASSWORD_CHANGE_DENIED = "admin.password_change_denied"
     ADMIN_PASSWORD_RESET = "admin.password_reset"
+    ADMIN_PASSWORD_RESET_REPLAYED = "admin.password_reset_replayed"
     ADMIN_ROLE_CHANGED = "admin.role_changed"
     ADMIN_SESSIONS_ENDED = "admin.sessions_ended"
     ADMIN_SESSION_RENEWAL_DENIED = "admin.session_renewal_denied"

@@ -7,13 +7,13 @@ import hashlib
 import hmac
 import os
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import Executable, Integer, Table, bindparam, delete, select, tuple_
+from sqlalchemy import Executable, Integer, Table, bindparam, delete, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import OperationalError
 
@@ -109,6 +109,29 @@ def store_response(request: Claim, status: int, headers: Mapping[str, str], body
     """Store the response to a claimed key, in the same transaction or after its rollback."""
     response = {"status": status, "headers": dict(headers), "body": body}
     run_prepared(STORE_RESPONSE, request._asdict() | response | {"created_at": now()})
+
+
+def find_record(request: Claim) -> IdempotencyRecord | None:
+    """Return what is stored for a key."""
+    return db.session.get(IdempotencyRecord, request[:4])
+
+
+def erase_response(request: Claim) -> None:
+    """Erase the body of a stored response. The key stays claimed."""
+    if record := find_record(request):
+        record.body = b""
+
+
+def erase_responses(method: str, path: str, *, until: datetime) -> int:
+    """Erase the bodies that were stored for a call in the hour before `until`; return how many.
+
+    It is called each minute. Older records are deleted after 24 hours.
+    """
+    columns = TABLE.c
+    expired = columns.created_at.between(until - timedelta(hours=1), until)
+    statement = update(TABLE).values(body=b"").where(expired, columns.body != b"")
+    call = (columns.method == method, columns.path == path)
+    return len(db.session.execute(statement.where(*call).returning(columns.key)).all())
 
 
 def _secret() -> bytes:

@@ -17,6 +17,7 @@ from pipelabs.core.errors import PipeLabsError
 from pipelabs.machines import endings
 from pipelabs.vault import alterations, replacement, rotation
 from pipelabs.vault.records import lock_key
+from pipelabs.web import shown_once
 
 INTERVAL_S = 60
 ACTOR_NAME = "service"
@@ -111,6 +112,15 @@ def purge_ended_sessions(app: Flask) -> None:
         logger.info("ended sessions and tokens were deleted", extra={"purged": purged})
 
 
+def erase_shown_secrets(app: Flask) -> None:
+    """Erase new secrets that no page shows any more."""
+    try:
+        with app.app_context(), unit_of_work():
+            shown_once.erase_expired()
+    except SQLAlchemyError as error:
+        logger.warning("shown secrets were not erased: %s", type(error).__name__)
+
+
 def verify_audit_sample(app: Flask) -> None:
     """Verify the newest audit rows and a random sample, and log the ids of those not valid."""
     try:
@@ -132,5 +142,6 @@ def _run_forever(app: Flask) -> None:
         last_key = quarantine_altered_keys(app, last_key)
         expire_leases(app)
         purge_ended_sessions(app)
+        erase_shown_secrets(app)
         verify_audit_sample(app)
         time.sleep(INTERVAL_S)

@@ -1,5 +1,6 @@
 """CSRF protection of the console: the Origin header and a token in every form."""
 
+import hashlib
 import hmac
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -28,10 +29,19 @@ def reject_forgery() -> None:
     origin = request.headers.get("Origin")
     if origin is not None and not _is_own_origin(origin):
         raise Forbidden("This request came from another site.", code="csrf_failed")
-    signature = _unmask(request.headers.get(CSRF_HEADER) or request.form.get(CSRF_FIELD, ""))
+    signature = _unmask(_submitted())
     valid = [hmac.compare_digest(signature, _sign(secret)) for secret in secret_keys()]
     if not any(valid):
         raise Forbidden(FORM_EXPIRED, code="csrf_failed")
+
+
+def form_id() -> str:
+    """Return what identifies the form that was sent: each time it is shown it has another token."""
+    return hashlib.sha256(_decode(_submitted())).hexdigest()[:32]
+
+
+def _submitted() -> str:
+    return request.headers.get(CSRF_HEADER) or request.form.get(CSRF_FIELD, "")
 
 
 def _is_own_origin(origin: str) -> bool:
@@ -51,11 +61,15 @@ def csrf_token() -> str:
 
 def _unmask(token: str) -> bytes:
     """Return the signature in a token, or nothing if the token is malformed."""
+    masked = _decode(token)
+    return _xor(masked[:MASK_BYTES], masked[MASK_BYTES:]) if len(masked) == 2 * MASK_BYTES else b""
+
+
+def _decode(token: str) -> bytes:
     try:
-        masked = urlsafe_b64decode(token)
+        return urlsafe_b64decode(token)
     except ValueError:
         return b""
-    return _xor(masked[:MASK_BYTES], masked[MASK_BYTES:]) if len(masked) == 2 * MASK_BYTES else b""
 
 
 def _xor(mask: bytes, text: bytes) -> bytes:

@@ -97,9 +97,8 @@ def test_pages_redirect_until_the_password_is_changed(console):
 
 def test_create_token_shows_the_text_once(desk, rows):
     desk.get(f"{ACCOUNT}/tokens/new")
-    made = desk.post(
-        f"{ACCOUNT}/tokens/new", name="Bot & sons", permissions=["clients.read", "self.read"]
-    )
+    fields = {"name": "Bot & sons", "permissions": ["clients.read", "self.read"]}
+    made = desk.follow(desk.post(f"{ACCOUNT}/tokens/new", **fields))
     listed = desk.get(ACCOUNT).text
 
     [text] = set(SHOWN.findall(made.text))
@@ -123,7 +122,8 @@ def test_create_token_form_shows_errors_and_keeps_input(desk, rows):
 
 def test_revoke_token_asks_for_confirmation(desk, client, rows):
     desk.get(f"{ACCOUNT}/tokens/new")
-    made = desk.post(f"{ACCOUNT}/tokens/new", name="Bot", permissions=["self.read"])
+    fields = {"name": "Bot", "permissions": ["self.read"]}
+    made = desk.follow(desk.post(f"{ACCOUNT}/tokens/new", **fields))
     [text] = set(SHOWN.findall(made.text))
     path = f"{ACCOUNT}/tokens/{rows(APIToken)[0].id}/revoke"
     asked = desk.get(path)

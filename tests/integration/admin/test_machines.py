@@ -98,7 +98,7 @@ def test_list_says_that_a_page_is_past_its_end(app, owner, machine_id, change):
 
 
 def test_invite_shows_the_code_and_the_command_once(owner, invite, rows):
-    response = invite()
+    response = owner.follow(invite())
 
     [machine] = rows(Machine)
     code, *others = CODE.findall(response.text)
@@ -138,12 +138,12 @@ def test_invite_shows_errors_at_the_fields_and_keeps_the_input(invite, rows):
 
 
 def test_invited_machine_gets_a_new_code(owner, invite, rows, change):
-    old = find(CODE, invite())
+    old = find(CODE, owner.follow(invite()))
     [machine] = rows(Machine)
     path = f"{MACHINES}/{machine.id}"
     shown = words(owner.get(path))
     asked = owner.get(f"{path}/code")
-    response = owner.post(f"{path}/code", version=machine.version)
+    response = owner.follow(owner.post(f"{path}/code", version=machine.version))
     code = find(CODE, response)
     change(Machine, code_expires_at=now())
     late = words(owner.get(path))
@@ -164,7 +164,7 @@ def test_enrolled_machine_shows_its_fingerprint_and_the_request(
     client, owner, invite, rows, change
 ):
     host = MachineHost(client)
-    host.enrol(find(CODE, invite()))
+    host.enrol(find(CODE, owner.follow(invite())))
     [machine], [approval] = rows(Machine), rows(Approval)
     path = f"{MACHINES}/{machine.id}"
 
@@ -325,7 +325,7 @@ def test_history_shows_the_grants_and_not_what_happened_to_other_machines(
 
 def test_menu_counts_the_requests_that_can_be_approved(client, owner, watcher, invite, change):
     before = words(watcher.get(MACHINES))
-    MachineHost(client).enrol(find(CODE, invite()))
+    MachineHost(client).enrol(find(CODE, owner.follow(invite())))
 
     pending = words(watcher.get(MACHINES))
     missing = words(watcher.get("/admin/nothing"))
