@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from flask import flash, make_response, redirect, render_template, url_for
+from flask import flash, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from pipelabs.accounts import admins, api_tokens, sessions
@@ -21,6 +21,7 @@ from pipelabs.web.operation import current_actor, current_admin_id
 from pipelabs.web.shown_once import ShownSecret, create_once
 
 bp = OperationBlueprint("account", __name__, url_prefix="/account")
+PASSWORD = "admin/account/password.html"  # noqa: S105 - a template
 
 
 @bp.operation("GET", "", permission=Permission.SELF_READ)
@@ -39,7 +40,8 @@ def index() -> ResponseReturnValue:
 @bp.operation("GET", "/password", permission=Permission.SELF_READ, allows_password_due=True)
 def password() -> ResponseReturnValue:
     """Show the form to change the password."""
-    return render_template("admin/account/password.html", form=Form(PasswordChange))
+    target = request.args.get("next", "")
+    return render_template(PASSWORD, form=Form(PasswordChange), target=target)
 
 
 @bp.operation(
@@ -52,13 +54,15 @@ def password() -> ResponseReturnValue:
 )
 def change_password() -> ResponseReturnValue:
     """Change the password and end every other session."""
-    form = submitted_form(PasswordChange, "admin/account/password.html")
+    target = request.args.get("next", "")
+    form = submitted_form(PasswordChange, PASSWORD, target=target)
     command = form.load()
     actor = current_actor()
     auth.reserve_password_attempt(str(actor.name), actor.address)
     signed_in = admins.change_password(command, actor)
     flash("Password changed. All your other sessions have ended.", "success")
-    answer = make_response(redirect(url_for("admin.account.index"), 303))
+    url = console_session.safe_redirect_target(target or url_for("admin.account.index"))
+    answer = make_response(redirect(url, 303))
     return console_session.set_session_cookie(answer, signed_in)
 
 
@@ -92,6 +96,7 @@ def new_token() -> ResponseReturnValue:
     "/tokens/new",
     permission=Permission.SELF_WRITE,
     denied_event=Event.API_TOKEN_CREATE_DENIED,
+    form=TokenForm,
     status=303,
 )
 def create_token() -> ResponseReturnValue:

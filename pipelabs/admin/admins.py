@@ -83,6 +83,7 @@ def new() -> ResponseReturnValue:
     "/new",
     permission=Permission.ADMINS_WRITE,
     denied_event=Event.ADMIN_CREATE_DENIED,
+    form=AdminIn,
     status=303,
 )
 def create() -> ResponseReturnValue:

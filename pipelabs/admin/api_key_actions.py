@@ -68,6 +68,7 @@ def replace(key_id: UUID) -> ResponseReturnValue:
     "/replace",
     permission=Permission.API_KEYS_WRITE,
     denied_event=Event.API_KEY_REPLACEMENT_DENIED,
+    form=KeyReplacement,
     status=303,
 )
 def add_replacement(key_id: UUID) -> ResponseReturnValue:
@@ -93,6 +94,7 @@ def accept(key_id: UUID) -> ResponseReturnValue:
     "/accept",
     permission=Permission.API_KEYS_ACCEPT,
     denied_event=Event.API_KEY_ACCEPT_DENIED,
+    form=Acceptance,
     status=303,
 )
 def request_acceptance(key_id: UUID) -> ResponseReturnValue:

@@ -84,6 +84,7 @@ def new() -> ResponseReturnValue:
     "/new",
     permission=Permission.API_KEYS_WRITE,
     denied_event=Event.API_KEY_CREATE_DENIED,
+    form=KeyForm,
     status=303,
 )
 def create() -> ResponseReturnValue:
@@ -132,6 +133,7 @@ def edit(key_id: UUID) -> ResponseReturnValue:
     "/<uuid:key_id>/edit",
     permission=Permission.API_KEYS_WRITE,
     denied_event=Event.API_KEY_UPDATE_DENIED,
+    form=KeyEdit,
     status=303,
 )
 def update(key_id: UUID) -> ResponseReturnValue:

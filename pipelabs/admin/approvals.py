@@ -82,6 +82,7 @@ def reject(approval_id: UUID) -> ResponseReturnValue:
     "/<uuid:approval_id>/reject",
     permission=Permission.APPROVALS_DECIDE,
     denied_event=Event.APPROVAL_DECISION_DENIED,
+    form=RejectionForm,
     status=303,
 )
 def confirm_reject(approval_id: UUID) -> ResponseReturnValue:

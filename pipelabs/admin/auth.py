@@ -8,10 +8,10 @@ from pipelabs.accounts.schemas.admins import SignIn
 from pipelabs.audit.events import Event
 from pipelabs.core.errors import Unauthenticated
 from pipelabs.models import Permission
-from pipelabs.web import auth, console_session, pages
+from pipelabs.web import auth, console_session, drafts, pages
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, submitted_form
-from pipelabs.web.operation import current_actor
+from pipelabs.web.operation import DRAFT_FIELD, current_actor
 
 bp = OperationBlueprint("auth", __name__)
 YEAR_S = 365 * 24 * 3600
@@ -24,7 +24,7 @@ def login() -> ResponseReturnValue:
     try:
         console_session.identify(current_actor())
     except Unauthenticated:
-        return render_template("admin/auth/login.html", form=Form(SignIn), target=target)
+        return render_template(pages.LOGIN, form=Form(SignIn), target=target, draft="")
     return redirect(target, 303)
 
 
@@ -34,12 +34,14 @@ def login() -> ResponseReturnValue:
 def sign_in() -> ResponseReturnValue:
     """Open a session and redirect to the requested page."""
     target = console_session.safe_redirect_target(request.args.get("next", ""))
-    form = submitted_form(SignIn, "admin/auth/login.html", target=target)
+    draft = request.form.get(DRAFT_FIELD, "")
+    form = submitted_form(SignIn, pages.LOGIN, target=target, draft=draft)
     command = form.load()
     actor = current_actor()
     auth.reserve_password_attempt(command.email, actor.address)
     signed_in = sessions.sign_in(command.email, command.password, actor, request.user_agent.string)
-    return console_session.set_session_cookie(make_response(redirect(target, 303)), signed_in)
+    url = drafts.keep_draft(target, signed_in.admin.id, signed_in.session.id)
+    return console_session.set_session_cookie(make_response(redirect(url, 303)), signed_in)
 
 
 @bp.operation(

@@ -63,6 +63,7 @@ def new(client_id: UUID) -> ResponseReturnValue:
     "/add",
     permission=Permission.TOKEN_PAIRS_WRITE,
     denied_event=Event.CLIENT_MARKET_ADD_DENIED,
+    form=ClientMarketsForm,
     status=303,
 )
 def create(client_id: UUID) -> ResponseReturnValue:
@@ -87,6 +88,7 @@ def edit(client_id: UUID, client_market_id: UUID) -> ResponseReturnValue:
     "/<uuid:client_market_id>",
     permission=Permission.TOKEN_PAIRS_WRITE,
     denied_event=Event.CLIENT_MARKET_UPDATE_DENIED,
+    form=ClientMarketEdit,
     status=303,
 )
 def update(client_id: UUID, client_market_id: UUID) -> ResponseReturnValue:

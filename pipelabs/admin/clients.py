@@ -62,6 +62,7 @@ def new() -> ResponseReturnValue:
     permission=Permission.CLIENTS_WRITE,
     denied_event=Event.CLIENT_CREATE_DENIED,
     budget="create",
+    form=ClientIn,
     status=303,
 )
 def create() -> ResponseReturnValue:
@@ -168,6 +169,7 @@ def edit(client_id: UUID) -> ResponseReturnValue:
     "/<uuid:client_id>/edit",
     permission=Permission.CLIENTS_WRITE,
     denied_event=Event.CLIENT_UPDATE_DENIED,
+    form=ClientEdit,
     status=303,
 )
 def update(client_id: UUID) -> ResponseReturnValue:

@@ -84,6 +84,7 @@ def edit(exchange: str) -> ResponseReturnValue:
     "/<string:exchange>/edit",
     permission=Permission.EXCHANGES_WRITE,
     denied_event=Event.EXCHANGE_CHANGE_DENIED,
+    form=ExchangeEdit,
     status=303,
 )
 def update(exchange: str) -> ResponseReturnValue:

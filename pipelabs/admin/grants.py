@@ -52,6 +52,7 @@ def choose_client(machine_id: UUID) -> ResponseReturnValue:
     "/machines/<uuid:machine_id>/grants/new",
     permission=Permission.MACHINES_WRITE,
     denied_event=Event.GRANT_CHANGE_DENIED,
+    form=GrantForm,
     status=303,
 )
 def request_grant(machine_id: UUID) -> ResponseReturnValue:
@@ -79,6 +80,7 @@ def end(grant_id: UUID) -> ResponseReturnValue:
     "/grants/<uuid:grant_id>/end",
     permission=Permission.MACHINES_WRITE,
     denied_event=Event.GRANT_CHANGE_DENIED,
+    form=ReasonForm,
     status=303,
 )
 def confirm_end(grant_id: UUID) -> ResponseReturnValue:

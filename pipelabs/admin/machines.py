@@ -87,6 +87,7 @@ def new() -> ResponseReturnValue:
     "/new",
     permission=Permission.MACHINES_WRITE,
     denied_event=Event.MACHINE_CHANGE_DENIED,
+    form=InviteForm,
     status=303,
 )
 def invite() -> ResponseReturnValue:
@@ -153,6 +154,7 @@ def suspend(machine_id: UUID) -> ResponseReturnValue:
     "/<uuid:machine_id>/suspend",
     permission=Permission.MACHINES_WRITE,
     denied_event=Event.MACHINE_CHANGE_DENIED,
+    form=ReasonForm,
     status=303,
 )
 def confirm_suspend(machine_id: UUID) -> ResponseReturnValue:
@@ -171,6 +173,7 @@ def resume(machine_id: UUID) -> ResponseReturnValue:
     "/<uuid:machine_id>/resume",
     permission=Permission.MACHINES_WRITE,
     denied_event=Event.MACHINE_CHANGE_DENIED,
+    form=ReasonForm,
     status=303,
 )
 def confirm_resume(machine_id: UUID) -> ResponseReturnValue:
@@ -189,6 +192,7 @@ def retire(machine_id: UUID) -> ResponseReturnValue:
     "/<uuid:machine_id>/retire",
     permission=Permission.MACHINES_WRITE,
     denied_event=Event.MACHINE_CHANGE_DENIED,
+    form=ReasonForm,
     status=303,
 )
 def confirm_retire(machine_id: UUID) -> ResponseReturnValue:

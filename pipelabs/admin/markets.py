@@ -51,6 +51,7 @@ def new() -> ResponseReturnValue:
     "/new",
     permission=Permission.TOKEN_PAIRS_WRITE,
     denied_event=Event.MARKET_CREATE_DENIED,
+    form=MarketIn,
     status=303,
 )
 def create() -> ResponseReturnValue:
@@ -85,6 +86,7 @@ def edit(market_id: UUID) -> ResponseReturnValue:
     "/<uuid:market_id>/edit",
     permission=Permission.TOKEN_PAIRS_WRITE,
     denied_event=Event.MARKET_UPDATE_DENIED,
+    form=MarketEdit,
     status=303,
 )
 def update(market_id: UUID) -> ResponseReturnValue:

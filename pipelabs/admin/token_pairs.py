@@ -37,6 +37,7 @@ def new() -> ResponseReturnValue:
     "/new",
     permission=Permission.TOKEN_PAIRS_WRITE,
     denied_event=Event.TOKEN_PAIR_CREATE_DENIED,
+    form=TokenPairIn,
     status=303,
 )
 def create() -> ResponseReturnValue:

@@ -17,7 +17,7 @@ from pipelabs.core.errors import PipeLabsError
 from pipelabs.machines import endings
 from pipelabs.vault import alterations, replacement, rotation
 from pipelabs.vault.records import lock_key
-from pipelabs.web import shown_once
+from pipelabs.web import drafts, shown_once
 
 INTERVAL_S = 60
 ACTOR_NAME = "service"
@@ -113,10 +113,11 @@ def purge_ended_sessions(app: Flask) -> None:
 
 
 def erase_shown_secrets(app: Flask) -> None:
-    """Erase new secrets that no page shows any more."""
+    """Erase new secrets and drafts that no page shows any more."""
     try:
         with app.app_context(), unit_of_work():
             shown_once.erase_expired()
+            drafts.erase_expired()
     except SQLAlchemyError as error:
         logger.warning("shown secrets were not erased: %s", type(error).__name__)
 

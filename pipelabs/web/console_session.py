@@ -10,7 +10,7 @@ from pipelabs.core.errors import Unauthenticated
 from pipelabs.models import Admin, Session
 from pipelabs.web import auth
 from pipelabs.web.operation import CONSOLE_PATH, is_below
-from pipelabs.web.urls import split_url
+from pipelabs.web.urls import find_endpoint, split_url
 
 KIND = "console"
 """The `type` claim of the token in the cookie. The API rejects tokens of this type."""
@@ -62,7 +62,7 @@ def set_session_cookie(response: Response, signed_in: sessions.SignedIn) -> Resp
 
 def clear_session_cookie(response: Response) -> Response:
     """Delete the session cookie if the request has sent one."""
-    if _cookie_name() not in request.cookies:
+    if not was_sent():
         return response
     response.delete_cookie(
         _cookie_name(), path="/", httponly=True, samesite=SAME_SITE, secure=_is_secure()
@@ -72,10 +72,28 @@ def clear_session_cookie(response: Response) -> Response:
 
 def sign_in_url() -> str:
     """Return the URL of the sign-in page, which returns to the current page afterwards."""
-    target = request.full_path.rstrip("?") if request.method == "GET" else request.path
+    target = return_url()
     if parts := split_url(request.headers.get("HX-Current-URL", "")):
         target = parts._replace(scheme="", netloc="").geturl() or target
     return url_for("admin.auth.login", next=safe_redirect_target(target))
+
+
+def return_url() -> str:
+    """Return the URL of the page to show again after signing in.
+
+    For a form that is the page it was on, with its query string.
+    """
+    if request.method == "GET":
+        return request.full_path.rstrip("?")
+    parts = split_url(request.referrer or "")
+    if parts and parts.netloc == request.host and find_endpoint(parts.path, "GET"):
+        return parts._replace(scheme="", netloc="", fragment="").geturl()
+    return request.path if find_endpoint(request.path, "GET") else ""
+
+
+def was_sent() -> bool:
+    """Return whether the request has a session cookie. If it is denied, the session has ended."""
+    return _cookie_name() in request.cookies
 
 
 def safe_redirect_target(target: str) -> str:

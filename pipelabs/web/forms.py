@@ -16,8 +16,11 @@ from pipelabs.core.text import NEVER_SHOWN
 from pipelabs.vault.schemas.credentials import SecretText
 from pipelabs.web.csrf import CSRF_FIELD
 from pipelabs.web.json import invalid_fields
-from pipelabs.web.operation import SubmittedForm, request_state
+from pipelabs.web.operation import DRAFT_FIELD, SubmittedForm, request_state
 from pipelabs.web.query import load as read_query
+
+NO_VALUES = frozenset({CSRF_FIELD, DRAFT_FIELD})
+"""Fields of every form, or of the one to sign in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +43,15 @@ class Form:
     """A form made from a schema, with its values and errors."""
 
     def __init__(self, schema: type[Schema], values: Mapping[str, Any] | None = None) -> None:
-        """`values` are the initial values by field name, such as those of a row."""
+        """`values` are the initial values by field name, such as those of a row.
+
+        A draft of the form replaces them.
+        """
         self.schema = schema()
         self.values = {name: _text(value) for name, value in (values or {}).items()}
+        draft = request_state().draft
+        if draft and draft.schema is schema:
+            self.values |= draft.values
         self.errors: Fields = {}
         self.existing: Mapping[str, str] = {}
         self.choices: dict[str, tuple[str, ...]] = {}
@@ -109,10 +118,15 @@ class Form:
 
 def submitted_form(schema: type[Schema], template: str, **context: Any) -> Form:
     """Return the submitted form. Any later error renders `template` with it again."""
-    lists = {name for name, field in schema().fields.items() if isinstance(field, BoundedList)}
-    form = Form(schema, _single_values(request.form, lists))
+    form = Form(schema, submitted_values(schema))
     request_state().form = SubmittedForm(template, form, context)
     return form
+
+
+def submitted_values(schema: type[Schema]) -> dict[str, str]:
+    """Return the submitted fields. Raise `InvalidInput` for a repeated one that is no list."""
+    lists = {name for name, field in schema().fields.items() if isinstance(field, BoundedList)}
+    return _single_values(request.form, lists)
 
 
 def filter_form(schema: type[Schema], template: str, **context: Any) -> Form:
@@ -124,7 +138,9 @@ def filter_form(schema: type[Schema], template: str, **context: Any) -> Form:
 
 def query(schema: type[Schema]) -> Any:
     """Return the loaded query string. Empty parameters count as absent."""
-    return Form(schema, read_query(request)).load()
+    sent = read_query(request)
+    sent.pop(DRAFT_FIELD, None)
+    return Form(schema, sent).load()
 
 
 def _single_values(data: MultiDict[str, str], lists: Collection[str] = ()) -> dict[str, str]:
@@ -135,7 +151,7 @@ def _single_values(data: MultiDict[str, str], lists: Collection[str] = ()) -> di
     repeated = {name for name, values in data.lists() if len(values) > 1}
     if messages := {name: ["Must be given only once."] for name in repeated.difference(lists)}:
         raise invalid_fields(messages)
-    return {name: "\n".join(values) for name, values in data.lists() if name != CSRF_FIELD}
+    return {name: "\n".join(values) for name, values in data.lists() if name not in NO_VALUES}
 
 
 def _choices(field: fields.Field[Any]) -> tuple[str, ...]:

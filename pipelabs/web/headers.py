@@ -17,6 +17,9 @@ SECURITY_HEADERS = (
 VARIES = "Accept-Encoding"
 """What a response depends on that is the same for everybody."""
 UNCACHED = (("Cache-Control", "no-store"), ("Vary", f"{VARIES}, Authorization, Cookie, Origin"))
+KEPT_FOR_BACK = ("Cache-Control", "private, no-cache")
+"""Of a form that was denied. Browsers show it again when one goes back to it, where a response that
+must not be stored is an error page. It has what was typed, and no secret."""
 HSTS = "max-age=31536000"
 STANDARD_REQUEST_HEADERS = ("Authorization", "Content-Type", "X-Request-ID")
 """What every call may send."""

@@ -25,6 +25,7 @@ from pipelabs.web import (
     compression,
     console_session,
     csrf,
+    drafts,
     errors,
     machine_auth,
     rate_limit,
@@ -32,6 +33,7 @@ from pipelabs.web import (
 from pipelabs.web.headers import (
     EXPOSED_HEADERS,
     HSTS,
+    KEPT_FOR_BACK,
     REQUEST_HEADERS,
     SECURITY_HEADERS,
     STANDARD_REQUEST_HEADERS,
@@ -40,6 +42,7 @@ from pipelabs.web.headers import (
 )
 from pipelabs.web.operation import (
     CONSOLE_PATH,
+    DRAFT_FIELD,
     MACHINE_PATH,
     SAFE_METHODS,
     begin,
@@ -69,9 +72,14 @@ class VisitSessions(SecureCookieSessionInterface):
         return super().open_session(app, request)
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
-        """Send the cookie if the session was used."""
+        """Send the cookie if the session was used.
+
+        A denied form is kept by this browser alone. Another cookie must not make it unfit.
+        """
         if session.accessed:
             super().save_session(app, session, response)
+            if KEPT_FOR_BACK in response.headers.items():
+                response.headers["Vary"] = VARIES
 
 
 class Application(Flask):
@@ -121,6 +129,8 @@ def _start() -> Response | None:
     is_page = is_below(path, CONSOLE_PATH)
     if auth.is_guarded(operation, path):
         state.actor = _identify(path)(anonymous)
+    if is_page and DRAFT_FIELD in incoming.args:
+        state.draft = drafts.find_draft()
     if is_page and incoming.method not in SAFE_METHODS:
         csrf.reject_forgery()
     return None
@@ -184,11 +194,19 @@ def _header_fields(incoming: Request, response: Response) -> list[tuple[str, str
         # Flask has set its own.
         del response.headers["Cache-Control"]
         fields += [("Cache-Control", assets.cache_control(incoming)), ("Vary", VARIES)]
+    elif _is_denied_form(incoming, response):
+        fields += [KEPT_FOR_BACK, ("Vary", VARIES)]
     else:
         fields += UNCACHED
     if incoming.is_secure:
         fields.append(("Strict-Transport-Security", HSTS))
     return fields
+
+
+def _is_denied_form(incoming: Request, response: Response) -> bool:
+    """Return whether the response shows a form again that was sent."""
+    is_form = incoming.method == "POST" and is_below(incoming.path, CONSOLE_PATH)
+    return is_form and response.status_code >= 400
 
 
 def _facts(incoming: Request) -> dict[str, Any]:

@@ -28,6 +28,8 @@ ADMIN_API_PATH = "/api/admin"
 """Every call below it counts against the general budget."""
 CONSOLE_PATH = "/admin"
 """Every request below it counts against the console budget."""
+DRAFT_FIELD = "draft"
+"""The field and the parameter of what was typed before the session ended."""
 MACHINE_PATH = "/api/machine"
 """Every call below it counts against the machine budget."""
 
@@ -41,8 +43,9 @@ class Operation:
     password first, `allows_suspended_machine` machines that may hold no keys. `budget` is spent
     besides the budget of the path. A route with `takes_refresh_token` is public and checks the
     token itself. With `replayed_event` the route accepts an `Idempotency-Key`. `has_secret` means
-    that the body or the response contains a secret. `errors` are examples of the errors of its
-    service; the document derives all others. `status` is the status of every successful response.
+    that the body or the response contains a secret. `form` is the schema of a form that is shown at
+    the same path and worth keeping if the session has ended. `errors` are examples of the errors of
+    its service; the document derives all others. `status` is that of every successful response.
     """
 
     method: str
@@ -54,6 +57,7 @@ class Operation:
     takes_refresh_token: bool = False
     budget: Literal["batch", "create"] | None = None
     query: Schema | None = None
+    form: type[Schema] | None = None
     body: Schema | None = None
     replayed_event: Event | None = None
     has_secret: bool = False
@@ -115,6 +119,14 @@ class Spent(NamedTuple):
     stats: WindowStats
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """Values to show in a form instead of those that it would have."""
+
+    schema: type[Schema]
+    values: Mapping[str, str]
+
+
 @dataclass(slots=True)
 class RequestState:
     """The caller, the operation, the spent budgets, and what only some requests have.
@@ -128,6 +140,7 @@ class RequestState:
     claim: Claim | None = None
     machine: Caller | None = None
     form: SubmittedForm | None = None
+    draft: Draft | None = None
 
     @property
     def request_id(self) -> str:

@@ -8,6 +8,7 @@ from flask import (
     Flask,
     Response,
     current_app,
+    flash,
     make_response,
     redirect,
     render_template,
@@ -16,12 +17,17 @@ from flask import (
 )
 from jinja2 import StrictUndefined
 
+from pipelabs.accounts.schemas.admins import SignIn
 from pipelabs.core.decimals import plain
 from pipelabs.core.errors import InvalidHost, PipeLabsError
 from pipelabs.models import Permission
-from pipelabs.web import auth, console_session, csrf
+from pipelabs.web import auth, console_session, csrf, drafts
+from pipelabs.web.forms import Form
 from pipelabs.web.operation import CONSOLE_PATH, current_actor, has_actor, is_below, request_state
 
+LOGIN = "admin/auth/login.html"
+SESSION_ENDED = "Your session has ended. Sign in to continue."
+DRAFT_KEPT = "Your session has ended. Sign in to continue. Your entries are kept."
 THEMES = ("light", "dark")
 THEME_COOKIE = "pl_theme"
 PROGRAMS = {
@@ -78,17 +84,29 @@ def render_error(error: PipeLabsError) -> Response:
         )
         return make_response(page, error.status)
     if error.status == 401:
-        return _redirect_to_sign_in()
+        return _ask_to_sign_in()
     if error.code == auth.PASSWORD_DUE_CODE:
-        return make_response(redirect(url_for("admin.account.password"), 303))
+        target = console_session.return_url()
+        return make_response(redirect(url_for("admin.account.password", next=target), 303))
     title = TITLES.get(error.status, TITLES[400])
     layout = "signed_in" if current_actor().role else "anonymous"
     page = render_template(f"errors/{layout}.html", title=title, error=error)
     return make_response(page, error.status)
 
 
-def _redirect_to_sign_in() -> Response:
-    """Redirect to the sign-in page. htmx gets a header, since it swaps redirects into the page."""
+def _ask_to_sign_in() -> Response:
+    """Redirect to the sign-in page, or show it with the draft of the form that was sent.
+
+    htmx gets a header, since it swaps redirects into the page.
+    """
+    draft = drafts.take_draft() if request.method == "POST" else None
+    if draft is not None:
+        flash(DRAFT_KEPT, "warning")
+        target = console_session.return_url()
+        page = render_template(LOGIN, form=Form(SignIn), target=target, draft=draft)
+        return console_session.clear_session_cookie(make_response(page, 401))
+    if console_session.was_sent():
+        flash(SESSION_ENDED, "warning")
     url = console_session.sign_in_url()
     if request.headers.get("HX-Request"):
         return console_session.clear_session_cookie(

@@ -5,6 +5,7 @@ from playwright.sync_api import expect
 
 from pipelabs.models import Role
 from tests.browser.pages import WITH_AND_WITHOUT_SCRIPTS
+from tests.factories import make_wallet
 
 NEW_TOKEN = "/admin/account/tokens/new"
 
@@ -38,6 +39,44 @@ def test_new_token_is_made_once_and_shown_until_done(open_form, scripts):
     expect(page.locator(".once code")).to_have_text(secret)
     page.get_by_role("button", name="Done").click()
 
-    expect(page.get_by_role("cell", name=name)).to_have_count(1)
+    expect(page.get_by_role("cell", name=name, exact=True)).to_have_count(1)
     page.go_back()
     expect(page.get_by_text("This secret is no longer shown.")).to_be_visible()
+
+
+@WITH_AND_WITHOUT_SCRIPTS
+def test_back_to_a_denied_form_shows_it_with_the_entries(pages, scripts):
+    page = pages.open(Role.OPERATOR, java_script_enabled=scripts)
+    page.goto("/admin/clients/new")
+    page.get_by_label("Name").fill("Going Back")
+    page.get_by_label("Wallet address").fill("0xnothing")
+    page.get_by_role("button", name="Create client").click()
+    page.locator(".errors").first.wait_for()
+
+    page.get_by_label("Wallet address").fill(make_wallet())
+    page.get_by_role("button", name="Create client").click()
+    expect(page.get_by_role("heading", level=1, name="Going Back")).to_be_visible()
+    page.go_back()
+
+    expect(page.get_by_role("heading", level=1, name="New client")).to_be_visible()
+    expect(page.get_by_label("Name")).to_have_value("Going Back")
+
+
+@WITH_AND_WITHOUT_SCRIPTS
+def test_entries_are_kept_when_the_session_has_ended(pages, scripts):
+    page = pages.open(java_script_enabled=scripts)
+    page.goto("/admin/clients/new")
+    pages.sign_in(page, Role.OPERATOR)
+    page.get_by_label("Name").fill("Kept Capital")
+    page.get_by_label("Notes").fill("Two lines\nof notes")
+    page.get_by_label("Wallet address").fill(make_wallet())
+    page.context.clear_cookies()
+
+    page.get_by_role("button", name="Create client").click()
+    expect(page.get_by_role("status")).to_contain_text("Your session has ended.")
+    pages.sign_in(page, Role.OPERATOR)
+    expect(page.get_by_role("status")).to_contain_text("Check your entries")
+    expect(page.get_by_label("Notes")).to_have_value("Two lines\nof notes")
+    page.get_by_role("button", name="Create client").click()
+
+    expect(page.get_by_role("heading", level=1, name="Kept Capital")).to_be_visible()
