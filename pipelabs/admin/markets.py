@@ -9,7 +9,7 @@ from pipelabs.audit.events import Event
 from pipelabs.core.schemas.pagination import ListQuery
 from pipelabs.exchanges.service import list_enabled_slugs
 from pipelabs.markets import client_markets, markets
-from pipelabs.markets.delisting import find_affected_clients
+from pipelabs.markets.delisting import AffectedClients, find_affected_clients
 from pipelabs.markets.schemas.markets import (
     MarketChanges,
     MarketEdit,
@@ -119,10 +119,18 @@ def move(market_id: UUID) -> ResponseReturnValue:
     data = submitted_form(MarketStatusEdit, "admin/markets/status.html", **shown).load()
     changes, version = MarketChanges(status=data["status"]), data["version"]
     market, affected = markets.update_market(market_id, changes, current_actor(), version=version)
-    clients = "1 client is" if affected.count == 1 else f"{affected.count:,} clients are"
-    touched = f" {clients} no longer quoted there." if affected.count else ""
-    flash(f"{market.symbol} on {market.exchange} is now {market.status}.{touched}", "success")
+    name = f"{market.symbol} on {market.exchange}"
+    flash(f"{name} is now {market.status}.{_touched(affected)}", "success")
     return redirect(url_for("admin.markets.show", market_id=market_id), 303)
+
+
+def _touched(affected: AffectedClients) -> str:
+    """Return whom a delisting has affected, as sentences."""
+    active, paused = affected.active, affected.paused
+    clients = "1 client is" if active == 1 else f"{active:,} clients are"
+    rest = "1 paused client was" if paused == 1 else f"{paused:,} paused clients were"
+    ended = f" {clients} no longer quoted there." if active else ""
+    return ended + (f" {rest} delisted there." if paused else "")
 
 
 def _stored(market: Market) -> Form:

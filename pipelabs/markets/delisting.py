@@ -1,6 +1,6 @@
 """Delist the client markets of a delisted market, in batches that commit one by one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -22,28 +22,45 @@ QUOTED = (QuotingStatus.ACTIVE, QuotingStatus.PAUSED)
 
 @dataclass(frozen=True, slots=True)
 class AffectedClients:
-    """How many clients a delisting affects; id and name of the first of them, by name."""
+    """How many clients a delisting affects, active or paused; id and name of the first, by name."""
 
-    count: int
+    active: int
+    paused: int
     listed: Sequence[Row[UUID, str]]
 
+    @property
+    def count(self) -> int:
+        """Return the number of all of them."""
+        return self.active + self.paused
 
-NO_CLIENTS = AffectedClients(0, [])
+
+NO_CLIENTS = AffectedClients(0, 0, [])
 
 
 def find_affected_clients(market_id: UUID) -> AffectedClients:
-    """Return the clients whose quoting a delisting would end, or has yet to end."""
+    """Return the clients that a delisting would affect, or has yet to affect."""
     # Taken from the index and then sorted. Sorting all of them would take long.
     first = select(ClientMarket.client_id).where(*_is_quoted(market_id)).limit(MAX_LISTED)
     listed = select(Client.id, Client.name).where(Client.id.in_(db.session.scalars(first).all()))
     rows = db.session.execute(listed.order_by(NAME_COLUMN, Client.id)).all()
-    return AffectedClients(count_affected_clients(market_id), rows)
+    return _affected(_count_by_status(market_id), rows)
 
 
 def count_affected_clients(market_id: UUID) -> int:
-    """Return the number of clients whose quoting a delisting would end, or has yet to end."""
-    query = select(func.count()).select_from(ClientMarket).where(*_is_quoted(market_id))
-    return db.session.scalar(query) or 0
+    """Return the number of clients that a delisting would affect, or has yet to affect."""
+    return sum(_count_by_status(market_id).values())
+
+
+def _affected(
+    counts: Mapping[QuotingStatus, int], listed: Sequence[Row[UUID, str]]
+) -> AffectedClients:
+    active, paused = (counts.get(status, 0) for status in QUOTED)
+    return AffectedClients(active, paused, listed)
+
+
+def _count_by_status(market_id: UUID) -> dict[QuotingStatus, int]:
+    query = select(ClientMarket.status, func.count()).where(*_is_quoted(market_id))
+    return dict(db.session.execute(query.group_by(ClientMarket.status)).tuples().all())
 
 
 def delist_client_markets(market: Market, actor: Actor) -> AffectedClients:
@@ -55,19 +72,19 @@ def delist_client_markets(market: Market, actor: Actor) -> AffectedClients:
     """
     market_id, listed = market.id, find_affected_clients(market.id).listed
     facts = {"markets": f"{market.symbol} on {market.exchange}", "market": str(market_id)}
-    count = 0
+    counts = dict.fromkeys(QUOTED, 0)
     for status in QUOTED:
         after = UUID(int=0)
         while client_ids := _delist_batch(market_id, status, after):
             each = [(client_id, facts) for client_id in client_ids]
             trail.record_each(Event.CLIENT_MARKET_DELISTED, actor, each)
-            count += len(client_ids)
+            counts[status] += len(client_ids)
             if len(client_ids) < BATCH:
                 break
             after = max(client_ids)
             finish(commit=True)
             db.session.execute(select(Market.id).where(Market.id == market_id).with_for_update())
-    return AffectedClients(count, listed)
+    return _affected(counts, listed)
 
 
 def _delist_batch(market_id: UUID, status: QuotingStatus, after: UUID) -> Sequence[UUID]:

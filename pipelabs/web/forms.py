@@ -14,13 +14,14 @@ from pipelabs.core.schemas.fields import EnumField, Password, PlainText
 from pipelabs.core.schemas.lists import BoundedList
 from pipelabs.core.text import NEVER_SHOWN
 from pipelabs.vault.schemas.credentials import SecretText
+from pipelabs.web import places
 from pipelabs.web.csrf import CSRF_FIELD
 from pipelabs.web.json import invalid_fields
-from pipelabs.web.operation import DRAFT_FIELD, SubmittedForm, request_state
+from pipelabs.web.operation import DRAFT_FIELD, SubmittedForm, has_actor, request_state
 from pipelabs.web.query import load as read_query
 
-NO_VALUES = frozenset({CSRF_FIELD, DRAFT_FIELD})
-"""Fields of every form, or of the one to sign in."""
+NO_VALUES = frozenset({CSRF_FIELD, DRAFT_FIELD}) | places.PARAMETERS
+"""Fields of every form, or of the one to sign in, and parameters of every list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class FormField:
     max: int | None
     autocomplete: str
     errors: tuple[str, ...]
+    has_focus: bool
 
 
 class Form:
@@ -49,7 +51,7 @@ class Form:
         """
         self.schema = schema()
         self.values = {name: _text(value) for name, value in (values or {}).items()}
-        draft = request_state().draft
+        draft = request_state().draft if has_actor() else None
         if draft and draft.schema is schema:
             self.values |= draft.values
         self.errors: Fields = {}
@@ -72,6 +74,10 @@ class Form:
         if widget == "password" or NEVER_SHOWN.intersection(self.errors.get(name, ())):
             return ""
         return self.values.get(name, default)
+
+    def _first_wrong(self) -> str | None:
+        """Return the first field with an error, which gets the focus."""
+        return next((name for name in self.schema.load_fields if self.errors.get(name)), None)
 
     def load(self) -> Any:
         """Return the loaded data. Raise `InvalidInput` naming every wrong field.
@@ -113,6 +119,7 @@ class Form:
             max=field.max if isinstance(field, PlainText) else None,
             autocomplete=metadata.get("autocomplete", "off"),
             errors=tuple(self.errors.get(name, ())),
+            has_focus=name == self._first_wrong(),
         )
 
 
@@ -139,8 +146,7 @@ def filter_form(schema: type[Schema], template: str, **context: Any) -> Form:
 def query(schema: type[Schema]) -> Any:
     """Return the loaded query string. Empty parameters count as absent."""
     sent = read_query(request)
-    sent.pop(DRAFT_FIELD, None)
-    return Form(schema, sent).load()
+    return Form(schema, {name: text for name, text in sent.items() if name not in NO_VALUES}).load()
 
 
 def _single_values(data: MultiDict[str, str], lists: Collection[str] = ()) -> dict[str, str]:

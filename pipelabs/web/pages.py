@@ -21,7 +21,7 @@ from pipelabs.accounts.schemas.admins import SignIn
 from pipelabs.core.decimals import plain
 from pipelabs.core.errors import InvalidHost, PipeLabsError
 from pipelabs.models import Permission
-from pipelabs.web import auth, console_session, csrf, drafts
+from pipelabs.web import auth, console_session, csrf, drafts, places
 from pipelabs.web.forms import Form
 from pipelabs.web.operation import CONSOLE_PATH, current_actor, has_actor, is_below, request_state
 
@@ -166,6 +166,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     for filter_ in (short_time, exact_time, machine_time, short_address, device, figure, amount):
         app.jinja_env.filters[filter_.__name__] = filter_
+    app.jinja_env.globals["place_of"] = places.place_of
     app.context_processor(_context)
 
 

@@ -1,4 +1,5 @@
 // Enhancements of the console. Every page works without JavaScript.
+import { announce } from "./announce.js";
 import "./busy.js";
 import "./palette.js";
 import "./selection.js";
@@ -16,6 +17,7 @@ document.addEventListener("click", async (event) => {
   if (!button) return;
   await navigator.clipboard.writeText(button.dataset.copy);
   button.dataset.done = "";
+  announce("Copied.");
   setTimeout(() => delete button.dataset.done, COPIED_MS);
 });
 document.addEventListener("htmx:load", (event) => dress(event.detail.elt));

@@ -91,7 +91,8 @@ def test_pages_redirect_until_the_password_is_changed(console):
     browser.get(first.location)
     browser.post(first.location, **CHANGE)
 
-    assert (first.status_code, first.location) == (303, f"{ACCOUNT}/password")
+    going_to = f"{ACCOUNT}/password?next=/admin/clients"
+    assert (first.status_code, first.location) == (303, going_to)
     assert browser.get("/admin/clients").status_code == 200
 
 

@@ -57,7 +57,8 @@ def test_create_admin_page_shows_a_one_time_password(app, owner, rows):
     browser = Browser(app)
     browser.post("/admin/login", email="new@desk.local", password=password)
 
-    assert browser.get("/admin/clients").location == "/admin/account/password"
+    going_to = "/admin/account/password?next=/admin/clients"
+    assert browser.get("/admin/clients").location == going_to
     assert password not in str([row.details for row in rows(AuditEvent)])
 
 

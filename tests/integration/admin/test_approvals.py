@@ -45,8 +45,8 @@ def host(client):
 def requested(owner, host, rows):
     """The page of a request to approve the machine of `host`."""
     owner.get("/admin/machines/new")
-    page = owner.post("/admin/machines/new", name="quoter-1", addresses="192.0.2.0/24")
-    host.enrol(find(CODE, page))
+    sent = owner.post("/admin/machines/new", name="quoter-1", addresses="192.0.2.0/24")
+    host.enrol(find(CODE, owner.follow(sent)))
     [approval] = rows(Approval)
     return f"{APPROVALS}/{approval.id}"
 

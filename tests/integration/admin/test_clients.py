@@ -1,3 +1,4 @@
+import html
 import re
 from uuid import UUID
 
@@ -17,11 +18,13 @@ from tests.factories import (
     add_client,
     make_actor,
     make_body,
+    make_client,
     make_item,
     make_wallet,
 )
 
 CLIENTS = "/admin/clients"
+CURSOR = re.compile(r'href="([^"]*cursor=[^"]*)"')
 NEW = f"{CLIENTS}/new"
 SOLANA = "4Nd1mBQtrMJVYVfKf2PJy9NZUZdTAsp7D4xWLs4gDB4T"
 PAYLOADS = {
@@ -466,3 +469,19 @@ def test_create_never_shows_a_submitted_seed_phrase_again(desk, rows):
     assert "sausage" not in page.text
     assert rows(Client) == []
     assert "sausage" not in str([row.details for row in rows(AuditEvent)])
+
+
+def test_pager_tells_the_place_of_each_page(app, desk):
+    with app.app_context():
+        for name in ("A", "B", "C", "D", "E"):
+            make_client(name=name)
+        db.session.commit()
+
+    pages = [desk.get("/admin/clients?size=2&sort=name")]
+    for _ in range(2):
+        pages.append(desk.get(html.unescape(CURSOR.findall(pages[-1].text)[-1])))
+    back = html.unescape(CURSOR.findall(pages[-1].text)[0])
+
+    places = [re.findall(r"<p data-count>([^<]*)<", page.text) for page in pages]
+    assert places == [["1\u20132 of 5"], ["3\u20134 of 5"], ["5 of 5"]]
+    assert "3\u20134 of 5" in desk.get(back).text

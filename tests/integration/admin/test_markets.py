@@ -8,6 +8,7 @@ from pipelabs.markets.quoting import add_client_markets
 from pipelabs.models import ClientMarket, Exchange, Market, MarketStatus, QuotingStatus, Role
 from tests.each import each
 from tests.factories import ACTOR, make_client, make_exchange, make_item
+from tests.integration.admin.text import words
 
 MARKETS = "/admin/markets"
 
@@ -147,6 +148,34 @@ def test_delisting_message_uses_the_singular(app, desk, quoted):
         finish(commit=True)
 
     assert "1 client is quoted there:" in desk.get(f"{quoted}/status").text
+
+
+@each(
+    ("paused", "before", "after"),
+    [
+        (
+            1,
+            "1 client is quoted there and 1 client is paused there:",
+            "1 client is no longer quoted there. 1 paused client was delisted there.",
+        ),
+        (2, "2 clients are paused there:", "now delisted. 2 paused clients were delisted there."),
+    ],
+)
+def test_delisting_does_not_count_paused_clients_as_quoted(
+    app, desk, quoted, paused, before, after
+):
+    with app.app_context():
+        db.session.query(Market).one().status = MarketStatus.TRADING
+        rows = db.session.query(ClientMarket).all()
+        for place, row in enumerate(rows):
+            row.status = QuotingStatus.PAUSED if place < paused else QuotingStatus.ACTIVE
+        finish(commit=True)
+
+    asked = desk.get(f"{quoted}/status")
+    answer = desk.send(f"{quoted}/status", status="delisted", version=version(asked))
+
+    assert before in words(asked)
+    assert after in words(desk.get(answer.location))
 
 
 def test_show_market_pages_quoted_clients(app, desk, quoted):

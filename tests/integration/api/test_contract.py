@@ -131,7 +131,9 @@ def call(operation, mode, size, new_session, records):
             case.path_parameters.update({name: records[name] for name in names})
             if (case.method, case.path) in CREATES:
                 case.body["wallet_address"] = make_wallet()
-        response = case.call_and_validate(headers=new_session(), excluded_checks=UNTOLD)
+        # The library reads a body as it was sent.
+        headers = new_session() | {"Accept-Encoding": "identity"}
+        response = case.call_and_validate(headers=headers, excluded_checks=UNTOLD)
         assert response.status_code < 500
         statuses.add(response.status_code)
 
