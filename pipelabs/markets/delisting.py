@@ -60,7 +60,8 @@ def _affected(
 
 def _count_by_status(market_id: UUID) -> dict[QuotingStatus, int]:
     query = select(ClientMarket.status, func.count()).where(*_is_quoted(market_id))
-    return dict(db.session.execute(query.group_by(ClientMarket.status)).tuples().all())
+    rows = db.session.execute(query.group_by(ClientMarket.status))
+    return {row[0]: row[1] for row in rows}
 
 
 def delist_client_markets(market: Market, actor: Actor) -> AffectedClients:
