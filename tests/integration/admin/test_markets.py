@@ -137,7 +137,7 @@ def test_halting_a_market_affects_no_client_and_rejects_a_stale_version(desk, qu
     stale = desk.send(f"{quoted}/status", status="trading", version=1)
 
     assert (moved.status_code, stale.status_code) == (303, 412)
-    assert "BTC/USDT on okx is now halted.</p>" in said
+    assert "BTC/USDT on okx is now halted.</span>" in said
     assert "The market has changed" in stale.text
     assert rows(Market)[0].status is MarketStatus.HALTED
 
