@@ -123,9 +123,9 @@ def test_compressed_file_has_a_weak_etag_which_revalidates_it_in_any_encoding(ge
 
 def test_part_of_a_file_is_a_part_of_the_uncompressed_file(get, stylesheet):
     plain = get(stylesheet)
-    part = get(stylesheet, BROWSER, headers={"Range": "bytes=10-19"})
+    part = get(stylesheet, BROWSER, headers={"Range": "bytes=10-4009"})
 
-    assert (part.status_code, part.data) == (206, plain.data[10:20])
+    assert (part.status_code, part.data) == (206, plain.data[10:4010])
     assert "Content-Encoding" not in part.headers
     assert plain.headers["Accept-Ranges"] == "bytes"
     # A caller that adds a part to the beginning of a compressed file would get neither.
