@@ -75,6 +75,11 @@ class Form:
             return ""
         return self.values.get(name, default)
 
+    @property
+    def has_secret(self) -> bool:
+        """Return whether a secret is typed into it."""
+        return any(field.widget == "password" for field in self)
+
     def _first_wrong(self) -> str | None:
         """Return the first field with an error, which gets the focus."""
         return next((name for name in self.schema.load_fields if self.errors.get(name)), None)

@@ -19,7 +19,7 @@ VARIES = "Accept-Encoding"
 UNCACHED = (("Cache-Control", "no-store"), ("Vary", f"{VARIES}, Authorization, Cookie, Origin"))
 KEPT_FOR_BACK = ("Cache-Control", "private, no-cache")
 """Of a form that was denied. Browsers show it again when one goes back to it, where a response that
-must not be stored is an error page. It has what was typed, and no secret."""
+must not be stored is an error page. It has what was typed, and no field for a secret."""
 HSTS = "max-age=31536000"
 STANDARD_REQUEST_HEADERS = ("Authorization", "Content-Type", "X-Request-ID")
 """What every call may send."""

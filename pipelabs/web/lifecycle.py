@@ -194,19 +194,13 @@ def _header_fields(incoming: Request, response: Response) -> list[tuple[str, str
         # Flask has set its own.
         del response.headers["Cache-Control"]
         fields += [("Cache-Control", assets.cache_control(incoming)), ("Vary", VARIES)]
-    elif _is_denied_form(incoming, response):
+    elif request_state().keeps_page:
         fields += [KEPT_FOR_BACK, ("Vary", VARIES)]
     else:
         fields += UNCACHED
     if incoming.is_secure:
         fields.append(("Strict-Transport-Security", HSTS))
     return fields
-
-
-def _is_denied_form(incoming: Request, response: Response) -> bool:
-    """Return whether the response shows a form again that was sent."""
-    is_form = incoming.method == "POST" and is_below(incoming.path, CONSOLE_PATH)
-    return is_form and response.status_code >= 400
 
 
 def _facts(incoming: Request) -> dict[str, Any]:

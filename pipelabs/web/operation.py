@@ -99,6 +99,10 @@ class Operation:
 class ShowsErrors(Protocol):
     """A form that shows an error beside its fields."""
 
+    @property
+    def has_secret(self) -> bool:
+        """Return whether a secret is typed into it."""
+
     def set_errors(self, error: PipeLabsError) -> None:
         """Store the messages of the error."""
 
@@ -131,7 +135,8 @@ class Draft:
 class RequestState:
     """The caller, the operation, the spent budgets, and what only some requests have.
 
-    `operation` is None if no route matches.
+    `operation` is None if no route matches. With `keeps_page` the browser may keep the page, to go
+    back to it.
     """
 
     actor: Actor
@@ -141,6 +146,7 @@ class RequestState:
     machine: Caller | None = None
     form: SubmittedForm | None = None
     draft: Draft | None = None
+    keeps_page: bool = False
 
     @property
     def request_id(self) -> str:

@@ -79,6 +79,7 @@ def render_error(error: PipeLabsError) -> Response:
     if submitted := state.form:
         state.form = None
         submitted.form.set_errors(error)
+        state.keeps_page = request.method == "POST" and not submitted.form.has_secret
         page = render_template(
             submitted.template, form=submitted.form, error=error, **submitted.context
         )

@@ -15,6 +15,8 @@ addEventListener("submit", (event) => {
   event.preventDefault();
 })"""
 """Counts submissions without sending them."""
+RESTORE = '() => dispatchEvent(new PageTransitionEvent("pageshow", { persisted: true }))'
+"""What a browser does with a page that it has kept."""
 
 
 @pytest.fixture
@@ -118,6 +120,12 @@ def test_api_key_form_shows_progress_and_submits_once(open_page):
 
     wait_for_text(page, "Checking with Bybit")
     assert page.evaluate("window.sent") == 1
+
+    page.evaluate(f"({RESTORE})()")
+    button = page.locator("form[data-busy] button")
+    expect(button).to_have_text("Add key")
+    button.click()
+    assert page.evaluate("window.sent") == 2
 
 
 def test_client_page_links_to_its_api_keys_and_filters_apply(open_page):
