@@ -20,8 +20,8 @@ from pipelabs.admin import (
     machines,
     markets,
     palette,
-    status,
     secrets,
+    status,
     stops,
     token_pairs,
 )
