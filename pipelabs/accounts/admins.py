@@ -134,7 +134,7 @@ def change_password(command: NewPassword, actor: Actor) -> SignedIn:
         _reject("new_password", reason)
     _replace_password(admin, command.new_password, actor, except_session_id=actor.session_id)
     admin.must_change_password, admin.one_time_password_until = False, None
-    trail.record(Event.ADMIN_PASSWORD_CHANGED, actor, facts={"email": admin.email})
+    trail.record(Event.ADMIN_PASSWORD_CHANGED, actor, facts=admin_facts(admin))
     return SignedIn(admin, rotate_refresh_token(actor))
 
 
@@ -145,7 +145,7 @@ def end_admin_sessions(admin_id: UUID, actor: Actor, *, version: int | None = No
     """
     admin = lock_admin(admin_id, version)
     end_all_sessions(admin)
-    trail.record(Event.ADMIN_SESSIONS_ENDED, actor, facts={"email": admin.email})
+    trail.record(Event.ADMIN_SESSIONS_ENDED, actor, facts=admin_facts(admin))
     return admin
 
 
@@ -153,6 +153,11 @@ def reject_weak_password(password: str, email: str) -> None:
     """Raise `InvalidInput` with the reason if the password is weak."""
     if reason := passwords.find_weakness(password, email):
         _reject("password", reason)
+
+
+def admin_facts(admin: Admin) -> dict[str, str]:
+    """Return what every event of an admin records."""
+    return {"admin": str(admin.id), "email": admin.email}
 
 
 def reject_own(admin: Admin, actor: Actor, sentence: str) -> None:
@@ -210,13 +215,13 @@ def _add(admin: Admin, password: str, actor: Actor) -> None:
     admin.password_hash = passwords.hash_password(password)
     db.session.add(admin)
     db.session.flush()
-    facts = {"email": admin.email, "role": admin.role.value}
+    facts = admin_facts(admin) | {"role": admin.role.value}
     trail.record(Event.ADMIN_CREATED, actor, facts=facts)
 
 
 def _record_reset(admin: Admin, actor: Actor, *, revokes_tokens: bool) -> None:
     revoked = api_tokens.revoke_live_tokens(admin.id, actor) if revokes_tokens else 0
-    facts = {"email": admin.email, "revoked_tokens": str(revoked)}
+    facts = admin_facts(admin) | {"revoked_tokens": str(revoked)}
     trail.record(Event.ADMIN_PASSWORD_RESET, actor, facts=facts)
 
 

@@ -129,7 +129,7 @@ def revoke_token(token_id: UUID, admin_id: UUID, actor: Actor) -> APIToken:
     token = get_token(token_id, admin_id)
     token.revoked_at = now()
     trail.record(
-        Event.API_TOKEN_REVOKED, actor, facts=_token_facts(token) | {"owner": str(admin_id)}
+        Event.API_TOKEN_REVOKED, actor, facts=_token_facts(token) | {"admin": str(admin_id)}
     )
     return token
 
@@ -196,4 +196,4 @@ def _digest(text: str) -> bytes:
 
 
 def _token_facts(token: APIToken) -> dict[str, str]:
-    return {"token": token.prefix, "name": token.name}
+    return {"api_token": str(token.id), "token": token.prefix, "name": token.name}

@@ -120,7 +120,7 @@ def _request_owner_role(admin: Admin, actor: Actor) -> Approval:
 def _set_role(
     admin: Admin, role: Role, actor: Actor, facts: Mapping[str, str] | None = None
 ) -> None:
-    changed = {"email": admin.email, "from": admin.role.value, "to": role.value}
+    changed = admin_facts(admin) | {"from": admin.role.value, "to": role.value}
     admin.role = role
     trail.record(Event.ADMIN_ROLE_CHANGED, actor, facts=changed | dict(facts or {}))
 
@@ -131,7 +131,7 @@ def _set_disabled(
     admin.is_disabled = is_disabled
     end_all_sessions(admin)
     event = Event.ADMIN_DISABLED if is_disabled else Event.ADMIN_ENABLED
-    trail.record(event, actor, facts={"email": admin.email} | dict(facts or {}))
+    trail.record(event, actor, facts=admin_facts(admin) | dict(facts or {}))
 
 
 def _facts(admin: Admin) -> dict[str, str]:

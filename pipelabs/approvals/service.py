@@ -12,16 +12,32 @@ from uuid import UUID
 
 from sqlalchemy import Select, func, select
 
-from pipelabs.audit import trail
+from pipelabs.audit import subjects, trail
 from pipelabs.audit.events import Event
+from pipelabs.audit.subjects import Kind, Place
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import db
 from pipelabs.core.errors import Forbidden, InvalidTransition, NotFound, PipeLabsError
 from pipelabs.core.optimistic_lock import reject_stale
 from pipelabs.core.pagination import Page, page_of
 from pipelabs.core.settings import setting
-from pipelabs.models import Admin, Approval, ApprovalKind, ApprovalStatus, Role, now
+from pipelabs.models import (
+    Admin,
+    Approval,
+    ApprovalKind,
+    ApprovalStatus,
+    Grant,
+    Role,
+    Stop,
+    now,
+)
 
+ABOUT = {
+    ApprovalKind.MACHINE: Kind.MACHINE,
+    ApprovalKind.GRANT: Kind.GRANT,
+    ApprovalKind.STOP_LIFT: Kind.STOP,
+}
+"""Kind of a request → kind of what it is about in the audit trail."""
 LIFETIME = timedelta(hours=72)
 """How long a request can be approved. It includes a weekend."""
 NOT_FOUND = "There is no such request."
@@ -236,6 +252,21 @@ def _decide(approval: Approval, status: ApprovalStatus, actor: Actor) -> None:
     db.session.flush()
 
 
+@subjects.register(Kind.APPROVAL)
+def _find_place(approval_id: UUID) -> Place | None:
+    query = (
+        select(
+            func.coalesce(Grant.client_id, Stop.client_id),
+            func.coalesce(Grant.exchange, Stop.exchange),
+        )
+        .select_from(Approval)
+        .outerjoin(Grant, Grant.id == Approval.subject_id)
+        .outerjoin(Stop, Stop.id == Approval.subject_id)
+    )
+    row = db.session.execute(query.where(Approval.id == approval_id)).first()
+    return Place(*row) if row else None
+
+
 def _record(
     event: Event, approval: Approval, actor: Actor, facts: Mapping[str, str] | None = None
 ) -> None:
@@ -246,7 +277,7 @@ def _facts(approval: Approval) -> dict[str, str]:
     facts = {
         "approval": str(approval.id),
         "kind": approval.kind.value,
-        "subject": str(approval.subject_id),
+        "about": f"{ABOUT[approval.kind]}:{approval.subject_id}",
         "digest": approval.digest.hex(),
         "requested_by": approval.requested_by,
     }

@@ -62,6 +62,8 @@ class Event(StrEnum):
     API_TOKEN_REVOKED = "api_token.revoked"
     CLIENT_BULK_CHANGED = "client.bulk_changed"
     CLIENT_BULK_CHANGE_DENIED = "client.bulk_change_denied"
+    AUDIT_EXPORTED = "audit.exported"
+    AUDIT_EXPORT_DENIED = "audit.export_denied"
     CLIENT_CREATED = "client.created"
     CLIENT_CREATE_DENIED = "client.create_denied"
     CLIENT_CREATE_REPLAYED = "client.create_replayed"

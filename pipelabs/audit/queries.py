@@ -17,6 +17,8 @@ MAX_RELATED = 100
 NEWEST_FIRST = select(AuditEvent).order_by(AuditEvent.at.desc(), AuditEvent.id.desc())
 EXACT_FILTERS = ("client_id", "event", "status", "request_id", "address")
 """Filters that are the name of a column and compare it for equality."""
+FACT_FILTERS = ("subject", "exchange")
+"""Filters that are the name of a fact, which an index has."""
 
 
 def list_events(
@@ -24,12 +26,25 @@ def list_events(
 ) -> Page[AuditEvent]:
     """Return a page of the events that match every filter, newest first.
 
+    `filters` are those of `build_conditions`.
+    """
+    return page_of(NEWEST_FIRST.where(*build_conditions(filters)), size, cursor)
+
+
+def build_conditions(filters: Mapping[str, Any]) -> list[ColumnElement[bool]]:
+    """Return the conditions for the events that match every filter.
+
     `filters` are `since` (inclusive) and `until` (exclusive), both aware, `admin` (an id, an
-    e-mail address or an actor such as `cli:root`), and any of `EXACT_FILTERS`. None means no
-    filter.
+    e-mail address or an actor such as `cli:root`), and any of `EXACT_FILTERS` and `FACT_FILTERS`.
+    None means no filter.
     """
     conditions = [
         getattr(AuditEvent, name) == filters[name] for name in EXACT_FILTERS if filters.get(name)
+    ]
+    conditions += [
+        AuditEvent.details[name].astext == filters[name]
+        for name in FACT_FILTERS
+        if filters.get(name)
     ]
     if since := filters.get("since"):
         conditions.append(AuditEvent.at >= since)
@@ -37,7 +52,7 @@ def list_events(
         conditions.append(AuditEvent.at < until)
     if admin := filters.get("admin"):
         conditions += _admin_conditions(admin)
-    return page_of(NEWEST_FIRST.where(*conditions), size, cursor)
+    return conditions
 
 
 def get_event(event_id: int) -> AuditEvent:

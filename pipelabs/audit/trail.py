@@ -28,7 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, SessionTransaction
 
-from pipelabs.audit import coalescing, log_file
+from pipelabs.audit import coalescing, log_file, subjects
 from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
 from pipelabs.core.bulk import unnest_table
@@ -74,12 +74,13 @@ SAVEPOINTS = "pipelabs.audit_savepoints"
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """The outcome of an attempt that changed nothing: the HTTP status and the facts."""
+    """The outcome of an attempt that changed nothing: the HTTP status, the facts, the client."""
 
     event: Event
     outcome: Outcome
     http: int
     facts: Mapping[str, str]
+    client_id: UUID | None = None
 
     @property
     def is_coalesced(self) -> bool:
@@ -125,7 +126,8 @@ def record(
     """
     elapsed = actor.elapsed_ms() if ms is None else ms
     row = _row(event, actor, Outcome.SUCCESS, actor.success_status, elapsed)
-    _add(row | {"client_id": client_id, "details": _details(facts or {}, actor)}, row_id)
+    placed, client_id = subjects.place(event, facts or {}, client_id, actor)
+    _add(row | {"client_id": client_id, "details": _details(placed, actor)}, row_id)
     for function in _followers.get(event, ()):
         function(event, actor, client_id, facts or {})
 
@@ -133,19 +135,20 @@ def record(
 def record_each(
     event: Event,
     actor: Actor,
-    facts: Sequence[tuple[UUID, Mapping[str, str]]],
+    facts: Sequence[tuple[UUID | None, Mapping[str, str]]],
     *,
     ms: float | None = None,
 ) -> None:
-    """Add the rows of a successful action on several clients, in one statement.
+    """Add the rows of a successful action on several things, in one statement.
 
-    `facts` has the id of each client and its facts. Raise as `record`.
+    `facts` has the client's id and the facts of each. Raise as `record`.
     """
     elapsed_ms = actor.elapsed_ms() if ms is None else ms
     shared = _row(event, actor, Outcome.SUCCESS, actor.success_status, elapsed_ms)
+    placed = [subjects.place(event, own, client_id, actor) for client_id, own in facts]
     rows = [
         shared | {"uid": new_id(), "client_id": client_id, "details": details}
-        for client_id, details in _details_of_each(facts, actor)
+        for client_id, details in _details_of_each(placed, actor)
     ]
     _sign_each(rows)
     with _written():
@@ -157,9 +160,9 @@ def record_each(
     _outbox(db.session()).extend(rows)
 
 
-def record_replay(attempt: Attempt, actor: Actor, client_id: UUID | None) -> None:
+def record_replay(attempt: Attempt, actor: Actor) -> None:
     """Add the row of a replayed response."""
-    _add_attempt(attempt, actor, client_id)
+    _add_attempt(attempt, actor)
 
 
 def record_denied(denial: Attempt, actor: Actor) -> None:
@@ -170,7 +173,7 @@ def record_denied(denial: Attempt, actor: Actor) -> None:
     """
     if (denial.is_coalesced or not actor.admin_id) and coalescing.count_denial(actor.caller):
         return
-    _add_attempt(denial, actor, None)
+    _add_attempt(denial, actor)
 
 
 def compute_mac(row: Mapping[str, Any], secret: bytes) -> bytes:
@@ -218,9 +221,10 @@ def _row(
     }
 
 
-def _add_attempt(attempt: Attempt, actor: Actor, client_id: UUID | None) -> None:
+def _add_attempt(attempt: Attempt, actor: Actor) -> None:
     row = _row(attempt.event, actor, attempt.outcome, attempt.http, actor.elapsed_ms())
-    _add(row | {"client_id": client_id, "details": _details(attempt.facts, actor)})
+    facts, client_id = subjects.place_denied(attempt.event, attempt.facts, attempt.client_id, actor)
+    _add(row | {"client_id": client_id, "details": _details(facts, actor)})
 
 
 def _add(row: dict[str, Any], row_id: int | None = None) -> None:
@@ -256,7 +260,7 @@ def _sign_each(rows: Sequence[dict[str, Any]]) -> None:
     for row in rows:
         message = template % {
             "uid": encode(str(row["uid"])),
-            "client_id": encode(str(row["client_id"])),
+            "client_id": encode(row["client_id"] and str(row["client_id"])),
             "details": encode(row["details"]),
         }
         row["mac_key"] = key.version
@@ -288,13 +292,13 @@ def _details(facts: Mapping[str, str], actor: Actor) -> dict[str, str]:
 
 
 def _details_of_each(
-    facts: Sequence[tuple[UUID, Mapping[str, str]]], actor: Actor
-) -> Iterator[tuple[UUID, dict[str, str]]]:
+    placed: Sequence[tuple[Mapping[str, str], UUID | None]], actor: Actor
+) -> Iterator[tuple[UUID | None, dict[str, str]]]:
     """Yield each client's id and details. The first also has how many denials had no row."""
-    (first_id, first_facts), *others = facts
+    (first_facts, first_id), *others = placed
     yield first_id, _details(first_facts, actor)
-    for client_id, client_facts in others:
-        yield client_id, _storable(client_facts, actor)
+    for facts, client_id in others:
+        yield client_id, _storable(facts, actor)
 
 
 def _storable(facts: Mapping[str, str], actor: Actor) -> dict[str, str]:

@@ -113,9 +113,9 @@ def update_exchange(
         return stored
     if is_enabled != stored.is_enabled:
         event = Event.EXCHANGE_ENABLED if is_enabled else Event.EXCHANGE_DISABLED
-        trail.record(event, actor, facts={"slug": stored.slug})
+        trail.record(event, actor, facts={"exchange": stored.slug})
     if config != stored.config:
-        facts = {"slug": stored.slug, **_config_facts(stored.config, config)}
+        facts = {"exchange": stored.slug, **_config_facts(stored.config, config)}
         trail.record(Event.EXCHANGE_CONFIGURED, actor, facts=facts)
     stored.is_enabled, stored.config = is_enabled, config
     stored.version, stored.updated_at = stored.version + 1, now()

@@ -182,7 +182,7 @@ def _end_of_client(
 def _end_at_exchange(
     _: Event, actor: Actor, _client: UUID | None, facts: Mapping[str, str]
 ) -> None:
-    end_leases([ExchangeAPIKey.exchange == facts["slug"]], LeaseEnd.EXCHANGE_CLOSED, actor)
+    end_leases([ExchangeAPIKey.exchange == facts["exchange"]], LeaseEnd.EXCHANGE_CLOSED, actor)
 
 
 @trail.follow(Event.MACHINE_SUSPENDED, Event.MACHINE_RETIRED, Event.MACHINE_CLONE_SUSPECTED)

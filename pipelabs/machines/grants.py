@@ -7,8 +7,9 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, bindparam, select, true
 
 from pipelabs.approvals import service as approvals
-from pipelabs.audit import trail
+from pipelabs.audit import subjects, trail
 from pipelabs.audit.events import Event
+from pipelabs.audit.subjects import Kind, Place
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import Prepared, db, run_prepared
 from pipelabs.core.errors import InvalidInput, InvalidTransition, NotFound
@@ -198,6 +199,13 @@ def _set_status(grant: Grant, status: GrantStatus, reason: str | None = None) ->
     grant.status, grant.reason = status, reason
     grant.version, grant.updated_at = grant.version + 1, now()
     db.session.flush()
+
+
+@subjects.register(Kind.GRANT)
+def _find_place(grant_id: UUID) -> Place | None:
+    query = select(Grant.client_id, Grant.exchange).where(Grant.id == grant_id)
+    row = db.session.execute(query).first()
+    return Place(*row) if row else None
 
 
 def _facts(grant: Grant) -> dict[str, str]:

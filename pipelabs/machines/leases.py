@@ -238,10 +238,12 @@ def _record_undecryptable(period: Period, key: Any, actor: Actor) -> None:
     """Record that somebody has altered a key, or that the key ring lacks its version."""
     logger.error("a key can't be decrypted, so it is not leased", extra={"key": str(key.id)})
     facts = {
-        name: lease_facts(period, key)[name] for name in ("machine", "key", "exchange", "label")
+        name: lease_facts(period, key)[name]
+        for name in ("lease", "machine", "key", "exchange", "label")
     }
     facts["code"] = "undecryptable"
-    trail.record_denied(trail.Attempt(Event.LEASE_DENIED, Outcome.ERROR, 200, facts), actor)
+    attempt = trail.Attempt(Event.LEASE_DENIED, Outcome.ERROR, 200, facts, key.client_id)
+    trail.record_denied(attempt, actor)
 
 
 def _extend(last: Any, grant: Any, situation: Situation, caller: Caller) -> Period:

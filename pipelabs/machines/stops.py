@@ -7,8 +7,9 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, exists, func, or_, select
 
 from pipelabs.approvals import service as approvals
-from pipelabs.audit import trail
+from pipelabs.audit import subjects, trail
 from pipelabs.audit.events import Event
+from pipelabs.audit.subjects import Kind, Place
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import Prepared, db, run_prepared
 from pipelabs.core.errors import InvalidInput, InvalidTransition, NotFound
@@ -42,6 +43,8 @@ SUBJECTS = {
     StopScope.MACHINE: "machine_id",
 }
 """Scope → the field that names its subject."""
+FACTS = {"key_id": "key", "machine_id": "machine"}
+"""Field → the fact of the audit trail that names the same."""
 MODELS: dict[str, Any] = {"client_id": Client, "key_id": ExchangeAPIKey, "machine_id": Machine}
 SHARE_LOCK = Prepared("share_lock_of_stops", select(func.pg_advisory_xact_lock_shared(LOCK)))
 COLUMNS: dict[str, Any] = {
@@ -194,8 +197,23 @@ def _lock(stop_id: UUID) -> Stop:
     return stop
 
 
+@subjects.register(Kind.STOP)
+def _find_place(stop_id: UUID) -> Place | None:
+    query = select(
+        func.coalesce(Stop.client_id, ExchangeAPIKey.client_id),
+        func.coalesce(Stop.exchange, ExchangeAPIKey.exchange),
+    ).outerjoin(ExchangeAPIKey, ExchangeAPIKey.id == Stop.key_id)
+    row = db.session.execute(query.where(Stop.id == stop_id)).first()
+    return Place(*row) if row else None
+
+
 def _facts(stop: Stop) -> dict[str, str]:
-    return {name: str(value) for name, value in describe(stop).items()}
+    """Return what every event of a stop records, and the client and exchange of its key."""
+    facts = {FACTS.get(name, name): str(value) for name, value in describe(stop).items()}
+    if stop.key_id:
+        key = db.session.get_one(ExchangeAPIKey, stop.key_id)
+        facts |= {"client_id": str(key.client_id), "exchange": key.exchange}
+    return facts
 
 
 def _describe_subject(approval: Approval, _: Actor) -> Mapping[str, Any]:

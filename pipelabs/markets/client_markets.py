@@ -7,9 +7,10 @@ from uuid import UUID
 from sqlalchemy import Row, Select, func, select
 from sqlalchemy.orm import contains_eager
 
-from pipelabs.audit import trail
+from pipelabs.audit import subjects, trail
 from pipelabs.audit.changes import change_facts
 from pipelabs.audit.events import Event
+from pipelabs.audit.subjects import Kind, Place
 from pipelabs.clients.queries import NAME_COLUMN
 from pipelabs.clients.service import OFFBOARDED, get_client
 from pipelabs.core.actor import Actor
@@ -106,13 +107,25 @@ def update_client_market(
         return stored
     if "status" in changed:
         _reject_transition(stored, changed["status"])
-    facts = {"markets": f"{stored.symbol} on {stored.exchange}", "client_market": str(stored.id)}
+    facts = {
+        "markets": f"{stored.symbol} on {stored.exchange}",
+        "client_market": str(stored.id),
+        "market": str(stored.market_id),
+        "exchange": stored.exchange,
+    }
     facts |= change_facts(stored, changed)
     for name, value in changed.items():
         setattr(stored, name, value)
     stored.version, stored.updated_at = stored.version + 1, now()
     trail.record(Event.CLIENT_MARKET_UPDATED, actor, client_id=client_id, facts=facts)
     return stored
+
+
+@subjects.register(Kind.CLIENT_MARKET)
+def _find_place(client_market_id: UUID) -> Place | None:
+    query = select(ClientMarket.client_id, Market.exchange).join(ClientMarket.market)
+    row = db.session.execute(query.where(ClientMarket.id == client_market_id)).first()
+    return Place(*row) if row else None
 
 
 def _lock_client_market(client_market: ClientMarket, version: int | None) -> ClientMarket:

@@ -72,24 +72,28 @@ def delist_client_markets(market: Market, actor: Actor) -> AffectedClients:
     the market stays delisted, no client is quoted there, and the next call goes on.
     """
     market_id, listed = market.id, find_affected_clients(market.id).listed
-    facts = {"markets": f"{market.symbol} on {market.exchange}", "market": str(market_id)}
+    facts = {
+        "markets": f"{market.symbol} on {market.exchange}",
+        "market": str(market_id),
+        "exchange": market.exchange,
+    }
     counts = dict.fromkeys(QUOTED, 0)
     for status in QUOTED:
         after = UUID(int=0)
-        while client_ids := _delist_batch(market_id, status, after):
-            each = [(client_id, facts) for client_id in client_ids]
+        while delisted := _delist_batch(market_id, status, after):
+            each = [(row.client_id, facts | {"client_market": str(row.id)}) for row in delisted]
             trail.record_each(Event.CLIENT_MARKET_DELISTED, actor, each)
-            counts[status] += len(client_ids)
-            if len(client_ids) < BATCH:
+            counts[status] += len(delisted)
+            if len(delisted) < BATCH:
                 break
-            after = max(client_ids)
+            after = max(row.client_id for row in delisted)
             finish(commit=True)
             db.session.execute(select(Market.id).where(Market.id == market_id).with_for_update())
     return _affected(counts, listed)
 
 
-def _delist_batch(market_id: UUID, status: QuotingStatus, after: UUID) -> Sequence[UUID]:
-    """Delist the next client markets in this status, by client; return their clients."""
+def _delist_batch(market_id: UUID, status: QuotingStatus, after: UUID) -> Sequence[Row[UUID, UUID]]:
+    """Delist the next client markets in this status, by client; return their ids and clients."""
     batch = select(ClientMarket.id).where(
         ClientMarket.market_id == market_id,
         ClientMarket.status == status,
@@ -102,9 +106,9 @@ def _delist_batch(market_id: UUID, status: QuotingStatus, after: UUID) -> Sequen
         "version": ClientMarket.version + 1,
     }
     statement = update(ClientMarket).where(ClientMarket.id.in_(batch)).values(changes)
-    delisted = statement.returning(ClientMarket.client_id)
+    delisted = statement.returning(ClientMarket.id, ClientMarket.client_id)
     options = {"synchronize_session": False}
-    return db.session.scalars(delisted, execution_options=options).all()
+    return db.session.execute(delisted, execution_options=options).all()
 
 
 def _is_quoted(market_id: UUID) -> tuple[ColumnElement[bool], ...]:

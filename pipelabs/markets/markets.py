@@ -8,9 +8,10 @@ from sqlalchemy import Row, Table, Text, Uuid, bindparam, literal, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import contains_eager
 
-from pipelabs.audit import trail
+from pipelabs.audit import subjects, trail
 from pipelabs.audit.changes import change_facts
 from pipelabs.audit.events import Event
+from pipelabs.audit.subjects import Kind, Place
 from pipelabs.core.actor import Actor
 from pipelabs.core.bulk import column_arrays, unnest_table
 from pipelabs.core.commands import differing, set_fields
@@ -216,6 +217,12 @@ def update_market(
     if changes.status is not MarketStatus.DELISTED:
         return UpdatedMarket(stored, NO_CLIENTS)
     return UpdatedMarket(stored, delist_client_markets(stored, actor))
+
+
+@subjects.register(Kind.MARKET)
+def _find_place(market_id: UUID) -> Place | None:
+    exchange = db.session.scalar(select(Market.exchange).where(Market.id == market_id))
+    return Place(exchange=exchange) if exchange else None
 
 
 def _change_market(stored: Market, changed: Mapping[str, Any], actor: Actor) -> None:

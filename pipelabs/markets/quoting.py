@@ -131,8 +131,12 @@ def add_client_markets(
         raise InvalidInput(f"Invalid input: {', '.join(list(errors)[:10])}", fields=errors)
     market_ids = [checked.markets[place].id for place in range(len(items))]
     insert_client_markets(client_id, items, market_ids)
-    trail.record(Event.CLIENT_MARKET_ADDED, actor, client_id=client_id, facts=items_facts(items))
-    return _list_added(client_id, market_ids)
+    added = _list_added(client_id, market_ids)
+    facts = items_facts(items)
+    if len(added) == 1:
+        facts |= {"client_market": str(added[0].id), "exchange": items[0].exchange}
+    trail.record(Event.CLIENT_MARKET_ADDED, actor, client_id=client_id, facts=facts)
+    return added
 
 
 def check_items(client_id: UUID, items: Sequence[NewClientMarket], actor: Actor) -> CheckedItems:
@@ -176,11 +180,20 @@ def items_facts(items: Sequence[NewClientMarket]) -> dict[str, str]:
 
 
 def _record_created(created: Sequence[Row[UUID, str, str]], actor: Actor) -> None:
-    """Record the markets that were created in one event."""
+    """Record each market that was created."""
     if created:
-        listed = ", ".join(sorted(f"{row.exchange_symbol} on {row.exchange}" for row in created))
-        facts = {"count": str(len(created)), "listed": listed}
-        trail.record(Event.MARKET_CREATED, actor, facts=facts)
+        facts = [
+            (
+                None,
+                {
+                    "market": str(row.id),
+                    "exchange": row.exchange,
+                    "exchange_symbol": row.exchange_symbol,
+                },
+            )
+            for row in created
+        ]
+        trail.record_each(Event.MARKET_CREATED, actor, facts)
 
 
 def _lock_client(client_id: UUID) -> None:

@@ -62,8 +62,10 @@ def create_token_pair(symbol: Symbol, actor: Actor) -> TokenPair:
     if not ensure_token_pairs([symbol]):
         existing = {"symbol": str(find_token_pair(symbol).id)}
         raise Duplicate(TAKEN, fields={"symbol": [TAKEN]}, existing=existing)
-    trail.record(Event.TOKEN_PAIR_CREATED, actor, facts={"symbol": symbol.text})
-    return find_token_pair(symbol)
+    pair = find_token_pair(symbol)
+    facts = {"symbol": symbol.text, "token_pair": str(pair.id)}
+    trail.record(Event.TOKEN_PAIR_CREATED, actor, facts=facts)
+    return pair
 
 
 def find_token_pair(symbol: Symbol) -> TokenPair:

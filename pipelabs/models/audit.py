@@ -5,7 +5,16 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Identity, Index, LargeBinary, Numeric, text
+from sqlalchemy import (
+    BigInteger,
+    Identity,
+    Index,
+    LargeBinary,
+    Numeric,
+    Text,
+    literal_column,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.orm import Mapped, mapped_column
@@ -50,6 +59,20 @@ class AuditEvent(Base):
     __table_args__ = (
         Index("ix_audit_events_client_id_id", "client_id", text("id DESC")),
         Index("ix_audit_events_request_id", "request_id"),
+        # What `audit.subjects` has decided.
+        Index(
+            "ix_audit_events_subject_at_id",
+            literal_column("(details ->> 'subject')", Text).label("subject"),
+            "at",
+            "id",
+        ),
+        Index(
+            "ix_audit_events_exchange_at_id",
+            literal_column("(details ->> 'exchange')", Text).label("exchange"),
+            "at",
+            "id",
+            postgresql_where=text("(details ->> 'exchange') IS NOT NULL"),
+        ),
         Index("ix_audit_events_xid", "xid"),
         Index("ix_audit_events_at_id", "at", "id"),
         Index(

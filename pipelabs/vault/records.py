@@ -7,8 +7,9 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm.attributes import flag_modified
 
-from pipelabs.audit import trail
+from pipelabs.audit import subjects, trail
 from pipelabs.audit.events import Event
+from pipelabs.audit.subjects import Kind, Place
 from pipelabs.clients.wallets import WalletError, recognise
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import db
@@ -195,6 +196,13 @@ def destroy_credentials(key: ExchangeAPIKey) -> None:
     key.credentials = key.kek_version = key.destroy_at = None
     key.stage, key.status = KeyStage.DESTROYED, KeyStatus.REVOKED
     touch(key)
+
+
+@subjects.register(Kind.API_KEY)
+def _find_place(key_id: UUID) -> Place | None:
+    query = select(ExchangeAPIKey.client_id, ExchangeAPIKey.exchange)
+    row = db.session.execute(query.where(ExchangeAPIKey.id == key_id)).first()
+    return Place(*row) if row else None
 
 
 def record(

@@ -136,7 +136,7 @@ def rotate(actor: Actor, after: UUID | None = None) -> Batch:
         run(REWRAP, column_arrays(names, rewrapped) | {"newest": newest})
         for key_id in altered:
             lock_key(key_id, actor)
-        facts = {"rows": str(len(rewrapped)), "to": str(newest)}
+        facts = {"rows": str(len(rewrapped)), "version": str(newest)}
         trail.record(Event.VAULT_ROTATED, actor, facts=facts)
     return Batch(len(rewrapped), unreadable, rows[-1].id if rows else None)
 

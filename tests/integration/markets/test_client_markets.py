@@ -3,7 +3,7 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import select
 
-from pipelabs.clients.queries import get_changes
+from pipelabs.audit.changes import read_changes
 from pipelabs.clients.service import change_status
 from pipelabs.core.db import db
 from pipelabs.core.errors import InvalidTransition, NotFound, Stale
@@ -89,7 +89,7 @@ def test_update_client_market_records_old_and_new_values(acme, three):
     assert (stored.version, stored.bot, stored.status) == (2, Bot.BOTH, QuotingStatus.PAUSED)
     assert noted.client_id == acme.id
     assert noted.details["markets"] == "BTC/USDT on okx"
-    assert get_changes(noted) == [
+    assert read_changes(noted.details) == [
         ("bot", "market_maker", "both"),
         ("spread_target_bps", "", "12.5"),
         ("status", "active", "paused"),

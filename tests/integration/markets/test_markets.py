@@ -69,6 +69,7 @@ def test_create_market_formats_the_exchange_symbol_and_records_it():
         "exchange": "okx",
         "exchange_symbol": "BTC-USDT",
         "market": str(market.id),
+        "subject": f"market:{market.id}",
     }
 
 

@@ -122,6 +122,7 @@ def test_add_client_markets_records_one_event_of_the_client(acme):
         "markets": "A0/USDT on okx, A0/USDT on binance, A0/USDT on gate, A1/USDT on okx, A1/USDT on"
         " binance, A1/USDT on gate, A2/USDT on okx, A2/USDT on binance and 22 more",
         "exchanges": "binance: 10, gate: 10, okx: 10",
+        "subject": f"client:{acme.id}",
     }
     assert items_facts([])["markets"] == ""
 

@@ -36,7 +36,12 @@ def test_create_token_pair_records_it():
     pair = create_token_pair(parse("btc-usdt"), ACTOR)
 
     noted = db.session.scalars(select(AuditEvent)).one()
-    assert (noted.event, noted.details) == ("token_pair.created", {"symbol": "BTC/USDT"})
+    assert noted.event == "token_pair.created"
+    assert noted.details == {
+        "symbol": "BTC/USDT",
+        "token_pair": str(pair.id),
+        "subject": f"token_pair:{pair.id}",
+    }
     assert get_token_pair(pair.id).symbol == "BTC/USDT"
 
 

@@ -47,7 +47,7 @@ def test_rotate_records_every_batch(keys, ring, rows):
     db.session.commit()
 
     [event] = rows(AuditEvent, event=Event.VAULT_ROTATED)
-    assert event.details == {"rows": "3", "to": "2"}
+    assert event.details == {"rows": "3", "version": "2", "subject": "vault:2"}
 
 
 def test_rotate_reports_an_undecryptable_row_and_leaves_it(keys, ring):
@@ -91,7 +91,7 @@ def test_retire_records_a_version_that_no_row_needs(keys, ring, rows):
     db.session.commit()
 
     [event] = rows(AuditEvent, event=Event.VAULT_KEY_RETIRED)
-    assert event.details == {"version": "1"}
+    assert event.details == {"version": "1", "subject": "vault:1"}
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,10 @@ def test_replay_has_an_audit_row_with_its_own_request_id(client, operator, rows,
     assert (row.event, row.status, row.http) == ("client.create_replayed", "SUCCESS", 201)
     assert row.request_id == second.headers["X-Request-ID"] != first.headers["X-Request-ID"]
     assert str(row.client_id) == first.json["client"]["id"]
-    assert row.details == {"first_request_id": first.json["request_id"]}
+    assert row.details == {
+        "first_request_id": first.json["request_id"],
+        "subject": f"client:{row.client_id}",
+    }
     assert len(lines()) == 2
 
 
