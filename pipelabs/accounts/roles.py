@@ -4,7 +4,14 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from pipelabs.accounts.admins import end_all_sessions, get_admin, lock_admin, reject_own, touch
+from pipelabs.accounts.admins import (
+    admin_facts,
+    end_all_sessions,
+    get_admin,
+    lock_admin,
+    reject_own,
+    touch,
+)
 from pipelabs.accounts.commands import AdminChanges
 from pipelabs.approvals import service as approvals
 from pipelabs.audit import trail
@@ -135,8 +142,7 @@ def _set_disabled(
 
 
 def _facts(admin: Admin) -> dict[str, str]:
-    return {
-        "email": admin.email,
+    return admin_facts(admin) | {
         "from": "disabled" if admin.is_disabled else admin.role.value,
         "to": Role.OWNER.value,
     }

@@ -8,12 +8,14 @@ from flask.typing import ResponseReturnValue
 
 from pipelabs.accounts import admins, api_tokens, roles
 from pipelabs.accounts.schemas.admins import AdminIn, PasswordReset, RoleChange
+from pipelabs.activity.queries import list_of_admin
 from pipelabs.admin import secrets
 from pipelabs.approvals import service as approvals
 from pipelabs.audit.events import Event
 from pipelabs.core.schemas.envelope import Confirmation
 from pipelabs.core.schemas.pagination import ListQuery
 from pipelabs.models import ApprovalKind, Permission, Role, now
+from pipelabs.web.activity import by_day
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, query, submitted_form
 from pipelabs.web.operation import current_actor
@@ -103,7 +105,12 @@ def show(admin_id: UUID) -> ResponseReturnValue:
     admin = admins.get_admin(admin_id)
     request_for = approvals.find_pending(ApprovalKind.OWNER_ROLE, [admin_id]).get(admin_id)
     return render_template(
-        "admin/admins/show.html", admin=admin, page=page, request_for=request_for, now=now()
+        "admin/admins/show.html",
+        admin=admin,
+        page=page,
+        request_for=request_for,
+        activity=by_day(list_of_admin(admin_id)),
+        now=now(),
     )
 
 

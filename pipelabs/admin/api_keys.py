@@ -6,6 +6,7 @@ from uuid import UUID
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from pipelabs.activity.queries import list_of_key
 from pipelabs.approvals import service as approvals
 from pipelabs.audit.events import Event
 from pipelabs.clients import queries as client_queries
@@ -20,6 +21,7 @@ from pipelabs.vault import queries as key_queries
 from pipelabs.vault.examination import probe_key
 from pipelabs.vault.schemas.api_keys import ExpiringQuery, KeysQuery
 from pipelabs.vault.schemas.forms import KeyChoice, KeyEdit, KeyForm, KeyTarget
+from pipelabs.web.activity import by_day
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, query, submitted_form
 from pipelabs.web.operation import current_actor
@@ -29,7 +31,6 @@ CHOICES = {"status": KeyStatus, "stage": KeyStage}
 """The filters of the list that are enums."""
 NEW, EDIT = "admin/api_keys/new.html", "admin/api_keys/edit.html"
 MAX_CLIENTS = 20
-MAX_EVENTS = 30
 
 
 @bp.operation("GET", "", permission=Permission.API_KEYS_READ)
@@ -152,7 +153,7 @@ def _about(key: ExchangeAPIKey) -> dict[str, Any]:
         "candidate": replacement.candidate_of(key),
         "predecessor": replacement.predecessor_of(key),
         "shared_with": key_queries.shared_with(key),
-        "events": key_queries.events_of(key, MAX_EVENTS),
+        "activity": by_day(list_of_key(key.id)),
         "holders": machine_queries.list_holders(key.id),
         "behind": machine_queries.list_behind(key),
         "request_for": approvals.find_pending(ApprovalKind.KEY_ACCEPTANCE, [key.id]).get(key.id),

@@ -6,6 +6,8 @@ from uuid import UUID
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from pipelabs.activity.bands import build_band
+from pipelabs.activity.queries import list_of_client
 from pipelabs.audit.events import Event
 from pipelabs.clients import bulk
 from pipelabs.clients import queries as client_queries
@@ -20,7 +22,9 @@ from pipelabs.models import Client, Permission, Status, Tier
 from pipelabs.models.clients import Chain
 from pipelabs.vault import api_keys
 from pipelabs.vault import queries as key_queries
+from pipelabs.web.activity import by_day
 from pipelabs.web.blueprints import OperationBlueprint
+from pipelabs.web.charts import draw_band
 from pipelabs.web.console_session import safe_redirect_target
 from pipelabs.web.forms import Form, query, submitted_form
 from pipelabs.web.operation import current_actor
@@ -28,7 +32,7 @@ from pipelabs.web.operation import current_actor
 bp = OperationBlueprint("clients", __name__, url_prefix="/clients")
 CHOICES = {"tier": Tier, "status": Status, "chain": Chain}
 """The filters of the list; with `q` they are what narrows it."""
-MAX_EVENTS = 100
+STATUS_KINDS = {"active": "good", "paused": "warn", "suspended": "bad", "offboarded": "quiet"}
 GUARDED = "checksum valid."
 
 
@@ -148,8 +152,8 @@ def show(client_id: UUID) -> ResponseReturnValue:
         settings=show_settings(client.settings, client.symbols),
         quoted=client_markets.count_quoted(client_id),
         keys=key_queries.count_keys(client_id),
-        events=client_queries.list_events(client_id, MAX_EVENTS),
-        changes_of=client_queries.get_changes,
+        activity=by_day(list_of_client(client_id)),
+        band=draw_band(build_band(client), STATUS_KINDS),
         is_final=not clients.TRANSITIONS[client.status],
     )
 

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from pipelabs.activity.queries import list_of_exchange
 from pipelabs.audit.events import Event
 from pipelabs.core.schemas.pagination import SIZES
 from pipelabs.exchanges import queries as exchange_queries
@@ -15,6 +16,7 @@ from pipelabs.markets.symbols import format_exchange_symbol
 from pipelabs.models import Exchange, Permission
 from pipelabs.models.exchanges import Kind
 from pipelabs.models.token_pairs import Symbol
+from pipelabs.web.activity import by_day
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, query, submitted_form
 from pipelabs.web.operation import current_actor
@@ -65,6 +67,7 @@ def show(exchange: str) -> ResponseReturnValue:
     counts = exchange_queries.get_counts(found.slug)
     return render_template(
         "admin/exchanges/show.html",
+        activity=by_day(list_of_exchange(found.slug)),
         exchange=found,
         counts=counts,
         example=format_exchange_symbol(Symbol("BTC", "USDT"), found.symbol_style),

@@ -5,7 +5,10 @@ from uuid import UUID
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from pipelabs.activity.bands import build_band
+from pipelabs.activity.queries import list_of_subject
 from pipelabs.audit.events import Event
+from pipelabs.audit.subjects import Kind
 from pipelabs.core.schemas.pagination import ListQuery
 from pipelabs.exchanges.service import list_enabled_slugs
 from pipelabs.markets import client_markets, markets
@@ -18,10 +21,13 @@ from pipelabs.markets.schemas.markets import (
     MarketStatusEdit,
 )
 from pipelabs.models import Market, MarketStatus, Permission
+from pipelabs.web.activity import by_day
 from pipelabs.web.blueprints import OperationBlueprint
+from pipelabs.web.charts import draw_band
 from pipelabs.web.forms import Form, query, submitted_form
 from pipelabs.web.operation import current_actor
 
+STATUS_KINDS = {"trading": "good", "halted": "warn", "delisted": "quiet"}
 bp = OperationBlueprint("markets", __name__, url_prefix="/markets")
 
 
@@ -66,10 +72,12 @@ def create() -> ResponseReturnValue:
 @bp.operation("GET", "/<uuid:market_id>", permission=Permission.TOKEN_PAIRS_READ)
 def show(market_id: UUID) -> ResponseReturnValue:
     """Show a market, and who is quoted in it."""
-    cursor = query(ListQuery).get("cursor")
+    cursor, market = query(ListQuery).get("cursor"), markets.get_market(market_id)
     return render_template(
         "admin/markets/show.html",
-        market=markets.get_market(market_id),
+        market=market,
+        activity=by_day(list_of_subject(Kind.MARKET, market_id)),
+        band=draw_band(build_band(market), STATUS_KINDS),
         page=client_markets.list_quoted_clients(market_id=market_id, cursor=cursor),
     )
 

@@ -41,7 +41,7 @@ SECTIONS = (
     Section("stops", "Stops", "shield-alert", Permission.MACHINES_READ),
     Section("approvals", "Approvals", "shield-check", Permission.APPROVALS_READ),
     Section("exchanges", "Exchanges", "building-2", Permission.EXCHANGES_READ),
-    Section("audit", "Audit", "scroll-text", Permission.AUDIT_READ),
+    Section("audit", "Activity", "scroll-text", Permission.AUDIT_READ),
     Section("admins", "Admins", "user-cog", Permission.ADMINS_READ),
     Section("status", "Status", "info", Permission.STATUS_READ),
 )

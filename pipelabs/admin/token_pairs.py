@@ -5,11 +5,13 @@ from uuid import UUID
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from pipelabs.activity.queries import list_of_token_pair
 from pipelabs.audit.events import Event
 from pipelabs.core.schemas.pagination import ListQuery
 from pipelabs.markets import client_markets, token_pairs
 from pipelabs.markets.schemas.token_pairs import TokenPairIn, TokenPairsQuery
 from pipelabs.models import Permission
+from pipelabs.web.activity import by_day
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, query, submitted_form
 from pipelabs.web.operation import current_actor
@@ -56,5 +58,6 @@ def show(token_pair_id: UUID) -> ResponseReturnValue:
         "admin/token_pairs/show.html",
         pair=token_pairs.get_token_pair(token_pair_id),
         markets=token_pairs.list_pair_markets(token_pair_id),
+        activity=by_day(list_of_token_pair(token_pair_id)),
         page=client_markets.list_quoted_clients(token_pair_id=token_pair_id, cursor=cursor),
     )

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Text, bindparam, func, literal_column, select
@@ -32,14 +32,6 @@ FIND_CLIENT = Prepared(
     select(*TABLE.c, Client.symbols).where(TABLE.c.id == bindparam("client_id")),
     reads=True,
 )
-
-
-class Change(NamedTuple):
-    """A field's values before and after an event, as text."""
-
-    field: str
-    before: str
-    after: str
 
 
 def read_client(client_id: UUID) -> Any:
@@ -80,16 +72,6 @@ def list_events(client_id: UUID, limit: int) -> Sequence[AuditEvent]:
         AuditEvent.client_id == client_id, AuditEvent.event != Event.LEASE_RENEWED
     )
     return db.session.scalars(query.order_by(AuditEvent.id.desc()).limit(limit)).all()
-
-
-def get_changes(event: AuditEvent) -> list[Change]:
-    """Return the changes that the event recorded, in its order."""
-    details = event.details
-    if event.event == Event.CLIENT_STATUS_CHANGED:
-        return [Change("status", details["from"], details["to"])]
-    updates = (Event.CLIENT_UPDATED, Event.CLIENT_MARKET_UPDATED)
-    names = details["changed"].split(",") if event.event in updates else []
-    return [Change(name, details[f"from_{name}"], details[f"to_{name}"]) for name in names]
 
 
 def filter_conditions(filters: Mapping[str, Any]) -> Iterator[ColumnElement[bool]]:

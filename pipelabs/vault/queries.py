@@ -1,6 +1,6 @@
 """Lists of exchange API keys: all, expiring soon, of the same account."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -8,10 +8,9 @@ from uuid import UUID
 
 from sqlalchemy import DateTime, func, literal_column, select
 
-from pipelabs.audit.events import Event
 from pipelabs.core.db import db
 from pipelabs.core.pagination import Page, page_of
-from pipelabs.models import AuditEvent, Client, ExchangeAPIKey, KeyStage, KeyStatus, now
+from pipelabs.models import Client, ExchangeAPIKey, KeyStage, KeyStatus, now
 
 EXPIRES_AT = literal_column("exchange_api_keys.expires_at", DateTime(timezone=True))
 """A literal column: the paging library rejects a nullable one, but the filter excludes nulls."""
@@ -90,13 +89,3 @@ def shared_among(keys: Page[ExchangeAPIKey]) -> set[UUID]:
     for fingerprint, client_id in db.session.execute(query.distinct()):
         holders.setdefault(fingerprint, set()).add(client_id)
     return {key.id for key in keys.rows if holders.get(key.fingerprint, set()) - {key.client_id}}
-
-
-def events_of(key: ExchangeAPIKey, limit: int) -> Sequence[AuditEvent]:
-    """Return the audit events of the key, newest first, without the renewals of its leases."""
-    query = select(AuditEvent).where(
-        AuditEvent.client_id == key.client_id,
-        AuditEvent.details["key"].astext == str(key.id),
-        AuditEvent.event != Event.LEASE_RENEWED,
-    )
-    return db.session.scalars(query.order_by(AuditEvent.id.desc()).limit(limit)).all()

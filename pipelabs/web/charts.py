@@ -1,10 +1,12 @@
 """Layout of charts: values → coordinates, which templates draw as SVG."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from math import ceil, log10
 from typing import NamedTuple
+
+from pipelabs.activity.bands import Band
 
 WIDTH, HEIGHT = 960, 240
 LEFT, RIGHT, TOP, BOTTOM = 48, 8, 16, 32
@@ -27,6 +29,25 @@ class Bar(NamedTuple):
     day: str
     label: str
     value: int
+
+
+class Piece(NamedTuple):
+    """A stretch of a band. `kind` is that of its badge."""
+
+    x: float
+    width: float
+    kind: str
+    label: str
+
+
+class BandPicture(NamedTuple):
+    """A band in units of its view box, and the same in words."""
+
+    pieces: Sequence[Piece]
+    legend: Sequence[tuple[str, str, str]]
+    first: str
+    text: str
+    width: int = WIDTH
 
 
 class Tick(NamedTuple):
@@ -71,6 +92,30 @@ def daily_bar_chart(figures: Sequence[tuple[date, int]]) -> BarChart:
     ]
     grid = [Tick(round(bottom - value * scale, 1), value) for value in ticks]
     return BarChart(bars, grid, sum(value for _, value in figures))
+
+
+def draw_band(band: Band, kinds: Mapping[str, str]) -> BandPicture:
+    """Return the picture of a band. `kinds` is status → kind of its badge."""
+    whole = max((band.until - band.since).total_seconds(), 1)
+    pieces, days = [], dict[str, float]()
+    for status, since, until in band.stretches:
+        x = (since - band.since).total_seconds() / whole * WIDTH
+        width = (until - since).total_seconds() / whole * WIDTH
+        label = f"{status}, {since:%Y-%m-%d} to {until:%Y-%m-%d}"
+        pieces.append(Piece(round(x, 2), round(width, 2), kinds.get(status, "quiet"), label))
+        days[status] = days.get(status, 0) + (until - since).total_seconds() / 86_400
+    legend = [
+        (status, kinds.get(status, "quiet"), _count_days(share)) for status, share in days.items()
+    ]
+    words = ", ".join(f"{status} {share}" for status, _, share in legend)
+    first = f"{band.since:%Y-%m-%d}"
+    return BandPicture(pieces, legend, first, f"Status since {first}: {words}")
+
+
+def _count_days(days: float) -> str:
+    if days < 1:
+        return "less than a day"
+    return "1 day" if round(days) == 1 else f"{days:.0f} days"
 
 
 def axis_ticks(highest: int) -> list[int]:

@@ -1,7 +1,8 @@
 """Dates and times as text, in the documented forms only."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 from marshmallow import fields
@@ -36,32 +37,36 @@ class DateOrTime(OpenAPIField, fields.Field[datetime]):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> datetime:
         if not isinstance(value, str):
             raise self.make_error("invalid")
-        text = trim(value)
-        moment = parse_date(text, is_end=self.is_end) or parse_time(text)
+        moment = self._parse(trim(value), data)
         if moment is None:
             raise self.make_error("invalid")
         return moment
 
+    def _parse(self, text: str, data: Mapping[str, Any]) -> datetime | None:
+        """Return the time that the text means, or None for other text."""
+        return parse_date(text, is_end=self.is_end) or parse_time(text)
 
-def parse_date(text: str, *, is_end: bool = False) -> datetime | None:
+
+def parse_date(text: str, *, is_end: bool = False, zone: tzinfo = UTC) -> datetime | None:
     """Return the first moment of the date in UTC, or None for other text.
 
-    With `is_end` it is the first moment of the next day.
+    Its day begins at midnight in the zone. With `is_end` it is the first moment of the next day.
     """
     if not DATE.fullmatch(text):
         return None
     try:
-        return datetime.fromisoformat(text).replace(tzinfo=UTC) + DAY * is_end
+        midnight = datetime.fromisoformat(text).replace(tzinfo=zone) + DAY * is_end
+        return midnight.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 
 
-def parse_time(text: str) -> datetime | None:
-    """Return the time in UTC, or None for other text. A time without a zone is in UTC."""
+def parse_time(text: str, *, zone: tzinfo = UTC) -> datetime | None:
+    """Return the time in UTC, or None for other text. A time without a zone is in this zone."""
     if not TIME.fullmatch(text):
         return None
     try:
         moment = datetime.fromisoformat(text)
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None

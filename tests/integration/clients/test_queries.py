@@ -4,9 +4,9 @@ from uuid import UUID
 import pytest
 from sqlalchemy import func, select, update
 
+from pipelabs.audit.changes import read_changes
 from pipelabs.clients.queries import (
     filter_conditions,
-    get_changes,
     list_clients,
     list_events,
 )
@@ -227,12 +227,15 @@ def test_list_events_is_newest_first(four):
     assert list_events(UUID(int=7), 9) == []
 
 
-def test_get_changes_returns_old_and_new_value_of_each_field(four):
+def test_read_changes_returns_old_and_new_value_of_each_field(four):
     first = four[3].id
     update_client(first, ClientChanges(email=None, tier=Tier.BASIC), make_actor())
 
     updated, moved, created = list_events(first, 3)
 
-    assert get_changes(updated) == [("email", "ops@d.example", ""), ("tier", "Enterprise", "Basic")]
-    assert get_changes(moved) == [("status", "active", "paused")]
-    assert get_changes(created) == []
+    assert read_changes(updated.details) == [
+        ("email", "ops@d.example", ""),
+        ("tier", "Enterprise", "Basic"),
+    ]
+    assert read_changes(moved.details) == [("status", "active", "paused")]
+    assert read_changes(created.details) == []

@@ -1,0 +1,1 @@
+"""Activity: the audit trail in plain words, for people."""
