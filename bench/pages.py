@@ -31,6 +31,9 @@ PATHS = {
     "client": "/admin/clients/{client}",
     "audit": "/admin/audit",
     "audit, one status": "/admin/audit?status=ERROR",
+    "audit, one subject": "/admin/audit?subject=market:{market}",
+    "audit, one exchange": "/admin/audit?exchange=bitmex",
+    "audit, 30 days": "/admin/audit?period=last_30_days",
     "account": "/admin/account",
 }
 # Without the trigger that protects the audit trail. Deletes what the rounds created.
@@ -56,7 +59,10 @@ SELECT gen_random_uuid(), now() - (%(count)s - n) * interval '30 s', 'filled', a
        admins.email, '192.0.2.' || n %% 200, lpad(to_hex(n), 8, '0'), status,
        CASE WHEN status = 'SUCCESS' THEN 'client.created' ELSE 'client.create_denied' END,
        201, n %% 50,
-       CASE WHEN status = 'SUCCESS' THEN '{}' ELSE '{"code": "invalid_input"}' END::jsonb,
+       CASE WHEN status = 'SUCCESS' THEN '{}' ELSE '{"code": "invalid_input"}' END::jsonb
+         || jsonb_build_object(
+              'subject', 'market:' || md5((n %% 1000)::text)::uuid,
+              'exchange', CASE WHEN n %% 5000 = 0 THEN 'bitmex' ELSE 'okx' END),
        's00000000', '\\x00'
 FROM generate_series(1, %(count)s) n, (SELECT id, email FROM admins LIMIT 1) admins,
      LATERAL (SELECT CASE WHEN n %% 5000 = 0 THEN 'ERROR' WHEN n %% 20 = 0 THEN 'INVALID'
@@ -100,7 +106,10 @@ def _fill(stage: Stage, share: float) -> dict[str, str]:
         cursor.execute("VACUUM ANALYZE clients, audit_events")
         cursor.execute("SELECT id FROM clients ORDER BY id LIMIT 1")
         [client] = cursor.fetchone() or [""]
-        return {"client": client, "deep": encode_cursor(f">s:desk 80~uuid:{client}")}
+        cursor.execute("SELECT md5('7')::uuid")
+        [market] = cursor.fetchone() or [""]
+        deep = encode_cursor(f">s:desk 80~uuid:{client}")
+        return {"client": client, "deep": deep, "market": market}
 
 
 def sign_in(connection: HTTPConnection, password: str) -> str:

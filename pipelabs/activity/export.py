@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from tempfile import SpooledTemporaryFile
@@ -23,7 +24,8 @@ from pipelabs.core.errors import InvalidInput
 from pipelabs.models import AuditEvent, now
 
 BATCH = 1_000
-MAX_ROWS = {Format.CSV: 100_000, Format.JSON_LINES: 100_000, Format.PRINT: 2_000}
+MAX_ROWS = {Format.CSV: 50_000, Format.JSON_LINES: 50_000, Format.PRINT: 2_000}
+"""A file of this size takes some seconds."""
 IN_MEMORY = 4 * 1024 * 1024
 """Bytes of an export that are not written to a disk."""
 COLUMNS = (
@@ -71,17 +73,17 @@ def export_events(filters: Mapping[str, Any], kind: Format, actor: Actor) -> Exp
     `InvalidInput` for more events than `MAX_ROWS`.
     """
     _reject_too_many(filters, MAX_ROWS[kind])
-    file = _Hashed()
-    try:
+    with ExitStack() as stack:
+        file = _Hashed()
+        stack.callback(file.content.close)
         entries = _write(filters, kind, file)
         sha256 = file.digest.hexdigest()
         _write_manifest(file, kind, sha256)
         facts = {"rows": str(file.rows), "format": kind.value, "sha256": sha256}
         trail.record(Event.AUDIT_EXPORTED, actor, facts=_filter_facts(filters) | facts)
         file.content.seek(0)
-    except BaseException:
-        file.content.close()
-        raise
+        # The response closes it.
+        stack.pop_all()
     return Export(file.rows, sha256, now(), file.content, entries)
 
 

@@ -3,10 +3,11 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 from pipelabs.activity.names import Names
-from pipelabs.activity.words import REASONS, STATUS_VERBS, WORDS
+from pipelabs.activity.words import MANY_MARKETS, REASONS, STATUS_VERBS, WORDS
 from pipelabs.audit.changes import Change, read_changes
 from pipelabs.audit.events import Event
 from pipelabs.audit.subjects import FACTS, Kind, parse
@@ -114,6 +115,8 @@ def _template(event: AuditEvent, changes: Sequence[Change]) -> tuple[str, bool]:
     if event.event not in WORDS:
         return name_of(event.event).lower(), False
     known = Event(event.event)
+    if known is Event.CLIENT_MARKET_ADDED and len(event.details.get("count", "")) > 1:
+        return MANY_MARKETS, True
     if len(changes) == 1 and (verb := STATUS_VERBS.get(known, {}).get(changes[0].after)):
         return verb, True
     return WORDS[known].sentence, "changed" not in event.details
@@ -124,8 +127,7 @@ def _fill(template: str, event: AuditEvent, names: Names) -> Iterator[Part]:
     outer: list[Part] = []
     inner: list[Part] | None = None
     is_known = True
-    for token in TOKEN.finditer(template):
-        text, (is_text, name) = token[0], token.groups()
+    for text, is_text, name in _split(template):
         if text == "[":
             inner, is_known = [], True
         elif text == "]":
@@ -136,6 +138,12 @@ def _fill(template: str, event: AuditEvent, names: Names) -> Iterator[Part]:
             is_known = is_known and part is not None
             (outer if inner is None else inner).append(part or Part(UNKNOWN.get(name, "unknown")))
     yield from outer
+
+
+@cache
+def _split(template: str) -> list[tuple[str, str, str]]:
+    """Return the tokens of a template: text, and the name in braces and whether it is a fact."""
+    return [(token[0], token[1] or "", token[2] or "") for token in TOKEN.finditer(template)]
 
 
 def _value(is_text: str, name: str, event: AuditEvent, names: Names) -> Part | None:

@@ -384,6 +384,8 @@ STATUS_VERBS: Mapping[Event, Mapping[str, str]] = {
     },
 }
 """Event of a change → new status → the sentence if nothing else changed."""
+MANY_MARKETS = "added {=count} markets" + _FOR + "[ ({=exchanges})]"
+"""The sentence about ten or more markets that are added at once."""
 REASONS: Mapping[str, str] = {
     "body_required": "the request had no body",
     "credentials_rejected": "the exchange rejected the key",

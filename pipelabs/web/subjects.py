@@ -62,7 +62,7 @@ def named_by_response(noun: str, members: Mapping[str, Any]) -> dict[str, str]:
         return {}
     own = subjects.NAMES[subjects.Kind(noun)]
     values = {"client_id": item.get("client_id"), subjects.EXCHANGE: item.get("exchange")}
-    values[own] = item.get("slug" if own == subjects.EXCHANGE else "id")
+    values[own] = item.get("id")
     return {name: value for name, value in values.items() if isinstance(value, str)}
 
 

@@ -103,14 +103,15 @@ def test_stale_edit_shows_both_versions_to_choose_from(page):
     expect(stale.get_by_role("main")).to_contain_text("From the second tab")
 
 
-def test_pause_client_shows_the_change_in_its_timeline(page):
+def test_pause_client_shows_the_change_in_its_activity(page):
     create(page, "Pausing Partners")
 
     page.get_by_role("link", name="Change status").click()
     page.get_by_role("button", name="Pause client").click()
 
     expect(page.get_by_role("status")).to_contain_text("Pausing Partners is now paused")
-    expect(page.get_by_role("list").get_by_text("Status changed")).to_be_visible()
+    told = page.get_by_role("region", name="Activity").get_by_role("listitem").first
+    expect(told).to_contain_text("operator paused Pausing Partners, active → paused")
 
 
 def test_palette_search_opens_a_client(pages):

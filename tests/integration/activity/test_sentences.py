@@ -75,6 +75,13 @@ def test_a_client_market_that_is_paused_is_named_with_its_client(peak):
     assert "bot market maker → both".replace(" maker", "_maker") in changed
 
 
+def test_many_markets_are_counted(peak):
+    bases = ["BTC", "ETH", "SOL", "XRP", "DOT", "TRX", "LTC", "BCH", "UNI", "APT"]
+    add_client_markets(peak.id, [make_item(f"{base}/USDT", "binance") for base in bases], VERA)
+
+    assert last().text == "vera added 10 markets for Alder Peak (binance: 10)"
+
+
 def test_names_in_a_sentence_lead_to_what_they_name(peak):
     quote(peak, status=QuotingStatus.PAUSED)
 

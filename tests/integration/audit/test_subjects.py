@@ -137,11 +137,14 @@ def test_a_rejected_creation_names_what_was_sent(client, operator, rows):
 
 
 def test_a_rejected_creation_names_what_it_would_have_been_called(client, operator, rows):
-    client.post("/api/admin/token-pairs", json={"symbol": "BTC/BTC", "x": 1}, headers=operator)
+    for _ in range(2):
+        client.post("/api/admin/token-pairs", json={"symbol": "BTC/USDT"}, headers=operator)
     client.post(QUICK_CLIENT, json=make_body(wallet_address="nonsense"), headers=operator)
 
     [row] = rows(AuditEvent, event="client.create_denied")
     assert row.details["name"] == "Client Name"
+    [row] = rows(AuditEvent, event="token_pair.create_denied")
+    assert row.details["symbol"] == "BTC/USDT"
 
 
 def test_an_anonymous_attempt_names_only_what_its_path_has(client, rows):
