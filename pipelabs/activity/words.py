@@ -54,6 +54,14 @@ def _list() -> dict[Event, Wording]:
 
 def _list_clients() -> dict[Event, Wording]:
     rows = {
+        Event.CLIENT_BULK_CHANGED: (
+            "Clients changed at once",
+            "changed {=changed} clients at once[: {=change}]",
+        ),
+        Event.CLIENT_BULK_CHANGE_DENIED: (
+            "Change of many clients denied",
+            "tried to change many clients at once",
+        ),
         Event.CLIENT_CREATED: ("Client created", "created {client}"),
         Event.CLIENT_CREATE_DENIED: (
             "Client creation denied",
@@ -155,6 +163,14 @@ def _list_keys() -> dict[Event, Wording]:
             f"could not check {subject}[: {{=failure}}]",
         ),
         Event.API_KEY_VERIFICATION_DENIED: ("Key check denied", "tried to check " + subject),
+        Event.API_KEY_ACCEPTANCE_REQUESTED: (
+            "Key acceptance requested",
+            f"requested acceptance of {subject}[: {{=reason}}]",
+        ),
+        Event.API_KEY_ACCEPTANCE_REJECTED: (
+            "Key acceptance rejected",
+            f"rejected the acceptance of {subject}[: {{=reason}}]",
+        ),
         Event.API_KEY_ACCEPTED: (
             "Key risk accepted",
             f"accepted the risk of {subject}[: “{{=reason}}”]",
@@ -276,6 +292,18 @@ def _list_admins() -> dict[Event, Wording]:
         Event.ADMIN_CHANGE_DENIED: ("Admin change denied", "tried to change {admin}"),
         Event.ADMIN_DISABLED: ("Admin disabled", "disabled {admin}"),
         Event.ADMIN_ENABLED: ("Admin enabled", "enabled {admin}"),
+        Event.ADMIN_OWNER_ROLE_REQUESTED: (
+            "New owner requested",
+            "requested that {admin} becomes an owner",
+        ),
+        Event.ADMIN_OWNER_ROLE_REJECTED: (
+            "New owner rejected",
+            "rejected that {admin} becomes an owner",
+        ),
+        Event.ADMIN_PASSWORD_RESET_REPLAYED: (
+            "Password reset repeated",
+            "sent the form to reset a password again",
+        ),
         Event.ADMIN_ROLE_CHANGED: ("Admin role changed", "changed the role of {admin}"),
         Event.ADMIN_PASSWORD_RESET: ("Password reset", "reset the password of {admin}"),
         Event.ADMIN_SESSIONS_ENDED: (
@@ -347,6 +375,9 @@ def _list_others() -> dict[Event, Wording]:
         Event.EXCHANGE_CHANGE_DENIED: ("Exchange change denied", "tried to change {exchange}"),
     }
     others = {
+        Event.ALERT_SNOOZED: ("Alert snoozed", "snoozed an alert of the desk[: {=reason}]"),
+        Event.ALERT_SNOOZE_DENIED: ("Snooze denied", "tried to snooze an alert of the desk"),
+        Event.ALERT_SNOOZE_ENDED: ("Snooze ended", "listed a snoozed alert of the desk again"),
         Event.AUDIT_EXPORTED: (
             "Activity exported",
             "exported [{=rows} ]events of the audit trail[ as {=format}][, SHA-256 {=sha256}]",

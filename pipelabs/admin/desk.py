@@ -16,6 +16,7 @@ from pipelabs.desk.commands import NewSnooze
 from pipelabs.desk.schemas import AlertQuery, DeskQuery, SnoozeForm
 from pipelabs.exchanges import registry
 from pipelabs.models import Permission, now
+from pipelabs.web.activity import by_day
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, query, submitted_form
 from pipelabs.web.operation import current_actor
@@ -45,7 +46,7 @@ def index() -> ResponseReturnValue:
         snoozed=alerts.list_alerts(is_snoozed=True).rows,
         coverage=queries.count_coverage(),
         since=since,
-        news=news.list_news(_admin_id(), since),
+        news=by_day(news.list_news(_admin_id(), since)),
         **_words(),
     )
 

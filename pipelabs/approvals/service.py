@@ -26,6 +26,7 @@ from pipelabs.models import (
     Approval,
     ApprovalKind,
     ApprovalStatus,
+    ExchangeAPIKey,
     Grant,
     Role,
     Stop,
@@ -36,6 +37,8 @@ ABOUT = {
     ApprovalKind.MACHINE: Kind.MACHINE,
     ApprovalKind.GRANT: Kind.GRANT,
     ApprovalKind.STOP_LIFT: Kind.STOP,
+    ApprovalKind.KEY_ACCEPTANCE: Kind.API_KEY,
+    ApprovalKind.OWNER_ROLE: Kind.ADMIN,
 }
 """Kind of a request → kind of what it is about in the audit trail."""
 LIFETIME = timedelta(hours=72)
@@ -256,12 +259,13 @@ def _decide(approval: Approval, status: ApprovalStatus, actor: Actor) -> None:
 def _find_place(approval_id: UUID) -> Place | None:
     query = (
         select(
-            func.coalesce(Grant.client_id, Stop.client_id),
-            func.coalesce(Grant.exchange, Stop.exchange),
+            func.coalesce(Grant.client_id, Stop.client_id, ExchangeAPIKey.client_id),
+            func.coalesce(Grant.exchange, Stop.exchange, ExchangeAPIKey.exchange),
         )
         .select_from(Approval)
         .outerjoin(Grant, Grant.id == Approval.subject_id)
         .outerjoin(Stop, Stop.id == Approval.subject_id)
+        .outerjoin(ExchangeAPIKey, ExchangeAPIKey.id == Approval.subject_id)
     )
     row = db.session.execute(query.where(Approval.id == approval_id)).first()
     return Place(*row) if row else None

@@ -1,11 +1,11 @@
 """What others have done since an admin was last here."""
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import func, select
 
+from pipelabs.activity.sentences import Entry, tell
 from pipelabs.audit.events import Event
 from pipelabs.core.db import db
 from pipelabs.models import AuditEvent, Session, now
@@ -33,11 +33,11 @@ def find_last_visit(admin_id: UUID, session_id: UUID | None) -> datetime:
     return max(last, moment - MAX_SPAN) if last else moment - FIRST_SPAN
 
 
-def list_news(admin_id: UUID, since: datetime) -> Sequence[AuditEvent]:
-    """Return the latest events of others since a time, newest first."""
+def list_news(admin_id: UUID, since: datetime) -> list[Entry]:
+    """Return the latest events of others since a time, newest first, in sentences."""
     is_other = AuditEvent.admin_id.is_distinct_from(admin_id)
     query = select(AuditEvent).where(
         AuditEvent.at > since, is_other, AuditEvent.event.not_in(ROUTINE)
     )
     newest = (AuditEvent.at.desc(), AuditEvent.id.desc())
-    return db.session.scalars(query.order_by(*newest).limit(LIMIT)).all()
+    return tell(db.session.scalars(query.order_by(*newest).limit(LIMIT)).all())

@@ -49,7 +49,7 @@ def create_once(replayed_event: Event, create: Callable[[], ShownSecret]) -> Res
     if idempotency.claim(claim):
         facts = {"form": form_id}
         attempt = trail.Attempt(replayed_event, Outcome.SUCCESS, STATUS, facts)
-        trail.record_replay(attempt, current_actor(), None)
+        trail.record_replay(attempt, current_actor())
         flash(REPEATED, "warning")
     else:
         text = json.dumps(create(), default=str).encode()

@@ -80,7 +80,7 @@ def test_desk_lists_what_others_have_done_since_the_last_visit(owner, client, op
 
     client.post(QUICK_CLIENT, json=make_body(), headers=operator)
 
-    assert "client.created" in owner.get("/admin/").text
+    assert "operator created Client Name" in words(owner.get("/admin/"))
 
 
 def test_desk_says_in_how_many_places_it_may_not_trade(owner, make):

@@ -1,15 +1,15 @@
 """Indexes of audit events by subject and by exchange, which are facts in `details`.
 
-Revision ID: 0022
-Revises: 0018
+Revision ID: 0021
+Revises: 0020
 """
 
 from sqlalchemy import literal_column, text
 
 from migrations.indexes import create_index, drop_index
 
-revision = "0022"
-down_revision = "0018"
+revision = "0021"
+down_revision = "0020"
 branch_labels = None
 depends_on = None
 
