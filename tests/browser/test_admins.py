@@ -19,7 +19,7 @@ def create(pages):
         page.get_by_label("Role").select_option("operator")
         page.get_by_role("button", name="Create admin").click()
         password = page.locator("code.mono").first.inner_text()
-        page.get_by_role("link", name="Done").click()
+        page.get_by_role("button", name="Done").click()
         return page, password
 
     return operator

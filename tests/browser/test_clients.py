@@ -42,7 +42,7 @@ def test_create_find_and_suspend_client(open_page, scripts):
     page.get_by_role("button", name="Suspend client").click()
 
     wait_for_text(page, f"{name} is now suspended.")
-    expect(page.locator(".timeline li").first).to_contain_text("by operator@desk.local")
+    expect(page.locator(".entry").first).to_contain_text(f"operator suspended {name}")
 
 
 @WITH_AND_WITHOUT_SCRIPTS

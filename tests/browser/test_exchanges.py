@@ -16,7 +16,7 @@ def test_find_configure_disable_and_enable_exchange(open_page, scripts):
     page = open_page(java_script_enabled=scripts)
     slug, name = ("bitget", "Bitget") if scripts else ("mexc", "MEXC")
     page.goto("/admin/")
-    page.get_by_role("link", name="Exchanges").click()
+    page.get_by_role("link", name="Exchanges", exact=True).click()
     page.get_by_label("Search").fill(slug.upper())
     if not scripts:
         page.get_by_role("button", name="Apply").click()

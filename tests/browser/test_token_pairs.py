@@ -40,7 +40,7 @@ def test_add_markets_to_a_client_and_pause_one(open_page, scripts):
     expect(page.get_by_role("row", name="BTC/USDT").locator(".badge-warn")).to_have_count(1)
     page.get_by_role("link", name="Client", exact=True).click()
     wait_for_text(page, "2 pairs on 1 exchange")
-    expect(page.locator(".timeline li").first).to_contain_text("Client market updated")
+    expect(page.locator(".entry").first).to_contain_text("operator paused BTC/USDT on OKX")
 
 
 @WITH_AND_WITHOUT_SCRIPTS
