@@ -9,7 +9,8 @@ import hmac
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import UUID
@@ -66,6 +67,7 @@ INSERT_MANY = (
     )
     .returning(TABLE.c.uid, TABLE.c.id)
 )
+PAGES = {"insertmanyvalues_page_size": 50}
 OUTBOX = "pipelabs.audit_rows"
 """Key in `Session.info`: the audit rows whose lines are written after the commit."""
 SAVEPOINTS = "pipelabs.audit_savepoints"
@@ -88,6 +90,15 @@ class Attempt:
         return self.outcome in {Outcome.RATE_LIMITED, Outcome.UNAUTHORIZED}
 
 
+@dataclass(frozen=True, slots=True)
+class History:
+    """Rows of another instance, which are recorded together."""
+
+    instance: str
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+
+_history: ContextVar[History | None] = ContextVar("history", default=None)
 Follow = Callable[[Event, Actor, UUID | None, Mapping[str, str]], None]
 _followers: dict[Event, list[Follow]] = {}
 
@@ -132,6 +143,25 @@ def record(
         function(event, actor, client_id, facts or {})
 
 
+@contextmanager
+def record_as(instance: str) -> Iterator[None]:
+    """Record the rows of the block as another instance's, all at once at its end, in their order.
+
+    Their lines are left to that instance's files. The block must not roll back to a savepoint, as
+    the rows would be recorded nevertheless. If it raises, nothing is recorded.
+    """
+    history = History(instance)
+    token = _history.set(history)
+    try:
+        yield
+    finally:
+        _history.reset(token)
+    if history.rows:
+        with _written():
+            # In pages, so that no statement is long: slow ones are logged with their text.
+            db.session.execute(insert(TABLE), history.rows, execution_options=PAGES)
+
+
 def record_each(
     event: Event,
     actor: Actor,
@@ -151,6 +181,9 @@ def record_each(
         for client_id, details in _details_of_each(placed, actor)
     ]
     _sign_each(rows)
+    if history := _history.get():
+        history.rows.extend(rows)
+        return
     with _written():
         values = {name: rows[0][name] for name in SHARED}
         own = {name: [row[name] for row in rows] for name in OWN_COLUMNS}
@@ -209,7 +242,7 @@ def _row(
     return {
         "uid": new_id(),
         "at": now(),
-        "instance": setting("INSTANCE"),
+        "instance": history.instance if (history := _history.get()) else setting("INSTANCE"),
         "admin_id": actor.admin_id,
         "actor": actor.name,
         "address": actor.address,
@@ -230,6 +263,9 @@ def _add_attempt(attempt: Attempt, actor: Actor) -> None:
 def _add(row: dict[str, Any], row_id: int | None = None) -> None:
     """Sign and insert a row, and add it to the outbox."""
     _sign(row)
+    if history := _history.get():
+        history.rows.append(row)
+        return
     if row_id is None:
         with _written():
             [(row["id"],)] = run_prepared(INSERT, row)

@@ -2,23 +2,19 @@
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import click
 
 from pipelabs import demo
 from pipelabs.accounts import admins, api_tokens
 from pipelabs.cli.actors import OperatorGroup, get_terminal_actor
-from pipelabs.core.actor import Actor
 from pipelabs.core.db import unit_of_work
 from pipelabs.core.schemas.fields import EmailAddress, reject_characters
-from pipelabs.demo import DemoAdmin, DemoClient, DemoMarkets
+from pipelabs.demo import Book, DemoAdmin
 from pipelabs.exchanges import service as exchanges
 from pipelabs.models import Role
 
-BATCH = 20
-"""Demo clients per transaction. After an interruption, a new run creates the rest."""
-ERASE_LINE = "\r\x1b[K"
 group = OperatorGroup("seed", help="Create what a new installation needs.")
 
 
@@ -69,26 +65,19 @@ def seed_exchanges() -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def seed_demo(first_run: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes flags by name
-    """Create demo data: 100 clients, the exchanges, markets, and an admin of each role.
+    """Create demo data: a year of a desk with 100 clients, and an admin of each role.
 
-    Existing rows stay as they are. The password of a new admin is random and printed only once.
+    If a demo client exists, only admins that don't are created. The password of a new admin is
+    random and printed only once.
     """
-    actor = get_terminal_actor()
     new_admins: list[DemoAdmin] = []
-    markets = DemoMarkets(0, 0)
     with unit_of_work():
-        exchanges.ensure_exchanges(actor)
-    demo_clients = [] if first_run and demo.has_clients() else demo.demo_clients()
-    created = _seed_clients(demo_clients, actor, is_shown=not as_json)
-    if demo_clients:
-        with unit_of_work():
-            markets = demo.ensure_markets(actor)
+        book = Book() if first_run and demo.has_clients() else demo.ensure_book()
     if not first_run:
         # Last, so that no error can prevent a new password from being printed.
         with unit_of_work():
-            new_admins = demo.ensure_admins(actor)
-    clients = {"created": created, "already_there": len(demo_clients) - created}
-    click.echo((_to_json if as_json else _to_text)(new_admins, clients, markets))
+            new_admins = demo.ensure_admins(get_terminal_actor())
+    click.echo((_to_json if as_json else _to_text)(new_admins, book))
 
 
 def _create(email: str, role: Role, password: str) -> str:
@@ -106,41 +95,27 @@ def _reset(email: str, password: str, *, revokes_tokens: bool) -> str:
     return "password reset, sessions ended" + (f", {tokens}" if count else "")
 
 
-def _seed_clients(clients: Sequence[DemoClient], actor: Actor, *, is_shown: bool) -> int:
-    """Create the clients that do not exist; return how many."""
-    created = 0
-    is_shown = is_shown and sys.stderr.isatty()
-    with click.progressbar(
-        length=len(clients), label="Clients", file=sys.stderr, hidden=not is_shown
-    ) as bar:
-        for start in range(0, len(clients), BATCH):
-            batch = clients[start : start + BATCH]
-            with unit_of_work():
-                created += sum(demo.ensure_client(client, actor) for client in batch)
-                if is_shown:
-                    # The audit lines of the commit are printed below the bar.
-                    click.echo(ERASE_LINE, nl=False, err=True)
-            bar.update(len(batch))
-    return created
-
-
-def _to_json(
-    new_admins: Sequence[DemoAdmin], clients: Mapping[str, int], markets: DemoMarkets
-) -> str:
+def _to_json(new_admins: Sequence[DemoAdmin], book: Book) -> str:
     listed = [
         {"email": admin.email, "role": admin.role.value, "created": admin.password is not None}
         | ({"password": admin.password} if admin.password else {})
         for admin in new_admins
     ]
-    return json.dumps({"admins": listed, "clients": clients, "markets": markets._asdict()})
+    return json.dumps(
+        {
+            "admins": listed,
+            "clients": {"created": book.clients, "already_there": book.already_there},
+            "markets": {"created": book.markets, "quoted": book.quoted},
+            "api_keys": {"created": book.keys},
+        }
+    )
 
 
-def _to_text(
-    new_admins: Sequence[DemoAdmin], clients: Mapping[str, int], markets: DemoMarkets
-) -> str:
+def _to_text(new_admins: Sequence[DemoAdmin], book: Book) -> str:
     lines = [
-        f"{clients['created']} clients created, {clients['already_there']} already there",
-        f"{markets.created} markets created, clients quoted in {markets.quoted}",
+        f"{book.clients} clients created, {book.already_there} already there",
+        f"{book.markets} markets created, clients quoted in {book.quoted}",
+        f"{book.keys} API keys created",
     ]
     for admin in new_admins:
         result = f"created, password {admin.password}" if admin.password else "already there"

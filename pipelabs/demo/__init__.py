@@ -1,22 +1,14 @@
-"""Demo data: clients, markets and admins of a desk, the same at every run."""
+"""Demo data: a year of a desk, with its clients, markets, keys, admins and audit trail."""
 
-from pipelabs.demo.clients import (
-    DemoAdmin,
-    DemoClient,
-    demo_clients,
-    ensure_admins,
-    ensure_client,
-    has_clients,
-)
-from pipelabs.demo.markets import DemoMarkets, ensure_markets
+from pipelabs.demo.book import Book, ensure_book
+from pipelabs.demo.clients import DemoAdmin, DemoClient, demo_clients, ensure_admins, has_clients
 
 __all__ = [
+    "Book",
     "DemoAdmin",
     "DemoClient",
-    "DemoMarkets",
     "demo_clients",
     "ensure_admins",
-    "ensure_client",
-    "ensure_markets",
+    "ensure_book",
     "has_clients",
 ]

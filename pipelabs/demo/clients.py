@@ -1,27 +1,24 @@
-"""Demo clients, and an admin of each role.
+"""Demo clients, and an admin of each role with a password.
 
-The clients are the same at every run, so that a second run finds them. Their wallet addresses are
-hashes, so no private key exists for them.
+The clients are the same at every run. Their wallet addresses are hashes, so no private key exists
+for them.
 """
 
 import hashlib
 import re
 import secrets
 import unicodedata
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from time import perf_counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import select
 
 from pipelabs.accounts import admins
-from pipelabs.clients import service as clients
 from pipelabs.clients.address_codecs import base58_encode, base58check_encode, segwit_encode
-from pipelabs.clients.schemas import ClientIn
+from pipelabs.clients.schemas import ClientIn, NewClient
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import db
-from pipelabs.core.errors import Duplicate
 from pipelabs.models import Admin, Client, Role, Status, Tier
 
 NAMES = """
@@ -43,9 +40,16 @@ Ashgrove Treasury | Ultramar Network | Ploughshare Capital | Vireo Payments | Do
 Obsidian Oracle | Hollow Oak Fund | Meridian Swap | Turnstile Securities | Skylark Games
 Flintlock Quant | Cascadia Chain | Brightwell Partners | Lattice Compute | Farrier Street Capital
 Selenite Finance | Polder Trading | Everglade DAO | Whitcombe OTC | Photon Rollup
-Granary Asset Management | Tamarind Protocol | Northing Execution | Juniper Pay | Oriel Capital
-Mangrove Bridge | Sable Row Markets | Aurelia Foundation | Copperfield Digital | Zenith Perpetuals
+Granary Asset Management | Tamarind Protocol
+東京流動性提供合同会社 | 上海恒流数字资产做市有限公司 | 한강디지털자산운용
+شركة الواحة لتداول الأصول الرقمية | קרן אופק לנכסים דיגיטליים | Ελληνική Ρευστότητα
+Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaftskryptohandel
+The Honourable Company of Merchant Adventurers and Market Makers Trading into the Digital Assets \
+of the North Sea, the Baltic, the Levant and the Indies, incorporating Copperfield, \
+Zenith Perpetual, the Aurelia Foundation and Sable Row & Daughters Limited
 """
+"""The last is as long as a name may be. Some are of other scripts, two of which are written from
+right to left."""
 STRIDES = {"tier": 37, "status": 59, "address": 83, "note": 7}
 """Steps through lists of 100. Each is coprime to 100, so every entry is used exactly once."""
 TIERS = 41 * [Tier.BASIC] + 39 * [Tier.STANDARD] + 14 * [Tier.PREMIUM] + 6 * [Tier.ENTERPRISE]
@@ -70,16 +74,25 @@ NOTES = {
     Status.OFFBOARDED: ("Contract ended; inventory returned.",),
 }
 MAILBOXES = ("ops", "treasury", "trading", "desk", "finance")
+HOST_LENGTH = 40
+SCHEMA = ClientIn()
 NO_EMAIL_EVERY = 8
 """Every eighth client has no e-mail address."""
 
 
 @dataclass(frozen=True, slots=True)
 class DemoClient:
-    """The body that creates a demo client, and its status."""
+    """The body that creates a demo client, and its status at the end."""
 
+    number: int
     body: dict[str, Any]
     status: Status
+
+    @property
+    def command(self) -> NewClient:
+        """Return the command that creates the client."""
+        command: NewClient = SCHEMA.load(self.body)
+        return command
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,17 +110,18 @@ def demo_clients() -> list[DemoClient]:
     return [_demo_client(number, name) for number, name in enumerate(names)]
 
 
-def ensure_client(demo: DemoClient, actor: Actor) -> bool:
-    """Create the client; return False if its wallet or e-mail address is taken."""
-    # One actor creates all clients. Each creation is timed from its own start.
-    actor = replace(actor, started=perf_counter())
-    try:
-        client = clients.create_client(ClientIn().load(demo.body), actor).client
-    except Duplicate:
-        return False
-    if demo.status != client["status"]:
-        clients.change_status(client["id"], demo.status, actor)
-    return True
+def has_demo_clients(clients: Sequence[DemoClient]) -> bool:
+    """Return whether one of the demo clients is stored."""
+    wallets = [client.command.wallet_address.address for client in clients]
+    query = select(Client.id).where(Client.wallet_address.in_(wallets)).limit(1)
+    return db.session.scalar(query) is not None
+
+
+def drop_taken(clients: Sequence[DemoClient]) -> list[DemoClient]:
+    """Return the clients whose e-mail address no stored client has."""
+    emails = [client.body["email"] for client in clients]
+    taken = set(db.session.scalars(select(Client.email).where(Client.email.in_(emails))))
+    return [client for client in clients if client.body["email"] not in taken]
 
 
 def ensure_admins(actor: Actor) -> list[DemoAdmin]:
@@ -127,11 +141,13 @@ def _demo_client(number: int, name: str) -> DemoClient:
     body = {
         "name": name,
         "wallet_address": ADDRESSES[_pick("address", number)](_digest(number)),
-        "email": f"{MAILBOXES[number % len(MAILBOXES)]}@{_host(name)}" if has_email else None,
+        "email": f"{MAILBOXES[number % len(MAILBOXES)]}@{_host(name, number)}"
+        if has_email
+        else None,
         "tier": TIERS[_pick("tier", number)].value,
         "notes": notes[_pick("note", number) % len(notes)],
     }
-    return DemoClient(body, status)
+    return DemoClient(number, body, status)
 
 
 def _pick(what: str, number: int) -> int:
@@ -142,10 +158,11 @@ def _digest(number: int) -> bytes:
     return hashlib.sha256(f"pipelabs demo {number}".encode()).digest()
 
 
-def _host(name: str) -> str:
+def _host(name: str, number: int) -> str:
     """Return a host name that cannot be registered (RFC 2606, section 2)."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z]+", "-", plain.replace("'", "")) + ".example"
+    words = re.sub(r"[^a-z]+", "-", plain.replace("'", ""))[:HOST_LENGTH].strip("-")
+    return f"{words or f'client-{number}'}.example"
 
 
 def _ensure_admin(role: Role, email: str, actor: Actor) -> DemoAdmin:

@@ -1,39 +1,27 @@
-"""Demo markets: 300 token pairs, their markets on 25 exchanges, and quoted clients."""
+"""Demo markets: 300 token pairs, and their markets on 25 exchanges."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from functools import cache
 from itertools import product
-from typing import NamedTuple
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import case, select, update
 
 from pipelabs.audit import trail
 from pipelabs.audit.events import Event
-from pipelabs.clients.schemas import ClientIn
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import db
-from pipelabs.demo.clients import demo_clients
+from pipelabs.demo.history import Do, History
+from pipelabs.demo.people import choose_operator
 from pipelabs.exchanges.service import list_enabled_slugs
 from pipelabs.markets import markets
-from pipelabs.markets.client_markets import update_client_market
 from pipelabs.markets.markets import Listing
-from pipelabs.markets.quoting import add_client_markets
-from pipelabs.markets.schemas.client_markets import ClientMarketChanges, NewClientMarket
-from pipelabs.markets.schemas.markets import MarketChanges
 from pipelabs.markets.symbols import format_exchange_symbol
-from pipelabs.models import (
-    Bot,
-    Client,
-    ClientMarket,
-    Exchange,
-    Market,
-    MarketStatus,
-    QuotingStatus,
-    Status,
-    TokenPair,
-)
+from pipelabs.models import Exchange, Market, TokenPair
 from pipelabs.models.token_pairs import Symbol
 
 BASES = """
@@ -51,31 +39,35 @@ VENUES = """
 binance okx bybit gate kucoin bitget mexc htx kraken coinbase bitfinex bitstamp cryptocom bingx
 lbank whitebit xt poloniex phemex upbit gemini digifinex bitvavo bitrue hashkey
 """
-MAX_VENUES, MAJORS, OTHERS, CLIENTS = 25, 12, 28, 41
+MAX_VENUES, MAJORS, OTHERS = 25, 12, 28
 TICKS = {"USDT": "0.0001", "USDC": "0.0001", "BTC": "0.00000001", "EUR": "0.001"}
 NOTIONALS = {"USDT": "5", "USDC": "5", "BTC": "0.0001", "EUR": "10"}
-SPREADS = ("12.5", "20", "25", "40", "60", "80")
-VOLUMES = ("25000", "50000", "100000", "250000", "1000000")
-HALTED_EVERY, DELISTED_EVERY, PAUSED_EVERY = 83, 29, 61
+FIRST_DAY, DAYS_BETWEEN = 359, 5
+"""When the desk begins with its first exchange, and until it begins with the next one."""
+Place = tuple[str, Symbol]
+"""The slug of an exchange and a symbol there."""
 
 
-class DemoMarkets(NamedTuple):
-    """The number of new markets, and of new client markets."""
+@dataclass(slots=True)
+class PlannedMarkets:
+    """The markets of the book, and when each exchange has its own."""
 
-    created: int
-    quoted: int
+    venues: list[Exchange]
+    listed_at: dict[str, datetime] = field(default_factory=dict)
+    ids: dict[Place, UUID] = field(default_factory=dict)
+    """Filled when the markets are created. Markets that existed are not in it."""
 
 
-def ensure_markets(actor: Actor) -> DemoMarkets:
-    """Create the markets and add them to clients, unless they exist."""
-    venues = demo_venues()
-    market_ids = _create_markets(list(_build_listings(venues)), actor)
-    if not market_ids:
-        return DemoMarkets(0, 0)
-    unquoted = _list_unquoted_clients()
-    counts = [_add_to_client(number, client_id, venues, actor) for number, client_id in unquoted]
-    _change_statuses(market_ids, actor)
-    return DemoMarkets(len(market_ids), sum(counts))
+def plan_markets(history: History) -> PlannedMarkets:
+    """Plan that the markets are created, one exchange after the other."""
+    planned = PlannedMarkets(demo_venues())
+    for place, venue in enumerate(planned.venues):
+        at = history.workday(FIRST_DAY - place * DAYS_BETWEEN)
+        planned.listed_at[venue.slug] = at
+        listings = [_build_listing(symbol, venue) for symbol in list_symbols(place)]
+        actor = history.actor(choose_operator(history, at), status=201)
+        history.add(at, actor, _create(planned, listings))
+    return planned
 
 
 @cache
@@ -96,91 +88,48 @@ def demo_venues() -> list[Exchange]:
     return [by_slug[slug] for slug in slugs]
 
 
-def _list_symbols(place: int) -> list[Symbol]:
+def list_symbols(place: int) -> list[Symbol]:
     """Return the symbols on the exchange at this place: the majors, and a share of the others."""
     majors, others = demo_pairs()[:MAJORS], demo_pairs()[MAJORS:]
     start = place * OTHERS
     return [*majors, *(others[number % len(others)] for number in range(start, start + OTHERS))]
 
 
-def _build_listings(venues: Sequence[Exchange]) -> Iterator[Listing]:
-    for place, venue in enumerate(venues):
-        for symbol in _list_symbols(place):
-            # Exchanges whose symbols follow no rule use the common spelling in their documents.
-            text = format_exchange_symbol(symbol, venue.symbol_style) or symbol.text
-            yield Listing(symbol, venue.slug, text)
+def _build_listing(symbol: Symbol, venue: Exchange) -> Listing:
+    # Exchanges whose symbols follow no rule use the common spelling in their documents.
+    text = format_exchange_symbol(symbol, venue.symbol_style) or symbol.text
+    return Listing(symbol, venue.slug, text)
 
 
-def _create_markets(listings: Sequence[Listing], actor: Actor) -> list[UUID]:
-    market_ids = [row.id for row in markets.ensure_markets(listings)]
-    if market_ids:
-        trail.record(Event.MARKET_CREATED, actor, facts={"count": str(len(market_ids))})
-    for quote, tick in TICKS.items():
-        pairs = select(TokenPair.id).where(TokenPair.quote_asset == quote)
-        here = update(Market).where(Market.id.in_(market_ids), Market.token_pair_id.in_(pairs))
-        rules = {"price_tick": Decimal(tick), "min_notional": Decimal(NOTIONALS[quote])}
-        statement = here.values(rules | {"amount_step": Decimal("0.001")})
-        db.session.execute(statement, execution_options={"synchronize_session": False})
-    return market_ids
+def _create(planned: PlannedMarkets, listings: Sequence[Listing]) -> Do:
+    return lambda by: _create_markets(planned, listings, by)
 
 
-def _list_unquoted_clients() -> list[tuple[int, UUID]]:
-    """Return place in the demo and id of the demo clients that have no market yet."""
-    schema = ClientIn()
-    active = [client for client in demo_clients() if client.status is not Status.OFFBOARDED]
-    wallets = [schema.load(client.body).wallet_address.address for client in active[:CLIENTS]]
-    is_quoted = select(ClientMarket.id).where(ClientMarket.client_id == Client.id).exists()
-    query = select(Client.wallet_address, Client.id).where(
-        Client.wallet_address.in_(wallets), Client.status != Status.OFFBOARDED, ~is_quoted
-    )
-    ids = {row.wallet_address: row.id for row in db.session.execute(query)}
-    return [(n, ids[address]) for n, address in enumerate(wallets) if address in ids]
+def _create_markets(planned: PlannedMarkets, listings: Sequence[Listing], actor: Actor) -> None:
+    symbols = {(listing.exchange, listing.exchange_symbol): listing.symbol for listing in listings}
+    created = markets.ensure_markets(listings)
+    if not created:
+        return
+    for row in created:
+        planned.ids[row.exchange, symbols[row.exchange, row.exchange_symbol]] = row.id
+    listed = ", ".join(sorted(f"{row.exchange_symbol} on {row.exchange}" for row in created))
+    facts = {"count": str(len(created)), "listed": listed}
+    trail.record(Event.MARKET_CREATED, actor, facts=facts)
+    _set_rules([row.id for row in created])
 
 
-def _add_to_client(number: int, client_id: UUID, venues: Sequence[Exchange], actor: Actor) -> int:
-    """Add markets to a client and return how many.
-
-    The first client gets all majors on every exchange, the others get 1 to 12 markets.
-    """
-    if number == 0:
-        chosen = [(symbol, venue) for venue in venues for symbol in demo_pairs()[:MAJORS]]
-    else:
-        own_venues = [venues[(number + step) % len(venues)] for step in range(1 + number % 4)]
-        chosen = [
-            (_list_symbols(venues.index(venue))[MAJORS + (number * 5 + step) % OTHERS], venue)
-            for venue in dict.fromkeys(own_venues)
-            for step in range(1 + number % 3)
-        ]
-    items = [_build_item(number + place, *pair) for place, pair in enumerate(chosen)]
-    added = add_client_markets(client_id, items, actor)
-    paused = ClientMarketChanges(status=QuotingStatus.PAUSED)
-    for row in added[::PAUSED_EVERY] if number % 2 == 0 else ():
-        update_client_market(client_id, row.id, paused, actor)
-    return len(added)
-
-
-def _build_item(number: int, symbol: Symbol, venue: Exchange) -> NewClientMarket:
-    return NewClientMarket(
-        symbol=symbol,
-        exchange=venue.slug,
-        exchange_symbol=None,
-        bot=tuple(Bot)[number % len(Bot)],
-        spread_target_bps=Decimal(SPREADS[number % len(SPREADS)]),
-        daily_volume_target=Decimal(VOLUMES[number % len(VOLUMES)]),
-    )
-
-
-def _change_statuses(market_ids: Sequence[UUID], actor: Actor) -> None:
-    """Halt and delist some markets, the same at every run."""
-    query = select(Market).where(Market.id.in_(market_ids)).join(Market.token_pair)
-    names = (Market.exchange, TokenPair.base_asset, TokenPair.quote_asset)
-    rows = db.session.scalars(query.order_by(*names)).all()
-    majors = {symbol.text for symbol in demo_pairs()[:MAJORS]}
-    minor = [row.id for row in rows if row.symbol not in majors]
-    by_status: Mapping[MarketStatus, Sequence[UUID]] = {
-        MarketStatus.HALTED: [row.id for row in rows[5::HALTED_EVERY]],
-        MarketStatus.DELISTED: minor[1::DELISTED_EVERY],
+def _set_rules(market_ids: Sequence[UUID]) -> None:
+    """Set ticks and minimums of new markets by their quote assets."""
+    quote = select(TokenPair.quote_asset).where(TokenPair.id == Market.token_pair_id)
+    rules = {"price_tick": TICKS, "min_notional": NOTIONALS}
+    values: dict[str, Any] = {
+        name: case(
+            {asset: Decimal(text) for asset, text in texts.items()}, value=quote.scalar_subquery()
+        )
+        for name, texts in rules.items()
     }
-    for status, ids in by_status.items():
-        for market_id in ids:
-            markets.update_market(market_id, MarketChanges(status=status), actor)
+    statement = update(Market).where(Market.id.in_(market_ids))
+    options = {"synchronize_session": False}
+    db.session.execute(
+        statement.values(values | {"amount_step": Decimal("0.001")}), execution_options=options
+    )

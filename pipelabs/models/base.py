@@ -1,6 +1,6 @@
 """The declarative base: ids, timestamps, constraint names, enums stored by value."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 from uuid import UUID
@@ -9,17 +9,24 @@ from sqlalchemy import DateTime, Dialect, Enum, LargeBinary, MetaData, Text, Typ
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from uuid_utils.compat import uuid7
 
+from pipelabs.models.clock import find_moment, read_clock
 from pipelabs.models.envelopes import Envelope
+
+NS_PER_S, NS_PER_US = 1_000_000_000, 1_000
 
 
 def now() -> datetime:
     """Return the time in UTC, truncated to milliseconds as in all text output."""
-    moment = datetime.now(UTC)
+    moment = read_clock()
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 def new_id() -> UUID:
     """Return a UUIDv7: later ids are greater, so that new rows fill the last pages of an index."""
+    if moment := find_moment():
+        return uuid7(
+            nanoseconds=int(moment.timestamp()) * NS_PER_S + moment.microsecond * NS_PER_US
+        )
     return uuid7()
 
 

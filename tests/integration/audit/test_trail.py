@@ -7,16 +7,25 @@ from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import NullPool, create_engine, event, text, update
+from sqlalchemy import NullPool, create_engine, event, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from pipelabs.audit import coalescing, log_file, trail
 from pipelabs.audit.events import Event
 from pipelabs.audit.log_file import get_file_handler
 from pipelabs.core.db import db, finish
-from pipelabs.core.errors import Unavailable
+from pipelabs.core.errors import NotFound, Unavailable
 from pipelabs.models import Admin, AuditEvent, Client, CoalescedDenials, Proof, Session
-from tests.factories import PASSWORD, QUICK_CLIENT, make_actor, make_admin, make_body, make_wallet
+from tests.factories import (
+    ACTOR,
+    PASSWORD,
+    QUICK_CLIENT,
+    make_actor,
+    make_admin,
+    make_body,
+    make_client,
+    make_wallet,
+)
 from tests.waiting import wait_for
 
 LOGIN = "/api/auth/login"
@@ -609,3 +618,39 @@ def test_purge_deletes_a_batch_of_counters_at_a_time(app, rows, monkeypatch):
             left.append(db.session.query(CoalescedDenials).count())
 
     assert left == [3, 1, 0]
+
+
+def test_record_as_records_the_rows_of_another_instance_at_the_end(app, rows, lines):
+    with app.app_context():
+        client_id = make_client().id
+        facts = [(client_id, {"n": "1"}), (client_id, {"n": "2"})]
+        with trail.record_as("elsewhere"):
+            trail.record(Event.CLIENT_UPDATED, ACTOR, facts={"n": "0"})
+            trail.record_each(Event.CLIENT_MARKET_DELISTED, ACTOR, facts)
+            make_client()
+            before = db.session.scalars(select(AuditEvent).filter_by(instance="elsewhere")).all()
+        finish(commit=True)
+
+    recorded = sorted(rows(AuditEvent, instance="elsewhere"), key=lambda row: row.id)
+    assert before == []
+    assert [row.details.get("n") for row in recorded] == ["0", "1", "2", None]
+    assert recorded[-1].event == "client.created"
+    assert {row.proof for row in recorded} == {Proof.VALID}
+    # The line of the client that this instance has created.
+    assert len(lines()) == 1
+
+
+def update_missing_client():
+    trail.record(Event.CLIENT_UPDATED, ACTOR)
+    raise NotFound("There is no such client.")
+
+
+def test_record_as_records_nothing_if_the_block_raises(app, rows):
+    with app.app_context():
+        with pytest.raises(NotFound), trail.record_as("elsewhere"):
+            update_missing_client()
+        with trail.record_as("elsewhere"):
+            pass
+        finish(commit=True)
+
+    assert rows(AuditEvent) == []

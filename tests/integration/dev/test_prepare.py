@@ -10,8 +10,8 @@ from tests.factories import PASSWORD
 from tests.paths import ROOT
 
 EXCHANGES = len(registry.known())
-MADE = "1000 markets created, clients quoted in 499"
-NONE = "0 markets created, clients quoted in 0"
+MADE = ["1000 markets created, clients quoted in 508", "0 API keys created"]
+NONE = ["0 markets created, clients quoted in 0", "0 API keys created"]
 OWNER = "owner@desk.local"
 
 
@@ -58,10 +58,17 @@ def test_demo_data_is_loaded_once(prepare):
         f"{OWNER}: already there",
     ]
 
-    answers = [prepare(*words) for words in ([], ["demo"], ["demo"])]
+    answers = [prepare("demo"), prepare("demo"), prepare()]
 
     assert answers == [
-        (0, [f"Exchanges: {EXCHANGES} added, 0 updated, 0 unchanged", f"{OWNER}: created"]),
-        (0, [*there, "100 clients created, 0 already there", MADE]),
-        (0, [*there, "0 clients created, 0 already there", NONE]),
+        (0, ["100 clients created, 0 already there", *MADE, there[0], f"{OWNER}: created"]),
+        (0, ["0 clients created, 0 already there", *NONE, *there]),
+        (0, there),
     ]
+
+
+def test_no_demo_data_is_loaded_unasked(prepare):
+    assert prepare() == (
+        0,
+        [f"Exchanges: {EXCHANGES} added, 0 updated, 0 unchanged", f"{OWNER}: created"],
+    )
