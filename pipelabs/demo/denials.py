@@ -43,6 +43,12 @@ class Kind(NamedTuple):
     facts: Mapping[str, str] = NO_FACTS
     method: str = "POST"
 
+    @property
+    def names_client(self) -> bool:
+        """Return whether the path or the body names a client. A forbidden body is not read."""
+        is_read = self.outcome is not Outcome.FORBIDDEN
+        return "{client}" in self.path or (self.path == KEYS and is_read)
+
 
 CREATIONS: tuple[tuple[int, Outcome, int, Code, str], ...] = (
     (14, Outcome.INVALID, 400, "invalid_input", "wallet_address"),
@@ -81,11 +87,11 @@ KINDS = (
     ),
     Kind(
         *(9, OPERATORS, Event.API_KEY_CREATE_DENIED, Outcome.INVALID, 400, "withdrawal_allowed"),
-        *(KEYS, "api_key", {"withdraw": "yes"}),
+        *(KEYS, "api_key", {"withdraw": "yes", "exchange": "okx"}),
     ),
     Kind(
         *(6, OPERATORS, Event.API_KEY_CREATE_DENIED, Outcome.INVALID, 400, "credentials_rejected"),
-        *(KEYS, "api_key"),
+        *(KEYS, "api_key", {"exchange": "bybit"}),
     ),
     Kind(
         *(3, AUDITOR, Event.API_KEY_CREATE_DENIED, Outcome.FORBIDDEN, 403, "forbidden", KEYS, ""),
@@ -97,7 +103,11 @@ KINDS = (
     ),
     Kind(
         *(2, ANALYST, Event.EXCHANGE_CHANGE_DENIED, Outcome.FORBIDDEN, 403, "forbidden"),
-        *("/api/admin/exchanges/okx", "", {"permission": "exchanges.write", "role": "operator"}),
+        *(
+            "/api/admin/exchanges/okx",
+            "",
+            {"permission": "exchanges.write", "role": "operator", "exchange": "okx"},
+        ),
         "PATCH",
     ),
     Kind(
@@ -154,7 +164,9 @@ def _deny(clients: PlannedClients, kind: Kind, number: int) -> Do:
         path = kind.path.format(client=clients.ids[number])
         facts = {"code": kind.code, "method": kind.method, "path": path}
         facts |= {"fields": kind.fields} if kind.fields else {}
-        attempt = Attempt(kind.event, kind.outcome, kind.http, {**facts, **kind.facts})
+        client_id = clients.ids[number] if kind.names_client else None
+        all_facts = {**facts, **kind.facts}
+        attempt = Attempt(kind.event, kind.outcome, kind.http, all_facts, client_id)
         trail.record_denied(attempt, actor)
 
     return deny

@@ -29,6 +29,7 @@ from pipelabs.models import (
     Machine,
     MachineSighting,
     MachineStatus,
+    Status,
     StopScope,
     WhenAway,
     now,
@@ -238,7 +239,11 @@ def _plan_stop(host: Host, key: KeyLife) -> None:
 def _plan_second(host: Host, clients: PlannedClients, steady: Sequence[KeyLife]) -> None:
     """Plan a machine that was suspended while it held a key, which it has dropped."""
     history = host.history
-    others = [key for key in steady if key.number != steady[0].number]
+    others = [
+        key
+        for key in steady
+        if key.number != steady[0].number and clients.demo[key.number].status is Status.ACTIVE
+    ]
     key = min(others, key=lambda key: clients.ready_at[key.number])
     host.join(history.workday(120))
     _plan_grant(host, clients, key.number)

@@ -11,8 +11,6 @@ from uuid import UUID
 
 from sqlalchemy import case, select, update
 
-from pipelabs.audit import trail
-from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import db
 from pipelabs.demo.history import Do, History
@@ -20,6 +18,7 @@ from pipelabs.demo.people import choose_operator
 from pipelabs.exchanges.service import list_enabled_slugs
 from pipelabs.markets import markets
 from pipelabs.markets.markets import Listing
+from pipelabs.markets.quoting import record_created
 from pipelabs.markets.symbols import format_exchange_symbol
 from pipelabs.models import Exchange, Market, TokenPair
 from pipelabs.models.token_pairs import Symbol
@@ -112,9 +111,7 @@ def _create_markets(planned: PlannedMarkets, listings: Sequence[Listing], actor:
         return
     for row in created:
         planned.ids[row.exchange, symbols[row.exchange, row.exchange_symbol]] = row.id
-    listed = ", ".join(sorted(f"{row.exchange_symbol} on {row.exchange}" for row in created))
-    facts = {"count": str(len(created)), "listed": listed}
-    trail.record(Event.MARKET_CREATED, actor, facts=facts)
+    record_created(created, actor)
     _set_rules([row.id for row in created])
 
 

@@ -12,7 +12,7 @@ from uuid import uuid4
 from sqlalchemy import insert, select
 
 from pipelabs.accounts import api_tokens, passwords, retention, roles
-from pipelabs.accounts.admins import ONE_TIME_LIFETIME
+from pipelabs.accounts.admins import ONE_TIME_LIFETIME, admin_facts
 from pipelabs.accounts.commands import NewToken
 from pipelabs.accounts.sessions import SESSION_LIFETIME
 from pipelabs.audit import trail
@@ -119,7 +119,7 @@ def _add(admin: Admin) -> Do:
     def add(actor: Actor) -> None:
         db.session.add(admin)
         db.session.flush()
-        facts = {"email": admin.email, "role": admin.role.value}
+        facts = admin_facts(admin) | {"role": admin.role.value}
         trail.record(Event.ADMIN_CREATED, actor, facts=facts)
 
     return add
@@ -130,7 +130,9 @@ def _plan_sign_ins(history: History, person: Person, joins: datetime) -> None:
     leaves = history.ago(person.until)
     at = history.next(joins)
     history.add(at, history.actor(person.email), _sign_in(history))
-    history.add(at + MINUTE, history.actor(person.email), _change_password)
+    history.add(
+        at + MINUTE, history.actor(person.email), _change_password(history.admins[person.email])
+    )
     while (at := history.next(at, history.random.uniform(2, 9))) < leaves - DAY:
         history.add(at, history.actor(person.email), _sign_in(history))
     if not person.until:
@@ -166,8 +168,8 @@ def add_sessions(history: History) -> None:
     db.session.execute(insert(Session), history.sessions)
 
 
-def _change_password(actor: Actor) -> None:
-    trail.record(Event.ADMIN_PASSWORD_CHANGED, actor, facts={"email": actor.name or ""})
+def _change_password(admin: Admin) -> Do:
+    return lambda by: trail.record(Event.ADMIN_PASSWORD_CHANGED, by, facts=admin_facts(admin))
 
 
 def _plan_leave(history: History, person: Person) -> None:
@@ -183,7 +185,7 @@ def _disable_last_owner(admin: Admin, actor: Actor) -> None:
     """Disable an owner, which the service denies while no other one exists."""
     admin.is_disabled, admin.version = True, admin.version + 1
     db.session.flush()
-    trail.record(Event.ADMIN_DISABLED, actor, facts={"email": admin.email})
+    trail.record(Event.ADMIN_DISABLED, actor, facts=admin_facts(admin))
 
 
 def _plan_tokens(history: History) -> None:

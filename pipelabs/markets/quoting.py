@@ -142,7 +142,7 @@ def add_client_markets(
 def check_items(client_id: UUID, items: Sequence[NewClientMarket], actor: Actor) -> CheckedItems:
     """Create the markets that do not exist, lock the market of each item, and check each item."""
     errors, listings = _check_listings(items)
-    _record_created(ensure_markets(listings), actor)
+    record_created(ensure_markets(listings), actor)
     rows = (
         (place, s.base_asset, s.quote_asset, s.settle_asset, exchange)
         for place, (s, exchange) in enumerate((item.symbol, item.exchange) for item in items)
@@ -179,7 +179,7 @@ def items_facts(items: Sequence[NewClientMarket]) -> dict[str, str]:
     return facts | ({"listed": ", ".join(names)} if more else {})
 
 
-def _record_created(created: Sequence[Row[UUID, str, str]], actor: Actor) -> None:
+def record_created(created: Sequence[Row[UUID, str, str]], actor: Actor) -> None:
     """Record each market that was created."""
     if created:
         facts = [

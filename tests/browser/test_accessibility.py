@@ -38,7 +38,7 @@ def test_failed_search_hides_the_old_rows_and_can_be_tried_again(pages, page):
     expect(page.locator("#clients tbody tr").first).to_be_visible()
     page.route("**/admin/clients?*", lambda route: route.fulfill(status=429, body="busy"))
 
-    page.get_by_label("Search").press_sequentially("ravenna")
+    page.get_by_role("searchbox", name="Search").press_sequentially("ravenna")
     expect(page.get_by_role("alert")).to_contain_text("The search failed.")
     expect(page.locator("#clients")).to_be_hidden()
     page.unroute("**/admin/clients?*")
@@ -54,9 +54,9 @@ def test_failed_search_hides_the_old_rows_and_can_be_tried_again(pages, page):
 def test_search_announces_the_number_of_results(page):
     page.goto(CLIENTS)
 
-    page.get_by_label("Search").press_sequentially("ravenna")
+    page.get_by_role("searchbox", name="Search").press_sequentially("ravenna")
     expect(page.locator(ANNOUNCED)).to_have_text("1 of 1")
-    page.get_by_label("Search").press_sequentially(" nothing")
+    page.get_by_role("searchbox", name="Search").press_sequentially(" nothing")
 
     expect(page.locator(ANNOUNCED)).to_have_text("No results")
 

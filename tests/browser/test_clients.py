@@ -33,7 +33,7 @@ def test_create_find_and_suspend_client(open_page, scripts):
     wait_for_text(page, f"{name} created.")
 
     page.goto("/admin/clients")
-    page.get_by_label("Search").fill(name.upper())
+    page.get_by_role("searchbox", name="Search").fill(name.upper())
     if not scripts:
         page.get_by_role("button", name="Apply").click()
     page.wait_for_url("**q=FRESH**")
@@ -72,7 +72,7 @@ def test_stale_edit_is_resolved_field_by_field(open_page, scripts):
 def test_client_filters_update_the_list_and_the_url(open_page):
     page = open_page()
     page.goto("/admin/clients")
-    search = page.get_by_label("Search")
+    search = page.get_by_role("searchbox", name="Search")
     search.fill("kestrel")
     page.wait_for_url("**q=kestrel**")
     rows(page).nth(1).wait_for(state="detached")

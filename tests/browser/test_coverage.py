@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -22,24 +24,10 @@ def open_page(pages):
     return lambda **options: pages.open(Role.OPERATOR, **options)
 
 
-@pytest.fixture(scope="module")
-def keys(module_pages):
-    """Add a key of every verdict, so that the page has a cell of every kind."""
-    page = module_pages.open(Role.OPERATOR)
-    for name, slug, scenario in (
-        (CLIENT, "okx", Scenario.TRADE_ONLY),
-        (CLIENT, "mexc", Scenario.READ_ONLY),
-        ("Beacon Hill Digital", "binance", Scenario.TRADE_ONLY),
-    ):
-        page.goto(f"/admin/api-keys/new?q={name}&exchange={slug}")
-        page.get_by_role("link", name=name).click()
-        add_key(page, slug, scenario)
-    module_pages.close()
-
-
 def add_key(page, slug, scenario):
     for part, text in credentials(slug, scenario).items():
-        page.locator(f"#{part}").fill(text)
+        # As in Coinbase's JSON file: a field of one line drops the line breaks of a PEM key.
+        page.locator(f"#{part}").fill(text.replace("\n", "\\n"))
     page.get_by_role("button", name="Add key").click()
     wait_for_text(page, "Key added")
 
@@ -49,8 +37,8 @@ def cell(page, exchange, client=CLIENT):
 
 
 @WITH_AND_WITHOUT_SCRIPTS
-def test_gap_is_found_by_filters_and_closed_by_adding_a_key(open_page, keys, scripts):
-    exchange, slug = ("Bybit", "bybit") if scripts else ("KuCoin", "kucoin")
+def test_gap_is_found_by_filters_and_closed_by_adding_a_key(open_page, scripts):
+    exchange, slug = ("KuCoin", "kucoin") if scripts else ("Coinbase", "coinbase")
     page = open_page(java_script_enabled=scripts)
     page.goto(COVERAGE)
     page.get_by_role("searchbox", name="Search").fill("alder peak")
@@ -71,22 +59,23 @@ def test_gap_is_found_by_filters_and_closed_by_adding_a_key(open_page, keys, scr
     expect(page.locator("#quoted tbody tr").first).to_be_visible()
 
 
-def test_cells_differ_by_letter_and_border_without_colours(open_page, keys):
+def test_cells_differ_by_letter_and_border_without_colours(open_page):
     page = open_page()
     page.goto(COVERAGE)
     expected = ["0px none", "1px solid", "2px solid", "1px dashed"]
-    letters = {"OKX": "12V", "MEXC": "12Q", "Gate": "12N"}
+    letters = {"OKX": "V", "Poloniex": "Q", "WhiteBIT": "N"}
 
     for media in ({}, {"forced_colors": "active"}, {"media": "print", "forced_colors": "none"}):
         page.emulate_media(**media)
         assert page.evaluate(STYLES, KINDS) == expected, media
-        for exchange, text in letters.items():
-            assert cell(page, exchange).evaluate(LETTER).replace('"', "") == text
+        for exchange, letter in letters.items():
+            text = cell(page, exchange).evaluate(LETTER).replace('"', "")
+            assert re.fullmatch(rf"[0-9]+{letter}", text)
             expect(cell(page, exchange)).to_be_visible()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_coverage_is_accessible_with_cells_of_every_kind(open_page, keys, theme):
+def test_coverage_is_accessible_with_cells_of_every_kind(open_page, theme):
     for width in ({"width": 1440, "height": 900}, NARROW):
         page = open_page(width=width, theme=theme)
         page.goto(COVERAGE)
@@ -115,7 +104,7 @@ def test_coverage_keeps_its_header_totals_and_first_column_visible(open_page):
     assert page.evaluate("document.documentElement.scrollWidth") <= 900
 
 
-def test_coverage_fits_a_phone_and_hides_no_cell(open_page, keys):
+def test_coverage_fits_a_phone_and_hides_no_cell(open_page):
     wide, narrow = open_page(), open_page(width=NARROW)
     for page in (wide, narrow):
         page.goto(f"{COVERAGE}?q=alder+peak")
@@ -130,12 +119,11 @@ def test_coverage_fits_a_phone_and_hides_no_cell(open_page, keys):
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= NARROW["width"]
         assert min(box["width"], box["height"]) >= 24
-    total = narrow.get_by_role("link", name="OKX: 12 markets, 0 gaps", exact=True)
-    total.click()
+    narrow.get_by_role("link", name=re.compile(r"^OKX: [0-9]+ markets, 0 gaps$")).click()
     narrow.wait_for_url("**exchange=okx")
 
 
-def test_coverage_is_used_by_keyboard_alone(open_page, keys):
+def test_coverage_is_used_by_keyboard_alone(open_page):
     page = open_page()
     page.goto(f"{COVERAGE}?q=alder+peak&exchange=okx")
     page.get_by_role("link", name="Key, not quoted").focus()
@@ -148,16 +136,14 @@ def test_coverage_is_used_by_keyboard_alone(open_page, keys):
         stops.append(page.evaluate(name))
 
     assert stops[0] == "Markets quoted per client and exchange"
-    assert stops[1:] == [
-        "OKX",
-        CLIENT,
-        f"{CLIENT} on OKX: 12 markets, verified key. Open the markets.",
-    ]
+    assert stops[1:3] == ["OKX", CLIENT]
+    cell_name = rf"{CLIENT} on OKX: [0-9]+ markets, verified key\. Open the markets\."
+    assert re.fullmatch(cell_name, stops[3])
     page.keyboard.press("Enter")
     page.wait_for_url("**/markets?status=active&exchange=okx")
 
 
-def test_coverage_names_each_link_differently(open_page, keys):
+def test_coverage_names_each_link_differently(open_page):
     page = open_page()
     page.goto(COVERAGE)
     names = page.locator(".coverage a").evaluate_all(
@@ -167,7 +153,7 @@ def test_coverage_names_each_link_differently(open_page, keys):
     assert len(names) == len(set(names)) > 100
 
 
-def test_coverage_prints_every_exchange(open_page, keys):
+def test_coverage_prints_every_exchange(open_page):
     page = open_page(width={"width": 794, "height": 1123})
     page.goto(f"{COVERAGE}?q=alder+peak")
     page.emulate_media(media="print")
@@ -179,10 +165,10 @@ def test_coverage_prints_every_exchange(open_page, keys):
     assert page.locator(".coverage").evaluate("(one) => one.scrollHeight <= one.clientHeight + 1")
 
 
-def test_coverage_of_a_viewer_offers_no_key(pages, keys):
+def test_coverage_of_a_viewer_offers_no_key(pages):
     page = pages.open(Role.VIEWER)
-    page.goto(f"{COVERAGE}?q=alder+peak&exchange=gate")
+    page.goto(f"{COVERAGE}?q=alder+peak&exchange=whitebit")
 
-    cell(page, "Gate").click()
+    cell(page, "WhiteBIT").click()
 
-    page.wait_for_url("**/markets?status=active&exchange=gate")
+    page.wait_for_url("**/markets?status=active&exchange=whitebit")

@@ -17,7 +17,7 @@ def test_find_configure_disable_and_enable_exchange(open_page, scripts):
     slug, name = ("bitget", "Bitget") if scripts else ("mexc", "MEXC")
     page.goto("/admin/")
     page.get_by_role("link", name="Exchanges", exact=True).click()
-    page.get_by_label("Search").fill(slug.upper())
+    page.get_by_role("searchbox", name="Search").fill(slug.upper())
     if not scripts:
         page.get_by_role("button", name="Apply").click()
     page.wait_for_url(f"**q={slug.upper()}**")
@@ -47,7 +47,7 @@ def test_find_configure_disable_and_enable_exchange(open_page, scripts):
 def test_exchange_filters_update_the_list_and_the_url(open_page):
     page = open_page()
     page.goto("/admin/exchanges")
-    search = page.get_by_label("Search")
+    search = page.get_by_role("searchbox", name="Search")
     search.fill("okex")
     page.wait_for_url("**q=okex**")
     page.locator("#exchanges tbody tr").nth(1).wait_for(state="detached")

@@ -47,7 +47,7 @@ def test_add_markets_to_a_client_and_pause_one(open_page, scripts):
 def test_delist_market_shows_its_clients_and_list_it_again(open_page, scripts):
     page = open_page(java_script_enabled=scripts)
     page.goto("/admin/markets")
-    page.get_by_label("Search").fill("xrp-usdt")
+    page.get_by_role("searchbox", name="Search").fill("xrp-usdt")
     page.get_by_label("Exchange").select_option("gate" if scripts else "okx")
     if not scripts:
         page.get_by_role("button", name="Apply").click()
