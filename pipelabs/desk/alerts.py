@@ -19,7 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from pipelabs.audit.events import Event
-from pipelabs.core.cache import remember
+from pipelabs.core.cache import remember, store
 from pipelabs.core.db import db
 from pipelabs.coverage.rules import CoverageFilter, select_cells
 from pipelabs.models import (
@@ -47,6 +47,8 @@ from pipelabs.models import (
 
 MAX_OF_KIND = 20
 """Alerts of one kind that are listed. There may be more."""
+COUNT = "alerts"
+"""What the number of alerts is remembered as."""
 EXPIRING = timedelta(days=14)
 SIGN_INS = timedelta(days=1)
 MIN_DENIED_SIGN_INS = 3
@@ -137,12 +139,15 @@ def list_alerts(*, is_snoozed: bool = False) -> Alerts:
             alert._replace(snooze=snoozes.get((kind, alert.subject)))
             for alert in found[:MAX_OF_KIND]
         ]
+    if not is_snoozed:
+        # The page and its menu show the same number.
+        store(COUNT, len(rows))
     return Alerts(rows, frozenset(more))
 
 
 def count_alerts() -> int:
     """Return how many alerts are listed, at most `FIGURES_TTL_S` ago."""
-    return remember("alerts", lambda: len(list_alerts().rows))
+    return remember(COUNT, lambda: len(list_alerts().rows))
 
 
 def find_alert(kind: AlertKind, subject: str) -> Alert | None:

@@ -54,3 +54,11 @@ def test_figures_are_at_most_15_s_old_and_the_latest_events_current(wait):
     assert meanwhile[0].counted_at == before[0].counted_at < after[0].counted_at
     assert meanwhile[1].counted_at == before[1].counted_at < after[1].counted_at
     assert meanwhile[0].events[0].event == "client.created"
+
+
+def test_store_replaces_what_is_remembered(wait):
+    assert remember("n", lambda: 1) == 1
+
+    cache.store("n", 2)
+
+    assert remember("n", lambda: 3) == 2
