@@ -43,7 +43,7 @@ Selenite Finance | Polder Trading | Everglade DAO | Whitcombe OTC | Photon Rollu
 Granary Asset Management | Tamarind Protocol
 東京流動性提供合同会社 | 上海恒流数字资产做市有限公司 | 한강디지털자산운용
 شركة الواحة لتداول الأصول الرقمية | קרן אופק לנכסים דיגיטליים | Ελληνική Ρευστότητα
-Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaftskryptohandel
+Donaudampfschifffahrts-Elektrizitäten-Hauptbetriebswerk-Bauunterbeamten-Kryptohandel GmbH
 The Honourable Company of Merchant Adventurers and Market Makers Trading into the Digital Assets \
 of the North Sea, the Baltic, the Levant and the Indies, incorporating Copperfield, \
 Zenith Perpetual, the Aurelia Foundation and Sable Row & Daughters Limited
