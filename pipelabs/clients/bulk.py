@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 from uuid import UUID
 
 from sqlalchemy import select
@@ -97,5 +97,6 @@ def _plan(change: BulkChange, client: Client) -> Planned:
 def _apply(change: BulkChange, client_id: UUID, version: int, actor: Actor) -> None:
     if change.tier:
         service.update_client(client_id, ClientChanges(tier=change.tier), actor, version=version)
-    elif change.status:
-        service.change_status(client_id, change.status, actor, version=version)
+    else:
+        status = cast(Status, change.status)
+        service.change_status(client_id, status, actor, version=version)

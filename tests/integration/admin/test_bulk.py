@@ -40,6 +40,13 @@ def test_bulk_change_is_shown_and_then_applied(desk, client_ids, rows):
     ]
 
 
+def test_bulk_change_of_one_client_says_so(desk, client_ids):
+    preview = desk.send(BULK, change="tier:Premium", clients=client_ids[:1])
+    desk.send(f"{BULK}/apply", change="tier:Premium", rows=rows_of(preview))
+
+    assert "1 client was changed." in desk.get("/admin/clients").text
+
+
 def test_bulk_change_says_what_was_not_changed(desk, client_ids, change):
     preview = desk.send(BULK, change="status:paused", clients=client_ids[:1])
     change(Client, version=7)

@@ -123,6 +123,13 @@ def test_snooze_asks_for_days_and_a_reason(owner, make, rows):
     assert rows(Snooze) == []
 
 
+def test_alert_that_has_gone_can_not_be_snoozed(owner):
+    response = owner.get("/admin/snooze?kind=key_expired&subject=gone")
+
+    assert response.status_code == 404
+    assert "There is nothing to do about this any more." in words(response)
+
+
 def test_viewers_see_the_desk_and_snooze_nothing(console, make, owner):
     make(AlertKind.KEY_EXPIRED)
     viewer = console(Role.VIEWER, email="viewer@desk.local")

@@ -118,6 +118,13 @@ def test_open_raises_for_a_selected_key_that_no_grant_selects(make_agent, servic
     assert okx.lease_id in service.acked
 
 
+def test_open_raises_for_an_id_that_no_grant_selects(make_agent, service):
+    service.add_key()
+
+    with pytest.raises(NotLeased, match="No grant of this machine selects"):
+        make_agent(str(uuid4()))
+
+
 def test_open_leases_nothing_if_no_grant_selects_the_selected_key(make_agent, service):
     service.add_key()
 
