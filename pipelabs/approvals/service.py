@@ -40,7 +40,7 @@ ABOUT = {
     ApprovalKind.KEY_ACCEPTANCE: Kind.API_KEY,
     ApprovalKind.OWNER_ROLE: Kind.ADMIN,
 }
-"""Kind of a request → kind of what it is about in the audit trail."""
+"""Kind of a request → kind of its subject in the audit trail."""
 LIFETIME = timedelta(hours=72)
 """How long a request can be approved. It includes a weekend."""
 NOT_FOUND = "There is no such request."
@@ -127,7 +127,7 @@ def approve(approval_id: UUID, actor: Actor, *, version: int | None = None) -> A
     stored one.
     """
     approval = _lock_pending(approval_id, version)
-    # Nobody demotes or disables the requester before the decision is stored.
+    # So that the requester can't be demoted or disabled before the decision is stored.
     share = {"read": True}
     db.session.get(Admin, approval.requested_by_id, with_for_update=share, populate_existing=True)
     if objection := find_objection(approval, actor):

@@ -11,7 +11,8 @@ PR_SET_DUMPABLE = 4
 def forbid() -> None:
     """Let the operating system write no core file of this process and of its children.
 
-    A program that collects core files is not bound by the limit alone, so Linux is told twice.
+    A program that collects core files is not bound by the limit, so Linux is also told not to dump
+    the process.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":

@@ -18,7 +18,7 @@ from pipelabs.demo.people import ANALYST, AUDITOR, HEAD, TRADER, choose_operator
 from pipelabs.models import Outcome
 
 OPERATORS = "operators"
-"""Whoever works at the time."""
+"""The admins who work at the time."""
 CRAWLER, GUESSER, FORMER_OFFICE = "192.0.2.66", "192.0.2.117", "203.0.113.9"
 CREATE, CLIENT, LOGIN = "/api/admin/quick-client", "/api/admin/clients/{client}", "/api/auth/login"
 KEYS, MARKETS, STATUS = "/api/admin/api-keys", f"{CLIENT}/markets", f"{CLIENT}/status"

@@ -67,7 +67,7 @@ class Host:
         self.history.add(at, self.history.actor(owner, status=201), invite)
 
     def enrol(self, at: datetime) -> None:
-        """Plan that the host enrols. Nobody has the private halves of its keys."""
+        """Plan that the host enrols. The private halves of its keys are dropped."""
 
         def enrol(actor: Actor) -> None:
             signing_key = Ed25519PrivateKey.generate().public_key().public_bytes_raw()

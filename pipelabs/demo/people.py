@@ -1,6 +1,6 @@
 """The admins of the demo: who works at the desk, from when until when, and how they sign in.
 
-Nobody can sign in as one of them. Their common password is random and stored nowhere.
+Their accounts can't be used to sign in. The common password is random and stored nowhere.
 """
 
 import secrets
@@ -141,7 +141,7 @@ def _plan_sign_ins(history: History, person: Person, joins: datetime) -> None:
 
 
 def _sign_in(history: History) -> Do:
-    """Return a sign-in. Its session is over, and nobody has had its tokens."""
+    """Return a sign-in. Its session is over, and its tokens were never handed out."""
 
     def sign_in(actor: Actor) -> None:
         session: dict[str, Any] = {

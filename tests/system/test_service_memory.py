@@ -53,7 +53,7 @@ def read_memory(pid):
     return b"".join(parts)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows the memory of a process")
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc/PID/mem, which only Linux has")
 def test_leased_secrets_are_not_in_the_memory_of_the_service(running, record_property):
     host = add_machine(running, 0)
     host.client = type(host.client)(running.ports[1])

@@ -12,7 +12,7 @@ from pipelabs.agent.engine import IS_LINUX, tie_to_agent
 from pipelabs.agent.launcher import IGNORED, PR_SET_PDEATHSIG, main
 from tests.paths import ROOT
 
-pytestmark = pytest.mark.skipif(not IS_LINUX, reason="other systems end no process so")
+pytestmark = pytest.mark.skipif(not IS_LINUX, reason="only Linux can end a child with its parent")
 AGENT = """
 import signal, subprocess, sys
 from pipelabs.agent.engine import tie_to_agent

@@ -16,7 +16,7 @@ print(*resource.getrlimit(resource.RLIMIT_CORE), is_dumpable)
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="macOS has only the limit")
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl exists on Linux only")
 def test_forbid_leaves_no_core_file_to_write():
     printed = subprocess.run(
         [sys.executable, "-c", CHILD], check=True, capture_output=True, text=True
