@@ -27,7 +27,9 @@ class Action(NamedTuple):
 
 SECTIONS = (
     Section("desk", "Desk", "layout-dashboard", Permission.AUDIT_READ),
-    Section("clients", "Clients", "users", Permission.CLIENTS_READ, ("client_markets",)),
+    Section(
+        "clients", "Clients", "users", Permission.CLIENTS_READ, ("client_markets", "pasted_clients")
+    ),
     Section("coverage", "Coverage", "grid-3x3", Permission.COVERAGE_READ),
     Section(
         "markets",

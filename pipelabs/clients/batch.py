@@ -1,7 +1,8 @@
 """Create many clients at once: all of them, or none."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Never
+from uuid import UUID
 
 from sqlalchemy import Text, Uuid, any_, bindparam, func, or_, select, true
 from sqlalchemy.dialects.postgresql import ARRAY, insert
@@ -16,7 +17,6 @@ from pipelabs.core.db import run
 from pipelabs.core.errors import Duplicate, InvalidInput
 from pipelabs.models import now
 
-Fields = dict[str, list[str]]
 LOCK = (
     select(func.pg_advisory_xact_lock(func.hashtext("clients.batch")))
     .cte("lock")
@@ -47,6 +47,16 @@ SELECT_HOLDERS = select(TABLE.c.id, *(TABLE.c[field] for field in TAKEN)).where(
 """Built once, because building takes longer than sending."""
 
 
+class Taken(NamedTuple):
+    """Values that can't be used, by place in the list and field.
+
+    `repeated` has the place of the earlier row, `existing` the id of the client that has the value.
+    """
+
+    repeated: Mapping[tuple[int, str], int]
+    existing: Mapping[tuple[int, str], str]
+
+
 class CreatedBatch(NamedTuple):
     """The rows of the new clients in the order of the request; `ms` as of `Created`."""
 
@@ -63,9 +73,8 @@ def create_clients(new: Sequence[NewClient], actor: Actor) -> CreatedBatch:
     """
     created_at = now()
     rows = [build_row(item, created_at) for item in new]
-    repeated = _find_repeated(rows)
-    if repeated or not _insert(rows):
-        _reject(rows, repeated)
+    if not _insert(rows):
+        _reject(rows)
     ms = actor.elapsed_ms()
     facts = [(row["id"], creation_facts(row)) for row in rows]
     trail.record_each(Event.CLIENT_CREATED, actor, facts, ms=ms)
@@ -79,37 +88,44 @@ def _insert(rows: Sequence[Row]) -> bool:
     return len(run(INSERT, values | shared).all()) == len(rows)
 
 
-def _find_repeated(rows: Sequence[Row]) -> Fields:
-    """Return the fields whose value an earlier client of the batch has, each with a sentence."""
-    errors: Fields = {}
+def find_taken(rows: Sequence[Row], own: Collection[UUID] = ()) -> Taken:
+    """Return which values of the rows are in an earlier row, and which another client has.
+
+    `own` are ids of clients that don't count: those that the rows became.
+    """
+    repeated: dict[tuple[int, str], int] = {}
     for field in TAKEN:
         places: dict[str, int] = {}
         for place, row in enumerate(rows):
             value = row[field]
             if value is not None and (earlier := places.setdefault(value, place)) != place:
-                errors[f"clients.{place}.{field}"] = [f"The same as clients.{earlier}.{field}."]
-    return errors
-
-
-def _reject(rows: Sequence[Row], repeated: Fields) -> Never:
-    """Raise the error that names every repeated and every taken value."""
-    own = {row["id"] for row in rows}
+                repeated[place, field] = earlier
     values = {field: [row[field] for row in rows] for field in TAKEN}
     holders: dict[tuple[str, str | None], str] = {}
     for holder in run(SELECT_HOLDERS, values):
-        # What the statement has inserted is rolled back.
         if holder.id not in own:
             holders |= {(field, getattr(holder, field)): str(holder.id) for field in TAKEN}
-    # Clients without an e-mail address have none in common.
-    holders.pop(("email", None), None)
     existing = {
-        f"clients.{place}.{field}": holders[field, row[field]]
+        (place, field): holders[field, row[field]]
         for place, row in enumerate(rows)
         for field in TAKEN
-        if (field, row[field]) in holders
+        # Clients without an e-mail address have none in common.
+        if row[field] is not None and (field, row[field]) in holders
     }
-    taken = {name: [TAKEN[name.rpartition(".")[2]]] for name in existing}
+    return Taken(repeated, existing)
+
+
+def _reject(rows: Sequence[Row]) -> Never:
+    """Raise the error that names every repeated and every taken value."""
+    # What the statement has inserted is rolled back.
+    taken = find_taken(rows, {row["id"] for row in rows})
+    repeated = {
+        f"clients.{place}.{field}": [f"The same as clients.{earlier}.{field}."]
+        for (place, field), earlier in taken.repeated.items()
+    }
+    existing = {f"clients.{at}.{field}": held for (at, field), held in taken.existing.items()}
+    errors = {name: [TAKEN[name.rpartition(".")[2]]] for name in existing}
     if repeated:
-        errors = repeated | taken
+        errors = repeated | errors
         raise InvalidInput(f"Invalid input: {', '.join(list(errors)[:10])}", fields=errors)
-    raise Duplicate("Client already exists", fields=taken, existing=existing)
+    raise Duplicate("Client already exists", fields=errors, existing=existing)

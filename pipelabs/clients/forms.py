@@ -1,15 +1,19 @@
 """Forms about many clients."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 from marshmallow import ValidationError, fields, post_load, validate
 
 from pipelabs.clients.bulk import CHANGES
+from pipelabs.clients.pasted import PastedClients, read_clients
+from pipelabs.core.pasted import PastedError
 from pipelabs.core.schemas.fields import Input
 from pipelabs.core.schemas.lists import LineList
 from pipelabs.core.schemas.pagination import MAX_SIZE
+from pipelabs.core.schemas.pasted import PastedText
 
 NONE_SELECTED = "Select clients in the list first."
 NO_CHANGE = "Choose what to change."
@@ -21,6 +25,28 @@ CHANGE: dict[str, Any] = {
     "validate": validate.OneOf(CHANGES, error=NO_CHANGE),
     "error_messages": {"required": NO_CHANGE},
 }
+
+
+class PastedClientsForm(Input):
+    """Rows of a sheet, each of which becomes a client. Loads as `PastedClients`."""
+
+    rows = PastedText(
+        required=True,
+        metadata={
+            "label": "Rows",
+            "description": "Copy them from a spreadsheet, or separate cells by commas. Columns are"
+            " recognised by a first row with their names, or by what is in them: name, wallet"
+            " address, email, tier and notes.",
+            "widget": "paste",
+        },
+    )
+
+    @post_load
+    def _read(self, data: Mapping[str, Any], **_: Any) -> PastedClients:
+        try:
+            return read_clients(data["rows"])
+        except PastedError as error:
+            raise ValidationError(str(error), "rows") from None
 
 
 class BulkForm(Input):

@@ -1,7 +1,7 @@
 """Lists of clients, and the events of a client."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -64,6 +64,12 @@ def list_clients(
     columns = (SORT_COLUMNS[sort.removeprefix("-")], Client.id)
     order = [column.desc() if sort.startswith("-") else column.asc() for column in columns]
     return page_of(query.order_by(*order), size, cursor, is_counted=is_counted)
+
+
+def list_names(client_ids: Collection[UUID]) -> dict[str, str]:
+    """Return id → name of these clients."""
+    query = select(Client.id, Client.name).where(Client.id.in_(client_ids))
+    return {str(row.id): row.name for row in db.session.execute(query)}
 
 
 def list_events(client_id: UUID, limit: int) -> Sequence[AuditEvent]:

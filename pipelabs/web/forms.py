@@ -23,6 +23,9 @@ from pipelabs.web.query import load as read_query
 NO_VALUES = frozenset({CSRF_FIELD, DRAFT_FIELD}) | places.PARAMETERS
 """Fields of every form, or of the one to sign in, and parameters of every list."""
 
+NEVER_FILLED = frozenset({"password", "paste"})
+"""Widgets that begin empty each time. Pasted rows can have a private key in place of a wallet."""
+
 
 @dataclass(frozen=True, slots=True)
 class FormField:
@@ -70,8 +73,8 @@ class Form:
         return self
 
     def _shown(self, name: str, widget: str, default: str) -> str:
-        """Return the value of a field. A secret is never sent back to the browser."""
-        if widget == "password" or NEVER_SHOWN.intersection(self.errors.get(name, ())):
+        """Return the value of a field. What is or may be a secret is not sent back."""
+        if widget in NEVER_FILLED or NEVER_SHOWN.intersection(self.errors.get(name, ())):
             return ""
         return self.values.get(name, default)
 
