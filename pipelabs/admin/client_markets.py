@@ -1,27 +1,29 @@
 """Pages of a client's markets."""
 
+from typing import Any
 from uuid import UUID
 
-from flask import flash, redirect, render_template, url_for
+from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from pipelabs.audit.events import Event
 from pipelabs.clients import service as clients
+from pipelabs.core.errors import InvalidInput, InvalidTransition
 from pipelabs.core.schemas.pagination import ListQuery
 from pipelabs.exchanges.service import list_enabled_slugs
 from pipelabs.markets import client_markets, quoting
+from pipelabs.markets.forms import ClientMarketsForm
 from pipelabs.markets.grid import build_grid
-from pipelabs.markets.schemas.client_markets import (
-    ClientMarketEdit,
-    ClientMarketsForm,
-    ClientMarketsQuery,
-)
-from pipelabs.models import ClientMarket, MarketStatus, Permission, QuotingStatus, Status
+from pipelabs.markets.markets import list_exchanges_in_use
+from pipelabs.markets.pasted import PastedMarkets, judge_markets
+from pipelabs.markets.schemas.client_markets import ClientMarketEdit, ClientMarketsQuery
+from pipelabs.models import Client, ClientMarket, MarketStatus, Permission, QuotingStatus, Status
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, query, submitted_form
-from pipelabs.web.operation import current_actor
+from pipelabs.web.operation import SubmittedForm, current_actor, request_state
 
 bp = OperationBlueprint("client_markets", __name__, url_prefix="/clients/<uuid:client_id>/markets")
+NEW = "admin/client_markets/new.html"
 
 
 @bp.operation("GET", "", permission=Permission.TOKEN_PAIRS_READ)
@@ -52,10 +54,17 @@ def grid(client_id: UUID) -> ResponseReturnValue:
 
 @bp.operation("GET", "/add", permission=Permission.TOKEN_PAIRS_WRITE)
 def new(client_id: UUID) -> ResponseReturnValue:
-    """Show the form that adds many markets at once."""
-    form = Form(ClientMarketsForm).offer("exchange", ["", *list_enabled_slugs()])
-    client = clients.get_client(client_id)
-    return render_template("admin/client_markets/new.html", form=form, client=client)
+    """Show the form that adds many markets at once, on the exchanges that the address names."""
+    values = {"exchanges": "\n".join(request.args.getlist("exchange"))}
+    form = Form(ClientMarketsForm, values).offer("exchanges", list_enabled_slugs())
+    return render_template(NEW, form=form, **_adding(clients.get_client(client_id)))
+
+
+@bp.operation("POST", "/add/preview", permission=Permission.TOKEN_PAIRS_WRITE)
+def preview(client_id: UUID) -> ResponseReturnValue:
+    """Show what adding the markets would mean."""
+    form, pasted = _read(client_id)
+    return render_template(NEW, form=form, **_adding(clients.get_client(client_id), pasted))
 
 
 @bp.operation(
@@ -67,11 +76,49 @@ def new(client_id: UUID) -> ResponseReturnValue:
     status=303,
 )
 def create(client_id: UUID) -> ResponseReturnValue:
-    """Have a client quoted in many markets."""
+    """Have a client quoted in many markets: in all of them, or in none."""
+    _, pasted = _read(client_id)
+    if pasted.wrong:
+        sentence = "1 market can't" if pasted.wrong == 1 else f"{pasted.wrong} markets can't"
+        raise InvalidInput(f"Nothing was added: {sentence} be added.")
+    return _add(client_id, pasted)
+
+
+@bp.operation(
+    "POST",
+    "/add/others",
+    permission=Permission.TOKEN_PAIRS_WRITE,
+    denied_event=Event.CLIENT_MARKET_ADD_DENIED,
+    status=303,
+)
+def create_others(client_id: UUID) -> ResponseReturnValue:
+    """Have a client quoted in those of the markets that can be added."""
+    _, pasted = _read(client_id)
+    if not pasted.items:
+        raise InvalidInput("Nothing was added. None of these markets can be added.")
+    return _add(client_id, pasted)
+
+
+def _read(client_id: UUID) -> tuple[Form, PastedMarkets]:
+    """Return the submitted form and its markets. Any later error shows both again."""
     client = clients.get_client(client_id)
-    form = submitted_form(ClientMarketsForm, "admin/client_markets/new.html", client=client)
-    form.offer("exchange", ["", *list_enabled_slugs()])
-    added = quoting.add_client_markets(client_id, form.load(), current_actor())
+    if client.status is Status.OFFBOARDED:
+        raise InvalidTransition(clients.OFFBOARDED)
+    form = submitted_form(ClientMarketsForm, NEW, **_adding(client))
+    form.offer("exchanges", list_enabled_slugs())
+    pasted = form.load()
+    judge_markets(client_id, pasted)
+    request_state().form = SubmittedForm(NEW, form, _adding(client, pasted))
+    return form, pasted
+
+
+def _adding(client: Client, pasted: PastedMarkets | None = None) -> dict[str, Any]:
+    """Return what the page shows from which markets are added."""
+    return {"client": client, "pasted": pasted, "in_use": list_exchanges_in_use()}
+
+
+def _add(client_id: UUID, pasted: PastedMarkets) -> ResponseReturnValue:
+    added = quoting.add_client_markets(client_id, pasted.items, current_actor())
     flash("1 market added." if len(added) == 1 else f"{len(added)} markets added.", "success")
     return redirect(url_for("admin.client_markets.index", client_id=client_id), 303)
 

@@ -104,8 +104,8 @@ def _add_markets(
     items = [item for _, item in entries]
     checked = check_items(client_id, items, actor)
     for place, (entry, _) in enumerate(entries):
-        if reason := checked.get_error(place):
-            unimported.add(entry, reason)
+        if not checked.can_add(place) and not checked.is_existing(place):
+            unimported.add(entry, checked.describe_error(place))
     places = [place for place in range(len(items)) if checked.can_add(place)]
     added = [items[place] for place in places]
     insert_client_markets(client_id, added, [checked.markets[place].id for place in places])

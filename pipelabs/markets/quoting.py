@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Integer, Numeric, Row, Table, Text, Uuid, bindparam, select
+from sqlalchemy import Executable, Integer, Numeric, Row, Table, Text, Uuid, bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 
 from pipelabs.audit import trail
@@ -48,7 +48,7 @@ MAX_LISTED = 8
 TABLE = cast(Table, ClientMarket.__table__)
 TERMS = ("bot", "spread_target_bps", "daily_volume_target")
 ITEMS = unnest_table("items", {"place": Integer(), **dict.fromkeys((*ASSETS, "exchange"), Text())})
-SELECT_MARKETS = (
+FIND_MARKETS = (
     select(ITEMS.c.place, Market.id, Market.status, ClientMarket.id.label("client_market_id"))
     .select_from(ITEMS)
     .join(
@@ -63,10 +63,10 @@ SELECT_MARKETS = (
         (ClientMarket.market_id == Market.id)
         & (ClientMarket.client_id == bindparam("client_id", type_=Uuid())),
     )
-    # A delisting waits for this lock, so that no client is quoted in a delisted market.
-    .with_for_update(read=True, of=Market)
 )
 """The existing market of each item, and the client's market there if there is one."""
+LOCK_MARKETS = FIND_MARKETS.with_for_update(read=True, of=Market)
+"""A delisting waits for this lock, so that no client is quoted in a delisted market."""
 NEW_CLIENT_MARKETS = unnest_table(
     "new_client_markets",
     {
@@ -93,8 +93,9 @@ INSERT_CLIENT_MARKETS = insert(TABLE).from_select(
 class CheckedItems:
     """The result of checking a list of items.
 
-    `markets` has the market of each item by its place in the list. `errors` and `existing` are by
-    field, such as `markets.3.symbol`: the sentences, and the id of the client market that exists.
+    `markets` has the existing market of each item by its place in the list. `errors` and `existing`
+    are by field, such as `markets.3.symbol`: the sentences, and the id of the client market that
+    exists.
     """
 
     markets: dict[int, Row[*tuple[Any, ...]]]
@@ -103,14 +104,16 @@ class CheckedItems:
 
     def can_add(self, place: int) -> bool:
         """Return whether the item can be added."""
-        return place in self.markets and f"markets.{place}.symbol" not in self.errors
+        return not self.describe_error(place)
 
-    def get_error(self, place: int) -> str:
-        """Return why the item cannot be added; an empty text if it can or exists already."""
+    def is_existing(self, place: int) -> bool:
+        """Return whether the client is quoted there already."""
+        return f"markets.{place}.symbol" in self.existing
+
+    def describe_error(self, place: int) -> str:
+        """Return why the item can't be added; an empty text if it can."""
         names = [f"markets.{place}.{name}" for name in ("symbol", "exchange", "exchange_symbol")]
-        errors = [self.errors[name][0] for name in names if name in self.errors]
-        is_existing = f"markets.{place}.symbol" in self.existing
-        return errors[0] if errors and not is_existing else ""
+        return next((self.errors[name][0] for name in names if name in self.errors), "")
 
 
 def add_client_markets(
@@ -142,14 +145,16 @@ def add_client_markets(
 def check_items(client_id: UUID, items: Sequence[NewClientMarket], actor: Actor) -> CheckedItems:
     """Create the markets that do not exist, lock the market of each item, and check each item."""
     errors, listings = _check_listings(items)
-    record_created(ensure_markets(listings), actor)
-    rows = (
-        (place, s.base_asset, s.quote_asset, s.settle_asset, exchange)
-        for place, (s, exchange) in enumerate((item.symbol, item.exchange) for item in items)
-    )
-    values = column_arrays(("place", *ASSETS, "exchange"), rows) | {"client_id": client_id}
-    markets = {row.place: row for row in run(SELECT_MARKETS, values)}
-    return CheckedItems(markets, errors, _check_markets(items, markets, errors))
+    record_created(ensure_markets(listings.values()), actor)
+    markets = _find_markets(client_id, items, LOCK_MARKETS)
+    return CheckedItems(markets, errors, _check_markets(items, listings, markets, errors))
+
+
+def preview_items(client_id: UUID, items: Sequence[NewClientMarket]) -> CheckedItems:
+    """Check each item as `check_items` does, and create nothing."""
+    errors, listings = _check_listings(items)
+    markets = _find_markets(client_id, items, FIND_MARKETS)
+    return CheckedItems(markets, errors, _check_markets(items, listings, markets, errors))
 
 
 def insert_client_markets(
@@ -196,6 +201,18 @@ def record_created(created: Sequence[Row[UUID, str, str]], actor: Actor) -> None
         trail.record_each(Event.MARKET_CREATED, actor, facts)
 
 
+def _find_markets(
+    client_id: UUID, items: Sequence[NewClientMarket], statement: Executable
+) -> dict[int, Row[*tuple[Any, ...]]]:
+    """Return place → the existing market of an item."""
+    rows = (
+        (place, s.base_asset, s.quote_asset, s.settle_asset, exchange)
+        for place, (s, exchange) in enumerate((item.symbol, item.exchange) for item in items)
+    )
+    values = column_arrays(("place", *ASSETS, "exchange"), rows) | {"client_id": client_id}
+    return {row.place: row for row in run(statement, values)}
+
+
 def _lock_client(client_id: UUID) -> None:
     """Lock the client against changes and against another call that adds markets to it."""
     query = select(Client.status).where(Client.id == client_id)
@@ -206,8 +223,8 @@ def _lock_client(client_id: UUID) -> None:
         raise InvalidTransition(OFFBOARDED)
 
 
-def _check_listings(items: Sequence[NewClientMarket]) -> tuple[Fields, list[Listing]]:
-    """Return the errors of items by themselves, and the markets that the others need.
+def _check_listings(items: Sequence[NewClientMarket]) -> tuple[Fields, dict[int, Listing]]:
+    """Return the errors of items by themselves, and place → the market that another one needs.
 
     An item without an exchange symbol needs none if its market exists, so that is no error here.
     """
@@ -234,15 +251,19 @@ def _check_listings(items: Sequence[NewClientMarket]) -> tuple[Fields, list[List
             sentence = LOOKALIKE.format(listing.symbol.text, other, listing.exchange)
             errors[f"markets.{place}.symbol"] = [sentence]
             del listings[place]
-    return errors, list(listings.values())
+    return errors, listings
 
 
 def _check_markets(
     items: Sequence[NewClientMarket],
+    listings: Mapping[int, Listing],
     markets: Mapping[int, Row[*tuple[Any, ...]]],
     errors: Fields,
 ) -> dict[str, str]:
-    """Add the errors of the items' markets to `errors`; return field → existing client market."""
+    """Add the errors of the items' markets to `errors`; return field → existing client market.
+
+    A market that does not exist is no error if it can be created.
+    """
     existing: dict[str, str] = {}
     for place, item in enumerate(items):
         name = f"{item.symbol.text} on {item.exchange}"
@@ -251,7 +272,8 @@ def _check_markets(
         if errors.keys() & {field, f"markets.{place}.exchange"}:
             continue
         if not market:
-            errors[f"markets.{place}.exchange_symbol"] = [f"{name}: {NO_SYMBOL_RULE}"]
+            if place not in listings:
+                errors[f"markets.{place}.exchange_symbol"] = [f"{name}: {NO_SYMBOL_RULE}"]
         elif market.client_market_id:
             errors[field] = [f"{name} is already quoted."]
             existing[field] = str(market.client_market_id)

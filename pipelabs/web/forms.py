@@ -8,11 +8,13 @@ from flask import request
 from marshmallow import Schema, ValidationError, fields
 from werkzeug.datastructures import MultiDict
 
+from pipelabs.core.decimals import ungroup
 from pipelabs.core.errors import Fields, PipeLabsError
+from pipelabs.core.schemas.decimals import Amount
 from pipelabs.core.schemas.edits import PartialUpdate
 from pipelabs.core.schemas.fields import EnumField, Password, PlainText
 from pipelabs.core.schemas.lists import BoundedList
-from pipelabs.core.text import NEVER_SHOWN
+from pipelabs.core.text import NEVER_SHOWN, trim
 from pipelabs.vault.schemas.credentials import SecretText
 from pipelabs.web import places, subjects
 from pipelabs.web.csrf import CSRF_FIELD
@@ -63,7 +65,10 @@ class Form:
         self.required: frozenset[str] = frozenset()
 
     def offer(self, name: str, choices: Iterable[str]) -> "Form":
-        """Make the field a select with these choices. Return the form."""
+        """Make the field a select with these choices, or a list one of check boxes.
+
+        Return the form.
+        """
         self.choices[name] = tuple(choices)
         return self
 
@@ -93,7 +98,9 @@ class Form:
         A browser sends an empty text for a field without a value. A creation takes that as absent.
         An update takes it as null, and leaves a field that the page lacks as it is.
         """
-        filled: dict[str, Any] = {name: value for name, value in self.values.items() if value != ""}
+        filled: dict[str, Any] = {
+            name: self._plain(name, value) for name, value in self.values.items() if value != ""
+        }
         if isinstance(self.schema, PartialUpdate):
             filled = dict.fromkeys(self.values) | filled
         try:
@@ -103,6 +110,11 @@ class Form:
             raise invalid_fields(error.messages_dict) from None
         subjects.remember(loaded)
         return loaded
+
+    def _plain(self, name: str, value: str) -> str:
+        """Return a value as a schema takes it. People group the digits of an amount."""
+        is_amount = isinstance(self.schema.load_fields.get(name), Amount)
+        return ungroup(trim(value)) if is_amount else value
 
     def set_errors(self, error: PipeLabsError) -> None:
         """Store the messages of the error, to be shown beside the fields."""
@@ -118,7 +130,9 @@ class Form:
         field = self.schema.load_fields[name]
         metadata = field.metadata
         default = field.load_default if isinstance(field.load_default, str) else ""
-        widget = "select" if name in self.choices else metadata.get("widget") or _widget(field)
+        widget = metadata.get("widget") or _widget(field)
+        if name in self.choices:
+            widget = "checks" if isinstance(field, BoundedList) else "select"
         return FormField(
             name=name,
             label=metadata.get("label", name.replace("_", " ").capitalize()),

@@ -20,6 +20,7 @@ from jinja2 import StrictUndefined
 from pipelabs.accounts.schemas.admins import SignIn
 from pipelabs.core.decimals import plain
 from pipelabs.core.errors import InvalidHost, PipeLabsError
+from pipelabs.exchanges.registry import known
 from pipelabs.models import Permission
 from pipelabs.web import auth, console_session, csrf, drafts, places
 from pipelabs.web.forms import Form
@@ -156,16 +157,34 @@ def amount(value: Decimal) -> str:
     return f"{int(whole):,}{point}{decimals}"
 
 
+def label(value: str) -> str:
+    """Return how people write a value: the name of an exchange, and words without underscores."""
+    exchange = known().get(value)
+    return exchange.name if exchange else value.replace("_", " ")
+
+
 def can(permission: str) -> bool:
     """Return whether the current actor has the permission."""
     return Permission(permission) in current_actor().permissions
+
+
+FILTERS = (
+    amount,
+    device,
+    exact_time,
+    figure,
+    label,
+    machine_time,
+    short_address,
+    short_time,
+)
 
 
 def init_app(app: Flask) -> None:
     """Register the filters and the context of templates."""
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    for filter_ in (short_time, exact_time, machine_time, short_address, device, figure, amount):
+    for filter_ in FILTERS:
         app.jinja_env.filters[filter_.__name__] = filter_
     app.jinja_env.globals["place_of"] = places.place_of
     app.context_processor(_context)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, post_load, validate
+from marshmallow import Schema, fields, post_load, validate
 
 from pipelabs.core.commands import UNSET, Unset
 from pipelabs.core.schemas.decimals import Amount
@@ -99,63 +99,6 @@ class ClientMarketsIn(Input):
         required=True,
         validate=validate.Length(1, MAX_AT_ONCE, error="Must have {min} to {max} entries."),
     )
-
-
-class SymbolLines(fields.Field[list[tuple[Symbol, str | None]]]):
-    """A symbol per line, optionally followed by `=` and the exchange symbol."""
-
-    default_error_messages = PlainText.default_error_messages | {
-        "count": f"Must be 1 to {MAX_AT_ONCE} lines.",
-    }
-
-    def _deserialize(
-        self, value: Any, attr: str | None, data: Any, **rest: Any
-    ) -> list[tuple[Symbol, str | None]]:
-        lines = {number: line for number, line in enumerate(value.splitlines(), 1) if line.strip()}
-        if not 1 <= len(lines) <= MAX_AT_ONCE:
-            raise self.make_error("count")
-        errors, symbols = [], []
-        for number, line in lines.items():
-            try:
-                symbols.append(self._parse_line(line, data))
-            except ValidationError as error:
-                errors += [f"Line {number}: {sentence}" for sentence in error.messages]
-        if errors:
-            raise ValidationError(errors)
-        return symbols
-
-    def _parse_line(self, line: str, data: Any) -> tuple[Symbol, str | None]:
-        symbol, equals, rest = line.partition("=")
-        text = PlainText(min=1, max=EXCHANGE_SYMBOL_LENGTH).deserialize(rest) if equals else None
-        return SymbolField().deserialize(symbol, data=data), text
-
-
-class LinesFields:
-    """The fields of the markets that a form adds to a client."""
-
-    symbols = SymbolLines(
-        required=True,
-        metadata={
-            "label": "Symbols",
-            "description": "One per line, such as BTC/USDT or BTC/USDT:USDT. If the exchange symbol"
-            " does not follow a rule, add it: BTC/USDT = XBTUSDT.",
-            "widget": "textarea",
-        },
-    )
-    exchange = ExchangeSlug(required=True, metadata=EXCHANGE)
-
-
-class ClientMarketsForm(TermsFields, LinesFields, Input):
-    """The form that adds many markets of one exchange to a client, all on the same terms."""
-
-    @post_load
-    def to_commands(self, data: Mapping[str, Any], **_: object) -> list[NewClientMarket]:
-        """Return a command for each line."""
-        shared = {name: value for name, value in data.items() if name != "symbols"}
-        return [
-            NewClientMarket(symbol=symbol, exchange_symbol=text, **shared)
-            for symbol, text in data["symbols"]
-        ]
 
 
 class ClientMarketPatch(TermsFields, PartialUpdate):

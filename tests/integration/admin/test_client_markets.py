@@ -8,7 +8,7 @@ from pipelabs.core.db import db, finish
 from pipelabs.markets.markets import update_market
 from pipelabs.markets.quoting import add_client_markets
 from pipelabs.markets.schemas.markets import MarketChanges
-from pipelabs.models import Client, ClientMarket, MarketStatus, QuotingStatus, Role, Status
+from pipelabs.models import Client, ClientMarket, Market, MarketStatus, QuotingStatus, Role, Status
 from tests.factories import ACTOR, make_client, make_exchange, make_item
 
 
@@ -58,7 +58,7 @@ def test_add_markets_form_adds_many(desk, page, acme, rows):
     lines = "BTC/USDT\r\n\r\neth-usdt\r\nBTC/USDT:USDT = BTC-USDT-SWAP"
 
     answer = desk.send(
-        f"{page}/add", symbols=lines, exchange="okx", bot="both", spread_target_bps="12.5"
+        f"{page}/add", symbols=lines, exchanges="okx", bot="both", spread_target_bps="12.5"
     )
 
     listed = desk.get(answer.location).text
@@ -75,9 +75,9 @@ def test_add_markets_form_adds_many(desk, page, acme, rows):
 def test_add_markets_message_uses_the_singular(desk, page, acme):
     form = desk.get(f"{page}/add").text
 
-    answer = desk.send(f"{page}/add", symbols="BTC/USDT", exchange="okx")
+    answer = desk.send(f"{page}/add", symbols="BTC/USDT", exchanges="okx")
 
-    assert '<option value="okx">' in form
+    assert 'name="exchanges" value="okx"' in form
     assert "1 market added." in desk.get(answer.location).text
     assert "1 pair on 1 exchange<" in desk.get(f"/admin/clients/{acme}").text
 
@@ -85,18 +85,65 @@ def test_add_markets_message_uses_the_singular(desk, page, acme):
 def test_add_markets_form_shows_wrong_lines_and_keeps_values(desk, page, add, rows):
     add(make_item())
 
-    shape = desk.send(f"{page}/add", symbols="ETH/USDT\nWHAT", exchange="", bot="many")
-    rule = desk.send(f"{page}/add", symbols="XMR/USDT:USDT\nBTC/USDT", exchange="okx")
-    taken = desk.send(f"{page}/add", symbols="BTC/USDT", exchange="okx")
+    shape = desk.send(f"{page}/add", symbols="ETH/USDT\nWHAT", exchanges="okx", bot="both")
+    rule = desk.send(f"{page}/add", symbols="XMR/USDT:USDT\nBTC/USDT", exchanges="okx")
+    fields = desk.send(f"{page}/add", symbols="ETH/USDT", exchanges="none", bot="many")
 
-    assert [one.status_code for one in (shape, rule, taken)] == [400, 400, 409]
+    assert [one.status_code for one in (shape, rule, fields)] == [400, 400, 400]
+    assert "Nothing was added: 1 market can&#39;t be added." in shape.text
     assert "Line 2: Put a slash between base and quote" in shape.text
-    assert 'id="exchange-errors"' in shape.text
     assert "ETH/USDT\nWHAT</textarea>" in shape.text
-    assert "<li>BTC/USDT on okx is already quoted.</li>" in rule.text
-    assert "<li>XMR/USDT:USDT on okx: The exchange symbol of this pair" in rule.text
-    assert "<li>BTC/USDT on okx is already quoted.</li>" in taken.text
+    assert 'value="okx" checked>' in shape.text
+    assert "1 market can be added, 1 can't" in shape.text
+    assert "Nothing was added: 2 markets can&#39;t be added." in rule.text
+    assert "<li>Line 1: XMR/USDT:USDT on okx: The exchange symbol of this pair" in rule.text
+    assert "<li>Line 2: BTC/USDT on okx is already quoted.</li>" in rule.text
+    assert "Add the other" not in rule.text
+    assert 'id="exchanges-errors"' in fields.text
     assert len(rows(ClientMarket)) == 1
+
+
+def test_preview_of_markets_judges_each_and_creates_nothing(app, desk, page, add, rows):
+    add(make_item())
+    delist(app, add(make_item("ETH/USDT"))[0])
+    text = "BTC/USDT\nETH/USDT\nNEW/USDT"
+    before = len(rows(Market))
+
+    preview = desk.send(f"{page}/add/preview", symbols=text, exchanges=["okx", "binance"])
+
+    assert preview.status_code == 200
+    assert "4 markets can be added, 2 can't" in preview.text
+    assert preview.text.count('class="judged-add"') == 4
+    assert preview.text.count('class="judged-quoted"') == 2
+    assert len(rows(Market)) == before
+
+
+def test_the_markets_that_can_be_added_are_added_without_the_others(desk, page, add, rows):
+    add(make_item())
+    text = "BTC/USDT\nETH/USDT\nWHAT"
+
+    offer = desk.send(f"{page}/add", symbols=text, exchanges="okx").text
+    answer = desk.send(f"{page}/add/others", symbols=text, exchanges="okx")
+    listed = desk.get(answer.location).text
+    again = desk.send(f"{page}/add/others", symbols=text, exchanges="okx")
+
+    assert "Add the other market" in offer
+    assert "1 market added." in listed
+    assert again.status_code == 400
+    assert "None of these markets can be added." in again.text
+    assert len(rows(ClientMarket)) == 2
+
+
+def test_add_markets_form_begins_with_the_exchanges_of_the_address(desk, page):
+    form = desk.get(f"{page}/add?exchange=okx&exchange=nowhere").text
+
+    assert form.count(" checked") == 1
+
+
+def test_a_long_list_of_problems_is_cut(desk, page):
+    text = "\n".join(f"NO{number}" for number in range(25))
+
+    assert "And 5 more." in desk.send(f"{page}/add", symbols=text, exchanges="okx").text
 
 
 def following(page):
@@ -200,7 +247,7 @@ def test_client_markets_page_offers_no_changes_when_offboarded(app, desk, page, 
         finish(commit=True)
 
     assert f'href="{page}/add"' not in desk.get(page).text
-    assert desk.send(f"{page}/add", symbols="BTC/USDT", exchange="okx").status_code == 409
+    assert desk.send(f"{page}/add", symbols="BTC/USDT", exchanges="okx").status_code == 409
 
 
 def test_viewers_see_client_markets_without_actions(console, page, add):
