@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from itertools import groupby
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from flask import flash, redirect, render_template, url_for
@@ -15,17 +15,27 @@ from pipelabs.desk import alerts, news, snoozes
 from pipelabs.desk.commands import NewSnooze
 from pipelabs.desk.schemas import AlertQuery, DeskQuery, SnoozeForm
 from pipelabs.exchanges import registry
-from pipelabs.models import Permission, now
+from pipelabs.markets.quoted_days import list_days
+from pipelabs.models import Permission, QuotedDay, now
 from pipelabs.web.activity import by_day
 from pipelabs.web.blueprints import OperationBlueprint
+from pipelabs.web.charts import BarChart, daily_bar_chart
 from pipelabs.web.forms import Form, query, submitted_form
 from pipelabs.web.operation import current_actor
 
 bp = OperationBlueprint("desk", __name__)
 SNOOZE = "admin/desk/snooze.html"
 DEFAULT_DAYS = 7
+CHART_DAYS = 90
 SHOWN_OF_KIND = 3
 """Alerts of a kind on the page of all kinds. The page of a kind has more."""
+
+
+class QuotedDays(NamedTuple):
+    """Today's count of quoted markets, and a chart of the days until today."""
+
+    today: QuotedDay | None
+    chart: BarChart | None
 
 
 @bp.operation("GET", "/", permission=Permission.AUDIT_READ)
@@ -45,6 +55,7 @@ def index() -> ResponseReturnValue:
         count=len(listed.rows),
         snoozed=alerts.list_alerts(is_snoozed=True).rows,
         coverage=queries.count_coverage(),
+        quoted_days=_quoted_days(),
         since=since,
         news=by_day(news.list_news(_admin_id(), since)),
         **_words(),
@@ -88,6 +99,13 @@ def end_snooze() -> ResponseReturnValue:
     snoozes.end_snooze(asked["kind"], asked["subject"], current_actor())
     flash("This is listed again.", "success")
     return redirect(url_for("admin.desk.index"), 303)
+
+
+def _quoted_days() -> QuotedDays:
+    """Return the counts of quoted markets per day, as a chart if there are several days."""
+    days = list_days(CHART_DAYS)
+    figures = [(day, [row.active, row.paused] if row else []) for day, row in days]
+    return QuotedDays(days[-1][1], daily_bar_chart(figures) if len(days) > 1 else None)
 
 
 def _about(asked: Mapping[str, Any]) -> dict[str, Any]:

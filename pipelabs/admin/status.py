@@ -28,7 +28,7 @@ def index() -> ResponseReturnValue:
     return render_template(
         "admin/status/index.html",
         overview=figures,
-        chart=charts.daily_bar_chart(figures.per_day),
+        chart=charts.daily_bar_chart([(day, [count]) for day, count in figures.per_day]),
         parts=[(name, PARTS[name], state) for name, state in health.check().parts.items()],
         pool=health.pool_use(),
     )

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from pipelabs.audit import trail
 from pipelabs.core.actor import Actor
+from pipelabs.markets.quoted_days import count_today
 from pipelabs.models import Admin
 from pipelabs.models.clock import set_clock
 
@@ -57,9 +58,14 @@ class History:
         self.acts.append(Act(at, actor, do))
 
     def play(self) -> None:
-        """Carry out all acts, the earliest first."""
+        """Carry out all acts, the earliest first, and count the quoted markets every day."""
+        day = self.ends_at - DAYS * DAY
         with trail.record_as(INSTANCE):
             for act in sorted(self.acts, key=attrgetter("at")):
+                while day < act.at:
+                    with set_clock(day):
+                        count_today()
+                    day += DAY
                 started = perf_counter() - self.random.uniform(2, 9) / 1000
                 with set_clock(act.at):
                     act.do(replace(act.actor, started=started))

@@ -15,6 +15,7 @@ from pipelabs.core.actor import Actor
 from pipelabs.core.db import unit_of_work
 from pipelabs.core.errors import PipeLabsError
 from pipelabs.machines import endings
+from pipelabs.markets.quoted_days import count_today
 from pipelabs.vault import alterations, replacement, rotation
 from pipelabs.vault.records import lock_key
 from pipelabs.web import drafts, shown_once
@@ -100,6 +101,15 @@ def expire_leases(app: Flask) -> None:
         logger.info("leases have expired", extra={"expired": expired})
 
 
+def count_quoted_markets(app: Flask) -> None:
+    """Count the markets that are quoted today, for the chart of the Desk page."""
+    try:
+        with app.app_context(), unit_of_work():
+            count_today()
+    except SQLAlchemyError as error:
+        logger.warning("quoted markets were not counted: %s", type(error).__name__)
+
+
 def purge_ended_sessions(app: Flask) -> None:
     """Delete a batch of sessions and API tokens that ended long ago."""
     try:
@@ -142,6 +152,7 @@ def _run_forever(app: Flask) -> None:
         destroy_expired_secrets(app)
         last_key = quarantine_altered_keys(app, last_key)
         expire_leases(app)
+        count_quoted_markets(app)
         purge_ended_sessions(app)
         erase_shown_secrets(app)
         verify_audit_sample(app)

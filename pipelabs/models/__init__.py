@@ -20,6 +20,7 @@ from pipelabs.models.leases import (
 )
 from pipelabs.models.machines import Machine, MachineSighting, MachineStatus
 from pipelabs.models.permissions import Permission, Role
+from pipelabs.models.quoted_days import QuotedDay
 from pipelabs.models.snoozes import Snooze
 from pipelabs.models.token_pairs import (
     Bot,
@@ -61,6 +62,7 @@ __all__ = [
     "Outcome",
     "Permission",
     "Proof",
+    "QuotedDay",
     "QuotingStatus",
     "Role",
     "Session",

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import accumulate
 from math import ceil, log10
 from typing import NamedTuple
 
@@ -12,23 +13,34 @@ WIDTH, HEIGHT = 960, 240
 LEFT, RIGHT, TOP, BOTTOM = 48, 8, 16, 32
 """Margins: for the numbers of the axis, the last bar, the topmost number and the days."""
 MAX_STEPS = 4
-LABEL_EVERY = 7
-"""Days between labels. Labels a week apart fit on a phone too."""
+ZERO = HEIGHT - BOTTOM
+"""Where bars begin."""
+LABEL_EVERY, DAYS_WITH_LABELS = 7, 30
+"""Days between labels. In a chart of a month, labels a week apart fit on a phone too."""
 GAP = 0.3
 """Fraction of each slot that stays empty between bars."""
 
 
+class BarPiece(NamedTuple):
+    """The part of a bar that stands for one of its values."""
+
+    y: float
+    height: float
+
+
 class Bar(NamedTuple):
-    """One bar and its day. `label` is the text below it, or empty."""
+    """One bar and its day. `label` is the text below it, or empty.
+
+    `values` and `pieces` are from the bottom up. A day without figures has none.
+    """
 
     x: float
-    y: float
     width: float
-    height: float
     middle: float
     day: str
     label: str
-    value: int
+    values: Sequence[int]
+    pieces: Sequence[BarPiece]
 
 
 class Piece(NamedTuple):
@@ -63,35 +75,44 @@ class BarChart:
 
     bars: Sequence[Bar]
     ticks: Sequence[Tick]
-    total: int
     width: int = WIDTH
     height: int = HEIGHT
     left: int = LEFT
     right: int = WIDTH - RIGHT
-    bottom: int = HEIGHT - BOTTOM
+    bottom: int = ZERO
 
 
-def daily_bar_chart(figures: Sequence[tuple[date, int]]) -> BarChart:
-    """Return a chart with one bar a day. The last day and every seventh before it are labelled."""
-    ticks = axis_ticks(max(value for _, value in figures))
+def daily_bar_chart(figures: Sequence[tuple[date, Sequence[int]]]) -> BarChart:
+    """Return a chart with one bar a day, which has a piece for each of its values.
+
+    The last day is labelled, and every seventh before it, or fewer if there are many days.
+    """
+    ticks = axis_ticks(max(sum(values) for _, values in figures))
     slot = (WIDTH - LEFT - RIGHT) / len(figures)
     scale = (HEIGHT - TOP - BOTTOM) / ticks[-1]
-    bottom = HEIGHT - BOTTOM
+    label_every = LABEL_EVERY * ceil(len(figures) / DAYS_WITH_LABELS)
     bars = [
         Bar(
             x=round(LEFT + slot * (index + GAP / 2), 1),
-            y=round(bottom - value * scale, 1),
             width=round(slot * (1 - GAP), 1),
-            height=round(value * scale, 1),
             middle=round(LEFT + slot * (index + 0.5), 1),
             day=day.isoformat(),
-            label="" if (len(figures) - 1 - index) % LABEL_EVERY else f"{day.day} {day:%b}",
-            value=value,
+            label="" if (len(figures) - 1 - index) % label_every else f"{day.day} {day:%b}",
+            values=values,
+            pieces=_stack(values, scale),
         )
-        for index, (day, value) in enumerate(figures)
+        for index, (day, values) in enumerate(figures)
     ]
-    grid = [Tick(round(bottom - value * scale, 1), value) for value in ticks]
-    return BarChart(bars, grid, sum(value for _, value in figures))
+    return BarChart(bars, [Tick(round(ZERO - value * scale, 1), value) for value in ticks])
+
+
+def _stack(values: Sequence[int], scale: float) -> list[BarPiece]:
+    """Return the pieces of a bar, each on top of those before it."""
+    tops = accumulate(values)
+    return [
+        BarPiece(round(ZERO - top * scale, 1), round(value * scale, 1))
+        for value, top in zip(values, tops, strict=True)
+    ]
 
 
 def draw_band(band: Band, kinds: Mapping[str, str]) -> BandPicture:

@@ -1,10 +1,12 @@
 import re
+from datetime import timedelta
 
 import pytest
 
 from pipelabs.core.db import db
 from pipelabs.desk.alerts import AlertKind
-from pipelabs.models import Admin, Role, Snooze
+from pipelabs.jobs import every_minute
+from pipelabs.models import Admin, QuotedDay, Role, Snooze, now
 from tests.factories import QUICK_CLIENT, make_body, make_exchange
 from tests.integration.desk.test_alerts import MAKE
 
@@ -140,3 +142,23 @@ def test_viewers_see_the_desk_and_snooze_nothing(console, make, owner):
     assert "/admin/snooze" not in page.text
     assert "/replace" not in page.text
     assert viewer.get("/admin/status").status_code == 403
+
+
+def test_desk_page_shows_the_quoted_markets_of_each_day(app, owner):
+    with app.app_context():
+        yesterday = now() - timedelta(days=1)
+        for at, active in ((yesterday, 30), (now(), 40)):
+            db.session.add(QuotedDay(day=at.date(), active=active, paused=2, counted_at=at))
+        db.session.commit()
+
+    page = words(owner.get("/admin/"))
+
+    assert "40 active and 2 paused today" in page
+    assert f"{yesterday:%Y-%m-%d}: 30 active, 2 paused" in page
+
+
+def test_desk_page_shows_no_chart_on_the_first_day(app, owner):
+    with app.app_context():
+        every_minute.count_quoted_markets(app)
+
+    assert "0 active and 0 paused today. The chart begins tomorrow." in words(owner.get("/admin/"))

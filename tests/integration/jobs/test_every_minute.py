@@ -249,7 +249,9 @@ def test_purge_logs_a_database_error(app, ended, caplog, monkeypatch):
     every_minute.purge_ended_sessions(app)
 
     every_minute.erase_shown_secrets(app)
+    every_minute.count_quoted_markets(app)
 
+    assert "quoted markets were not counted: OperationalError" in caplog.text
     assert "ended sessions were not deleted: OperationalError" in caplog.text
     assert "shown secrets were not erased: OperationalError" in caplog.text
 

@@ -8,7 +8,9 @@ TODAY = date(2026, 11, 22)
 
 
 def days(*values):
-    return [(TODAY - timedelta(days=len(values) - 1 - n), value) for n, value in enumerate(values)]
+    return [
+        (TODAY - timedelta(days=len(values) - 1 - n), [value]) for n, value in enumerate(values)
+    ]
 
 
 @each(
@@ -43,10 +45,21 @@ def test_daily_bar_chart_scales_bars_to_the_axis():
     chart = charts.daily_bar_chart(days(0, 10, 20))
 
     plot = charts.HEIGHT - charts.TOP - charts.BOTTOM
-    assert [bar.height for bar in chart.bars] == [0, plot / 2, plot]
-    assert [bar.y + bar.height for bar in chart.bars] == [chart.bottom] * 3
+    pieces = [piece for bar in chart.bars for piece in bar.pieces]
+    assert [piece.height for piece in pieces] == [0, plot / 2, plot]
+    assert [piece.y + piece.height for piece in pieces] == [chart.bottom] * 3
     assert (chart.ticks[0].y, chart.ticks[-1].y) == (chart.bottom, charts.TOP)
-    assert chart.total == 30
+
+
+def test_daily_bar_chart_stacks_the_values_of_a_day():
+    chart = charts.daily_bar_chart([(TODAY - timedelta(days=1), []), (TODAY, [15, 5])])
+
+    empty, day = chart.bars
+    lower, upper = day.pieces
+    assert empty.pieces == []
+    assert lower.height == 3 * upper.height
+    assert upper.y + upper.height == lower.y
+    assert upper.y == charts.TOP
 
 
 def test_daily_bar_chart_places_bars_without_overlap_inside_the_margins():
@@ -68,3 +81,9 @@ def test_daily_bar_chart_labels_today_and_every_seventh_day_before():
         "22 Nov",
     ]
     assert bars[-1].day == "2026-11-22"
+
+
+def test_daily_bar_chart_of_a_quarter_has_no_more_labels_than_that_of_a_month():
+    bars = charts.daily_bar_chart(days(*[0] * 90)).bars
+
+    assert [bar.label for bar in bars if bar.label][-2:] == ["1 Nov", "22 Nov"]
