@@ -1,5 +1,6 @@
 """Admins: create them, change their passwords, end their sessions."""
 
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import NamedTuple, Never
 from uuid import UUID
@@ -41,6 +42,12 @@ class AdminWithPassword(NamedTuple):
 def list_admins(size: int, cursor: str | None = None) -> Page[Admin]:
     """Return a page of admins, by e-mail address."""
     return page_of(select(Admin).order_by(Admin.email, Admin.id), size, cursor)
+
+
+def find_admins(ids: Collection[UUID]) -> Sequence[Admin]:
+    """Return the admins with these ids, by e-mail address."""
+    query = select(Admin).where(Admin.id.in_(ids))
+    return db.session.scalars(query.order_by(Admin.email)).all()
 
 
 def get_admin(admin_id: UUID) -> Admin:
@@ -189,6 +196,13 @@ def lock_admin(
     if is_weakened and is_owner_now and len(rows) == 1:
         raise InvalidTransition(LAST_OWNER, code="last_owner")
     return admin
+
+
+def lock_admins(ids: Collection[UUID]) -> None:
+    """Lock these admins and all active owners, in the order in which `lock_admin` locks them."""
+    is_owner = (Admin.role == Role.OWNER) & Admin.is_disabled.is_(False)
+    query = select(Admin.id).where(Admin.id.in_(ids) | is_owner).order_by(Admin.id)
+    db.session.execute(query.with_for_update(key_share=True))
 
 
 def touch(admin: Admin, actor: Actor) -> None:

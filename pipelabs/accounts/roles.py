@@ -1,6 +1,6 @@
 """Change roles and status of admins. Another owner has to approve each new owner."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -9,6 +9,7 @@ from pipelabs.accounts.admins import (
     end_all_sessions,
     get_admin,
     lock_admin,
+    lock_admins,
     reject_own,
     touch,
 )
@@ -97,6 +98,13 @@ def set_disabled(
     _set_disabled(admin, actor, is_disabled=is_disabled)
     touch(admin, actor)
     return Changed(admin)
+
+
+def lock_for_changes(admin_ids: Collection[UUID]) -> None:
+    """Lock what changes of these admins lock: their pending requests, then all rows of admins."""
+    for admin_id in sorted(admin_ids):
+        approvals.lock_pending(ApprovalKind.OWNER_ROLE, admin_id)
+    lock_admins(admin_ids)
 
 
 def describe(admin: Admin) -> dict[str, Any]:

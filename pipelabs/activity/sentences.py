@@ -7,7 +7,7 @@ from functools import cache
 from typing import NamedTuple
 
 from pipelabs.activity.names import Names
-from pipelabs.activity.words import MANY_MARKETS, REASONS, STATUS_VERBS, WORDS
+from pipelabs.activity.words import MANY_MARKETS, REASONS, STATUS_VERBS, UNDONE, WORDS
 from pipelabs.audit.changes import Change, read_changes
 from pipelabs.audit.events import Event
 from pipelabs.audit.subjects import FACTS, Kind, parse
@@ -115,6 +115,8 @@ def _template(event: AuditEvent, changes: Sequence[Change]) -> tuple[str, bool]:
     if event.event not in WORDS:
         return name_of(event.event).lower(), False
     known = Event(event.event)
+    if event.details.get("undo"):
+        return UNDONE[known], True
     if known is Event.CLIENT_MARKET_ADDED and len(event.details.get("count", "")) > 1:
         return MANY_MARKETS, True
     if len(changes) == 1 and (verb := STATUS_VERBS.get(known, {}).get(changes[0].after)):

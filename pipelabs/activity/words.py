@@ -35,6 +35,25 @@ class Wording(NamedTuple):
 
 
 _OF, _AT, _FOR = "[ of {client}]", "[ at {exchange}]", "[ for {client}]"
+BULK_CHANGES = (
+    (Group.CLIENTS, Event.CLIENT_BULK_CHANGED, Event.CLIENT_BULK_CHANGE_DENIED, "clients"),
+    (Group.MARKETS, Event.MARKET_BULK_CHANGED, Event.MARKET_BULK_CHANGE_DENIED, "markets"),
+    (
+        Group.MARKETS,
+        Event.CLIENT_MARKET_BULK_CHANGED,
+        Event.CLIENT_MARKET_BULK_CHANGE_DENIED,
+        "client markets",
+    ),
+    (Group.KEYS, Event.API_KEY_BULK_CHANGED, Event.API_KEY_BULK_CHANGE_DENIED, "API keys"),
+    (Group.EXCHANGES, Event.EXCHANGE_BULK_CHANGED, Event.EXCHANGE_BULK_CHANGE_DENIED, "exchanges"),
+    (Group.ADMINS, Event.ADMIN_BULK_CHANGED, Event.ADMIN_BULK_CHANGE_DENIED, "admins"),
+)
+"""The event of many changes at once, that of a denied one, and what was changed."""
+UNDONE = {
+    changed: f"undid a change of {nouns}" + _FOR + "[ ({=count})][: {=change}]"
+    for _, changed, _, nouns in BULK_CHANGES
+}
+"""Event of many changes → the sentence if they undid others."""
 _AGAIN = " again with the same idempotency key"
 _GRANT = "a grant[ for {machine}][: the keys of {client}]"
 _LEASE = "[ {key}][ of {client}][ at {exchange}]"
@@ -42,6 +61,7 @@ _LEASE = "[ {key}][ of {client}][ at {exchange}]"
 
 def _list() -> dict[Event, Wording]:
     return {
+        **_list_bulk_changes(),
         **_list_clients(),
         **_list_markets(),
         **_list_keys(),
@@ -52,16 +72,19 @@ def _list() -> dict[Event, Wording]:
     }
 
 
+def _list_bulk_changes() -> dict[Event, Wording]:
+    words: dict[Event, Wording] = {}
+    for group, changed, denied, nouns in BULK_CHANGES:
+        name = f"{nouns[0].upper()}{nouns[1:]} changed at once"
+        sentence = f"changed {nouns} at once" + _FOR + "[ ({=count})][: {=change}]"
+        words[changed] = Wording(group, name, sentence)
+        sentence = f"tried to change many {nouns} at once" + _FOR
+        words[denied] = Wording(group, f"Change of many {nouns} denied", sentence)
+    return words
+
+
 def _list_clients() -> dict[Event, Wording]:
     rows = {
-        Event.CLIENT_BULK_CHANGED: (
-            "Clients changed at once",
-            "changed {=changed} clients at once[: {=change}]",
-        ),
-        Event.CLIENT_BULK_CHANGE_DENIED: (
-            "Change of many clients denied",
-            "tried to change many clients at once",
-        ),
         Event.CLIENT_CREATED: ("Client created", "created {client}"),
         Event.CLIENT_CREATE_DENIED: (
             "Client creation denied",

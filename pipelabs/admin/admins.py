@@ -9,9 +9,10 @@ from flask.typing import ResponseReturnValue
 from pipelabs.accounts import admins, api_tokens, roles
 from pipelabs.accounts.schemas.admins import AdminIn, PasswordReset, RoleChange
 from pipelabs.activity.queries import list_of_admin
-from pipelabs.admin import secrets
+from pipelabs.admin import bulk, secrets
 from pipelabs.approvals import service as approvals
 from pipelabs.audit.events import Event
+from pipelabs.bulk.admins import AdminsTarget
 from pipelabs.core.schemas.envelope import Confirmation
 from pipelabs.core.schemas.pagination import ListQuery
 from pipelabs.models import ApprovalKind, Permission, Role, now
@@ -22,6 +23,8 @@ from pipelabs.web.operation import current_actor
 from pipelabs.web.shown_once import ShownSecret, create_once
 
 bp = OperationBlueprint("admins", __name__, url_prefix="/admins")
+ADMINS = AdminsTarget()
+bulk.add_routes(bp, AdminsTarget, Permission.ADMINS_WRITE, Event.ADMIN_BULK_CHANGE_DENIED)
 CONFIRM, NEW, ROLE = "admin/confirm.html", "admin/admins/new.html", "admin/admins/role.html"
 NEW_ROLES = [role for role in Role if role is not Role.OWNER]
 
@@ -71,7 +74,7 @@ def index() -> ResponseReturnValue:
     """List the admins."""
     asked = query(ListQuery)
     page = admins.list_admins(asked["size"], asked.get("cursor"))
-    return render_template("admin/admins/index.html", page=page)
+    return render_template("admin/admins/index.html", page=page, target=ADMINS)
 
 
 @bp.operation("GET", "/new", permission=Permission.ADMINS_WRITE)
@@ -157,8 +160,9 @@ def disable(admin_id: UUID) -> ResponseReturnValue:
 def confirm_disable(admin_id: UUID) -> ResponseReturnValue:
     """Disable an admin."""
     _confirmed(admin_id, DISABLE)
+    before = bulk.remember(ADMINS, admins.get_admin(admin_id))
     admin, _ = roles.set_disabled(admin_id, current_actor(), is_disabled=True)
-    flash(f"{admin.email} is now disabled.", "success")
+    bulk.tell(f"{admin.email} is now disabled.", before)
     return redirect(url_for("admin.admins.show", admin_id=admin_id), 303)
 
 
@@ -178,11 +182,12 @@ def enable(admin_id: UUID) -> ResponseReturnValue:
 def confirm_enable(admin_id: UUID) -> ResponseReturnValue:
     """Enable an admin. For an owner that is only requested."""
     _confirmed(admin_id, _enable(admin_id))
+    before = bulk.remember(ADMINS, admins.get_admin(admin_id))
     admin, approval = roles.set_disabled(admin_id, current_actor(), is_disabled=False)
     if approval:
         flash("Enabling requested. Another owner has to approve it.", "success")
     else:
-        flash(f"{admin.email} is now enabled.", "success")
+        bulk.tell(f"{admin.email} is now enabled.", before)
     return redirect(url_for("admin.admins.show", admin_id=admin_id), 303)
 
 

@@ -7,8 +7,10 @@ from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from pipelabs.activity.queries import list_of_key
+from pipelabs.admin import bulk
 from pipelabs.approvals import service as approvals
 from pipelabs.audit.events import Event
+from pipelabs.bulk.api_keys import APIKeysTarget
 from pipelabs.clients import queries as client_queries
 from pipelabs.clients import service as clients
 from pipelabs.core.db import release
@@ -27,6 +29,7 @@ from pipelabs.web.forms import Form, query, submitted_form
 from pipelabs.web.operation import current_actor
 
 bp = OperationBlueprint("api_keys", __name__, url_prefix="/api-keys")
+bulk.add_routes(bp, APIKeysTarget, Permission.API_KEYS_WRITE, Event.API_KEY_BULK_CHANGE_DENIED)
 CHOICES = {"status": KeyStatus, "stage": KeyStage}
 """The filters of the list that are enums."""
 NEW, EDIT = "admin/api_keys/new.html", "admin/api_keys/edit.html"
@@ -43,6 +46,7 @@ def index() -> ResponseReturnValue:
         "admin/api_keys/index.html",
         page=page,
         asked=asked,
+        target=APIKeysTarget(),
         choices=CHOICES,
         exchanges=sorted(registry.known()),
         client=clients.get_client(client_id) if client_id else None,

@@ -6,7 +6,9 @@ from uuid import UUID
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from pipelabs.admin import bulk
 from pipelabs.audit.events import Event
+from pipelabs.bulk.client_markets import ClientMarketsTarget
 from pipelabs.clients import service as clients
 from pipelabs.core.errors import InvalidInput, InvalidTransition
 from pipelabs.core.schemas.pagination import ListQuery
@@ -19,11 +21,18 @@ from pipelabs.markets.pasted import PastedMarkets, judge_markets
 from pipelabs.markets.schemas.client_markets import ClientMarketEdit, ClientMarketsQuery
 from pipelabs.models import Client, ClientMarket, MarketStatus, Permission, QuotingStatus, Status
 from pipelabs.web.blueprints import OperationBlueprint
+from pipelabs.web.console_session import back_url
 from pipelabs.web.forms import Form, query, submitted_form
 from pipelabs.web.operation import SubmittedForm, current_actor, request_state
 
 bp = OperationBlueprint("client_markets", __name__, url_prefix="/clients/<uuid:client_id>/markets")
 NEW = "admin/client_markets/new.html"
+bulk.add_routes(
+    bp,
+    ClientMarketsTarget,
+    Permission.TOKEN_PAIRS_WRITE,
+    Event.CLIENT_MARKET_BULK_CHANGE_DENIED,
+)
 
 
 @bp.operation("GET", "", permission=Permission.TOKEN_PAIRS_READ)
@@ -34,6 +43,7 @@ def index(client_id: UUID) -> ResponseReturnValue:
     return render_template(
         "admin/client_markets/index.html",
         client=client,
+        target=ClientMarketsTarget(client_id),
         is_final=client.status is Status.OFFBOARDED,
         page=client_markets.list_client_markets(
             client_id, asked, asked["size"], asked.get("cursor")
@@ -127,7 +137,8 @@ def _add(client_id: UUID, pasted: PastedMarkets) -> ResponseReturnValue:
 def edit(client_id: UUID, client_market_id: UUID) -> ResponseReturnValue:
     """Show the form of one market of a client."""
     row = client_markets.get_client_market(client_id, client_market_id)
-    return render_template("admin/client_markets/edit.html", form=_stored(row), row=row)
+    back = _back(client_id)
+    return render_template("admin/client_markets/edit.html", form=_stored(row), row=row, back=back)
 
 
 @bp.operation(
@@ -141,15 +152,22 @@ def edit(client_id: UUID, client_market_id: UUID) -> ResponseReturnValue:
 def update(client_id: UUID, client_market_id: UUID) -> ResponseReturnValue:
     """Change how a client is quoted in a market."""
     row = client_markets.get_client_market(client_id, client_market_id)
+    back = _back(client_id)
     form = submitted_form(
-        ClientMarketEdit, "admin/client_markets/edit.html", row=row, stored=_stored(row)
+        ClientMarketEdit, "admin/client_markets/edit.html", row=row, stored=_stored(row), back=back
     )
     changes, version = form.offer("status", _statuses(row)).load()
+    before = bulk.remember(ClientMarketsTarget(client_id), row)
     client_markets.update_client_market(
         client_id, client_market_id, changes, current_actor(), version=version
     )
-    flash(f"{row.symbol} on {row.exchange} saved.", "success")
-    return redirect(url_for("admin.client_markets.index", client_id=client_id), 303)
+    bulk.tell(f"{row.symbol} on {row.exchange} saved.", before, client_id=client_id)
+    return redirect(f"{back}#row-{client_market_id}", 303)
+
+
+def _back(client_id: UUID) -> str:
+    """Return the page of the list from which the form was opened."""
+    return back_url(url_for("admin.client_markets.index", client_id=client_id))
 
 
 def _stored(row: ClientMarket) -> Form:

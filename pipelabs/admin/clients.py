@@ -8,11 +8,11 @@ from flask.typing import ResponseReturnValue
 
 from pipelabs.activity.bands import build_band
 from pipelabs.activity.queries import list_of_client
+from pipelabs.admin import bulk
 from pipelabs.audit.events import Event
-from pipelabs.clients import bulk
+from pipelabs.bulk.clients import ClientsTarget
 from pipelabs.clients import queries as client_queries
 from pipelabs.clients import service as clients
-from pipelabs.clients.forms import ApplyForm, BulkForm
 from pipelabs.clients.schemas import ClientEdit, ClientIn, ClientsQuery, StatusEdit, show_settings
 from pipelabs.clients.wallets import Wallet, WalletError, recognise
 from pipelabs.core.schemas.pagination import SIZES
@@ -25,7 +25,6 @@ from pipelabs.vault import queries as key_queries
 from pipelabs.web.activity import by_day
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.charts import draw_band
-from pipelabs.web.console_session import safe_redirect_target
 from pipelabs.web.forms import Form, query, submitted_form
 from pipelabs.web.operation import current_actor
 
@@ -34,6 +33,8 @@ CHOICES = {"tier": Tier, "status": Status, "chain": Chain}
 """The filters of the list; with `q` they are what narrows it."""
 STATUS_KINDS = {"active": "good", "paused": "warn", "suspended": "bad", "offboarded": "quiet"}
 GUARDED = "checksum valid."
+CLIENTS = ClientsTarget()
+bulk.add_routes(bp, ClientsTarget, Permission.CLIENTS_WRITE, Event.CLIENT_BULK_CHANGE_DENIED)
 
 
 @bp.operation("GET", "", permission=Permission.CLIENTS_READ)
@@ -48,7 +49,7 @@ def index() -> ResponseReturnValue:
         asked=asked,
         kept=kept,
         choices=CHOICES,
-        changes=bulk.CHANGES,
+        target=CLIENTS,
         sizes=sorted({*SIZES, asked["size"]}),
         is_narrowed=any(asked.get(name) for name in ("q", *CHOICES)),
     )
@@ -100,48 +101,6 @@ def wallet() -> ResponseReturnValue:
     )
 
 
-@bp.operation(
-    "POST",
-    "/bulk",
-    permission=Permission.CLIENTS_WRITE,
-    denied_event=Event.CLIENT_BULK_CHANGE_DENIED,
-)
-def preview_bulk() -> ResponseReturnValue:
-    """Show what a change means for each of the selected clients."""
-    data = submitted_form(BulkForm, "admin/clients/bulk_denied.html").load()
-    change = bulk.CHANGES[data["change"]]
-    planned = bulk.plan(change, data["clients"])
-    return render_template(
-        "admin/clients/bulk.html",
-        change=change,
-        to_change=[plan for plan in planned if not plan.problem],
-        to_skip=[plan for plan in planned if plan.problem],
-        back=safe_redirect_target(data["back"]),
-    )
-
-
-@bp.operation(
-    "POST",
-    "/bulk/apply",
-    permission=Permission.CLIENTS_WRITE,
-    denied_event=Event.CLIENT_BULK_CHANGE_DENIED,
-    status=303,
-)
-def apply_bulk() -> ResponseReturnValue:
-    """Change the clients that the page before has shown, and go back to the list."""
-    data = submitted_form(ApplyForm, "admin/clients/bulk_denied.html").load()
-    applied = bulk.apply_change(bulk.CHANGES[data["change"]], data["versions"], current_actor())
-    changed = (
-        "1 client was changed."
-        if applied.changed == 1
-        else f"{applied.changed} clients were changed."
-    )
-    flash(changed, "success")
-    for name, sentence in applied.skipped.items():
-        flash(f"{name} was not changed. {sentence}", "error")
-    return redirect(safe_redirect_target(data["back"]), 303)
-
-
 @bp.operation("GET", "/<uuid:client_id>", permission=Permission.CLIENTS_READ)
 def show(client_id: UUID) -> ResponseReturnValue:
     """Show a client and what happened to it."""
@@ -188,8 +147,9 @@ def update(client_id: UUID) -> ResponseReturnValue:
         latest=client_queries.list_events,
     )
     changes, version = form.load()
+    before = bulk.remember(CLIENTS, client)
     saved = clients.update_client(client_id, changes, current_actor(), version=version)
-    flash(f"{saved.name} saved.", "success")
+    bulk.tell(f"{saved.name} saved.", before)
     return redirect(url_for("admin.clients.show", client_id=client_id), 303)
 
 
@@ -210,10 +170,11 @@ def move(client_id: UUID) -> ResponseReturnValue:
     """Move a client to another status."""
     form = submitted_form(StatusEdit, "admin/clients/status.html", **_about_moving(client_id))
     data = form.load()
+    before = bulk.remember(CLIENTS, clients.get_client(client_id))
     moved = clients.change_status(
         client_id, data["status"], current_actor(), version=data["version"]
     )
-    flash(f"{moved.name} is now {moved.status}.", "success")
+    bulk.tell(f"{moved.name} is now {moved.status}.", before)
     if data["revoke_keys"] and moved.status is Status.OFFBOARDED:
         revoked = api_keys.revoke_keys_of(client_id, current_actor())
         flash("1 API key revoked." if revoked == 1 else f"{revoked} API keys revoked.", "success")

@@ -6,7 +6,9 @@ from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from pipelabs.activity.queries import list_of_exchange
+from pipelabs.admin import bulk
 from pipelabs.audit.events import Event
+from pipelabs.bulk.exchanges import ExchangesTarget
 from pipelabs.core.schemas.pagination import SIZES
 from pipelabs.exchanges import queries as exchange_queries
 from pipelabs.exchanges import registry
@@ -22,6 +24,8 @@ from pipelabs.web.forms import Form, query, submitted_form
 from pipelabs.web.operation import current_actor
 
 bp = OperationBlueprint("exchanges", __name__, url_prefix="/exchanges")
+EXCHANGES = ExchangesTarget()
+bulk.add_routes(bp, ExchangesTarget, Permission.EXCHANGES_WRITE, Event.EXCHANGE_BULK_CHANGE_DENIED)
 FILTERS = ("q", "kind", "is_enabled")
 CONFIRM = "admin/confirm.html"
 
@@ -53,6 +57,7 @@ def index() -> ResponseReturnValue:
         "admin/exchanges/index.html",
         page=page,
         asked=asked,
+        target=EXCHANGES,
         kept=kept,
         kinds=Kind,
         sizes=sorted({*SIZES, asked["size"]}),
@@ -153,8 +158,9 @@ def _do(name: str, act: Act) -> ResponseReturnValue:
     found = exchanges.get_exchange(name)
     data = submitted_form(StatusChange, CONFIRM, **_page(found, act)).load()
     changes = ExchangeChanges(is_enabled=act.is_enabled)
+    before = bulk.remember(EXCHANGES, found)
     moved = exchanges.update_exchange(found.slug, changes, current_actor(), version=data["version"])
-    flash(f"{moved.name} is now {'enabled' if moved.is_enabled else 'disabled'}.", "success")
+    bulk.tell(f"{moved.name} is now {'enabled' if moved.is_enabled else 'disabled'}.", before)
     return redirect(url_for("admin.exchanges.show", exchange=moved.slug), 303)
 
 

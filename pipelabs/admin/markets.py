@@ -7,11 +7,13 @@ from flask.typing import ResponseReturnValue
 
 from pipelabs.activity.bands import build_band
 from pipelabs.activity.queries import list_of_subject
+from pipelabs.admin import bulk
 from pipelabs.audit.events import Event
 from pipelabs.audit.subjects import Kind
+from pipelabs.bulk.markets import MarketsTarget
 from pipelabs.core.schemas.pagination import ListQuery
 from pipelabs.exchanges.service import list_enabled_slugs
-from pipelabs.markets import client_markets, markets
+from pipelabs.markets import client_markets, markets, relisting
 from pipelabs.markets.delisting import AffectedClients, find_affected_clients
 from pipelabs.markets.schemas.markets import (
     MarketChanges,
@@ -29,6 +31,8 @@ from pipelabs.web.operation import current_actor
 
 STATUS_KINDS = {"trading": "good", "halted": "warn", "delisted": "quiet"}
 bp = OperationBlueprint("markets", __name__, url_prefix="/markets")
+MARKETS = MarketsTarget()
+bulk.add_routes(bp, MarketsTarget, Permission.TOKEN_PAIRS_WRITE, Event.MARKET_BULK_CHANGE_DENIED)
 
 
 @bp.operation("GET", "", permission=Permission.TOKEN_PAIRS_READ)
@@ -39,6 +43,7 @@ def index() -> ResponseReturnValue:
         "admin/markets/index.html",
         page=markets.list_markets(asked, asked["size"], asked.get("cursor")),
         asked=asked,
+        target=MARKETS,
         exchanges=markets.list_exchanges_in_use(),
         statuses=list(MarketStatus),
     )
@@ -103,8 +108,9 @@ def update(market_id: UUID) -> ResponseReturnValue:
     stored = _stored(market)
     form = submitted_form(MarketEdit, "admin/markets/edit.html", market=market, stored=stored)
     changes, version = form.load()
+    before = bulk.remember(MARKETS, market)
     markets.update_market(market_id, changes, current_actor(), version=version)
-    flash(f"{market.symbol} on {market.exchange} saved.", "success")
+    bulk.tell(f"{market.symbol} on {market.exchange} saved.", before)
     return redirect(url_for("admin.markets.show", market_id=market_id), 303)
 
 
@@ -125,11 +131,28 @@ def move(market_id: UUID) -> ResponseReturnValue:
     """Halt, delist or list a market."""
     shown = _moves(market_id)
     data = submitted_form(MarketStatusEdit, "admin/markets/status.html", **shown).load()
-    changes, version = MarketChanges(status=data["status"]), data["version"]
-    market, affected = markets.update_market(market_id, changes, current_actor(), version=version)
-    name = f"{market.symbol} on {market.exchange}"
-    flash(f"{name} is now {market.status}.{_touched(affected)}", "success")
+    version, actor = data["version"], current_actor()
+    before = bulk.remember(MARKETS, markets.get_market(market_id))
+    if data["status"] is MarketStatus.TRADING:
+        resumed = relisting.relist_market(
+            market_id, actor, version=version, is_resumed=data["resume"]
+        ).resumed
+        follows = _resumed(resumed)
+    else:
+        changes = MarketChanges(status=data["status"])
+        follows = _touched(
+            markets.update_market(market_id, changes, actor, version=version).affected
+        )
+    market = before.row
+    bulk.tell(f"{market.symbol} on {market.exchange} is now {market.status}.{follows}", before)
     return redirect(url_for("admin.markets.show", market_id=market_id), 303)
+
+
+def _resumed(count: int) -> str:
+    """Return how many clients are quoted again, as a sentence."""
+    if not count:
+        return ""
+    return f" {'1 client is' if count == 1 else f'{count:,} clients are'} quoted there again."
 
 
 def _touched(affected: AffectedClients) -> str:
@@ -151,4 +174,5 @@ def _moves(market_id: UUID) -> dict[str, object]:
     moves = markets.TRANSITIONS[market.status]
     if market.status is MarketStatus.DELISTED and affected.count:
         moves = {MarketStatus.DELISTED}  # the delisting was interrupted
-    return {"market": market, "moves": moves, "affected": affected}
+    resumable = relisting.find_resumable(market_id)
+    return {"market": market, "moves": moves, "affected": affected, "resumable": resumable}

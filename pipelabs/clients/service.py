@@ -117,8 +117,7 @@ def update_client(
     and `Duplicate` if another client has the e-mail address.
     """
     stored = _lock_client(client_id, version)
-    if stored.status is Status.OFFBOARDED:
-        raise InvalidTransition(OFFBOARDED)
+    reject_offboarded(stored)
     changed = differing(stored, set_fields(changes))
     if not changed:
         return stored
@@ -137,15 +136,27 @@ def change_status(
     one, and `InvalidTransition` if the status can't follow the stored one.
     """
     stored = _lock_client(client_id, version)
+    reject_transition(stored, status)
     facts = {"from": stored.status.value, "to": status.value}
-    if status not in TRANSITIONS[stored.status]:
-        sentence = f"A client that is {stored.status} cannot become {status}."
-        raise InvalidTransition(sentence, fields={"status": [sentence]}, facts=facts)
     _store(stored, {"status": status})
     if status is Status.OFFBOARDED and (paused := _pause_markets(client_id)):
         facts["paused_markets"] = str(paused)
     trail.record(Event.CLIENT_STATUS_CHANGED, actor, client_id=stored.id, facts=facts)
     return stored
+
+
+def reject_offboarded(client: Client) -> None:
+    """Raise `InvalidTransition` for an offboarded client, of which nothing can change."""
+    if client.status is Status.OFFBOARDED:
+        raise InvalidTransition(OFFBOARDED)
+
+
+def reject_transition(client: Client, status: Status) -> None:
+    """Raise `InvalidTransition` if the status can't follow the client's."""
+    if status not in TRANSITIONS[client.status]:
+        sentence = f"A client that is {client.status} cannot become {status}."
+        facts = {"from": client.status.value, "to": status.value}
+        raise InvalidTransition(sentence, fields={"status": [sentence]}, facts=facts)
 
 
 def _lock_client(client_id: UUID, version: int | None) -> Client:
@@ -159,13 +170,16 @@ def _lock_client(client_id: UUID, version: int | None) -> Client:
 
 def _store(stored: Client, changed: Mapping[str, Any]) -> None:
     """Write the changes as a new version; only the unique index decides on the e-mail address."""
+    if not changed.get("email"):
+        _set(stored, changed)
+        # A second change in this transaction reads the row again, so this one is sent first.
+        db.session.flush()
+        return
     try:
         with db.session.begin_nested():
-            for name, value in changed.items():
-                setattr(stored, name, value)
-            stored.version, stored.updated_at = stored.version + 1, now()
+            _set(stored, changed)
     except IntegrityError:
-        email = changed.get("email") or ""
+        email = changed["email"]
         existing_id = db.session.scalar(select(Client.id).where(Client.email == email))
         if not existing_id:
             raise
@@ -174,6 +188,12 @@ def _store(stored: Client, changed: Mapping[str, Any]) -> None:
             fields={"email": [TAKEN["email"]]},
             existing={"email": str(existing_id)},
         ) from None
+
+
+def _set(stored: Client, changed: Mapping[str, Any]) -> None:
+    for name, value in changed.items():
+        setattr(stored, name, value)
+    stored.version, stored.updated_at = stored.version + 1, now()
 
 
 def _pause_markets(client_id: UUID) -> int:

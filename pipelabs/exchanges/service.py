@@ -1,5 +1,6 @@
 """Load exchanges from the registry, and enable, disable or configure them."""
 
+from collections.abc import Collection, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple, cast
 
@@ -85,6 +86,12 @@ def get_enabled(name: str) -> Exchange:
         return exchange
     sentence = f"{exchange.name} is disabled." if exchange else NOT_FOUND
     raise InvalidInput("Invalid input: exchange", fields={"exchange": [sentence]})
+
+
+def find_exchanges(slugs: Collection[str]) -> Sequence[Exchange]:
+    """Return the exchanges with these slugs, by name."""
+    query = select(Exchange).where(Exchange.slug.in_(slugs))
+    return db.session.scalars(query.order_by(func.lower(Exchange.name), Exchange.slug)).all()
 
 
 def find_slug(name: str) -> str | None:

@@ -18,7 +18,7 @@ from pipelabs.machines import endings
 from pipelabs.markets.quoted_days import count_today
 from pipelabs.vault import alterations, replacement, rotation
 from pipelabs.vault.records import lock_key
-from pipelabs.web import drafts, shown_once
+from pipelabs.web import drafts, shown_once, undo
 
 INTERVAL_S = 60
 ACTOR_NAME = "service"
@@ -123,11 +123,12 @@ def purge_ended_sessions(app: Flask) -> None:
 
 
 def erase_shown_secrets(app: Flask) -> None:
-    """Erase new secrets and drafts that no page shows any more."""
+    """Erase new secrets, drafts and undos that no page shows any more."""
     try:
         with app.app_context(), unit_of_work():
             shown_once.erase_expired()
             drafts.erase_expired()
+            undo.erase_expired()
     except SQLAlchemyError as error:
         logger.warning("shown secrets were not erased: %s", type(error).__name__)
 

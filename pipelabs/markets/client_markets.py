@@ -1,18 +1,19 @@
 """List and change the markets in which clients are quoted."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeVarTuple
 from uuid import UUID
 
 from sqlalchemy import Row, Select, func, select
 from sqlalchemy.orm import contains_eager
+from sqlalchemy.orm.attributes import set_committed_value
 
 from pipelabs.audit import subjects, trail
 from pipelabs.audit.changes import change_facts
 from pipelabs.audit.events import Event
 from pipelabs.audit.subjects import Kind, Place
 from pipelabs.clients.queries import NAME_COLUMN
-from pipelabs.clients.service import OFFBOARDED, get_client
+from pipelabs.clients.service import get_client, reject_offboarded
 from pipelabs.core.actor import Actor
 from pipelabs.core.commands import differing, set_fields
 from pipelabs.core.db import db
@@ -21,7 +22,7 @@ from pipelabs.core.optimistic_lock import reject_stale
 from pipelabs.core.pagination import Page, page_of
 from pipelabs.markets.schemas.client_markets import ClientMarketChanges
 from pipelabs.markets.token_pairs import SYMBOL_COLUMN
-from pipelabs.models import Client, ClientMarket, Market, MarketStatus, QuotingStatus, Status, now
+from pipelabs.models import Client, ClientMarket, Market, MarketStatus, QuotingStatus, now
 
 T = TypeVarTuple("T")
 ONLY_BY_DELISTING = "Only delisting the market can set this status."
@@ -88,6 +89,13 @@ def get_client_market(client_id: UUID, client_market_id: UUID) -> ClientMarket:
     raise NotFound("There is no such market of this client.")
 
 
+def find_client_markets(client_id: UUID, ids: Collection[UUID]) -> Sequence[ClientMarket]:
+    """Return those of the client's markets that have these ids, by exchange and symbol."""
+    query = _select_objects().join(ClientMarket.client).options(contains_eager(ClientMarket.client))
+    query = query.where(ClientMarket.client_id == client_id, ClientMarket.id.in_(ids))
+    return db.session.scalars(query.order_by(Market.exchange, SYMBOL_COLUMN)).all()
+
+
 def update_client_market(
     client_id: UUID,
     client_market_id: UUID,
@@ -101,61 +109,63 @@ def update_client_market(
     Raise `Stale` if `version` is not the stored one, and `InvalidTransition` for an offboarded
     client or for a status that only delisting or listing the market can set.
     """
-    stored = _lock_client_market(get_client_market(client_id, client_market_id), version)
-    changed = differing(stored, set_fields(changes))
-    if not changed:
-        return stored
-    if "status" in changed:
-        _reject_transition(stored, changed["status"])
-    facts = {
-        "markets": f"{stored.symbol} on {stored.exchange}",
-        "client_market": str(stored.id),
-        "market": str(stored.market_id),
-        "exchange": stored.exchange,
-    }
-    facts |= change_facts(stored, changed)
-    for name, value in changed.items():
-        setattr(stored, name, value)
-    stored.version, stored.updated_at = stored.version + 1, now()
-    trail.record(Event.CLIENT_MARKET_UPDATED, actor, client_id=client_id, facts=facts)
+    get_client_market(client_id, client_market_id)
+    [stored] = lock_client_markets(client_id, [client_market_id])
+    change_locked(stored, changes, actor, version=version)
     return stored
 
 
-@subjects.register(Kind.CLIENT_MARKET)
-def _find_place(client_market_id: UUID) -> Place | None:
-    query = select(ClientMarket.client_id, Market.exchange).join(ClientMarket.market)
-    row = db.session.execute(query.where(ClientMarket.id == client_market_id)).first()
-    return Place(*row) if row else None
+def lock_client_markets(client_id: UUID, ids: Collection[UUID]) -> Sequence[ClientMarket]:
+    """Lock markets of a client and return them as they are now, by id.
 
-
-def _lock_client_market(client_market: ClientMarket, version: int | None) -> ClientMarket:
-    """Return it locked and read again.
-
-    Client and market are locked first. A delisting locks in the same order, so the two cannot
-    deadlock.
+    The client and the markets are locked first, each in the order of ids, and a delisting locks in
+    the same order: the consistent lock order prevents deadlocks.
     """
-    client_id, market_id = client_market.client_id, client_market.market_id
+    is_meant = (ClientMarket.client_id == client_id, ClientMarket.id.in_(ids))
+    market_ids = select(ClientMarket.market_id).where(*is_meant)
+    is_market = Market.id.in_(db.session.scalars(market_ids).all())
     queries: list[Select[Any]] = [
         select(Client).where(Client.id == client_id).with_for_update(read=True),
-        select(Market).where(Market.id == market_id).with_for_update(read=True, of=Market),
+        select(Market).where(is_market).order_by(Market.id).with_for_update(read=True, of=Market),
         select(ClientMarket)
-        .where(ClientMarket.id == client_market.id)
+        .where(*is_meant)
+        .order_by(ClientMarket.id)
         .with_for_update(of=ClientMarket),
     ]
     options = {"populate_existing": True}
-    client: Client
-    stored: ClientMarket
-    client, _, stored = (
-        db.session.scalars(query, execution_options=options).one() for query in queries
+    clients, _, stored = (
+        db.session.scalars(query, execution_options=options).all() for query in queries
     )
-    if client.status is Status.OFFBOARDED:
-        raise InvalidTransition(OFFBOARDED)
-    reject_stale("The market", stored.version, version)
+    for row in stored:
+        set_committed_value(row, "client", clients[0])
     return stored
 
 
-def _reject_transition(stored: ClientMarket, status: QuotingStatus) -> None:
-    sentence = ""
+def change_locked(
+    stored: ClientMarket, changes: ClientMarketChanges, actor: Actor, *, version: int | None = None
+) -> None:
+    """Change a client's market that is locked, and record it, as `update_client_market` does."""
+    reject_offboarded(stored.client)
+    reject_stale("The market", stored.version, version)
+    changed = differing(stored, set_fields(changes))
+    if not changed:
+        return
+    reject_change(stored, changed)
+    facts = describe(stored) | change_facts(stored, changed)
+    for name, value in changed.items():
+        setattr(stored, name, value)
+    if "status" in changed:
+        stored.was_active = False
+    stored.version, stored.updated_at = stored.version + 1, now()
+    trail.record(Event.CLIENT_MARKET_UPDATED, actor, client_id=stored.client_id, facts=facts)
+
+
+def reject_change(stored: ClientMarket, changed: Mapping[str, Any]) -> None:
+    """Raise `InvalidTransition` for an offboarded client, or for a status that can't be set."""
+    reject_offboarded(stored.client)
+    status, sentence = changed.get("status"), ""
+    if not status:
+        return
     if stored.market_status is MarketStatus.DELISTED:
         sentence = f"{stored.symbol} is delisted on {stored.exchange}."
     elif status is QuotingStatus.DELISTED:
@@ -163,6 +173,23 @@ def _reject_transition(stored: ClientMarket, status: QuotingStatus) -> None:
     if sentence:
         facts = {"from": stored.status.value, "to": status.value}
         raise InvalidTransition(sentence, fields={"status": [sentence]}, facts=facts)
+
+
+def describe(stored: ClientMarket) -> dict[str, str]:
+    """Return what every event of a client's market records."""
+    return {
+        "markets": f"{stored.symbol} on {stored.exchange}",
+        "client_market": str(stored.id),
+        "market": str(stored.market_id),
+        "exchange": stored.exchange,
+    }
+
+
+@subjects.register(Kind.CLIENT_MARKET)
+def _find_place(client_market_id: UUID) -> Place | None:
+    query = select(ClientMarket.client_id, Market.exchange).join(ClientMarket.market)
+    row = db.session.execute(query.where(ClientMarket.id == client_market_id)).first()
+    return Place(*row) if row else None
 
 
 def _select_objects() -> Select[ClientMarket]:

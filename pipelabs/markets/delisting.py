@@ -1,6 +1,6 @@
 """Delist the client markets of a delisted market, in batches that commit one by one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -49,6 +49,14 @@ def find_affected_clients(market_id: UUID) -> AffectedClients:
 def count_affected_clients(market_id: UUID) -> int:
     """Return the number of clients that a delisting would affect, or has yet to affect."""
     return sum(_count_by_status(market_id).values())
+
+
+def count_affected_by_market(market_ids: Collection[UUID]) -> dict[UUID, int]:
+    """Return market → number of clients that a delisting would affect, if there are any."""
+    query = select(ClientMarket.market_id, func.count())
+    query = query.where(ClientMarket.market_id.in_(market_ids), ClientMarket.status.in_(QUOTED))
+    rows = db.session.execute(query.group_by(ClientMarket.market_id))
+    return {row[0]: row[1] for row in rows}
 
 
 def _affected(
@@ -102,6 +110,7 @@ def _delist_batch(market_id: UUID, status: QuotingStatus, after: UUID) -> Sequen
     batch = batch.order_by(ClientMarket.client_id).limit(BATCH).with_for_update()
     changes = {
         "status": QuotingStatus.DELISTED,
+        "was_active": status is QuotingStatus.ACTIVE,
         "updated_at": now(),
         "version": ClientMarket.version + 1,
     }

@@ -1,6 +1,6 @@
 """Create, list and change markets. A market is a token pair as one exchange lists it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
@@ -196,6 +196,13 @@ def list_markets(
     return page_of(query.order_by(SYMBOL_COLUMN, Market.exchange, Market.id), size, cursor)
 
 
+def find_markets(ids: Collection[UUID]) -> Sequence[Market]:
+    """Return the markets that have these ids, by symbol and exchange."""
+    query = select(Market).join(Market.token_pair).options(contains_eager(Market.token_pair))
+    query = query.where(Market.id.in_(ids))
+    return db.session.scalars(query.order_by(SYMBOL_COLUMN, Market.exchange)).all()
+
+
 def list_exchanges_in_use() -> list[str]:
     """Return the slugs of the exchanges that have a market, whether enabled or not."""
     return list(db.session.scalars(select(Market.exchange).distinct().order_by(Market.exchange)))
@@ -230,7 +237,7 @@ def _change_market(stored: Market, changed: Mapping[str, Any], actor: Actor) -> 
     facts = {"symbol": stored.symbol, "exchange": stored.exchange, "market": str(stored.id)}
     facts |= change_facts(stored, changed)
     if status := changed.get("status"):
-        _reject_transition(stored, status)
+        reject_transition(stored, status)
     for name, value in changed.items():
         setattr(stored, name, value)
     stored.version, stored.updated_at = stored.version + 1, now()
@@ -247,7 +254,8 @@ def _lock_market(market_id: UUID, version: int | None) -> Market:
     return stored
 
 
-def _reject_transition(market: Market, after: MarketStatus) -> None:
+def reject_transition(market: Market, after: MarketStatus) -> None:
+    """Raise `InvalidTransition` if the status can't follow the market's."""
     before, sentence = market.status, ""
     if after not in TRANSITIONS[before]:
         sentence = f"A market that is {before} cannot become {after}."

@@ -6,7 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, false
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from pipelabs.models.base import Base, Identified, now
@@ -172,6 +172,8 @@ class ClientMarket(Identified, Base):
     # Per day, in the quote asset.
     daily_volume_target: Mapped[Decimal | None] = mapped_column(AMOUNT)
     status: Mapped[QuotingStatus] = mapped_column(default=QuotingStatus.ACTIVE)
+    # Delisting its market ended active quoting, which can be resumed once the market is relisted.
+    was_active: Mapped[bool] = mapped_column(default=False, server_default=false())
     version: Mapped[int] = mapped_column(default=1)
     updated_at: Mapped[datetime] = mapped_column(default=now)
 

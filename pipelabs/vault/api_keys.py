@@ -149,12 +149,17 @@ def revoke_key(key_id: UUID, actor: Actor, *, version: int | None = None) -> Exc
     Raise `Stale` if `version` is not the stored one.
     """
     key = lock_key(key_id, actor, version)
-    if key.stage is KeyStage.DESTROYED:
-        raise InvalidTransition(GONE)
+    reject_destroyed(key)
     stage = key.stage
     destroy_credentials(key)
     record(Event.API_KEY_REVOKED, key, actor, {"stage": stage.value})
     return key
+
+
+def reject_destroyed(key: ExchangeAPIKey) -> None:
+    """Raise `InvalidTransition` for a key whose secrets have been destroyed."""
+    if key.stage is KeyStage.DESTROYED:
+        raise InvalidTransition(GONE)
 
 
 def revoke_keys_of(client_id: UUID, actor: Actor) -> int:

@@ -9,7 +9,7 @@ from pipelabs.core.db import unit_of_work
 from pipelabs.core.errors import Unauthenticated
 from pipelabs.models import Admin, Session
 from pipelabs.web import auth
-from pipelabs.web.operation import CONSOLE_PATH, is_below
+from pipelabs.web.operation import BACK_FIELD, CONSOLE_PATH, is_below
 from pipelabs.web.urls import find_endpoint, split_url
 
 KIND = "console"
@@ -96,17 +96,24 @@ def was_sent() -> bool:
     return _cookie_name() in request.cookies
 
 
-def safe_redirect_target(target: str) -> str:
-    r"""Return the target if it is a console page, else the URL of the overview.
+def back_url(default: str) -> str:
+    """Return the console page that the form or the URL says to go back to, else `default`."""
+    target = request.form.get(BACK_FIELD) or request.args.get(BACK_FIELD, "")
+    return safe_redirect_target(target.rstrip("?"), default)
+
+
+def safe_redirect_target(target: str, default: str = "") -> str:
+    r"""Return the target if it is a console page, else `default` or the URL of the desk.
 
     Prevents open redirects: `//host`, `/\host` and URLs with a scheme are not console pages.
     """
+    default = default or url_for("admin.desk.index")
     parts = split_url(target)
     if not parts:
-        return url_for("admin.desk.index")
+        return default
     is_console = not (parts.scheme or parts.netloc) and is_below(parts.path, CONSOLE_PATH)
     is_plain = target.isprintable() and "\\" not in target and "//" not in parts.path
-    return target if is_console and is_plain else url_for("admin.desk.index")
+    return target if is_console and is_plain else default
 
 
 def _claims(admin: Admin, session: Session) -> dict[str, object]:

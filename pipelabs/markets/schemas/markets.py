@@ -11,7 +11,7 @@ from pipelabs.core.commands import UNSET, Unset
 from pipelabs.core.schemas.decimals import Amount
 from pipelabs.core.schemas.edits import EditForm, PartialUpdate
 from pipelabs.core.schemas.envelope import Success
-from pipelabs.core.schemas.fields import EnumField, Input, PlainText
+from pipelabs.core.schemas.fields import Checkbox, EnumField, Input, PlainText
 from pipelabs.core.schemas.pagination import ListQuery, PageOut, SearchText
 from pipelabs.exchanges.schemas import EXCHANGE, ExchangeSlug
 from pipelabs.markets.schemas.token_pairs import (
@@ -98,10 +98,14 @@ class MarketEdit(MarketChangeFields, EditForm):
 
 
 class MarketStatusEdit(Input):
-    """The form that halts, delists or lists a market, with the version that the page showed."""
+    """The form that halts, delists or lists a market, with the version that the page showed.
+
+    `resume` is for listing a delisted market again.
+    """
 
     status = EnumField(MarketStatus, required=True)
     version = fields.Integer(required=True, metadata={"widget": "hidden"})
+    resume = Checkbox(load_default=False)
 
 
 class MarketsQuery(ListQuery):

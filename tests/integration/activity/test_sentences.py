@@ -248,3 +248,20 @@ def test_find_name_returns_the_name_of_each_kind(peak):
     assert find_name(Kind.CLIENT, str(peak.id)) == "Alder Peak"
     assert find_name(Kind.MARKET, str(peak.market_id)) == "ADA/USDT on Binance"
     assert find_name(Kind.EXCHANGE, "nonsense") == "nonsense"
+
+
+def test_changes_of_many_rows_are_told_with_their_number(peak):
+    facts = {"change": "status:paused", "count": "3", "skipped": "0"}
+    changed, denied = Event.CLIENT_MARKET_BULK_CHANGED, Event.CLIENT_MARKET_BULK_CHANGE_DENIED
+
+    assert say(changed, client_id=peak.id, **facts) == (
+        "vera changed client markets at once for Alder Peak (3): status:paused"
+    )
+    assert say(changed, client_id=peak.id, **facts, undo="true") == (
+        "vera undid a change of client markets for Alder Peak (3): status:paused"
+    )
+    assert say(denied, Outcome.INVALID, client_id=peak.id, code="invalid_input") == (
+        "vera tried to change many client markets at once for Alder Peak;"
+        " denied: the input was invalid"
+    )
+    assert say(Event.API_KEY_BULK_CHANGED, count="1") == "vera changed API keys at once (1)"

@@ -196,3 +196,38 @@ def test_viewers_see_markets_without_actions(console, quoted):
 
     assert f'href="{MARKETS}/new"' not in viewer.get(MARKETS).text
     assert f'href="{quoted}/edit"' not in viewer.get(quoted).text
+
+
+def test_relisting_offers_to_resume_the_clients_that_were_active(desk, quoted, rows):
+    desk.send(f"{quoted}/status", status="delisted", version=1)
+    form = desk.get(f"{quoted}/status")
+
+    assert "Resume the 2 clients that were active there" in words(form)
+    assert "&lt;b&gt;Acme" in form.text
+    sent = desk.post(f"{quoted}/status", status="trading", version=version(form), resume="on")
+
+    assert "is now trading. 2 clients are quoted there again." in desk.follow(sent).text
+    assert {row.status for row in rows(ClientMarket)} == {QuotingStatus.ACTIVE}
+
+
+def test_relisting_resumes_nobody_without_the_check_box(desk, quoted, rows):
+    desk.send(f"{quoted}/status", status="delisted", version=1)
+
+    page = desk.follow(desk.send(f"{quoted}/status", status="trading", version=2))
+
+    assert "is now trading.<" in page.text
+    assert {row.status for row in rows(ClientMarket)} == {QuotingStatus.DELISTED}
+
+
+def test_relisting_one_client_says_so(desk, quoted, rows):
+    first, _ = rows(ClientMarket)
+    desk.send(f"{quoted}/status", status="delisted", version=1)
+    with desk.client.application.app_context():
+        db.session.get_one(ClientMarket, first.id).was_active = False
+        finish(commit=True)
+
+    form = desk.get(f"{quoted}/status")
+    sent = desk.post(f"{quoted}/status", status="trading", version=2, resume="on")
+
+    assert "Resume the 1 client that was active there" in words(form)
+    assert "1 client is quoted there again." in desk.follow(sent).text

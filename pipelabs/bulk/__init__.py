@@ -1,0 +1,1 @@
+"""Change many rows of a list at once, and undo a change."""
