@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, Select, or_, select
 
 from pipelabs.activity.sentences import Entry, tell
 from pipelabs.audit.events import Event
 from pipelabs.audit.subjects import EXCHANGE, SUBJECT, Kind
 from pipelabs.core.db import db
+from pipelabs.core.pagination import Page, page_of
 from pipelabs.models import AuditEvent, Lease, Market
 
 MAX_ENTRIES = 30
@@ -25,9 +26,14 @@ def list_of_subject(kind: Kind, subject_id: object, limit: int = MAX_ENTRIES) ->
 
 def list_of_client(client_id: UUID, limit: int = MAX_ENTRIES) -> list[Entry]:
     """Return what happened to a client, its markets and its keys."""
-    # In the order of ids, because the index of clients has no times.
-    query = select(AuditEvent).where(AuditEvent.client_id == client_id, IS_SHOWN)
-    return tell(db.session.scalars(query.order_by(AuditEvent.id.desc()).limit(limit)).all())
+    return tell(db.session.scalars(_select_of_client(client_id).limit(limit)).all())
+
+
+def list_page_of_client(
+    client_id: UUID, size: int = 50, cursor: str | None = None
+) -> Page[AuditEvent]:
+    """Return a page of what `list_of_client` returns, as events."""
+    return page_of(_select_of_client(client_id), size, cursor)
 
 
 def list_of_token_pair(token_pair_id: UUID, limit: int = MAX_ENTRIES) -> list[Entry]:
@@ -55,6 +61,12 @@ def list_of_admin(admin_id: UUID, limit: int = MAX_ENTRIES) -> list[Entry]:
     about = _find([_is_about(Kind.ADMIN, admin_id)], limit)
     both = {event.id: event for event in (*own, *about)}.values()
     return tell(sorted(both, key=lambda event: (event.at, event.id), reverse=True)[:limit])
+
+
+def _select_of_client(client_id: UUID) -> Select[AuditEvent]:
+    # In the order of ids, because the index of clients has no times.
+    query = select(AuditEvent).where(AuditEvent.client_id == client_id, IS_SHOWN)
+    return query.order_by(AuditEvent.id.desc())
 
 
 def _is_about(kind: Kind, subject_id: object) -> ColumnElement[bool]:

@@ -38,18 +38,19 @@ MAX_CLIENTS = 20
 
 @bp.operation("GET", "", permission=Permission.API_KEYS_READ)
 def index() -> ResponseReturnValue:
-    """List keys; the filters are in the URL."""
+    """List keys; the filters are in the URL. Those of one client are a tab of its page."""
     asked = query(KeysQuery)
+    if "client_id" in asked:
+        kept: dict[str, Any] = request.args.to_dict() | {"client_id": asked["client_id"]}
+        return redirect(url_for("admin.client_tabs.keys", **kept), 303)
     page = key_queries.list_keys(asked, asked["size"], asked.get("cursor"))
-    client_id = asked.get("client_id")
     return render_template(
         "admin/api_keys/index.html",
         page=page,
         asked=asked,
         target=APIKeysTarget(),
         choices=CHOICES,
-        exchanges=sorted(registry.known()),
-        client=clients.get_client(client_id) if client_id else None,
+        exchanges=list_known_slugs(),
         shared=key_queries.shared_among(page),
         is_narrowed=any(asked.get(name) for name in key_queries.EQUAL),
     )
@@ -147,6 +148,11 @@ def update(key_id: UUID) -> ResponseReturnValue:
     form = submitted_form(KeyEdit, EDIT, key=key, stored=_stored(key))
     changes, version = form.load()
     return _to(api_keys.update_key(key_id, changes, current_actor(), version=version), "Key saved.")
+
+
+def list_known_slugs() -> list[str]:
+    """Return the exchanges that keys can be filtered by."""
+    return sorted(registry.known())
 
 
 def _about(key: ExchangeAPIKey) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from pipelabs.admin import bulk
+from pipelabs.admin.client_header import describe_client
 from pipelabs.audit.events import Event
 from pipelabs.bulk.client_markets import ClientMarketsTarget
 from pipelabs.clients import service as clients
@@ -39,12 +40,10 @@ bulk.add_routes(
 def index(client_id: UUID) -> ResponseReturnValue:
     """List the markets of a client, exchange by exchange, a page at a time."""
     asked = query(ClientMarketsQuery)
-    client = clients.get_client(client_id)
     return render_template(
         "admin/client_markets/index.html",
-        client=client,
         target=ClientMarketsTarget(client_id),
-        is_final=client.status is Status.OFFBOARDED,
+        **describe_client(client_id),
         page=client_markets.list_client_markets(
             client_id, asked, asked["size"], asked.get("cursor")
         ),
@@ -57,9 +56,10 @@ def index(client_id: UUID) -> ResponseReturnValue:
 @bp.operation("GET", "/grid", permission=Permission.TOKEN_PAIRS_READ)
 def grid(client_id: UUID) -> ResponseReturnValue:
     """Show a client's pairs by exchanges, a page of pairs at a time."""
-    client, asked = clients.get_client(client_id), query(ListQuery)
+    asked = query(ListQuery)
+    header = describe_client(client_id)
     grid = build_grid(client_id, asked["size"], asked.get("cursor"))
-    return render_template("admin/client_markets/grid.html", client=client, grid=grid)
+    return render_template("admin/client_markets/grid.html", grid=grid, **header)
 
 
 @bp.operation("GET", "/add", permission=Permission.TOKEN_PAIRS_WRITE)

@@ -9,11 +9,12 @@ from flask.typing import ResponseReturnValue
 from pipelabs.activity.bands import build_band
 from pipelabs.activity.queries import list_of_client
 from pipelabs.admin import bulk
+from pipelabs.admin.client_header import describe_client
 from pipelabs.audit.events import Event
 from pipelabs.bulk.clients import ClientsTarget
 from pipelabs.clients import queries as client_queries
 from pipelabs.clients import service as clients
-from pipelabs.clients.schemas import ClientEdit, ClientIn, ClientsQuery, StatusEdit, show_settings
+from pipelabs.clients.schemas import ClientEdit, ClientIn, ClientsQuery, StatusEdit
 from pipelabs.clients.wallets import Wallet, WalletError, recognise
 from pipelabs.core.schemas.pagination import SIZES
 from pipelabs.core.text import trim
@@ -25,13 +26,16 @@ from pipelabs.vault import queries as key_queries
 from pipelabs.web.activity import by_day
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.charts import draw_band
-from pipelabs.web.forms import Form, query, submitted_form
+from pipelabs.web.forms import THEN, Form, query, submitted_form
 from pipelabs.web.operation import current_actor
+from pipelabs.web.origin import PARAMETER, write_origin
 
 bp = OperationBlueprint("clients", __name__, url_prefix="/clients")
 CHOICES = {"tier": Tier, "status": Status, "chain": Chain}
 """The filters of the list; with `q` they are what narrows it."""
 STATUS_KINDS = {"active": "good", "paused": "warn", "suspended": "bad", "offboarded": "quiet"}
+FEW_EVENTS = 8
+"""Events on the overview. The tab of the activity has all."""
 GUARDED = "checksum valid."
 CLIENTS = ClientsTarget()
 bulk.add_routes(bp, ClientsTarget, Permission.CLIENTS_WRITE, Event.CLIENT_BULK_CHANGE_DENIED)
@@ -48,6 +52,7 @@ def index() -> ResponseReturnValue:
         page=page,
         asked=asked,
         kept=kept,
+        origin=write_origin(kept | {"sort": asked["sort"]}),
         choices=CHOICES,
         target=CLIENTS,
         sizes=sorted({*SIZES, asked["size"]}),
@@ -75,7 +80,8 @@ def create() -> ResponseReturnValue:
     form = submitted_form(ClientIn, "admin/clients/new.html", name_of=_name_of)
     client, _ = clients.create_client(form.load(), current_actor())
     flash(f"{client['name']} created.", "success")
-    return redirect(url_for("admin.clients.show", client_id=client["id"]), 303)
+    noun = "onboard" if request.form.get(THEN) == "onboard" else "clients"
+    return redirect(url_for(f"admin.{noun}.show", client_id=client["id"]), 303)
 
 
 @bp.operation("POST", "/wallet", permission=Permission.CLIENTS_WRITE)
@@ -103,17 +109,13 @@ def wallet() -> ResponseReturnValue:
 
 @bp.operation("GET", "/<uuid:client_id>", permission=Permission.CLIENTS_READ)
 def show(client_id: UUID) -> ResponseReturnValue:
-    """Show a client and what happened to it."""
-    client = clients.get_client(client_id, has_symbols=True)
+    """Show a client: its exchanges, its details and what happened last."""
+    header = describe_client(client_id)
     return render_template(
         "admin/clients/show.html",
-        client=client,
-        settings=show_settings(client.settings, client.symbols),
-        quoted=client_markets.count_quoted(client_id),
-        keys=key_queries.count_keys(client_id),
-        activity=by_day(list_of_client(client_id)),
-        band=draw_band(build_band(client), STATUS_KINDS),
-        is_final=not clients.TRANSITIONS[client.status],
+        activity=by_day(list_of_client(client_id, FEW_EVENTS)),
+        band=draw_band(build_band(header["client"]), STATUS_KINDS),
+        **header,
     )
 
 
@@ -150,7 +152,7 @@ def update(client_id: UUID) -> ResponseReturnValue:
     before = bulk.remember(CLIENTS, client)
     saved = clients.update_client(client_id, changes, current_actor(), version=version)
     bulk.tell(f"{saved.name} saved.", before)
-    return redirect(url_for("admin.clients.show", client_id=client_id), 303)
+    return redirect(_overview_of(client_id), 303)
 
 
 @bp.operation("GET", "/<uuid:client_id>/status", permission=Permission.CLIENTS_WRITE)
@@ -178,7 +180,7 @@ def move(client_id: UUID) -> ResponseReturnValue:
     if data["revoke_keys"] and moved.status is Status.OFFBOARDED:
         revoked = api_keys.revoke_keys_of(client_id, current_actor())
         flash("1 API key revoked." if revoked == 1 else f"{revoked} API keys revoked.", "success")
-    return redirect(url_for("admin.clients.show", client_id=client_id), 303)
+    return redirect(_overview_of(client_id), 303)
 
 
 def _about_moving(client_id: UUID) -> dict[str, Any]:
@@ -189,6 +191,12 @@ def _about_moving(client_id: UUID) -> dict[str, Any]:
         "quoted": client_markets.count_quoted(client_id),
         "keys": key_queries.count_keys(client_id),
     }
+
+
+def _overview_of(client_id: UUID) -> str:
+    """Return the URL of the client's overview, with the list that one came from."""
+    kept: dict[str, Any] = {PARAMETER: request.args.get(PARAMETER)}
+    return url_for("admin.clients.show", client_id=client_id, **kept)
 
 
 def _stored(client: Client) -> Form:

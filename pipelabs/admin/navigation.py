@@ -28,7 +28,11 @@ class Action(NamedTuple):
 SECTIONS = (
     Section("desk", "Desk", "layout-dashboard", Permission.AUDIT_READ),
     Section(
-        "clients", "Clients", "users", Permission.CLIENTS_READ, ("client_markets", "pasted_clients")
+        "clients",
+        "Clients",
+        "users",
+        Permission.CLIENTS_READ,
+        ("client_markets", "client_tabs", "onboard", "pasted_clients"),
     ),
     Section("coverage", "Coverage", "grid-3x3", Permission.COVERAGE_READ),
     Section(
@@ -50,6 +54,7 @@ SECTIONS = (
 """The menu, in its order; each noun's first page is its `index`."""
 ACTIONS = (
     Action("clients.new", "New client", "plus", Permission.CLIENTS_WRITE),
+    Action("onboard.index", "Onboard a client", "users", Permission.CLIENTS_WRITE),
     Action("markets.new", "New market", "plus", Permission.TOKEN_PAIRS_WRITE),
     Action("token_pairs.index", "Token pairs", "coins", Permission.TOKEN_PAIRS_READ),
     Action("api_keys.new", "New API key", "key-square", Permission.API_KEYS_WRITE),

@@ -16,13 +16,17 @@ from pipelabs.core.schemas.fields import EnumField, Password, PlainText
 from pipelabs.core.schemas.lists import BoundedList
 from pipelabs.core.text import NEVER_SHOWN, trim
 from pipelabs.vault.schemas.credentials import SecretText
-from pipelabs.web import places, subjects
+from pipelabs.web import origin, places, subjects
 from pipelabs.web.csrf import CSRF_FIELD
 from pipelabs.web.json import invalid_fields
 from pipelabs.web.operation import BACK_FIELD, DRAFT_FIELD, SubmittedForm, has_actor, request_state
 from pipelabs.web.query import load as read_query
 
-NO_VALUES = frozenset({BACK_FIELD, CSRF_FIELD, DRAFT_FIELD}) | places.PARAMETERS
+THEN = "then"
+"""What a button that sends a form does after that."""
+NO_VALUES = (
+    frozenset({BACK_FIELD, CSRF_FIELD, DRAFT_FIELD, THEN, origin.PARAMETER}) | places.PARAMETERS
+)
 """Fields of every form, or of the one to sign in, and parameters of every list."""
 
 NEVER_FILLED = frozenset({"password", "paste"})

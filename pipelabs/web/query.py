@@ -17,7 +17,11 @@ def load(request: Request) -> dict[str, str]:
     Raise `InvalidInput` if there are more than 64, or naming each parameter that is repeated or
     contains NUL or invalid UTF-8.
     """
-    query_string = request.query_string.decode("utf-8", "surrogateescape")
+    return parse(request.query_string.decode("utf-8", "surrogateescape"))
+
+
+def parse(query_string: str) -> dict[str, str]:
+    """Return the parameters of a query string, as `load` does. Invalid UTF-8 is in surrogates."""
     try:
         pairs = parse_qsl(
             query_string,

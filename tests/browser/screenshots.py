@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
+from urllib.parse import urlsplit
 
 from playwright.sync_api import Page, sync_playwright
 
@@ -31,7 +32,13 @@ PAGES = {
     "clients": "/admin/clients",
     "client-new": "/admin/clients/new",
     "client": "/admin/clients?q=alder+peak*",
+    "client-filtered": "/admin/clients?tier=Premium&status=active*",
+    "client-offboarded": "/admin/clients?status=offboarded*",
+    "client-keys": "/admin/clients?q=alder+peak*/keys",
+    "client-activity": "/admin/clients?q=alder+peak*/activity",
+    "client-api": "/admin/clients?q=alder+peak*/api",
     "client-edit": "/admin/clients*/edit",
+    "onboard": "/admin/onboard",
     "client-markets": "/admin/coverage*/markets",
     "client-markets-grid": "/admin/coverage*/markets/grid",
     "client-markets-add": "/admin/coverage*/markets/add",
@@ -180,7 +187,8 @@ def _open(page: Page, path: str) -> None:
     if path.endswith("#snooze"):
         page.get_by_role("link", name="Snooze").first.click()
     if list_path != path:
-        page.goto((page.locator(FIRST_ROW).first.get_attribute("href") or "") + suffix)
+        href = urlsplit(page.locator(FIRST_ROW).first.get_attribute("href") or "")
+        page.goto(href._replace(path=href.path + suffix).geturl())
 
 
 def _take_screenshots(page: Page, file: Path) -> None:

@@ -6,7 +6,7 @@ from pipelabs.core.schemas.edits import EditForm
 from pipelabs.core.schemas.fields import Checkbox, Input, Query
 from pipelabs.exchanges.schemas import EXCHANGE, ExchangeSlug
 from pipelabs.vault.commands import KeyChanges
-from pipelabs.vault.schemas.api_keys import NO_ID, KeyFields, KeyIn
+from pipelabs.vault.schemas.api_keys import NO_ID, KeyFields, KeyIn, KeysQuery
 
 
 class KeyForm(KeyIn):
@@ -21,6 +21,15 @@ class KeyEdit(KeyFields, EditForm):
     """The form that changes a key. Loads as `KeyChanges` and a version."""
 
     command = KeyChanges
+
+
+class ClientKeysQuery(KeysQuery):
+    """Filters of the keys of one client."""
+
+    class Meta:
+        """Options of marshmallow."""
+
+        exclude = ("client_id",)
 
 
 class KeyTarget(Input):
