@@ -70,6 +70,19 @@ def test_find_neighbours_counts_as_far_as_lists_are_counted(book, monkeypatch):
     assert places == [(1, 4), (2, 4), (3, 4), *[(None, 4)] * 4]
 
 
+@each("filters", [{}, {"q": "alder"}, {"q": "al"}, {"tier": Tier.BASIC}])
+@each("sort", [ClientSort.NAME, ClientSort.CREATED_AT_DOWN])
+def test_find_neighbours_in_a_long_list_are_the_same(book, monkeypatch, filters, sort):
+    short = [find_neighbours(client_id, filters, sort) for client_id in book]
+    monkeypatch.setattr(neighbours, "MAX_COUNTED", 1)
+
+    long = [find_neighbours(client_id, filters, sort) for client_id in book]
+
+    assert [one[:2] for one in long] == [one[:2] for one in short]
+    assert {one.position for one in long} <= ({None} if "q" in filters else {1, None})
+    assert {one.total for one in long} == {2}
+
+
 def test_find_neighbours_of_nobody():
     assert find_neighbours(uuid4(), {}) == Neighbours(None, None, None, 0)
     assert isinstance(make_client().id, UUID)
