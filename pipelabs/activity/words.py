@@ -96,6 +96,18 @@ def _list_clients() -> dict[Event, Wording]:
         ),
         Event.CLIENT_UPDATED: ("Client changed", "changed {client}"),
         Event.CLIENT_UPDATE_DENIED: ("Client change denied", "tried to change {client}"),
+        Event.CLIENT_ONBOARDING_ENDED: (
+            "Onboarding ended",
+            "ended the onboarding of {client}[: {=reason}]",
+        ),
+        Event.CLIENT_ONBOARDING_RESUMED: (
+            "Onboarding resumed",
+            "resumed the onboarding of {client}",
+        ),
+        Event.CLIENT_ONBOARDING_CHANGE_DENIED: (
+            "Change of onboarding denied",
+            "tried to end or resume the onboarding of {client}",
+        ),
         Event.CLIENT_STATUS_CHANGED: (
             "Client status changed",
             "changed the status of {client}",

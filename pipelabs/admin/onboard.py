@@ -4,21 +4,27 @@ Each step is the ordinary form. What is done is derived from what is stored, so 
 and go on at any step.
 """
 
+from typing import Any
 from uuid import UUID
 
-from flask import render_template
+from flask import flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from pipelabs.admin.client_header import describe_client
+from pipelabs.audit.events import Event
 from pipelabs.clients import queries as client_queries
+from pipelabs.clients import service as clients
 from pipelabs.clients.schemas import ClientsQuery
-from pipelabs.exchanges.registry import known
-from pipelabs.exchanges.service import list_enabled_slugs
+from pipelabs.core.schemas.envelope import Confirmation
+from pipelabs.hub.onboarding import end_onboarding, resume_onboarding
+from pipelabs.hub.schemas import OnboardingEndForm
 from pipelabs.models import Permission, Status
 from pipelabs.web.blueprints import OperationBlueprint
-from pipelabs.web.forms import query
+from pipelabs.web.forms import Form, query, submitted_form
+from pipelabs.web.operation import current_actor
 
 bp = OperationBlueprint("onboard", __name__, url_prefix="/onboard")
+CONFIRM, SHOW = "admin/confirm.html", "admin/onboard/show.html"
 MAX_CLIENTS = 20
 
 
@@ -34,7 +40,53 @@ def index() -> ResponseReturnValue:
 @bp.operation("GET", "/<uuid:client_id>", permission=Permission.CLIENTS_WRITE)
 def show(client_id: UUID) -> ResponseReturnValue:
     """Show what is done for a client, and the form of each step that is open."""
-    exchanges = [(slug, known()[slug].name) for slug in list_enabled_slugs()]
-    return render_template(
-        "admin/onboard/show.html", exchanges=exchanges, **describe_client(client_id)
-    )
+    return render_template(SHOW, **describe_client(client_id))
+
+
+@bp.operation("GET", "/<uuid:client_id>/end", permission=Permission.CLIENTS_WRITE)
+def end(client_id: UUID) -> ResponseReturnValue:
+    """Ask why what is open is not needed."""
+    return render_template(CONFIRM, form=Form(OnboardingEndForm), **_about_end(client_id))
+
+
+@bp.operation(
+    "POST",
+    "/<uuid:client_id>/end",
+    permission=Permission.CLIENTS_WRITE,
+    denied_event=Event.CLIENT_ONBOARDING_CHANGE_DENIED,
+    form=OnboardingEndForm,
+    status=303,
+)
+def confirm_end(client_id: UUID) -> ResponseReturnValue:
+    """End the onboarding of a client although a step is open."""
+    form = submitted_form(OnboardingEndForm, CONFIRM, **_about_end(client_id))
+    end_onboarding(client_id, form.load()["reason"], current_actor())
+    flash("Onboarding ended.", "success")
+    return redirect(url_for("admin.clients.show", client_id=client_id), 303)
+
+
+@bp.operation(
+    "POST",
+    "/<uuid:client_id>/resume",
+    permission=Permission.CLIENTS_WRITE,
+    denied_event=Event.CLIENT_ONBOARDING_CHANGE_DENIED,
+    status=303,
+)
+def resume(client_id: UUID) -> ResponseReturnValue:
+    """Show again what the onboarding of a client lacks."""
+    submitted_form(Confirmation, SHOW, **describe_client(client_id)).load()
+    resume_onboarding(client_id, current_actor())
+    flash("Onboarding resumed.", "success")
+    return redirect(url_for("admin.onboard.show", client_id=client_id), 303)
+
+
+def _about_end(client_id: UUID) -> dict[str, Any]:
+    """Return what the page shows on which an onboarding is ended."""
+    name = clients.get_client(client_id).name
+    return {
+        "title": f"End the onboarding of {name}",
+        "sentences": ["The checklist goes from the client's overview. You can resume it later."],
+        "button": "End onboarding",
+        "is_danger": False,
+        "cancel": url_for("admin.onboard.show", client_id=client_id),
+    }

@@ -20,6 +20,7 @@ from pipelabs.models import (
     KeyStage,
     KeyStatus,
     Market,
+    OnboardingEnd,
     QuotingStatus,
     now,
 )
@@ -82,6 +83,8 @@ class ClientHub:
     """How many the list of its markets has, delisted ones included."""
     keys: int
     """How many are not destroyed."""
+    onboarding_end: OnboardingEnd | None
+    """The record that what onboarding lacks is not needed."""
 
     @property
     def quoted(self) -> list[ExchangeRow]:
@@ -108,6 +111,7 @@ def open_hub(client_id: UUID) -> ClientHub:
         sorted(rows, key=lambda row: (row.name.casefold(), row.exchange)),
         sum(map(sum, markets.values())),
         sum(map(len, keys.values())),
+        db.session.scalar(select(OnboardingEnd).where(OnboardingEnd.client_id == client_id)),
     )
 
 

@@ -19,6 +19,7 @@ from pipelabs.models.leases import (
     WhenAway,
 )
 from pipelabs.models.machines import Machine, MachineSighting, MachineStatus
+from pipelabs.models.onboarding import OnboardingEnd
 from pipelabs.models.permissions import Permission, Role
 from pipelabs.models.quoted_days import QuotedDay
 from pipelabs.models.snoozes import Snooze
@@ -59,6 +60,7 @@ __all__ = [
     "MachineStatus",
     "Market",
     "MarketStatus",
+    "OnboardingEnd",
     "Outcome",
     "Permission",
     "Proof",

@@ -6,7 +6,7 @@ import pytest
 
 from pipelabs.core.db import db, finish
 from pipelabs.markets.quoting import add_client_markets
-from pipelabs.models import Client, Role, Status
+from pipelabs.models import AuditEvent, Client, Role, Status
 from tests.factories import (
     ACTOR,
     make_body,
@@ -26,7 +26,6 @@ def beech(app, ring):
     """The id of a client."""
     with app.app_context():
         make_exchange()
-        make_exchange("alpaca", is_enabled=False)
         made = make_client(name="Beech").id
         finish(commit=True)
     return made
@@ -93,11 +92,8 @@ def test_onboarding_can_go_on_at_any_step(desk, beech, change):
     done = desk.get(path)
 
     assert "Choose an exchange first." in before.text
-    assert f'action="{add}"' in before.text
-    assert 'formaction="/admin/api-keys/new"' in before.text
-    options = re.findall(r'<option value="(\w+)">', before.text)
-    assert "okx" in options
-    assert "alpaca" not in options
+    assert add in links(before)
+    assert f"/admin/api-keys/new?client_id={beech}" in links(before)
     assert steps(quoted) == {"client": "done", "exchanges": "done", "pairs": "done", "keys": "open"}
     assert "OKX: 1 market" in words(quoted)
     assert f"{add}?exchange=okx" in links(quoted)
@@ -145,3 +141,30 @@ def test_onboard_pages_need_a_client_and_the_permission_to_change_it(console, de
     assert desk.get(f"{ONBOARD}/{UUID(int=7)}").status_code == 404
     assert viewer.get(ONBOARD).status_code == 403
     assert viewer.get(f"{ONBOARD}/{beech}").status_code == 403
+
+
+def test_onboarding_is_ended_with_a_reason_and_resumed(desk, rows, beech):
+    path, overview = f"{ONBOARD}/{beech}", f"/admin/clients/{beech}"
+    assert f"{path}/end" in links(desk.get(path))
+    form = desk.get(f"{path}/end")
+
+    wrong = desk.post(f"{path}/end", reason="")
+    ended = desk.post(f"{path}/end", reason="Quoted by hand")
+    shown = desk.follow(ended)
+    again = desk.send(f"{path}/end", reason="Again")
+
+    assert "End the onboarding of Beech" in form.text
+    assert (wrong.status_code, again.status_code) == (400, 409)
+    assert ended.location == overview
+    assert "Onboarding ended." in shown.text
+    assert 'id="onboarding"' not in shown.text
+    page = desk.get(path)
+    assert "Ended by desk@desk.local on" in words(page)
+    assert f"{path}/end" not in links(page)
+    resumed = desk.post(f"{path}/resume")
+    twice = desk.send(f"{path}/resume")
+    assert resumed.location == path
+    assert 'id="onboarding"' in desk.get(overview).text
+    assert (twice.status_code, "has not been ended" in twice.text) == (409, True)
+    denied = {row.event for row in rows(AuditEvent) if row.event.endswith("_denied")}
+    assert denied == {"client.onboarding_change_denied"}

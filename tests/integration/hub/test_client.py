@@ -2,17 +2,30 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from pipelabs.clients.service import change_status
 from pipelabs.core.db import db
-from pipelabs.core.errors import NotFound
+from pipelabs.core.errors import InvalidTransition, NotFound
 from pipelabs.coverage.rules import Coverage
 from pipelabs.hub.client import MarketCounts, open_hub
-from pipelabs.hub.onboarding import Step, check_onboarding
+from pipelabs.hub.onboarding import (
+    Step,
+    check_onboarding,
+    end_onboarding,
+    resume_onboarding,
+)
 from pipelabs.hub.problems import ProblemKind, find_problems
 from pipelabs.markets.quoting import add_client_markets
-from pipelabs.models import ClientMarket, KeyStage, KeyStatus, QuotingStatus, Status, now
+from pipelabs.models import (
+    AuditEvent,
+    ClientMarket,
+    KeyStage,
+    KeyStatus,
+    QuotingStatus,
+    Status,
+    now,
+)
 from tests.factories import (
     ACTOR,
     make_client,
@@ -108,7 +121,7 @@ def test_open_hub_sends_the_same_number_of_statements_for_any_client(client, sta
 
     open_hub(client.id)
 
-    assert len(statements) == few == 5
+    assert len(statements) == few == 6
 
 
 def test_open_hub_of_nobody_raises():
@@ -193,3 +206,41 @@ def test_check_onboarding_of_an_offboarded_client_is_over(client):
     change_status(client.id, Status.OFFBOARDED, ACTOR)
 
     assert check_onboarding(open_hub(client.id)).open == []
+
+
+def test_end_onboarding_is_recorded_and_can_be_taken_back(client):
+    def onboarding():
+        return check_onboarding(open_hub(client.id))
+
+    end_onboarding(client.id, "Quoted by hand", ACTOR)
+    ended = onboarding()
+    with pytest.raises(InvalidTransition, match="has ended already"):
+        end_onboarding(client.id, "Again", ACTOR)
+    resume_onboarding(client.id, ACTOR)
+    resumed = onboarding()
+    with pytest.raises(InvalidTransition, match="has not been ended"):
+        resume_onboarding(client.id, ACTOR)
+
+    assert ended.end is not None
+    assert (ended.end.reason, ended.end.ended_by) == ("Quoted by hand", ACTOR.name)
+    assert ended.open
+    assert (ended.is_active, resumed.is_active) == (False, True)
+    newest = db.session.scalars(select(AuditEvent).order_by(AuditEvent.id.desc()).limit(2)).all()
+    assert [(event.event, event.client_id) for event in newest] == [
+        ("client.onboarding_resumed", client.id),
+        ("client.onboarding_ended", client.id),
+    ]
+    assert newest[1].details["reason"] == "Quoted by hand"
+
+
+def test_end_onboarding_of_a_client_that_has_left_or_is_unknown(client):
+    change_status(client.id, Status.OFFBOARDED, ACTOR)
+
+    with pytest.raises(InvalidTransition, match="Offboarded"):
+        end_onboarding(client.id, "Left", ACTOR)
+    for change in (
+        lambda: end_onboarding(uuid4(), "x", ACTOR),
+        lambda: resume_onboarding(uuid4(), ACTOR),
+    ):
+        with pytest.raises(NotFound):
+            change()

@@ -1,0 +1,19 @@
+"""Schemas of a client's onboarding."""
+
+from pipelabs.core.schemas.fields import Input, PlainText
+
+REASON_LENGTH = 500
+
+
+class OnboardingEndForm(Input):
+    """Why what onboarding lacks is not needed."""
+
+    reason = PlainText(
+        required=True,
+        min=1,
+        max=REASON_LENGTH,
+        metadata={
+            "label": "Reason",
+            "description": "Recorded in the audit trail with your name.",
+        },
+    )
