@@ -38,8 +38,8 @@ def test_add_markets_to_a_client_and_pause_one(open_page, scripts):
     page.get_by_role("button", name="Save").click()
     wait_for_text(page, "BTC/USDT on okx saved.")
     expect(page.get_by_role("row", name="BTC/USDT").locator(".badge-warn")).to_have_count(1)
-    page.get_by_role("link", name="Client", exact=True).click()
-    wait_for_text(page, "2 pairs on 1 exchange")
+    page.get_by_role("link", name="Overview").click()
+    wait_for_text(page, "1 paused")
     expect(page.locator(".entry").first).to_contain_text("operator paused BTC/USDT on OKX")
 
 

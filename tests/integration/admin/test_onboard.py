@@ -45,7 +45,7 @@ def change(app, beech):
 
 def steps(page):
     """Return what each step of the page says."""
-    found = re.findall(r"<h2 id=\"step-(\w+)\">(.*?)</h2>", page.text, re.DOTALL)
+    found = re.findall(r"<h3 id=\"step-(\w+)\">(.*?)</h3>", page.text, re.DOTALL)
     return {name: re.findall(r">(done|open)<", text)[0] for name, text in found}
 
 
