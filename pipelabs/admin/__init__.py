@@ -29,6 +29,7 @@ from pipelabs.admin import (
     token_pairs,
 )
 from pipelabs.admin.navigation import SECTIONS
+from pipelabs.admin.shortcuts import has_shortcuts, list_shortcuts
 from pipelabs.approvals.service import count_pending
 from pipelabs.desk.alerts import count_alerts
 from pipelabs.web.blueprints import OperationBlueprint
@@ -75,5 +76,8 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(admin)
     app.register_blueprint(root)
     app.jinja_env.globals["sections"] = SECTIONS
+    app.jinja_env.globals["subject_of_page"] = palette.subject_of_page
+    app.jinja_env.globals["list_shortcuts"] = list_shortcuts
+    app.jinja_env.globals["has_shortcuts"] = has_shortcuts
     # Functions, so that only pages with the menu send the queries.
     app.jinja_env.globals["menu_counts"] = {"approvals": count_pending, "desk": count_alerts}

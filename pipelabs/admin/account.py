@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from pipelabs.accounts import admins, api_tokens, sessions
 from pipelabs.accounts.schemas.admins import PasswordChange
 from pipelabs.accounts.schemas.api_tokens import TokenForm
-from pipelabs.admin import secrets
+from pipelabs.admin import secrets, shortcuts
 from pipelabs.audit.events import Event
 from pipelabs.core.schemas.envelope import Confirmation
 from pipelabs.core.schemas.pagination import ListQuery
@@ -127,6 +127,18 @@ def revoke_token(token_id: UUID) -> ResponseReturnValue:
     token = api_tokens.revoke_token(token_id, current_admin_id(), current_actor())
     flash(f"Token {token.name} revoked.", "success")
     return redirect(url_for("admin.account.index"), 303)
+
+
+@bp.operation("POST", "/shortcuts", permission=Permission.SELF_READ, status=303)
+def switch_shortcuts() -> ResponseReturnValue:
+    """Switch shortcuts of single keys on or off in this browser."""
+    is_off = request.form.get("shortcuts") == shortcuts.OFF
+    flash(f"Keyboard shortcuts are {'off' if is_off else 'on'} in this browser.", "success")
+    return console_session.set_preference(
+        make_response(redirect(url_for("admin.account.index", _anchor="keyboard"), 303)),
+        shortcuts.COOKIE,
+        shortcuts.OFF if is_off else None,
+    )
 
 
 def _revocation(token_id: UUID) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from pipelabs.web.forms import Form, submitted_form
 from pipelabs.web.operation import DRAFT_FIELD, current_actor
 
 bp = OperationBlueprint("auth", __name__)
-YEAR_S = 365 * 24 * 3600
 
 
 @bp.operation("GET", "/login", permission=None)
@@ -62,17 +61,9 @@ def logout() -> ResponseReturnValue:
 def theme() -> ResponseReturnValue:
     """Store the theme of this browser: light, dark, or the system's."""
     back = console_session.safe_redirect_target(request.form.get("back", ""))
-    response = make_response(redirect(back, 303))
     chosen = request.form.get("theme", "")
-    if chosen not in pages.THEMES:
-        response.delete_cookie(pages.THEME_COOKIE)
-        return response
-    response.set_cookie(
+    return console_session.set_preference(
+        make_response(redirect(back, 303)),
         pages.THEME_COOKIE,
-        chosen,
-        max_age=YEAR_S,
-        httponly=True,
-        samesite=console_session.SAME_SITE,
-        secure=request.is_secure,
+        chosen if chosen in pages.THEMES else None,
     )
-    return response

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from pipelabs.clients import wallets
 from pipelabs.clients.explorers import EXPLORERS
 from pipelabs.clients.neighbours import Neighbours, find_neighbours
 from pipelabs.clients.schemas import ClientsQuery
@@ -13,7 +14,6 @@ from pipelabs.hub.client import ClientHub, open_hub
 from pipelabs.hub.onboarding import check_onboarding
 from pipelabs.hub.problems import find_problems
 from pipelabs.web.origin import Origin, read_origin
-from pipelabs.web.pages import short_address
 
 DATES = {
     "created_since": "created since",
@@ -62,7 +62,7 @@ def _word_filters(origin: Origin) -> Iterator[str]:
     if q := loaded["q"]:
         yield f"“{q}”"
     if wallet := loaded.get("wallet_address"):
-        yield short_address(wallet.address)
+        yield wallets.shorten(wallet.address)
     for name in ("tier", "status", "chain"):
         if value := loaded.get(name):
             yield value.value

@@ -12,6 +12,8 @@ class Section(NamedTuple):
     label: str
     icon: str
     permission: Permission
+    key: str
+    """The key that leads there after g."""
     also: tuple[str, ...] = ()
     """Other nouns whose pages belong to it."""
 
@@ -23,33 +25,36 @@ class Action(NamedTuple):
     label: str
     icon: str
     permission: Permission
+    anchor: str | None = None
 
 
 SECTIONS = (
-    Section("desk", "Desk", "layout-dashboard", Permission.AUDIT_READ),
+    Section("desk", "Desk", "layout-dashboard", Permission.AUDIT_READ, "d"),
     Section(
         "clients",
         "Clients",
         "users",
         Permission.CLIENTS_READ,
+        "c",
         ("client_markets", "client_tabs", "onboard", "pasted_clients"),
     ),
-    Section("coverage", "Coverage", "grid-3x3", Permission.COVERAGE_READ),
+    Section("coverage", "Coverage", "grid-3x3", Permission.COVERAGE_READ, "x"),
     Section(
         "markets",
         "Markets",
         "chart-candlestick",
         Permission.TOKEN_PAIRS_READ,
+        "m",
         ("token_pairs",),
     ),
-    Section("api_keys", "API keys", "key-square", Permission.API_KEYS_READ),
-    Section("machines", "Machines", "monitor", Permission.MACHINES_READ, ("grants",)),
-    Section("stops", "Stops", "shield-alert", Permission.MACHINES_READ),
-    Section("approvals", "Approvals", "shield-check", Permission.APPROVALS_READ),
-    Section("exchanges", "Exchanges", "building-2", Permission.EXCHANGES_READ),
-    Section("audit", "Activity", "scroll-text", Permission.AUDIT_READ),
-    Section("admins", "Admins", "user-cog", Permission.ADMINS_READ),
-    Section("status", "Status", "info", Permission.STATUS_READ),
+    Section("api_keys", "API keys", "key-square", Permission.API_KEYS_READ, "k"),
+    Section("machines", "Machines", "monitor", Permission.MACHINES_READ, "h", ("grants",)),
+    Section("stops", "Stops", "shield-alert", Permission.MACHINES_READ, "s"),
+    Section("approvals", "Approvals", "shield-check", Permission.APPROVALS_READ, "p"),
+    Section("exchanges", "Exchanges", "building-2", Permission.EXCHANGES_READ, "e"),
+    Section("audit", "Activity", "scroll-text", Permission.AUDIT_READ, "a"),
+    Section("admins", "Admins", "user-cog", Permission.ADMINS_READ, "u"),
+    Section("status", "Status", "info", Permission.STATUS_READ, "t"),
 )
 """The menu, in its order; each noun's first page is its `index`."""
 ACTIONS = (
@@ -63,6 +68,7 @@ ACTIONS = (
     Action("stops.new", "Raise a stop", "shield-alert", Permission.STOPS_RAISE),
     Action("admins.new", "New admin", "plus", Permission.ADMINS_WRITE),
     Action("account.index", "Your account", "user-round", Permission.SELF_READ),
+    Action("account.index", "Keyboard shortcuts", "info", Permission.SELF_READ, "keyboard"),
     Action("account.password", "Change your password", "key-round", Permission.SELF_WRITE),
     Action("account.new_token", "New API token", "key-round", Permission.SELF_WRITE),
 )

@@ -84,7 +84,7 @@ def filter_conditions(filters: Mapping[str, Any]) -> Iterator[ColumnElement[bool
     """Yield the conditions of the filters that `list_clients` takes."""
     if q := filters.get("q"):
         # PostgreSQL lowers both sides, because Python lowers some letters differently.
-        lowered = func.lower(_escape_like(q))
+        lowered = func.lower(escape_like(q))
         is_word = INDEXED.search(q)
         yield SEARCH_COLUMN.contains(lowered) if is_word else NAME_COLUMN.startswith(lowered)
     if wallet := filters.get("wallet_address"):
@@ -99,7 +99,8 @@ def filter_conditions(filters: Mapping[str, Any]) -> Iterator[ColumnElement[bool
             yield getattr(Client, name) == value
 
 
-def _escape_like(text: str) -> str:
+def escape_like(text: str) -> str:
+    """Return the text so that LIKE takes each of its characters as it is."""
     for character in "\\%_":
         text = text.replace(character, f"\\{character}")
     return text

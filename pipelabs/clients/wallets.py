@@ -13,6 +13,11 @@ from pipelabs.clients.address_codecs import base58_decode, base58check_decode, s
 from pipelabs.core.text import PRIVATE_KEY, trim
 from pipelabs.models.clients import Chain
 
+HEAD, TAIL = 6, 4
+"""Characters at the two ends of an address in its short form."""
+_SHORT_FORM = re.compile(
+    rf"([0-9A-Za-z]{{{HEAD},}})(?:\u2026|\.{{2,3}})([0-9A-Za-z]{{{TAIL},}})", re.ASCII
+)
 MAX_LENGTH = 512
 """Longer input is not examined; 25 seed words of 8 letters and a Solana key file are shorter."""
 
@@ -177,6 +182,18 @@ CHAINS = (
     AddressRules(Chain.SOLANA, "Solana", "32 bytes in base58", _SOLANA_PATTERN, _solana),
 )
 """In the order in which they are tried. Base58 addresses differ by their decoded bytes."""
+
+
+def shorten(address: str) -> str:
+    """Return an address without its middle, as the console shows it: `0x5290…9EE7`."""
+    is_short = len(address) <= HEAD + TAIL + 3
+    return address if is_short else f"{address[:HEAD]}…{address[-TAIL:]}"
+
+
+def find_ends(text: str) -> tuple[str, str] | None:
+    """Return the two ends that a short form shows, or None. Dots count as an ellipsis."""
+    match = _SHORT_FORM.fullmatch(text)
+    return (match[1], match[2]) if match else None
 
 
 def recognise(text: str) -> Wallet:

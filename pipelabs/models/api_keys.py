@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, literal_column, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -123,6 +123,16 @@ class ExchangeAPIKey(Identified, Base):
             postgresql_where=text("stage = 'superseded'"),
         ),
         Index("ix_exchange_api_keys_kek_version_id", "kek_version", "id"),
+        # For searches.
+        Index(
+            "ix_exchange_api_keys_lower_last_four",
+            literal_column("lower(last_four)").label("lower_last_four"),
+        ),
+        Index(
+            "ix_exchange_api_keys_lower_label",
+            literal_column("lower(label)").label("lower_label"),
+            postgresql_ops={"lower_label": "text_pattern_ops"},
+        ),
         CheckConstraint(f"char_length(label) BETWEEN 1 AND {LABEL_LENGTH}", name="label_length"),
         CheckConstraint(
             "(stage = 'destroyed') = (credentials IS NULL)", name="encrypted_or_destroyed"

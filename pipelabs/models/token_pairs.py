@@ -6,7 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, false
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, false, literal_column
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from pipelabs.models.base import Base, Identified, now
@@ -25,6 +25,8 @@ BASE_ASSET = f"^{LETTERS}([._:-]{LETTERS})*$"
 OTHER_ASSET = f"^{LETTERS}([._-]{LETTERS})*$"
 """A quote or a settlement asset, which has no colon, because one separates the two."""
 EXCHANGE_SYMBOL_LENGTH = 64
+SEARCHED_SYMBOL = "lower(((base_asset || '/') || quote_asset) || COALESCE(':' || settle_asset, ''))"
+"""The symbol in lower case, as searches compare it, written as PostgreSQL prints it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,19 @@ class TokenPair(Identified, Base):
             "settle_asset",
             unique=True,
             postgresql_nulls_not_distinct=True,
+        ),
+        # For searches of any part of the symbol.
+        Index(
+            "ix_token_pairs_searched",
+            literal_column(SEARCHED_SYMBOL).label("searched"),
+            postgresql_using="gin",
+            postgresql_ops={"searched": "gin_trgm_ops"},
+        ),
+        # For its beginning: LIKE needs this operator class whatever the locale of the database.
+        Index(
+            "ix_token_pairs_base_asset",
+            "base_asset",
+            postgresql_ops={"base_asset": "text_pattern_ops"},
         ),
         _asset_constraint("base_asset", BASE_ASSET),
         _asset_constraint("quote_asset", OTHER_ASSET),

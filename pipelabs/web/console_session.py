@@ -14,6 +14,7 @@ from pipelabs.web.urls import find_endpoint, split_url
 
 KIND = "console"
 """The `type` claim of the token in the cookie. The API rejects tokens of this type."""
+YEAR_S = 365 * 24 * 3600
 SAME_SITE = "Lax"
 """Sends the cookies when a link in a chat or an e-mail leads to the console, as GET only."""
 
@@ -66,6 +67,22 @@ def clear_session_cookie(response: Response) -> Response:
         return response
     response.delete_cookie(
         _cookie_name(), path="/", httponly=True, samesite=SAME_SITE, secure=_is_secure()
+    )
+    return response
+
+
+def set_preference(response: Response, name: str, value: str | None) -> Response:
+    """Let the browser keep a preference for a year, or forget it."""
+    if value is None:
+        response.delete_cookie(name)
+        return response
+    response.set_cookie(
+        name,
+        value,
+        max_age=YEAR_S,
+        httponly=True,
+        samesite=SAME_SITE,
+        secure=request.is_secure,
     )
     return response
 

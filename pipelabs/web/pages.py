@@ -18,6 +18,7 @@ from flask import (
 from jinja2 import StrictUndefined
 
 from pipelabs.accounts.schemas.admins import SignIn
+from pipelabs.clients import wallets
 from pipelabs.core.decimals import plain
 from pipelabs.core.errors import InvalidHost, PipeLabsError
 from pipelabs.exchanges.registry import known
@@ -132,11 +133,6 @@ def machine_time(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def short_address(address: str) -> str:
-    """Return a wallet address without its middle: `0x5290…9EE7`."""
-    return address if len(address) <= 13 else f"{address[:6]}…{address[-4:]}"
-
-
 def device(user_agent: str) -> str:
     """Return the browser and system in a user agent: `Firefox on Windows`."""
     names = [
@@ -175,7 +171,6 @@ FILTERS = (
     figure,
     label,
     machine_time,
-    short_address,
     short_time,
 )
 
@@ -186,6 +181,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     for filter_ in FILTERS:
         app.jinja_env.filters[filter_.__name__] = filter_
+    app.jinja_env.filters["short_address"] = wallets.shorten
     app.jinja_env.globals["place_of"] = places.place_of
     app.context_processor(_context)
 

@@ -159,7 +159,7 @@ def test_forced_colours_keep_states_visible(pages):
     )
     dot = page.locator(".grid .badge-good").last.evaluate(DOT)
     page.keyboard.press("Control+k")
-    option = page.locator('.palette-found [aria-selected="true"] a')
+    option = page.locator('.palette-option[aria-selected="true"]')
     expect(option).to_be_visible()
 
     assert chosen != other

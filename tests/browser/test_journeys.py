@@ -121,7 +121,7 @@ def test_palette_search_opens_a_client(pages):
     page.keyboard.press("Control+k")
     palette = page.get_by_role("dialog")
     palette.get_by_role("combobox").fill("ravenna")
-    expect(palette.get_by_role("option", name="Ravenna Liquidity")).to_be_visible()
+    expect(palette.get_by_role("option", name="Ravenna Liquidity").first).to_be_visible()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowUp")
     page.keyboard.press("Enter")

@@ -1,5 +1,7 @@
 import re
 
+from pipelabs.admin.navigation import SECTIONS
+from pipelabs.admin.shortcuts import ANYWHERE, IN_LISTS, ON_PAGES
 from pipelabs.audit.events import Event
 from tests.paths import ROOT
 
@@ -62,3 +64,16 @@ def test_the_reference_has_every_command():
         for _, name in command.findall(path.read_text()):
             [noun] = group.findall(path.read_text())
             assert f"flask {noun} {name}" in page, name
+
+
+def test_the_reference_has_every_shortcut():
+    page = (ROOT / "docs/reference/keyboard.md").read_text()
+    own = [(keys, one.label) for one in (*ANYWHERE, *IN_LISTS, *ON_PAGES) for keys in one.keys]
+    places = [(f"g {section.key}", section.label) for section in SECTIONS]
+
+    listed = re.findall(
+        r"^\| `([^`]+)` \| (.+) \|$", page.partition("## Shortcuts")[2], re.MULTILINE
+    )
+
+    assert listed == own + places
+    assert len({keys for keys, _ in listed}) == len(listed)

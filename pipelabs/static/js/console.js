@@ -3,6 +3,7 @@ import { announce } from "./announce.js";
 import "./busy.js";
 import "./palette.js";
 import "./selection.js";
+import "./shortcuts.js";
 import "./undo.js";
 import "./zone.js";
 

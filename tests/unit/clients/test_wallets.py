@@ -4,7 +4,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipelabs.clients.address_codecs import base58_encode, base58check_encode
-from pipelabs.clients.wallets import CHAINS, Wallet, WalletError, recognise
+from pipelabs.clients.wallets import CHAINS, Wallet, WalletError, find_ends, recognise, shorten
 from pipelabs.models.clients import Chain
 
 EIP_55 = [
@@ -339,3 +339,14 @@ def test_base58check_needs_a_supported_version_and_a_20_byte_hash(version, body,
     is_address = is_checked and len(body) == 20 and any(body) and version in {0, 5, 0x41}
 
     assert isinstance(result(text), Wallet) == is_address
+
+
+def test_short_form_shows_the_ends_of_an_address_and_is_read_back():
+    for address in EIP_55 + BITCOIN + TRON + SOLANA:
+        short = shorten(address)
+        ends = (address[:6], address[-4:])
+        assert short == "…".join(ends)
+        assert find_ends(short) == find_ends("...".join(ends)) == find_ends("..".join(ends)) == ends
+    assert shorten("0x12345678901") == "0x12345678901"
+    for text in ("0x5290", "0x52…9EE7", "0x5290…E7", "0x5290.9EE7", "0x5290…%%%%", "a b…9EE7", ""):
+        assert find_ends(text) is None
