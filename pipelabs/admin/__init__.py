@@ -3,6 +3,7 @@
 from flask import Blueprint, Flask, redirect, url_for
 from flask.typing import ResponseReturnValue
 
+from pipelabs.accounts import permission_words
 from pipelabs.admin import (
     account,
     admins,
@@ -77,6 +78,7 @@ def init_app(app: Flask) -> None:
     app.register_blueprint(root)
     app.jinja_env.globals["sections"] = SECTIONS
     app.jinja_env.globals["subject_of_page"] = palette.subject_of_page
+    app.jinja_env.globals["describe_permissions"] = permission_words.describe
     app.jinja_env.globals["list_shortcuts"] = list_shortcuts
     app.jinja_env.globals["has_shortcuts"] = has_shortcuts
     # Functions, so that only pages with the menu send the queries.

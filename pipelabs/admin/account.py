@@ -6,9 +6,9 @@ from uuid import UUID
 from flask import flash, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from pipelabs.accounts import admins, api_tokens, sessions
+from pipelabs.accounts import admins, api_tokens, permission_words, sessions
 from pipelabs.accounts.schemas.admins import PasswordChange
-from pipelabs.accounts.schemas.api_tokens import TokenForm
+from pipelabs.accounts.schemas.api_tokens import PresetChoice, TokenForm
 from pipelabs.admin import secrets, shortcuts
 from pipelabs.audit.events import Event
 from pipelabs.core.schemas.envelope import Confirmation
@@ -21,6 +21,7 @@ from pipelabs.web.operation import current_actor, current_admin_id
 from pipelabs.web.shown_once import ShownSecret, create_once
 
 bp = OperationBlueprint("account", __name__, url_prefix="/account")
+NEW_TOKEN = "admin/account/new_token.html"  # noqa: S105 - as below
 PASSWORD = "admin/account/password.html"  # noqa: S105 - a template
 
 
@@ -86,9 +87,12 @@ def end_other_sessions() -> ResponseReturnValue:
 
 @bp.operation("GET", "/tokens/new", permission=Permission.SELF_WRITE)
 def new_token() -> ResponseReturnValue:
-    """Show the form to create an API token."""
-    may = api_tokens.list_grantable_permissions(current_actor())
-    return render_template("admin/account/new_token.html", form=Form(TokenForm), may=may)
+    """Show the form to create an API token. A preset ticks its permissions."""
+    choices = _choices()
+    chosen = query(PresetChoice).get("preset")
+    ticked = [code for one in choices["presets"] if one.name is chosen for code in one.permissions]
+    form = Form(TokenForm, {"permissions": " ".join(ticked)})
+    return render_template(NEW_TOKEN, form=form, chosen=chosen, **choices)
 
 
 @bp.operation(
@@ -101,8 +105,7 @@ def new_token() -> ResponseReturnValue:
 )
 def create_token() -> ResponseReturnValue:
     """Create an API token, and redirect to the page that shows it."""
-    may = api_tokens.list_grantable_permissions(current_actor())
-    form = submitted_form(TokenForm, "admin/account/new_token.html", may=may)
+    form = submitted_form(TokenForm, NEW_TOKEN, chosen=None, **_choices())
     command = form.load()
 
     def create() -> ShownSecret:
@@ -139,6 +142,12 @@ def switch_shortcuts() -> ResponseReturnValue:
         shortcuts.COOKIE,
         shortcuts.OFF if is_off else None,
     )
+
+
+def _choices() -> dict[str, Any]:
+    """Return what may be granted to a token: permissions in words, and presets of them."""
+    may = api_tokens.list_grantable_permissions(current_actor())
+    return {"may": permission_words.describe(may), "presets": permission_words.list_presets(may)}
 
 
 def _revocation(token_id: UUID) -> dict[str, Any]:

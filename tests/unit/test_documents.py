@@ -1,8 +1,10 @@
 import re
 
+from pipelabs.accounts.permission_words import WORDS
 from pipelabs.admin.navigation import SECTIONS
 from pipelabs.admin.shortcuts import ANYWHERE, IN_LISTS, ON_PAGES
 from pipelabs.audit.events import Event
+from pipelabs.models import Permission, Role
 from tests.paths import ROOT
 
 DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
@@ -77,3 +79,14 @@ def test_the_reference_has_every_shortcut():
 
     assert listed == own + places
     assert len({keys for keys, _ in listed}) == len(listed)
+
+
+def test_the_reference_has_every_permission_with_its_words_and_roles():
+    page = (ROOT / "docs/reference/api.md").read_text()
+    rows = re.findall(r"^\| `([a-z_.]+)` \| (.+?) \|(.*)\|$", page, re.MULTILINE)
+    listed = {code: (words, tuple(map(str.strip, held.split("|")))) for code, words, held in rows}
+
+    assert set(WORDS) == set(Permission)
+    for code, words in WORDS.items():
+        held = tuple("yes" if code in role.permissions else "" for role in Role)
+        assert listed[code] == (words[0].lower() + words[1:], held), code

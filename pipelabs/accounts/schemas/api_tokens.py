@@ -7,6 +7,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, post_load
 
 from pipelabs.accounts.commands import NewToken
+from pipelabs.accounts.permission_words import PresetName
 from pipelabs.core.ip_address import parse_ip_network
 from pipelabs.core.schemas.envelope import Success
 from pipelabs.core.schemas.fields import (
@@ -14,6 +15,7 @@ from pipelabs.core.schemas.fields import (
     Input,
     OpenAPIField,
     PlainText,
+    Query,
     Timestamp,
     reject_seed_phrase,
 )
@@ -129,6 +131,12 @@ class TokenForm(TokenFields, Input):
     def to_command(self, data: dict[str, Any], **_: object) -> NewToken:
         """Return the command."""
         return NewToken(**data | {"expires_in_days": int(data["expires_in_days"])})
+
+
+class PresetChoice(Query):
+    """The preset whose permissions the form ticks."""
+
+    preset = EnumField(PresetName)
 
 
 class TokenOut(Schema):
