@@ -6,13 +6,14 @@ from typing import Any
 from sqlalchemy import select
 
 from pipelabs.audit.events import Event
-from pipelabs.bulk.target import MAX_ROWS, Noun, Option, Target, Values, parse_ids
+from pipelabs.bulk.target import MAX_ROWS, Change, Noun, Option, Target, Values, parse_ids
 from pipelabs.clients import queries, service
 from pipelabs.clients.schemas import ClientChanges, ClientPatch, ClientsQuery, StatusIn
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import db
 from pipelabs.core.pagination import Page
 from pipelabs.models import Client, Status, Tier
+from pipelabs.vault.queries import count_keys_by_client
 
 OFFBOARDING = "Offboarding can't be undone. It pauses every market of these clients."
 
@@ -67,6 +68,16 @@ class ClientsTarget(Target[Client]):
         service.reject_offboarded(row)
         if status := changed.get("status"):
             service.reject_transition(row, status)
+
+    def notes(self, rows: Sequence[Client], change: Change) -> Mapping[str, str]:
+        """Return how many API keys an offboarded client would keep."""
+        if change.value != Status.OFFBOARDED:
+            return {}
+        counts = count_keys_by_client([row.id for row in rows])
+        return {
+            str(client_id): f"{count:,} API key{'' if count == 1 else 's'} not revoked"
+            for client_id, count in counts.items()
+        }
 
     def change(self, row: Client, changed: Mapping[str, Any], version: int, actor: Actor) -> None:
         """Change the client."""

@@ -1,6 +1,6 @@
 """Lists of exchange API keys: all, expiring soon, of the same account."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -54,6 +54,15 @@ def count_keys(client_id: UUID) -> int:
         ExchangeAPIKey.client_id == client_id, ExchangeAPIKey.stage != KeyStage.DESTROYED
     )
     return db.session.scalar(query) or 0
+
+
+def count_keys_by_client(client_ids: Collection[UUID]) -> dict[UUID, int]:
+    """Return client → number of its keys, not counting destroyed ones, if it has any."""
+    query = select(ExchangeAPIKey.client_id, func.count()).where(
+        ExchangeAPIKey.client_id.in_(client_ids), ExchangeAPIKey.stage != KeyStage.DESTROYED
+    )
+    rows = db.session.execute(query.group_by(ExchangeAPIKey.client_id))
+    return {row[0]: row[1] for row in rows}
 
 
 def list_expiring(days: int, size: int = 50, cursor: str | None = None) -> Page[ExchangeAPIKey]:

@@ -4,7 +4,7 @@ function boxes(form) {
 }
 
 function sentence(form, chosen) {
-  if (form.querySelector("[data-select-every]")?.checked) return "All that match are selected";
+  if (form.querySelector("[data-select-every]")?.checked) return "All selected";
   if (!chosen) return "";
   const { one, many } = form.querySelector("[data-selected-count]").dataset;
   return `${chosen} ${chosen === 1 ? one : many} selected`;

@@ -27,6 +27,7 @@ from pipelabs.models import (
     AuditEvent,
     Client,
     ClientMarket,
+    KeyStage,
     MarketStatus,
     QuotingStatus,
     Role,
@@ -34,7 +35,7 @@ from pipelabs.models import (
     Tier,
     new_id,
 )
-from tests.factories import act_as, make_actor, make_admin, make_client
+from tests.factories import act_as, make_actor, make_admin, make_client, make_exchange, make_key
 from tests.integration.bulk.rows import add_each, add_quoted, items_of
 
 ACTOR = make_actor()
@@ -354,3 +355,18 @@ def test_apply_does_what_the_plan_says_and_undo_restores_every_row(rows, states,
         has_inverse = old["status"] != "delisted" or "status" not in values
         if has_inverse:
             assert take_snapshot(target, row) == old
+
+
+def test_offboarding_says_which_clients_keep_keys(book):
+    make_exchange()
+    make_key(book["active"], label="one")
+    make_key(book["active"], label="two", stage=KeyStage.DESTROYED)
+    make_key(book["paused"], label="one")
+    make_key(book["paused"], label="two")
+
+    planned = plan(CLIENTS, book.values(), find_change(CLIENTS, "status:offboarded"), ACTOR)
+
+    assert {row.name: row.note for row in planned if row.note} == {
+        "active": "1 API key not revoked",
+        "paused": "2 API keys not revoked",
+    }
