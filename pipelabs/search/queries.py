@@ -39,6 +39,8 @@ from pipelabs.search.things import SOURCES, SearchKind, Thing, build_exchange
 
 MAX_OF_KIND = 8
 """Things of one kind that are found. Whoever wants more types more, or opens the list."""
+MAX_PAIRS = 20
+"""Pairs whose markets are looked at, if no exchange is named."""
 MAX_EVENTS = 100
 """Events of a request that are counted."""
 LOWER_LABEL = literal_column("lower(label)", Text())
@@ -132,7 +134,10 @@ def _select_clients(
     if not any(map(INDEXED.search, words)):
         return by_name
     has_words = [SEARCH_COLUMN.contains(func.lower(escape_like(word))) for word in words]
-    return _join([by_name, query.where(*has_words).limit(MAX_OF_KIND)])
+    # Materialised, so that PostgreSQL plans for all rows, by the index, and reads a few of them.
+    # With the limit it would expect to meet common words soon, even if no client has all of them.
+    by_text = query.where(*has_words).cte("by_text").prefix_with("MATERIALIZED")
+    return _join([by_name, select(by_text).limit(MAX_OF_KIND)])
 
 
 def _find_pairs(terms: Terms) -> list[Thing]:
@@ -149,11 +154,15 @@ def _find_markets(terms: Terms) -> list[Thing]:
     if terms.id:
         return _run(SearchKind.MARKET, query.where(Market.id == terms.id))
     split = terms.splitting
-    found = query.where(*_have_symbol(split.words))
+    has_symbol, best = _have_symbol(split.words), _best_symbol(split.words)
     if split.exchanges:
-        found = found.where(Market.exchange.in_(split.exchanges))
+        found = query.where(*has_symbol, Market.exchange.in_(split.exchanges))
+    else:
+        # The other pairs would have to be joined with all their markets to be sorted.
+        pairs = select(TokenPair.id).where(*has_symbol).order_by(*best).limit(MAX_PAIRS)
+        found = query.where(Market.token_pair_id.in_(pairs))
     is_delisted = (Market.status == MarketStatus.DELISTED).asc()
-    order = (*_best_symbol(split.words), is_delisted, Market.exchange)
+    order = (*best, is_delisted, Market.exchange)
     return _run(SearchKind.MARKET, found.order_by(*order).limit(MAX_OF_KIND))
 
 
