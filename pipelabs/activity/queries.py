@@ -10,11 +10,11 @@ from pipelabs.audit.events import Event
 from pipelabs.audit.subjects import EXCHANGE, SUBJECT, Kind
 from pipelabs.core.db import db
 from pipelabs.core.pagination import Page, page_of
-from pipelabs.models import AuditEvent, Lease, Market
+from pipelabs.models import AuditEvent, Grant, Lease, Market
 
 MAX_ENTRIES = 30
 """Entries on the page of a thing. The activity page has all."""
-MAX_LEASES = 100
+MAX_GRANTS = MAX_LEASES = 100
 IS_SHOWN = AuditEvent.event != Event.LEASE_RENEWED
 """Machines renew each lease all day."""
 
@@ -48,6 +48,14 @@ def list_of_key(key_id: UUID, limit: int = MAX_ENTRIES) -> list[Entry]:
     query = select(Lease.id).where(Lease.key_id == key_id).limit(MAX_LEASES)
     about_leases = [_is_about(Kind.LEASE, row) for row in db.session.scalars(query)]
     return _list([or_(_is_about(Kind.API_KEY, key_id), *about_leases)], limit)
+
+
+def list_of_machine(machine_id: UUID, limit: int = MAX_ENTRIES) -> list[Entry]:
+    """Return what happened to a machine and its grants. It has many leases, which are left out."""
+    query = select(Grant.id).where(Grant.machine_id == machine_id)
+    latest = query.order_by(Grant.created_at.desc()).limit(MAX_GRANTS)
+    about_grants = [_is_about(Kind.GRANT, row) for row in db.session.scalars(latest)]
+    return _list([or_(_is_about(Kind.MACHINE, machine_id), *about_grants)], limit)
 
 
 def list_of_exchange(slug: str, limit: int = MAX_ENTRIES) -> list[Entry]:

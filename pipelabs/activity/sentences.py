@@ -7,7 +7,14 @@ from functools import cache
 from typing import NamedTuple
 
 from pipelabs.activity.names import Names
-from pipelabs.activity.words import MANY_MARKETS, REASONS, STATUS_VERBS, UNDONE, WORDS
+from pipelabs.activity.words import (
+    FACT_WORDS,
+    MANY_MARKETS,
+    REASONS,
+    STATUS_VERBS,
+    UNDONE,
+    WORDS,
+)
 from pipelabs.audit.changes import Change, read_changes
 from pipelabs.audit.events import Event
 from pipelabs.audit.subjects import FACTS, Kind, parse
@@ -152,7 +159,8 @@ def _value(is_text: str, name: str, event: AuditEvent, names: Names) -> Part | N
     details = event.details
     if is_text:
         value = details.get(name)
-        return Part(_shorten(str(value))) if value else None
+        known = FACT_WORDS.get((event.event, name), {})
+        return Part(_shorten(known.get(value, str(value)))) if value else None
     if name == "client":
         client_id = str(event.client_id) if event.client_id else ""
         return _named(Kind.CLIENT, client_id, names, details.get("name"))

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from pipelabs.audit.events import Event
+from pipelabs.models import LeaseEnd
 
 
 class Group(StrEnum):
@@ -450,6 +451,24 @@ STATUS_VERBS: Mapping[Event, Mapping[str, str]] = {
     },
 }
 """Event of a change → new status → the sentence if nothing else changed."""
+LEASE_ENDS: Mapping[str, str] = {
+    LeaseEnd.CLIENT_CLOSED: "the client was suspended or offboarded",
+    LeaseEnd.EXCHANGE_CLOSED: "the exchange was disabled",
+    LeaseEnd.EXPIRED: "it was not renewed",
+    LeaseEnd.GRANT_ENDED: "its grant ended",
+    LeaseEnd.KEY_EXPIRED: "the key has expired",
+    LeaseEnd.KEY_NOT_VERIFIED: "the key is not verified any more",
+    LeaseEnd.KEY_REVOKED: "the key was revoked",
+    LeaseEnd.MACHINE_CLOSED: "the machine was suspended or retired",
+    LeaseEnd.RETURNED: "the machine has returned the key",
+    LeaseEnd.STOPPED: "a stop was raised",
+    LeaseEnd.SUPERSEDED: "another key has replaced it",
+}
+"""Why a lease ended."""
+FACT_WORDS: Mapping[tuple[str, str], Mapping[str, str]] = {
+    (Event.LEASE_ENDED, "reason"): LEASE_ENDS
+}
+"""Event and fact → the words of its values. Other facts are shown as they are."""
 MANY_MARKETS = "added {=count} markets" + _FOR + "[ ({=exchanges})]"
 """The sentence about ten or more markets that are added at once."""
 REASONS: Mapping[str, str] = {

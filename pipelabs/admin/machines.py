@@ -6,6 +6,8 @@ from uuid import UUID
 from flask import flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
+from pipelabs.activity.queries import list_of_machine
+from pipelabs.activity.words import LEASE_ENDS
 from pipelabs.admin import secrets
 from pipelabs.approvals import service as approvals
 from pipelabs.audit.events import Event
@@ -15,6 +17,7 @@ from pipelabs.machines import service as machines
 from pipelabs.machines.schemas.forms import InviteForm, ReasonForm, VersionForm
 from pipelabs.machines.schemas.machines import MachinesQuery
 from pipelabs.models import ApprovalKind, MachineStatus, Permission, now
+from pipelabs.web.activity import by_day
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, query, submitted_form
 from pipelabs.web.operation import current_actor
@@ -22,7 +25,6 @@ from pipelabs.web.shown_once import ShownSecret, create_once
 
 bp = OperationBlueprint("machines", __name__, url_prefix="/machines")
 CONFIRM, NEW = "admin/confirm.html", "admin/machines/new.html"
-MAX_EVENTS = 30
 
 
 class Act(NamedTuple):
@@ -101,7 +103,7 @@ def invite() -> ResponseReturnValue:
 
 @bp.operation("GET", "/<uuid:machine_id>", permission=Permission.MACHINES_READ)
 def show(machine_id: UUID) -> ResponseReturnValue:
-    """Show a machine, its grants, its leases and its history."""
+    """Show a machine, its grants, its leases and what happened to it."""
     asked = query(ListQuery)
     machine = machines.get_machine(machine_id)
     page = grants.list_grants({"machine_id": machine_id}, asked["size"], asked.get("cursor"))
@@ -115,7 +117,8 @@ def show(machine_id: UUID) -> ResponseReturnValue:
         requests=approvals.find_pending(ApprovalKind.GRANT, [grant.id for grant in page.rows]),
         names=queries.find_names(map(grants.describe, page.rows)),
         leases=queries.list_held_keys(machine_id),
-        events=queries.list_events(machine_id, MAX_EVENTS),
+        lease_ends=LEASE_ENDS,
+        activity=by_day(list_of_machine(machine_id)),
         actor_name=machines.actor_name(machine.name),
         now=now(),
     )

@@ -1,6 +1,6 @@
 """What people look at: the state of leases, the holders of a key, what a stop has ended."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -26,9 +26,6 @@ from pipelabs.models.leases import DAY_S
 
 MAX_LEASES = 200
 """Leases on one page. No call leases more keys."""
-PREFIXES = ("grant.", "machine.")
-OWN_EVENTS = tuple(event for event in Event if event.startswith(PREFIXES))
-"""Events that name a machine, without those of its leases, which are many."""
 
 
 class LeaseState(StrEnum):
@@ -139,17 +136,6 @@ def find_seen(machine_ids: Collection[UUID]) -> dict[UUID, datetime]:
     query = select(MachineSighting.machine_id, MachineSighting.seen_at)
     rows = db.session.execute(query.where(MachineSighting.machine_id.in_(machine_ids)))
     return {row[0]: row[1] for row in rows}
-
-
-def list_events(machine_id: UUID, limit: int) -> Sequence[AuditEvent]:
-    """Return what happened to a machine and its grants, newest first."""
-    # Materialised, so that the few events of these kinds are read and not the latest of all.
-    named = select(AuditEvent.id).where(
-        AuditEvent.event.in_(OWN_EVENTS), AuditEvent.details["machine"].astext == str(machine_id)
-    )
-    ids = named.cte("named").prefix_with("MATERIALIZED")
-    query = select(AuditEvent).where(AuditEvent.id.in_(select(ids.c.id)))
-    return db.session.scalars(query.order_by(AuditEvent.id.desc()).limit(limit)).all()
 
 
 def find_names(described: Iterable[Mapping[str, Any]]) -> dict[str, str]:

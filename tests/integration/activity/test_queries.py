@@ -8,6 +8,7 @@ from pipelabs.activity.queries import (
     list_of_admin,
     list_of_client,
     list_of_exchange,
+    list_of_machine,
     list_of_subject,
     list_of_token_pair,
 )
@@ -19,7 +20,8 @@ from pipelabs.markets.quoting import add_client_markets
 from pipelabs.markets.schemas.markets import MarketChanges
 from pipelabs.markets.token_pairs import create_token_pair
 from pipelabs.models import MarketStatus
-from tests.factories import make_actor, make_client, make_exchange, make_item
+from tests.factories import make_actor, make_admin, make_client, make_exchange, make_item
+from tests.integration.machines.rows import make_grant, make_machine
 
 VERA = make_actor(name="vera@desk.local")
 
@@ -29,6 +31,20 @@ def context(app, rolled_back):
     with app.app_context():
         make_exchange()
         yield
+
+
+def test_activity_of_a_machine_has_its_grants_and_not_its_leases():
+    owner = make_admin()
+    machine, other = make_machine(owner), make_machine(owner, name="quoter-2")
+    grant = make_grant(machine)
+    facts = {"machine": str(machine.id)}
+    trail.record(Event.MACHINE_INVITED, VERA, facts=facts)
+    trail.record(Event.GRANT_REQUESTED, VERA, facts=facts | {"grant": str(grant.id)})
+    trail.record(Event.LEASE_GRANTED, VERA, facts=facts | {"lease": str(uuid4())})
+    trail.record(Event.MACHINE_INVITED, VERA, facts={"machine": str(other.id)})
+
+    assert events(list_of_machine(machine.id)) == ["grant.requested", "machine.invited"]
+    assert list_of_machine(uuid4()) == []
 
 
 def events(entries):

@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from pipelabs.activity.names import find_name
 from pipelabs.activity.sentences import MAX_VALUE_LENGTH, Entry, name_of, tell
+from pipelabs.activity.words import LEASE_ENDS
 from pipelabs.audit import trail
 from pipelabs.audit.events import Event
 from pipelabs.audit.subjects import Kind
@@ -19,7 +20,7 @@ from pipelabs.markets.markets import update_market
 from pipelabs.markets.quoting import add_client_markets
 from pipelabs.markets.schemas.client_markets import ClientMarketChanges
 from pipelabs.markets.schemas.markets import MarketChanges
-from pipelabs.models import AuditEvent, Bot, MarketStatus, Outcome, QuotingStatus, Status
+from pipelabs.models import AuditEvent, Bot, LeaseEnd, MarketStatus, Outcome, QuotingStatus, Status
 from tests.each import each
 from tests.factories import make_actor, make_admin, make_client, make_exchange, make_item
 
@@ -265,3 +266,24 @@ def test_changes_of_many_rows_are_told_with_their_number(peak):
         " denied: the input was invalid"
     )
     assert say(Event.API_KEY_BULK_CHANGED, count="1") == "vera changed API keys at once (1)"
+
+
+@each("reason", list(LeaseEnd))
+def test_end_of_a_lease_is_told_in_words(reason):
+    trail.record(Event.LEASE_ENDED, VERA, facts={"lease": str(uuid4()), "reason": reason.value})
+
+    [entry] = tell(
+        db.session.scalars(select(AuditEvent).order_by(AuditEvent.id.desc()).limit(1)).all()
+    )
+
+    assert entry.text == f"vera ended the lease of: {LEASE_ENDS[reason]}"
+
+
+def test_unknown_end_of_a_lease_is_told_as_it_is():
+    trail.record(Event.LEASE_ENDED, VERA, facts={"lease": str(uuid4()), "reason": "of_later"})
+
+    [entry] = tell(
+        db.session.scalars(select(AuditEvent).order_by(AuditEvent.id.desc()).limit(1)).all()
+    )
+
+    assert entry.text.endswith(": of_later")

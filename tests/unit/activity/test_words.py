@@ -1,6 +1,7 @@
 from pipelabs.activity.sentences import TOKEN, UNKNOWN
-from pipelabs.activity.words import STATUS_VERBS, WORDS, Group, events_by_group
+from pipelabs.activity.words import LEASE_ENDS, STATUS_VERBS, WORDS, Group, events_by_group
 from pipelabs.audit.events import Event
+from pipelabs.models import LeaseEnd
 
 
 def test_every_event_has_a_group_a_name_and_a_sentence():
@@ -19,6 +20,11 @@ def test_events_by_group_has_each_event_once():
 
     assert list(grouped) == list(Group)
     assert sorted(event for rows in grouped.values() for event, _ in rows) == sorted(Event)
+
+
+def test_every_end_of_a_lease_has_words():
+    assert set(LEASE_ENDS) == set(LeaseEnd)
+    assert not any("_" in words for words in LEASE_ENDS.values())
 
 
 def test_sentences_are_templates():
