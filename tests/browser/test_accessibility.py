@@ -65,7 +65,7 @@ def test_copying_is_announced(pages):
     page = pages.open(Role.OPERATOR, permissions=["clipboard-read", "clipboard-write"])
     page.goto(CLIENTS)
 
-    page.get_by_role("button", name="Copy the wallet address").first.click()
+    page.get_by_role("button", name="Copy the wallet address of").first.click()
 
     expect(page.locator(ANNOUNCED)).to_have_text("Copied.")
 
