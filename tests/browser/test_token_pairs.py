@@ -19,17 +19,16 @@ def test_add_markets_to_a_client_and_pause_one(open_page, scripts):
     name = f"Quoted {scripts}"
     create(page, name, make_wallet())
     wait_for_text(page, f"{name} created.")
-    page.get_by_role("link", name="Not quoted yet").click()
     page.get_by_role("link", name="Add markets").first.click()
 
-    page.get_by_label("Symbols").fill("BTC/USDT\nWHAT\neth-usdt")
-    page.get_by_label("Exchange").select_option("okx")
+    page.get_by_label("Pairs").fill("BTC/USDT\nWHAT\neth-usdt")
+    page.get_by_role("checkbox", name="OKX").check()
     page.get_by_label("Spread target").fill("12.5")
     page.get_by_role("button", name="Add markets").click()
     wait_for_text(page, "Line 2: Put a slash between base and quote")
     if scripts:
         assert axe_violations(page) == []
-    page.get_by_label("Symbols").fill("BTC/USDT\neth-usdt")
+    page.get_by_label("Pairs").fill("BTC/USDT\neth-usdt")
     page.get_by_role("button", name="Add markets").click()
 
     wait_for_text(page, "2 markets added.")
