@@ -128,8 +128,8 @@ def test_index_shows_whether_a_key_can_withdraw(desk, stored, client_id):
 
     text = words(desk.get(KEYS))
 
-    assert "verified no Client Name okx" in text
-    assert "quarantined unknown Client Name okx" in text
+    assert "verified no Client Name OKX" in text
+    assert "quarantined unknown Client Name OKX" in text
 
 
 def test_index_without_keys_says_so(desk, app):

@@ -174,7 +174,7 @@ def test_request_of_a_grant_shows_every_term(owner, second, machine_id, stored, 
     assert "Grant for quoter-1: okx, main" in page
     for part in (
         "Client Every client",
-        "Exchange okx",
+        "Exchange OKX",
         "Label main",
         "push into the engine&#39;s own store, from where it can&#39;t be recalled",
         "Lease 1 hour, renewed while the machine calls",
@@ -229,15 +229,15 @@ def test_request_to_accept_a_key_says_what_is_known_of_it(owner, second, stored,
     asked = words(second.get(f"{path}/approve"))
     response = decide(path)
 
-    assert "Accept the risk of okx ••••4711, Client Name pending owner@desk.local" in listed
+    assert "Accept the risk of OKX ••••4711, Client Name pending owner@desk.local" in listed
     for part in (
         "It is unknown whether this key can withdraw.",
         "Client Client Name",
-        "Exchange okx",
+        "Exchange OKX",
         "Label main",
         "Reason Withdrawals are off &amp; seen.",
         "Checked with the exchange 20",
-        "Last check failed okx does not accept this key from our IP address.",
+        "Last check failed OKX does not accept this key from our IP address.",
         "About API key",
     ):
         assert part in page
@@ -257,7 +257,7 @@ def test_request_to_accept_an_altered_key_says_so(app, owner, second, stored, ro
     page = words(second.get(f"{APPROVALS}/{rows(Approval)[0].id}"))
 
     assert "The record of this key was changed outside of Pipe Labs, noticed at 20" in page
-    assert "Exchange okx testnet" in page
+    assert "Exchange OKX testnet" in page
     assert "Checked with the exchange never" in page
 
 

@@ -64,7 +64,7 @@ def test_add_markets_form_adds_many(desk, page, acme, rows):
     listed = desk.get(answer.location).text
     assert "3 markets added." in listed
     assert re.findall(r">([A-Z]+/[A-Z:]+)</a>", listed) == ["BTC/USDT", "BTC/USDT:USDT", "ETH/USDT"]
-    assert 'okx <span class="muted">3</span>' in listed
+    assert 'OKX <span class="muted">3</span>' in listed
     assert {row.spread_target_bps for row in rows(ClientMarket)} == {12.5}
     shown = desk.get(f"/admin/clients/{acme}").text
     assert ">3 active<" in shown
@@ -196,9 +196,9 @@ def test_client_grid_names_each_status(app, desk, page, add):
     text = desk.get(f"{page}/grid").text
 
     assert re.findall(r'title="([^"]*)"\s+role="img" aria-label="[a-z]+">', text) == [
-        "BTC/USDT on gate: delisted",
-        "BTC/USDT on okx: active",
-        "ETH/USDT on okx: active",
+        "BTC/USDT on Gate: delisted",
+        "BTC/USDT on OKX: active",
+        "ETH/USDT on OKX: active",
     ]
 
 

@@ -362,11 +362,11 @@ def test_keys_tab_is_the_list_of_keys_of_the_client(desk, path, quote):
     filtered = desk.get(f"{path}/keys?exchange=gate&{PREMIUM}")
     nothing = desk.get(f"{path}/keys?status=quarantined")
 
-    assert re.findall(r'<td title="(\w+)">', page.text) == ["second", "main"]
+    assert re.findall(r'<td data-label="Label" title="(\w+)">', page.text) == ["second", "main"]
     assert page.text.count("shared account") == 1
     assert '<th scope="col" class="col-client">' not in page.text
     assert 'name="list" value="tier=Premium&amp;sort=name"' in page.text
-    assert re.findall(r'<td title="(\w+)">', filtered.text) == ["second"]
+    assert re.findall(r'<td data-label="Label" title="(\w+)">', filtered.text) == ["second"]
     assert "No keys of this client match these filters." in nothing.text
     assert desk.get(f"{path}/keys?client_id=x").status_code == 400
 

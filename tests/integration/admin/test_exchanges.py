@@ -83,7 +83,10 @@ def test_exchanges_page_row_has_the_main_fields(desk, seeded):
 def test_exchanges_page_row_summarizes_settings(desk, seeded, change, config, told):
     change(Exchange, config=config)
 
-    assert f'<td title="{told}">{told}</td>' in desk.get(f"{EXCHANGES}?q=okex").text
+    assert (
+        f'<td data-label="Configuration" title="{told}">{told}</td>'
+        in desk.get(f"{EXCHANGES}?q=okex").text
+    )
 
 
 @each(

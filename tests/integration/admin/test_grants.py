@@ -106,7 +106,8 @@ def test_grant_without_selectors_is_for_all_keys(owner, path, request_grant, row
 
     page = words(owner.get(path))
     assert rows(Grant)[0].client_id is None
-    assert "all keys requested Review exec lease of 90 minutes, 2 machines per key" in page
+    assert "all keys requested Review the grant of all keys exec lease of 90 minutes" in page
+    assert "2 machines per key" in page
     assert "Away: drop the keys after 30 seconds." in page
 
 

@@ -67,7 +67,7 @@ def test_list_is_empty_at_first(desk, watcher):
 
 NAMES = {
     "everything": "everything",
-    "exchange": "okx",
+    "exchange": "OKX",
     "client": "client Client Name",
     "key": "key okx ••••4711, Client Name, main",
     "machine": "machine quoter-1",
