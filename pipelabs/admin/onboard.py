@@ -16,7 +16,8 @@ from pipelabs.clients import queries as client_queries
 from pipelabs.clients import service as clients
 from pipelabs.clients.schemas import ClientsQuery
 from pipelabs.core.schemas.envelope import Confirmation
-from pipelabs.hub.onboarding import end_onboarding, resume_onboarding
+from pipelabs.hub.client import open_hubs
+from pipelabs.hub.onboarding import check_onboarding, end_onboarding, resume_onboarding
 from pipelabs.hub.schemas import OnboardingEndForm
 from pipelabs.models import Permission, Status
 from pipelabs.web.blueprints import OperationBlueprint
@@ -30,11 +31,12 @@ MAX_CLIENTS = 20
 
 @bp.operation("GET", "", permission=Permission.CLIENTS_WRITE)
 def index() -> ResponseReturnValue:
-    """Choose a client: a new one, or one that is stored."""
+    """Choose a client: a new one, or one that is stored. The newest come first."""
     q = query(ClientsQuery)["q"]
     found = client_queries.list_clients({"q": q}, size=MAX_CLIENTS, is_counted=False).rows
     staying = [client for client in found if client.status is not Status.OFFBOARDED]
-    return render_template("admin/onboard/index.html", clients=staying, q=q)
+    checked = [(hub.client, check_onboarding(hub)) for hub in open_hubs(staying)]
+    return render_template("admin/onboard/index.html", checked=checked, q=q)
 
 
 @bp.operation("GET", "/<uuid:client_id>", permission=Permission.CLIENTS_WRITE)

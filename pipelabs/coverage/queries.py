@@ -118,6 +118,11 @@ def coverage_of(client_id: UUID) -> CoverageRow:
     return row
 
 
+def coverage_of_clients(clients: Sequence[Client]) -> list[CoverageRow]:
+    """Return the coverage of each of these clients."""
+    return _build_rows(clients, {})
+
+
 def count_coverage() -> Mapping[Coverage, int]:
     """Return the number of cells of each kind, of all clients, at most `MAX_COUNTED + 1`.
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 
 from pipelabs.core.db import db
-from pipelabs.coverage.queries import coverage_of
+from pipelabs.coverage.queries import CoverageRow, coverage_of, coverage_of_clients
 from pipelabs.coverage.rules import Cell, Coverage
 from pipelabs.desk.alerts import EXPIRING
 from pipelabs.exchanges import registry
@@ -97,9 +97,33 @@ class ClientHub:
 
 
 def open_hub(client_id: UUID) -> ClientHub:
-    """Return a client and its exchanges, or raise `NotFound`. The number of queries is constant."""
-    coverage = coverage_of(client_id)
-    markets, keys = _count_markets(client_id), _list_keys(client_id)
+    """Return a client and its exchanges, or raise `NotFound`."""
+    [hub] = _build_hubs([coverage_of(client_id)])
+    return hub
+
+
+def open_hubs(clients: Sequence[Client]) -> list[ClientHub]:
+    """Return clients and their exchanges, with as many queries as for one client."""
+    return _build_hubs(coverage_of_clients(clients))
+
+
+def _build_hubs(coverage: Sequence[CoverageRow]) -> list[ClientHub]:
+    ids = [row.client.id for row in coverage]
+    markets, keys = _count_markets(ids), _list_keys(ids)
+    ended = select(OnboardingEnd).where(OnboardingEnd.client_id.in_(ids))
+    ends = {end.client_id: end for end in db.session.scalars(ended)}
+    return [
+        _build_hub(row, markets.get(client_id, {}), keys.get(client_id, {}), ends.get(client_id))
+        for client_id, row in zip(ids, coverage, strict=True)
+    ]
+
+
+def _build_hub(
+    coverage: CoverageRow,
+    markets: Mapping[str, MarketCounts],
+    keys: Mapping[str, Sequence[ExchangeAPIKey]],
+    end: OnboardingEnd | None,
+) -> ClientHub:
     cells = coverage.by_exchange
     slugs = {*cells, *keys, *(slug for slug, counts in markets.items() if counts.quoted)}
     rows = [
@@ -111,7 +135,7 @@ def open_hub(client_id: UUID) -> ClientHub:
         sorted(rows, key=lambda row: (row.name.casefold(), row.exchange)),
         sum(map(sum, markets.values())),
         sum(map(len, keys.values())),
-        db.session.scalar(select(OnboardingEnd).where(OnboardingEnd.client_id == client_id)),
+        end,
     )
 
 
@@ -136,29 +160,31 @@ def _build_row(
     return ExchangeRow(slug, known.name if known else slug, markets, cell, key, replacement, others)
 
 
-def _count_markets(client_id: UUID) -> Mapping[str, MarketCounts]:
+def _count_markets(client_ids: Sequence[UUID]) -> Mapping[UUID, Mapping[str, MarketCounts]]:
+    """Return client → exchange → the number of its markets there."""
+    place = (ClientMarket.client_id, Market.exchange)
     query = (
-        select(Market.exchange, ClientMarket.status, func.count())
+        select(
+            *place,
+            *(func.count().filter(ClientMarket.status == status) for status in QuotingStatus),
+        )
         .select_from(ClientMarket)
         .join(ClientMarket.market)
-        .where(ClientMarket.client_id == client_id)
-        .group_by(Market.exchange, ClientMarket.status)
+        .where(ClientMarket.client_id.in_(client_ids))
+        .group_by(*place)
     )
-    counts: dict[str, dict[QuotingStatus, int]] = {}
-    for exchange, status, count in db.session.execute(query):
-        counts.setdefault(exchange, {})[status] = count
-    return {
-        exchange: MarketCounts(*(of_exchange.get(status, 0) for status in QuotingStatus))
-        for exchange, of_exchange in counts.items()
-    }
+    counts: dict[UUID, dict[str, MarketCounts]] = {}
+    for client_id, exchange, *of_status in db.session.execute(query):
+        counts.setdefault(client_id, {})[exchange] = MarketCounts(*of_status)
+    return counts
 
 
-def _list_keys(client_id: UUID) -> Mapping[str, list[ExchangeAPIKey]]:
-    """Return the keys that are not destroyed by exchange, newest first."""
+def _list_keys(client_ids: Sequence[UUID]) -> Mapping[UUID, Mapping[str, list[ExchangeAPIKey]]]:
+    """Return client → exchange → the keys that are not destroyed, newest first."""
     query = select(ExchangeAPIKey).where(
-        ExchangeAPIKey.client_id == client_id, ExchangeAPIKey.stage != KeyStage.DESTROYED
+        ExchangeAPIKey.client_id.in_(client_ids), ExchangeAPIKey.stage != KeyStage.DESTROYED
     )
-    keys: dict[str, list[ExchangeAPIKey]] = {}
+    keys: dict[UUID, dict[str, list[ExchangeAPIKey]]] = {}
     for key in db.session.scalars(query.order_by(ExchangeAPIKey.id.desc())):
-        keys.setdefault(key.exchange, []).append(key)
+        keys.setdefault(key.client_id, {}).setdefault(key.exchange, []).append(key)
     return keys

@@ -5,6 +5,7 @@ from uuid import UUID
 import pytest
 
 from pipelabs.core.db import db, finish
+from pipelabs.hub.onboarding import end_onboarding
 from pipelabs.markets.quoting import add_client_markets
 from pipelabs.models import AuditEvent, Client, Role, Status
 from tests.factories import (
@@ -133,6 +134,37 @@ def test_onboard_page_finds_clients(desk, app, beech):
     assert re.findall(rf'href="({ONBOARD}/[^"]+)"', page.text) == [f"{ONBOARD}/{beech}"]
     assert f'href="{NEW}"' in page.text
     assert "Cedar" in desk.get(ONBOARD).text
+    assert "No clients match this search." in desk.get(f"{ONBOARD}?q=nothing").text
+
+
+def test_onboard_page_says_what_is_open_for_each_client(desk, app, beech, change, statements):
+    def count():
+        statements.clear()
+        page = desk.get(ONBOARD)
+        return page, len(statements)
+
+    change(lambda client: add_client_markets(client.id, [make_item()], ACTOR))
+    before, few = count()
+    with app.app_context():
+        for name in ("Cedar", "Dogwood"):
+            client = make_client(name=name)
+            add_client_markets(client.id, [make_item()], ACTOR)
+            make_key(client)
+        end_onboarding(beech, "Not needed", ACTOR)
+        make_client(name="Elm")
+        finish(commit=True)
+    page, many = count()
+
+    assert re.findall(r"(open: [a-z, ]+)<", before.text) == ["open: keys"]
+    listed = page.text.partition('id="to-onboard"')[2]
+    rows = re.findall(r"(\w+)</a>.*?badge-\w+\">([^<]+)<", listed, re.DOTALL)
+    assert dict(rows) == {
+        "Elm": "open: exchanges, pairs, keys",
+        "Dogwood": "done",
+        "Cedar": "done",
+        "Beech": "ended",
+    }
+    assert many == few
 
 
 def test_onboard_pages_need_a_client_and_the_permission_to_change_it(console, desk, beech):
