@@ -1,4 +1,4 @@
-"""Indexes for the search of token pairs and keys.
+"""Indexes for the search of token pairs, markets and keys.
 
 Revision ID: 0024
 Revises: 0023
@@ -31,6 +31,12 @@ def upgrade():
         postgresql_ops={"base_asset": "text_pattern_ops"},
     )
     create_index(
+        "ix_markets_lower_exchange_symbol",
+        "markets",
+        [literal_column("lower(exchange_symbol)").label("lower_exchange_symbol")],
+        postgresql_ops={"lower_exchange_symbol": "text_pattern_ops"},
+    )
+    create_index(
         "ix_exchange_api_keys_lower_last_four",
         "exchange_api_keys",
         [literal_column("lower(last_four)")],
@@ -46,5 +52,6 @@ def upgrade():
 def downgrade():
     drop_index("ix_exchange_api_keys_lower_label", "exchange_api_keys")
     drop_index("ix_exchange_api_keys_lower_last_four", "exchange_api_keys")
+    drop_index("ix_markets_lower_exchange_symbol", "markets")
     drop_index("ix_token_pairs_base_asset", "token_pairs")
     drop_index("ix_token_pairs_searched", "token_pairs")

@@ -175,7 +175,8 @@ def _add_acts(
     best = hits[0] if hits else None
     if best is None or best.rank < Rank.WORDS or best.rank < groups[0].rank:
         return groups
-    acts = [_act_entry(act, best.thing) for act in list_acts(best.thing)]
+    # The heading names the thing.
+    acts = [_act_entry(act, best.thing)._replace(detail="") for act in list_acts(best.thing)]
     own = Group(f"{ACTIONS_HEADING} for {best.thing.label}", acts[:MAX_ACTS])
     return [groups[0], own, *groups[1:]] if acts else groups
 

@@ -135,6 +135,12 @@ class Market(Identified, Base):
         Index("uq_markets_symbol", "token_pair_id", "exchange", unique=True),
         # Not unique, because an exchange may write a pair and its swap alike.
         Index("ix_markets_exchange_symbol", "exchange", "exchange_symbol"),
+        # For searches without an exchange.
+        Index(
+            "ix_markets_lower_exchange_symbol",
+            literal_column("lower(exchange_symbol)").label("lower_exchange_symbol"),
+            postgresql_ops={"lower_exchange_symbol": "text_pattern_ops"},
+        ),
         CheckConstraint(
             f"char_length(exchange_symbol) BETWEEN 1 AND {EXCHANGE_SYMBOL_LENGTH}",
             name="exchange_symbol_length",

@@ -43,6 +43,7 @@ MAX_PAIRS = 20
 """Pairs whose markets are looked at, if no exchange is named."""
 MAX_EVENTS = 100
 """Events of a request that are counted."""
+LOWER_EXCHANGE_SYMBOL = literal_column("lower(exchange_symbol)", Text())
 LOWER_LABEL = literal_column("lower(label)", Text())
 LOWER_LAST_FOUR = literal_column("lower(last_four)", Text())
 
@@ -149,21 +150,30 @@ def _find_pairs(terms: Terms) -> list[Thing]:
 
 
 def _find_markets(terms: Terms) -> list[Thing]:
-    """Return markets whose symbol has the words, at the exchanges that the other words name."""
+    """Return markets whose symbol has the words, at the exchanges that the other words name.
+
+    One word is also the beginning of what the exchange calls the market, such as `XBTUSDTM`.
+    """
     query = SOURCES[SearchKind.MARKET].query
     if terms.id:
         return _run(SearchKind.MARKET, query.where(Market.id == terms.id))
     split = terms.splitting
     has_symbol, best = _have_symbol(split.words), _best_symbol(split.words)
     if split.exchanges:
-        found = query.where(*has_symbol, Market.exchange.in_(split.exchanges))
+        query = query.where(Market.exchange.in_(split.exchanges))
+        found = query.where(*has_symbol)
     else:
         # The other pairs would have to be joined with all their markets to be sorted.
         pairs = select(TokenPair.id).where(*has_symbol).order_by(*best).limit(MAX_PAIRS)
         found = query.where(Market.token_pair_id.in_(pairs))
     is_delisted = (Market.status == MarketStatus.DELISTED).asc()
     order = (*best, is_delisted, Market.exchange)
-    return _run(SearchKind.MARKET, found.order_by(*order).limit(MAX_OF_KIND))
+    queries = [found.order_by(*order).limit(MAX_OF_KIND)]
+    [word, *others] = split.words
+    if INDEXED.search(word) and not others:
+        begins = LOWER_EXCHANGE_SYMBOL.startswith(func.lower(escape_like(word)))
+        queries.append(query.where(begins).limit(MAX_OF_KIND))
+    return _run(SearchKind.MARKET, _join(queries))
 
 
 def _have_symbol(words: Iterable[str]) -> list[ColumnElement[bool]]:
@@ -231,8 +241,7 @@ def _find_admins(terms: Terms) -> list[Thing]:
 
 
 def _find_exchanges(terms: Terms) -> list[Thing]:
-    slugs = find_exchanges(terms.text) or terms.splitting.exchanges
-    return [build_exchange(registry.known()[slug]) for slug in slugs]
+    return [build_exchange(registry.known()[slug]) for slug in find_exchanges(terms.text)]
 
 
 def _find_request(terms: Terms) -> list[Thing]:

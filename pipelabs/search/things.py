@@ -79,9 +79,9 @@ def _build_key(row: Any) -> Thing:
         stage = "secrets destroyed"
     parts = (row.client_name, exchange_name(row.exchange), row.label, stage)
     detail = " · ".join(filter(None, parts))
-    return _thing(
-        SearchKind.API_KEY, row, f"••••{row.last_four}", detail, row.stage, (row.last_four,)
-    )
+    # A short key shows none of its characters.
+    shown = f"••••{row.last_four}" if row.last_four else f"Key “{row.label}”"
+    return _thing(SearchKind.API_KEY, row, shown, detail, row.stage, (row.last_four,))
 
 
 def _build_machine(row: Any) -> Thing:

@@ -4,6 +4,7 @@ Run `python -m dev.servers -- python -m tests.browser.screenshots FOLDER [NAME â
 """
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,11 @@ MAX_HEIGHT = 1_600
 PAGES = {
     "desk": "/admin/",
     "desk-snooze": "/admin/#snooze",
+    "palette": "/admin/#palette:alder",
+    "palette-recent": "/admin/#palette:",
+    "palette-market": "/admin/clients#palette:halt pepe okx",
+    "palette-none": "/admin/clients#palette:nothing",
+    "shortcuts": "/admin/clients#shortcuts",
     "status": "/admin/status",
     "clients": "/admin/clients",
     "client-new": "/admin/clients/new",
@@ -79,6 +85,7 @@ PAGES = {
     "event": "/admin/audit/3",
     "admin": "/admin/admins*",
     "account": "/admin/account",
+    "token-new": "/admin/account/tokens/new?preset=crm",
     "admins": "/admin/admins",
     "missing": "/admin/nothing",
 }
@@ -182,10 +189,18 @@ def _fill_credentials(page: Page, slug: str, scenario: Scenario) -> None:
 
 
 def _open(page: Page, path: str) -> None:
+    path, _, act = path.partition("#")
     list_path, _, suffix = path.partition("*")
     page.goto(list_path)
-    if path.endswith("#snooze"):
+    if act == "snooze":
         page.get_by_role("link", name="Snooze").first.click()
+    elif act == "shortcuts":
+        page.keyboard.press("?")
+    elif act.startswith("palette"):
+        page.keyboard.press("Control+k")
+        page.keyboard.type(act.partition(":")[2])
+        page.get_by_role("status").filter(has_text=re.compile("result|No match")).wait_for()
+        page.wait_for_load_state("networkidle")
     if list_path != path:
         href = urlsplit(page.locator(FIRST_ROW).first.get_attribute("href") or "")
         page.goto(href._replace(path=href.path + suffix).geturl())

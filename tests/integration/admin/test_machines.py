@@ -293,7 +293,7 @@ HOUR = timedelta(hours=1)
                 "end_reason": LeaseEnd.GRANT_ENDED,
                 "expires_at": now() - HOUR,
             },
-            "main expired never acknowledged its grant ended",
+            "main expired never acknowledged · its grant ended",
         ),
     ],
 )

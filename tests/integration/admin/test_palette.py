@@ -118,6 +118,10 @@ def test_verb_alone_is_about_recent_things(desk, book):
     ]
 
 
+def test_exchange_beside_words_without_a_match_is_no_result(desk):
+    assert "No matches for “halt nothing okx”." in search(desk, "halt nothing okx")
+
+
 def test_client_that_is_called_like_an_act_is_found(app, desk):
     with app.app_context():
         make_client(name="Stop Loss Capital")

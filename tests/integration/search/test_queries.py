@@ -166,6 +166,19 @@ def test_base_asset_that_was_typed_comes_before_those_that_have_it():
     assert labels("btc", SearchKind.TOKEN_PAIR)[:2] == ["BTC/USDT", "BTCB/USDT"]
 
 
+def test_swaps_are_found_by_their_spot_symbol_and_say_what_settles_them():
+    item = make_item("BTC/USDT:USDT", exchange_symbol="BTC-USDT-SWAP")
+    add_client_markets(make_client().id, [item], ACTOR)
+
+    [hit] = find(Terms("btcusdt"), {SearchKind.TOKEN_PAIR})
+
+    assert hit.thing.label == "BTC/USDT:USDT"
+    assert hit.thing.detail == "BTC against USDT, settled in USDT"
+    for text in ("BTC-USDT-SWAP", "btc-usdt-sw", "btc-usdt-swap okx"):
+        assert labels(text, SearchKind.MARKET) == ["BTC/USDT:USDT on OKX"]
+    assert labels("btc-usdt-swap kucoin", SearchKind.MARKET) == []
+
+
 def test_delisted_markets_say_so_and_come_last(pepe):
     update_market(pepe[0].market_id, MarketChanges(status=MarketStatus.DELISTED), ACTOR)
     update_market(pepe[1].market_id, MarketChanges(status=MarketStatus.HALTED), ACTOR)
@@ -189,6 +202,12 @@ def test_keys_are_found_by_last_four_label_and_client(keys, text):
 
     assert hit.thing.label == "••••4711"
     assert hit.thing.detail == "Alder Peak · OKX · House account"
+
+
+def test_keys_without_last_characters_are_named_by_their_label(alder):
+    make_key(alder, credentials=make_credentials(api_key="short"))
+
+    assert labels("alder", SearchKind.API_KEY) == ["Key “main”"]
 
 
 def test_keys_elsewhere_are_not_found(alder):
