@@ -153,10 +153,10 @@ def amount(value: Decimal) -> str:
     return f"{int(whole):,}{point}{decimals}"
 
 
-def label(value: str) -> str:
+def label(value: str | None) -> str:
     """Return how people write a value: the name of an exchange, and words without underscores."""
-    exchange = known().get(value)
-    return exchange.name if exchange else value.replace("_", " ")
+    exchange = known().get(value or "")
+    return exchange.name if exchange else (value or "").replace("_", " ")
 
 
 def can(permission: str) -> bool:

@@ -171,7 +171,7 @@ def test_request_of_a_grant_shows_every_term(owner, second, machine_id, stored, 
     page = words(second.get(path))
     response = decide(path)
 
-    assert "Grant for quoter-1: okx, main" in page
+    assert "Grant for quoter-1: OKX, main" in page
     for part in (
         "Client Every client",
         "Exchange OKX",

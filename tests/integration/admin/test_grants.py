@@ -94,7 +94,7 @@ def test_grant_is_requested_with_its_times_in_seconds(owner, path, request_grant
     assert (grant.ttl_s, grant.max_examination_age_s, grant.hold_s) == (300, 86_400, 0)
     assert (str(grant.client_id), grant.exchange, grant.label) == (client_id, "okx", "main")
     assert "Grant requested. Another owner has to approve it." in words(page)
-    assert "Rockpool &amp; Sons, okx, main requested Review" in words(page)
+    assert "Rockpool &amp; Sons, OKX, main requested Review" in words(page)
     assert "lease of 5 minutes, 1 machine per key, verified within 1 day" in words(page)
     assert "hold the keys until the lease expires" in words(page)
     [row] = rows(AuditEvent, event="grant.requested")
