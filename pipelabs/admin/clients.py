@@ -52,7 +52,7 @@ def index() -> ResponseReturnValue:
         page=page,
         asked=asked,
         kept=kept,
-        origin=write_origin(kept | {"sort": asked["sort"]}),
+        origin=write_origin(ClientsQuery, kept | {"sort": asked["sort"]}),
         choices=CHOICES,
         target=CLIENTS,
         sizes=sorted({*SIZES, asked["size"]}),

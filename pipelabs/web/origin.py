@@ -29,13 +29,16 @@ class Origin(NamedTuple):
     @property
     def text(self) -> str:
         """Return the value of the parameter."""
-        return write_origin(self.parameters)
+        return urlencode(self.parameters)
 
 
-def write_origin(parameters: Mapping[str, str]) -> str:
-    """Return the value of the parameter for links of a list that has these parameters."""
-    kept = {name: text for name, text in parameters.items() if text and name not in OF_A_PAGE}
-    return urlencode(kept)
+def write_origin(schema: type[Schema], parameters: Mapping[str, str]) -> str:
+    """Return the value of the parameter for links of a list that has these parameters.
+
+    Those that say where the page is in the list are left out.
+    """
+    names = schema().fields.keys() - OF_A_PAGE
+    return urlencode({name: text for name, text in parameters.items() if text and name in names})
 
 
 def read_origin(schema: type[Schema]) -> Origin | None:

@@ -90,6 +90,17 @@ def test_list_of_clients_leads_to_a_page_that_knows_the_list(desk, book):
     ]
 
 
+def test_rows_of_a_later_page_lead_to_the_same_list(desk, book):
+    first = desk.get(f"{CLIENTS}?tier=Premium&sort=name&size=2")
+    [following] = re.findall(r'href="([^"]*cursor=[^"]*)"', first.text)
+    second = desk.get(html.unescape(following))
+    href = f"{CLIENTS}/{book['Cedar']}?{PREMIUM}"
+
+    assert "from=3" in following
+    assert href in html.unescape(second.text)
+    assert "3 of 3" in desk.get(href).text
+
+
 def test_tabs_keep_the_list_and_their_neighbours_are_the_same_tab(desk, book, path):
     for tab in TABS:
         page = desk.get(f"{path}{tab}?{PREMIUM}")
@@ -107,6 +118,14 @@ def test_page_of_a_client_without_a_list_leads_to_all_clients(desk, path):
 
     assert f'href="{CLIENTS}">Clients</a>' in page.text
     assert 'rel="next"' not in page.text
+
+
+@each("sent", ["", "&", "=", "q=", "&&&&", "q=%E2%82%AC", "q=';--", "q=<script>"])
+def test_any_other_list_opens_the_page(desk, path, sent):
+    page = desk.client.get(path, query_string={"list": sent}, base_url="https://localhost")
+
+    assert page.status_code == 200
+    assert "<script>" not in page.text
 
 
 def test_page_of_a_client_that_left_the_list_says_so(desk, book):
@@ -159,6 +178,10 @@ def test_breadcrumb_words_the_filters(desk, path, sent, told):
         "size=10",
         "q=%00",
         "q=" + "x" * 300,
+        "q=%FF",
+        "x=1&" * 100,
+        "from=51&of=300",
+        "sort=" + "../" * 20,
     ],
 )
 @each("tab", TABS)
