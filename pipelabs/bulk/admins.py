@@ -61,7 +61,7 @@ class AdminsTarget(Target[Admin]):
         """Return the admins, by e-mail address."""
         return admins.find_admins(parse_ids(keys))
 
-    def lock(self, keys: Sequence[str]) -> None:
+    def lock(self, keys: Sequence[str], _: Sequence[Values]) -> None:
         """Lock every admin first, because disabling one locks all owners."""
         roles.lock_for_changes(parse_ids(keys))
 

@@ -77,7 +77,7 @@ def apply_change(
     """
     items = sorted(items, key=lambda item: item.key)
     keys = [item.key for item in items]
-    target.lock(keys)
+    target.lock(keys, [item.values for item in items])
     rows = {target.key(row): row for row in target.find(keys)}
     undo: list[Item] = []
     skipped: list[tuple[str, str]] = []

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from pipelabs.audit.events import Event
-from pipelabs.bulk.target import MAX_ROWS, Noun, Option, Target, parse_ids
+from pipelabs.bulk.target import MAX_ROWS, Noun, Option, Target, Values, parse_ids
 from pipelabs.core.actor import Actor
 from pipelabs.core.pagination import Page
 from pipelabs.markets import client_markets
@@ -59,7 +59,7 @@ class ClientMarketsTarget(Target[ClientMarket]):
         """Return the client's markets, by exchange and symbol."""
         return client_markets.find_client_markets(self.client_id, parse_ids(keys))
 
-    def lock(self, keys: Sequence[str]) -> None:
+    def lock(self, keys: Sequence[str], _: Sequence[Values]) -> None:
         """Lock the client and the markets first, because a delisting locks by market."""
         client_markets.lock_client_markets(self.client_id, parse_ids(keys))
 

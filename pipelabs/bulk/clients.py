@@ -55,6 +55,10 @@ class ClientsTarget(Target[Client]):
         query = select(Client).where(Client.id.in_(parse_ids(keys)))
         return db.session.scalars(query.order_by(queries.NAME_COLUMN, Client.id)).all()
 
+    def lock(self, keys: Sequence[str], _: Sequence[Values]) -> None:
+        """Lock every client before the markets of the first one are paused."""
+        service.lock_clients(parse_ids(keys))
+
     def name(self, row: Client) -> str:
         """Return the name of the client."""
         return row.name

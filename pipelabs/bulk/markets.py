@@ -61,6 +61,16 @@ class MarketsTarget(Target[Market]):
         """Return the markets, by symbol and exchange."""
         return markets.find_markets(parse_ids(keys))
 
+    def lock(self, keys: Sequence[str], values: Sequence[Values]) -> None:
+        """Lock every market before the first one is changed; before a delisting, the clients too.
+
+        An offboarding of clients goes from client to client, and a delisting from market to market.
+        """
+        ids = parse_ids(keys)
+        if any(own.get("status") == MarketStatus.DELISTED for own in values):
+            delisting.lock_affected_clients(ids)
+        markets.lock_markets(ids)
+
     def name(self, row: Market) -> str:
         """Return the symbol and the exchange."""
         return f"{row.symbol} on {row.exchange}"

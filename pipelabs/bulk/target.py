@@ -127,10 +127,11 @@ class Target(ABC, Generic[T]):
     def find(self, keys: Sequence[str]) -> Sequence[T]:
         """Return the rows with these keys, in the order of a preview. Others are left out."""
 
-    def lock(self, keys: Sequence[str]) -> None:
+    def lock(self, keys: Sequence[str], values: Sequence[Values]) -> None:
         """Lock what has to be locked before the first row is changed.
 
-        Rows are changed in the order of keys. Override it if that order is not consistent.
+        Rows are changed in the order of keys, to these values. Override it if that order is not
+        consistent.
         """
 
     @abstractmethod

@@ -1,6 +1,6 @@
 """Create clients, change them and move them between statuses."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import fields
 from datetime import datetime
 from typing import Any, NamedTuple, cast
@@ -145,6 +145,12 @@ def change_status(
     return stored
 
 
+def lock_clients(ids: Collection[UUID]) -> None:
+    """Lock these clients, by id."""
+    query = select(Client.id).where(Client.id.in_(ids)).order_by(Client.id)
+    db.session.execute(query.with_for_update())
+
+
 def reject_offboarded(client: Client) -> None:
     """Raise `InvalidTransition` for an offboarded client, of which nothing can change."""
     if client.status is Status.OFFBOARDED:
@@ -197,14 +203,19 @@ def _set(stored: Client, changed: Mapping[str, Any]) -> None:
 
 
 def _pause_markets(client_id: UUID) -> int:
-    """Pause every active market of the client; return how many there were."""
+    """Pause every active market of the client; return how many there were.
+
+    They are locked by market, as a delisting of several markets locks them.
+    """
     is_active = ClientMarket.status == QuotingStatus.ACTIVE
+    active = select(ClientMarket.id).where(ClientMarket.client_id == client_id, is_active)
+    active = active.order_by(ClientMarket.market_id).with_for_update()
     changes = {
         "status": QuotingStatus.PAUSED,
         "updated_at": now(),
         "version": ClientMarket.version + 1,
     }
-    statement = update(ClientMarket).where(ClientMarket.client_id == client_id, is_active)
+    statement = update(ClientMarket).where(ClientMarket.id.in_(active))
     options = {"synchronize_session": False}
     paused = db.session.execute(statement.values(changes), execution_options=options)
     return cast(CursorResult[Any], paused).rowcount

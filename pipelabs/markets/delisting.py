@@ -59,6 +59,18 @@ def count_affected_by_market(market_ids: Collection[UUID]) -> dict[UUID, int]:
     return {row[0]: row[1] for row in rows}
 
 
+def lock_affected_clients(market_ids: Collection[UUID]) -> None:
+    """Lock the clients that a delisting of these markets would affect, by id, before the markets.
+
+    So a delisting of several markets and an offboarding of several clients can't deadlock.
+    """
+    affected = select(ClientMarket.client_id).where(
+        ClientMarket.market_id.in_(market_ids), ClientMarket.status.in_(QUOTED)
+    )
+    query = select(Client.id).where(Client.id.in_(affected)).order_by(Client.id)
+    db.session.execute(query.with_for_update(read=True))
+
+
 def _affected(
     counts: Mapping[QuotingStatus, int], listed: Sequence[Row[UUID, str]]
 ) -> AffectedClients:

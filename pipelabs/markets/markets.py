@@ -203,6 +203,12 @@ def find_markets(ids: Collection[UUID]) -> Sequence[Market]:
     return db.session.scalars(query.order_by(SYMBOL_COLUMN, Market.exchange)).all()
 
 
+def lock_markets(ids: Collection[UUID]) -> None:
+    """Lock these markets, by id."""
+    query = select(Market.id).where(Market.id.in_(ids)).order_by(Market.id)
+    db.session.execute(query.with_for_update())
+
+
 def list_exchanges_in_use() -> list[str]:
     """Return the slugs of the exchanges that have a market, whether enabled or not."""
     return list(db.session.scalars(select(Market.exchange).distinct().order_by(Market.exchange)))

@@ -65,8 +65,11 @@ FIND_MARKETS = (
     )
 )
 """The existing market of each item, and the client's market there if there is one."""
-LOCK_MARKETS = FIND_MARKETS.with_for_update(read=True, of=Market)
-"""A delisting waits for this lock, so that no client is quoted in a delisted market."""
+LOCK_MARKETS = FIND_MARKETS.order_by(Market.id).with_for_update(read=True, of=Market)
+"""A delisting waits for this lock, so that no client is quoted in a delisted market.
+
+Markets are locked in the order in which other changes of several markets lock them.
+"""
 NEW_CLIENT_MARKETS = unnest_table(
     "new_client_markets",
     {

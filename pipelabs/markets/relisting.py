@@ -62,45 +62,52 @@ def relist_market(
     caller's transaction is committed, as a delisting does. If it is interrupted, the clients that
     are left stay delisted.
     """
+    client_ids = _lock_clients(market_id) if is_resumed else []
     changes = MarketChanges(status=MarketStatus.TRADING)
     market, _ = update_market(market_id, changes, actor, version=version)
-    return Relisted(market, _resume(market, actor) if is_resumed else 0)
+    return Relisted(market, _resume(market, client_ids, actor))
 
 
-def _resume(market: Market, actor: Actor) -> int:
-    """Set the client markets to active; return their number. The market is locked."""
+def _resume(market: Market, client_ids: Sequence[UUID], actor: Actor) -> int:
+    """Set the client markets to active; return their number. Clients and market are locked."""
     market_id, count = market.id, 0
     facts = CHANGE | {
         "markets": f"{market.symbol} on {market.exchange}",
         "market": str(market_id),
         "exchange": market.exchange,
     }
-    while resumed := _resume_batch(market_id):
+    while client_ids:
+        resumed = _resume_batch(market_id, client_ids)
         each = [(row.client_id, facts | {"client_market": str(row.id)}) for row in resumed]
-        trail.record_each(Event.CLIENT_MARKET_UPDATED, actor, each)
+        if each:
+            trail.record_each(Event.CLIENT_MARKET_UPDATED, actor, each)
         count += len(resumed)
-        if len(resumed) < BATCH or not _continue(market_id):
-            break
+        client_ids = _begin_next(market_id) if len(client_ids) == BATCH else []
     return count
 
 
-def _continue(market_id: UUID) -> bool:
-    """Commit, lock the market again, and return whether it is still listed."""
+def _begin_next(market_id: UUID) -> Sequence[UUID]:
+    """Commit, and lock the next clients and the market, unless it is delisted meanwhile."""
     finish(commit=True)
+    client_ids = _lock_clients(market_id)
     query = select(Market.status).where(Market.id == market_id).with_for_update()
-    return db.session.scalar(query) is not MarketStatus.DELISTED
+    return [] if db.session.scalar(query) is MarketStatus.DELISTED else client_ids
 
 
-def _resume_batch(market_id: UUID) -> Sequence[Row[UUID, UUID]]:
-    """Resume the next client markets, by client; return their ids and clients."""
+def _lock_clients(market_id: UUID) -> Sequence[UUID]:
+    """Lock the next clients to resume, by id, so that none is offboarded; return their ids.
+
+    Clients are locked before the market, as for any change of a client's market: the consistent
+    lock order prevents deadlocks.
+    """
     first = _select_resumable(market_id).order_by(ClientMarket.client_id).limit(BATCH)
-    # Locked in a consistent order, so that none is offboarded before this ends.
     clients = select(Client.id).where(Client.id.in_(db.session.scalars(first).all()), IS_OPEN)
-    clients = clients.order_by(Client.id).with_for_update(read=True)
-    is_resumed = (
-        *_was_active(market_id),
-        ClientMarket.client_id.in_(db.session.scalars(clients).all()),
-    )
+    return db.session.scalars(clients.order_by(Client.id).with_for_update(read=True)).all()
+
+
+def _resume_batch(market_id: UUID, client_ids: Sequence[UUID]) -> Sequence[Row[UUID, UUID]]:
+    """Resume the markets of these clients; return their ids and clients."""
+    is_resumed = (*_was_active(market_id), ClientMarket.client_id.in_(client_ids))
     changes = {
         "status": QuotingStatus.ACTIVE,
         "was_active": False,

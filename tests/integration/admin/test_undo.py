@@ -81,6 +81,11 @@ def test_every_single_change_with_an_inverse_can_be_undone(owner, client_id, row
             "spread_target_bps": "5",
         },
         f"/admin/markets/{market_id}/status": {"version": 1, "status": "halted"},
+        f"/admin/markets/{market_id}/edit": {
+            "version": 3,
+            "exchange_symbol": "ADA-USDT",
+            "price_tick": "0.5",
+        },
         "/admin/exchanges/okx/disable": {"version": 1},
         f"/admin/admins/{other_id}/disable": {},
     }
@@ -96,6 +101,7 @@ def test_every_single_change_with_an_inverse_can_be_undone(owner, client_id, row
     assert (client.name, client.tier, client.email, client.version) == ("Acme", "Basic", None, 3)
     assert (quoted.bot, quoted.status, quoted.spread_target_bps) == ("market_maker", "active", None)
     assert rows(Market)[0].status == "trading"
+    assert rows(Market)[0].price_tick is None
     assert rows(Exchange, slug="okx")[0].is_enabled
     batches = [row for row in rows(AuditEvent) if row.event.endswith("bulk_changed")]
     assert len(batches) == len(changes)

@@ -27,7 +27,6 @@ from pipelabs.models import (
     AuditEvent,
     Client,
     ClientMarket,
-    KeyStage,
     MarketStatus,
     QuotingStatus,
     Role,
@@ -35,6 +34,7 @@ from pipelabs.models import (
     Tier,
     new_id,
 )
+from pipelabs.vault.api_keys import revoke_key
 from tests.factories import act_as, make_actor, make_admin, make_client, make_exchange, make_key
 from tests.integration.bulk.rows import add_each, add_quoted, items_of
 
@@ -360,7 +360,7 @@ def test_apply_does_what_the_plan_says_and_undo_restores_every_row(rows, states,
 def test_offboarding_says_which_clients_keep_keys(book):
     make_exchange()
     make_key(book["active"], label="one")
-    make_key(book["active"], label="two", stage=KeyStage.DESTROYED)
+    revoke_key(make_key(book["active"], label="two").id, ACTOR)
     make_key(book["paused"], label="one")
     make_key(book["paused"], label="two")
 

@@ -128,6 +128,7 @@ def test_relist_market_stops_if_the_market_is_delisted_meanwhile(delisted, monke
     def delist_meanwhile(*, commit):
         finish(commit=commit)
         update_market(market_id, DELISTED, ACTOR)
+        finish(commit=True)
 
     monkeypatch.setattr(relisting, "finish", delist_meanwhile)
 
