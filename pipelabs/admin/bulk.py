@@ -56,7 +56,7 @@ def add_routes(
     """Add the preview, the act and its undo to a list. `make_target` gets the list's parameters."""
     declared: dict[str, Any] = {"permission": permission, "denied_event": denied_event}
 
-    @bp.operation("POST", "/bulk", **declared)
+    @bp.operation("POST", "/bulk/preview", **declared)
     def preview_bulk(**place: UUID) -> ResponseReturnValue:
         return _preview(make_target(**place), place)
 

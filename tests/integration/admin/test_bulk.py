@@ -53,7 +53,7 @@ def rows_of(page):
 
 def send(browser, path, fields, back=""):
     """Preview and apply a change, and return both responses."""
-    preview = browser.send(f"{path}/bulk", **fields, back=back)
+    preview = browser.send(f"{path}/bulk/preview", **fields, back=back)
     shown = {name: fields[name] for name in ("value",) if name in fields}
     change = fields.get("act") or fields["change"]
     applied = browser.send(
@@ -78,7 +78,7 @@ def test_every_list_offers_its_changes_and_applies_one_to_all_that_match(owner, 
         assert f'"{name}"' in listed.text, address
         assert rows_of(listed), address
 
-        preview = owner.send(f"{path}/bulk?{filters}", act=name, every="on", back=address)
+        preview = owner.send(f"{path}/bulk/preview?{filters}", act=name, every="on", back=address)
         applied = owner.send(f"{path}/bulk/apply", change=name, rows=rows_of(preview), back=address)
 
         assert (applied.status_code, applied.location) == (303, address)
@@ -106,8 +106,8 @@ def test_value_is_entered_in_the_bar_or_on_the_next_page(desk, book, rows):
     keys = rows_of(desk.get(path))[:2]
     fields = {"change": "spread_target_bps", "rows": keys}
 
-    missing = desk.send(f"{path}/bulk", **fields)
-    wrong = desk.send(f"{path}/bulk", **fields, value="0")
+    missing = desk.send(f"{path}/bulk/preview", **fields)
+    wrong = desk.send(f"{path}/bulk/preview", **fields, value="0")
     preview, applied = send(desk, path, fields | {"value": " 12.50 "}, back=path)
 
     assert (missing.status_code, wrong.status_code) == (400, 400)
@@ -123,11 +123,11 @@ def test_value_is_entered_in_the_bar_or_on_the_next_page(desk, book, rows):
 def test_value_is_asked_for_all_that_match_too(desk, book):
     path = f"/admin/clients/{book}/markets"
 
-    asked = desk.send(f"{path}/bulk?exchange=okx", change="daily_volume_target", every="on")
+    asked = desk.send(f"{path}/bulk/preview?exchange=okx", change="daily_volume_target", every="on")
 
     assert "Set the daily volume target" in asked.text
     assert 'name="every" value="on"' in asked.text
-    assert f'action="{path}/bulk?exchange=okx"' in asked.text
+    assert f'action="{path}/bulk/preview?exchange=okx"' in asked.text
 
 
 @each(
@@ -144,7 +144,7 @@ def test_value_is_asked_for_all_that_match_too(desk, book):
 def test_preview_without_a_selection_or_a_change_is_400(desk, book, fields, sentence):
     path = f"/admin/clients/{book}/markets"
 
-    response = desk.send(f"{path}/bulk", **fields, back=f"{path}?status=active")
+    response = desk.send(f"{path}/bulk/preview", **fields, back=f"{path}?status=active")
 
     assert response.status_code == 400
     assert sentence in response.text or sentence == "Not a valid"
@@ -177,7 +177,7 @@ def test_only_so_many_rows_are_changed_at_once(desk, book, monkeypatch):
     monkeypatch.setattr("pipelabs.bulk.client_markets.MAX_ROWS", 2)
     path = f"/admin/clients/{book}/markets"
 
-    preview = desk.send(f"{path}/bulk", act="status:paused", every="on")
+    preview = desk.send(f"{path}/bulk/preview", act="status:paused", every="on")
 
     assert len(rows_of(preview)) == 2
     assert "1 market more match the filters." in words(preview)
@@ -187,7 +187,7 @@ def test_what_can_not_change_is_listed_with_its_reason(desk, book, change):
     change(Market, status=MarketStatus.DELISTED)
     path = f"/admin/clients/{book}/markets"
 
-    preview = desk.send(f"{path}/bulk", act="status:paused", every="on")
+    preview = desk.send(f"{path}/bulk/preview", act="status:paused", every="on")
 
     assert "Nothing will be changed" in preview.text
     assert "3 markets stay as they are" in preview.text
@@ -196,7 +196,7 @@ def test_what_can_not_change_is_listed_with_its_reason(desk, book, change):
 
 def test_rows_that_were_not_changed_are_told_by_reason(desk, book, change, rows):
     path = f"/admin/clients/{book}/markets"
-    preview = desk.send(f"{path}/bulk", act="status:paused", every="on")
+    preview = desk.send(f"{path}/bulk/preview", act="status:paused", every="on")
     change(ClientMarket, version=5)
 
     fields = {"change": "status:paused", "rows": rows_of(preview), "back": path}

@@ -26,7 +26,7 @@ def test_bulk_change_is_shown_and_then_applied(desk, client_ids, rows):
     listed = desk.get(back).text
     assert listed.count('name="rows"') == 3
 
-    preview = desk.send(BULK, change="tier:Premium", rows=client_ids[:2], back=back)
+    preview = desk.send(f"{BULK}/preview", change="tier:Premium", rows=client_ids[:2], back=back)
     applied = desk.send(f"{BULK}/apply", change="tier:Premium", rows=rows_of(preview), back=back)
 
     assert "2 clients will be changed" in preview.text
@@ -41,14 +41,14 @@ def test_bulk_change_is_shown_and_then_applied(desk, client_ids, rows):
 
 
 def test_bulk_change_of_one_client_says_so(desk, client_ids):
-    preview = desk.send(BULK, change="tier:Premium", rows=client_ids[:1])
+    preview = desk.send(f"{BULK}/preview", change="tier:Premium", rows=client_ids[:1])
     desk.send(f"{BULK}/apply", change="tier:Premium", rows=rows_of(preview))
 
     assert "1 client was changed." in desk.get("/admin/clients").text
 
 
 def test_bulk_change_says_what_was_not_changed(desk, client_ids, change):
-    preview = desk.send(BULK, change="status:paused", rows=client_ids[:1])
+    preview = desk.send(f"{BULK}/preview", change="status:paused", rows=client_ids[:1])
     change(Client, version=7)
 
     desk.send(f"{BULK}/apply", change="status:paused", rows=rows_of(preview))
@@ -59,14 +59,14 @@ def test_bulk_change_says_what_was_not_changed(desk, client_ids, change):
 
 
 def test_bulk_change_to_offboarded_warns(desk, client_ids):
-    preview = desk.send(BULK, change="status:offboarded", rows=client_ids)
+    preview = desk.send(f"{BULK}/preview", change="status:offboarded", rows=client_ids)
 
     assert "It pauses every market of these clients." in preview.text
     assert "button-danger" in preview.text
 
 
 def test_bulk_change_that_changes_nothing_offers_no_button(desk, client_ids):
-    preview = desk.send(BULK, change="tier:Standard", rows=client_ids)
+    preview = desk.send(f"{BULK}/preview", change="tier:Standard", rows=client_ids)
 
     assert "Nothing will be changed" in preview.text
     assert "Already Standard." in preview.text
@@ -83,7 +83,7 @@ def test_bulk_change_that_changes_nothing_offers_no_button(desk, client_ids):
     ],
 )
 def test_bulk_change_without_a_selection_or_a_change_is_400(desk, fields, sentence):
-    response = desk.send(BULK, **fields)
+    response = desk.send(f"{BULK}/preview", **fields)
 
     assert response.status_code == 400
     assert sentence in response.text
@@ -100,10 +100,12 @@ def test_viewers_select_nothing(console, client_ids):
     viewer = console(Role.VIEWER, email="viewer@desk.local")
 
     assert 'name="rows"' not in viewer.get("/admin/clients").text
-    assert viewer.send(BULK, change="tier:Premium", rows=client_ids).status_code == 403
+    assert viewer.send(f"{BULK}/preview", change="tier:Premium", rows=client_ids).status_code == 403
 
 
 def test_bulk_change_goes_back_to_console_pages_only(desk, client_ids):
-    preview = desk.send(BULK, change="tier:Premium", rows=client_ids, back="//evil.example")
+    preview = desk.send(
+        f"{BULK}/preview", change="tier:Premium", rows=client_ids, back="//evil.example"
+    )
 
     assert "evil.example" not in preview.text
