@@ -17,6 +17,7 @@ def test_find_configure_disable_and_enable_exchange(open_page, scripts):
     slug, name = ("bitget", "Bitget") if scripts else ("mexc", "MEXC")
     page.goto("/admin/")
     page.get_by_role("link", name="Exchanges", exact=True).click()
+    page.wait_for_url("**/exchanges")
     page.get_by_role("searchbox", name="Search").fill(slug.upper())
     if not scripts:
         page.get_by_role("button", name="Apply").click()
