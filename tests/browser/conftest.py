@@ -7,6 +7,7 @@ import pytest
 
 from pipelabs.models import Role
 from tests import servers
+from tests.browser.machines import add_machines
 from tests.browser.npm import Unavailable
 from tests.browser.pages import Pages, browser
 from tests.factories import make_vault_keys
@@ -29,6 +30,13 @@ def service(tmp_path_factory, worker_id, stub):
         *_, printed = running.flask("seed", "demo", "--json").splitlines()
         demo = json.loads(printed)
         yield running, {Role(admin["role"]): admin["password"] for admin in demo["admins"]}
+
+
+@pytest.fixture(scope="session")
+def machines(service):
+    """Let there be machines, grants, leases, stops and requests."""
+    running, passwords = service
+    add_machines(running, passwords[Role.OWNER])
 
 
 @pytest.fixture(scope="module")

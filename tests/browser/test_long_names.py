@@ -5,7 +5,6 @@ import os
 import pytest
 
 from pipelabs.models import Role
-from tests.browser.machines import add_machines
 from tests.browser.test_pages import crawl
 from tests.factories import make_wallet
 
@@ -21,10 +20,8 @@ WIDE_CARDS = """[...document.querySelectorAll(".table-scroll:has(.cards)")]
 
 
 @pytest.fixture
-def named(service, pages):
+def named(machines, pages):
     """Let there be a client, a market and machines whose names are one long word."""
-    running, passwords = service
-    add_machines(running, passwords[Role.OWNER])
     page = pages.open(Role.OWNER)
     page.goto("/admin/clients/new")
     page.get_by_label("Name").fill(NAME)

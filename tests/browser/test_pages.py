@@ -5,7 +5,6 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from pipelabs.models import Role
-from tests.browser.machines import add_machines
 from tests.browser.pages import NARROW, WIDE, axe_violations
 
 MAX_PAGES = 140
@@ -30,13 +29,6 @@ WIDTHS_AND_THEMES = [
     pytest.param(WIDE, "light", id="wide-light"),
     pytest.param(NARROW, "dark", id="narrow-dark"),
 ]
-
-
-@pytest.fixture(scope="module")
-def machines(service):
-    """Let there be machines, grants, leases, stops and requests."""
-    running, passwords = service
-    add_machines(running, passwords[Role.OWNER])
 
 
 def shape(url):
