@@ -6,26 +6,11 @@ import pytest
 from playwright.sync_api import expect
 
 from pipelabs.models import Role
+from tests.browser.clicks import Clicks
 from tests.browser.pages import NARROW, WIDE, WITH_AND_WITHOUT_SCRIPTS, axe_violations
 
 CLIENTS, MARKETS = "/admin/clients", "/admin/markets"
 BAR = ".bulk"
-
-
-class Clicks:
-    """Counts the clicks of a journey. Choosing an option takes two."""
-
-    def __init__(self, page):
-        self.page = page
-        self.number = 0
-
-    def click(self, role, name):
-        self.number += 1
-        self.page.get_by_role(role, name=name, exact=True).click()
-
-    def choose(self, label, option):
-        self.number += 2
-        self.page.get_by_label(label, exact=True).select_option(label=option)
 
 
 @pytest.fixture
