@@ -22,7 +22,7 @@ from pipelabs.clients import wallets
 from pipelabs.core.decimals import plain
 from pipelabs.core.errors import InvalidHost, PipeLabsError
 from pipelabs.exchanges.registry import known
-from pipelabs.models import Permission
+from pipelabs.models import Permission, now
 from pipelabs.web import auth, console_session, csrf, drafts, places
 from pipelabs.web.forms import Form
 from pipelabs.web.operation import CONSOLE_PATH, current_actor, has_actor, is_below, request_state
@@ -49,6 +49,9 @@ SYSTEMS = {
 }
 """Mark in the user agent → name. Edge and Opera also contain the mark of Chrome, so they come
 first; Chrome contains that of Safari."""
+AGO = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
+"""Seconds and name of the units in which a page says how long ago something was."""
+MAX_DAYS_AGO = 60
 TITLES = {
     400: "We couldn't process this request",
     401: "Sign in",
@@ -128,6 +131,17 @@ def exact_time(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
+def ago(moment: datetime) -> str:
+    """Return how long ago a time was: `5 minutes ago`; a date if it was two months ago."""
+    seconds = (now() - moment).total_seconds()
+    for size_s, name in AGO:
+        if (count := int(seconds / size_s)) > 0:
+            if name == "day" and count > MAX_DAYS_AGO:
+                return f"{moment.astimezone(UTC):%Y-%m-%d}"
+            return f"1 {name} ago" if count == 1 else f"{count} {name}s ago"
+    return "just now"
+
+
 def machine_time(moment: datetime) -> str:
     """Return a time in UTC for the `datetime` attribute of a `time` element."""
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
@@ -165,6 +179,7 @@ def can(permission: str) -> bool:
 
 
 FILTERS = (
+    ago,
     amount,
     device,
     exact_time,

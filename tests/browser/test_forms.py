@@ -80,3 +80,37 @@ def test_entries_are_kept_when_the_session_has_ended(pages, scripts):
     page.get_by_role("button", name="Create client").click()
 
     expect(page.get_by_role("heading", level=1, name="Kept Capital")).to_be_visible()
+
+
+def open_asking(pages):
+    """Return the form of a new client, and the dialogs that it shows. They are dismissed."""
+    page, asked = pages.open(Role.OPERATOR), []
+
+    def dismiss(dialog):
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    page.on("dialog", dismiss)
+    page.goto("/admin/clients/new")
+    return page, asked
+
+
+def test_form_with_entries_is_not_left_without_asking(pages):
+    page, asked = open_asking(pages)
+    page.get_by_label("Name").press_sequentially("Heron")
+
+    page.get_by_role("link", name="Coverage").click()
+
+    expect(page.get_by_label("Name")).to_have_value("Heron")
+    assert asked == ["beforeunload"]
+
+
+def test_form_that_is_sent_asks_nothing(pages):
+    page, asked = open_asking(pages)
+    page.get_by_label("Name").press_sequentially("Heron")
+    page.get_by_label("Wallet address").press_sequentially(make_wallet())
+
+    page.get_by_role("button", name="Create client").click()
+
+    expect(page.get_by_role("heading", level=1, name="Heron")).to_be_visible()
+    assert asked == []

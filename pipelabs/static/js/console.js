@@ -5,6 +5,7 @@ import "./palette.js";
 import "./selection.js";
 import "./shortcuts.js";
 import "./undo.js";
+import "./unsaved.js";
 import "./zone.js";
 
 const COPIED_MS = 1500;
