@@ -133,6 +133,15 @@ def test_damaged_memory_of_the_browser_is_ignored(page, stored):
     expect(open_palette(page).get_by_role("option").first).to_be_visible()
 
 
+def test_palette_works_in_a_browser_that_stores_nothing(pages):
+    page = pages.open(Role.OPERATOR)
+    page.add_init_script("Storage.prototype.setItem = () => { throw new DOMException(); }")
+    page.goto("/admin/exchanges/okx")
+
+    expect(open_palette(page).get_by_role("option").first).to_be_visible()
+    assert "okx" not in page.evaluate(STORED)
+
+
 def test_failed_search_says_so_and_can_be_tried_again(pages, page):
     page.route(PALETTE, lambda route: route.fulfill(status=503, body="away"))
     palette = open_palette(page)

@@ -22,7 +22,11 @@ export function recentThings(isElsewhere) {
 if (palette) {
   const here = palette.dataset.subject;
   const things = [...new Set([...(here ? [here] : []), ...read()])].slice(0, MAX);
-  localStorage.setItem(KEY, JSON.stringify({ admin: palette.dataset.admin, things }));
+  try {
+    localStorage.setItem(KEY, JSON.stringify({ admin: palette.dataset.admin, things }));
+  } catch {
+    // A browser that stores nothing, or has no room, has no recent things.
+  }
   document.addEventListener("submit", (event) => {
     if ("signOut" in event.target.dataset) localStorage.removeItem(KEY);
   });
