@@ -9,8 +9,6 @@ from sqlalchemy import (
     Uuid,
     and_,
     bindparam,
-    case,
-    false,
     func,
     literal,
     select,
@@ -24,7 +22,10 @@ from pipelabs.core.pagination import MAX_COUNTED
 from pipelabs.models import Client
 from pipelabs.models.clients import ClientSort
 
-Conditions = Sequence[ColumnElement[bool]]
+Condition = ColumnElement[bool]
+Conditions = Sequence[Condition]
+NEAR = 2_000
+"""Of a million clients, 10,000 match in a list that is too long to count: one in a hundred."""
 
 
 class Neighbours(NamedTuple):
@@ -47,7 +48,8 @@ def find_neighbours(
     """Return the neighbours of a client in the list that `list_clients` returns.
 
     They are found by the keys that the list is sorted by. A client that no longer matches the
-    filters has the neighbours that it would have.
+    filters has the neighbours that it would have. In a list longer than `MAX_COUNTED` there can be
+    none although one is far away.
     """
     own_id = bindparam("own_id", client_id, type_=Uuid())
     conditions = list(filter_conditions(filters))
@@ -57,30 +59,42 @@ def find_neighbours(
     column = SORT_COLUMNS[sort.removeprefix("-")]
     own_key = select(column).select_from(Client).where(Client.id == own_id).correlate(None)
     keys, own_keys = tuple_(column, Client.id), tuple_(own_key.scalar_subquery(), own_id)
-    up, down = [column.asc(), Client.id.asc()], [column.desc(), Client.id.desc()]
-    before, after = keys < own_keys, keys > own_keys
-    if sort.startswith("-"):
-        before, after, up, down = after, before, down, up
-    own = _in_order(conditions) if is_long else conditions
+    find = _find_near if is_long else _find_first
     is_counted = is_listed and not (is_long and filters.get("q"))
+    is_down = sort.startswith("-")
+    smaller, larger = (
+        find(column, beside, conditions, is_down=is_smaller)
+        for beside, is_smaller in ((keys < own_keys, True), (keys > own_keys, False))
+    )
+    before = keys > own_keys if is_down else keys < own_keys
     ahead = _count([before, *conditions]) if is_counted else literal(MAX_COUNTED)
-    query = select(_first([before, *own], down), _first([after, *own], up), ahead)
-    previous_id, next_id, place = db.session.execute(query).one()
+    smaller_id, larger_id, place = db.session.execute(select(smaller, larger, ahead)).one()
+    previous_id, next_id = (larger_id, smaller_id) if is_down else (smaller_id, larger_id)
     return Neighbours(previous_id, next_id, place + 1 if place < MAX_COUNTED else None, total)
 
 
-def _in_order(conditions: Conditions) -> Conditions:
-    """Return the same conditions in a form that no index has.
+def _find_first(column: Any, beside: Condition, conditions: Conditions, *, is_down: bool) -> Any:
+    """Return the query for the first client beside the own one that matches."""
+    query = select(Client.id).where(beside, *conditions)
+    return query.order_by(*_order(column, Client.id, is_down=is_down)).limit(1).scalar_subquery()
 
-    Of many rows the next one that matches is near in the order of the list. PostgreSQL takes them
-    for fewer than they are, and would sort them all.
+
+def _find_near(column: Any, beside: Condition, conditions: Conditions, *, is_down: bool) -> Any:
+    """Return the same query for a list with many clients: it looks at the nearest `NEAR` only.
+
+    One of them matches, unless all that do are far away. PostgreSQL would take them for few and
+    sort them all, or read the whole table if there is none.
     """
-    return [case((and_(true(), *conditions), true()), else_=false())]
+    matches = and_(true(), *conditions).label("matches")
+    nearest = select(Client.id, column.label("key"), matches).where(beside)
+    order = _order(column, Client.id, is_down=is_down)
+    near = nearest.order_by(*order).limit(NEAR).subquery()
+    order = _order(near.c.key, near.c.id, is_down=is_down)
+    return select(near.c.id).where(near.c.matches).order_by(*order).limit(1).scalar_subquery()
 
 
-def _first(conditions: Conditions, order: list[Any]) -> Any:
-    query = select(Client.id).where(*conditions).order_by(*order).limit(1)
-    return query.scalar_subquery()
+def _order(*columns: Any, is_down: bool) -> list[Any]:
+    return [column.desc() if is_down else column.asc() for column in columns]
 
 
 def _count(conditions: Conditions) -> Any:

@@ -83,6 +83,21 @@ def test_find_neighbours_in_a_long_list_are_the_same(book, monkeypatch, filters,
     assert {one.total for one in long} == {2}
 
 
+def test_find_neighbours_in_a_long_list_looks_at_the_nearest_clients(book, monkeypatch):
+    filters = {"tier": Tier.BASIC}
+    ids = [client.id for client in list_clients({}, ClientSort.NAME).rows]
+    [basic, *_] = [client.id for client in list_clients(filters, ClientSort.NAME).rows]
+    monkeypatch.setattr(neighbours, "MAX_COUNTED", 1)
+    place = ids.index(basic)
+    far = [find_neighbours(client_id, filters, ClientSort.NAME).next for client_id in ids[:place]]
+    monkeypatch.setattr(neighbours, "NEAR", 1)
+
+    near = [find_neighbours(client_id, filters, ClientSort.NAME).next for client_id in ids[:place]]
+
+    assert set(far) == {basic}
+    assert near == [*[None] * (place - 1), basic]
+
+
 def test_find_neighbours_of_nobody():
     assert find_neighbours(uuid4(), {}) == Neighbours(None, None, None, 0)
     assert isinstance(make_client().id, UUID)
