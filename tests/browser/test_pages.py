@@ -34,7 +34,9 @@ WIDTHS_AND_THEMES = [
 def shape(url):
     """Return what pages of one kind have in common: the path without ids, and the parameters."""
     parts = urlsplit(url)
-    return IDS.sub("…", parts.path), tuple(sorted(name for name, _ in parse_qsl(parts.query)))
+    # The list that a page was opened from changes nothing but the way back.
+    names = {name for name, _ in parse_qsl(parts.query)} - {"list"}
+    return IDS.sub("…", parts.path), tuple(sorted(names))
 
 
 def crawl(page):
