@@ -75,7 +75,7 @@ def _word_place(neighbours: Neighbours) -> str:
     """Return the place as text. It is known as far as lists are counted."""
     if neighbours.position is None:
         is_long = neighbours.total > MAX_COUNTED
-        return f"more than {MAX_COUNTED:,}" if is_long else "no longer in this list"
+        return f"more than {MAX_COUNTED:,}" if is_long else "not in this list"
     if neighbours.total > MAX_COUNTED:
         return f"{neighbours.position:,} of more than {MAX_COUNTED:,}"
     return f"{neighbours.position:,} of {neighbours.total:,}"

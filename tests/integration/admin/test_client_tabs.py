@@ -131,7 +131,7 @@ def test_any_other_list_opens_the_page(desk, path, sent):
 def test_page_of_a_client_that_left_the_list_says_so(desk, book):
     page = desk.get(f"{CLIENTS}/{book['Dogwood']}?{PREMIUM}")
 
-    assert "no longer in this list" in page.text
+    assert "not in this list" in page.text
     assert f'rel="prev" href="{CLIENTS}/{book["Cedar"]}' in page.text
 
 
