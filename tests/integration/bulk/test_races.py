@@ -145,6 +145,22 @@ def test_client_that_is_resumed_first_is_paused_by_its_offboarding(app, quoted):
     assert relisted == 2
 
 
+def test_relisting_twice_at_once_resumes_each_client_once(app, quoted):
+    market_id = quoted[0][0][2]
+    with app.app_context(), unit_of_work():
+        update_market(market_id, MarketChanges(status=MarketStatus.DELISTED), ACTOR)
+
+    results = meet(
+        app,
+        market_id,
+        lambda: relist_market(market_id, ACTOR, is_resumed=True).resumed,
+        lambda: relist_market(market_id, ACTOR, is_resumed=True).resumed,
+        model=Market,
+    )
+
+    assert sorted(results) == [0, 2]
+
+
 def change_again_and_again(target, model, ids, *statuses):
     """Yield acts that set the rows to one status after the other."""
     for status in islice(cycle(statuses), ROUNDS):
