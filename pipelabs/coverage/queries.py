@@ -43,8 +43,6 @@ FEW = 10_000
 """If more rows match, one of about a hundred clients is found among a million."""
 LARGE = 50_000
 """Client markets of a book that takes long to count. The figures of a smaller one are current."""
-Clients = Sequence[UUID] | None
-"""The ids of the clients that match, or None if they are many."""
 
 
 class Totals(NamedTuple):
@@ -161,17 +159,23 @@ def _has_cell(filters: Mapping[str, Any]) -> ColumnElement[bool]:
     if not queries:
         return false()
 
-    def find() -> tuple[Clients]:
+    def are_few() -> bool:
         some = union_all(*queries).limit(FEW + 1).subquery()
-        if db.session.scalars(select(func.count()).select_from(some)).one() > FEW:
-            return (None,)
-        return (db.session.scalars(select(union_all(*queries).subquery()).distinct()).all(),)
+        return db.session.scalars(select(func.count()).select_from(some)).one() <= FEW
 
-    [ids] = find() if exchange or pair else _remember_if_large(f"coverage.{kind}", find)
-    if ids is None:
-        own = (query.where(query.selected_columns[0] == Client.id) for query in queries)
-        return or_(*(query.correlate(Client).exists() for query in own))
-    return Client.id == any_(bindparam(None, list(ids), type_=ARRAY(Uuid())))
+    found = select(union_all(*queries).subquery()).distinct()
+    if exchange or pair:
+        if are_few():
+            # Sending the ids back would take as long as finding them.
+            return Client.id == any_(func.array(found.scalar_subquery()))
+    else:
+        [ids] = _remember_if_large(
+            f"coverage.{kind}", lambda: (db.session.scalars(found).all() if are_few() else None,)
+        )
+        if ids is not None:
+            return Client.id == any_(bindparam(None, list(ids), type_=ARRAY(Uuid())))
+    own = (query.where(query.selected_columns[0] == Client.id) for query in queries)
+    return or_(*(query.correlate(Client).exists() for query in own))
 
 
 def _build_rows(clients: Sequence[Client], filters: Mapping[str, Any]) -> list[CoverageRow]:

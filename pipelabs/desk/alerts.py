@@ -53,8 +53,8 @@ EXPIRING = timedelta(days=14)
 SIGN_INS = timedelta(days=1)
 MIN_DENIED_SIGN_INS = 3
 """Within `SIGN_INS`. Fewer are typing errors."""
-MAX_CELLS = 20_000
-"""Client markets that are looked at for clients without a key."""
+MAX_CELLS = 2_000
+"""Client markets without a key that are looked at: 20,000 would take 120 ms."""
 IN_USE = (KeyStage.LIVE, KeyStage.CANDIDATE)
 
 
@@ -280,6 +280,13 @@ def _offboarded() -> Query:
 
 def _shared_accounts() -> Query:
     clients = aggregate_order_by(distinct(Client.name), Client.name)
+    # First what two keys have, which an index knows. Few accounts are shared.
+    repeated = (
+        select(ExchangeAPIKey.fingerprint)
+        .where(ExchangeAPIKey.stage != KeyStage.DESTROYED)
+        .group_by(ExchangeAPIKey.fingerprint)
+        .having(func.count() > 1)
+    )
     query = (
         select(
             func.encode(ExchangeAPIKey.fingerprint, literal("hex")).label("subject"),
@@ -289,7 +296,7 @@ def _shared_accounts() -> Query:
             func.min(cast(ExchangeAPIKey.id, Text)).label("key_id"),
         )
         .join(Client, Client.id == ExchangeAPIKey.client_id)
-        .where(ExchangeAPIKey.stage != KeyStage.DESTROYED)
+        .where(ExchangeAPIKey.stage != KeyStage.DESTROYED, ExchangeAPIKey.fingerprint.in_(repeated))
         .group_by(ExchangeAPIKey.fingerprint)
         .having(func.count(distinct(ExchangeAPIKey.client_id)) > 1)
     )
