@@ -82,7 +82,7 @@ PAGES = {
     "stop-new": "/admin/stops/new?scope=exchange",
     "activity": "/admin/audit",
     "activity-filtered": "/admin/audit?period=last_7_days&exchange=okx&event=market.created",
-    "event": "/admin/audit/3",
+    "event": "/admin/audit/1000",
     "admin": "/admin/admins*",
     "account": "/admin/account",
     "token-new": "/admin/account/tokens/new?preset=crm",
