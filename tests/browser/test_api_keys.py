@@ -131,8 +131,8 @@ def test_api_key_form_shows_progress_and_submits_once(open_page):
 def test_client_page_links_to_its_api_keys_and_filters_apply(open_page):
     page = open_page()
     create_client(page, "Narrow Keys")
-    page.get_by_role("link", name="None").click()
-    wait_for_text(page, "No keys match these filters.")
+    page.get_by_role("link", name="Keys 0").click()
+    wait_for_text(page, "The desk can't trade for this client without one.")
 
     open_key_form(page, "Narrow Keys", "gate")
     fill(page, "gate", Scenario.TRADE_ONLY)

@@ -52,6 +52,7 @@ def test_markets_filter_keeps_the_list_that_one_came_from(pages):
     page = pages.open(Role.VIEWER)
     open_first_of(page, "/admin/clients?q=alder")
     tab(page, "Markets").click()
+    page.wait_for_load_state()
 
     page.get_by_label("Status").select_option("paused")
     page.wait_for_url("**status=paused**")

@@ -44,7 +44,10 @@ const acts = {
   previous: () => move(-1),
   select: () => currentRow()?.querySelector('input[type="checkbox"]')?.click(),
   open: () => currentRow() && linkOf(currentRow()).click(),
-  edit: () => document.querySelector('main .head .actions a[href$="/edit"]')?.click(),
+  edit: () => {
+    const links = [...document.querySelectorAll("main .head .actions a")];
+    links.find((link) => link.pathname.endsWith("/edit"))?.click();
+  },
 };
 
 function run(shortcut) {
