@@ -11,7 +11,7 @@ from werkzeug.datastructures import MultiDict
 from pipelabs.core.decimals import ungroup
 from pipelabs.core.errors import Fields, PipeLabsError
 from pipelabs.core.schemas.decimals import Amount
-from pipelabs.core.schemas.edits import PartialUpdate
+from pipelabs.core.schemas.edits import EditForm, PartialUpdate
 from pipelabs.core.schemas.fields import EnumField, Password, PlainText
 from pipelabs.core.schemas.lists import BoundedList
 from pipelabs.core.text import NEVER_SHOWN, trim
@@ -29,6 +29,8 @@ NO_VALUES = (
 )
 """Fields of every form, or of the one to sign in, and parameters of every list."""
 
+WAS = "was:"
+"""Prefix of the fields of an edit form that have the values it was filled with."""
 NEVER_FILLED = frozenset({"password", "paste"})
 """Widgets that begin empty each time. Pasted rows can have a private key in place of a wallet."""
 
@@ -56,10 +58,12 @@ class Form:
     def __init__(self, schema: type[Schema], values: Mapping[str, Any] | None = None) -> None:
         """`values` are the initial values by field name, such as those of a row.
 
-        A draft of the form replaces them.
+        A draft of the form replaces them. `was` keeps them, so that a stale edit tells what each
+        side has changed.
         """
         self.schema = schema()
         self.values = {name: _text(value) for name, value in (values or {}).items()}
+        self.was = dict(self.values)
         draft = request_state().draft if has_actor() else None
         if draft and draft.schema is schema:
             self.values |= draft.values
@@ -67,6 +71,11 @@ class Form:
         self.existing: Mapping[str, str] = {}
         self.choices: dict[str, tuple[str, ...]] = {}
         self.required: frozenset[str] = frozenset()
+
+    @property
+    def is_edit(self) -> bool:
+        """Return whether it changes a row, which somebody else may change meanwhile."""
+        return isinstance(self.schema, EditForm)
 
     def offer(self, name: str, choices: Iterable[str]) -> "Form":
         """Make the field a select with these choices, or a list one of check boxes.
@@ -155,6 +164,9 @@ class Form:
 def submitted_form(schema: type[Schema], template: str, **context: Any) -> Form:
     """Return the submitted form. Any later error renders `template` with it again."""
     form = Form(schema, submitted_values(schema))
+    form.was = {
+        name.removeprefix(WAS): text for name, text in request.form.items() if name.startswith(WAS)
+    }
     request_state().form = SubmittedForm(template, form, context)
     return form
 
@@ -162,7 +174,8 @@ def submitted_form(schema: type[Schema], template: str, **context: Any) -> Form:
 def submitted_values(schema: type[Schema]) -> dict[str, str]:
     """Return the submitted fields. Raise `InvalidInput` for a repeated one that is no list."""
     lists = {name for name, field in schema().fields.items() if isinstance(field, BoundedList)}
-    return _single_values(request.form, lists)
+    values = _single_values(request.form, lists)
+    return {name: text for name, text in values.items() if not name.startswith(WAS)}
 
 
 def filter_form(schema: type[Schema], template: str, **context: Any) -> Form:

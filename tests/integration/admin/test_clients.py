@@ -315,6 +315,57 @@ def test_edit_client_shows_both_versions_when_the_form_is_stale(desk, app, acme,
     assert [(row.name, row.version) for row in rows(Client)] == [("Mine", 3)]
 
 
+def test_stale_edit_asks_only_for_what_both_have_changed(desk, app, acme, path, rows):
+    form = desk.get(f"{path}/edit")
+    names = re.findall(r'name="(was:\w+)" value="([^"]*)"', form.text)
+    was = {name: html.unescape(value) for name, value in names}
+    with app.app_context():
+        changes = ClientChanges(name="Theirs & <co>", tier=Tier.BASIC)
+        update_client(acme.id, changes, make_actor())
+        finish(commit=True)
+    # Their tier and my e-mail address are taken.
+    mine = {
+        "name": "Mine",
+        "email": "mine@example.com",
+        "tier": "Premium",
+        "notes": "kept\r\nin two",
+    }
+
+    conflict = desk.post(
+        f"{path}/edit", version=version(form), **mine, **was | {"was:notes": "kept\nin two"}
+    )
+
+    sent = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', conflict.text))
+    assert re.findall(r'type="radio" name="(\w+)"', conflict.text) == ["name", "name"]
+    assert (sent["email"], sent["tier"], sent["version"]) == ("mine@example.com", "Basic", "2")
+    assert sent["notes"] == "High volume trader"
+    again = dict(re.findall(r'name="(was:\w+)" value="([^"]*)"', conflict.text))
+    assert (again["was:name"], again["was:tier"]) == ("Theirs &amp; &lt;co&gt;", "Basic")
+    assert "Choose which values to keep." in conflict.text
+
+
+def test_stale_edit_of_other_fields_keeps_both(desk, app, acme, path, rows):
+    form = desk.get(f"{path}/edit")
+    was = dict(re.findall(r'name="(was:\w+)" value="([^"]*)"', form.text))
+    with app.app_context():
+        update_client(acme.id, ClientChanges(tier=Tier.BASIC), make_actor())
+        finish(commit=True)
+    mine = {
+        "name": "Mine",
+        "email": "email@example.com",
+        "tier": "Premium",
+        "notes": "High volume trader",
+    }
+
+    conflict = desk.post(f"{path}/edit", version=version(form), **mine, **was)
+    sent = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', conflict.text))
+    desk.post(f"{path}/edit", **{name: sent[name] for name in (*mine, "version")})
+
+    assert conflict.status_code == 412
+    assert "You have changed other fields. Save to keep both changes." in conflict.text
+    assert [(row.name, row.tier) for row in rows(Client)] == [("Mine", "Basic")]
+
+
 def test_edit_client_form_keeps_values_after_an_error(desk, make, path):
     make(wallet_address=Wallet(Chain.SOLANA, SOLANA), email="other@example.com", name="Other")
     form = desk.get(f"{path}/edit")
