@@ -67,6 +67,8 @@ class Form:
         draft = request_state().draft if has_actor() else None
         if draft and draft.schema is schema:
             self.values |= draft.values
+            # The draft may be of an older version than these values.
+            self.was = {}
         self.errors: Fields = {}
         self.existing: Mapping[str, str] = {}
         self.choices: dict[str, tuple[str, ...]] = {}

@@ -108,6 +108,20 @@ def test_query_string_of_the_form_is_kept(browser, app):
     assert 'value="second"' in shown.text
 
 
+def test_edit_that_comes_back_does_not_claim_to_know_what_was_there(browser, app):
+    with app.app_context():
+        client_id = make_client(name="Acme").id
+        db.session.commit()
+    path = f"/admin/clients/{client_id}/edit"
+
+    asked = send(browser, path, name="Mine", version="1", **{"was:name": "Acme"})
+    shown = browser.follow(sign_in(browser, asked))
+
+    assert 'value="Mine"' in shown.text
+    assert "was:" not in shown.text
+    assert "was:name" in browser.get(path).text
+
+
 def test_text_that_is_never_shown_is_not_kept(browser):
     text = " ".join(["abandon"] * 11 + ["about"])
 
