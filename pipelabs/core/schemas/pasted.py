@@ -16,9 +16,8 @@ class PastedText(fields.Field[str]):
     default_error_messages = PlainText.default_error_messages
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **rest: Any) -> str:
-        if not isinstance(value, str):
-            raise self.make_error("invalid")
-        if len(value) > MAX_LENGTH:
-            raise self.make_error("length", min=1, max=MAX_LENGTH, count=len(value))
-        reject_seed_phrase(value)
-        return value
+        text = str(value)
+        if len(text) > MAX_LENGTH:
+            raise self.make_error("length", min=1, max=MAX_LENGTH, count=len(text))
+        reject_seed_phrase(text)
+        return text

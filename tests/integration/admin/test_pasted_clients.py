@@ -2,10 +2,12 @@ import html
 import re
 
 import pytest
+from sqlalchemy import event
 
-from pipelabs.core.db import db
+from pipelabs.clients.wallets import recognise
+from pipelabs.core.db import db, finish
 from pipelabs.models import AuditEvent, Client, Role
-from tests.factories import make_wallet
+from tests.factories import add_client, make_wallet
 
 PASTE = "/admin/clients/paste"
 PRIVATE_KEY = "0x" + "4c" * 64
@@ -122,6 +124,29 @@ def test_a_private_key_is_not_shown_again(desk):
     assert PRIVATE_KEY not in page
 
 
+def test_wallet_taken_since_the_rows_were_judged_is_named_in_its_row(app, desk):
+    first, second = make_wallet(), make_wallet()
+    fields = fields_of(desk.post(PASTE, rows=f"Acme,{first}\nBeta,0x1\nGamma,{second}").text)
+
+    def take(*call):
+        """Let another client get Gamma's wallet just before the insert."""
+        if call[2].startswith("WITH lock"):
+            with app.app_context():
+                add_client(name="Quicker", wallet_address=recognise(second))
+                finish(commit=True)
+
+    with app.app_context():
+        engine = db.engine.engine
+    event.listen(engine, "before_cursor_execute", take)
+    page = desk.post(f"{PASTE}/create-valid", **fields)
+    event.remove(engine, "before_cursor_execute", take)
+
+    assert page.status_code == 409
+    assert 'id="wallet_address-3-errors"' in page.text
+    assert ">Open the client</a>" in page.text
+    assert "Acme" not in stored(app)
+
+
 def test_a_grid_whose_rows_lack_a_field_is_an_error(desk):
     page = desk.post(f"{PASTE}/create", name=["a", "b"], wallet_address=["c"])
     empty = desk.post(f"{PASTE}/check", name=[""], wallet_address=[""], email="", tier="", notes="")
@@ -133,7 +158,7 @@ def test_denied_creation_is_recorded(app, desk):
     desk.post(f"{PASTE}/create", **fields_of(desk.post(PASTE, rows="Acme,0x1").text))
 
     with app.app_context():
-        names = [event.event for event in db.session.query(AuditEvent)]
+        names = [row.event for row in db.session.query(AuditEvent)]
     assert "client.create_denied" in names
 
 

@@ -146,6 +146,9 @@ def test_list_coverage_finds_the_same_clients_whether_few_or_many(book, monkeypa
             for name, cells in everything.items()
         }
         assert list_cells(status=status) == {name: cells for name, cells in kept.items() if cells}
+    assert list_cells(exchange="okx") == {
+        name: {"okx": cells["okx"]} for name, cells in everything.items() if "okx" in cells
+    }
 
 
 def test_list_coverage_is_paged_by_client(book):
