@@ -77,7 +77,7 @@ def remember(target: Target[Any], row: Any) -> Before:
 def tell(message: str, before: Before, **place: UUID) -> None:
     """Show a message about a single change, with a button to undo it if it has an inverse."""
     text, items = compare(before.target, before.row, before.values, current_actor())
-    offer_undo(message, Undo(before.target.event, text, items), **place)
+    offer_undo(message, Undo(before.target.event, before.target.client_id, text, items), **place)
 
 
 def _preview(target: Target[Any], place: Place) -> ResponseReturnValue:
@@ -107,7 +107,7 @@ def _apply(target: Target[Any], place: Place) -> ResponseReturnValue:
     change = Change(option, _read_value(target, option, data["value"]))
     items = [Item(key, version, change.values) for key, version in data["versions"].items()]
     applied = apply_change(target, items, change.text, current_actor())
-    undo = Undo(target.event, change.text, applied.undo)
+    undo = Undo(target.event, target.client_id, change.text, applied.undo)
     offer_undo(_count(target, applied, option.done), undo, **place)
     _tell_skipped(target, applied.skipped)
     return redirect(context["back"], 303)
@@ -117,7 +117,7 @@ def _undo(target: Target[Any], undo_id: str, place: Place) -> ResponseReturnValu
     """Undo a change, except of rows that have changed since."""
     context = _context(target, place)
     submitted_form(UndoForm, DENIED, **context, is_preview=False).load()
-    undo = take_undo(undo_id, target.event)
+    undo = take_undo(undo_id, target.event, target.client_id)
     if undo is None:
         raise InvalidTransition(TOO_LATE)
     applied = apply_change(target, undo.items, undo.text, current_actor(), is_undo=True)

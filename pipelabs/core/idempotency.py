@@ -116,6 +116,13 @@ def find_record(request: Claim) -> IdempotencyRecord | None:
     return db.session.get(IdempotencyRecord, request[:4])
 
 
+def lock_record(request: Claim) -> IdempotencyRecord | None:
+    """Return what is stored for a key as it is now, locked until the transaction ends."""
+    return db.session.get(
+        IdempotencyRecord, request[:4], with_for_update=True, populate_existing=True
+    )
+
+
 def erase_response(request: Claim) -> None:
     """Erase the body of a stored response. The key stays claimed."""
     db.session.get_one(IdempotencyRecord, request[:4]).body = b""

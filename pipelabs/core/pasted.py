@@ -1,13 +1,14 @@
 """Rows of cells that were pasted from a spreadsheet, or written with commas or semicolons."""
 
 import csv
+import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pipelabs.core.text import trim
 
-TOO_LONG = "A cell is too long. Is a quotation mark missing?"
+UNREADABLE = "Line {} can't be read. Is a quotation mark missing or out of place?"
 
 
 class PastedError(ValueError):
@@ -46,15 +47,23 @@ class Block:
 def read_rows(text: str) -> list[PastedRow]:
     """Return the rows of a block, without those that are empty, cells without invisible ends.
 
-    Cells are separated by tabs, as spreadsheets copy them, or else by semicolons or commas. A cell
-    in quotation marks can have any of these, and line breaks. Raise `PastedError`.
+    Cells are separated by tabs, as spreadsheets copy them, or else by semicolons or commas,
+    whichever the first row has more of. A cell in quotation marks can have any of these, and line
+    breaks. Raise `PastedError`.
     """
-    delimiter = next((sign for sign in "\t;" if sign in text), ",")
-    reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter, skipinitialspace=True)
+    first = text.lstrip().partition("\n")[0]
+    sign = ";" if first.count(";") > first.count(",") else ","
+    # Not `splitlines`, which also splits at characters that a cell must not have.
+    reader = csv.reader(
+        io.StringIO(text, newline=""),
+        delimiter="\t" if "\t" in text else sign,
+        skipinitialspace=True,
+        strict=True,
+    )
     try:
         rows = [PastedRow(reader.line_num, [trim(cell) for cell in cells]) for cells in reader]
     except csv.Error:
-        raise PastedError(TOO_LONG) from None
+        raise PastedError(UNREADABLE.format(reader.line_num)) from None
     return [row for row in rows if any(row.cells)]
 
 

@@ -33,6 +33,16 @@ class Resumable:
     listed: Sequence[Row[UUID, str]]
 
 
+class Batch(NamedTuple):
+    """Locked clients to resume. If the batch `is_full`, there may be more."""
+
+    client_ids: Sequence[UUID]
+    is_full: bool
+
+
+NOTHING = Batch([], is_full=False)
+
+
 class Relisted(NamedTuple):
     """A market that is listed again, and the number of clients that are quoted there again."""
 
@@ -45,6 +55,8 @@ def find_resumable(market_id: UUID) -> Resumable:
 
     Offboarded clients are left out.
     """
+    if not _is_delisted(market_id):
+        return Resumable(0, [])
     query = _select_resumable(market_id)
     count = db.session.scalar(query.with_only_columns(func.count())) or 0
     if not count:
@@ -58,17 +70,19 @@ def relist_market(
 ) -> Relisted:
     """List the market again. With `is_resumed`, clients that were active there are active again.
 
+    That is only for a delisted market: one that is halted has been listed again since.
+
     Each client's market has its own event. Raise as `update_market`. After each full batch the
     caller's transaction is committed, as a delisting does. If it is interrupted, the clients that
     are left stay delisted.
     """
-    client_ids = _lock_clients(market_id) if is_resumed else []
+    batch = _lock_clients(market_id) if is_resumed and _is_delisted(market_id) else NOTHING
     changes = MarketChanges(status=MarketStatus.TRADING)
     market, _ = update_market(market_id, changes, actor, version=version)
-    return Relisted(market, _resume(market, client_ids, actor))
+    return Relisted(market, _resume(market, batch, actor))
 
 
-def _resume(market: Market, client_ids: Sequence[UUID], actor: Actor) -> int:
+def _resume(market: Market, batch: Batch, actor: Actor) -> int:
     """Set the client markets to active; return their number. Clients and market are locked."""
     market_id, count = market.id, 0
     facts = CHANGE | {
@@ -76,33 +90,43 @@ def _resume(market: Market, client_ids: Sequence[UUID], actor: Actor) -> int:
         "market": str(market_id),
         "exchange": market.exchange,
     }
-    while client_ids:
-        resumed = _resume_batch(market_id, client_ids)
+    while batch.client_ids or batch.is_full:
+        resumed = _resume_batch(market_id, batch.client_ids)
         each = [(row.client_id, facts | {"client_market": str(row.id)}) for row in resumed]
         if each:
             trail.record_each(Event.CLIENT_MARKET_UPDATED, actor, each)
         count += len(resumed)
-        client_ids = _begin_next(market_id) if len(client_ids) == BATCH else []
+        batch = _begin_next(market_id) if batch.is_full else NOTHING
     return count
 
 
-def _begin_next(market_id: UUID) -> Sequence[UUID]:
+def _begin_next(market_id: UUID) -> Batch:
     """Commit, and lock the next clients and the market, unless it is delisted meanwhile."""
     finish(commit=True)
-    client_ids = _lock_clients(market_id)
+    batch = _lock_clients(market_id)
     query = select(Market.status).where(Market.id == market_id).with_for_update()
-    return [] if db.session.scalar(query) is MarketStatus.DELISTED else client_ids
+    return NOTHING if db.session.scalar(query) is MarketStatus.DELISTED else batch
 
 
-def _lock_clients(market_id: UUID) -> Sequence[UUID]:
-    """Lock the next clients to resume, by id, so that none is offboarded; return their ids.
+def _is_delisted(market_id: UUID) -> bool:
+    query = select(Market.status).where(Market.id == market_id)
+    return db.session.scalar(query) is MarketStatus.DELISTED
+
+
+def _lock_clients(market_id: UUID) -> Batch:
+    """Lock the next clients to resume, by id, so that none is offboarded.
+
+    One that was offboarded while the lock was awaited is left out, so that a full batch can have
+    fewer clients.
 
     Clients are locked before the market, as for any change of a client's market: the consistent
     lock order prevents deadlocks.
     """
     first = _select_resumable(market_id).order_by(ClientMarket.client_id).limit(BATCH)
-    clients = select(Client.id).where(Client.id.in_(db.session.scalars(first).all()), IS_OPEN)
-    return db.session.scalars(clients.order_by(Client.id).with_for_update(read=True)).all()
+    found = db.session.scalars(first).all()
+    clients = select(Client.id).where(Client.id.in_(found), IS_OPEN).order_by(Client.id)
+    locked = db.session.scalars(clients.with_for_update(read=True)).all()
+    return Batch(locked, is_full=len(found) == BATCH)
 
 
 def _resume_batch(market_id: UUID, client_ids: Sequence[UUID]) -> Sequence[Row[UUID, UUID]]:

@@ -6,10 +6,12 @@ undo never takes back what somebody has changed since.
 """
 
 import json
+import re
 import secrets
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple, cast
+from uuid import UUID
 
 from flask import flash, url_for
 
@@ -24,12 +26,17 @@ METHOD, PATH = "POST", "/admin/undo"
 LIFETIME = timedelta(seconds=60)
 """The page offers it for 10 seconds. The rest is for a slow network."""
 STATUS = 303
+UNDO_ID = re.compile(r"[\w-]{16}", re.ASCII)
 
 
 class Undo(NamedTuple):
-    """A change to undo: the event and the text that it was recorded with, and its rows."""
+    """A change to undo: the event and the text that it was recorded with, and its rows.
+
+    `client_id` is that of the list, if it is the list of one client.
+    """
 
     event: str
+    client_id: UUID | None
     text: str
     items: Sequence[Item]
 
@@ -43,22 +50,22 @@ def offer_undo(message: str, undo: Undo, **place: Any) -> None:
         flash(message, "success")
         return
     undo_id = secrets.token_urlsafe(12)
-    idempotency.store_response(_claim(undo_id), STATUS, {}, json.dumps(undo).encode())
+    idempotency.store_response(_claim(undo_id), STATUS, {}, json.dumps(undo, default=str).encode())
     # The template takes a message apart that has the URL of a button.
     flash(cast(str, (message, url_for(".undo", undo_id=undo_id, **place))), "success")
 
 
-def take_undo(undo_id: str, event: str) -> Undo | None:
-    """Return what this session may undo, and forget it. None if it is too late."""
+def take_undo(undo_id: str, event: str, client_id: UUID | None) -> Undo | None:
+    """Return what this session may undo in a list, and forget it. None if it is too late."""
     claim = _claim(undo_id)
-    record = idempotency.find_record(claim)
+    record = idempotency.lock_record(claim) if UNDO_ID.fullmatch(undo_id) else None
     if record is None or not record.body or record.created_at < now() - LIFETIME:
         return None
-    stored_event, text, items = json.loads(record.body)
-    if stored_event != event:
+    *place, text, items = json.loads(record.body)
+    if place != [event, client_id and str(client_id)]:
         return None
     idempotency.erase_response(claim)
-    return Undo(event, text, [Item(*item) for item in items])
+    return Undo(event, client_id, text, [Item(*item) for item in items])
 
 
 def erase_expired() -> int:

@@ -161,9 +161,28 @@ def test_undo_belongs_to_the_session_and_to_the_list(desk, console, client_id, r
     assert desk.send(elsewhere).status_code == 409
     assert other.send(url).status_code == 409
     assert viewer.send(url).status_code == 403
-    assert desk.send(f"{CLIENTS}/undo/nothing").status_code == 409
+    for unknown in ("nothing", "a%00b", "A" * 16):
+        assert desk.send(f"{CLIENTS}/undo/{unknown}").status_code == 409
     assert rows(Client)[0].tier is Tier.PREMIUM
     assert desk.send(url).status_code == 303
+
+
+def test_undo_of_a_clients_markets_is_not_taken_in_the_list_of_another(app, desk, client_id, rows):
+    with app.app_context():
+        other_id = make_client(name="Other").id
+        finish(commit=True)
+    row = rows(ClientMarket)[0]
+    path = f"{CLIENTS}/{client_id}/markets"
+    page = desk.follow(
+        desk.send(f"{path}/bulk/apply", change="status:paused", rows=[f"{row.id}:1"], back=path)
+    )
+    url = find_undo(page)
+
+    denied = desk.send(url.replace(str(client_id), str(other_id)))
+
+    assert denied.status_code == 409
+    assert desk.send(url).status_code == 303
+    assert {row.status for row in rows(ClientMarket)} == {QuotingStatus.ACTIVE}
 
 
 def test_what_can_no_longer_be_undone_is_erased(app, desk, client_id, rows):

@@ -107,9 +107,19 @@ def test_a_client_market_that_is_resumed_by_hand_is_not_resumable(delisted):
 
     update_client_market(row.client_id, row.id, PAUSED, ACTOR)
 
-    assert find_resumable(row.market_id).count == 1
+    assert find_resumable(row.market_id).count == 0
     update_market(row.market_id, DELISTED, ACTOR)
     assert [client.name for client in find_resumable(row.market_id).listed] == ["other"]
+
+
+def test_relist_market_resumes_nobody_of_a_market_that_is_only_halted(delisted):
+    market_id = delisted["active"].market_id
+    relist_market(market_id, ACTOR, is_resumed=False)
+    update_market(market_id, MarketChanges(status=MarketStatus.HALTED), ACTOR)
+
+    assert find_resumable(market_id).count == 0
+    assert relist_market(market_id, ACTOR, is_resumed=True).resumed == 0
+    assert set(statuses(delisted).values()) == {"delisted"}
 
 
 def test_relist_market_resumes_in_batches(delisted, monkeypatch, commits):

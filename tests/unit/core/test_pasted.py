@@ -26,9 +26,21 @@ def test_read_rows_reads_line_breaks_within_quotation_marks():
     assert read_rows('"a\nb"\tc\nd\te')[0].cells == ["a\nb", "c"]
 
 
-def test_read_rows_reports_a_cell_that_never_ends():
-    with pytest.raises(PastedError, match="quotation mark"):
-        read_rows('"' + "x" * 140_000)
+@each("text", ['a,b\n"c,d\ne,f\n', 'a,b\n"c"d,e\nf,g'])
+def test_read_rows_reports_quotation_marks_that_are_missing_or_out_of_place(text):
+    with pytest.raises(PastedError, match=r"Line [23] can't be read. Is a quotation mark missing"):
+        read_rows(text)
+
+
+def test_read_rows_takes_a_semicolon_in_a_note_as_text():
+    [row] = read_rows("Acme, 0x1, VIP; call first")
+
+    assert row.cells == ["Acme", "0x1", "VIP; call first"]
+
+
+@each("sign", "\v\f\x1c\x85\u2028")
+def test_read_rows_leaves_a_forbidden_character_in_its_cell(sign):
+    assert read_rows(f"Acme{sign}Ltd\t0x1")[0].cells == [f"Acme{sign}Ltd", "0x1"]
 
 
 def test_name_cells_reads_titles_in_any_order_and_spelling():
