@@ -457,12 +457,12 @@ LEASE_ENDS: Mapping[str, str] = {
     LeaseEnd.EXPIRED: "it was not renewed",
     LeaseEnd.GRANT_ENDED: "its grant ended",
     LeaseEnd.KEY_EXPIRED: "the key has expired",
-    LeaseEnd.KEY_NOT_VERIFIED: "the key is not verified any more",
+    LeaseEnd.KEY_NOT_VERIFIED: "the key is no longer verified",
     LeaseEnd.KEY_REVOKED: "the key was revoked",
     LeaseEnd.MACHINE_CLOSED: "the machine was suspended or retired",
-    LeaseEnd.RETURNED: "the machine has returned the key",
+    LeaseEnd.RETURNED: "the machine returned the key",
     LeaseEnd.STOPPED: "a stop was raised",
-    LeaseEnd.SUPERSEDED: "another key has replaced it",
+    LeaseEnd.SUPERSEDED: "another key replaced it",
 }
 """Why a lease ended."""
 FACT_WORDS: Mapping[tuple[str, str], Mapping[str, str]] = {

@@ -24,7 +24,7 @@ DATES = {
 
 
 class Trail(NamedTuple):
-    """The list that one came from, in words, and the client's place in it."""
+    """The list that the page was opened from, in words, and the client's place in it."""
 
     origin: Origin
     words: str

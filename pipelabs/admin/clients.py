@@ -28,7 +28,7 @@ from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.charts import draw_band
 from pipelabs.web.forms import THEN, Form, query, submitted_form
 from pipelabs.web.operation import current_actor
-from pipelabs.web.origin import PARAMETER, write_origin
+from pipelabs.web.origin import PARAMETER, read_origin, write_origin
 
 bp = OperationBlueprint("clients", __name__, url_prefix="/clients")
 CHOICES = {"tier": Tier, "status": Status, "chain": Chain}
@@ -139,6 +139,8 @@ def edit(client_id: UUID) -> ResponseReturnValue:
 )
 def update(client_id: UUID) -> ResponseReturnValue:
     """Change a client; a stale edit shows both versions."""
+    # What is wrong with the URL must not be found after saving.
+    read_origin(ClientsQuery)
     client = clients.get_client(client_id)
     form = submitted_form(
         ClientEdit,
@@ -170,6 +172,7 @@ def status(client_id: UUID) -> ResponseReturnValue:
 )
 def move(client_id: UUID) -> ResponseReturnValue:
     """Move a client to another status."""
+    read_origin(ClientsQuery)
     form = submitted_form(StatusEdit, "admin/clients/status.html", **_about_moving(client_id))
     data = form.load()
     before = bulk.remember(CLIENTS, clients.get_client(client_id))
@@ -194,7 +197,7 @@ def _about_moving(client_id: UUID) -> dict[str, Any]:
 
 
 def _overview_of(client_id: UUID) -> str:
-    """Return the URL of the client's overview, with the list that one came from."""
+    """Return the URL of the client's overview, with the list that the page was opened from."""
     kept: dict[str, Any] = {PARAMETER: request.args.get(PARAMETER)}
     return url_for("admin.clients.show", client_id=client_id, **kept)
 

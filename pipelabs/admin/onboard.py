@@ -87,7 +87,9 @@ def _about_end(client_id: UUID) -> dict[str, Any]:
     name = clients.get_client(client_id).name
     return {
         "title": f"End the onboarding of {name}",
-        "sentences": ["The checklist goes from the client's overview. You can resume it later."],
+        "sentences": [
+            "This removes the checklist from the client's overview. You can resume it later."
+        ],
         "button": "End onboarding",
         "is_danger": False,
         "cancel": url_for("admin.onboard.show", client_id=client_id),

@@ -37,8 +37,8 @@ class MarketsTarget(Target[Market]):
             field="status",
             words="status",
             value=MarketStatus.TRADING,
-            verb="List again",
-            done="listed again",
+            verb="Set to trading",
+            done="set to trading",
             is_button=True,
         ),
         Option(

@@ -86,7 +86,7 @@ def end_onboarding(client_id: UUID, reason: str, actor: Actor) -> None:
 
 
 def resume_onboarding(client_id: UUID, actor: Actor) -> None:
-    """Take the end of an onboarding back. Raise `InvalidTransition` if it has not ended."""
+    """Reopen onboarding. Raise `InvalidTransition` if it has not ended."""
     get_client(client_id)
     removed = delete(OnboardingEnd).where(OnboardingEnd.client_id == client_id)
     if not db.session.execute(removed.returning(OnboardingEnd.id)).first():

@@ -6,7 +6,7 @@ REASON_LENGTH = 500
 
 
 class OnboardingEndForm(Input):
-    """Why what onboarding lacks is not needed."""
+    """Why the remaining steps are not needed."""
 
     reason = PlainText(
         required=True,

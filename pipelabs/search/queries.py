@@ -38,7 +38,7 @@ from pipelabs.search.terms import QUOTES, Terms, find_exchanges, split_pair
 from pipelabs.search.things import SOURCES, SearchKind, Thing, build_exchange
 
 MAX_OF_KIND = 8
-"""Things of one kind that are found. Whoever wants more types more, or opens the list."""
+"""Things of one kind that are found. Typing more, or opening the list, finds others."""
 MAX_PAIRS = 20
 """Pairs whose markets are looked at, if no exchange is named."""
 MAX_EVENTS = 100

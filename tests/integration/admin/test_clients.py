@@ -287,6 +287,16 @@ def test_edit_client_form_saves(desk, path, rows):
     assert "Acme Two saved." in desk.get(path).text
 
 
+def test_nothing_is_saved_for_a_list_that_can_not_be_read(desk, path, rows):
+    form = desk.get(f"{path}/edit")
+
+    for page, fields in (("edit", {"name": "Acme Two"}), ("status", {"status": "paused"})):
+        wrong = f"{path}/{page}?list=sort%3Dnonsense"
+        assert desk.post(wrong, version=version(form), **fields).status_code == 400
+
+    assert [(row.name, row.version) for row in rows(Client)] == [("Acme", 1)]
+
+
 def test_edit_client_keeps_a_field_that_the_page_lacks(desk, path, rows):
     form = desk.get(f"{path}/edit")
 
