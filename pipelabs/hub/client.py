@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from pipelabs.core.db import db
 from pipelabs.coverage.queries import CoverageRow, coverage_of, coverage_of_clients
 from pipelabs.coverage.rules import Cell, Coverage
-from pipelabs.desk.alerts import EXPIRING
+from pipelabs.desk.alerts import EXPIRING, IN_USE
 from pipelabs.exchanges import registry
 from pipelabs.models import (
     Client,
@@ -55,6 +55,8 @@ class ExchangeRow:
     replacement: ExchangeAPIKey | None
     """The verified candidate that waits for the cut-over from that key."""
     other_keys: int
+    has_key_in_use: bool
+    """Whether a key is live or may become so, of a testnet too."""
 
     @property
     def has_usable_key(self) -> bool:
@@ -157,7 +159,9 @@ def _build_row(
     )
     known = registry.known().get(slug)
     others = len(keys) - sum(shown is not None for shown in (key, replacement))
-    return ExchangeRow(slug, known.name if known else slug, markets, cell, key, replacement, others)
+    name = known.name if known else slug
+    in_use = any(key.stage in IN_USE for key in keys)
+    return ExchangeRow(slug, name, markets, cell, key, replacement, others, in_use)
 
 
 def _count_markets(client_ids: Sequence[UUID]) -> Mapping[UUID, Mapping[str, MarketCounts]]:

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from pipelabs.coverage.rules import Coverage
 from pipelabs.hub.client import ClientHub, ExchangeRow
-from pipelabs.models import KeyStage, Status
+from pipelabs.models import Status
 
 
 class ProblemKind(StrEnum):
@@ -34,8 +34,8 @@ def find_problems(hub: ClientHub) -> list[Problem]:
 
 def _list_all(hub: ClientHub) -> Iterator[tuple[ProblemKind, list[ExchangeRow]]]:
     if hub.client.status is Status.OFFBOARDED:
-        live = [row for row in hub.rows if row.key and row.key.stage is KeyStage.LIVE]
-        yield ProblemKind.OFFBOARDED_WITH_KEYS, live
+        in_use = [row for row in hub.rows if row.has_key_in_use]
+        yield ProblemKind.OFFBOARDED_WITH_KEYS, in_use
         return
     yield ProblemKind.NO_KEY, hub.with_coverage(Coverage.NO_KEY)
     yield ProblemKind.KEY_UNUSABLE, hub.with_coverage(Coverage.KEY_UNUSABLE)

@@ -160,16 +160,17 @@ def test_find_problems_of_a_client_that_is_covered(client):
     assert kinds(client) == {}
 
 
-def test_find_problems_of_an_offboarded_client_are_its_live_keys(client):
+def test_find_problems_of_an_offboarded_client_are_its_keys_in_use(client):
     quote(client)
     quote(client, "gate")
     change_status(client.id, Status.OFFBOARDED, ACTOR)
     before = kinds(client)
     add_key(client)
     add_key(client, "gate", stage=KeyStage.SUPERSEDED, destroy_at=now() + DAY)
+    add_key(client, "kraken", stage=KeyStage.CANDIDATE)
 
     assert before == {}
-    assert kinds(client) == {ProblemKind.OFFBOARDED_WITH_KEYS: ["okx"]}
+    assert kinds(client) == {ProblemKind.OFFBOARDED_WITH_KEYS: ["kraken", "okx"]}
 
 
 def test_find_problems_counts_an_altered_key_as_unusable(client):
