@@ -120,13 +120,16 @@ def _delist_batch(market_id: UUID, status: QuotingStatus, after: UUID) -> Sequen
         ClientMarket.client_id > after,
     )
     batch = batch.order_by(ClientMarket.client_id).limit(BATCH).with_for_update()
+    # A subquery could be run again for each row, and then the limit would not hold.
+    chosen = batch.cte("batch").prefix_with("MATERIALIZED")
     changes = {
         "status": QuotingStatus.DELISTED,
         "was_active": status is QuotingStatus.ACTIVE,
         "updated_at": now(),
         "version": ClientMarket.version + 1,
     }
-    statement = update(ClientMarket).where(ClientMarket.id.in_(batch)).values(changes)
+    statement = update(ClientMarket).where(ClientMarket.id.in_(select(chosen.c.id)))
+    statement = statement.values(changes)
     delisted = statement.returning(ClientMarket.id, ClientMarket.client_id)
     options = {"synchronize_session": False}
     return db.session.execute(delisted, execution_options=options).all()

@@ -10,7 +10,6 @@ from playwright.sync_api import expect
 
 from pipelabs.models import Role
 from tests.browser.clicks import Clicks
-from tests.browser.machines import add_requests
 from tests.browser.pages import WITH_AND_WITHOUT_SCRIPTS
 from tests.factories import make_wallet
 from tests.stub_exchange import Scenario, credentials
@@ -227,24 +226,6 @@ def test_read_only_token_is_made_in_four_actions(page):
 
     expect(page.get_by_text("pl_").first).to_be_visible()
     assert clicks.number == 4
-
-
-def test_request_of_another_owner_is_approved_in_three_clicks(service, pages):
-    running, passwords = service
-    add_requests(running, passwords[Role.OWNER])
-    page = pages.open(Role.OWNER)
-    page.goto("/admin/")
-    clicks = Clicks(page)
-
-    page.locator(".alert").filter(has_text="requests approval").first.get_by_role(
-        "link"
-    ).first.click()
-    clicks.number += 1
-    clicks.click("link", "Approve")
-    clicks.click("button", "Approve request")
-
-    expect(told(page)).to_contain_text("pproved")
-    assert clicks.number == 3
 
 
 def test_gap_of_a_client_leads_to_its_key_form_in_two_clicks(page, clicks):
