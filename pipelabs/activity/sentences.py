@@ -7,14 +7,8 @@ from functools import cache
 from typing import NamedTuple
 
 from pipelabs.activity.names import Names
-from pipelabs.activity.words import (
-    FACT_WORDS,
-    MANY_MARKETS,
-    REASONS,
-    STATUS_VERBS,
-    UNDONE,
-    WORDS,
-)
+from pipelabs.activity.reasons import FACT_WORDS, REASONS
+from pipelabs.activity.words import MANY_MARKETS, STATUS_VERBS, UNDONE, WORDS
 from pipelabs.audit.changes import Change, read_changes
 from pipelabs.audit.events import Event
 from pipelabs.audit.subjects import FACTS, Kind, parse

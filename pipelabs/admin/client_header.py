@@ -23,7 +23,7 @@ DATES = {
 }
 
 
-class Trail(NamedTuple):
+class Breadcrumb(NamedTuple):
     """The list that the page was opened from, in words, and the client's place in it."""
 
     origin: Origin
@@ -35,12 +35,12 @@ class Trail(NamedTuple):
 def describe_client(client_id: UUID) -> dict[str, Any]:
     """Return the context of `layouts/client.html`, or raise `NotFound`."""
     hub = open_hub(client_id)
-    trail = _find_trail(hub)
+    breadcrumb = _find_breadcrumb(hub)
     return {
         "hub": hub,
         "client": hub.client,
-        "trail": trail,
-        "origin": trail.origin.text if trail else None,
+        "breadcrumb": breadcrumb,
+        "origin": breadcrumb.origin.text if breadcrumb else None,
         "explorer": EXPLORERS[hub.client.chain],
         "problems": find_problems(hub),
         "onboarding": check_onboarding(hub),
@@ -48,13 +48,13 @@ def describe_client(client_id: UUID) -> dict[str, Any]:
     }
 
 
-def _find_trail(hub: ClientHub) -> Trail | None:
+def _find_breadcrumb(hub: ClientHub) -> Breadcrumb | None:
     origin = read_origin(ClientsQuery)
     if origin is None:
         return None
     filters = origin.loaded
     neighbours = find_neighbours(hub.client.id, filters, filters["sort"])
-    return Trail(origin, ", ".join(_word_filters(origin)), _word_place(neighbours), neighbours)
+    return Breadcrumb(origin, ", ".join(_word_filters(origin)), _word_place(neighbours), neighbours)
 
 
 def _word_filters(origin: Origin) -> Iterator[str]:

@@ -7,7 +7,7 @@ from flask import flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from pipelabs.activity.queries import list_of_machine
-from pipelabs.activity.words import LEASE_ENDS
+from pipelabs.activity.reasons import LEASE_ENDS
 from pipelabs.admin import secrets
 from pipelabs.approvals import service as approvals
 from pipelabs.audit.events import Event

@@ -14,12 +14,11 @@ from pipelabs.admin.client_header import describe_client
 from pipelabs.audit.events import Event
 from pipelabs.clients import queries as client_queries
 from pipelabs.clients import service as clients
-from pipelabs.clients.schemas import ClientsQuery
 from pipelabs.core.schemas.envelope import Confirmation
 from pipelabs.hub.client import open_hubs
 from pipelabs.hub.onboarding import check_onboarding, end_onboarding, resume_onboarding
-from pipelabs.hub.schemas import OnboardingEndForm
-from pipelabs.models import Permission, Status
+from pipelabs.hub.schemas import OnboardingEndForm, OnboardQuery
+from pipelabs.models import Permission
 from pipelabs.web.blueprints import OperationBlueprint
 from pipelabs.web.forms import Form, query, submitted_form
 from pipelabs.web.operation import current_actor
@@ -32,10 +31,10 @@ MAX_CLIENTS = 20
 @bp.operation("GET", "", permission=Permission.CLIENTS_WRITE)
 def index() -> ResponseReturnValue:
     """Choose a client: a new one, or one that is stored. The newest come first."""
-    q = query(ClientsQuery)["q"]
-    found = client_queries.list_clients({"q": q}, size=MAX_CLIENTS, is_counted=False).rows
-    staying = [client for client in found if client.status is not Status.OFFBOARDED]
-    checked = [(hub.client, check_onboarding(hub)) for hub in open_hubs(staying)]
+    q = query(OnboardQuery)["q"]
+    filters = {"q": q, "is_open": True}
+    found = client_queries.list_clients(filters, size=MAX_CLIENTS, is_counted=False).rows
+    checked = [(hub.client, check_onboarding(hub)) for hub in open_hubs(found)]
     return render_template("admin/onboard/index.html", checked=checked, q=q)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from pipelabs.accounts import admins, roles
 from pipelabs.audit.events import Event
-from pipelabs.bulk.target import MAX_ROWS, Noun, Option, Target, Values, parse_ids
+from pipelabs.bulk.target import MAX_ROWS, Noun, Target, Values, enabling, parse_ids
 from pipelabs.core.actor import Actor
 from pipelabs.core.errors import InvalidTransition
 from pipelabs.core.pagination import Page
@@ -24,26 +24,7 @@ class AdminsTarget(Target[Admin]):
     event = Event.ADMIN_BULK_CHANGED
     query = ListQuery
     undo_fields = ("status",)
-    options = (
-        Option(
-            field="status",
-            words="status",
-            value=DISABLED,
-            verb="Disable",
-            done="disabled",
-            warning=DISABLING,
-            is_danger=True,
-            is_button=True,
-        ),
-        Option(
-            field="status",
-            words="status",
-            value=ACTIVE,
-            verb="Enable",
-            done="enabled",
-            is_button=True,
-        ),
-    )
+    options = enabling(ACTIVE, DISABLED, DISABLING)
 
     def load(self, values: Values) -> dict[str, Any]:
         """Return whether the admin is to be disabled."""

@@ -105,17 +105,12 @@ def take_snapshot(target: Target[T], row: T) -> Values:
 
 
 def compare(target: Target[T], row: T, before: Values, actor: Actor) -> tuple[str, list[Item]]:
-    """Return what has changed since a snapshot, as events record it, and what would undo it."""
+    """Return the fields that changed since a snapshot, as events record them, and their undo."""
     changed = {field: old for field, old in before.items() if target.read(row, field) != old}
-    text = describe({field: target.read(row, field) for field in changed})
+    text = ",".join(changed)
     if not changed or not target.has_undo(row, changed, actor):
         return text, []
     return text, [Item(target.key(row), target.version(row), changed)]
-
-
-def describe(values: Values) -> str:
-    """Return values as events record them: `status:paused,bot:both`."""
-    return ",".join(f"{field}:{value or ''}" for field, value in values.items())
 
 
 def _change(target: Target[T], row: T, item: Item, actor: Actor) -> str:

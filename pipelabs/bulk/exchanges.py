@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipelabs.audit.events import Event
-from pipelabs.bulk.target import MAX_ROWS, Noun, Option, Target, Values
+from pipelabs.bulk.target import MAX_ROWS, Noun, Target, Values, enabling
 from pipelabs.core.actor import Actor
 from pipelabs.core.pagination import Page
 from pipelabs.exchanges import queries, service
@@ -22,26 +22,7 @@ class ExchangesTarget(Target[Exchange]):
     event = Event.EXCHANGE_BULK_CHANGED
     query = ExchangesQuery
     undo_fields = ("status",)
-    options = (
-        Option(
-            field="status",
-            words="status",
-            value=DISABLED,
-            verb="Disable",
-            done="disabled",
-            warning=DISABLING,
-            is_danger=True,
-            is_button=True,
-        ),
-        Option(
-            field="status",
-            words="status",
-            value=ENABLED,
-            verb="Enable",
-            done="enabled",
-            is_button=True,
-        ),
-    )
+    options = enabling(ENABLED, DISABLED, DISABLING)
 
     def load(self, values: Values) -> dict[str, Any]:
         """Return whether the exchange is to be enabled."""

@@ -58,6 +58,30 @@ class Option:
         return self.field if self.value is None else f"{self.field}:{self.value}"
 
 
+def enabling(enabled: str, disabled: str, warning: str) -> tuple[Option, Option]:
+    """Return the options that disable rows, after a warning, and enable them."""
+    return (
+        Option(
+            field="status",
+            words="status",
+            value=disabled,
+            verb="Disable",
+            done="disabled",
+            warning=warning,
+            is_danger=True,
+            is_button=True,
+        ),
+        Option(
+            field="status",
+            words="status",
+            value=enabled,
+            verb="Enable",
+            done="enabled",
+            is_button=True,
+        ),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """An option and its value."""

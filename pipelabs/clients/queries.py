@@ -13,7 +13,7 @@ from pipelabs.clients.service import NOT_FOUND, TABLE
 from pipelabs.core.db import Prepared, db, run_prepared
 from pipelabs.core.errors import NotFound
 from pipelabs.core.pagination import Page, page_of
-from pipelabs.models import AuditEvent, Client
+from pipelabs.models import AuditEvent, Client, Status
 from pipelabs.models.clients import LOWER_NAME, SEARCH_TEXT, ClientSort
 
 SEARCH_COLUMN = literal_column(SEARCH_TEXT, Text())
@@ -81,7 +81,10 @@ def list_events(client_id: UUID, limit: int) -> Sequence[AuditEvent]:
 
 
 def filter_conditions(filters: Mapping[str, Any]) -> Iterator[ColumnElement[bool]]:
-    """Yield the conditions of the filters that `list_clients` takes."""
+    """Yield the conditions of the filters that `list_clients` takes.
+
+    They are those of `ClientsQuery`, and `is_open`, which leaves out offboarded clients.
+    """
     if q := filters.get("q"):
         # PostgreSQL lowers both sides, because Python lowers some letters differently.
         lowered = func.lower(escape_like(q))
@@ -89,14 +92,20 @@ def filter_conditions(filters: Mapping[str, Any]) -> Iterator[ColumnElement[bool
         yield SEARCH_COLUMN.contains(lowered) if is_word else NAME_COLUMN.startswith(lowered)
     if wallet := filters.get("wallet_address"):
         yield Client.wallet_address == wallet.address
+    yield from _date_conditions(filters)
+    if filters.get("is_open"):
+        yield Client.status != Status.OFFBOARDED
+    for name in ("tier", "status", "chain"):
+        if value := filters.get(name):
+            yield getattr(Client, name) == value
+
+
+def _date_conditions(filters: Mapping[str, Any]) -> Iterator[ColumnElement[bool]]:
     for name, column in (("created", Client.created_at), ("updated", Client.updated_at)):
         if since := filters.get(f"{name}_since"):
             yield column >= since
         if until := filters.get(f"{name}_until"):
             yield column < until
-    for name in ("tier", "status", "chain"):
-        if value := filters.get(name):
-            yield getattr(Client, name) == value
 
 
 def escape_like(text: str) -> str:

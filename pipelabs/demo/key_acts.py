@@ -166,7 +166,7 @@ class KeyLife:
 
 
 def _request(key: ExchangeAPIKey) -> ProbeRequest:
-    """Return what a probe of a stored key asks, without its credentials: nobody is asked."""
+    """Return the probe request of a stored key, without credentials, as it is never sent."""
     return ProbeRequest(
         exchange=key.exchange, credentials={}, is_testnet=key.is_testnet, ciphertext=key.ciphertext
     )

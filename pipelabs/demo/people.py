@@ -189,7 +189,7 @@ def _disable_last_owner(admin: Admin, actor: Actor) -> None:
 
 
 def _plan_tokens(history: History) -> None:
-    """Plan tokens of programs: in use, expiring, expired and revoked. Nobody has their texts."""
+    """Plan API tokens: in use, expiring, expired and revoked. They are stored as hashes only."""
     for email, name, since, days in (
         (HEAD, "CRM sync", 84, 90),
         (HEAD, "Monday report", 120, 365),

@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 
 from pipelabs.audit import trail
 from pipelabs.audit.events import Event
-from pipelabs.clients.service import OFFBOARDED, get_client
+from pipelabs.clients.service import NOT_FOUND, OFFBOARDED
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import db
-from pipelabs.core.errors import InvalidTransition
+from pipelabs.core.errors import InvalidTransition, NotFound
 from pipelabs.hub.client import ClientHub, ExchangeRow
-from pipelabs.models import OnboardingEnd, Status, new_id, now
+from pipelabs.models import Client, OnboardingEnd, Status, new_id, now
 
 HAS_ENDED = "The onboarding of this client has ended already."
 HAS_NOT_ENDED = "The onboarding of this client has not been ended."
@@ -74,8 +74,7 @@ def end_onboarding(client_id: UUID, reason: str, actor: Actor) -> None:
 
     Raise `InvalidTransition` for an offboarded client, and if it has ended already.
     """
-    if get_client(client_id).status is Status.OFFBOARDED:
-        raise InvalidTransition(OFFBOARDED)
+    _lock_open_client(client_id)
     row = {"client_id": client_id, "reason": reason, "ended_by": actor.name}
     statement = insert(OnboardingEnd).values(row | {"id": new_id(), "created_at": now()})
     added = statement.on_conflict_do_nothing(index_elements=["client_id"])
@@ -86,9 +85,19 @@ def end_onboarding(client_id: UUID, reason: str, actor: Actor) -> None:
 
 
 def resume_onboarding(client_id: UUID, actor: Actor) -> None:
-    """Reopen onboarding. Raise `InvalidTransition` if it has not ended."""
-    get_client(client_id)
+    """Reopen onboarding. Raise `InvalidTransition` for an offboarded client, and if it is open."""
+    _lock_open_client(client_id)
     removed = delete(OnboardingEnd).where(OnboardingEnd.client_id == client_id)
     if not db.session.execute(removed.returning(OnboardingEnd.id)).first():
         raise InvalidTransition(HAS_NOT_ENDED)
     trail.record(Event.CLIENT_ONBOARDING_RESUMED, actor, client_id=client_id, facts={})
+
+
+def _lock_open_client(client_id: UUID) -> None:
+    """Lock the client against an offboarding. Raise `NotFound` or `InvalidTransition`."""
+    query = select(Client.status).where(Client.id == client_id).with_for_update(read=True)
+    status = db.session.scalar(query)
+    if status is None:
+        raise NotFound(NOT_FOUND)
+    if status is Status.OFFBOARDED:
+        raise InvalidTransition(OFFBOARDED)

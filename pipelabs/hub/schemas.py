@@ -1,8 +1,15 @@
 """Schemas of a client's onboarding."""
 
-from pipelabs.core.schemas.fields import Input, PlainText
+from pipelabs.core.schemas.fields import Input, PlainText, Query
+from pipelabs.core.schemas.pagination import SearchText
 
 REASON_LENGTH = 500
+
+
+class OnboardQuery(Query):
+    """The search for a client to onboard."""
+
+    q = SearchText(load_default="")
 
 
 class OnboardingEndForm(Input):

@@ -17,7 +17,7 @@ from pipelabs.web import query
 PARAMETER = "list"
 OF_A_PAGE = frozenset({"cursor", "size"})
 """Parameters of a list that say nothing about which rows it has."""
-UNREADABLE = "This is not a list of clients. Open the page from the list again."
+UNREADABLE = "This list can't be read. Open the page from the list again."
 
 
 class Origin(NamedTuple):

@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import select
 
 from pipelabs.activity.names import find_name
+from pipelabs.activity.reasons import LEASE_ENDS
 from pipelabs.activity.sentences import MAX_VALUE_LENGTH, Entry, name_of, tell
-from pipelabs.activity.words import LEASE_ENDS
 from pipelabs.audit import trail
 from pipelabs.audit.events import Event
 from pipelabs.audit.subjects import Kind

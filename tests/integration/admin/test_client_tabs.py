@@ -191,7 +191,7 @@ def test_list_that_the_schema_does_not_load_is_rejected(desk, path, tab, sent):
     )
 
     assert page.status_code == 400
-    assert "This is not a list of clients." in html.unescape(page.text)
+    assert "This list can't be read." in html.unescape(page.text)
 
 
 def test_header_has_wallet_explorer_and_email(desk, app, make_with_email):

@@ -4,6 +4,8 @@ from uuid import UUID
 
 import pytest
 
+from pipelabs.admin.onboard import MAX_CLIENTS
+from pipelabs.clients.service import change_status
 from pipelabs.core.db import db, finish
 from pipelabs.hub.onboarding import end_onboarding
 from pipelabs.markets.quoting import add_client_markets
@@ -200,3 +202,28 @@ def test_onboarding_is_ended_with_a_reason_and_resumed(desk, rows, beech):
     assert (twice.status_code, "has not been ended" in twice.text) == (409, True)
     denied = {row.event for row in rows(AuditEvent) if row.event.endswith("_denied")}
     assert denied == {"client.onboarding_change_denied"}
+
+
+def test_onboarding_of_an_offboarded_client_stays_as_it_is(app, desk, beech):
+    with app.app_context():
+        end_onboarding(beech, "Quoted by hand", ACTOR)
+        change_status(beech, Status.OFFBOARDED, ACTOR)
+        finish(commit=True)
+
+    for act, fields in (("end", {"reason": "Again"}), ("resume", {})):
+        answer = desk.send(f"{ONBOARD}/{beech}/{act}", **fields)
+        assert (answer.status_code, "Offboarded clients" in answer.text) == (409, True)
+    assert desk.send(f"{ONBOARD}/{UUID(int=0)}/resume").status_code == 404
+
+
+def test_onboard_page_lists_clients_behind_many_that_are_offboarded(app, desk, beech):
+    with app.app_context():
+        for number in range(MAX_CLIENTS):
+            gone = make_client(name=f"Beech {number}")
+            change_status(gone.id, Status.OFFBOARDED, ACTOR)
+        finish(commit=True)
+
+    page = desk.get(f"{ONBOARD}?q=beech")
+
+    assert f'href="{ONBOARD}/{beech}"' in page.text
+    assert desk.get(f"{ONBOARD}?status=paused").status_code == 400

@@ -106,7 +106,7 @@ def test_every_single_change_with_an_inverse_can_be_undone(owner, client_id, row
     batches = [row for row in rows(AuditEvent) if row.event.endswith("bulk_changed")]
     assert len(batches) == len(changes)
     assert {row.details["undo"] for row in batches} == {"true"}
-    assert batches[1].details["change"] == "bot:both,spread_target_bps:5,status:paused"
+    assert batches[1].details["change"] == "bot,spread_target_bps,status"
 
 
 def test_change_of_a_status_can_be_undone_if_the_way_back_is_allowed(desk, client_id):

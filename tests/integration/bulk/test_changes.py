@@ -12,7 +12,6 @@ from pipelabs.bulk.changes import (
     Item,
     apply_change,
     compare,
-    describe,
     plan,
     take_snapshot,
 )
@@ -146,12 +145,12 @@ def test_every_list_applies_each_option_and_undoes_it_as_far_as_it_has_an_invers
             problem = plan(target, rows[:1], Change(option, value), ACTOR)[0].problem
             [item] = items_of(target, rows[:1], values)
 
-            applied = apply_change(target, [item], describe(values), ACTOR)
+            applied = apply_change(target, [item], "fields", ACTOR)
 
             assert applied.changed == (0 if problem else 1), (key, option, problem)
             if not applied.undo:
                 continue
-            apply_change(target, applied.undo, describe(values), ACTOR, is_undo=True)
+            apply_change(target, applied.undo, "fields", ACTOR, is_undo=True)
             assert take_snapshot(target, rows[0]) == before, option
             undone.add(f"{target.noun.one} {option.name}")
     assert {"client tier:Basic", "client status:paused", "market status:paused"} <= undone
@@ -202,7 +201,7 @@ def test_compare_returns_what_a_single_change_has_changed(book):
     text, [item] = compare(CLIENTS, client, before, ACTOR)
     apply_change(CLIENTS, [item], text, ACTOR, is_undo=True)
 
-    assert text == "name:New,notes:x"
+    assert text == "name,notes"
     assert item.values == {"name": "active", "notes": before["notes"]}
     assert take_snapshot(CLIENTS, client) == before
 

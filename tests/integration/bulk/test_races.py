@@ -197,7 +197,7 @@ def test_changes_of_many_rows_do_not_deadlock(app, quoted):
 
     def do(acts):
         for act in acts:
-            # A market that is traded can't be listed again, and nobody is added to a delisted one.
+            # Some acts are denied, such as adding a market that was delisted meanwhile.
             with app.app_context(), suppress(PipeLabsError), unit_of_work():
                 act()
 

@@ -1,5 +1,6 @@
+from pipelabs.activity.reasons import LEASE_ENDS
 from pipelabs.activity.sentences import TOKEN, UNKNOWN
-from pipelabs.activity.words import LEASE_ENDS, STATUS_VERBS, WORDS, Group, events_by_group
+from pipelabs.activity.words import STATUS_VERBS, WORDS, Group, events_by_group
 from pipelabs.audit.events import Event
 from pipelabs.models import LeaseEnd
 
