@@ -39,10 +39,16 @@ class Page(Generic[T]):
 
 
 def page_of(
-    query: Select[T], size: int, cursor: str | None = None, *, is_counted: bool = True
+    query: Select[T],
+    size: int,
+    cursor: str | None = None,
+    *,
+    counted: Select[Any] | None = None,
+    is_counted: bool = True,
 ) -> Page[T]:
     """Return one page of the query, whose order must end in a unique column.
 
+    `counted` is a query with as many rows that takes less time, such as one without the joins.
     `total` of the first page is exact up to `MAX_COUNTED`. For longer lists it is `MAX_COUNTED`,
     and `is_capped` is true. Both are None on other pages, and on one that is not counted because
     that would take too long. Raise `InvalidInput` for a cursor of another list or order.
@@ -56,7 +62,10 @@ def page_of(
     paging, rows = result.paging, [row[0] for row in result]
     total = None
     if not cursor or (rows and not paging.has_previous):
-        total = len(rows) if not paging.has_next else _count(query) if is_counted else None
+        if not paging.has_next:
+            total = len(rows)
+        elif is_counted:
+            total = _count(query if counted is None else counted)
     return Page(
         rows=rows,
         next=encode_cursor(paging.bookmark_next) if paging.has_next else None,
@@ -88,7 +97,7 @@ def _checksum(data: bytes) -> bytes:
     return zlib.crc32(data).to_bytes(CHECKSUM_BYTES)
 
 
-def _count(query: Select[T]) -> int:
+def _count(query: Select[Any]) -> int:
     """Return the length of the list, at most `MAX_COUNTED + 1`."""
     capped = query.order_by(None).limit(MAX_COUNTED + 1)
     capped = capped.with_only_columns(literal(1), maintain_column_froms=True)

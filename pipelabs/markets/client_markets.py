@@ -55,14 +55,22 @@ def list_client_markets(
 
 
 def list_quoted_clients(
-    *, token_pair_id: UUID | None = None, market_id: UUID | None = None, cursor: str | None = None
+    *,
+    token_pair_id: UUID | None = None,
+    market_id: UUID | None = None,
+    size: int = 50,
+    cursor: str | None = None,
 ) -> Page[ClientMarket]:
     """Return one page of the client markets of a token pair or of one market, by client name."""
     query = _select_objects().join(ClientMarket.client).options(contains_eager(ClientMarket.client))
-    is_in_market = ClientMarket.market_id == market_id
-    query = query.where(is_in_market if market_id else Market.token_pair_id == token_pair_id)
+    if market_id:
+        own = counted = ClientMarket.market_id == market_id
+    else:
+        own = Market.token_pair_id == token_pair_id
+        counted = ClientMarket.market_id.in_(select(Market.id).where(own))
     order = (NAME_COLUMN, Market.exchange, ClientMarket.id)
-    return page_of(query.order_by(*order), 50, cursor)
+    count = select(ClientMarket.id).where(counted)
+    return page_of(query.where(own).order_by(*order), size, cursor, counted=count)
 
 
 def list_client_exchanges(client_id: UUID) -> Sequence[str]:

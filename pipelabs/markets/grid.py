@@ -2,16 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, select
+from sqlalchemy import select
 
 from pipelabs.core.db import db
 from pipelabs.core.pagination import Page, page_of
-from pipelabs.markets.client_markets import SELECT_ROWS, list_client_exchanges
+from pipelabs.markets.client_markets import list_client_exchanges
 from pipelabs.markets.token_pairs import SYMBOL_COLUMN
-from pipelabs.models import ClientMarket, Market, TokenPair
+from pipelabs.models import ClientMarket, Market, QuotingStatus, TokenPair
 
 MAX_CELLS = 1_300
 """Cells of a page of a grid. A browser lays out a page of many thousands slowly."""
@@ -19,14 +18,14 @@ MAX_CELLS = 1_300
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A page of a client's pairs and their markets: symbol → exchange → row, in order.
+    """A page of a client's pairs and their markets: symbol → exchange → status, in order.
 
     `exchanges` are those of all pages, so that the columns stay where they are.
     """
 
     page: Page[TokenPair]
     exchanges: Sequence[str]
-    lines: dict[str, dict[str, Row[*tuple[Any, ...]]]]
+    lines: dict[str, dict[str, QuotingStatus]]
 
 
 def build_grid(client_id: UUID, size: int = 50, cursor: str | None = None) -> Grid:
@@ -40,8 +39,12 @@ def build_grid(client_id: UUID, size: int = 50, cursor: str | None = None) -> Gr
     quoted = select(Market.token_pair_id).join(ClientMarket).where(is_of_client)
     pairs = select(TokenPair).where(TokenPair.id.in_(quoted))
     page = page_of(pairs.order_by(SYMBOL_COLUMN, TokenPair.id), size, cursor)
-    lines: dict[str, dict[str, Row[*tuple[Any, ...]]]] = {pair.symbol: {} for pair in page.rows}
-    is_on_page = Market.token_pair_id.in_([pair.id for pair in page.rows])
-    for row in db.session.execute(SELECT_ROWS.where(is_of_client, is_on_page)):
-        lines[row.symbol][row.exchange] = row
-    return Grid(page, exchanges, lines)
+    lines: dict[UUID, dict[str, QuotingStatus]] = {pair.id: {} for pair in page.rows}
+    cells = (
+        select(Market.token_pair_id, Market.exchange, ClientMarket.status)
+        .join(ClientMarket)
+        .where(is_of_client, Market.token_pair_id.in_(lines))
+    )
+    for pair_id, exchange, status in db.session.execute(cells):
+        lines[pair_id][exchange] = status
+    return Grid(page, exchanges, {pair.symbol: lines[pair.id] for pair in page.rows})

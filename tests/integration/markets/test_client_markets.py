@@ -141,6 +141,13 @@ def test_list_quoted_clients_is_sorted_by_name(acme, three):
     assert [row.client.name for row in in_market] == ["Acme", "beta"]
 
 
+def test_list_quoted_clients_counts_those_of_all_pages(acme, three):
+    add_client_markets(make_client(name="beta").id, [make_item()], ACTOR)
+
+    assert list_quoted_clients(token_pair_id=three[0].token_pair_id, size=1).total == 3
+    assert list_quoted_clients(market_id=three[0].market_id, size=1).total == 2
+
+
 def test_offboarding_pauses_every_client_market(three, acme, rows):
     change_status(acme.id, Status.OFFBOARDED, ACTOR)
     db.session.commit()

@@ -33,7 +33,7 @@ def test_grid_has_the_pairs_and_exchanges_of_a_client(book):
     assert grid.exchanges == ["binance", "okx"]
     assert list(grid.lines) == ["BTC/USDT", "ETH/USDT", "LTC/USDT"]
     assert set(grid.lines["BTC/USDT"]) == {"binance", "okx"}
-    assert grid.lines["ETH/USDT"]["okx"].status is QuotingStatus.PAUSED
+    assert grid.lines["ETH/USDT"]["okx"] is QuotingStatus.PAUSED
 
 
 def test_grid_is_paged_by_pair(book):
