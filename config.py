@@ -132,6 +132,8 @@ class Config:
     SINGLE_OWNER_APPROVALS = bool(number("SINGLE_OWNER_APPROVALS", 0, max=1))
     WORKERS = workers()
     DRAIN_S = number("DRAIN_S", 3, max=20)
+    # Where background jobs run: in a process of their own, or in one that serves.
+    JOBS = env("JOBS", "worker").lower()
 
     AUDIT_LOG_FILE = env("AUDIT_LOG_FILE", "client_creation.log")
     LOG_FORMAT, LOG_LEVEL = env("LOG_FORMAT", "json"), env("LOG_LEVEL", "INFO").upper()
@@ -213,6 +215,7 @@ def check(settings: Mapping[str, Any]) -> None:
             for name in ("CREATE", "BATCH", "GENERAL", "CONSOLE", "MACHINE")
         ),
         _choice("ENVIRONMENT", settings["ENVIRONMENT"], ENVIRONMENTS),
+        _choice("JOBS", settings["JOBS"], ("worker", "web")),
     ]
     if errors := list(filter(None, results)):
         raise ConfigError("\n".join(errors))

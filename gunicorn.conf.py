@@ -3,11 +3,14 @@
 import gc
 import os
 import signal
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from config import Config, ConfigError, memory_limits
 from pipelabs.core import connections, shutdown
-from pipelabs.jobs import every_minute
+from pipelabs.jobs import audit_file
+from pipelabs.jobs import worker as jobs
 from pipelabs.web.worker import MAX_BODY
 
 host, port = os.environ.get("HOST") or "127.0.0.1", os.environ.get("PORT") or "8000"
@@ -33,6 +36,8 @@ limit_request_field_size = 8190
 forwarded_allow_ips = ""
 # Since gunicorn 25 a socket in the home folder, which a second instance would take over.
 control_socket_disable = True
+# Of this master's workers, the one that has its lock runs the background jobs.
+jobs_lock = Path(tempfile.gettempdir(), f"pipelabs-jobs-{os.getpid()}.lock")
 
 
 def on_starting(server: Any) -> None:
@@ -60,6 +65,8 @@ def pre_request(_worker: Any, request: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Install the PostgreSQL timeout, and start the background jobs."""
+    """Install the PostgreSQL timeout, and start what the process does in the background."""
     connections.install_timeout()
-    every_minute.start(worker.wsgi)
+    audit_file.start(worker.wsgi)
+    if Config.JOBS == "web":
+        jobs.work_in_one_process(worker.wsgi, jobs_lock)

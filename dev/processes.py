@@ -107,13 +107,27 @@ class Supervisor:
         end = log.read_text(errors="replace")[-2000:]
         raise CannotStart(f"{name} did not start. The end of its log:\n{end}")
 
-    def wait(self, executor: mirakuru.SimpleExecutor) -> int:
-        """Return the exit status of a program; raise `Stopped` if our own parent ends first."""
-        while executor.running():
+    def start_program(
+        self, argv: Sequence[str], environment: Mapping[str, str]
+    ) -> mirakuru.SimpleExecutor:
+        """Start a program that listens on no port, with our own output."""
+        program = mirakuru.SimpleExecutor(
+            die_with_parent(argv), envvars=dict(environment), stdout=None, cwd=str(ROOT)
+        )
+        self.stack.enter_context(suppress(ProcessFinishedWithError))
+        self.stack.callback(program.stop)
+        program.start()
+        return program
+
+    def wait(self, *programs: mirakuru.SimpleExecutor) -> mirakuru.SimpleExecutor:
+        """Return the first program that ends; raise `Stopped` if our own parent ends first."""
+        while True:
+            for program in programs:
+                if not program.running():
+                    return program
             if os.getppid() != self.parent:
                 raise Stopped(128 + signal.SIGTERM)
             time.sleep(0.05)
-        return executor.process.returncode if executor.process else 0
 
     def run_in_front(self, argv: Sequence[str], environment: Mapping[str, str]) -> int:
         """Run a command that gets our input and our signals, and return its exit status."""
@@ -130,7 +144,12 @@ class Supervisor:
         command.start()
         for number in early:
             _forward(command, [], number, None)
-        return self.wait(command)
+        return status_of(self.wait(command))
+
+
+def status_of(program: mirakuru.SimpleExecutor) -> int:
+    """Return the exit status of a program that has ended."""
+    return program.process.returncode if program.process else 0
 
 
 @contextmanager

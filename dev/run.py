@@ -48,6 +48,7 @@ OUTLIVED = (
     "On this system the servers keep running if make run is killed with kill -9. "
     "The next start stops them."
 )
+WORKER = [sys.executable, "-m", "flask", "--app", "wsgi", "jobs", "work"]
 PORT_TIMEOUT_S = 3
 """A gunicorn whose launcher was killed needs a moment to stop."""
 
@@ -87,8 +88,10 @@ def _serve(supervisor: Supervisor, folder: Path) -> None:
     if token and count and loaded.has_stub:
         _add_demo_key(loaded.port, token)
     _welcome(loaded.port, email, password, token, hints)
-    status = supervisor.wait(server)
-    raise CannotStart(f"gunicorn ended with status {status}.")
+    worker = supervisor.start_program(WORKER, environment)
+    ended = supervisor.wait(server, worker)
+    name = "gunicorn" if ended is server else "The worker of background jobs"
+    raise CannotStart(f"{name} ended with status {processes.status_of(ended)}.")
 
 
 def _wait_for_port(port: int) -> None:

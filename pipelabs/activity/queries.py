@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, or_, select
 
 from pipelabs.activity.sentences import Entry, tell
-from pipelabs.audit.events import Event
+from pipelabs.audit.events import ROUTINE
 from pipelabs.audit.subjects import EXCHANGE, SUBJECT, Kind
 from pipelabs.core.db import db
 from pipelabs.core.pagination import Page, page_of
@@ -15,8 +15,7 @@ from pipelabs.models import AuditEvent, Grant, Lease, Market
 MAX_ENTRIES = 30
 """Entries on the page of a thing. The activity page has all."""
 MAX_GRANTS = MAX_LEASES = 100
-IS_SHOWN = AuditEvent.event != Event.LEASE_RENEWED
-"""Machines renew each lease all day."""
+IS_SHOWN = AuditEvent.event.not_in(ROUTINE)
 
 
 def list_of_subject(kind: Kind, subject_id: object, limit: int = MAX_ENTRIES) -> list[Entry]:

@@ -193,6 +193,7 @@ def _list_keys() -> dict[Event, Wording]:
         Event.API_KEY_UPDATED: ("Key changed", "changed " + subject),
         Event.API_KEY_UPDATE_DENIED: ("Key change denied", "tried to change " + subject),
         Event.API_KEY_VERIFIED: ("Key checked", f"checked {subject}[: {{=status}}]"),
+        Event.API_KEY_RECHECKED: ("Key checked again", f"checked {subject} again: no change"),
         Event.API_KEY_VERIFICATION_FAILED: (
             "Key check failed",
             f"could not check {subject}[: {{=failure}}]",

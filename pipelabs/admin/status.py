@@ -3,6 +3,7 @@
 from flask import render_template
 from flask.typing import ResponseReturnValue
 
+from pipelabs.core.job_queue import count_jobs
 from pipelabs.models import Permission
 from pipelabs.overview import queries as overview
 from pipelabs.web import charts, health
@@ -15,6 +16,7 @@ PARTS = {
     "pool": "Connection pool",
     "redis": "Redis",
     "vault": "Vault keys",
+    "jobs": "Background jobs",
     "audit_file": "Audit file",
     "proxy": "Proxy",
 }
@@ -31,4 +33,5 @@ def index() -> ResponseReturnValue:
         chart=charts.daily_bar_chart([(day, [count]) for day, count in figures.per_day]),
         parts=[(name, PARTS[name], state) for name, state in health.check().parts.items()],
         pool=health.pool_use(),
+        jobs=count_jobs(),
     )

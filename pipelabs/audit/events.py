@@ -43,6 +43,7 @@ class Event(StrEnum):
     API_KEY_CUT_OVER = "api_key.cut_over"
     API_KEY_CUT_OVER_DENIED = "api_key.cut_over_denied"
     API_KEY_DESTROYED = "api_key.destroyed"
+    API_KEY_RECHECKED = "api_key.rechecked"
     API_KEY_REPLACEMENT_ADDED = "api_key.replacement_added"
     API_KEY_REPLACEMENT_DENIED = "api_key.replacement_denied"
     API_KEY_REPLACEMENT_REPLAYED = "api_key.replacement_replayed"
@@ -134,3 +135,7 @@ class Event(StrEnum):
     TOKEN_PAIR_CREATE_REPLAYED = "token_pair.create_replayed"
     VAULT_KEY_RETIRED = "vault.key_retired"
     VAULT_ROTATED = "vault.rotated"
+
+
+ROUTINE = (Event.API_KEY_RECHECKED, Event.LEASE_RENEWED)
+"""What happens all day and changes nothing. Pages about one thing leave it out."""

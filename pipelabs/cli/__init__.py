@@ -2,9 +2,9 @@
 
 from flask import Flask
 
-from pipelabs.cli import audit, exchanges, keys, machines, seed, stops, token_pairs
+from pipelabs.cli import audit, exchanges, jobs, keys, machines, seed, stops, token_pairs
 
-GROUPS = (audit, exchanges, keys, machines, seed, stops, token_pairs)
+GROUPS = (audit, exchanges, jobs, keys, machines, seed, stops, token_pairs)
 
 
 def init_app(app: Flask) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Text, bindparam, func, literal_column, select
 from sqlalchemy.orm import undefer
 
-from pipelabs.audit.events import Event
+from pipelabs.audit.events import ROUTINE
 from pipelabs.clients.service import NOT_FOUND, TABLE
 from pipelabs.core.db import Prepared, db, run_prepared
 from pipelabs.core.errors import NotFound
@@ -73,9 +73,9 @@ def list_names(client_ids: Collection[UUID]) -> dict[str, str]:
 
 
 def list_events(client_id: UUID, limit: int) -> Sequence[AuditEvent]:
-    """Return the events of the client, newest first, without the renewals of leases."""
+    """Return the events of the client, newest first, without those of `ROUTINE`."""
     query = select(AuditEvent).where(
-        AuditEvent.client_id == client_id, AuditEvent.event != Event.LEASE_RENEWED
+        AuditEvent.client_id == client_id, AuditEvent.event.not_in(ROUTINE)
     )
     return db.session.scalars(query.order_by(AuditEvent.id.desc()).limit(limit)).all()
 

@@ -59,4 +59,6 @@ def _settings(style: str, level: str) -> dict[str, Any]:
             }
         },
         "root": {"level": level, "handlers": ["stdout"]},
+        # It tells of each job three times.
+        "loggers": {"procrastinate": {"level": level if level == "DEBUG" else "WARNING"}},
     }

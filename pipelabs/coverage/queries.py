@@ -175,7 +175,8 @@ def _has_cell(filters: Mapping[str, Any]) -> ColumnElement[bool]:
         if ids is not None:
             return Client.id == any_(bindparam(None, list(ids), type_=ARRAY(Uuid())))
     own = (query.where(query.selected_columns[0] == Client.id) for query in queries)
-    return or_(*(query.correlate(Client).exists() for query in own))
+    # OFFSET 0, or PostgreSQL may read all that matches and sort it.
+    return or_(*(query.correlate(Client).offset(0).exists() for query in own))
 
 
 def _build_rows(clients: Sequence[Client], filters: Mapping[str, Any]) -> list[CoverageRow]:

@@ -12,6 +12,7 @@ from pipelabs.demo.machines import plan_machines
 from pipelabs.demo.markets import plan_markets
 from pipelabs.demo.people import TERMINAL, add_sessions, has_demo_admins, plan_people
 from pipelabs.demo.quoting import plan_changes, plan_quoting
+from pipelabs.demo.rechecks import plan_rechecks
 from pipelabs.exchanges.service import ensure_exchanges
 from pipelabs.models import now
 from pipelabs.models.clock import set_clock
@@ -48,6 +49,7 @@ def ensure_book() -> Book:
     keys = plan_keys(history, clients, quoting.combinations()) if ring_versions() else []
     if keys:
         plan_machines(history, clients, keys)
+        plan_rechecks(history)
     plan_statuses(history, clients)
     plan_denials(history, clients)
     history.play()

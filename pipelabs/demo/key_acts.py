@@ -121,7 +121,7 @@ class KeyLife:
 
         def verify(actor: Actor) -> None:
             key = get_key(self.rows[-1])
-            api_keys.verify_key(key.id, _request(key), result, actor)
+            api_keys.verify_key(key.id, unsent_request(key), result, actor)
 
         actor = self.history.actor(choose_operator(self.history, at))
         self.history.add(at, actor, verify)
@@ -165,7 +165,7 @@ class KeyLife:
         self.history.add(self.at, actor, do)
 
 
-def _request(key: ExchangeAPIKey) -> ProbeRequest:
+def unsent_request(key: ExchangeAPIKey) -> ProbeRequest:
     """Return the probe request of a stored key, without credentials, as it is never sent."""
     return ProbeRequest(
         exchange=key.exchange, credentials={}, is_testnet=key.is_testnet, ciphertext=key.ciphertext

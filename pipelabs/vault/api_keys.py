@@ -126,9 +126,11 @@ def verify_key(
     actor: Actor,
     *,
     version: int | None = None,
+    is_recheck: bool = False,
 ) -> ExchangeAPIKey:
     """Store the result of probing a stored key.
 
+    `is_recheck` says that nobody has asked for it: if nothing has changed, its event says so.
     A failed probe leaves a working key as it is, unless the exchange no longer knows the key. Raise
     `InvalidTransition` if the key's credentials have changed since the request was prepared, and
     `Stale` if `version` is not the stored one.
@@ -136,10 +138,14 @@ def verify_key(
     key = lock_key(key_id, actor, version)
     if key.ciphertext != request.ciphertext:
         raise InvalidTransition(CHANGED)
+    before = result_facts(key)
     apply_result(key, result)
     touch(key)
+    facts = result_facts(key)
     event = Event.API_KEY_VERIFICATION_FAILED if result.failure else Event.API_KEY_VERIFIED
-    record(event, key, actor, result_facts(key))
+    if is_recheck and facts == before:
+        event = Event.API_KEY_RECHECKED
+    record(event, key, actor, facts)
     return key
 
 

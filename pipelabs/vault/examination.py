@@ -76,7 +76,7 @@ def probe_key(request: ProbeRequest) -> ProbeResult:
         can_withdraw = {"verdict": Verdict.YES.value, "evidence": evidence}
         permissions = dict(ALL_UNKNOWN) | {KeyPermission.WITHDRAW.value: can_withdraw}
         return ProbeResult(permissions, None, None, None, 0.0)
-    if known.ccxt_id is None or known.ccxt_id in PUBLIC_BALANCES:
+    if not can_report(request.exchange) or known.ccxt_id is None:
         return ProbeResult(ALL_UNKNOWN, None, None, None, 0.0)
     hosts = known.testnet_hosts if request.is_testnet else known.hosts
     base_url = setting("EXCHANGE_BASE_URL") or None
@@ -87,6 +87,12 @@ def probe_key(request: ProbeRequest) -> ProbeResult:
         for finding in report.findings
     }
     return ProbeResult(permissions, report.failure, report.detail, report.expires_at, report.ms)
+
+
+def can_report(exchange: str) -> bool:
+    """Return whether what the exchange answers says anything about a key."""
+    ccxt_id = registry.known()[exchange].ccxt_id
+    return ccxt_id is not None and ccxt_id not in PUBLIC_BALANCES
 
 
 def reject_malformed(exchange: str, credentials: Mapping[str, Secret]) -> None:

@@ -3,12 +3,13 @@
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import exists, select
+from sqlalchemy import ColumnElement, exists, select
 
 from pipelabs.audit.events import Event
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import db
 from pipelabs.core.errors import Duplicate, InvalidInput, InvalidTransition
+from pipelabs.core.job_queue import Job, enqueue
 from pipelabs.core.optimistic_lock import reject_stale
 from pipelabs.exchanges import registry
 from pipelabs.models import ExchangeAPIKey, KeyStage, KeyStatus, Lease, now
@@ -150,20 +151,18 @@ def roll_back(live_id: UUID, actor: Actor, *, version: int | None = None) -> Exc
     return previous
 
 
-def destroy_due(actor: Actor) -> int:
+def destroy_due(actor: Actor, key_id: UUID | None = None) -> int:
     """Destroy the secrets of superseded keys whose 24 hours are over, and return their number.
 
-    A key that a machine still holds is retained until the machine has moved to the new one. Rows
-    that another process has locked are skipped.
+    With `key_id` only this key is looked at. A key that a machine still holds is retained until the
+    machine has moved to the new one. Rows that another process has locked are skipped.
     """
     is_held = exists().where(
         Lease.key_id == ExchangeAPIKey.id,
         Lease.acknowledged_at.is_(None),
         Lease.held_until > now(),
     )
-    due = select(ExchangeAPIKey).where(
-        ExchangeAPIKey.stage == KeyStage.SUPERSEDED, ExchangeAPIKey.destroy_at <= now(), ~is_held
-    )
+    due = select(ExchangeAPIKey).where(*_is_due(key_id), ~is_held)
     due = due.limit(BATCH).with_for_update(key_share=True, skip_locked=True, of=ExchangeAPIKey)
     keys = db.session.scalars(due).all()
     for key in keys:
@@ -171,6 +170,11 @@ def destroy_due(actor: Actor) -> int:
         destroy_credentials(key)
         record(Event.API_KEY_DESTROYED, key, actor)
     return len(keys)
+
+
+def is_due(key_id: UUID) -> bool:
+    """Return whether the secrets of this key should be destroyed by now."""
+    return bool(db.session.scalar(select(exists().where(*_is_due(key_id)))))
 
 
 def candidate_of(key: ExchangeAPIKey) -> ExchangeAPIKey | None:
@@ -211,7 +215,13 @@ def _can_be_rolled_back(key: ExchangeAPIKey) -> bool:
     return db.session.scalar(live) is None
 
 
+def _is_due(key_id: UUID | None) -> list[ColumnElement[bool]]:
+    is_due = [ExchangeAPIKey.stage == KeyStage.SUPERSEDED, ExchangeAPIKey.destroy_at <= now()]
+    return is_due if key_id is None else [ExchangeAPIKey.id == key_id, *is_due]
+
+
 def _supersede(live: ExchangeAPIKey) -> None:
     """Supersede the live key now: the unique index allows one live key for each label."""
     live.stage, live.destroy_at = KeyStage.SUPERSEDED, now() + RETENTION
     touch(live)
+    enqueue(Job.DESTROY_SECRETS, at=live.destroy_at, key_id=live.id)

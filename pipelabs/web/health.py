@@ -16,6 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from pipelabs.audit import log_file
 from pipelabs.core import shutdown
 from pipelabs.core.db import MIGRATIONS, db
+from pipelabs.core.job_queue import has_worker
 from pipelabs.vault import rotation
 from pipelabs.vault.ring import ring_versions
 from pipelabs.web.auth import has_untrusted_proxy
@@ -96,6 +97,7 @@ def _check() -> Report:
     parts["pool"] = OK if pool.in_use < pool.max else FULL
     parts["redis"] = _redis()
     parts["vault"] = _vault(has_database=reason is None)
+    parts["jobs"] = _jobs(has_database=reason is None)
     parts["audit_file"] = OK if log_file.get_file_handler().is_writable() else "not writable"
     parts[PROXY] = "not trusted" if has_untrusted_proxy() else OK
     return Report(reason, parts)
@@ -148,6 +150,11 @@ def _vault(*, has_database: bool) -> str:
         return MISSING
     missing = rotation.missing_kek_versions() if has_database else []
     return f"lacks version {', '.join(map(str, missing))}" if missing else OK
+
+
+def _jobs(*, has_database: bool) -> str:
+    """Return whether a worker runs the background jobs."""
+    return OK if not has_database or has_worker() else "no worker"
 
 
 def _redis() -> str:

@@ -27,6 +27,7 @@ from tests.form_client import Browser
 from tests.waiting import wait_for
 
 servers.require()
+QUEUE_TABLES = ("procrastinate_jobs", "procrastinate_events", "procrastinate_periodic_defers")
 
 
 @pytest.fixture(scope="session")
@@ -121,7 +122,7 @@ def rolled_back(request):
 
 def empty(app):
     """Empty every table as the owner, with the trigger of the audit trail disabled."""
-    tables = ", ".join(Base.metadata.tables)
+    tables = ", ".join([*Base.metadata.tables, *QUEUE_TABLES])
     engine = create_engine(app.config["DATABASE_MIGRATION_URL"], poolclass=NullPool)
     with engine.begin() as connection:
         connection.execute(text("SET LOCAL session_replication_role = replica"))
@@ -286,6 +287,17 @@ def stored(app, ring):
         return key_id
 
     return make
+
+
+@pytest.fixture
+def run_task(app):
+    """Return a runner of a background task, as the worker runs it."""
+
+    def run(task, *arguments):
+        with app.app_context():
+            task(*arguments or (0,))
+
+    return run
 
 
 @pytest.fixture

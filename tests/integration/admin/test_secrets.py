@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from pipelabs.jobs import every_minute
+from pipelabs.jobs import tasks
 from pipelabs.models import (
     Admin,
     APIToken,
@@ -159,11 +159,11 @@ def test_secret_is_shown_for_15_minutes(owner, created, change):
     assert owner.get(created).status_code == 404
 
 
-def test_expired_secrets_are_erased_every_minute(app, owner, created, change, rows):
-    every_minute.erase_shown_secrets(app)
+def test_expired_secrets_are_erased_every_minute(run_task, owner, created, change, rows):
+    run_task(tasks.erase_shown_secrets)
     [kept] = rows(IdempotencyRecord)
     change(IdempotencyRecord, created_at=now() - LIFETIME - timedelta(minutes=1))
-    every_minute.erase_shown_secrets(app)
+    run_task(tasks.erase_shown_secrets)
     [erased] = rows(IdempotencyRecord)
 
     assert kept.body

@@ -8,7 +8,7 @@ import pytest
 import time_machine
 
 from pipelabs.core.db import finish
-from pipelabs.jobs import every_minute
+from pipelabs.jobs import tasks
 from pipelabs.markets.quoting import add_client_markets
 from pipelabs.models import (
     AuditEvent,
@@ -185,17 +185,17 @@ def test_undo_of_a_clients_markets_is_not_taken_in_the_list_of_another(app, desk
     assert {row.status for row in rows(ClientMarket)} == {QuotingStatus.ACTIVE}
 
 
-def test_what_can_no_longer_be_undone_is_erased(app, desk, client_id, rows):
+def test_what_can_no_longer_be_undone_is_erased(run_task, desk, client_id, rows):
     change_tier(desk, [client_id])
 
     def body():
         [record] = rows(IdempotencyRecord)
         return record.body
 
-    every_minute.erase_shown_secrets(app)
+    run_task(tasks.erase_shown_secrets)
     assert body()
     with time_machine.travel(now() + LIFETIME + timedelta(seconds=1), tick=False):
-        every_minute.erase_shown_secrets(app)
+        run_task(tasks.erase_shown_secrets)
 
     assert body() == b""
 

@@ -12,8 +12,24 @@ from tests.factories import QUICK_CLIENT, make_body, make_exchange, make_key
 NO_DATABASE = {"status": "unavailable", "reason": "database"}
 NOBODY_LISTENS = "127.0.0.1:1"
 GOOD = dict.fromkeys(
-    ["postgresql", "migrations", "pool", "redis", "vault", "audit_file", "proxy"], "ok"
+    ["postgresql", "migrations", "pool", "redis", "vault", "jobs", "audit_file", "proxy"], "ok"
 )
+
+
+@pytest.fixture(autouse=True)
+def job_worker(app):
+    """Let there be a worker of background jobs."""
+    with app.app_context():
+        db.session.execute(text("INSERT INTO procrastinate_workers DEFAULT VALUES"))
+        db.session.commit()
+
+
+@pytest.fixture
+def no_worker(app):
+    with app.app_context():
+        gone = "UPDATE procrastinate_workers SET last_heartbeat = now() - interval '61 s'"
+        db.session.execute(text(gone))
+        db.session.commit()
 
 
 @pytest.fixture
@@ -109,6 +125,7 @@ def test_ready_reports_every_part(client, viewer, ring):
         ("ring_without_a_key", {"vault": "lacks version 1"}),
         ("no_redis", {"vault": "missing", "redis": "not writable"}),
         ("no_connections", {"vault": "missing", "pool": "full"}),
+        ("no_worker", {"vault": "missing", "jobs": "no worker"}),
         ("no_audit_file", {"vault": "missing", "audit_file": "not writable"}),
     ],
     indirect=["state"],

@@ -8,6 +8,7 @@ import time_machine
 from sqlalchemy import func, select
 from sqlalchemy.orm import aliased
 
+from pipelabs.audit.events import Event
 from pipelabs.audit.reconciliation import reconcile
 from pipelabs.clients.wallets import Wallet
 from pipelabs.core.db import db
@@ -287,3 +288,17 @@ def test_ensure_book_leaves_existing_rows_as_they_are(ring):
     assert scalars(select(Machine)) == [machine]
     own = scalars(select(Market).join(ClientMarket).where(ClientMarket.client_id == client.id))
     assert {(market.status, market.version) for market in own} == {(MarketStatus.TRADING, 1)}
+
+
+def test_ensure_book_checks_each_live_key_on_the_last_day(ring, app):
+    """At another hour each, so that the worker has no more to do at the first start than later."""
+    ensure_book()
+
+    checks = scalars(select(AuditEvent.at).where(AuditEvent.event == Event.API_KEY_RECHECKED))
+    last_checks = scalars(
+        select(ExchangeAPIKey.examined_at).where(
+            ExchangeAPIKey.stage == KeyStage.LIVE, ExchangeAPIKey.altered_at.is_(None)
+        )
+    )
+    assert min(last_checks) > datetime.now(UTC) - timedelta(days=1)
+    assert len({at.hour for at in checks}) == 24

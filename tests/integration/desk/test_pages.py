@@ -5,7 +5,7 @@ import pytest
 
 from pipelabs.core.db import db
 from pipelabs.desk.alerts import AlertKind
-from pipelabs.jobs import every_minute
+from pipelabs.jobs import tasks
 from pipelabs.models import Admin, QuotedDay, Role, Snooze, now
 from tests.factories import QUICK_CLIENT, make_body, make_exchange
 from tests.integration.desk.test_alerts import MAKE
@@ -157,8 +157,7 @@ def test_desk_page_shows_the_quoted_markets_of_each_day(app, owner):
     assert f"{yesterday:%Y-%m-%d}: 30 active, 2 paused" in page
 
 
-def test_desk_page_shows_no_chart_on_the_first_day(app, owner):
-    with app.app_context():
-        every_minute.count_quoted_markets(app)
+def test_desk_page_shows_no_chart_on_the_first_day(run_task, owner):
+    run_task(tasks.count_quoted_markets)
 
     assert "0 active and 0 paused today. The chart begins tomorrow." in words(owner.get("/admin/"))

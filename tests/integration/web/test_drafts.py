@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from pipelabs.core.db import db
-from pipelabs.jobs import every_minute
+from pipelabs.jobs import tasks
 from pipelabs.models import Admin, AuditEvent, Client, IdempotencyRecord, Role, now
 from pipelabs.web.drafts import LIFETIME
 from tests.each import each
@@ -189,11 +189,11 @@ def test_draft_is_shown_to_its_session_for_15_minutes(browser, console, change, 
     assert "Kept &amp; Co" not in browser.get(url).text
 
 
-def test_expired_drafts_are_erased_every_minute(app, browser, change, rows):
+def test_expired_drafts_are_erased_every_minute(run_task, browser, change, rows):
     sign_in(browser, send(browser, **FIELDS))
     change(IdempotencyRecord, created_at=now() - LIFETIME - timedelta(minutes=1))
 
-    every_minute.erase_shown_secrets(app)
+    run_task(tasks.erase_shown_secrets)
 
     assert [record.body for record in rows(IdempotencyRecord)] == [b""]
 
