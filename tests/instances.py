@@ -117,7 +117,7 @@ def fleet(name, folder, instances=2, redis_url=None, **settings):
     They get a database of their own unless `settings` has DATABASE_URL.
     """
     environment = os.environ | {
-        **({} if "DATABASE_URL" in settings else _own_database(name)),
+        **({} if "DATABASE_URL" in settings else own_database(name)),
         "REDIS_URL": redis_url or redis_database(15),
         "SECRET_KEY": secrets.token_urlsafe(48),
         "AUDIT_LOG_FILE": str(folder / "client_creation.log"),
@@ -170,7 +170,7 @@ def _gunicorn(environment, log):
         process.wait(120)
 
 
-def _own_database(name):
+def own_database(name):
     """Create a database with empty tables and return its environment variables."""
     _recreate(name, f"TEMPLATE {_template_database()}")
     return _variables(name)

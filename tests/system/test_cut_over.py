@@ -23,20 +23,21 @@ DAY_S = 86_400
 BETWEEN_QUOTES_S = 0.5
 LONG_S = 600
 """Enough for engines that share two processors with everything that they call."""
-MINUTE_JOB = """
+DESTROY = """
 import sys
 from datetime import UTC, datetime, timedelta
 
 import time_machine
 
 from pipelabs import create_app
-from pipelabs.jobs.every_minute import destroy_expired_secrets
+from pipelabs.jobs.tasks import destroy_due_secrets
 
 app = create_app()
-with time_machine.travel(datetime.now(UTC) + timedelta(hours=float(sys.argv[1]))):
-    destroy_expired_secrets(app)
+moment = datetime.now(UTC) + timedelta(hours=float(sys.argv[1]))
+with app.app_context(), time_machine.travel(moment):
+    destroy_due_secrets(0)
 """
-"""The job of every minute that destroys secrets, as it runs so many hours later."""
+"""The job that destroys secrets, as it runs so many hours later."""
 BEFORE, AFTER = 20, 24.1
 """Hours from now, soon after a cut-over: before and after a superseded key may be destroyed."""
 
@@ -189,7 +190,7 @@ def list_held(desk):
 
 def destroy_due(desk, hours_later, keys):
     """Run the job as it runs so many hours from now, and return the stages of the keys."""
-    run(["-c", MINUTE_JOB, str(hours_later)], desk.running.environment)
+    run(["-c", DESTROY, str(hours_later)], desk.running.environment)
     return {desk.get(f"/api-keys/{key['id']}")["api_key"]["stage"] for key in keys}
 
 

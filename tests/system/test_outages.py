@@ -14,8 +14,9 @@ from tests.waiting import wait_for
 
 @pytest.fixture(scope="module")
 def breakable(tmp_path_factory):
-    """Yield an instance and its servers, which can be killed."""
-    with own_desk(tmp_path_factory.mktemp("breakable"), VAULT_KEYS=make_vault_keys()) as desk:
+    """Yield an instance and its servers, which can be killed. It runs the background jobs, too."""
+    settings = {"VAULT_KEYS": make_vault_keys(), "JOBS": "web"}
+    with own_desk(tmp_path_factory.mktemp("breakable"), **settings) as desk:
         yield desk
 
 
