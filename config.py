@@ -150,6 +150,9 @@ class Config:
     THREADS = number("THREADS", 16, min=1)
     SQLALCHEMY_DATABASE_URI = database_url("DATABASE_URL")
     DATABASE_MIGRATION_URL = database_url("DATABASE_MIGRATION_URL", "DATABASE_URL")
+    DATABASE_REPLICA_URL = database_url("DATABASE_REPLICA_URL")
+    # How far behind the primary a replica may be that is read from.
+    REPLICA_MAX_LAG_S = number("REPLICA_MAX_LAG_S", 10, min=1)
     SQLALCHEMY_ENGINE_OPTIONS = {
         # One connection for each thread. The overflow covers the moment when a thread is reused.
         "pool_size": number("DB_POOL_SIZE", THREADS, min=1),
@@ -203,6 +206,9 @@ def check(settings: Mapping[str, Any]) -> None:
         _database_url("DATABASE_URL", settings["SQLALCHEMY_DATABASE_URI"]),
         _database_url("DATABASE_MIGRATION_URL", settings["DATABASE_MIGRATION_URL"])
         if settings["DATABASE_MIGRATION_URL"] != settings["SQLALCHEMY_DATABASE_URI"]
+        else "",
+        _database_url("DATABASE_REPLICA_URL", settings["DATABASE_REPLICA_URL"])
+        if settings["DATABASE_REPLICA_URL"]
         else "",
         _match_all(ORIGIN, settings["CORS_ORIGINS"], NO_ORIGIN),
         _match_all(LOOPBACK, [settings["EXCHANGE_BASE_URL"]], NOT_LOOPBACK),

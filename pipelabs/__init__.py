@@ -5,7 +5,7 @@ from flask import Flask
 from config import check
 from pipelabs import admin, api, cli, web
 from pipelabs.audit import log_file
-from pipelabs.core import cache, core_files, db, keyring, logging
+from pipelabs.core import cache, core_files, db, keyring, logging, replica
 from pipelabs.vault import ring
 from pipelabs.web.lifecycle import Application
 
@@ -25,6 +25,7 @@ def create_app(config: str | object = "config.Development") -> Flask:
     log_file.configure(app.config["AUDIT_LOG_FILE"])
     web.init_app(app)
     db.init_app(app)
+    replica.init_app(app)
     cache.init_app(app)
     api.init_app(app)
     admin.init_app(app)

@@ -15,6 +15,7 @@ PARTS = {
     "migrations": "Migrations",
     "pool": "Connection pool",
     "redis": "Redis",
+    "replica": "Replica",
     "vault": "Vault keys",
     "jobs": "Background jobs",
     "audit_file": "Audit file",

@@ -20,6 +20,7 @@ from sqlalchemy import (
     BindParameter,
     Connection,
     CursorResult,
+    Engine,
     Executable,
     Result,
     Row,
@@ -47,8 +48,17 @@ NUMBERED: Any = asyncpg.dialect()  # type: ignore[no-untyped-call]
 """Writes `$1::UUID`, as PREPARE needs it. The driver itself is not used."""
 
 
+READS = "pipelabs.reads"
+"""Key in `Session.info`: the engine of a replica, while the session reads from it."""
+
+
 class AuditedSession(FlaskSession):
-    """The session class that the audit outbox subscribes to."""
+    """The session class that the audit outbox subscribes to. It may read from a replica."""
+
+    def get_bind(self, *arguments: Any, **options: Any) -> Engine | Connection:
+        """Return the replica while the session reads from it, else the primary."""
+        engine: Engine | None = self.info.get(READS)
+        return engine or super().get_bind(*arguments, **options)
 
 
 @event.listens_for(AuditedSession, "after_begin")

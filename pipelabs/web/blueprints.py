@@ -11,7 +11,7 @@ from flask.sansio.app import App
 from flask.typing import ResponseReturnValue
 from marshmallow import Schema, ValidationError
 
-from pipelabs.web import auth, idempotency, json, machine_auth, query, subjects
+from pipelabs.web import auth, idempotency, json, machine_auth, query, read_routing, subjects
 from pipelabs.web.operation import SAFE_METHODS, Operation, register, request_state
 
 
@@ -93,7 +93,7 @@ def _runner(view: Callable[..., Answer], operation: Operation) -> Callable[..., 
         incoming: Request = request_ctx.request
         arguments |= _input(operation, incoming)
         if operation.replayed_event is None or idempotency.HEADER not in incoming.headers:
-            return _respond(view(**arguments), operation)
+            return read_routing.respond(lambda: _respond(view(**arguments), operation), operation)
         return idempotency.run_once(
             operation.replayed_event, lambda: _respond(view(**arguments), operation)
         )

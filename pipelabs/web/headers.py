@@ -31,6 +31,7 @@ REQUEST_HEADERS = {
     " that you don't overwrite another change. Without it the call applies to the current version.",
     "If-None-Match": 'The `ETag` of an earlier response, such as `"1"`. Returns 304 without a body'
     " if nothing has changed.",
+    "X-Write-Position": "The `X-Write-Position` of a write that the response must show.",
 }
 """Header fields that some calls read: description."""
 RESPONSE_HEADERS = {

@@ -17,6 +17,8 @@ from pipelabs.audit import log_file
 from pipelabs.core import shutdown
 from pipelabs.core.db import MIGRATIONS, db
 from pipelabs.core.job_queue import has_worker
+from pipelabs.core.replica import describe as describe_replica
+from pipelabs.core.replica import find_replica
 from pipelabs.vault import rotation
 from pipelabs.vault.ring import ring_versions
 from pipelabs.web.auth import has_untrusted_proxy
@@ -98,6 +100,8 @@ def _check() -> Report:
     parts["redis"] = _redis()
     parts["vault"] = _vault(has_database=reason is None)
     parts["jobs"] = _jobs(has_database=reason is None)
+    if reason is None and find_replica():
+        parts["replica"] = describe_replica()
     parts["audit_file"] = OK if log_file.get_file_handler().is_writable() else "not writable"
     parts[PROXY] = "not trusted" if has_untrusted_proxy() else OK
     return Report(reason, parts)

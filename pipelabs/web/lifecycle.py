@@ -29,6 +29,7 @@ from pipelabs.web import (
     errors,
     machine_auth,
     rate_limit,
+    read_routing,
 )
 from pipelabs.web.headers import (
     EXPOSED_HEADERS,
@@ -142,6 +143,8 @@ def _end(response: Response) -> Response:
     is_write = incoming.method not in SAFE_METHODS
     try:
         finish(commit=is_write and response.status_code < 400)
+        if is_write and response.status_code < 400:
+            read_routing.remember_write(response)
     except (DBAPIError, *errors.DATABASE_ERRORS) as error:
         # Flask does not call error handlers for errors raised in this hook.
         response = errors.respond(errors.from_database(error))

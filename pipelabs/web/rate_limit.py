@@ -101,6 +101,12 @@ class WritableRedisStorage(RedisStorage):
             return False
 
 
+def find_redis() -> Any | None:
+    """Return the client of the Redis that counts the limits, or None if memory does."""
+    storage = limiter.storage
+    return storage.storage if isinstance(storage, RedisStorage) else None
+
+
 class Hit(NamedTuple):
     """A call to count: the limit, and what it is counted by, of which the budget is the last."""
 

@@ -16,13 +16,13 @@ from pipelabs.core.schemas.envelope import EXAMPLE_REQUEST_ID
 from pipelabs.core.schemas.errors import ErrorResponse
 from pipelabs.core.schemas.pagination import ListQuery
 from pipelabs.models import Role
-from pipelabs.web import idempotency, rate_limit
+from pipelabs.web import idempotency, rate_limit, read_routing
 from pipelabs.web.errors import envelope
 from pipelabs.web.etags import ETAG
 from pipelabs.web.openapi.errors import documented_errors
 from pipelabs.web.openapi.examples import ID, example_body
 from pipelabs.web.openapi.sharing import Description
-from pipelabs.web.operation import Operation
+from pipelabs.web.operation import SAFE_METHODS, Operation
 
 BUDGET_HEADERS = (
     "RateLimit",
@@ -36,6 +36,7 @@ PARAMETER_SCHEMAS: dict[str, dict[str, Any]] = {
     "Idempotency-Key": {"type": "string", "pattern": f"^({idempotency.KEY.pattern})$"},
     "If-Match": {"type": "string", "pattern": rf"^(\*|{ETAG})$"},
     "If-None-Match": {"type": "string"},
+    read_routing.HEADER: {"type": "string", "pattern": f"^({read_routing.SIGNED.pattern})$"},
 }
 """Header parameter → its schema."""
 PAGE_PARAMETERS = tuple(ListQuery().fields)
@@ -110,6 +111,8 @@ def _parameters(operation: Operation) -> Iterator[Description | str]:
         yield "If-Match"
     if operation.is_conditional:
         yield "If-None-Match"
+    if read_routing.may_read_replica(operation):
+        yield read_routing.HEADER
 
 
 def _responses(operation: Operation, rule: Rule) -> dict[str, Description]:
@@ -169,6 +172,8 @@ def _headers(status: int, operation: Operation, rule: Rule) -> Iterator[str]:
         yield "Idempotent-Replayed"
     if (is_success and operation.has_etag) or status == HTTPStatus.NOT_MODIFIED:
         yield "ETag"
+    if is_success and operation.method not in SAFE_METHODS:
+        yield read_routing.HEADER
     if status == HTTPStatus.CREATED:
         yield "Location"
     if status == HTTPStatus.UNAUTHORIZED:
