@@ -43,6 +43,11 @@ RESPONSE_HEADERS = {
     "Location": ("The URL of the created resource.", "/api/admin/clients/31113ba9-…"),
     "ETag": ("The version of the resource. Send it back as `If-None-Match`.", '"1"'),
     "Idempotent-Replayed": ("`true` if this is the stored response to an earlier call.", "true"),
+    "X-Write-Position": (
+        "Where there is a replica: send it with a read that must show this write to another admin."
+        " Your own reads show it anyway.",
+        "25769803776.0f5c1d94a7e2b6c80f5c1d94a7e2b6c8",
+    ),
     "Retry-After": ("Seconds to wait before the same call can succeed.", "17"),
     "RateLimit": (
         "The remaining calls (`r`) of each budget that the call counts against, and the seconds"
