@@ -1,7 +1,7 @@
 """The figures of the overview: counts of the last day, week and month."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import NamedTuple
@@ -53,7 +53,7 @@ class Pattern:
 
 
 class Activity(NamedTuple):
-    """The activity of an admin in the last seven days."""
+    """The activity of an admin in a span."""
 
     admin_id: UUID
     email: str
@@ -129,7 +129,7 @@ def _count_figures() -> Overview:
         per_day=_count_per_day(at),
         last_24_h=last_24_h,
         last_7_d=last_7_d,
-        admins=_list_activity(at),
+        admins=list_activity(at - WEEK),
         events=[],
     )
 
@@ -206,24 +206,30 @@ def _build_creates(
     created: int, ms: list[float] | None, denied: list[tuple[Outcome, Pattern]]
 ) -> Creates:
     results = dict.fromkeys(RESULTS.values(), 0) | {"success": created}
-    patterns: Counter[tuple[str, str | None]] = Counter()
     for outcome, pattern in denied:
         results[RESULTS[outcome]] += pattern.count
-        patterns[pattern.code, pattern.fields] += pattern.count
-    top = [Pattern(*cause, count) for cause, count in patterns.most_common(MAX_PATTERNS) if count]
+    top = top_patterns([pattern for _, pattern in denied])
     p50, p95 = (round(value, 1) for value in ms) if ms else (None, None)
     return Creates(results, top, p50, p95)
 
 
-def _list_activity(at: datetime) -> list[Activity]:
-    """Return the most active admins of the week; counting an admin's events reads one index."""
+def top_patterns(patterns: Iterable[Pattern]) -> list[Pattern]:
+    """Return the most frequent causes, each once."""
+    counts: Counter[tuple[str, str | None]] = Counter()
+    for pattern in patterns:
+        counts[pattern.code, pattern.fields] += pattern.count
+    return [Pattern(*cause, count) for cause, count in counts.most_common(MAX_PATTERNS) if count]
+
+
+def list_activity(since: datetime) -> list[Activity]:
+    """Return the most active admins since then; counting an admin's events reads one index."""
     is_create = AuditEvent.event == Event.CLIENT_CREATED
     activity = lateral(
         select(
             func.count().label("events"),
             func.count().filter(is_create).label("creates"),
             func.max(AuditEvent.at).label("last_seen_at"),
-        ).where(AuditEvent.admin_id == Admin.id, AuditEvent.at >= at - WEEK)
+        ).where(AuditEvent.admin_id == Admin.id, AuditEvent.at >= since)
     )
     query = (
         select(Admin.id, Admin.email, *activity.c)

@@ -5,15 +5,24 @@ from marshmallow import Schema, fields
 from pipelabs.accounts.schemas.admins import EMAIL
 from pipelabs.audit.schemas import AuditEventOut
 from pipelabs.core.schemas.envelope import Success
-from pipelabs.core.schemas.fields import Timestamp
+from pipelabs.core.schemas.fields import EnumField, Query, Timestamp
+from pipelabs.overview.monitoring import MonitoredSpan
 
 BY_STATUS = {"active": 17, "paused": 2, "suspended": 1, "offboarded": 0}
 BY_TIER = {"Basic": 1, "Standard": 12, "Premium": 5, "Enterprise": 2}
 KEYS_BY_STATUS = {"unverified": 1, "verified": 38, "quarantined": 2}
 RESULTS = {"success": 19, "duplicate": 1, "invalid": 2, "limited": 0, "denied": 0, "error": 0}
 PARTS = dict.fromkeys(
-    ("postgresql", "migrations", "pool", "redis", "vault", "audit_file", "proxy"), "ok"
+    ("postgresql", "migrations", "pool", "redis", "vault", "jobs", "audit_file", "proxy"), "ok"
 )
+
+
+class StatusQuery(Query):
+    """What the status page shows."""
+
+    span = EnumField(
+        MonitoredSpan, load_default=MonitoredSpan.DAY, metadata={"label": "Client creations of"}
+    )
 
 
 class Counts(fields.Dict):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
 from itertools import accumulate
 from math import ceil, log10
 from typing import NamedTuple
@@ -17,6 +17,8 @@ ZERO = HEIGHT - BOTTOM
 """Where bars begin."""
 LABEL_EVERY, DAYS_WITH_LABELS = 7, 30
 """Days between labels. In a chart of a month, labels a week apart fit on a phone too."""
+HOURS_WITH_LABELS, BARS_A_DAY = 6, 4
+"""Bars between labels: of hours, and of quarters of a day."""
 GAP = 0.3
 """Fraction of each slot that stays empty between bars."""
 
@@ -29,17 +31,17 @@ class BarPiece(NamedTuple):
 
 
 class Bar(NamedTuple):
-    """One bar and its day. `label` is the text below it, or empty.
+    """One bar and its time, such as a day. `label` is the text below it, or empty.
 
-    `values` and `pieces` are from the bottom up. A day without figures has none.
+    `values` and `pieces` are from the bottom up. A time without figures has none.
     """
 
     x: float
     width: float
     middle: float
-    day: str
+    time: str
     label: str
-    values: Sequence[int]
+    values: Sequence[float]
     pieces: Sequence[BarPiece]
 
 
@@ -82,31 +84,70 @@ class BarChart:
     bottom: int = ZERO
 
 
-def daily_bar_chart(figures: Sequence[tuple[date, Sequence[int]]]) -> BarChart:
-    """Return a chart with one bar a day, which has a piece for each of its values.
+class Slot(NamedTuple):
+    """What a bar stands for: its time in words, and its values from the bottom up."""
 
-    The last day is labelled, and every seventh before it, or fewer if there are many days.
+    time: str
+    label: str
+    values: Sequence[float]
+
+
+def daily_bar_chart(figures: Sequence[tuple[date, Sequence[float]]]) -> BarChart:
+    """Return a chart with one bar a day, which has a piece for each of its values."""
+    every = LABEL_EVERY * ceil(len(figures) / DAYS_WITH_LABELS)
+    return _bar_chart(
+        [Slot(day.isoformat(), f"{day.day} {day:%b}", values) for day, values in figures], every
+    )
+
+
+def timed_bar_chart(
+    figures: Sequence[tuple[datetime, Sequence[float]]],
+    length: timedelta,
+    *,
+    are_levels: bool = False,
+) -> BarChart:
+    """Return a chart with one bar for each time, which is so long.
+
+    The values are pieces on top of each other or, as levels, each as high as it is.
     """
-    ticks = axis_ticks(max(sum(values) for _, values in figures))
-    slot = (WIDTH - LEFT - RIGHT) / len(figures)
+    if length >= timedelta(days=1):
+        slots = [Slot(f"{at:%Y-%m-%d}", f"{at.day} {at:%b}", values) for at, values in figures]
+        return _bar_chart(slots, LABEL_EVERY, are_levels=are_levels)
+    is_hourly = length <= timedelta(hours=1)
+    slots = [
+        Slot(f"{at:%Y-%m-%d %H:%M}", f"{at:%H:%M}" if is_hourly else f"{at.day} {at:%b}", values)
+        for at, values in figures
+    ]
+    return _bar_chart(slots, HOURS_WITH_LABELS if is_hourly else BARS_A_DAY, are_levels=are_levels)
+
+
+def _bar_chart(slots: Sequence[Slot], label_every: int, *, are_levels: bool = False) -> BarChart:
+    """Return a chart of the slots. The last one is labelled, and every so many before it."""
+    top = max(max(slot.values, default=0) if are_levels else sum(slot.values) for slot in slots)
+    ticks = axis_ticks(top)
+    room = (WIDTH - LEFT - RIGHT) / len(slots)
     scale = (HEIGHT - TOP - BOTTOM) / ticks[-1]
-    label_every = LABEL_EVERY * ceil(len(figures) / DAYS_WITH_LABELS)
     bars = [
         Bar(
-            x=round(LEFT + slot * (index + GAP / 2), 1),
-            width=round(slot * (1 - GAP), 1),
-            middle=round(LEFT + slot * (index + 0.5), 1),
-            day=day.isoformat(),
-            label="" if (len(figures) - 1 - index) % label_every else f"{day.day} {day:%b}",
-            values=values,
-            pieces=_stack(values, scale),
+            x=round(LEFT + room * (index + GAP / 2), 1),
+            width=round(room * (1 - GAP), 1),
+            middle=round(LEFT + room * (index + 0.5), 1),
+            time=slot.time,
+            label="" if (len(slots) - 1 - index) % label_every else slot.label,
+            values=slot.values,
+            pieces=_stack(_rises(slot.values) if are_levels else slot.values, scale),
         )
-        for index, (day, values) in enumerate(figures)
+        for index, slot in enumerate(slots)
     ]
     return BarChart(bars, [Tick(round(ZERO - value * scale, 1), value) for value in ticks])
 
 
-def _stack(values: Sequence[int], scale: float) -> list[BarPiece]:
+def _rises(levels: Sequence[float]) -> list[float]:
+    """Return how much higher each level is than the one before it."""
+    return [level - before for level, before in zip(levels, [0, *levels], strict=False)]
+
+
+def _stack(values: Sequence[float], scale: float) -> list[BarPiece]:
     """Return the pieces of a bar, each on top of those before it."""
     tops = accumulate(values)
     return [
@@ -139,7 +180,7 @@ def _count_days(days: float) -> str:
     return "1 day" if round(days) == 1 else f"{days:.0f} days"
 
 
-def axis_ticks(highest: int) -> list[int]:
+def axis_ticks(highest: float) -> list[int]:
     """Return round numbers from 0 to `highest` or above, in steps of 1, 2 or 5 times 10ⁿ."""
     smallest_step = max(highest, 1) / MAX_STEPS
     power = 10 ** max(0, ceil(log10(smallest_step)) - 1)

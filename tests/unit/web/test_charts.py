@@ -1,4 +1,5 @@
-from datetime import date, timedelta
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
 from pipelabs.web import charts
@@ -56,7 +57,7 @@ def test_daily_bar_chart_stacks_the_values_of_a_day():
 
     empty, day = chart.bars
     lower, upper = day.pieces
-    assert empty.pieces == []
+    assert not empty.pieces
     assert lower.height == 3 * upper.height
     assert upper.y + upper.height == lower.y
     assert upper.y == charts.TOP
@@ -80,10 +81,38 @@ def test_daily_bar_chart_labels_today_and_every_seventh_day_before():
         "15 Nov",
         "22 Nov",
     ]
-    assert bars[-1].day == "2026-11-22"
+    assert bars[-1].time == "2026-11-22"
 
 
 def test_daily_bar_chart_of_a_quarter_has_no_more_labels_than_that_of_a_month():
     bars = charts.daily_bar_chart(days(*[0] * 90)).bars
 
     assert [bar.label for bar in bars if bar.label][-2:] == ["1 Nov", "22 Nov"]
+
+
+def test_timed_bar_chart_labels_hours_quarters_of_days_and_days():
+    end = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    found = []
+    for length in (timedelta(hours=1), timedelta(hours=6), timedelta(days=1)):
+        figures = [(end - number * length, [1]) for number in reversed(range(9))]
+        bars = charts.timed_bar_chart(figures, length).bars
+        found.append(([bar.label for bar in bars if bar.label], bars[-1].time))
+
+    assert found == [
+        (["06:00", "12:00"], "2026-11-22 12:00"),
+        (["20 Nov", "21 Nov", "22 Nov"], "2026-11-22 12:00"),
+        (["15 Nov", "22 Nov"], "2026-11-22"),
+    ]
+
+
+def test_timed_bar_chart_draws_levels_as_high_as_they_are():
+    at = datetime(2026, 11, 22, tzinfo=UTC)
+    levels: list[tuple[datetime, Sequence[float]]] = [(at, (5, 10, 20)), (at, ())]
+
+    bar, empty = charts.timed_bar_chart(levels, timedelta(hours=1), are_levels=True).bars
+
+    first, second, third = bar.pieces
+    assert bar.values == (5, 10, 20)
+    assert (second.height, third.height) == (first.height, 2 * first.height)
+    assert third.y == charts.TOP
+    assert not empty.pieces
