@@ -112,7 +112,7 @@ def test_timed_bar_chart_draws_levels_as_high_as_they_are():
     bar, empty = charts.timed_bar_chart(levels, timedelta(hours=1), are_levels=True).bars
 
     first, second, third = bar.pieces
-    assert bar.values == (5, 10, 20)
+    assert list(bar.values) == [5, 10, 20]
     assert (second.height, third.height) == (first.height, 2 * first.height)
     assert third.y == charts.TOP
     assert not empty.pieces
