@@ -60,6 +60,7 @@ class Database(Collector):
         if gauges is not None:
             yield from _of_keys(gauges)
             yield from _of_machines(gauges)
+            yield _of_jobs(gauges)
         if gauges is not None and gauges.audit_file_lag_s is not None:
             yield _gauge(
                 "pipelabs_audit_file_lag_seconds",
@@ -83,9 +84,13 @@ def _read_gauges() -> Gauges | None:
 
 
 def _of_keys(gauges: Gauges) -> Iterator[Metric]:
-    keys = GaugeMetricFamily("pipelabs_api_keys", "API keys, by status.", labels=["status"])
-    for status, count in gauges.api_keys.items():
-        keys.add_metric([status], count)
+    keys = GaugeMetricFamily(
+        "pipelabs_api_keys",
+        "API keys, by status and by why their last examination failed.",
+        labels=["status", "failure"],
+    )
+    for labels, count in gauges.api_keys.items():
+        keys.add_metric(labels, count)
     yield keys
     yield _gauge(
         "pipelabs_key_ring_versions_missing",
@@ -102,6 +107,13 @@ def _of_machines(gauges: Gauges) -> Iterator[Metric]:
         "Seconds since a stop ended the oldest lease that its machine has not acknowledged.",
         gauges.unacknowledged_s,
     )
+
+
+def _of_jobs(gauges: Gauges) -> Metric:
+    jobs = GaugeMetricFamily("pipelabs_jobs", "Background jobs, by state.", labels=["state"])
+    for state, count in gauges.jobs._asdict().items():
+        jobs.add_metric([state], count)
+    return jobs
 
 
 def render() -> bytes:

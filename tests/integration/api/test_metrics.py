@@ -12,8 +12,9 @@ from pipelabs.audit.events import Event
 from pipelabs.core import metrics as core_metrics
 from pipelabs.core import shutdown
 from pipelabs.core.db import db, finish
+from pipelabs.core.job_queue import Job, enqueue
 from pipelabs.core.version import version
-from pipelabs.models import AuditEvent, AuditFileMark, Role, now
+from pipelabs.models import AuditEvent, AuditFileMark, ExchangeAPIKey, Role, new_id, now
 from pipelabs.overview import gauges
 from pipelabs.web import metrics
 from tests.each import each
@@ -211,13 +212,28 @@ def test_audit_file_lag_is_the_time_since_it_was_reconciled(app, scrape):
     assert 90 <= scrape()["pipelabs_audit_file_lag_seconds",] < 600
 
 
-def test_keys_by_status_and_missing_versions_of_the_ring(stored, ring, scrape):
+def test_jobs_by_state(app, scrape):
+    with app.app_context():
+        enqueue(Job.DESTROY_SECRETS, key_id=new_id())
+        enqueue(Job.DESTROY_SECRETS, at=now() + timedelta(days=1), key_id=new_id())
+        finish(commit=True)
+
+    samples = scrape()
+
+    states = {key[1]: value for key, value in samples.items() if key[0] == "pipelabs_jobs"}
+    assert states == {"waiting": 1, "scheduled": 1, "running": 0, "failed": 0}
+
+
+def test_keys_by_status_and_missing_versions_of_the_ring(stored, ring, change, scrape):
+    stored()
+    change(ExchangeAPIKey, failure="busy")
     stored()
     ring(2)
 
     samples = scrape()
 
-    assert samples["pipelabs_api_keys", "verified"] == 1
+    assert samples["pipelabs_api_keys", "busy", "verified"] == 1
+    assert samples["pipelabs_api_keys", "none", "verified"] == 1
     assert samples["pipelabs_key_ring_versions_missing",] == 1
     assert samples["pipelabs_component_up", "vault"] == 0
 
