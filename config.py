@@ -49,6 +49,12 @@ REDIS_OPTIONS = {
 """An unresponsive Redis delays a request by 0.25 s, not by the library's 5 s with 3 retries."""
 
 
+if not os.path.isdir(os.environ.get("PROMETHEUS_MULTIPROC_DIR", ".")):  # noqa: PTH112 - nothing else is done with it
+    # Only gunicorn makes it. prometheus_client can't be imported without the folder, and a command
+    # before the release has no workers to share metrics with.
+    del os.environ["PROMETHEUS_MULTIPROC_DIR"]
+
+
 class ConfigError(SystemExit):
     """Invalid settings. Each line says what is wrong and shows a valid value.
 

@@ -1,7 +1,6 @@
 import os
 import signal
 from collections import Counter
-from http.client import HTTPConnection
 from pathlib import Path
 from secrets import token_urlsafe
 
@@ -9,7 +8,7 @@ import pytest
 
 from tests.factories import make_body, make_wallet
 from tests.instances import RAISED_LIMITS, fleet
-from tests.samples import read_samples
+from tests.samples import fetch_metrics, read_samples
 from tests.waiting import wait_for
 
 TOKEN = token_urlsafe(48)
@@ -25,13 +24,7 @@ def running(tmp_path, worker_id):
 
 
 def scrape(running):
-    connection = HTTPConnection("127.0.0.1", running.ports[0], timeout=120)
-    connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
-    with connection.getresponse() as response:
-        assert response.status == 200
-        samples = read_samples(response.read().decode())
-    connection.close()
-    return samples
+    return read_samples(fetch_metrics(running.ports[0], TOKEN))
 
 
 def create_clients(running, token, count):

@@ -420,5 +420,14 @@ def test_folder_of_the_metrics_is_emptied_unless_another_master_uses_it(tmp_path
     assert (folder / "notes.txt").exists()
 
 
+def test_commands_run_before_the_folder_of_the_metrics_exists(tmp_path):
+    folder = tmp_path / "missing"
+
+    ended = run("-c", "import pipelabs", PROMETHEUS_MULTIPROC_DIR=str(folder))
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert not folder.exists()
+
+
 def test_workers_share_no_metrics_that_nobody_can_read():
     assert run("-c", SHARE, **STARTS).stdout.split() == ["None", "None"]

@@ -73,6 +73,22 @@ def test_alerts_and_dashboard_use_metrics_that_exist(text):
     assert set(METRIC.findall(text)) - listed() == set()
 
 
+@needs_promtool
+def test_dashboard_has_queries_that_prometheus_understands(tmp_path):
+    panels = json.loads(DASHBOARD)["panels"]
+    queries = [target["expr"] for panel in panels for target in panel.get("targets", ())]
+    rules = [
+        {"record": f"query:{number}", "expr": query.replace("$__rate_interval", "1m")}
+        for number, query in enumerate(queries)
+    ]
+    file = tmp_path / "queries.yml"
+    # JSON is YAML.
+    file.write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
+
+    assert queries
+    promtool("check", "rules", str(file))
+
+
 def test_dashboard_has_a_title_and_a_query_in_every_panel():
     panels = json.loads(DASHBOARD)["panels"]
 
