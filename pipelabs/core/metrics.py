@@ -77,6 +77,12 @@ EXAMINATIONS = Counter(
     ("exchange", "outcome"),
     registry=OWN,
 )
+REPLICA_READS = Counter(
+    "pipelabs_replica_reads",
+    "Reads that a replica may answer, by the server that did.",
+    ("server",),
+    registry=OWN,
+)
 STATEMENT_SECONDS = Histogram(
     "pipelabs_database_statement_duration_seconds",
     "Time of a message to PostgreSQL until its answer.",
@@ -154,6 +160,11 @@ def count_audit_rows(rows: Iterable[Mapping[str, Any]]) -> None:
 def count_limit_denial(budget: str) -> None:
     """Count a request that a rate limit has denied."""
     LIMIT_DENIALS.labels(budget).inc()
+
+
+def count_read(server: str) -> None:
+    """Count a read that a replica may answer. The server is `replica` or `primary`."""
+    REPLICA_READS.labels(server).inc()
 
 
 def count_examination(exchange: str, outcome: str) -> None:

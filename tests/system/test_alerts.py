@@ -65,8 +65,8 @@ class Watched:
     def __init__(self, desk, port):
         self.running, self.postgres, self.redis = desk
         self._url = f"http://127.0.0.1:{port}/api/v1/query?query={FIRING}"
-        self.token = running.sign_in()
-        self.file = Path(running.environment["AUDIT_LOG_FILE"])
+        self.token = self.running.sign_in()
+        self.file = Path(self.running.environment["AUDIT_LOG_FILE"])
 
     def firing(self):
         """Return the names of the alerts that fire."""
