@@ -49,6 +49,12 @@ REDIS_OPTIONS = {
 """An unresponsive Redis delays a request by 0.25 s, not by the library's 5 s with 3 retries."""
 
 
+if not os.path.isdir(os.environ.get("PROMETHEUS_MULTIPROC_DIR", ".")):  # noqa: PTH112 - nothing else is done with it
+    # Only gunicorn makes it. prometheus_client can't be imported without the folder, and a command
+    # before the release has no workers to share metrics with.
+    del os.environ["PROMETHEUS_MULTIPROC_DIR"]
+
+
 class ConfigError(SystemExit):
     """Invalid settings. Each line says what is wrong and shows a valid value.
 
@@ -134,6 +140,9 @@ class Config:
     DRAIN_S = number("DRAIN_S", 3, max=20)
     # Where background jobs run: in a process of their own, or in one that serves.
     JOBS = env("JOBS", "worker").lower()
+    METRICS_TOKEN = env("METRICS_TOKEN")
+    # The library itself reads the variable. `gunicorn.conf.py` sets it.
+    PROMETHEUS_MULTIPROC_DIR = env("PROMETHEUS_MULTIPROC_DIR")
 
     AUDIT_LOG_FILE = env("AUDIT_LOG_FILE", "client_creation.log")
     LOG_FORMAT, LOG_LEVEL = env("LOG_FORMAT", "json"), env("LOG_LEVEL", "INFO").upper()
@@ -203,6 +212,7 @@ def check(settings: Mapping[str, Any]) -> None:
     results = [
         _secret_key("SECRET_KEY", settings["SECRET_KEY"]),
         *(_secret_key("SECRET_KEY_PREVIOUS", key) for key in settings["SECRET_KEY_FALLBACKS"]),
+        _metrics_token(settings["METRICS_TOKEN"], settings["SECRET_KEY"]),
         _database_url("DATABASE_URL", settings["SQLALCHEMY_DATABASE_URI"]),
         _database_url("DATABASE_MIGRATION_URL", settings["DATABASE_MIGRATION_URL"])
         if settings["DATABASE_MIGRATION_URL"] != settings["SQLALCHEMY_DATABASE_URI"]
@@ -246,6 +256,13 @@ def _secret_key(name: str, value: str) -> str:
     if len(set(value)) < 10 or any(word in value.lower() for word in WELL_KNOWN_SECRETS):
         return f"{name} is a well-known or repeated value: {example}"
     return ""
+
+
+def _metrics_token(token: str, secret_key: str) -> str:
+    """Return why the token is invalid. Without one, there are no metrics."""
+    if token and token == secret_key:
+        return f"METRICS_TOKEN must not be the SECRET_KEY: set it to the output of: {NEW_SECRET}"
+    return _secret_key("METRICS_TOKEN", token) if token else ""
 
 
 def _match_all(pattern: re.Pattern[str], values: list[str], error: str) -> str:

@@ -2,15 +2,44 @@
 
 import gc
 import os
+import shutil
 import signal
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
+MULTIPROC = "PROMETHEUS_MULTIPROC_DIR"
+MEMORY = next(filter(os.path.isdir, ["/dev/shm"]), None)  # noqa: S108 - a file of our own is made there
+
+
+def share_metrics() -> str | None:
+    """Prepare the folder in which the workers share their metrics, if anybody can read them.
+
+    prometheus_client looks for it when it is imported. Return the folder if it is this master's
+    own. When this file is loaded again, the folder is in use.
+    """
+    given = os.environ.get(MULTIPROC, "").strip()
+    if "prometheus_client" in sys.modules or not (given or os.environ.get("METRICS_TOKEN")):
+        return None
+    if not given:
+        os.environ[MULTIPROC] = tempfile.mkdtemp(prefix="pipelabs-metrics-", dir=MEMORY)
+        return os.environ[MULTIPROC]
+    Path(given).mkdir(parents=True, exist_ok=True)
+    # During an upgrade by SIGUSR2 the workers of the old master still write to it.
+    if "GUNICORN_PID" not in os.environ:
+        for file in Path(given).glob("*.db"):
+            file.unlink()
+    return None
+
+
+own_metrics = share_metrics()
+
 from config import Config, ConfigError, memory_limits
-from pipelabs.core import connections, shutdown
+from pipelabs.core import connections, metrics, shutdown
 from pipelabs.jobs import audit_file
 from pipelabs.jobs import worker as jobs
+from pipelabs.web import metrics as instance_metrics
 from pipelabs.web.worker import MAX_BODY
 
 host, port = os.environ.get("HOST") or "127.0.0.1", os.environ.get("PORT") or "8000"
@@ -20,7 +49,7 @@ worker_class = "pipelabs.web.worker.ReceivingWorker"
 # A slow call occupies only a thread, so there are more threads than cores.
 threads = Config.THREADS
 # Heartbeat files in memory, because a slow disk would look like a dead worker.
-worker_tmp_dir = next(filter(os.path.isdir, ["/dev/shm"]), None)  # noqa: S108 - gunicorn makes its own file there
+worker_tmp_dir = MEMORY
 # Workers share the memory of what the master has loaded. They share no connections: the engine
 # and the Redis client connect at the first request.
 preload_app = True
@@ -70,3 +99,21 @@ def post_worker_init(worker: Any) -> None:
     audit_file.start(worker.wsgi)
     if Config.JOBS == "web":
         jobs.work_in_one_process(worker.wsgi, jobs_lock)
+    instance_metrics.start_sampling(worker.wsgi)
+
+
+def worker_exit(_server: Any, _worker: Any) -> None:
+    """Count the last requests of a worker."""
+    metrics.flush()
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """Keep what an ended worker has counted, and forget what it was doing."""
+    if folder := os.environ.get(MULTIPROC):
+        metrics.forget_process(worker.pid, folder)
+
+
+def on_exit(_server: Any) -> None:
+    """Delete the folder of the metrics, unless the setting names another one."""
+    if own_metrics:
+        shutil.rmtree(own_metrics, ignore_errors=True)

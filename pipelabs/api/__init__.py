@@ -20,6 +20,7 @@ from pipelabs.api import (
     machine_calls,
     machines,
     markets,
+    metrics,
     overview,
     stops,
     token_pairs,
@@ -53,7 +54,8 @@ for noun in NOUNS:
 
 
 def init_app(app: Flask) -> None:
-    """Register the API and its document, and the two probes that platforms look for at the top."""
+    """Register the API and its document, and what platforms and Prometheus look for at the top."""
     app.register_blueprint(api)
     document.init_app(app, {noun.bp.name: str(noun.__doc__) for noun in NOUNS})
     app.register_blueprint(health.bp)
+    app.register_blueprint(metrics.bp)

@@ -31,6 +31,7 @@ from sqlalchemy.orm import Session, SessionTransaction
 
 from pipelabs.audit import coalescing, log_file, subjects
 from pipelabs.audit.events import Event
+from pipelabs.core import metrics
 from pipelabs.core.actor import Actor
 from pipelabs.core.bulk import unnest_table
 from pipelabs.core.db import AuditedSession, Prepared, db, run, run_prepared, run_with_commit
@@ -388,7 +389,9 @@ def _write_lines(session: Session) -> None:
     # SQLAlchemy also sends this event for a released savepoint, which may still be rolled back.
     if session.in_nested_transaction():
         return
-    log_file.write(*session.info.pop(OUTBOX, []))
+    rows = session.info.pop(OUTBOX, [])
+    metrics.count_audit_rows(rows)
+    log_file.write(*rows)
 
 
 @event.listens_for(AuditEvent, "load")

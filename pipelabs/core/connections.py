@@ -22,10 +22,12 @@ from psycopg2.extensions import (
     set_wait_callback,
 )
 from psycopg2.extensions import connection as DriverConnection  # noqa: N812 - a class
-from sqlalchemy import Connection, Engine, Pool, QueuePool, event
+from sqlalchemy import Connection, Engine, Pool, PoolProxiedConnection, QueuePool, event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.sql.expression import SelectBase
+
+from pipelabs.core import metrics
 
 logger = logging.getLogger("pipelabs.database")
 POOL_WARNING_INTERVAL_S = 10
@@ -68,6 +70,21 @@ NEEDS_TRANSACTION = re.compile(
 """In a query: it writes, locks, or calls what lasts until the end of a transaction."""
 
 Values = Mapping[str, Any]
+
+
+class TimedPool(QueuePool):
+    """A pool that times how long it takes to get a connection, also in vain."""
+
+    # SQLAlchemy names the pool's logger by it. Ours would log each disposal.
+    __module__ = QueuePool.__module__
+
+    def connect(self) -> PoolProxiedConnection:
+        """Return a connection."""
+        started = time.perf_counter()
+        try:
+            return super().connect()
+        finally:
+            metrics.pool_waits.append(time.perf_counter() - started)
 
 
 class NoAnswer(psycopg2.OperationalError):
@@ -170,7 +187,7 @@ def watch(engine: Engine, slow_ms: int) -> None:
     _commit_what_began(engine)
     _roll_back_what_began(engine)
     _drop_lost_connections(engine)
-    _log_slow_statements(engine, slow_ms)
+    _time_statements(engine, slow_ms)
     _look_before_use(engine.pool)
 
 
@@ -272,12 +289,14 @@ def _drop_lost_connections(engine: Engine) -> None:
             context.is_disconnect = True
 
 
-def _log_slow_statements(engine: Engine, slow_ms: int) -> None:
-    """Log statements that took longer than `slow_ms`, without their parameters."""
+def _time_statements(engine: Engine, slow_ms: int) -> None:
+    """Time statements, and log those that took longer than `slow_ms`, without their parameters."""
 
     @event.listens_for(engine, "after_cursor_execute")
     def _end(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
-        ms = (time.perf_counter() - connection.info[STARTED]) * 1000
+        seconds = time.perf_counter() - connection.info[STARTED]
+        metrics.statements.append(seconds)
+        ms = seconds * 1000
         if ms >= slow_ms:
             logger.warning("slow statement", extra={"ms": round(ms, 1), "statement": statement})
 

@@ -36,7 +36,15 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import KeyedColumnElement
 
 from pipelabs.core import connections
-from pipelabs.core.connections import CAN_PREPARE, IS_OPEN, NoAnswer, Values, send, send_waiting
+from pipelabs.core.connections import (
+    CAN_PREPARE,
+    IS_OPEN,
+    NoAnswer,
+    TimedPool,
+    Values,
+    send,
+    send_waiting,
+)
 from pipelabs.models import Base
 
 CONNECTION = "pipelabs.connection"
@@ -85,7 +93,11 @@ BulkUpdate = Callable[[ORMExecuteState], Result[Any]]
 _bulk_updates: dict[type[Base], BulkUpdate] = {}
 
 
-db = SQLAlchemy(metadata=Base.metadata, session_options={"class_": AuditedSession})
+db = SQLAlchemy(
+    metadata=Base.metadata,
+    session_options={"class_": AuditedSession},
+    engine_options={"poolclass": TimedPool},
+)
 MIGRATIONS = str(Path(__file__).parents[2] / "migrations")
 migrate = Migrate(directory=MIGRATIONS, render_as_batch=False)
 

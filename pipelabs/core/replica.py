@@ -17,8 +17,8 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from pipelabs.core import connections
-from pipelabs.core.connections import send
+from pipelabs.core import connections, metrics
+from pipelabs.core.connections import TimedPool, send
 from pipelabs.core.db import READS, db, finish, get_connection
 from pipelabs.core.errors import NotFound
 from pipelabs.core.settings import resource
@@ -78,7 +78,7 @@ def init_app(app: Flask) -> None:
         options = app.config["SQLALCHEMY_ENGINE_OPTIONS"]
         # A standby can't be written.
         arguments = options["connect_args"] | {"target_session_attrs": "any"}
-        engine = create_engine(url, **(options | {"connect_args": arguments}))
+        engine = create_engine(url, **(options | {"connect_args": arguments}), poolclass=TimedPool)
         connections.watch(engine, app.config["SLOW_QUERY_MS"])
         replica = Replica(engine, app.config["REPLICA_MAX_LAG_S"])
         app.extensions["pipelabs.replica"] = replica
@@ -102,16 +102,21 @@ def read(query: Callable[[], T], position: int | None) -> T:
     something, which may be newer. `position` None is unknown: then the primary is read.
     """
     replica = find_replica()
-    if replica is None or position is None or not _enter(replica, position):
+    if replica is None:
         return query()
-    try:
-        return query()
-    except ERRORS as error:
-        replica.pause(type(error).__name__)
-    except NotFound:
-        pass
-    finally:
-        _leave()
+    if position is not None and _enter(replica, position):
+        try:
+            result = query()
+        except ERRORS as error:
+            replica.pause(type(error).__name__)
+        except NotFound:
+            pass
+        else:
+            metrics.count_read("replica")
+            return result
+        finally:
+            _leave()
+    metrics.count_read("primary")
     return query()
 
 

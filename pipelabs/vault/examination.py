@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from pipelabs.core import metrics
 from pipelabs.core.errors import CanWithdraw, InvalidInput
 from pipelabs.core.settings import setting
 from pipelabs.exchanges import registry
@@ -64,6 +65,11 @@ class ProbeResult(NamedTuple):
         """Return yes, no or unknown."""
         return verdict_of(self.permissions, permission)
 
+    @property
+    def outcome(self) -> str:
+        """Return the failure, or whether the key can withdraw, such as `withdraw_no`."""
+        return self.failure or f"withdraw_{self.verdict(KeyPermission.WITHDRAW)}"
+
 
 def probe_key(request: ProbeRequest) -> ProbeResult:
     """Ask the exchange for the permissions of the key; this takes up to 10 seconds.
@@ -71,6 +77,12 @@ def probe_key(request: ProbeRequest) -> ProbeResult:
     Call it outside a transaction. Every permission is unknown if the exchange can't be asked or if
     its answer would prove nothing.
     """
+    result = _probe(request)
+    metrics.count_examination(request.exchange, result.outcome)
+    return result
+
+
+def _probe(request: ProbeRequest) -> ProbeResult:
     known = registry.known()[request.exchange]
     if evidence := find_own_key(request.exchange, request.credentials):
         can_withdraw = {"verdict": Verdict.YES.value, "evidence": evidence}

@@ -13,6 +13,7 @@ from flask import Flask, Request, current_app, request
 from flask_jwt_extended import JWTManager, create_access_token, create_refresh_token
 
 from pipelabs.accounts import api_tokens, sessions, sign_in_throttle
+from pipelabs.core import metrics
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import unit_of_work
 from pipelabs.core.errors import Code, Forbidden, Unauthenticated
@@ -147,6 +148,7 @@ def reserve_password_attempt(email: str, address: str | None) -> None:
     with unit_of_work():
         throttled = sign_in_throttle.reserve(email, address)
     if throttled:
+        metrics.count_limit_denial("sign_in")
         raise throttled
 
 

@@ -15,6 +15,7 @@ from flask_cors import CORS
 from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import BadRequest
 
+from pipelabs.core import metrics
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import finish
 from pipelabs.core.errors import InvalidHost, PipeLabsError, TooLarge
@@ -161,6 +162,9 @@ def _end(response: Response) -> Response:
     # Quoted, so that a line break in the path can't start a new line in a text log.
     path = incoming.path if PLAIN_PATH.fullmatch(incoming.path) else quote(incoming.path)
     facts = _facts(incoming)
+    route = facts["route"] if incoming.url_rule else metrics.OTHER
+    seconds = facts["ms"] / 1000
+    metrics.count_request(metrics.Request(route, incoming.method, response.status_code, seconds))
     logger.info("%s %s %s", incoming.method, path, response.status_code, extra=facts)
     return response
 

@@ -21,6 +21,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 from werkzeug.exceptions import TooManyRequests
 
+from pipelabs.core import metrics
 from pipelabs.core.settings import setting
 from pipelabs.web import auth, idempotency
 from pipelabs.web.operation import (
@@ -135,6 +136,8 @@ class MovingWindowWithStats(MovingWindowRateLimiter):
         if isinstance(self.storage, RedisStorage):
             return self.hit_all([Hit(item, identifiers)])
         has_room = super().hit(item, *identifiers, cost=cost)
+        if not has_room:
+            metrics.count_limit_denial(identifiers[-1])
         stats = self.get_window_stats(item, *identifiers)
         request_state().spent[identifiers[-1]] = Spent(item, stats)
         return has_room
@@ -156,6 +159,8 @@ class MovingWindowWithStats(MovingWindowRateLimiter):
             reset_time = float(oldest) + hit.item.get_expiry()
             stats = WindowStats(reset_time, hit.item.amount - int(inside))
             spent[hit.budget] = Spent(hit.item, stats)
+            if has_room != "1":
+                metrics.count_limit_denial(hit.budget)
         return has_room == "1"
 
     def _run_script(self, storage: RedisStorage, arguments: Sequence[bytes]) -> str:
@@ -227,6 +232,11 @@ class BudgetLimiter(Limiter):
     The library would make a call for each. It still counts in memory while Redis can't be written,
     and finds out when it can again.
     """
+
+    @property
+    def counts_in_memory(self) -> bool:
+        """Return whether this process counts in its own memory, for lack of Redis."""
+        return self._storage_dead or not isinstance(self.storage, RedisStorage)
 
     def _check_request_limit(
         self,

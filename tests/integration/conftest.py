@@ -3,6 +3,7 @@
 import logging
 import os
 from pathlib import Path
+from secrets import token_urlsafe
 from types import SimpleNamespace
 
 import pytest
@@ -24,6 +25,7 @@ from pipelabs.web.console_session import set_session_cookie
 from tests import servers
 from tests.factories import make_admin, make_exchange, make_key, make_session
 from tests.form_client import Browser
+from tests.samples import read_samples
 from tests.waiting import wait_for
 
 servers.require()
@@ -352,3 +354,31 @@ def until_final(app):
             wait_for(all_are_older, timeout_s=600)
 
     return wait
+
+
+@pytest.fixture
+def scrape(app, client, monkeypatch):
+    """Return a function that returns the samples of the service's metrics."""
+    token = token_urlsafe(48)
+    monkeypatch.setitem(app.config, "METRICS_TOKEN", token)
+
+    def read():
+        response = client.get("/metrics", headers={"Authorization": f"Bearer {token}"})
+        assert response.status_code == 200
+        return read_samples(response.text)
+
+    return read
+
+
+@pytest.fixture
+def increases(scrape):
+    """Return a function that returns by how much the samples of a name have increased."""
+    before = scrape()
+
+    def read(name):
+        increased = {
+            key[1:]: value - before.get(key, 0) for key, value in scrape().items() if key[0] == name
+        }
+        return {labels: value for labels, value in increased.items() if value}
+
+    return read

@@ -7,19 +7,22 @@ import re
 import subprocess
 from math import ceil
 from pathlib import Path
+from secrets import token_urlsafe
 from urllib.parse import quote
 
 import pytest
 from sqlalchemy import make_url
 
 from tests.factories import QUICK_CLIENT, make_body, make_vault_keys, make_wallet
-from tests.instances import RAISED_LIMITS, fleet
+from tests.instances import OWNER, RAISED_LIMITS, fleet
+from tests.samples import fetch_metrics
 from tests.servers import postgres_program
 from tests.stub_exchange import Scenario, credentials
 
 KEYS = "/api/admin/api-keys"
 CANARY = "c4nary+7f3b/1d90=c4e8&46 2a%5c1?"
 """A secret that needs escaping everywhere, for an exchange that can't be probed."""
+METRICS_TOKEN = token_urlsafe(48)
 SLOW = {Scenario.TIME_OUT, Scenario.DRIP}
 TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
 
@@ -32,6 +35,7 @@ def desk(stub, tmp_path, worker_id):
         "EXCHANGE_BASE_URL": stub.base_url,
         "ENVIRONMENT": "staging",
         "LOG_LEVEL": "DEBUG",
+        "METRICS_TOKEN": METRICS_TOKEN,
     }
     with fleet(f"canary_{worker_id}", tmp_path, instances=1, **settings) as running:
         running.flask("seed", "exchanges")
@@ -106,6 +110,7 @@ def use_keys(running):
 
 def test_secrets_do_not_leak_to_storage_responses_or_logs(desk, tmp_path, record_property):
     secrets, responses = use_keys(desk)
+    metrics = fetch_metrics(desk.ports[0], METRICS_TOKEN)
     desk.masters[0].terminate()
     desk.masters[0].wait(120)
     places = {
@@ -113,9 +118,10 @@ def test_secrets_do_not_leak_to_storage_responses_or_logs(desk, tmp_path, record
         "database": dump_database(desk),
         "audit file": "\n".join(desk.lines()),
         "output": Path(tmp_path / "output.log").read_text(),
+        "metrics": metrics,
     }
 
-    searched = {form for secret in secrets for form in encoded_forms(secret)}
+    searched = {form for secret in {*secrets, METRICS_TOKEN} for form in encoded_forms(secret)}
     leaks = {name: [form for form in searched if form in text] for name, text in places.items()}
 
     record_property("forms searched for", len(searched))
@@ -123,6 +129,9 @@ def test_secrets_do_not_leak_to_storage_responses_or_logs(desk, tmp_path, record
     assert leaks == {name: [] for name in places}
     assert all("api_key.revoked" in places[name] for name in ("database", "output"))
     assert "client.created" in places["audit file"]
+    assert 'event="api_key.revoked"' in metrics
+    [(wallet, name)] = desk.query("SELECT wallet_address, name FROM clients")
+    assert [text for text in (wallet, name, OWNER) if text in metrics] == []
     assert all(
         text in responses for text in ("••••only", "Cut over", "Rolled back", "API key revoked")
     )

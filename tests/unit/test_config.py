@@ -377,3 +377,57 @@ def test_parameters_of_the_url_win(query, changed):
 
 def test_parameters_of_an_invalid_url_are_ours():
     assert config.connect_args("nothing") == config.CONNECT_ARGS
+
+
+@pytest.mark.parametrize(
+    ("token", "problem"),
+    [
+        ("", ""),
+        (SECRET[::-1], ""),
+        ("short", "METRICS_TOKEN is shorter than 32 bytes: set METRICS_TOKEN to the output of"),
+        ("x" * 40, "METRICS_TOKEN is a well-known or repeated value"),
+        (SECRET, "METRICS_TOKEN must not be the SECRET_KEY"),
+    ],
+)
+def test_metrics_token_is_a_secret_of_its_own(settings, token, problem):
+    loaded = settings(**STARTS, METRICS_TOKEN=token)
+
+    if not problem:
+        config.check(loaded)
+        return
+    with pytest.raises(ConfigError, match=problem):
+        config.check(loaded)
+
+
+SHARE = """
+import os, runpy
+share_metrics = runpy.run_path("gunicorn.conf.py")["share_metrics"]
+print(os.environ.get("PROMETHEUS_MULTIPROC_DIR"), share_metrics())
+"""
+
+
+@pytest.mark.parametrize("variables", [{}, {"GUNICORN_PID": "1"}])
+def test_folder_of_the_metrics_is_emptied_unless_another_master_uses_it(tmp_path, variables):
+    folder = tmp_path / "metrics"
+    folder.mkdir()
+    for name in ("counter_7.db", "notes.txt"):
+        (folder / name).touch()
+
+    ended = run("-c", SHARE, **STARTS, **variables, PROMETHEUS_MULTIPROC_DIR=str(folder))
+
+    assert ended.stdout.split() == [str(folder), "None"]
+    assert (folder / "counter_7.db").exists() is bool(variables)
+    assert (folder / "notes.txt").exists()
+
+
+def test_commands_run_before_the_folder_of_the_metrics_exists(tmp_path):
+    folder = tmp_path / "missing"
+
+    ended = run("-c", "import pipelabs", PROMETHEUS_MULTIPROC_DIR=str(folder))
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert not folder.exists()
+
+
+def test_workers_share_no_metrics_that_nobody_can_read():
+    assert run("-c", SHARE, **STARTS).stdout.split() == ["None", "None"]

@@ -170,6 +170,18 @@ def test_callers_read_their_own_writes(desk):
     assert names(desk, desk.viewer | {HEADER: written.headers[HEADER]}) == {"Alder", "Birch"}
 
 
+def test_reads_are_counted_by_server(desk, increases):
+    create(desk, "Alder")
+    stop_replaying(desk)
+    create(desk, "Birch")
+
+    names(desk, desk.viewer)
+    names(desk, desk.operator)
+    names(desk, desk.operator)
+
+    assert increases("pipelabs_replica_reads_total") == {("replica",): 1, ("primary",): 2}
+
+
 def test_a_position_that_is_not_ours_is_ignored(desk):
     create(desk, "Alder")
     stop_replaying(desk)

@@ -212,3 +212,18 @@ def test_lease_of_a_key_that_is_live_again_is_not_superseded(app, key_id, candid
 
     assert [answer["key_id"] for answer in lease()] == [key_id]
     assert rows(Lease)[0].superseded_at is None
+
+
+def test_metrics_show_leases_and_stops_until_the_machine_acknowledges(stop, held, host, scrape):
+    live = scrape()
+    raised = stop("exchange")
+    ended = scrape()
+    assert host.post("/api/machine/acks", {"lease_ids": [held["id"]]}).status_code == 200
+    acknowledged = scrape()
+
+    assert raised.status_code == 201
+    names = ["leases_live", "stops_raised"]
+    assert [live[f"pipelabs_{name}",] for name in names] == [1, 0]
+    assert [ended[f"pipelabs_{name}",] for name in names] == [0, 1]
+    ages = [found["pipelabs_stop_unacknowledged_seconds",] for found in (live, ended, acknowledged)]
+    assert ages[0] == ages[2] == 0 < ages[1]

@@ -487,3 +487,13 @@ def test_malformed_requests_do_not_reset_a_budget(
 
     assert malformed.status_code < 500
     assert creates(client, operator, 1) == [429]
+
+
+def test_denials_in_memory_are_counted_in_the_metrics(served, own_redis, operator, increases):
+    own_redis.stop()
+
+    statuses = creates(served, operator, 5)
+
+    assert statuses.count(429) == 2
+    assert increases("pipelabs_limit_denials_total") == {("create",): 2}
+    assert increases("pipelabs_limits_in_memory") == {(): 1}

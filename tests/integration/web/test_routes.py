@@ -23,6 +23,7 @@ def test_public_routes_are_exactly_these(app):
         "/",
         "/health",
         "/ready",
+        "/metrics",
         "/admin/login",
         "/api/auth/login",
         "/api/auth/refresh",
