@@ -2,9 +2,20 @@
 
 from flask import Flask
 
-from pipelabs.cli import audit, doctor, exchanges, jobs, keys, machines, seed, stops, token_pairs
+from pipelabs.cli import (
+    audit,
+    doctor,
+    exchanges,
+    jobs,
+    keys,
+    machines,
+    ops,
+    seed,
+    stops,
+    token_pairs,
+)
 
-GROUPS = (audit, exchanges, jobs, keys, machines, seed, stops, token_pairs)
+GROUPS = (audit, exchanges, jobs, keys, machines, ops, seed, stops, token_pairs)
 
 
 def init_app(app: Flask) -> None:

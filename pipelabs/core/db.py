@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from flask import Flask
 from flask_migrate import Migrate
@@ -22,10 +22,12 @@ from sqlalchemy import (
     CursorResult,
     Engine,
     Executable,
+    NullPool,
     Result,
     Row,
     Select,
     Uuid,
+    create_engine,
     event,
     tuple_,
 )
@@ -37,6 +39,7 @@ from sqlalchemy.sql.elements import KeyedColumnElement
 
 from pipelabs.core import connections
 from pipelabs.core.connections import CAN_PREPARE, IS_OPEN, NoAnswer, Values, send, send_waiting
+from pipelabs.core.settings import setting
 from pipelabs.models import Base
 
 CONNECTION = "pipelabs.connection"
@@ -304,6 +307,25 @@ def unit_of_work() -> Iterator[None]:
         finish(commit=False)
         raise
     finish(commit=True)
+
+
+@contextmanager
+def use_database(url: str) -> Iterator[None]:
+    """Let the units of work of the block use another database, where statements may take long."""
+    long = "-c statement_timeout=0 -c idle_in_transaction_session_timeout=0"
+    engine = create_engine(
+        url, poolclass=NullPool, hide_parameters=True, connect_args={"options": long}
+    )
+    connections.watch(engine, setting("SLOW_QUERY_MS"))
+    engines = cast(dict[str | None, Engine], db.engines)
+    before = engines[None]
+    db.session.remove()
+    engines[None] = engine
+    try:
+        yield
+    finally:
+        db.session.remove()
+        engines[None] = before
 
 
 def init_app(app: Flask) -> None:
