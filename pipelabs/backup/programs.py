@@ -50,7 +50,7 @@ def run(argv: Sequence[str], url: str) -> None:
     """
     with _connection_of(url) as (name, environment):
         ended = subprocess.run(  # noqa: S603 - the arguments are ours
-            [*argv, f"--dbname=service={name}"],
+            [*argv, "--no-password", f"--dbname=service={name}"],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

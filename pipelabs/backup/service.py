@@ -4,13 +4,18 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import Connection, NullPool, create_engine, text
 
+from pipelabs.audit import trail
+from pipelabs.audit.events import Event
 from pipelabs.backup import facts, manifest, programs
 from pipelabs.backup.errors import BackupError
 from pipelabs.backup.manifest import Manifest
+from pipelabs.core.actor import Actor
 from pipelabs.core.settings import setting
 from pipelabs.core.version import version
 from pipelabs.models import now
@@ -22,42 +27,64 @@ EXPORT = text("SELECT pg_export_snapshot()")
 DUMP = ("--format=custom", "--no-owner")
 
 
-def create_backup(place: Path) -> tuple[Path, Manifest]:
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A dump, which has its final name at the end of `new_backup`, and its manifest."""
+
+    dump: Path
+    manifest: Manifest
+
+
+@contextmanager
+def new_backup(place: Path) -> Iterator[Backup]:
     """Write a dump to a file, or to a new file in a folder, and its manifest beside it.
 
-    Return the path of the dump. The dump and the manifest's counts are of one snapshot, while the
-    service keeps running. A dump has its final name only once its manifest is there. Raise
-    `BackupError` if the file exists, and `BackupError` without a suitable `pg_dump`.
+    Both are of one snapshot, while the service keeps running. They have their final names if the
+    block succeeds, the manifest first, and are gone if it raises. Raise `BackupError` if a file
+    exists or there is no suitable `pg_dump`, and `OSError` if the disk is full.
     """
     created_at = now()
     dump = place / f"pipelabs-{created_at:%Y%m%dT%H%M%SZ}{SUFFIX}" if place.is_dir() else place
-    manifest_path = manifest.path_of(dump)
-    for path in (dump, manifest_path):
+    for path in (dump, manifest.path_of(dump)):
         if path.exists():
             raise BackupError(f"{path} exists. Name another file.")
-    url, partial = setting("DATABASE_MIGRATION_URL"), dump.with_name(f"{dump.name}{PARTIAL}")
+    partial = dump.with_name(f"{dump.name}{PARTIAL}")
+    partial_manifest = manifest.path_of(partial)
     try:
-        with open_snapshot(url) as connection:
-            program = programs.find("pg_dump", server_version(connection))
-            snapshot = connection.scalar(EXPORT)
-            found = facts.collect(connection)
-            argv = [program, *DUMP, f"--snapshot={snapshot}", f"--file={partial}"]
-            programs.run(argv, url)
-        written = manifest.sign(
-            {
-                "created_at": f"{created_at:%Y-%m-%dT%H:%M:%S}Z",
-                "release": version(),
-                **found,
-                "bytes": partial.stat().st_size,
-                "sha256": hash_file(partial),
-            }
-        )
-        _write(manifest_path, written.as_json())
-        _sync(partial)
+        written = _write_both(partial, created_at)
+        yield Backup(dump, written)
+        partial_manifest.rename(manifest.path_of(dump))
         partial.rename(dump)
     finally:
         partial.unlink(missing_ok=True)
-    return dump, written
+        partial_manifest.unlink(missing_ok=True)
+
+
+def record(backup: Backup, actor: Actor) -> None:
+    """Record in the current transaction that the database was backed up."""
+    facts_of_it = {"sha256": backup.manifest.sha256, "bytes": str(backup.manifest.bytes)}
+    trail.record(Event.DATABASE_BACKED_UP, actor, facts=facts_of_it)
+
+
+def _write_both(dump: Path, created_at: datetime) -> Manifest:
+    url = setting("DATABASE_MIGRATION_URL")
+    with open_snapshot(url) as connection:
+        program = programs.find("pg_dump", server_version(connection))
+        snapshot = connection.scalar(EXPORT)
+        found = facts.collect(connection)
+        programs.run([program, *DUMP, f"--snapshot={snapshot}", f"--file={dump}"], url)
+    _sync(dump)
+    written = manifest.sign(
+        {
+            "created_at": f"{created_at:%Y-%m-%dT%H:%M:%S}Z",
+            "release": version(),
+            **found,
+            "bytes": dump.stat().st_size,
+            "sha256": hash_file(dump),
+        }
+    )
+    _write(manifest.path_of(dump), written.as_json())
+    return written
 
 
 @contextmanager

@@ -11,11 +11,11 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from config import to_driver_url
-from pipelabs.backup import manifest, restoration
+from pipelabs.backup import manifest, restoration, service
 from pipelabs.backup.restoration import Verdict
-from pipelabs.backup.service import create_backup
-from pipelabs.cli.actors import OperatorGroup
+from pipelabs.cli.actors import OperatorGroup, get_terminal_actor
 from pipelabs.cli.previous_keys import with_previous_keys
+from pipelabs.core.db import unit_of_work
 
 group = OperatorGroup("ops", help="Back up the database, and verify that a backup restores.")
 NOT_AN_ADDRESS = "Name the empty database: postgresql://USER@HOST:5432/NAME"
@@ -47,11 +47,13 @@ def backup(place: Path) -> None:
     The service keeps running. Keys are not part of the backup: keep every version of VAULT_KEYS
     that the manifest names, and SECRET_KEY, in another place.
     """
-    begun = time.perf_counter()
+    begun, who = time.perf_counter(), get_terminal_actor()
     try:
-        dump, written = create_backup(place)
+        with service.new_backup(place) as made, unit_of_work():
+            service.record(made, who)
     except OSError as error:
         raise click.ClickException(f"{error.filename}: {error.strerror}.") from None
+    dump, written = made.dump, made.manifest
     rows, seconds = sum(written.rows.values()), time.perf_counter() - begun
     versions = ", ".join(map(str, written.key_ring_versions)) or "none"
     click.echo(f"{dump}: {written.bytes:,} bytes, {rows:,} rows, in {seconds:.1f} seconds")

@@ -1,5 +1,6 @@
 """`flask ops`, with the real programs on real databases."""
 
+import hashlib
 import json
 import os
 import stat
@@ -8,13 +9,15 @@ from dataclasses import asdict
 import pytest
 from sqlalchemy import URL, make_url, select, text
 
+from pipelabs.audit import trail
 from pipelabs.backup import manifest
 from pipelabs.backup import programs as backup_programs
 from pipelabs.backup.errors import BackupError
 from pipelabs.backup.service import hash_file
 from pipelabs.core.db import db
+from pipelabs.core.errors import Unavailable
 from pipelabs.core.keyring import Key
-from pipelabs.models import Client
+from pipelabs.models import AuditEvent, Client
 from tests.each import each
 from tests.factories import CANARY, make_client
 
@@ -86,8 +89,30 @@ def test_a_backup_in_a_folder_has_a_name_of_its_own(run, book, tmp_path):
 
     [path] = tmp_path.glob("pipelabs-*Z.dump")
     assert sorted(tmp_path.iterdir()) == [path, manifest.path_of(path)]
-    assert result.output.startswith(f"{path}: ")
+    assert result.stdout.startswith(f"{path}: ")
     assert "Versions of VAULT_KEYS needed: 2" in result.output
+
+
+def test_a_backup_is_an_event(run, book, rows, tmp_path):
+    run("backup", tmp_path / "desk.dump")
+
+    [event] = rows(AuditEvent, event="database.backed_up")
+    content = (tmp_path / "desk.dump").read_bytes()
+    assert event.actor.startswith("cli:")
+    assert event.details == {
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "bytes": str(len(content)),
+    }
+
+
+def test_a_backup_that_can_not_be_recorded_is_not_kept(run, book, tmp_path, monkeypatch):
+    def reject(*_, **__):
+        raise Unavailable("The audit trail can't be written.")
+
+    monkeypatch.setattr(trail, "record", reject)
+
+    assert "Error: The audit trail can't be written." in run("backup", tmp_path).output
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_manifest_has_versions_and_counts_and_no_secret(app, dump):
@@ -175,7 +200,7 @@ def test_a_full_disk_is_a_sentence(run, book, tmp_path, monkeypatch):
     result = run("backup", tmp_path / "desk.dump")
 
     assert "Error: desk.dump: No space left on device." in result.output
-    assert not (tmp_path / "desk.dump").exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 @each(

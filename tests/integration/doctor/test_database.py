@@ -19,6 +19,10 @@ UNIQUE = "uq_exchange_api_keys_candidate"
 TRIGGER = "audit_events_append_only"
 RULE = "ck_clients_settings_size"
 SMALL = f"ALTER TABLE clients ADD CONSTRAINT {RULE} CHECK (octet_length(settings::text) <= 16384)"
+KEY = (
+    "ALTER TABLE sessions ADD CONSTRAINT fk_sessions_admin_id FOREIGN KEY (admin_id)"
+    " REFERENCES admins (id)"
+)
 BIG_CLIENT = """
 INSERT INTO clients (id, created_at, updated_at, name, wallet_address, chain, tier, status, notes,
     settings, version)
@@ -143,10 +147,7 @@ def planted(migrated, owner, examined):
             "error",
             "The fk fk_sessions_admin_id of sessions is missing.",
             ["ALTER TABLE sessions DROP CONSTRAINT fk_sessions_admin_id"],
-            [
-                "ALTER TABLE sessions ADD CONSTRAINT fk_sessions_admin_id FOREIGN KEY (admin_id)"
-                " REFERENCES admins (id)"
-            ],
+            [KEY],
         ),
         (
             "indexes",
@@ -178,6 +179,13 @@ def planted(migrated, owner, examined):
             f"The constraint {RULE} was never checked.",
             [f"ALTER TABLE clients DROP CONSTRAINT {RULE}", f"{SMALL} NOT VALID"],
             [f"ALTER TABLE clients VALIDATE CONSTRAINT {RULE}"],
+        ),
+        (
+            "constraints",
+            "warning",
+            "The constraint fk_sessions_admin_id was never checked.",
+            ["ALTER TABLE sessions DROP CONSTRAINT fk_sessions_admin_id", f"{KEY} NOT VALID"],
+            ["ALTER TABLE sessions VALIDATE CONSTRAINT fk_sessions_admin_id"],
         ),
         (
             "audit_protection",

@@ -33,6 +33,15 @@ def test_a_version_that_no_key_needs_is_found_alone(examined, stored, ring):
     assert "needs version 1 of the key ring" in message
 
 
+def test_two_versions_that_keys_need_are_no_finding(examined, stored, ring):
+    ring(1)
+    stored()
+    ring(2, 1)
+    stored()
+
+    assert find(examined) == []
+
+
 def test_a_key_that_cannot_be_decrypted_is_found_alone(app, examined, stored):
     key_id = stored(label="maker@desk.local")
     with app.app_context():

@@ -84,6 +84,16 @@ def test_a_redis_that_rejects_writes_is_found_alone(app, examined, monkeypatch, 
     assert (found.check, found.severity) == ("rate_limits", Severity.ERROR)
 
 
+def test_a_redis_that_runs_no_scripts_is_found_alone(app, examined, monkeypatch, tmp_path):
+    """Limits are counted by scripts."""
+    with own_redis(tmp_path) as redis:
+        monkeypatch.setitem(app.config, "RATELIMIT_STORAGE_URI", redis.url)
+        Redis.from_url(redis.url).execute_command("ACL", "SETUSER", "default", "-@scripting")
+        [found] = examined()
+
+    assert (found.check, found.severity) == ("rate_limits", Severity.ERROR)
+
+
 def test_a_missing_key_ring_is_found_alone(examined, ring):
     ring()
 
