@@ -90,7 +90,15 @@ _bulk_updates: dict[type[Base], BulkUpdate] = {}
 
 db = SQLAlchemy(metadata=Base.metadata, session_options={"class_": AuditedSession})
 MIGRATIONS = str(Path(__file__).parents[2] / "migrations")
-migrate = Migrate(directory=MIGRATIONS, render_as_batch=False)
+QUEUE_PREFIX = "procrastinate_"
+
+
+def is_declared(name: str | None, kind: str, _parents: object) -> bool:
+    """Return whether our models declare a table: the queue's are declared by its library."""
+    return kind != "table" or not (name or "").startswith(QUEUE_PREFIX)
+
+
+migrate = Migrate(directory=MIGRATIONS, render_as_batch=False, include_name=is_declared)
 
 
 def on_bulk_update(model: type[Base]) -> Callable[[BulkUpdate], BulkUpdate]:

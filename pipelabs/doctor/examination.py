@@ -7,7 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from pipelabs.core.db import db, finish
-from pipelabs.doctor import database, rows, secrets, settings, tables, trail
+from pipelabs.doctor import database, jobs, rows, secrets, settings, tables, trail
 from pipelabs.doctor.findings import Check, Finding, Result, Severity, fail
 
 SERVER, MIGRATIONS, EXTENSION, RING = "postgresql", "migrations", "pg_trgm", "key_ring"
@@ -71,6 +71,7 @@ def list_checks(*, is_full: bool = False) -> Sequence[Check]:
             "The audit trail is append-only.",
             migrated,
         ),
+        Check("jobs", jobs.check_jobs, "A worker runs background jobs.", migrated),
         Check("proxies", rows.check_proxies, "No unknown proxy was noticed.", migrated),
         Check("approvals", settings.check_approvals, "Approvals need another owner.", migrated),
         Check(RING, secrets.check_ring, "The key ring has the versions that rows need.", migrated),

@@ -17,7 +17,8 @@ ARGUMENTS = {
     "stops raise": ["everything", "--reason", "a test"],
     "seed admin": ["owner@desk.local", "--password-stdin"],
 }
-WITHOUT_DATABASE = {"exchanges sync"}
+WITHOUT_DATABASE = {"exchanges sync", "jobs work"}
+"""The worker waits for PostgreSQL, as its own tests show."""
 WITH_A_DUMP = {"ops verify-restore"}
 """Tested where there is one."""
 COMMANDS = [

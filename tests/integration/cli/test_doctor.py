@@ -13,6 +13,9 @@ NAMES = doctor.NAMES
 
 @pytest.fixture
 def run(app, ring):
+    with app.app_context():
+        db.session.execute(text("INSERT INTO procrastinate_workers DEFAULT VALUES"))
+        db.session.commit()
     return lambda *words: app.test_cli_runner().invoke(args=("doctor", *words))
 
 

@@ -13,7 +13,9 @@ from pipelabs.doctor.findings import Severity
 from pipelabs.models import now
 from tests.each import each
 from tests.factories import make_vault_keys
+from tests.paths import ROOT
 
+BEFORE, HEAD = sorted(path.name[:4] for path in (ROOT / "migrations/versions").glob("0*"))[-2:]
 OLD_INDEX = "CREATE INDEX ix_clients_updated_at_id ON clients (updated_at, id)"
 UNIQUE = "uq_exchange_api_keys_candidate"
 TRIGGER = "audit_events_append_only"
@@ -29,6 +31,10 @@ INSERT INTO clients (id, created_at, updated_at, name, wallet_address, chain, ti
 VALUES (gen_random_uuid(), now(), now(), 'A client', '0x52908400098527886E0F7030069857D2E4169EE7',
     'evm', 'Basic', 'active', '', jsonb_build_object('a', repeat('x', 20000)), 1)
 """
+
+
+def set_revision(revision):
+    return f"UPDATE alembic_version SET version_num = '{revision}'"  # noqa: S608 - of this file
 
 
 @pytest.fixture(scope="module")
@@ -215,15 +221,15 @@ def planted(migrated, owner, examined):
             "migrations",
             "error",
             "1 migration is pending. Run flask db upgrade.",
-            ["UPDATE alembic_version SET version_num = '0024'"],
-            ["UPDATE alembic_version SET version_num = '0025'"],
+            [set_revision(BEFORE)],
+            [set_revision(HEAD)],
         ),
         (
             "migrations",
             "error",
             "has migration 9999, which this release does not know",
-            ["UPDATE alembic_version SET version_num = '9999'"],
-            ["UPDATE alembic_version SET version_num = '0025'"],
+            [set_revision("9999")],
+            [set_revision(HEAD)],
         ),
     ],
 )
