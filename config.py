@@ -31,6 +31,8 @@ ENVIRONMENTS = (LOCAL := "local", "staging", PRODUCTION := "production")
 """Shown in the console's banner. Only `local` allows cookies without TLS."""
 HOSTS = re.compile(r"([^/?]*@)?([^/?@]+,[^/?@]+)(/[^?]*)?(?:\?(.*))?")
 """A URL without its scheme: user, several hosts, database and parameters."""
+OF_LIBPQ = re.compile(r"PG[A-Z]+|PATH|HOME|LANG|LC_[A-Z]+")
+"""Variables that PostgreSQL's client programs read."""
 CONNECT_ARGS: Mapping[str, str | int] = {
     "connect_timeout": 3,
     "application_name": "pipelabs",
@@ -80,13 +82,17 @@ def number(name: str, default: int, min: int = 0, max: int = 999_999_999) -> int
 
 
 def database_url(*names: str) -> str:
-    """Return the first variable that is set, as a psycopg2 URL.
+    """Return the first variable that is set, as a psycopg2 URL."""
+    return to_driver_url(next(filter(None, map(env, names)), ""))
+
+
+def to_driver_url(url: str) -> str:
+    """Return the address of a database as a psycopg2 URL.
 
     Hosting platforms provide `postgres://` or `postgresql://`, which SQLAlchemy 2.1 maps to
     psycopg 3. Several hosts are parameters for SQLAlchemy, whereas libpq lists them before the
     name of the database.
     """
-    url = next(filter(None, map(env, names)), "")
     scheme, separator, rest = url.partition("://")
     if scheme not in {"postgres", "postgresql", "postgresql+psycopg2"}:
         return url
@@ -174,6 +180,10 @@ class Config:
         "hide_parameters": True,
         "connect_args": connect_args(SQLALCHEMY_DATABASE_URI),
     }
+
+    PG_DUMP, PG_RESTORE = env("PG_DUMP", "pg_dump"), env("PG_RESTORE", "pg_restore")
+    # What these programs see of our environment: what libpq reads, and none of our secrets.
+    PG_ENVIRONMENT = {name: os.environ[name] for name in os.environ if OF_LIBPQ.fullmatch(name)}
 
     RATELIMIT_STORAGE_URI = limit_storage()
     RATELIMIT_STORAGE_OPTIONS = {} if RATELIMIT_STORAGE_URI.startswith("memory") else REDIS_OPTIONS

@@ -62,7 +62,6 @@ def run(connection: Connection) -> None:
         target_metadata=Base.metadata,
         render_as_batch=False,
         transaction_per_migration=True,
-        include_name=is_ours,
         **{
             key: value
             for key, value in current_app.extensions["migrate"].configure_args.items()
@@ -73,11 +72,6 @@ def run(connection: Connection) -> None:
         context.run_migrations()
     grant(connection)
     connection.commit()
-
-
-def is_ours(name: str | None, kind: str, _parents: object) -> bool:
-    """Return whether our models declare a table: the queue's are declared by its library."""
-    return kind != "table" or not (name or "").startswith("procrastinate_")
 
 
 def grant(connection: Connection) -> None:

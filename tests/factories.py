@@ -11,7 +11,7 @@ from pipelabs.accounts import passwords
 from pipelabs.accounts.sessions import Claims, sign_in
 from pipelabs.clients.schemas import ClientIn
 from pipelabs.clients.service import create_client
-from pipelabs.clients.wallets import Wallet
+from pipelabs.clients.wallets import recognise
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import db
 from pipelabs.core.errors import Unauthenticated
@@ -19,7 +19,6 @@ from pipelabs.exchanges.service import ensure_exchanges
 from pipelabs.markets.schemas.client_markets import NewClientMarket
 from pipelabs.markets.symbols import parse
 from pipelabs.models import Admin, Bot, Client, Exchange, ExchangeAPIKey, Role, Session, now
-from pipelabs.models.clients import Chain
 from pipelabs.models.envelopes import Envelope
 from pipelabs.vault.commands import NewCredentials
 from pipelabs.vault.envelope import Secret
@@ -178,7 +177,7 @@ def add_client(actor=None, **changes):
 
 def make_client(**changes):
     """Add a client with a random wallet."""
-    return add_client(wallet_address=Wallet(Chain.EVM, make_wallet()), email=None, **changes)
+    return add_client(wallet_address=recognise(make_wallet()), email=None, **changes)
 
 
 def make_item(symbol="BTC/USDT", exchange="okx", **changes):

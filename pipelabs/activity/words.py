@@ -422,6 +422,10 @@ def _list_others() -> dict[Event, Wording]:
             "Activity export denied",
             "tried to export the audit trail",
         ),
+        Event.DATABASE_BACKED_UP: (
+            "Database backed up",
+            "backed up the database[, SHA-256 {=sha256}]",
+        ),
         Event.REQUEST_DENIED: ("Request denied", "sent a request[: {=method} {=path}]"),
     }
     groups = (

@@ -89,6 +89,7 @@ class Event(StrEnum):
     CLIENT_STATUS_CHANGE_REPLAYED = "client.status_change_replayed"
     CLIENT_UPDATED = "client.updated"
     CLIENT_UPDATE_DENIED = "client.update_denied"
+    DATABASE_BACKED_UP = "database.backed_up"
     EXCHANGE_BULK_CHANGED = "exchange.bulk_changed"
     EXCHANGE_BULK_CHANGE_DENIED = "exchange.bulk_change_denied"
     EXCHANGE_CHANGE_DENIED = "exchange.change_denied"

@@ -172,6 +172,10 @@ class AuditFileHandler(WatchedFileHandler):
         except OSError:
             return False
 
+    def has_current_file(self) -> bool:
+        """Return whether the file that is open, if one is, is still the one at the path."""
+        return self.stream is None or self._is_in_place()
+
     def _is_writable(self) -> bool:
         path = Path(self.baseFilename)
         target = path if path.exists() else path.parent

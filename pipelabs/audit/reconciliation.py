@@ -81,6 +81,19 @@ def rebuild(instance: str) -> int:
     return next(line_count)
 
 
+def find_mark(instance: str) -> AuditFileMark | None:
+    """Return how far this instance's file was reconciled, or None if it never was."""
+    return db.session.get(AuditFileMark, instance)
+
+
+def has_lost_place(mark: AuditFileMark) -> bool:
+    """Return whether the file is not the one that the last run has read.
+
+    It was moved away, emptied or truncated, or this process looks in another folder.
+    """
+    return log_file.get_file_handler().look(_position_of(mark)).is_lost
+
+
 def _select_rows(instance: str, *columns: ColumnElement[Any]) -> Select[Any]:
     """Return the query for the rows of an instance's file, in the order of transaction ids."""
     query = select(*columns or TABLE.columns).where(TABLE.c.instance == instance, IS_FILE_EVENT)

@@ -116,12 +116,16 @@ def verify(rows: Range) -> Iterator[Batch]:
 
 def find_in_sample() -> list[int]:
     """Return the ids of invalid rows among the newest and as many from a random place."""
+    return [row.id for row in judge_sample() if row.proof is not Proof.VALID]
+
+
+def judge_sample() -> list[AuditEvent]:
+    """Return the newest rows and as many from a random place, each with its proof, by id."""
     newest_first = select(AuditEvent).order_by(AuditEvent.id.desc()).limit(SAMPLE)
     newest = db.session.scalars(newest_first).all()
     start = randbelow(newest[0].id) if newest else 0
     sample = select(AuditEvent).where(AuditEvent.id > start).order_by(AuditEvent.id).limit(SAMPLE)
-    rows = {*newest, *db.session.scalars(sample)}
-    return sorted(row.id for row in rows if row.proof is not Proof.VALID)
+    return sorted({*newest, *db.session.scalars(sample)}, key=lambda row: row.id)
 
 
 def _find_copies(rows: Range) -> list[Finding]:

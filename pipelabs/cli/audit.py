@@ -4,16 +4,15 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TextIO
 
 import click
 from flask import current_app
 
-from pipelabs.audit import reconciliation, trail, verification
+from pipelabs.audit import reconciliation, verification
 from pipelabs.audit.verification import Finding, Range
 from pipelabs.cli.actors import OperatorGroup
+from pipelabs.cli.previous_keys import with_previous_keys
 from pipelabs.core.db import unit_of_work
-from pipelabs.core.keyring import MalformedRing, parse_previous_keys
 from pipelabs.core.schemas.dates import NOT_A_TIME, parse_date, parse_time
 from pipelabs.models import Proof
 
@@ -38,27 +37,17 @@ def _parse_moment(*, is_end: bool) -> Callable[..., datetime | None]:
 @click.option("--to-id", type=ID, help="Last id to verify.")
 @click.option("--since", callback=_parse_moment(is_end=False), help="A date or a time, UTC.")
 @click.option("--until", callback=_parse_moment(is_end=True), help="A date or a time, UTC.")
-@click.option(
-    "--previous-keys",
-    type=click.File(),
-    help="A file of earlier settings, one on each line: VAULT_KEYS=… or SECRET_KEY=…",
-)
+@with_previous_keys
 def verify(
     from_id: int | None,
     to_id: int | None,
     since: datetime | None,
     until: datetime | None,
-    previous_keys: TextIO | None,
 ) -> None:
     """Check the MAC of each row of the audit trail, and name those that are not valid.
 
     Exits with 1 if there is one. Rows that were deleted are not noticed.
     """
-    if previous_keys:
-        try:
-            trail.get_keys().extend(parse_previous_keys(previous_keys.read()))
-        except (MalformedRing, UnicodeDecodeError) as error:
-            raise click.ClickException(f"{previous_keys.name}: {error}") from None
     rows, count = Range(from_id, to_id, since, until), 0
     findings: list[Finding] = []
     begun = time.perf_counter()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from flask import Flask
 from flask_migrate import Migrate
@@ -22,10 +22,12 @@ from sqlalchemy import (
     CursorResult,
     Engine,
     Executable,
+    NullPool,
     Result,
     Row,
     Select,
     Uuid,
+    create_engine,
     event,
     tuple_,
 )
@@ -45,6 +47,7 @@ from pipelabs.core.connections import (
     send,
     send_waiting,
 )
+from pipelabs.core.settings import setting
 from pipelabs.models import Base
 
 CONNECTION = "pipelabs.connection"
@@ -99,7 +102,15 @@ db = SQLAlchemy(
     engine_options={"poolclass": TimedPool},
 )
 MIGRATIONS = str(Path(__file__).parents[2] / "migrations")
-migrate = Migrate(directory=MIGRATIONS, render_as_batch=False)
+QUEUE_PREFIX = "procrastinate_"
+
+
+def is_declared(name: str | None, kind: str, _parents: object) -> bool:
+    """Return whether our models declare a table: the queue's are declared by its library."""
+    return kind != "table" or not (name or "").startswith(QUEUE_PREFIX)
+
+
+migrate = Migrate(directory=MIGRATIONS, render_as_batch=False, include_name=is_declared)
 
 
 def on_bulk_update(model: type[Base]) -> Callable[[BulkUpdate], BulkUpdate]:
@@ -316,6 +327,25 @@ def unit_of_work() -> Iterator[None]:
         finish(commit=False)
         raise
     finish(commit=True)
+
+
+@contextmanager
+def use_database(url: str) -> Iterator[None]:
+    """Let the units of work of the block use another database, where statements may take long."""
+    long = "-c statement_timeout=0 -c idle_in_transaction_session_timeout=0"
+    engine = create_engine(
+        url, poolclass=NullPool, hide_parameters=True, connect_args={"options": long}
+    )
+    connections.watch(engine, setting("SLOW_QUERY_MS"))
+    engines = cast(dict[str | None, Engine], db.engines)
+    before = engines[None]
+    db.session.remove()
+    engines[None] = engine
+    try:
+        yield
+    finally:
+        db.session.remove()
+        engines[None] = before
 
 
 def init_app(app: Flask) -> None:

@@ -3,6 +3,8 @@
 import logging
 import logging.config
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from flask import Flask
@@ -34,6 +36,17 @@ def init_app(app: Flask) -> None:
     logging._srcfile = None  # noqa: SLF001 - the HOWTO names it
     logging.logThreads = logging.logMultiprocessing = False
     logging.config.dictConfig(_settings(app.config["LOG_FORMAT"], app.config["LOG_LEVEL"]))
+
+
+@contextmanager
+def silenced() -> Iterator[None]:
+    """Log nothing in the block, whose command writes to the same output."""
+    before = logging.root.manager.disable
+    logging.disable()
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def _settings(style: str, level: str) -> dict[str, Any]:

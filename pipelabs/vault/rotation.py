@@ -87,13 +87,18 @@ class RingCheck:
 
 def rows_per_version() -> dict[int, int]:
     """Return how many rows each version of the key ring wraps or signs, newest version first."""
+    rows = db.session.execute(select_rows_per_version())
+    return {int(version): count for version, count in rows}
+
+
+def select_rows_per_version() -> Select[Any]:
+    """Return the query for the versions that rows need, and how many do, newest version first."""
     needs = union(
         select(TABLE.c.id, KEK_VERSION.label("version")).where(TABLE.c.credentials.is_not(None)),
         select(TABLE.c.id, MAC_VERSION).where(TABLE.c.mac.is_not(None)),
     ).subquery()
     query = select(needs.c.version, func.count()).group_by(needs.c.version)
-    rows = db.session.execute(query.order_by(needs.c.version.desc()))
-    return {int(version): count for version, count in rows}
+    return query.order_by(needs.c.version.desc())
 
 
 def missing_versions() -> list[int]:

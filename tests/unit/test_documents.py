@@ -4,6 +4,7 @@ from pipelabs.accounts.permission_words import WORDS
 from pipelabs.admin.navigation import SECTIONS
 from pipelabs.admin.shortcuts import ANYWHERE, IN_LISTS, ON_PAGES
 from pipelabs.audit.events import Event
+from pipelabs.cli.doctor import NAMES
 from pipelabs.models import Permission, Role
 from tests.paths import ROOT
 
@@ -63,9 +64,15 @@ def test_the_reference_has_every_command():
     command = re.compile(r'@(\w+)\.command\("([a-z-]+)"')
     group = re.compile(r'OperatorGroup\("([a-z-]+)"')
     for path in (ROOT / "pipelabs/cli").glob("*.py"):
+        nouns = group.findall(path.read_text())
         for _, name in command.findall(path.read_text()):
-            [noun] = group.findall(path.read_text())
-            assert f"flask {noun} {name}" in page, name
+            assert f"`flask {' '.join([*nouns, name])}" in page, name
+
+
+def test_the_reference_has_every_check_of_the_doctor():
+    page = (ROOT / "docs/reference/cli.md").read_text().partition("## flask doctor")[2]
+
+    assert [name for name in NAMES if f"`{name}`" not in page] == []
 
 
 def test_the_reference_has_every_shortcut():

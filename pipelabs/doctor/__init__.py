@@ -1,0 +1,1 @@
+"""Examine an installation: its settings, its database, its secrets, its audit trail."""
