@@ -12,9 +12,13 @@ from pipelabs.activity.words import MANY_MARKETS, STATUS_VERBS, UNDONE, WORDS
 from pipelabs.audit.changes import Change, read_changes
 from pipelabs.audit.events import Event
 from pipelabs.audit.subjects import FACTS, Kind, parse
+from pipelabs.exchanges import registry
 from pipelabs.models import AuditEvent, Outcome
 
 TOKEN = re.compile(r"\[|\]|\{(=?)(\w+)\}|[^\[\]{]+")
+SLUG = re.compile(r"(?<= on )[a-z0-9]+|[a-z0-9]+(?=: [0-9])")
+"""An exchange in one of `WITH_SLUGS`: `ADA/USDT on okx, BTC/USDT on gate`, `okx: 2, gate: 12`."""
+WITH_SLUGS = ("markets", "exchanges")
 MAX_VALUE_LENGTH = 120
 """Characters of a value that a sentence shows. The page of the event has all of it."""
 UNKNOWN = {
@@ -108,7 +112,8 @@ def _write(event: AuditEvent, names: Names) -> Iterator[Part]:
     if event.status is not Outcome.SUCCESS and (code := event.details.get("code")):
         reason = REASONS.get(code, code.replace("_", " "))
         fields = event.details.get("fields")
-        yield Part(f"; denied: {reason}" + (f" ({fields})" if fields else ""))
+        named = fields.replace("_", " ").replace(",", ", ") if fields else ""
+        yield Part(f"; denied: {reason}" + (f" ({named})" if named else ""))
 
 
 def _template(event: AuditEvent, changes: Sequence[Change]) -> tuple[str, bool]:
@@ -152,9 +157,7 @@ def _split(template: str) -> list[tuple[str, str, str]]:
 def _value(is_text: str, name: str, event: AuditEvent, names: Names) -> Part | None:
     details = event.details
     if is_text:
-        value = details.get(name)
-        known = FACT_WORDS.get((event.event, name), {})
-        return Part(_shorten(known.get(value, str(value)))) if value else None
+        return _fact(name, event)
     if name == "client":
         client_id = str(event.client_id) if event.client_id else ""
         return _named(Kind.CLIENT, client_id, names, details.get("name"))
@@ -164,6 +167,16 @@ def _value(is_text: str, name: str, event: AuditEvent, names: Names) -> Part | N
     if name == "stop":
         return _stop(event, names)
     return _named(FACTS[name], details.get(name, ""), names, details.get(LABELS.get(name, "")))
+
+
+def _fact(name: str, event: AuditEvent) -> Part | None:
+    """Return a fact in words, or as it is. Exchanges have their names."""
+    if not (value := event.details.get(name)):
+        return None
+    text = FACT_WORDS.get((event.event, name), {}).get(value, str(value))
+    if name in WITH_SLUGS:
+        text = SLUG.sub(lambda slug: registry.name_of(slug[0]), text)
+    return Part(_shorten(text))
 
 
 def _named(kind: Kind, subject_id: str, names: Names, called: str | None = None) -> Part | None:
@@ -192,6 +205,8 @@ def _stop(event: AuditEvent, names: Names) -> Part | None:
 
 def _change(change: Change, *, is_named: bool) -> str:
     values = f"{_shorten(change.before) or 'none'} → {_shorten(change.after) or 'none'}"
+    if change.field == "bot":
+        values = values.replace("_", " ")
     return f"{change.field.replace('_', ' ')} {values}" if is_named else values
 
 

@@ -264,7 +264,7 @@ def _list_machines() -> dict[Event, Wording]:
             "Machine invitation repeated",
             "asked to invite a machine[ {machine}]" + _AGAIN,
         ),
-        Event.MACHINE_ENROLLED: ("Machine enrolled", "enrolled {machine}"),
+        Event.MACHINE_ENROLLED: ("Machine enrolled", "enrolled"),
         Event.MACHINE_ENROL_DENIED: ("Machine enrolment denied", "tried to enrol a machine"),
         Event.MACHINE_APPROVED: ("Machine approved", "approved {machine}"),
         Event.MACHINE_SUSPENDED: ("Machine suspended", "suspended {machine}" + reason),

@@ -177,7 +177,10 @@ def _page(key_id: UUID, act: Act) -> dict[str, Any]:
     key = records.get_key(key_id)
     return {
         "title": f"{act.title} {key.masked}",
-        "sentences": [f"{key.client.name}, {key.exchange}, {key.label}", act.sentence],
+        "sentences": [
+            f"{key.client.name}, {registry.name_of(key.exchange)}, {key.label}",
+            act.sentence,
+        ],
         "button": act.button,
         "cancel": url_for("admin.api_keys.show", key_id=key_id),
         "is_danger": act.is_danger,

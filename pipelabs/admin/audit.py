@@ -101,7 +101,7 @@ def show(event_id: int) -> ResponseReturnValue:
         "admin/audit/show.html",
         event=event,
         entry=entry,
-        others=audit_queries.list_related_events(event),
+        others=by_day(tell(audit_queries.list_related_events(event))),
         line=audit_queries.get_line(event),
     )
 

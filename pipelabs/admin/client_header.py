@@ -14,6 +14,7 @@ from pipelabs.hub.client import ClientHub, open_hub
 from pipelabs.hub.onboarding import check_onboarding
 from pipelabs.hub.problems import find_problems
 from pipelabs.web.origin import Origin, read_origin
+from pipelabs.web.pages import label
 
 DATES = {
     "created_since": "created since",
@@ -65,7 +66,7 @@ def _word_filters(origin: Origin) -> Iterator[str]:
         yield wallets.shorten(wallet.address)
     for name in ("tier", "status", "chain"):
         if value := loaded.get(name):
-            yield value.value
+            yield label(value.value)
     for name, words in DATES.items():
         if name in loaded:
             yield f"{words} {origin.parameters[name]}"

@@ -13,6 +13,7 @@ from pipelabs.bulk.client_markets import ClientMarketsTarget
 from pipelabs.clients import service as clients
 from pipelabs.core.errors import InvalidInput, InvalidTransition
 from pipelabs.core.schemas.pagination import ListQuery
+from pipelabs.exchanges import registry
 from pipelabs.exchanges.service import list_enabled_slugs
 from pipelabs.markets import client_markets, quoting
 from pipelabs.markets.forms import ClientMarketsForm
@@ -161,7 +162,9 @@ def update(client_id: UUID, client_market_id: UUID) -> ResponseReturnValue:
     client_markets.update_client_market(
         client_id, client_market_id, changes, current_actor(), version=version
     )
-    bulk.tell(f"{row.symbol} on {row.exchange} saved.", before, client_id=client_id)
+    bulk.tell(
+        f"{row.symbol} on {registry.name_of(row.exchange)} saved.", before, client_id=client_id
+    )
     return redirect(f"{back}#row-{client_market_id}", 303)
 
 

@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 from pipelabs.audit.events import Event
 from pipelabs.clients import queries as client_queries
 from pipelabs.clients import service as clients
+from pipelabs.exchanges import registry
 from pipelabs.exchanges.service import list_enabled_slugs
 from pipelabs.machines import grants, queries
 from pipelabs.machines import service as machines
@@ -102,7 +103,7 @@ def _about(machine_id: UUID, client_id: UUID | None) -> dict[str, Any]:
 def _page(grant_id: UUID) -> dict[str, Any]:
     grant = grants.get_grant(grant_id)
     names = queries.find_names([grants.describe(grant)])
-    keys = [names.get(str(grant.client_id)), grant.exchange, grant.label]
+    keys = [names.get(str(grant.client_id)), registry.name_of(grant.exchange or ""), grant.label]
     return {
         "title": f"End a grant of {names[str(grant.machine_id)]}",
         "sentences": [

@@ -12,6 +12,7 @@ from pipelabs.audit.events import Event
 from pipelabs.audit.subjects import Kind
 from pipelabs.bulk.markets import MarketsTarget
 from pipelabs.core.schemas.pagination import ListQuery
+from pipelabs.exchanges import registry
 from pipelabs.exchanges.service import list_enabled_slugs
 from pipelabs.markets import client_markets, markets, relisting
 from pipelabs.markets.delisting import AffectedClients, find_affected_clients
@@ -70,7 +71,7 @@ def create() -> ResponseReturnValue:
     form = submitted_form(MarketIn, "admin/markets/new.html")
     form.offer("exchange", ["", *list_enabled_slugs()])
     market = markets.create_market(form.load(), current_actor())
-    flash(f"{market.symbol} on {market.exchange} created.", "success")
+    flash(f"{market.symbol} on {registry.name_of(market.exchange)} created.", "success")
     return redirect(url_for("admin.markets.show", market_id=market.id), 303)
 
 
@@ -110,7 +111,7 @@ def update(market_id: UUID) -> ResponseReturnValue:
     changes, version = form.load()
     before = bulk.remember(MARKETS, market)
     markets.update_market(market_id, changes, current_actor(), version=version)
-    bulk.tell(f"{market.symbol} on {market.exchange} saved.", before)
+    bulk.tell(f"{market.symbol} on {registry.name_of(market.exchange)} saved.", before)
     return redirect(url_for("admin.markets.show", market_id=market_id), 303)
 
 
@@ -144,7 +145,10 @@ def move(market_id: UUID) -> ResponseReturnValue:
             markets.update_market(market_id, changes, actor, version=version).affected
         )
     market = before.row
-    bulk.tell(f"{market.symbol} on {market.exchange} is now {market.status}.{follows}", before)
+    bulk.tell(
+        f"{market.symbol} on {registry.name_of(market.exchange)} is now {market.status}.{follows}",
+        before,
+    )
     return redirect(url_for("admin.markets.show", market_id=market_id), 303)
 
 

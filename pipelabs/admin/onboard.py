@@ -24,7 +24,8 @@ from pipelabs.web.forms import Form, query, submitted_form
 from pipelabs.web.operation import current_actor
 
 bp = OperationBlueprint("onboard", __name__, url_prefix="/onboard")
-CONFIRM, SHOW = "admin/confirm.html", "admin/onboard/show.html"
+CONFIRM = "admin/confirm.html"
+INDEX, SHOW = "admin/onboard/index.html", "admin/onboard/show.html"
 MAX_CLIENTS = 20
 
 
@@ -35,7 +36,7 @@ def index() -> ResponseReturnValue:
     filters = {"q": q, "is_open": True}
     found = client_queries.list_clients(filters, size=MAX_CLIENTS, is_counted=False).rows
     checked = [(hub.client, check_onboarding(hub)) for hub in open_hubs(found)]
-    return render_template("admin/onboard/index.html", checked=checked, q=q)
+    return render_template(INDEX, checked=checked, q=q, max_clients=MAX_CLIENTS)
 
 
 @bp.operation("GET", "/<uuid:client_id>", permission=Permission.CLIENTS_WRITE)

@@ -5,6 +5,7 @@ from datetime import timedelta
 from flask import render_template
 from flask.typing import ResponseReturnValue
 
+from pipelabs.activity.reasons import REASONS
 from pipelabs.core.job_queue import count_jobs
 from pipelabs.models import Outcome, Permission
 from pipelabs.overview import queries as overview
@@ -64,6 +65,7 @@ def index() -> ResponseReturnValue:
         parts=[(name, PARTS[name], state) for name, state in health.check().parts.items()],
         pool=health.pool_use(),
         jobs=count_jobs(),
+        reasons=REASONS,
     )
 
 

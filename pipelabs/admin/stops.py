@@ -141,7 +141,7 @@ def request_lift(stop_id: UUID) -> ResponseReturnValue:
 def _about_form() -> dict[str, Any]:
     """Return what the form shows besides its fields."""
     return {
-        "exchanges": [(slug, slug) for slug in sorted(registry.known())],
+        "exchanges": [(slug, row.name) for slug, row in registry.known().items()],
         "machines": [(machine.id, machine.name) for machine in machines.list_current()],
         "subjects": stops.SUBJECTS,
         "name_of": _name_of,

@@ -10,6 +10,7 @@ from pipelabs.bulk.target import MAX_ROWS, Noun, Option, Target, Values, parse_i
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import db
 from pipelabs.core.pagination import Page
+from pipelabs.exchanges import registry
 from pipelabs.models import ExchangeAPIKey, KeyStage
 from pipelabs.vault import api_keys, queries
 from pipelabs.vault.schemas.api_keys import KeysQuery
@@ -55,7 +56,7 @@ class APIKeysTarget(Target[ExchangeAPIKey]):
 
     def name(self, row: ExchangeAPIKey) -> str:
         """Return the key's last characters, its client, its exchange and its label."""
-        return f"{row.masked} of {row.client.name}, {row.exchange}, {row.label}"
+        return f"{row.masked} of {row.client.name}, {registry.name_of(row.exchange)}, {row.label}"
 
     def link(self, row: ExchangeAPIKey) -> Mapping[str, Any]:
         """Return the page of the key."""

@@ -8,6 +8,7 @@ from pipelabs.audit.events import Event
 from pipelabs.bulk.target import MAX_ROWS, Noun, Option, Target, Values, parse_ids
 from pipelabs.core.actor import Actor
 from pipelabs.core.pagination import Page
+from pipelabs.exchanges import registry
 from pipelabs.markets import client_markets
 from pipelabs.markets.schemas.client_markets import (
     ClientMarketChanges,
@@ -65,7 +66,7 @@ class ClientMarketsTarget(Target[ClientMarket]):
 
     def name(self, row: ClientMarket) -> str:
         """Return the symbol and the exchange."""
-        return f"{row.symbol} on {row.exchange}"
+        return f"{row.symbol} on {registry.name_of(row.exchange)}"
 
     def link(self, row: ClientMarket) -> Mapping[str, Any]:
         """Return the page of the market."""

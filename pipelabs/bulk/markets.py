@@ -8,6 +8,7 @@ from pipelabs.bulk.target import MAX_ROWS, Change, Noun, Option, Target, Values,
 from pipelabs.core.actor import Actor
 from pipelabs.core.errors import InvalidTransition
 from pipelabs.core.pagination import Page
+from pipelabs.exchanges import registry
 from pipelabs.markets import delisting, markets
 from pipelabs.markets.schemas.markets import MarketChanges, MarketPatch, MarketsQuery
 from pipelabs.models import Market, MarketStatus
@@ -73,7 +74,7 @@ class MarketsTarget(Target[Market]):
 
     def name(self, row: Market) -> str:
         """Return the symbol and the exchange."""
-        return f"{row.symbol} on {row.exchange}"
+        return f"{row.symbol} on {registry.name_of(row.exchange)}"
 
     def link(self, row: Market) -> Mapping[str, Any]:
         """Return the page of the market."""

@@ -191,15 +191,17 @@ def _text(column: Any) -> Any:
     return cast(column, Text).label("subject")
 
 
-def _keys(*conditions: ColumnElement[bool]) -> Select[Any]:
+EXAMINED_AT = func.coalesce(
+    ExchangeAPIKey.altered_at, ExchangeAPIKey.examined_at, ExchangeAPIKey.created_at
+)
+
+
+def _keys(*conditions: ColumnElement[bool], since: Any = EXAMINED_AT) -> Select[Any]:
     """Return the query of keys with what their sentences name."""
-    examined = func.coalesce(
-        ExchangeAPIKey.altered_at, ExchangeAPIKey.examined_at, ExchangeAPIKey.created_at
-    )
     return (
         select(
             _text(ExchangeAPIKey.id),
-            examined.label("since"),
+            since.label("since"),
             ExchangeAPIKey.expires_at.label("until"),
             ExchangeAPIKey.exchange,
             ExchangeAPIKey.label,
@@ -245,13 +247,16 @@ def _unverified() -> Query:
 
 def _expired() -> Query:
     is_over = ExchangeAPIKey.expires_at <= now()
-    return _keys(is_over, ExchangeAPIKey.stage == KeyStage.LIVE), _soonest_first
+    is_live = ExchangeAPIKey.stage == KeyStage.LIVE
+    return _keys(is_over, is_live, since=ExchangeAPIKey.expires_at), _soonest_first
 
 
 def _expiring() -> Query:
     moment = now()
     is_soon = (ExchangeAPIKey.expires_at > moment, ExchangeAPIKey.expires_at <= moment + EXPIRING)
-    return _keys(*is_soon, ExchangeAPIKey.stage == KeyStage.LIVE), _soonest_first
+    # It has been expiring soon since then, or since it was added.
+    since = func.greatest(ExchangeAPIKey.expires_at - EXPIRING, ExchangeAPIKey.created_at)
+    return _keys(*is_soon, ExchangeAPIKey.stage == KeyStage.LIVE, since=since), _soonest_first
 
 
 def _replacements() -> Query:
@@ -394,7 +399,7 @@ def _expiring_tokens() -> Query:
     query = (
         select(
             _text(APIToken.id),
-            APIToken.created_at.label("since"),
+            func.greatest(APIToken.expires_at - EXPIRING, APIToken.created_at).label("since"),
             APIToken.expires_at.label("until"),
             APIToken.name,
             Admin.email.label("owner"),

@@ -64,6 +64,12 @@ def known() -> Mapping[str, KnownExchange]:
     return {row.slug: row for row in sorted(rows, key=lambda row: row.name.lower())}
 
 
+def name_of(slug: str) -> str:
+    """Return how people write an exchange. One that this version does not know keeps its slug."""
+    exchange = known().get(slug)
+    return exchange.name if exchange else slug
+
+
 def find(text: str) -> KnownExchange | None:
     """Return the exchange with this slug, alias or name.
 

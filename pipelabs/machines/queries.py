@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, and_, func, select
 
 from pipelabs.audit.events import Event
 from pipelabs.core.db import db
+from pipelabs.exchanges import registry
 from pipelabs.machines.endings import is_live
 from pipelabs.models import (
     AuditEvent,
@@ -156,7 +157,9 @@ def find_names(described: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     if ids["key_id"]:
         keys = select(ExchangeAPIKey).where(ExchangeAPIKey.id.in_(ids["key_id"]))
         names |= {
-            str(key.id): f"{key.exchange} {key.masked}, {key.client.name}, {key.label}"
+            str(
+                key.id
+            ): f"{registry.name_of(key.exchange)} {key.masked}, {key.client.name}, {key.label}"
             for key in db.session.scalars(keys)
         }
     return names

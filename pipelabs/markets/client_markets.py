@@ -20,6 +20,7 @@ from pipelabs.core.db import db
 from pipelabs.core.errors import InvalidTransition, NotFound
 from pipelabs.core.optimistic_lock import reject_stale
 from pipelabs.core.pagination import Page, page_of
+from pipelabs.exchanges import registry
 from pipelabs.markets.schemas.client_markets import ClientMarketChanges
 from pipelabs.markets.token_pairs import SYMBOL_COLUMN
 from pipelabs.models import Client, ClientMarket, Market, MarketStatus, QuotingStatus, now
@@ -175,7 +176,7 @@ def reject_change(stored: ClientMarket, changed: Mapping[str, Any]) -> None:
     if not status:
         return
     if stored.market_status is MarketStatus.DELISTED:
-        sentence = f"{stored.symbol} is delisted on {stored.exchange}."
+        sentence = f"{stored.symbol} is delisted on {registry.name_of(stored.exchange)}."
     elif status is QuotingStatus.DELISTED:
         sentence = ONLY_BY_DELISTING
     if sentence:

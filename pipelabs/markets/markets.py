@@ -156,7 +156,7 @@ def create_market(new: NewMarket, actor: Actor) -> Market:
         raise InvalidInput("Invalid input: exchange_symbol", fields=fields)
     listing = Listing(symbol, exchange.slug, exchange_symbol)
     if other := find_lookalikes([listing]).get(listing):
-        sentence = LOOKALIKE.format(symbol.text, other, exchange.slug)
+        sentence = LOOKALIKE.format(symbol.text, other, exchange.name)
         raise InvalidInput("Invalid input: symbol", fields={"symbol": [sentence]})
     created = ensure_markets([listing])
     market = _get_listed_market(symbol, exchange.slug)

@@ -16,6 +16,7 @@ from pipelabs.core.actor import Actor
 from pipelabs.core.bulk import column_arrays, unnest_table
 from pipelabs.core.db import db, run
 from pipelabs.core.errors import Duplicate, InvalidInput, InvalidTransition, NotFound
+from pipelabs.exchanges import registry
 from pipelabs.exchanges.service import NOT_FOUND
 from pipelabs.markets.client_markets import SELECT_ROWS
 from pipelabs.markets.markets import (
@@ -43,6 +44,7 @@ from pipelabs.models import (
 from pipelabs.models.token_pairs import Symbol
 
 Fields = dict[str, list[str]]
+TWICE = "{} on {} is in the list twice, first as item {}."
 MAX_LISTED = 8
 """Markets that the audit fact `markets` names; `listed` has all of them."""
 TABLE = cast(Table, ClientMarket.__table__)
@@ -244,14 +246,16 @@ def _check_listings(items: Sequence[NewClientMarket]) -> tuple[Fields, dict[int,
             sentence = f"{exchange.name} is disabled." if exchange else NOT_FOUND
             errors[f"markets.{place}.exchange"] = [sentence]
         elif (first := first_places.setdefault((symbol, slug), place)) != place:
-            sentence = f"{symbol.text} on {slug} is in the list twice, first as item {first + 1}."
+            sentence = TWICE.format(symbol.text, exchange.name, first + 1)
             errors[f"markets.{place}.symbol"] = [sentence]
         elif text := item.exchange_symbol or format_exchange_symbol(symbol, exchange.symbol_style):
             listings[place] = Listing(symbol, slug, text)
     lookalikes = find_lookalikes(list(listings.values()))
     for place, listing in tuple(listings.items()):
         if other := lookalikes.get(listing):
-            sentence = LOOKALIKE.format(listing.symbol.text, other, listing.exchange)
+            sentence = LOOKALIKE.format(
+                listing.symbol.text, other, exchanges[listing.exchange].name
+            )
             errors[f"markets.{place}.symbol"] = [sentence]
             del listings[place]
     return errors, listings
@@ -269,7 +273,7 @@ def _check_markets(
     """
     existing: dict[str, str] = {}
     for place, item in enumerate(items):
-        name = f"{item.symbol.text} on {item.exchange}"
+        name = f"{item.symbol.text} on {registry.name_of(item.exchange)}"
         field = f"markets.{place}.symbol"
         market = markets.get(place)
         if errors.keys() & {field, f"markets.{place}.exchange"}:

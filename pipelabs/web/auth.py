@@ -13,6 +13,7 @@ from flask import Flask, Request, current_app, request
 from flask_jwt_extended import JWTManager, create_access_token, create_refresh_token
 
 from pipelabs.accounts import api_tokens, sessions, sign_in_throttle
+from pipelabs.accounts.permission_words import WORDS
 from pipelabs.core import metrics
 from pipelabs.core.actor import Actor
 from pipelabs.core.db import unit_of_work
@@ -79,7 +80,9 @@ def missing_permission(permission: Permission, role: Role | None) -> str:
     """Return the message for a missing permission. Pass no `role` for an API token."""
     if role is None:
         return f"Your API token lacks the permission {permission}."
-    return f"The role {role} lacks the permission {permission}. Ask an owner."
+    words = WORDS[permission]
+    act = f"{words[0].lower()}{words[1:]}"
+    return f"{role.capitalize()}s don't have permission to {act}. Ask an owner."
 
 
 def is_guarded(operation: Operation | None, path: str) -> bool:

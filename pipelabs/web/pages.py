@@ -21,7 +21,7 @@ from pipelabs.accounts.schemas.admins import SignIn
 from pipelabs.clients import wallets
 from pipelabs.core.decimals import plain
 from pipelabs.core.errors import InvalidHost, PipeLabsError
-from pipelabs.exchanges.registry import known
+from pipelabs.exchanges import registry
 from pipelabs.models import Permission, now
 from pipelabs.web import auth, console_session, csrf, drafts, places
 from pipelabs.web.forms import Form
@@ -51,6 +51,16 @@ SYSTEMS = {
 first; Chrome contains that of Safari."""
 AGO = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
 """Seconds and name of the units in which a page says how long ago something was."""
+LABELS = {
+    "api_key": "API key",
+    "api_secret": "API secret",
+    "bitcoin": "Bitcoin",
+    "evm": "EVM",
+    "solana": "Solana",
+    "tron": "Tron",
+    "uid": "UID",
+}
+"""Values that people do not write in lower case. Exchanges have their names."""
 MAX_DAYS_AGO = 60
 TITLES = {
     400: "We couldn't process this request",
@@ -169,8 +179,8 @@ def amount(value: Decimal) -> str:
 
 def label(value: str | None) -> str:
     """Return how people write a value: the name of an exchange, and words without underscores."""
-    exchange = known().get(value or "")
-    return exchange.name if exchange else (value or "").replace("_", " ")
+    text = value or ""
+    return LABELS.get(text) or registry.name_of(text).replace("_", " ")
 
 
 def can(permission: str) -> bool:

@@ -1,35 +1,24 @@
 """A service with demo data and one Chromium per module. Browser errors fail the test."""
 
-import json
 import os
 
 import pytest
 
 from pipelabs.models import Role
 from tests import servers
+from tests.browser.demo import serve_demo
 from tests.browser.machines import add_machines
 from tests.browser.npm import Unavailable
 from tests.browser.pages import Pages, browser
-from tests.factories import make_vault_keys
-from tests.instances import RAISED_LIMITS, fleet
 
 servers.require()
 
 
 @pytest.fixture(scope="session")
-def service(tmp_path_factory, worker_id, stub):
+def service(worker_id):
     """Run the service with demo data and stub exchanges; yield it and each role's password."""
-    folder = tmp_path_factory.mktemp("console")
-    settings = RAISED_LIMITS | {
-        "ENVIRONMENT": "local",
-        "EXCHANGE_BASE_URL": stub.base_url,
-        "VAULT_KEYS": make_vault_keys(),
-    }
-    with fleet(f"console_{worker_id}", folder, instances=1, **settings) as running:
-        # What the log says of slow statements comes first.
-        *_, printed = running.flask("seed", "demo", "--json").splitlines()
-        demo = json.loads(printed)
-        yield running, {Role(admin["role"]): admin["password"] for admin in demo["admins"]}
+    with serve_demo(f"console_{worker_id}") as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,8 @@ from tests.waiting import TIMEOUT_S
 AXE = (ROOT / "tests/vendor/axe-core/axe.min.js").read_text()
 expect.set_options(timeout=TIMEOUT_S * 1_000)
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+ZOOMED = {"width": 720, "height": 450}
+"""What a wide window has room for at a zoom of 200 %."""
 WITH_AND_WITHOUT_SCRIPTS = pytest.mark.parametrize(
     "scripts", [True, False], ids=["scripts", "plain"]
 )
@@ -21,9 +23,14 @@ WATCH = """
 addEventListener("securitypolicyviolation", (event) =>
   console.error(`CSP: ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`));
 window.layoutShift = 0;
+window.layoutMoved = new Set();
+const describe = ({ node }) =>
+  node?.nodeType === 1 ? [node.localName, ...node.classList].join(".") : node?.nodeName;
 new PerformanceObserver((list) => {
-  for (const entry of list.getEntries())
-    if (!entry.hadRecentInput) window.layoutShift += entry.value;
+  for (const entry of list.getEntries().filter((entry) => !entry.hadRecentInput)) {
+    window.layoutShift += entry.value;
+    for (const source of entry.sources) layoutMoved.add(describe(source));
+  }
 }).observe({ type: "layout-shift", buffered: true });
 """
 RUN_AXE = """async (rules) => (await axe.run(rules ? { runOnly: rules } : {})).violations.map(

@@ -1,28 +1,25 @@
-"""Take screenshots of the console as an owner, wide and narrow, in both themes.
+"""Take screenshots of the console as each role, wide and narrow, in both themes.
 
-Run `python -m dev.servers -- python -m tests.browser.screenshots FOLDER [NAME …]`.
+Run `python -m dev.servers -- python -m tests.browser.screenshots FOLDER [NAME …]`. Each role has a
+folder of its own. `--role viewer` takes those of one role, and can be repeated.
 """
 
-import json
 import re
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from argparse import ArgumentParser
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Literal
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
+from pipelabs.models import Role
 from tests.browser import chromium
+from tests.browser.demo import serve_demo
 from tests.browser.machines import add_machines, add_requests
-from tests.factories import make_vault_keys
-from tests.instances import RAISED_LIMITS, Fleet, fleet
-from tests.stub_exchange import Scenario, credentials, running
+from tests.stub_exchange import Scenario, credentials
 
-EMAIL = "owner@desk.local"
 SIZES = {1440: 900, 390: 844}
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 MAX_HEIGHT = 1_600
@@ -103,55 +100,58 @@ REQUESTED = {
 FIRST_ROW = "main tbody a[href^='/admin/']"
 
 
-def main(folder: Path, *names: str) -> None:
-    """Write a PNG of each page, or of those with these names, in each width and theme."""
-    folder.mkdir(parents=True, exist_ok=True)
+def main(folder: Path, names: Sequence[str] = (), roles: Sequence[Role] = tuple(Role)) -> None:
+    """Write a PNG of each page, or of those with these names, for each role, width and theme."""
     program = chromium.find()
-    with _demo() as (served, password), sync_playwright() as playwright:
+    with serve_demo("screenshots") as (served, passwords), sync_playwright() as playwright:
         browser = playwright.chromium.launch(**program.options())
-        for width, height in SIZES.items():
-            page = browser.new_page(
-                base_url=f"http://127.0.0.1:{served.ports[0]}",
-                viewport={"width": width, "height": height},
-                locale="en-US",
-                reduced_motion="reduce",
-            )
-            page.goto("/admin/login")
-            _take_screenshots(page, folder / f"login-{width}")
-            page.get_by_label("Email").fill(EMAIL)
-            page.get_by_label("Password").fill(password)
-            page.get_by_role("button", name="Sign in").click()
-            if width == max(SIZES):
-                _add_keys(page)
-                add_machines(served, password)
-            _reject_key(page)
-            _take_screenshots(page, folder / f"api-key-rejected-{width}")
-            for name in names or PAGES:
-                _open(page, PAGES[name])
-                _take_screenshots(page, folder / f"{name}-{width}")
-            if width == max(SIZES):
-                add_requests(served, password)
-            for name, path in REQUESTED.items():
-                _open(page, path)
-                _take_screenshots(page, folder / f"{name}-{width}")
+        base_url = f"http://127.0.0.1:{served.ports[0]}"
+        owner = _open_window(browser, base_url, max(SIZES))
+        _sign_in(owner, Role.OWNER, passwords)
+        _add_keys(owner)
+        add_machines(served, passwords[Role.OWNER])
+        windows = {}
+        for role in roles:
+            (folder / role).mkdir(parents=True, exist_ok=True)
+            for width in SIZES:
+                page = windows[role, width] = _open_window(browser, base_url, width)
+                page.goto("/admin/login")
+                _take_screenshots(page, folder / role / f"login-{width}")
+                _sign_in(page, role, passwords)
+                if role is not Role.VIEWER:
+                    _reject_key(page)
+                    _take_screenshots(page, folder / role / f"api-key-rejected-{width}")
+                _take_pages(page, PAGES, names, folder / role, width)
+        add_requests(served, passwords[Role.OWNER])
+        for (role, width), page in windows.items():
+            _take_pages(page, REQUESTED, names, folder / role, width)
         browser.close()
 
 
-@contextmanager
-def _demo() -> Iterator[tuple[Fleet, str]]:
-    """Serve the demo data; yield the instance and the owner's password."""
-    with TemporaryDirectory() as folder, running() as stub:
-        settings = RAISED_LIMITS | {
-            "ENVIRONMENT": "local",
-            "VAULT_KEYS": make_vault_keys(),
-            "EXCHANGE_BASE_URL": stub.base_url,
-        }
-        with fleet("screenshots", Path(folder), instances=1, **settings) as served:
-            # What the log says of slow statements comes first.
-            *_, printed = served.flask("seed", "demo", "--json").splitlines()
-            demo = json.loads(printed)
-            [password] = [admin["password"] for admin in demo["admins"] if admin["email"] == EMAIL]
-            yield served, password
+def _open_window(browser: Browser, base_url: str, width: int) -> Page:
+    return browser.new_page(
+        base_url=base_url,
+        viewport={"width": width, "height": SIZES[width]},
+        locale="en-US",
+        reduced_motion="reduce",
+    )
+
+
+def _sign_in(page: Page, role: Role, passwords: dict[Role, str]) -> None:
+    page.goto("/admin/login")
+    page.get_by_label("Email").fill(f"{role}@desk.local")
+    page.get_by_label("Password").fill(passwords[role])
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url("**/admin/")
+
+
+def _take_pages(
+    page: Page, pages: dict[str, str], names: Sequence[str], folder: Path, width: int
+) -> None:
+    for name, path in pages.items():
+        if not names or name in names:
+            _open(page, path)
+            _take_screenshots(page, folder / f"{name}-{width}")
 
 
 def _add_keys(page: Page) -> None:
@@ -189,10 +189,11 @@ def _fill_credentials(page: Page, slug: str, scenario: Scenario) -> None:
 
 
 def _open(page: Page, path: str) -> None:
+    """Open a page as far as the role can: a list may have no row, and an act no link."""
     path, _, act = path.partition("#")
     list_path, _, suffix = path.partition("*")
     page.goto(list_path)
-    if act == "snooze":
+    if act == "snooze" and page.get_by_role("link", name="Snooze").count():
         page.get_by_role("link", name="Snooze").first.click()
     elif act == "shortcuts":
         page.keyboard.press("?")
@@ -201,7 +202,7 @@ def _open(page: Page, path: str) -> None:
         page.keyboard.type(act.partition(":")[2])
         page.get_by_role("status").filter(has_text=re.compile("result|No match")).wait_for()
         page.wait_for_load_state("networkidle")
-    if list_path != path:
+    if list_path != path and page.locator(FIRST_ROW).count():
         href = urlsplit(page.locator(FIRST_ROW).first.get_attribute("href") or "")
         page.goto(href._replace(path=href.path + suffix).geturl())
 
@@ -220,4 +221,11 @@ def _take_screenshots(page: Page, file: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), *sys.argv[2:])
+    parser = ArgumentParser(prog="screenshots", description="Take screenshots of the console.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("names", nargs="*", metavar="name", help=", ".join(PAGES | REQUESTED))
+    parser.add_argument("--role", type=Role, choices=list(Role), action="append")
+    options = parser.parse_args()
+    if unknown := set(options.names) - set(PAGES | REQUESTED):
+        parser.error(f"no page is called {', '.join(sorted(unknown))}")
+    main(options.folder, options.names, options.role or tuple(Role))

@@ -158,10 +158,15 @@ def test_forced_colours_keep_states_visible(pages):
         for state in ("[aria-current]", ":not([aria-current])")
     )
     dot = page.locator(".grid .badge-good").last.evaluate(DOT)
+    view, other_view = (
+        page.locator(f".presets a{state}").evaluate(STYLE, "outlineStyle")
+        for state in ("[aria-current]", ":not([aria-current])")
+    )
     page.keyboard.press("Control+k")
     option = page.locator('.palette-option[aria-selected="true"]')
     expect(option).to_be_visible()
 
     assert chosen != other
+    assert (view, other_view) == ("solid", "none")
     assert dot not in {ground, "rgba(0, 0, 0, 0)"}
     assert option.evaluate(STYLE, "outlineStyle") == "solid"

@@ -115,7 +115,7 @@ def test_new_client_is_onboarded_step_by_step(pages, scripts):
     page.get_by_role("link", name="Add key on OKX").click()
     expect(page.get_by_role("heading", level=1, name="New OKX key")).to_be_visible()
     page.go_back()
-    page.get_by_role("link", name="What is open is not needed").click()
+    page.get_by_role("link", name="The rest is not needed").click()
     page.get_by_label("Reason").fill("Quoted from another desk.")
     page.get_by_role("button", name="End onboarding").click()
 

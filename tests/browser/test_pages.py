@@ -5,26 +5,42 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from pipelabs.models import Role
-from tests.browser.pages import NARROW, WIDE, axe_violations
+from tests.browser.pages import NARROW, WIDE, ZOOMED, axe_violations
 
 MAX_PAGES = 140
+MAX_SHIFT = 0.01
 IDS = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|(?<=/)[0-9]+|(?<=/exchanges/)[a-z0-9]+")
 LINKS = "[...document.links].map((link) => link.href)"
 LAYOUT = """() => {
   const isUnnamed = (item) => !item.labels?.length && !item.ariaLabel
     && !item.getAttribute("aria-labelledby") && !item.textContent.trim();
+  const isCut = (item) => {
+    const cell = item.closest("td");
+    const room = parseFloat(getComputedStyle(cell).paddingRight) - 1;
+    const end = cell.getBoundingClientRect().right - room;
+    return item.checkVisibility() && item.getBoundingClientRect().right > end;
+  };
+  const isWider = (list) => list.scrollWidth > list.clientWidth;
   const controls = document.querySelectorAll(
     "input:not([type=hidden]), select, textarea, button");
   const headings = [...document.querySelectorAll("h1")];
   return {
     width: document.documentElement.scrollWidth,
     shift: layoutShift,
+    moved: [...layoutMoved].join(", "),
     title: document.title,
     headings: headings.filter((heading) => heading.checkVisibility()).length,
     unnamed: [...controls].filter(isUnnamed).map((item) => item.outerHTML),
+    cut: [...document.querySelectorAll("td :is(time, .badge, .tag)")].filter(isCut)
+      .map((item) => item.textContent),
+    scrolled: [...document.querySelectorAll(".table-scroll")].filter(isWider)
+      .map((list) => list.ariaLabel),
   };
 }"""
 """The figures of a page in one call, because each call takes some 15 ms."""
+IS_WIDER = """document.documentElement.scrollWidth > innerWidth
+  || [...document.querySelectorAll(".table-scroll:has(.cards)")]
+    .some((list) => list.scrollWidth > list.clientWidth)"""
 WIDTHS_AND_THEMES = [
     pytest.param(WIDE, "light", id="wide-light"),
     pytest.param(NARROW, "dark", id="narrow-dark"),
@@ -63,20 +79,23 @@ def find_problems(page, width):
     problems = []
     if layout["width"] > width:
         problems.append("it is wider than the screen")
-    if layout["shift"] >= 0.02:
-        problems.append(f"its layout shifted by {layout['shift']:.3f}")
+    if layout["shift"] > MAX_SHIFT:
+        problems.append(f"its layout shifted by {layout['shift']:.3f}: {layout['moved']}")
     if not layout["title"] or layout["headings"] != 1:
         problems.append("it has no title, or not one h1")
+    problems += [f"cut: {text}" for text in layout["cut"]]
+    if width == WIDE["width"]:
+        problems += [f"wider than the page: {name}" for name in layout["scrolled"]]
     return problems + [f"without a name: {control}" for control in layout["unnamed"]]
 
 
 def find_problems_at(page, width):
-    """Return a message if the page is too wide for another window width."""
+    """Return a message if the page, or its list of cards, is too wide for a window of this size."""
     before = page.viewport_size
     page.set_viewport_size(width)
-    is_wider = page.evaluate("document.documentElement.scrollWidth") > width["width"]
+    is_wider = page.evaluate(IS_WIDER)
     page.set_viewport_size(before)
-    return ["it is wider than a screen of another size"] if is_wider else []
+    return [f"it is wider than a screen of {width['width']} px"] if is_wider else []
 
 
 @pytest.mark.usefixtures("machines")
@@ -99,7 +118,7 @@ def test_pages_of_an_owner_are_accessible(pages, width, theme, record_property):
     page, problems, checked = pages.open(Role.OWNER, width, theme), {}, set()
 
     for url in crawl(page):
-        problems[url] = find_problems(page, width["width"])
+        problems[url] = find_problems(page, width["width"]) + find_problems_at(page, ZOOMED)
         # axe checks each page once, not again for another sort order.
         path, _ = shape(url)
         if path not in checked:

@@ -35,7 +35,7 @@ def test_add_markets_to_a_client_and_pause_one(open_page, scripts):
     page.get_by_role("link", name="Edit BTC/USDT on okx").click()
     page.get_by_label("Status").select_option("paused")
     page.get_by_role("button", name="Save").click()
-    wait_for_text(page, "BTC/USDT on okx saved.")
+    wait_for_text(page, "BTC/USDT on OKX saved.")
     expect(page.get_by_role("row", name="BTC/USDT").locator(".badge-warn")).to_have_count(1)
     page.get_by_role("link", name="Overview").click()
     wait_for_text(page, "1 paused")

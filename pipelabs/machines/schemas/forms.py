@@ -71,8 +71,8 @@ class InviteForm(MachineIn):
         metadata=ADDRESSES
         | {
             "widget": "textarea",
-            "description": "From where the machine calls, one a line, such as 192.0.2.0/24. Leave"
-            " empty to allow any address.",
+            "description": "The networks that it calls from, one per line, such as 192.0.2.0/24."
+            " Leave empty to allow any address.",
         },
     )
 

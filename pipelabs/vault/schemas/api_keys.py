@@ -38,8 +38,8 @@ IP_NOTE = {
 }
 EXPIRES_AT = {
     "label": "Expires on",
-    "description": "A date, which the key is valid for, or a time. Leave out if there is none or"
-    " the exchange reports it.",
+    "description": "The last day on which the key works, or a time. Leave it out if there is none"
+    " or the exchange reports it.",
     "example": "2027-05-31",
 }
 NO_ID: dict[str, Any] = {

@@ -75,6 +75,7 @@ def test_list_says_who_can_decide(owner, second, watcher, requested):
     assert all("Machine quoter-1 pending owner@desk.local" in page for page in pages)
     assert ["Ask another owner" in page for page in pages] == [True, False, False]
     assert ["Review Machine quoter-1" in page for page in pages] == [False, True, False]
+    assert ["Expires (UTC) Decide" in page for page in pages] == [True, True, False]
 
 
 def test_own_request_can_be_rejected_and_not_approved(owner, requested, decide, rows):

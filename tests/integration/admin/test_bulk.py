@@ -191,7 +191,7 @@ def test_what_can_not_change_is_listed_with_its_reason(desk, book, change):
 
     assert "Nothing will be changed" in preview.text
     assert "3 markets stay as they are" in preview.text
-    assert "BTC/USDT on okx : BTC/USDT is delisted on okx." in words(preview)
+    assert "BTC/USDT on OKX : BTC/USDT is delisted on OKX." in words(preview)
 
 
 def test_rows_that_were_not_changed_are_told_by_reason(desk, book, change, rows):
@@ -204,7 +204,7 @@ def test_rows_that_were_not_changed_are_told_by_reason(desk, book, change, rows)
 
     assert "0 markets were paused." in page
     assert (
-        "ADA/USDT on okx, BTC/USDT on okx and ETH/USDT on okx were not changed."
+        "ADA/USDT on OKX, BTC/USDT on OKX and ETH/USDT on OKX were not changed."
         " It has been changed since."
     ) in page
 

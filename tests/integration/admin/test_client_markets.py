@@ -68,7 +68,7 @@ def test_add_markets_form_adds_many(desk, page, acme, rows):
     assert {row.spread_target_bps for row in rows(ClientMarket)} == {12.5}
     shown = desk.get(f"/admin/clients/{acme}").text
     assert ">3 active<" in shown
-    assert "added BTC/USDT on okx, ETH/USDT on okx, BTC/USDT:USDT on okx for" in shown
+    assert "added BTC/USDT on OKX, ETH/USDT on OKX, BTC/USDT:USDT on OKX for" in shown
 
 
 def test_add_markets_message_uses_the_singular(desk, page, acme):
@@ -95,8 +95,8 @@ def test_add_markets_form_shows_wrong_lines_and_keeps_values(desk, page, add, ro
     assert 'value="okx" checked>' in shape.text
     assert "1 market can be added, 1 can't" in shape.text
     assert "Nothing was added: 2 markets can&#39;t be added." in rule.text
-    assert "<li>Line 1: XMR/USDT:USDT on okx: The exchange symbol of this pair" in rule.text
-    assert "<li>Line 2: BTC/USDT on okx is already quoted.</li>" in rule.text
+    assert "<li>Line 1: XMR/USDT:USDT on OKX: The exchange symbol of this pair" in rule.text
+    assert "<li>Line 2: BTC/USDT on OKX is already quoted.</li>" in rule.text
     assert "Add the other" not in rule.text
     assert 'id="exchanges-errors"' in fields.text
     assert len(rows(ClientMarket)) == 1
@@ -237,7 +237,7 @@ def test_edit_client_market_form_offers_only_valid_statuses(app, desk, page, add
     assert "The market is delisted." in gone
     assert '<option value="active">' in back
     assert '<option value="delisted" selected>' in back
-    assert "BTC/USDT on okx" in desk.get(f"/admin/clients/{page.split('/')[3]}").text
+    assert "BTC/USDT on OKX" in desk.get(f"/admin/clients/{page.split('/')[3]}").text
 
 
 def test_client_markets_page_offers_no_changes_when_offboarded(app, desk, page, acme):

@@ -155,7 +155,7 @@ def test_place_in_a_long_list_is_known_as_far_as_it_is_counted(desk, book, monke
     [
         ("q=beech", "“beech”"),
         (f"wallet_address={WALLET}", "0x5290…9EE7"),
-        ("chain=evm&status=active&tier=basic", "Basic, active, evm"),
+        ("chain=evm&status=active&tier=basic", "Basic, active, EVM"),
         (
             "created_since=2026-01-02&updated_until=2026-03-04",
             "created since 2026-01-02, changed until 2026-03-04",

@@ -247,7 +247,7 @@ def test_show_client_has_every_field(desk, app, acme, path):
 
     text = desk.get(path).text
 
-    for part in ("Acme", WALLET, "evm", "email@example.com", "one\ntwo", str(acme.id)):
+    for part in ("Acme", WALLET, "EVM", "email@example.com", "one\ntwo", str(acme.id)):
         assert part in text
     told = re.findall(r'details: (.*?)">', text, re.DOTALL)
     assert told == [

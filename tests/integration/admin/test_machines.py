@@ -175,7 +175,7 @@ def test_enrolled_machine_shows_its_fingerprint_and_the_request(
     assert host.fingerprint in page.text.replace("<wbr>", "")
     assert f'href="/admin/approvals/{approval.id}"' in page.text
     assert "It waits for the approval of an owner other than owner@desk.local." in words(page)
-    assert "Machine quoter-1 enrolled quoter-1" in words(page)
+    assert "Machine quoter-1 enrolled" in words(page)
     assert re.search(r"Enrolled \S+ \S+ UTC from 192.0.2.7", words(page))
     assert "Its request for approval has expired." in words(late)
 
@@ -269,11 +269,11 @@ HOUR = timedelta(hours=1)
         ({"expires_at": now() - HOUR}, "main expired"),
         (
             {"ended_at": now(), "end_reason": LeaseEnd.STOPPED},
-            "main not acknowledged silent since",
+            "main not acknowledged · silent since",
         ),
         (
             {"ended_at": now(), "end_reason": LeaseEnd.STOPPED, "acknowledged_at": now() + HOUR},
-            "main ended acknowledged after 3,600,",
+            "main ended · acknowledged after 3,600,",
         ),
         (
             {
@@ -285,7 +285,7 @@ HOUR = timedelta(hours=1)
         ),
         (
             {"expires_at": now() - HOUR, "held_until": now() + HOUR},
-            "main not acknowledged silent since",
+            "main not acknowledged · silent since",
         ),
         (
             {
@@ -293,7 +293,7 @@ HOUR = timedelta(hours=1)
                 "end_reason": LeaseEnd.GRANT_ENDED,
                 "expires_at": now() - HOUR,
             },
-            "main expired never acknowledged · its grant ended",
+            "main expired · never acknowledged · its grant ended",
         ),
     ],
 )

@@ -56,7 +56,7 @@ def test_create_market_form_is_filled_from_the_url(desk, rows):
     assert 'value="BTC/USDT"' in form
     assert '<option value="okx" selected>' in form
     assert answer.location == f"{MARKETS}/{market.id}"
-    assert "BTC/USDT on okx created." in shown
+    assert "BTC/USDT on OKX created." in shown
     assert "<dd>0.1</dd>" in shown
     assert "BTC-USDT" in shown
     assert "No clients are quoted here." in shown
@@ -137,7 +137,7 @@ def test_halting_a_market_affects_no_client_and_rejects_a_stale_version(desk, qu
     stale = desk.send(f"{quoted}/status", status="trading", version=1)
 
     assert (moved.status_code, stale.status_code) == (303, 412)
-    assert "BTC/USDT on okx is now halted.</span>" in said
+    assert "BTC/USDT on OKX is now halted.</span>" in said
     assert "The market has changed" in stale.text
     assert rows(Market)[0].status is MarketStatus.HALTED
 

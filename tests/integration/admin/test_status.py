@@ -34,7 +34,7 @@ def test_status_page_has_the_figures_of_recorded_events(client, operator, owner)
     found = cells(page)
     assert {"Created|1", "Duplicate|1", "Invalid|1", "All attempts|3"} <= set(found)
     assert "Success rate|33.3 %" in found
-    assert "invalid_input|name, wallet_address|1" in found
+    assert "The input was invalid|name, wallet address|1" in found
     assert any(row.startswith("operator@desk.local|3|1|20") for row in found)
     assert "1 in 30 days" in page.text
     assert page.text.count("<title>") == 31 + 2 * 24

@@ -69,7 +69,7 @@ NAMES = {
     "everything": "everything",
     "exchange": "OKX",
     "client": "client Client Name",
-    "key": "key okx ••••4711, Client Name, main",
+    "key": "key OKX ••••4711, Client Name, main",
     "machine": "machine quoter-1",
 }
 
@@ -128,7 +128,7 @@ def test_stop_shows_which_machines_acknowledged_it(desk, send, lease_id, hold, s
     done = words(desk.get(path))
 
     assert "1 machine has not acknowledged the stop and may still have keys." in silent
-    assert re.search(r"quoter-1 not acknowledged 0 of 2, silent since \d{4}", silent)
+    assert re.search(r"quoter-1 not acknowledged · 0 of 2, silent since \d{4}", silent)
     assert "1 of 2, silent since" in partly
     assert re.search(r"quoter-1 acknowledged 2 \S+ \S+ \S+ \S+ [\d,]+ ms", done)
     assert "may still have keys" not in done
@@ -149,7 +149,7 @@ def test_machine_whose_leases_are_over_is_not_silent(send, lease_id, console):
         page = words(console(Role.VIEWER, email="later@desk.local").get(path))
 
     assert "silent since" not in page
-    assert "not acknowledged 0 of 1, expired" in page
+    assert "not acknowledged · 0 of 1, expired" in page
     assert "may still have keys" not in page
 
 
@@ -178,7 +178,7 @@ def test_form_asks_for_the_subject(desk, subjects):
     keys_of = desk.get(f"{STOPS}/new?scope=key&q=client").text
     keys = desk.get(f"{STOPS}/new?scope=key&client_id={client_id}").text
 
-    assert '<option value="okx" selected>okx</option>' in exchange
+    assert '<option value="okx" selected>OKX</option>' in exchange
     assert f'<option value="{machine_id}">quoter-1</option>' in machine
     assert f"scope=client&amp;client_id={client_id}" in clients
     assert f"scope=key&amp;client_id={client_id}" in keys_of
@@ -186,7 +186,7 @@ def test_form_asks_for_the_subject(desk, subjects):
     for scope in ("client", "key"):
         nothing = desk.get(f"{STOPS}/new?scope={scope}&q=no-such-client").text
         assert "No clients match this search." in nothing
-    assert "okx ••••4711, Client Name, main" in words(
+    assert "OKX ••••4711, Client Name, main" in words(
         desk.get(f"{STOPS}/new?scope=key&key_id={key_id}")
     )
     assert "Client Name" in words(desk.get(f"{STOPS}/new?scope=client&client_id={client_id}"))

@@ -251,9 +251,9 @@ def test_delisting_says_how_many_clients_are_quoted():
     halted = plan(MARKETS, rows, find_change(MARKETS, "status:halted"), ACTOR)
 
     assert {one.name: one.note for one in planned} == {
-        "ADA/USDT on okx": "1 client quoted",
-        "BTC/USDT on okx": "2 clients quoted",
-        "ETH/USDT on okx": "1 client quoted",
+        "ADA/USDT on OKX": "1 client quoted",
+        "BTC/USDT on OKX": "2 clients quoted",
+        "ETH/USDT on OKX": "1 client quoted",
     }
     assert {one.note for one in halted} == {""}
 
@@ -263,11 +263,11 @@ def test_delisting_that_takes_several_commits_is_left_to_its_own_page(monkeypatc
     monkeypatch.setattr(delisting, "BATCH", 1)
     market = row.market
 
-    assert list_problems(MARKETS, [market], "status:delisted") == {"ADA/USDT on okx": MANY_CLIENTS}
+    assert list_problems(MARKETS, [market], "status:delisted") == {"ADA/USDT on OKX": MANY_CLIENTS}
     items = items_of(MARKETS, [market], {"status": "delisted"})
     applied = apply_change(MARKETS, items, "status:delisted", ACTOR)
 
-    assert applied.skipped == [("ADA/USDT on okx", MANY_CLIENTS)]
+    assert applied.skipped == [("ADA/USDT on OKX", MANY_CLIENTS)]
     assert market.status is MarketStatus.TRADING
 
 

@@ -18,6 +18,7 @@ from pipelabs.models import (
     AuditEvent,
     Client,
     Delivery,
+    ExchangeAPIKey,
     KeyStage,
     KeyStatus,
     LeaseEnd,
@@ -166,6 +167,36 @@ def test_list_alerts_has_an_alert_of_each_kind(owner, kind):
     db.session.flush()
 
     assert list_kinds() == [kind]
+
+
+@pytest.mark.parametrize(
+    ("kind", "model", "until", "since"),
+    [
+        (AlertKind.KEY_EXPIRED, ExchangeAPIKey, -DAY, -DAY),
+        (AlertKind.KEY_EXPIRING, ExchangeAPIKey, 5 * DAY, -9 * DAY),
+        (AlertKind.TOKEN_EXPIRING, APIToken, 5 * DAY, -9 * DAY),
+    ],
+)
+def test_alert_of_an_expiry_says_since_when_it_is_near_or_over(owner, kind, model, until, since):
+    MAKE[kind](owner)
+    db.session.flush()
+    moment = now()
+    row = db.session.query(model).one()
+    row.created_at, row.expires_at = moment - 60 * DAY, moment + until
+    db.session.flush()
+
+    [alert] = alerts.list_alerts().rows
+
+    assert alert.since == moment + since
+
+
+def test_key_that_expires_soon_when_it_is_added_has_an_alert_since_then(owner):
+    key = make_key(expires_at=now() + 5 * DAY)
+    db.session.flush()
+
+    [alert] = alerts.list_alerts().rows
+
+    assert alert.since == key.created_at
 
 
 def test_list_alerts_is_in_the_order_of_urgency(owner):

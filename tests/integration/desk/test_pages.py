@@ -144,6 +144,15 @@ def test_viewers_see_the_desk_and_snooze_nothing(console, make, owner):
     assert viewer.get("/admin/status").status_code == 403
 
 
+def test_viewers_can_open_the_gaps_of_a_client_and_add_no_key(console, make, owner):
+    make(AlertKind.QUOTED_WITHOUT_KEY)
+
+    page = words(console(Role.VIEWER, email="viewer@desk.local").get("/admin/"))
+
+    assert "Open : Alder Peak is quoted on OKX without a key" in page
+    assert "Add keys" not in page
+
+
 def test_desk_page_shows_the_quoted_markets_of_each_day(app, owner):
     with app.app_context():
         yesterday = now() - timedelta(days=1)

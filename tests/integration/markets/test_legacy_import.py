@@ -82,8 +82,8 @@ def test_import_legacy_pairs_keeps_what_cannot_be_quoted():
     result = import_legacy_pairs(client.id, "okx", ACTOR)
 
     assert [problem.reason[:30] for problem in result.problems] == [
-        "GONE/USDT on okx is delisted.",
-        "BTC/USDT:USDT on okx: The exch",
+        "GONE/USDT on OKX is delisted.",
+        "BTC/USDT:USDT on OKX: The exch",
     ]
     assert places(client) == []
 

@@ -95,7 +95,7 @@ def test_create_market_rejects_a_symbol_that_looks_like_another_on_the_exchange(
         make(KATAKANA)
 
     assert wrong.value.fields == {
-        "symbol": [f"{KATAKANA} looks like {HANZI}, which is listed on okx."]
+        "symbol": [f"{KATAKANA} looks like {HANZI}, which is listed on OKX."]
     }
     assert make(KATAKANA, "gate").exchange_symbol == "\u30ab\u30a8_USDT"
     with pytest.raises(Duplicate):
@@ -228,7 +228,7 @@ def test_interrupted_delisting_leaves_nobody_quoted_and_is_continued(five, monke
         with pytest.raises(InvalidTransition, match="have not been delisted yet"):
             update_market(five, MarketChanges(status=MarketStatus.TRADING), ACTOR)
         left = db.session.scalars(select(ClientMarket).filter_by(status="paused")).all()[0]
-        with pytest.raises(InvalidTransition, match="is delisted on okx"):
+        with pytest.raises(InvalidTransition, match="is delisted on OKX"):
             update_client_market(left.client_id, left.id, RESUMED, ACTOR)
     again = update_market(five, DELISTED, ACTOR).affected
 

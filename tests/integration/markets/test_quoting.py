@@ -105,8 +105,8 @@ def test_add_client_markets_rejects_symbols_that_look_alike_on_an_exchange(acme)
     ]
 
     assert refusal(acme, *items).fields == {
-        "markets.1.symbol": [f"{katakana} looks like {hanzi}, which is listed on okx."],
-        "markets.3.symbol": [f"{hanzi} looks like {katakana}, which is listed on binance."],
+        "markets.1.symbol": [f"{katakana} looks like {hanzi}, which is listed on OKX."],
+        "markets.3.symbol": [f"{hanzi} looks like {katakana}, which is listed on Binance."],
     }
 
 
@@ -151,13 +151,13 @@ def test_add_client_markets_names_every_wrong_item_and_adds_none(acme):
     assert wrong.fields == {
         "markets.1.exchange": ["Gate is disabled."],
         "markets.2.exchange": ["There is no such exchange."],
-        "markets.3.symbol": ["NEW/USDT on okx is in the list twice, first as item 1."],
-        "markets.4.symbol": ["OLD/USDT on okx is already quoted."],
-        "markets.5.exchange_symbol": [f"NEW/USDT:USDT on okx: {NO_SYMBOL_RULE}"],
-        "markets.6.exchange_symbol": [f"NEW/USDT on kraken: {NO_SYMBOL_RULE}"],
+        "markets.3.symbol": ["NEW/USDT on OKX is in the list twice, first as item 1."],
+        "markets.4.symbol": ["OLD/USDT on OKX is already quoted."],
+        "markets.5.exchange_symbol": [f"NEW/USDT:USDT on OKX: {NO_SYMBOL_RULE}"],
+        "markets.6.exchange_symbol": [f"NEW/USDT on Kraken: {NO_SYMBOL_RULE}"],
     }
     assert refusal(other, make_item("GONE/USDT")).fields == {
-        "markets.0.symbol": ["GONE/USDT on okx is delisted."]
+        "markets.0.symbol": ["GONE/USDT on OKX is delisted."]
     }
     assert count(ClientMarket) == 3
     assert (before, row.status) == ((3, 3), QuotingStatus.ACTIVE)
@@ -169,7 +169,7 @@ def test_add_client_markets_names_the_existing_client_markets(acme):
     taken = refusal(acme, make_item(), kind=Duplicate)
 
     assert taken.existing == {"markets.0.symbol": str(row.id)}
-    assert taken.fields == {"markets.0.symbol": ["BTC/USDT on okx is already quoted."]}
+    assert taken.fields == {"markets.0.symbol": ["BTC/USDT on OKX is already quoted."]}
 
 
 def test_add_client_markets_rejects_an_offboarded_client(acme):

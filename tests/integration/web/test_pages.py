@@ -14,11 +14,22 @@ def test_not_found_page_shows_the_request_id(desk, path):
 
     assert (response.status_code, response.mimetype) == (404, "text/html")
     assert "Page not found" in response.text
+    assert "Not found." not in response.text
     assert "quote-me-1" in response.text
 
 
 def test_anonymous_callers_are_redirected_for_unknown_pages(client):
     assert client.get("/admin/nothing").status_code == 303
+
+
+def test_page_for_another_role_says_what_the_role_lacks(console):
+    response = console(Role.VIEWER).get("/admin/clients/new")
+
+    assert response.status_code == 403
+    assert (
+        "<p>Viewers don&#39;t have permission to create and change clients. Ask an owner.</p>"
+        in response.text
+    )
 
 
 def test_csrf_failure_is_a_forbidden_page(app, desk):

@@ -1,8 +1,9 @@
-from pipelabs.activity.reasons import LEASE_ENDS
+from pipelabs.activity.reasons import LEASE_ENDS, PROBE_FAILURES
 from pipelabs.activity.sentences import TOKEN, UNKNOWN
 from pipelabs.activity.words import STATUS_VERBS, WORDS, Group, events_by_group
 from pipelabs.audit.events import Event
 from pipelabs.models import LeaseEnd
+from pipelabs.vault.probe.report import Failure
 
 
 def test_every_event_has_a_group_a_name_and_a_sentence():
@@ -26,6 +27,11 @@ def test_events_by_group_has_each_event_once():
 def test_every_end_of_a_lease_has_words():
     assert set(LEASE_ENDS) == set(LeaseEnd)
     assert not any("_" in words for words in LEASE_ENDS.values())
+
+
+def test_every_failure_of_a_probe_has_words():
+    assert set(PROBE_FAILURES) == set(Failure)
+    assert not any("_" in words for words in PROBE_FAILURES.values())
 
 
 def test_sentences_are_templates():

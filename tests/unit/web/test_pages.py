@@ -28,7 +28,14 @@ def test_ago_counts_the_largest_unit_and_names_a_day_of_long_ago(before, words):
 
 @each(
     ("value", "words"),
-    [("okx", "OKX"), ("market_maker", "market maker"), ("active", "active"), (None, "")],
+    [
+        ("okx", "OKX"),
+        ("evm", "EVM"),
+        ("api_key", "API key"),
+        ("market_maker", "market maker"),
+        ("active", "active"),
+        (None, ""),
+    ],
 )
-def test_label_names_exchanges_and_drops_underscores(value, words):
+def test_label_names_exchanges_and_chains_and_drops_underscores(value, words):
     assert label(value) == words
