@@ -43,6 +43,8 @@ ENDED = "0"
 """In place of the process in the name of the file for workers that have ended."""
 MAX_QUEUED = 500
 """Requests that wait to be added where no thread does it."""
+MAX_TIMES = 10_000
+"""Times that wait at most: a command and the worker of background jobs add none."""
 KIND = itemgetter("event", "status")
 Item = TypeVar("Item")
 
@@ -126,9 +128,9 @@ class Request(NamedTuple):
 
 requests: deque[Request] = deque()
 """Requests that are not counted yet."""
-statements: deque[float] = deque()
+statements: deque[float] = deque(maxlen=MAX_TIMES)
 """Seconds of statements that are not counted yet. Append to it."""
-pool_waits: deque[float] = deque()
+pool_waits: deque[float] = deque(maxlen=MAX_TIMES)
 """Seconds until the pool returned a connection, not counted yet. Append to it."""
 
 
