@@ -96,3 +96,52 @@ def test_dashboard_has_a_title_and_a_query_in_every_panel():
     for panel in panels:
         assert panel["title"]
         assert panel["type"] == "row" or panel["targets"], panel["title"]
+
+
+DOCKERFILE = (ROOT / "deploy/Dockerfile").read_text()
+UNITS = sorted((ROOT / "deploy/systemd").glob("*.service"))
+
+
+def test_image_has_what_the_service_needs_and_nothing_else():
+    copied = re.findall(r"^COPY (?!--)(.+) \S+$", DOCKERFILE, re.MULTILINE)
+    names = {name for line in copied for name in line.split()}
+    ignore = (ROOT / "deploy/Dockerfile.dockerignore").read_text().splitlines()
+
+    assert all((ROOT / name).exists() for name in names)
+    assert names == {line.removeprefix("!") for line in ignore if line.startswith("!")}
+    assert {"wsgi.py", "config.py", "gunicorn.conf.py", "migrations", "pipelabs"} <= names
+
+
+def test_image_runs_as_a_user_without_rights():
+    user = re.findall(r"^USER (\S+)$", DOCKERFILE, re.MULTILINE)
+
+    assert user == ["10001"]
+    assert "--uid 10001" in DOCKERFILE
+
+
+def test_image_and_units_run_what_the_procfile_runs():
+    procfile = (ROOT / "Procfile").read_text()
+    commands = " ".join(unit.read_text() for unit in UNITS)
+
+    assert "gunicorn wsgi:app" in procfile
+    assert 'CMD ["gunicorn", "wsgi:app"]' in DOCKERFILE
+    for command in ("gunicorn wsgi:app", "flask --app wsgi jobs work"):
+        assert f"bin/{command}" in commands
+        assert command in procfile
+
+
+@pytest.mark.skipif(
+    not shutil.which("systemd-analyze"), reason="systemd-analyze is missing: apt install systemd"
+)
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_systemd_accepts_the_unit(unit, tmp_path):
+    """With a program and a user that exist here."""
+    text = re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", unit.read_text(), flags=re.MULTILINE)
+    text = re.sub(r"^(User|WorkingDirectory)=.*\n", "", text, flags=re.MULTILINE)
+    copy = tmp_path / unit.name
+    copy.write_text(text)
+    ended = subprocess.run(
+        ["systemd-analyze", "verify", str(copy)], capture_output=True, text=True, check=False
+    )
+
+    assert (ended.returncode, unit.name in ended.stderr) == (0, False), ended.stderr
