@@ -15,6 +15,8 @@ class StubHummingbotAPI:
         self.stored, self.requests = {}, []
         self.statuses: deque[int] = deque()
         """Of the next answers. What is asked for is done only if there is none."""
+        self.last_status: int | None = None
+        """Of all answers after these, if it is set."""
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self.server.daemon_threads = True
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
@@ -30,13 +32,16 @@ class StubHummingbotAPI:
     def fail(self, *statuses):
         self.statuses.extend(statuses)
 
+    def fail_forever(self, status):
+        self.last_status = status
+
     def answer(self, target, body, authorization):
         with self.changed:
             self.requests.append(target)
             if authorization != "Basic " + base64.b64encode(LOGIN.encode()).decode():
                 return 401
-            if self.statuses:
-                return self.statuses.popleft()
+            if self.statuses or self.last_status:
+                return self.statuses.popleft() if self.statuses else self.last_status
             accounts, action, account, connector = target.strip("/").split("/")
             assert accounts == "accounts"
             if action == "add-credential":

@@ -102,7 +102,7 @@ def test_push_tries_again_to_delete_the_copy_of_a_stopped_key(push, api, service
 
 def test_push_acknowledges_no_stop_while_the_copy_remains(push, api, service, key, when, capsys):
     def stop():
-        api.fail(*[500] * 10_000)
+        api.fail_forever(500)
         service.stop(key)
 
     when(lambda: PLACE in api.stored, stop)
@@ -119,7 +119,7 @@ def test_push_acknowledges_no_stop_while_the_copy_remains(push, api, service, ke
 
 
 def test_push_gives_no_lease_back_while_the_copy_remains(push, api, service, key, when):
-    when(lambda: PLACE in api.stored, lambda: (api.fail(*[500] * 9), interrupt()))
+    when(lambda: PLACE in api.stored, lambda: (api.fail_forever(500), interrupt()))
 
     assert push(YES) == 75
     assert PLACE in api.stored
