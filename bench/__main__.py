@@ -7,7 +7,7 @@ import os
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench import batch, growth, machines, markets, pages, report, usage, vault
+from bench import batch, growth, machines, markets, metrics, pages, report, usage, vault
 from bench.peers.servers import NO_PEERS
 from bench.rounds import play
 from bench.stage import NO_PGBENCH, Stage, set_up
@@ -55,7 +55,7 @@ def _jobs(stage: Stage, share: float) -> dict[str, float]:
     print("The vault, the markets and many clients at once …", flush=True)
     jobs = {**vault.play(stage, share), **markets.play(stage, share), **batch.play(stage, share)}
     print("Machines, leases and a stop …", flush=True)
-    return jobs | machines.play(stage, share)
+    return jobs | machines.play(stage, share) | metrics.play(stage)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from bench.machines import (
     STOP,
 )
 from bench.markets import ADDED, COVERAGE_PAGE, OWN_PAGE
+from bench.metrics import SCRAPE
 from bench.rounds import (
     BARE,
     BARE_STEADY,
@@ -178,6 +179,7 @@ JOBS = {
     COVERAGE_PAGE: Goal(goal=100),
     ADDED: Goal(goal=150),
     BATCH: Goal(goal=150),
+    SCRAPE: Goal(goal=20),
     APPLICATION: Goal(),
     POSTGRESQL: Goal(),
     SHARE: Goal(goal=0.15, is_minimum=True),

@@ -33,7 +33,7 @@ from prometheus_client.registry import Collector
 disable_created_metrics()  # type: ignore[no-untyped-call]
 OWN = CollectorRegistry()
 """Without the library's own metrics of the process, which know one process only."""
-REQUEST_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)
+REQUEST_BUCKETS = (0.01, 0.05, 0.25, 1, 5)
 STATEMENT_BUCKETS = (0.001, 0.005, 0.025, 0.1, 0.5, 2)
 WAIT_BUCKETS = (0.001, 0.01, 0.1, 1, 3)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

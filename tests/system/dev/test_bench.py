@@ -29,5 +29,6 @@ def test_quick_bench_measures_every_part():
         "coverage",
         "rotation of the ring",
         "500 clients",
+        "a scrape of the metrics",
     ):
         assert part in ended.stdout

@@ -5,7 +5,19 @@ import time
 import jwt
 import pytest
 
-from bench import bare, batch, growth, machines, markets, report, stage, statements, usage, vault
+from bench import (
+    bare,
+    batch,
+    growth,
+    machines,
+    markets,
+    metrics,
+    report,
+    stage,
+    statements,
+    usage,
+    vault,
+)
 from bench.callers import Callers
 from bench.load import BODY, Call, WrongAnswer, percentile, read_wrk, reject_wrong
 from bench.peers import servers as peers
@@ -308,6 +320,7 @@ def test_jobs_have_verdicts():
         markets.COVERAGE_PAGE: "met",
         markets.ADDED: "met",
         batch.BATCH: "met",
+        metrics.SCRAPE: "missed",
         batch.SHARE: "met",
         machines.POLL: "met",
         machines.LEASE_ONE: "missed",
