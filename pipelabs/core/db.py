@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from flask import Flask
 from flask_migrate import Migrate
@@ -60,7 +60,7 @@ NUMBERED: Any = asyncpg.dialect()  # type: ignore[no-untyped-call]
 
 
 READS = "pipelabs.reads"
-"""Key in `Session.info`: the engine of a replica, while the session reads from it."""
+"""Key in `Session.info`: the engine that the session uses instead of the primary's."""
 
 
 class AuditedSession(FlaskSession):
@@ -331,21 +331,19 @@ def unit_of_work() -> Iterator[None]:
 
 @contextmanager
 def use_database(url: str) -> Iterator[None]:
-    """Let the units of work of the block use another database, where statements may take long."""
+    """Let the session use another database in the block, where statements may take long."""
     long = "-c statement_timeout=0 -c idle_in_transaction_session_timeout=0"
     engine = create_engine(
         url, poolclass=NullPool, hide_parameters=True, connect_args={"options": long}
     )
     connections.watch(engine, setting("SLOW_QUERY_MS"))
-    engines = cast(dict[str | None, Engine], db.engines)
-    before = engines[None]
-    db.session.remove()
-    engines[None] = engine
+    finish(commit=False)
+    db.session().info[READS] = engine
     try:
         yield
     finally:
-        db.session.remove()
-        engines[None] = before
+        finish(commit=False)
+        db.session().info.pop(READS, None)
 
 
 def init_app(app: Flask) -> None:

@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 from alembic.script import ScriptDirectory
 from alembic.script.revision import RevisionError
-from sqlalchemy import text
+from sqlalchemy import BigInteger, Boolean, column, text
 from sqlalchemy.exc import DBAPIError
 
 from pipelabs.core.db import MIGRATIONS, db
+from pipelabs.core.replica import ERRORS, REPLAYED, find_replica, read_position
 from pipelabs.core.settings import setting
 from pipelabs.doctor.findings import Finding, count, fail, warn
 
@@ -19,6 +20,8 @@ MAX_SKEW_S = 10
 """The leeway of tokens. A greater difference between two hosts rejects valid ones."""
 NOTABLE_SKEW_S = 2
 SPARE_CONNECTIONS = 10
+PAUSE_S = 0.1
+REPLICA = text(REPLAYED).columns(column("is_replica", Boolean), column("replayed", BigInteger))
 SERVER = text(
     "SELECT current_setting('server_version_num')::int / 10000 AS version,"
     " current_setting('transaction_read_only') AS is_read_only,"
@@ -140,6 +143,33 @@ def check_connections() -> Iterator[Finding]:
             f"PostgreSQL has {count(row.free, 'free connection')} and the service {row.own} open,"
             f" but one instance can use {wanted - SPARE_CONNECTIONS}, with {SPARE_CONNECTIONS} to"
             " spare. Raise max_connections, or lower WEB_CONCURRENCY or DB_POOL_SIZE."
+        )
+
+
+def check_replica() -> Iterator[Finding]:
+    """Find a replica that is away, was promoted, or does not replay in time what was written."""
+    replica = find_replica()
+    if replica is None:
+        return
+    needed, deadline = read_position(), time.monotonic() + replica.max_lag_s
+    try:
+        with replica.engine.connect() as connection:
+            state = connection.execute(REPLICA).one()
+            while state.is_replica and state.replayed < needed and time.monotonic() < deadline:
+                time.sleep(PAUSE_S)
+                state = connection.execute(REPLICA).one()
+    except ERRORS:
+        yield warn("The replica does not answer, so reads go to the primary. Start it.")
+        return
+    if not state.is_replica:
+        yield fail(
+            "The replica was promoted: there are two primaries. Let DATABASE_URL lead to the one"
+            " that counts, and remove DATABASE_REPLICA_URL or make a new replica."
+        )
+    elif state.replayed < needed:
+        yield warn(
+            f"The replica is more than {replica.max_lag_s:,.0f} seconds behind, so reads go to the"
+            " primary. Look for what stops it, or raise REPLICA_MAX_LAG_S."
         )
 
 

@@ -49,6 +49,7 @@ def list_checks(*, is_full: bool = False) -> Sequence[Check]:
             "PostgreSQL has enough free connections.",
             server,
         ),
+        Check("replica", database.check_replica, "No replica is away or behind.", server),
         Check("locale", database.check_locale, "The database knows all letters.", server),
         Check(MIGRATIONS, database.check_migrations, "No migration is pending.", server),
         Check(EXTENSION, database.check_extension, "The extension is installed.", migrated),
