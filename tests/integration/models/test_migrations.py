@@ -16,7 +16,9 @@ from pipelabs.vault.envelope import Vault
 from tests.each import each
 from tests.waiting import wait_for
 
-TABLES = set(Base.metadata.tables) | {"alembic_version"}
+QUEUE = {f"procrastinate_{name}" for name in ("jobs", "events", "periodic_defers", "workers")}
+"""Tables of the library of the background jobs, which declares them."""
+TABLES = set(Base.metadata.tables) | QUEUE | {"alembic_version"}
 LEFT_OVERS = """
 SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace UNION ALL
 SELECT typname FROM pg_type WHERE typnamespace = 'public'::regnamespace
@@ -24,7 +26,7 @@ SELECT typname FROM pg_type WHERE typnamespace = 'public'::regnamespace
 """
 WITHOUT_INDEX = """
 SELECT conrelid::regclass::text, conname FROM pg_constraint AS fk
-WHERE contype = 'f' AND NOT EXISTS (
+WHERE contype = 'f' AND conname NOT LIKE 'procrastinate%' AND NOT EXISTS (
     SELECT FROM pg_index WHERE indrelid = conrelid AND indpred IS NULL AND indisvalid
         AND (indkey::int2[])[0:cardinality(conkey) - 1] @> conkey
 )
