@@ -168,8 +168,8 @@ def check_replica() -> Iterator[Finding]:
         )
     elif state.replayed < needed:
         yield warn(
-            f"The replica is more than {replica.max_lag_s:,.0f} seconds behind, so reads go to the"
-            " primary. Look for what stops it, or raise REPLICA_MAX_LAG_S."
+            f"The replica is more than {count(int(replica.max_lag_s), 'second')} behind, so reads"
+            " go to the primary. Look for what stops it, or raise REPLICA_MAX_LAG_S."
         )
 
 

@@ -60,7 +60,7 @@ def test_a_replica_that_is_behind_promoted_or_away_is_found_alone(replicated, se
     [away] = examine()
 
     assert {one.check for one in (behind, promoted, away)} == {"replica"}
-    assert behind.message.startswith("The replica is more than 1 seconds behind")
+    assert behind.message.startswith("The replica is more than 1 second behind")
     assert (promoted.severity, away.severity) == (Severity.ERROR, Severity.WARNING)
     assert "was promoted" in promoted.message
     assert "does not answer" in away.message
