@@ -101,6 +101,7 @@ def show(event_id: int) -> ResponseReturnValue:
         "admin/audit/show.html",
         event=event,
         entry=entry,
+        outcomes=OUTCOMES,
         others=by_day(tell(audit_queries.list_related_events(event))),
         line=audit_queries.get_line(event),
     )

@@ -259,6 +259,8 @@ def test_event_page_shows_all_facts_and_related_events(app, desk, rows):
     assert str(first.uid) in page.text
     assert "invalid_input" in page.text
     assert f'href="/admin/audit/{second.id}"' in page.text
+    assert "tried to create a client; denied: it is taken already" in page.text
+    assert ">Denied: invalid</span>" in page.text
     assert f"id={first.id} code=invalid_input fields=name" in page.text
 
 
