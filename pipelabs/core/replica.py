@@ -56,8 +56,7 @@ class Replica:
 
     def pause(self, reason: str) -> None:
         """Let reads go to the primary for some seconds."""
-        if not self.is_paused:
-            logger.warning("the replica is not used: %s", reason)
+        logger.warning("the replica is not used: %s", reason)
         self.paused_until = time.monotonic() + PAUSE_S
 
     def floor(self) -> int:
@@ -95,15 +94,12 @@ def read_position() -> int:
     return int(position)
 
 
-def read(query: Callable[[], T], position: int | None) -> T:
+def read(replica: Replica, query: Callable[[], T], position: int | None) -> T:
     """Return what the query returns, from the replica if it has replayed this position.
 
     It may run a second time, on the primary: if the replica fails, and if it does not find
     something, which may be newer. `position` None is unknown: then the primary is read.
     """
-    replica = find_replica()
-    if replica is None:
-        return query()
     if position is not None and _enter(replica, position):
         try:
             result = query()

@@ -155,7 +155,8 @@ async def retry_stalled_jobs(context: JobContext, timestamp: int) -> None:
         except UniqueViolation:
             # The same job waits already.
             await manager.finish_job(job, Status.ABORTED, delete_job=True)
-        logger.warning("a job of a worker that died runs again", extra={"job": job.task_name})
+        else:
+            logger.warning("a job of a worker that died runs again", extra={"job": job.task_name})
 
 
 async def remove_failed_jobs(context: JobContext, timestamp: int) -> None:

@@ -82,7 +82,7 @@ def work_in_one_process(app: Flask, lock: Path) -> threading.Thread:
 
 
 async def run_until(stopping: asyncio.Event, app: Flask) -> None:
-    """Run a worker, and another one when it has ended because PostgreSQL was away."""
+    """Run a worker, and another one when it has ended, such as because PostgreSQL was away."""
     stop = asyncio.create_task(stopping.wait())
     while not stopping.is_set():
         worker = asyncio.create_task(_run_worker(app))
@@ -95,6 +95,9 @@ async def run_until(stopping: asyncio.Event, app: Flask) -> None:
             break
         except (ConnectorException, PoolTimeout) as error:
             logger.warning("the worker has lost PostgreSQL: %s", type(error).__name__)
+        except Exception:
+            # Of a thread nobody would notice that it has ended.
+            logger.exception("the worker of background jobs has failed")
         await asyncio.wait({stop}, timeout=PAUSE_S)
 
 

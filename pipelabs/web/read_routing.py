@@ -50,9 +50,10 @@ PERMISSIONS = frozenset(
 
 def respond(view: Callable[[], Response], operation: Operation) -> Response:
     """Return the response of a view that reads, from the replica if it may."""
-    if find_replica() is None or not may_read_replica(operation):
+    replica = find_replica()
+    if replica is None or not may_read_replica(operation):
         return view()
-    return read(view, _find_position())
+    return read(replica, view, _find_position())
 
 
 def may_read_replica(operation: Operation) -> bool:

@@ -271,7 +271,7 @@ def test_a_read_that_fails_on_the_replica_runs_on_the_primary(desk):
         return "answer"
 
     with desk.app.app_context():
-        assert replica.read(query, 0) == "answer"
+        assert replica.read(desk.known, query, 0) == "answer"
         assert engines == [desk.known.engine, db.engine]
     assert desk.known.is_paused
 

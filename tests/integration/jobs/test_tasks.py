@@ -104,6 +104,19 @@ def test_destroy_secrets_looks_again_while_a_machine_holds_the_key(
     assert rows(AuditEvent, event="api_key.destroyed") == []
 
 
+def test_examine_due_keys_enqueues_and_logs_checks(app, run_task, stored, queued, caplog):
+    key_id = stored()
+    with app.app_context(), unit_of_work():
+        db.session.get_one(ExchangeAPIKey, key_id).examined_at = now() - DAY
+
+    with caplog.at_level(logging.INFO):
+        run_task(tasks.examine_due_keys)
+        run_task(tasks.examine_due_keys)
+
+    assert [(job.task_name, job.args) for job in queued()] == [("examine_key", {"key_id": key_id})]
+    assert caplog.text.count("checks of keys were enqueued") == 1
+
+
 def test_destroy_due_secrets_destroys_what_no_job_has_destroyed(
     app, ring, run_task, stored, rows, caplog
 ):

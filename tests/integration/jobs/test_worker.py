@@ -146,6 +146,18 @@ def test_a_job_that_waits_already_does_not_run_twice(app, ask, during, destroyed
     assert destroyed == []
 
 
+def test_jobs_that_failed_a_week_ago_are_deleted(app, ask, during, monkeypatch):
+    monkeypatch.setattr(tasks, "EVERY_DAY", tasks.EVERY_MINUTE)
+    for _ in range(2):
+        request(app, uuid4())
+    ask("UPDATE procrastinate_jobs SET status = 'failed'")
+    [(old,), (recent,)] = ask("SELECT id FROM procrastinate_jobs ORDER BY id")
+    ask("UPDATE procrastinate_events SET at = at - interval '8 days' WHERE job_id = :id", id=old)
+
+    left = "SELECT id FROM procrastinate_jobs WHERE task_name = 'destroy_secrets'"
+    during(lambda: wait_for(lambda: ask(left) == [(recent,)]))
+
+
 def test_worker_starts_again_when_postgresql_is_back(app, ask, during, destroyed, monkeypatch):
     monkeypatch.setattr(worker, "PAUSE_S", 0.01)
 
@@ -177,6 +189,23 @@ def test_worker_waits_for_postgresql(app, ask, destroyed, monkeypatch, caplog):
     thread.join()
 
     assert "the worker has lost PostgreSQL: PoolTimeout" in caplog.text
+
+
+def test_worker_that_fails_is_started_again(app, ask, during, destroyed, monkeypatch, caplog):
+    monkeypatch.setattr(worker, "PAUSE_S", 0.01)
+    create_queue, failures = worker.create_queue, [ValueError("a fault")]
+
+    def fail_once(app):
+        if failures:
+            raise failures.pop()
+        return create_queue(app)
+
+    monkeypatch.setattr(worker, "create_queue", fail_once)
+    request(app, uuid4())
+
+    during(lambda: wait_for(lambda: destroyed))
+
+    assert "the worker of background jobs has failed" in caplog.text
 
 
 def test_one_process_of_a_server_runs_jobs(app, tmp_path, monkeypatch):
