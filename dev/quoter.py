@@ -8,6 +8,7 @@ import re
 import signal
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 import ccxt
@@ -75,10 +76,14 @@ def replace_quotes(exchange: Any) -> str:
 
 
 def cancel_quotes(exchange: Any) -> int:
-    """Cancel what is open, also what an earlier run has left, and return how many orders."""
+    """Cancel what is open, also what an earlier run has left, and return how many orders.
+
+    An order that was filled or cancelled meanwhile is gone as well.
+    """
     quotes = [order["id"] for order in exchange.fetch_open_orders(SYMBOL)]
     if quotes:
-        exchange.cancel_orders(quotes, SYMBOL)
+        with suppress(ccxt.OrderNotFound):
+            exchange.cancel_orders(quotes, SYMBOL)
     return len(quotes)
 
 

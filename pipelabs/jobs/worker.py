@@ -84,15 +84,15 @@ def work_in_one_process(app: Flask, lock: Path) -> threading.Thread:
 async def run_until(stopping: asyncio.Event, app: Flask) -> None:
     """Run a worker, and another one when it has ended, such as because PostgreSQL was away."""
     stop = asyncio.create_task(stopping.wait())
-    while not stopping.is_set():
+    while not stop.done():
         worker = asyncio.create_task(_run_worker(app))
         await asyncio.wait({worker, stop}, return_when=asyncio.FIRST_COMPLETED)
-        if stopping.is_set():
+        if stop.done():
             worker.cancel()
         try:
             await worker
         except asyncio.CancelledError:
-            break
+            logger.info("the worker of background jobs has stopped")
         except (ConnectorException, PoolTimeout) as error:
             logger.warning("the worker has lost PostgreSQL: %s", type(error).__name__)
         except Exception:
