@@ -49,7 +49,7 @@ def check_exchange_keys() -> Iterator[Finding]:
 def check_key_expiry() -> Iterator[Finding]:
     """Find live exchange keys that have expired or will soon."""
     is_live = ExchangeAPIKey.stage == KeyStage.LIVE
-    advice = "Replace it: the Desk lists what expires."
+    advice = "The Desk lists what expires and leads to its replacement."
     yield from _expiry(ExchangeAPIKey.expires_at, "live exchange key", advice, is_live)
 
 
@@ -60,7 +60,7 @@ def check_token_expiry() -> Iterator[Finding]:
         APIToken.expires_at > now() - EXPIRING,
         APIToken.admin_id.in_(select(Admin.id).where(Admin.is_disabled.is_(False))),
     )
-    advice = "Create a new one for its program, and revoke the old one."
+    advice = "Give its program a new one, and revoke the old one."
     yield from _expiry(APIToken.expires_at, "API token", advice, *is_used)
 
 
