@@ -71,7 +71,7 @@ def check_token_permissions() -> Iterator[Finding]:
 
 
 def check_proxies() -> Iterator[Finding]:
-    """Find a proxy that nobody has named: everyone signs in from its address.
+    """Find a proxy that is not configured: everyone signs in from its address.
 
     A command sees no request, so this is guessed from sessions.
     """

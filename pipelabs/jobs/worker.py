@@ -96,7 +96,7 @@ async def run_until(stopping: asyncio.Event, app: Flask) -> None:
         except (ConnectorException, PoolTimeout) as error:
             logger.warning("the worker has lost PostgreSQL: %s", type(error).__name__)
         except Exception:
-            # Of a thread nobody would notice that it has ended.
+            # In a thread its end would go unnoticed.
             logger.exception("the worker of background jobs has failed")
         await asyncio.wait({stop}, timeout=PAUSE_S)
 

@@ -130,7 +130,7 @@ def verify_key(
 ) -> ExchangeAPIKey:
     """Store the result of probing a stored key.
 
-    `is_recheck` says that nobody has asked for it: if nothing has changed, its event says so.
+    `is_recheck` is a check by the clock: if nothing has changed, its event says so.
     A failed probe leaves a working key as it is, unless the exchange no longer knows the key. Raise
     `InvalidTransition` if the key's credentials have changed since the request was prepared, and
     `Stale` if `version` is not the stored one.
