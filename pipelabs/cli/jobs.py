@@ -1,8 +1,7 @@
 """`flask jobs`: run the worker of background jobs."""
 
-from flask import current_app
-
 from pipelabs.cli.actors import OperatorGroup
+from pipelabs.core.settings import current_context
 from pipelabs.jobs import worker
 
 group = OperatorGroup("jobs", help="Run background jobs.")
@@ -14,4 +13,4 @@ def work() -> None:
 
     A second one takes over at once if the first one dies.
     """
-    worker.work(current_app._get_current_object())  # type: ignore[attr-defined]  # noqa: SLF001
+    worker.work(current_context().app)

@@ -78,7 +78,7 @@ def _judge(row: Any) -> Finding:
     broken = 0
     if row.contype == "c":
         # Names and condition are PostgreSQL's own.
-        query = f"SELECT count(*) FROM {row.table_name} WHERE NOT ({row.condition})"  # noqa: S608
+        query = f"SELECT count(*) FROM {row.table_name} WHERE NOT ({row.condition})"  # noqa: S608 - of the catalogue
         broken = db.session.scalar(text(query.replace(":", "\\:"))) or 0
     if broken:
         break_it = "breaks" if broken == 1 else "break"

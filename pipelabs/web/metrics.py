@@ -131,7 +131,7 @@ def sample() -> None:
 
 
 def start_sampling(app: Flask) -> None:
-    """Let a thread add what waits, and samples, unless nobody can read the metrics."""
+    """Start the thread that counts what waits and samples, if the metrics can be read."""
     if app.config["METRICS_TOKEN"]:
         threading.Thread(target=_sample_forever, args=(app,), daemon=True).start()
 

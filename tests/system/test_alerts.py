@@ -34,7 +34,9 @@ VALUES (gen_random_uuid(), now(), gen_random_uuid(), gen_random_uuid(), gen_rand
 """
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not shutil.which("prometheus"), reason="apt install prometheus"),
+    pytest.mark.skipif(
+        not shutil.which("prometheus"), reason="Prometheus is missing: apt install prometheus"
+    ),
 ]
 
 

@@ -95,7 +95,7 @@ def test_own_folder_of_the_metrics_is_deleted_at_the_end(tmp_path, worker_id):
     before = {*Path("/dev/shm").glob("pipelabs-metrics-*")}  # noqa: S108 - only listed
     with fleet(name, tmp_path, 1, METRICS_TOKEN=TOKEN, TMPDIR=str(tmp_path)) as running:
         assert scrape(running)["pipelabs_ready",] == 1
-        made = {*Path("/dev/shm").glob("pipelabs-metrics-*")} - before  # noqa: S108
+        made = {*Path("/dev/shm").glob("pipelabs-metrics-*")} - before  # noqa: S108 - only listed
         folders = [*made, *tmp_path.glob("pipelabs-metrics-*")]
         pid = running.masters[0].pid
         own = [folder for folder in folders if [*folder.glob(f"histogram_{pid}.db")]]
